@@ -1,0 +1,1 @@
+"""The firmware client of a simulated device for AWS IoT Core."""

@@ -1,0 +1,1 @@
+"""How a device becomes a registered thing: pure machines, events in, actions out."""

@@ -1,0 +1,1 @@
+"""What is inside the device: fuses, lifecycle, sealed storage and keys."""

@@ -1,0 +1,1 @@
+"""The manufacturing station: prepares the cloud for a method and fills devices."""

@@ -1,0 +1,1 @@
+"""AWS on this machine: MiniStack, and what it lacks for device provisioning."""
