@@ -119,3 +119,137 @@ class LifecycleError(StorageError):
 
 class KeyNotUsableError(StorageError):
     """A key is missing, of an unsupported type, or may not be used in this way."""
+
+
+# --- provisioning ------------------------------------------------------------------
+
+
+class ProvisioningError(FirstbootError):
+    """The device could not become, or prove to be, a registered thing."""
+
+
+class UnexpectedEventError(ProvisioningError):
+    """An event came that cannot happen in this state; the state is unchanged."""
+
+    next_step = "This is a bug, or a server that answers what nobody asked: report it with the log."
+
+    def __init__(self, event: str, state: str) -> None:
+        """Name the ``event``'s type and the ``state`` that has no row for it."""
+        super().__init__(f"{event} while {state}")
+        self.event = event
+        self.state = state
+
+
+class NotReachableError(ProvisioningError):
+    """The endpoint was not reached, or is not the one the device trusts."""
+
+    exit_code = ExitCode.TRY_LATER
+
+    def __init__(self, step: str, detail: str, next_step: str = "") -> None:
+        """Say at which ``step`` and what was seen."""
+        super().__init__(f"{step}: {detail}")
+        self.step = step
+        self.next_step = next_step or "Check the endpoint and the network."
+
+
+class NotLetInError(ProvisioningError):
+    """AWS IoT was reached and closed the door; it gives no reason, so likely ones are listed."""
+
+    exit_code = ExitCode.DENIED
+
+    def __init__(self, credential: str, detail: str, causes: tuple[str, ...]) -> None:
+        """Name the ``credential`` used, what was seen, and ``causes`` in order of likelihood."""
+        super().__init__(f"connection with the {credential} was not let in ({detail})")
+        self.credential = credential
+        self.causes = causes
+        self.next_step = "AWS gives no reason. In order of likelihood: " + " ".join(
+            f"({number}) {cause}" for number, cause in enumerate(causes, 1)
+        )
+
+
+class TopicDeniedError(ProvisioningError):
+    """The policy of the certificate in use does not allow a topic."""
+
+    exit_code = ExitCode.DENIED
+
+    def __init__(self, verb: str, topic_names: tuple[str, ...], policy_hint: str) -> None:
+        """Name the ``verb`` (subscribe or publish) and the topics that were denied."""
+        listed = ", ".join(topic_names)
+        super().__init__(f"{verb} was denied on {listed}")
+        self.topics = topic_names
+        self.next_step = f"Allow it in {policy_hint}: {listed}"
+
+
+class CloudRejectedError(ProvisioningError):
+    """The cloud answered a request, and the answer was no."""
+
+    exit_code = ExitCode.DENIED
+
+    def __init__(
+        self, operation: str, status_code: int, error_code: str, error_message: str, next_step: str
+    ) -> None:
+        """Keep AWS's ``status_code``, ``error_code`` and ``error_message`` verbatim."""
+        super().__init__(
+            f"{operation} was rejected: {status_code} {error_code}: {error_message}".rstrip(": ")
+        )
+        self.operation = operation
+        self.status_code = status_code
+        self.error_code = error_code
+        self.error_message = error_message
+        self.next_step = next_step
+
+
+class ThrottledError(CloudRejectedError):
+    """The cloud is too busy, or the account's quota is used up."""
+
+    exit_code = ExitCode.TRY_LATER
+
+
+class ConnectionLostError(ProvisioningError):
+    """An established connection ended before the step was done."""
+
+    exit_code = ExitCode.TRY_LATER
+    next_step = (
+        "The device tries again by itself. If it always ends at this step, look for a second "
+        "client with the same client id, and for a topic that the policy does not allow."
+    )
+
+    def __init__(self, step: str, detail: str) -> None:
+        """Say during which ``step`` and what was seen."""
+        super().__init__(f"connection lost while {step}: {detail}")
+        self.step = step
+
+
+class NoReplyError(ProvisioningError):
+    """The cloud did not answer in time."""
+
+    exit_code = ExitCode.TRY_LATER
+    next_step = (
+        "The device tries again by itself. If it never gets an answer: is the template enabled "
+        "and the region right, and does the claim policy allow iot:Receive on the reply topics?"
+    )
+
+    def __init__(self, step: str) -> None:
+        """Say during which ``step``."""
+        super().__init__(f"no answer while {step}")
+        self.step = step
+
+
+class MalformedReplyError(ProvisioningError):
+    """The cloud's reply is not what AWS documents; nothing of it was used."""
+
+    next_step = "Is the endpoint really AWS IoT Core or the local AWS, and of a version that fits?"
+
+    def __init__(self, operation: str, problem: str) -> None:
+        """Name the ``operation`` and what is wrong with the reply."""
+        super().__init__(f"the reply to {operation} cannot be used: {problem}")
+        self.operation = operation
+
+
+class CertificateUnacceptableError(ProvisioningError):
+    """A certificate is not one this device may use; nothing of it was stored."""
+
+    next_step = (
+        "Do not trust this endpoint until it is explained: a certificate for another key or "
+        "subject means a wrong certificate provider, a mixed-up reply or an impostor."
+    )

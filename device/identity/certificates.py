@@ -1,0 +1,122 @@
+"""The checks a certificate passes before this device uses it.
+
+Whoever answers on the other side could be wrong or hostile, and a certificate that was
+stored without a look has bricked devices before.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+
+from device.errors import CertificateUnacceptableError
+from device.identity.csr import DevicePublicKey
+
+CLOCK_SKEW: Final = timedelta(minutes=5)
+"""A device's clock may be this far behind the certificate authority's."""
+
+_BEGIN: Final = b"-----BEGIN CERTIFICATE-----"
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What is known of a certificate before it comes; None where nothing is known."""
+
+    public_key: DevicePublicKey
+    certificate_id: str | None = None
+    subject: x509.Name | None = None
+    issuer_pem: bytes | None = None
+    now: float | None = None
+    """Seconds since the epoch, or None when the clock is not set."""
+
+
+def certificate_id(certificate_pem: bytes) -> str:
+    """Return the AWS certificate id: the SHA-256 of the certificate's DER, in hex.
+
+    Source: seen on genuine AWS certificates; AWS support in moto issue 3321.
+
+    Raises:
+        CertificateUnacceptableError: ``certificate_pem`` holds no certificate.
+    """
+    return _load(certificate_pem).fingerprint(hashes.SHA256()).hex()
+
+
+def validity(certificate_pem: bytes) -> tuple[float, float]:
+    """Return from when until when the certificate is valid, in seconds since the epoch."""
+    certificate = _load(certificate_pem)
+    return (
+        certificate.not_valid_before_utc.timestamp(),
+        certificate.not_valid_after_utc.timestamp(),
+    )
+
+
+def check_certificate(certificate_pem: bytes, expected: Expectation) -> None:
+    """Check that the certificate is the one ``expected``.
+
+    Raises:
+        CertificateUnacceptableError: it is not; the text says in which respect.
+    """
+    certificate = _load(certificate_pem)
+    if _spki(certificate.public_key()) != _spki(expected.public_key):
+        raise CertificateUnacceptableError("the certificate belongs to another key")
+    identifier = certificate.fingerprint(hashes.SHA256()).hex()
+    if expected.certificate_id not in {None, identifier}:
+        problem = f"the certificate's id is {identifier}, not {expected.certificate_id}"
+        raise CertificateUnacceptableError(problem)
+    if expected.subject not in {None, certificate.subject}:
+        asked, got = expected.subject, certificate.subject.rfc4514_string()
+        problem = f"the certificate's subject is {got!r}, asked for was {_text(asked)!r}"
+        raise CertificateUnacceptableError(problem)
+    _check_validity(certificate, expected.now)
+    _check_issuer(certificate, expected.issuer_pem)
+
+
+def _load(certificate_pem: bytes) -> x509.Certificate:
+    if certificate_pem.count(_BEGIN) != 1:
+        count = certificate_pem.count(_BEGIN)
+        raise CertificateUnacceptableError(f"expected one PEM certificate, found {count}")
+    try:
+        return x509.load_pem_x509_certificate(certificate_pem)
+    except ValueError as error:
+        raise CertificateUnacceptableError(f"not a certificate: {error}") from None
+
+
+def _check_validity(certificate: x509.Certificate, now: float | None) -> None:
+    if now is None:
+        return
+    moment = datetime.fromtimestamp(now, UTC)
+    if moment + CLOCK_SKEW < certificate.not_valid_before_utc:
+        since = certificate.not_valid_before_utc.isoformat()
+        problem = f"the certificate is not valid before {since}; the device's clock says {moment}"
+        raise CertificateUnacceptableError(problem)
+    if moment > certificate.not_valid_after_utc:
+        until = certificate.not_valid_after_utc.isoformat()
+        raise CertificateUnacceptableError(f"the certificate expired at {until}")
+
+
+def _check_issuer(certificate: x509.Certificate, issuer_pem: bytes | None) -> None:
+    if issuer_pem is None:
+        return
+    try:
+        certificate.verify_directly_issued_by(_load(issuer_pem))
+    except (ValueError, TypeError, InvalidSignature):
+        issuer = certificate.issuer.rfc4514_string()
+        problem = f"the certificate was not issued by the issuer_ca; it names {issuer!r}"
+        raise CertificateUnacceptableError(problem) from None
+
+
+def _spki(key: object) -> bytes:
+    public_bytes = getattr(key, "public_bytes", None)
+    if public_bytes is None:
+        raise CertificateUnacceptableError("the certificate holds no usable public key")
+    encoded: bytes = public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return encoded
+
+
+def _text(name: x509.Name | None) -> str:
+    return name.rfc4514_string() if name is not None else ""

@@ -1,0 +1,124 @@
+"""A bad event, put into the words of an error: what was seen, likely causes, the next step."""
+
+import re
+
+from device.errors import (
+    CertificateUnacceptableError,
+    CloudRejectedError,
+    ConnectionLostError,
+    FirstbootError,
+    MalformedReplyError,
+    NoReplyError,
+    NotLetInError,
+    NotReachableError,
+    ThrottledError,
+    TopicDeniedError,
+)
+from device.provisioning.actions import Credential
+from device.provisioning.events import (
+    CertificateUnacceptable,
+    ConnectFailed,
+    ConnectionLost,
+    Event,
+    NotLetIn,
+    PublishDenied,
+    Rejection,
+    ReplyMalformed,
+    RequestThrottled,
+    SubscriptionDenied,
+    TimedOut,
+)
+
+CAUSES = {
+    Credential.CLAIM: (
+        "The claim certificate is not ACTIVE, or is registered in another account or region.",
+        "Its policy does not allow iot:Connect for this client id (claim-<serial>).",
+        "A trusted user's claim is older than 5 minutes.",
+        "A policy was changed less than 8 minutes ago and is not in force yet.",
+    ),
+    Credential.STAGED: (
+        "The certificate is not ACTIVE: the template says so, or the thing is not registered.",
+        "The template attaches no policy that allows iot:Connect for this client id.",
+        "A policy was changed less than 8 minutes ago and is not in force yet.",
+    ),
+    Credential.DEVICE: (
+        "The certificate was set INACTIVE or REVOKED, or was deleted, in the cloud.",
+        "Its policy no longer allows iot:Connect for this client id (the thing name).",
+        "The endpoint belongs to another account or region.",
+    ),
+}
+
+POLICY_HINTS = {
+    Credential.CLAIM: "the claim certificate's policy",
+    Credential.STAGED: "the policy that the template attaches",
+    Credential.DEVICE: "the thing's policy",
+}
+
+_UNRESOLVED = re.compile(r"Cannot resolve reference value: (\S+)")
+
+
+def error_of(event: Event, step: str, credential: Credential) -> FirstbootError:
+    """Return the error that ``event``, seen during ``step``, amounts to."""
+    match event:
+        case NotLetIn(detail):
+            return NotLetInError(credential, detail, CAUSES[credential])
+        case ConnectFailed(detail, next_step):
+            return NotReachableError(step, detail, next_step)
+        case ConnectionLost(detail):
+            return ConnectionLostError(step, detail)
+        case SubscriptionDenied(denied):
+            return TopicDeniedError("subscribe", denied, _policy_hint(denied, credential))
+        case PublishDenied(topic):
+            return TopicDeniedError("publish", (topic,), _policy_hint((topic,), credential))
+        case TimedOut():
+            return NoReplyError(step)
+        case ReplyMalformed(operation, problem):
+            return MalformedReplyError(operation, problem)
+        case CertificateUnacceptable(problem):
+            return CertificateUnacceptableError(problem)
+        case Rejection():
+            return _rejected(event)
+    raise TypeError(f"{type(event).__name__} is no failure")
+
+
+def _policy_hint(denied: tuple[str, ...], credential: Credential) -> str:
+    hint = POLICY_HINTS[credential]
+    if any("create-from-csr" in topic for topic in denied):
+        hint += " ($aws/certificates/create/* does not cover create-from-csr)"
+    return hint
+
+
+def _rejected(event: Rejection) -> CloudRejectedError:
+    error = ThrottledError if isinstance(event, RequestThrottled) else CloudRejectedError
+    fields = (event.operation, event.status_code, event.error_code, event.error_message)
+    return error(*fields, next_step=_next_step(event))
+
+
+def _next_step(event: Rejection) -> str:
+    if isinstance(event, RequestThrottled):
+        return "The device backs off and asks again; spread the first boots of a batch further."
+    unresolved = _UNRESOLVED.search(event.error_message)
+    if unresolved:
+        name = unresolved.group(1)
+        return (
+            f"The template refers to {name}, which the device does not send: add it under "
+            "claim.parameters, or give it a Default in the template."
+        )
+    return _NEXT_STEPS.get(event.error_code, _NEXT_STEP_BY_STATUS.get(event.status_code, _LOOK_UP))
+
+
+_LOOK_UP = "Look the errorCode up in the provisioning template, its role and the cloud's log."
+_NEXT_STEP_BY_STATUS = {
+    403: "The pre-provisioning hook or a policy said no: is the serial on the allow-list?",
+}
+_NEXT_STEPS = {
+    "InvalidTemplate": "Check claim.template in the configuration: does it exist, enabled?",
+    "InvalidParameters": "Compare claim.parameters with the template's Parameters.",
+    "InvalidCertificateOwnershipToken": "The token expired or was used: a new one is asked for.",
+    "InvalidPayload": "The request was not understood: is this endpoint AWS IoT Core?",
+    "InvalidCertificateSigningRequest": "Check key.type and subject in the configuration.",
+    "ProvisioningFailed": "The template could not be applied: read the message, and check the "
+    "things, groups, types and policies that it names.",
+    "InvocationError": "The pre-provisioning hook could not be run: check the Lambda.",
+    "InvalidResult": "The pre-provisioning hook's answer is in no valid format: fix the Lambda.",
+}

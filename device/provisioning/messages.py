@@ -1,0 +1,114 @@
+"""Payloads of the fleet provisioning API: bytes in, typed event out, and back.
+
+Whatever the cloud sends ends as an event: a reply that is not what the developer guide
+describes is `ReplyMalformed` and names the field, never an exception.
+Source: AWS IoT Core Developer Guide, "Device provisioning MQTT API".
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from device.provisioning import topics
+from device.provisioning.events import (
+    CertificateIssued,
+    Event,
+    MessageReceived,
+    Rejection,
+    ReplyMalformed,
+    RequestDenied,
+    RequestRefused,
+    RequestThrottled,
+    ThingRegistered,
+    TokenRefused,
+)
+from device.provisioning.topics import Operation
+
+MAX_REPLY_BYTES: Final = 131_072  # AWS IoT's own limit for a payload (128 KiB)
+
+
+class _CertificateReply(msgspec.Struct, rename="camel"):
+    certificate_id: str
+    certificate_pem: str
+    certificate_ownership_token: str
+    private_key: str | None = None
+
+
+class _ThingReply(msgspec.Struct, rename="camel"):
+    thing_name: str
+    device_configuration: dict[str, str] = {}
+
+
+class _RejectedReply(msgspec.Struct, rename="camel"):
+    status_code: int
+    error_code: str
+    error_message: str = ""
+
+
+def certificate_from_csr_request(csr_pem: str) -> bytes:
+    """Return the payload of CreateCertificateFromCsr."""
+    return msgspec.json.encode({"certificateSigningRequest": csr_pem})
+
+
+def keys_and_certificate_request() -> bytes:
+    """Return the payload of CreateKeysAndCertificate, which has no fields."""
+    return b"{}"
+
+
+def register_thing_request(ownership_token: str, parameters: Mapping[str, str]) -> bytes:
+    """Return the payload of RegisterThing."""
+    body = {"certificateOwnershipToken": ownership_token, "parameters": dict(parameters)}
+    return msgspec.json.encode(body)
+
+
+def proof_of_identity(thing_name: str) -> bytes:
+    """Return the first message a device sends as itself; its PUBACK is the proof."""
+    return msgspec.json.encode({"event": "identity-proven", "thing": thing_name})
+
+
+def decode(message: MessageReceived) -> Event | None:
+    """Return the event that ``message`` stands for, or None when it is no reply to a request."""
+    request_topic, _, answer = message.topic.rpartition("/")
+    operation = topics.operation_of(request_topic)
+    if operation is None or answer not in {"accepted", "rejected"}:
+        return None
+    if len(message.payload) > MAX_REPLY_BYTES:
+        return ReplyMalformed(operation, f"{len(message.payload)} bytes, AWS sends 131072 at most")
+    try:
+        if answer == "rejected":
+            return _rejection(operation, message.payload)
+        return _acceptance(operation, message.payload)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return ReplyMalformed(operation, str(error))
+
+
+def _acceptance(operation: Operation, payload: bytes) -> Event:
+    if operation is Operation.REGISTER_THING:
+        thing = msgspec.json.decode(payload, type=_ThingReply)
+        if not thing.thing_name:
+            return ReplyMalformed(operation, "thingName is empty")
+        return ThingRegistered(thing.thing_name, thing.device_configuration)
+    reply = msgspec.json.decode(payload, type=_CertificateReply)
+    keys_expected = operation is Operation.CREATE_KEYS_AND_CERTIFICATE
+    if keys_expected is not (reply.private_key is not None):
+        problem = "has no privateKey" if keys_expected else "has a privateKey nobody asked for"
+        return ReplyMalformed(operation, problem)
+    return CertificateIssued(
+        certificate_id=reply.certificate_id,
+        certificate_pem=reply.certificate_pem,
+        ownership_token=reply.certificate_ownership_token,
+        private_key_pem=reply.private_key,
+    )
+
+
+def _rejection(operation: Operation, payload: bytes) -> Rejection:
+    reply = msgspec.json.decode(payload, type=_RejectedReply)
+    fields = (operation, reply.status_code, reply.error_code, reply.error_message)
+    if reply.status_code == 429 or reply.status_code >= 500:
+        return RequestThrottled(*fields)
+    if reply.status_code == 403:
+        return RequestDenied(*fields)
+    if reply.error_code == "InvalidCertificateOwnershipToken":
+        return TokenRefused(*fields)
+    return RequestRefused(*fields)
