@@ -1,0 +1,95 @@
+"""MiniStack with its gaps closed: what runs inside the server process.
+
+Importing this module imports MiniStack, which reads its settings from the environment then.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from ministack import app
+from ministack.core import persistence, responses
+from ministack.services import iot as ministack_iot
+
+from localcloud.errors import LocalCloudError, PortInUseError
+from localcloud.gaps import all_gaps, close_gaps, loopback, ownership_tokens
+from localcloud.gaps.seam import Seam
+from localcloud.gateway import Gateway
+from localcloud.issuer import open_issuer
+from localcloud.ports import owner_of
+from localcloud.snapshot import Snapshot
+from localcloud.state_folder import Ports, StateFolder
+
+_EXPIRY_SECONDS = 5.0
+
+
+class Cloud:
+    """One local AWS: the application to serve, and what runs beside it."""
+
+    def __init__(self, folder: StateFolder, ports: Ports) -> None:
+        """Close MiniStack's gaps; nothing listens yet.
+
+        Raises:
+            GapError: this is not the MiniStack that the gap modules know.
+        """
+        self._folder = folder
+        self._ports = ports
+        self._app = Seam(app)
+        self._iot = Seam(ministack_iot)
+        loopback.refuse_other_addresses()
+        close_gaps(self._iot, all_gaps(open_issuer(folder.issuing_ca)))
+        self._snapshot = Snapshot(self._save)
+        self._snapshot.watch(responses.AccountRegionScopedDict)
+        self._snapshot.watch(responses.AccountScopedDict)
+        self.gateway = Gateway(app.app, self._admin, self._snapshot.note_change, self._running)
+
+    def _save(self) -> None:
+        persistence.save_all(self._app["_build_persistence_save_dict"]())
+
+    @asynccontextmanager
+    async def _running(self) -> AsyncIterator[None]:
+        await self._listen()
+        self._publish_root_ca()
+        self._snapshot.note_change()
+        tasks = [
+            asyncio.create_task(self._snapshot.keep()),
+            asyncio.create_task(self._expire_tokens()),
+        ]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def _listen(self) -> None:
+        try:
+            await self._iot["mtls_start"]()
+        except OSError as error:
+            port = self._ports.mqtt
+            raise PortInUseError(port, owner_of(port), "--mqtt-port") from error
+
+    def _publish_root_ca(self) -> None:
+        new = self._folder.root_ca.with_suffix(".new")
+        new.write_text(self._iot["get_ca_cert_pem"]())
+        new.replace(self._folder.root_ca)
+
+    async def _expire_tokens(self) -> None:
+        while True:
+            ownership_tokens.drop_expired(self._iot)
+            await asyncio.sleep(_EXPIRY_SECONDS)
+
+    async def _admin(self, method: str, path: str, body: bytes) -> object:
+        match method, path:
+            case "GET", "status":
+                return {"state": str(self._folder.path), "pid": os.getpid()}
+            case "POST", "reset":
+                return await self._reset()
+        raise LocalCloudError(f"there is no {method} {path} here")
+
+    async def _reset(self) -> object:
+        async with self._app["_get_reset_lock"]():
+            await asyncio.to_thread(self._app["_reset_all_state"])
+        self._publish_root_ca()
+        self._snapshot.note_change()
+        return {"reset": True}

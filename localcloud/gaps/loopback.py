@@ -1,0 +1,56 @@
+"""Every listener is on 127.0.0.1.
+
+AWS has no such rule: this one is ours. A local AWS with a well-known root key must not be
+reachable from the network. MiniStack's ``BIND_HOST`` moves its HTTP port only; its MQTT
+listener binds every interface.
+"""
+
+import asyncio
+import sys
+from typing import Final
+
+from localcloud.gaps.seam import Seam
+from localcloud.ports import LOOPBACK
+
+_EVERY_INTERFACE: Final = "0.0.0.0"  # noqa: S104  (what we look for, not what we bind)
+_INTERNET_FAMILY_PARTS: Final = 2  # an address of AF_INET or AF_INET6 is a tuple, host first
+
+
+def is_open(iot: Seam) -> bool:
+    """Whether MiniStack's MQTT listener still binds every interface."""
+    return _EVERY_INTERFACE in iot["_mtls_start_locked"].__code__.co_consts
+
+
+def close(iot: Seam) -> None:
+    """Bind the MQTT listener to loopback, and say so if that fails."""
+
+    async def start_on_loopback() -> None:
+        if iot["_mtls_server"] is not None:
+            return
+        loop = asyncio.get_running_loop()
+        iot["_mtls_server"] = await loop.create_server(
+            iot["_MtlsAcceptor"], host=LOOPBACK, port=iot["_mtls_port"]()
+        )
+        iot["_mtls_loop"] = loop
+
+    iot["_mtls_start_locked"] = start_on_loopback
+
+
+def refuse_other_addresses() -> None:
+    """Let this process bind internet sockets to 127.0.0.1 only, whoever asks.
+
+    It is the second lock on the same door: whatever part of MiniStack, or of a library below
+    it, opens a listener elsewhere gets a PermissionError. An audit hook cannot be removed, so
+    this is for the server process only.
+    """
+    sys.addaudithook(_refuse)
+
+
+def _refuse(event: str, arguments: tuple[object, ...]) -> None:
+    if event != "socket.bind":
+        return
+    address = arguments[1]
+    if isinstance(address, tuple) and len(address) >= _INTERNET_FAMILY_PARTS:
+        host = address[0]
+        if host not in {LOOPBACK, "localhost"}:
+            raise PermissionError(f"the local AWS binds to {LOOPBACK} only, not to {host!r}")

@@ -1,0 +1,134 @@
+"""Start, stop and empty the server process of a state folder, from another process."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Final
+
+from localcloud.errors import NoAnswerError, StartError, StopError
+from localcloud.ports import ADMIN, LOOPBACK
+from localcloud.state_folder import Ports, Server, StateFolder
+
+_START_SECONDS: Final = 60.0
+_STOP_SECONDS: Final = 20.0
+_POLL_SECONDS: Final = 0.05
+_CALL_SECONDS: Final = 30.0
+_LOG_TAIL_LINES: Final = 12
+
+
+def start_detached(folder: StateFolder, ports: Ports, log_level: str) -> Server:
+    """Start a server process that outlives this one; return when it answers.
+
+    Raises:
+        StartError: it ended, or did not answer within a minute.
+    """
+    command = [sys.executable, "-m", "localcloud", "up", "--state", str(folder.path)]
+    command += ["--api-port", str(ports.api), "--mqtt-port", str(ports.mqtt)]
+    command += ["--log-level", log_level]
+    handle = os.open(folder.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "wb") as log:
+        process = subprocess.Popen(  # noqa: S603  (our own interpreter and arguments)
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    return wait_until_ready(folder, lambda: process.poll() is not None)
+
+
+def wait_until_ready(folder: StateFolder, ended: Callable[[], bool]) -> Server:
+    """Return the server of ``folder`` once its API and its MQTT listener answer.
+
+    Raises:
+        StartError: ``ended`` says that there is none any more, or a minute has passed.
+    """
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        server = folder.server()
+        if server and _api_answers(folder, server) and _mqtt_answers(folder, server):
+            return server
+        if ended():
+            raise StartError("the process ended", _log_tail(folder), folder.log)
+        time.sleep(_POLL_SECONDS)
+    raise StartError("it did not answer within a minute", _log_tail(folder), folder.log)
+
+
+def stop(folder: StateFolder, server: Server) -> None:
+    """Ask ``server`` to save and end; return when it has.
+
+    Raises:
+        StopError: it is still there after 20 s.
+    """
+    os.kill(server.pid, signal.SIGTERM)
+    deadline = time.monotonic() + _STOP_SECONDS
+    while folder.server() is not None:
+        if time.monotonic() > deadline:
+            raise StopError(server.pid)
+        time.sleep(_POLL_SECONDS)
+
+
+def reset(folder: StateFolder, server: Server) -> None:
+    """Let ``server`` forget everything; return when it answers again.
+
+    Raises:
+        NoAnswerError: it did not do as it was asked.
+    """
+    call(server.ports.api, "POST", "reset")
+    wait_until_ready(folder, lambda: folder.server() is None)
+
+
+def call(api_port: int, method: str, path: str, document: object = None) -> object:
+    """Call an admin path of the server on ``api_port``; return what it answered.
+
+    Raises:
+        NoAnswerError: nothing, or nothing of ours, answers there, or it refused.
+    """
+    connection = http.client.HTTPConnection(LOOPBACK, api_port, timeout=_CALL_SECONDS)
+    try:
+        connection.request(method, ADMIN + path, json.dumps(document))
+        response = connection.getresponse()
+        answer: object = json.loads(response.read())
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise NoAnswerError(f"no answer on port {api_port}: {error}") from error
+    finally:
+        connection.close()
+    if response.status != http.HTTPStatus.OK:
+        raise NoAnswerError(f"{method} {path} was refused: {answer}")
+    return answer
+
+
+def _api_answers(folder: StateFolder, server: Server) -> bool:
+    try:
+        status = call(server.ports.api, "GET", "status")
+    except NoAnswerError:
+        return False
+    return status == {"state": str(folder.path), "pid": server.pid}
+
+
+def _mqtt_answers(folder: StateFolder, server: Server) -> bool:
+    """Whether a TLS handshake with the root CA succeeds; the first also warms the listener up."""
+    try:
+        context = ssl.create_default_context(cafile=folder.root_ca)
+        with (
+            socket.create_connection((LOOPBACK, server.ports.mqtt), timeout=_CALL_SECONDS) as raw,
+            context.wrap_socket(raw, server_hostname="localhost"),
+        ):
+            return True
+    except OSError:
+        return False
+
+
+def _log_tail(folder: StateFolder) -> str:
+    try:
+        lines = folder.log.read_text(errors="replace").splitlines()
+    except OSError:
+        return ""
+    return "\n".join(lines[-_LOG_TAIL_LINES:])

@@ -1,0 +1,110 @@
+"""One local AWS for all wire tests of a run: its own process, free ports, state in a tmp folder."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import coverage
+import pytest
+
+from localcloud import lifecycle
+from localcloud.cli import environment_of
+from localcloud.state_folder import Ports, StateFolder
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class LocalCloud:
+    """Where the local AWS answers, and how to reach it."""
+
+    api_url: str
+    mqtt_host: str
+    mqtt_port: int
+    root_ca: Path
+    environment: Mapping[str, str]
+    """What ``localcloud env`` prints: endpoint, credentials, region, DEVICE_ENDPOINT, ..."""
+    folder: StateFolder
+    pid: int
+
+    def client(self, service: str) -> Any:
+        """Return a boto3 client, with the credentials given and no environment needed."""
+        return boto3.client(
+            service,
+            endpoint_url=self.api_url,
+            aws_access_key_id=self.environment["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=self.environment["AWS_SECRET_ACCESS_KEY"],
+            region_name=self.environment["AWS_DEFAULT_REGION"],
+        )
+
+    def admin(self, method: str, path: str, document: object = None) -> Any:
+        """Call an admin path, such as ``faults``."""
+        return lifecycle.call(int(self.api_url.rpartition(":")[2]), method, path, document)
+
+    def fault(self, kind: str, **fields: object) -> Any:
+        """Switch a fault on (docs/local-aws.md); `clear_faults` switches all off."""
+        return self.admin("POST", "faults", {"kind": kind, **fields})
+
+    def clear_faults(self) -> None:
+        """Switch every fault off."""
+        self.admin("DELETE", "faults")
+
+
+def free_ports() -> Ports:
+    """Return two ports that nobody listens on."""
+    with socket.socket() as one, socket.socket() as other:
+        one.bind(("127.0.0.1", 0))
+        other.bind(("127.0.0.1", 0))
+        return Ports(one.getsockname()[1], other.getsockname()[1])
+
+
+def command(*arguments: str) -> list[str]:
+    """Return a localcloud command line, measured if this run is measured."""
+    measure: list[str] = []
+    if coverage.Coverage.current() is not None:
+        measure = ["-m", "coverage", "run", "--parallel-mode", f"--rcfile={ROOT / 'setup.cfg'}"]
+        measure += [f"--data-file={ROOT / '.coverage'}"]
+    return [sys.executable, *measure, "-m", "localcloud", *arguments]
+
+
+def start(folder: StateFolder, ports: Ports) -> tuple[subprocess.Popen[bytes], LocalCloud]:
+    """Start a local AWS in its own process, and wait until it answers."""
+    folder.create()
+    arguments = ["up", "--state", str(folder.path)]
+    arguments += ["--api-port", str(ports.api), "--mqtt-port", str(ports.mqtt)]
+    with folder.log.open("wb") as log:
+        process = subprocess.Popen(command(*arguments), cwd=ROOT, stdout=log, stderr=log)
+    server = lifecycle.wait_until_ready(folder, lambda: process.poll() is not None)
+    environment = environment_of(folder, server)
+    host, _, port = environment["DEVICE_ENDPOINT"].rpartition(":")
+    cloud = LocalCloud(
+        api_url=environment["AWS_ENDPOINT_URL"],
+        mqtt_host=host,
+        mqtt_port=int(port),
+        root_ca=folder.root_ca,
+        environment=environment,
+        folder=folder,
+        pid=process.pid,
+    )
+    return process, cloud
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Ask it to save and stop; wait for it."""
+    process.terminate()
+    process.wait(timeout=20)
+
+
+@pytest.fixture(scope="session")
+def local_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+    """The local AWS of this test run."""
+    process, cloud = start(StateFolder(tmp_path_factory.mktemp("cloud")), free_ports())
+    yield cloud
+    stop(process)
