@@ -117,6 +117,31 @@ class LifecycleError(StorageError):
     next_step = "Have the station finish the device: factory make ends with lifecycle SECURED."
 
 
+class DecommissionedError(LifecycleError):
+    """The device was taken out of service; its root key is destroyed."""
+
+    next_step = "Decommissioning is final: have the station make a new device in another folder."
+
+
+class StorageExistsError(StorageError):
+    """There is a finished device at this place already."""
+
+    exit_code = ExitCode.FAILED
+    next_step = "Choose another folder, or remove this one yourself if the device may be lost."
+
+
+class StorageAccessError(StorageFailureError):
+    """This user may not read or write the storage."""
+
+    next_step = "Run as the user that owns the state folder, on a file system mounted read-write."
+
+
+class KeyExistsError(StorageError):
+    """The name is taken by another key."""
+
+    next_step = "Choose another key name, or destroy the old key first."
+
+
 class KeyNotUsableError(StorageError):
     """A key is missing, of an unsupported type, or may not be used in this way."""
 
@@ -253,3 +278,24 @@ class CertificateUnacceptableError(ProvisioningError):
         "Do not trust this endpoint until it is explained: a certificate for another key or "
         "subject means a wrong certificate provider, a mixed-up reply or an impostor."
     )
+
+
+class ClaimMissingError(ProvisioningError):
+    """The device holds no claim credential to provision itself with."""
+
+    exit_code = ExitCode.CONFIGURATION_INVALID
+    next_step = (
+        "Have the station install one: factory make --method claim. A claim is destroyed once "
+        "the identity is proven; a device that lost its identity has to go back to the station."
+    )
+
+    def __init__(self) -> None:
+        """Say it in the same words everywhere."""
+        super().__init__("there is no claim credential in this device")
+
+
+class StoppedError(FirstbootError):
+    """Somebody asked the device to stop before it was done."""
+
+    exit_code = ExitCode.TRY_LATER
+    next_step = "Boot again: the device goes on where it stopped."

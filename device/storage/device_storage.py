@@ -1,0 +1,183 @@
+"""A device's storage as one thing: fuses, sealed entries, keys and the lock around them.
+
+``STATE/fuses`` plays the chip's fuses, ``STATE/storage`` its flash. See docs/storage.md.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cached_property, partial
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from device.errors import (
+    DecommissionedError,
+    LifecycleError,
+    NotPermittedError,
+    StorageError,
+    StorageMissingError,
+)
+from device.storage.filesystem import FolderLock, Fs, OsFs, make_folder
+from device.storage.image import Service
+from device.storage.keys import KeyStore
+from device.storage.lifecycle import STORAGE_AVAILABLE, Lifecycle
+from device.storage.root_of_trust import FileFuses, RootOfTrust
+from device.storage.sealed import SealedStore
+from device.storage.secure_storage import SecureStorage
+
+Mount = Callable[[Path], Fs]
+"""Puts a disk behind a folder; the tests put one there that loses power."""
+
+
+class DeviceStorage:
+    """Everything inside one device; close it, or use it in a ``with`` statement."""
+
+    def __init__(self, store: SealedStore, lock: FolderLock | None) -> None:
+        """Join the parts; use ``open_device_storage`` or ``create_device_storage``."""
+        self.root_of_trust: RootOfTrust = store.root
+        self.its = SecureStorage(store, Service.ITS)
+        self.ps = SecureStorage(store, Service.PS)
+        self._store = store
+        self._lock = lock
+
+    @cached_property
+    def keys(self) -> KeyStore:
+        """The private keys."""
+        from device.storage.sealed_keys import SealedKeyStore  # noqa: PLC0415 - see that page
+
+        return SealedKeyStore(self.its)
+
+    @property
+    def lifecycle(self) -> Lifecycle:
+        """The state that the fuses hold now."""
+        return self.root_of_trust.lifecycle
+
+    @property
+    def generation(self) -> int:
+        """How many commits this storage has seen."""
+        return self._store.generation
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Make all changes inside durable in one commit, or none of them after an exception.
+
+        A transaction inside another joins it.
+
+        Raises:
+            NotPermittedError: the storage is open for reading only, or closed.
+            InsufficientStorageError, StorageFailureError: the disk refused the commit.
+        """
+        with self._store.transaction():
+            yield
+
+    def advance(self, to: Lifecycle) -> None:
+        """Step the lifecycle. DECOMMISSIONED destroys the root key, and so every entry, first.
+
+        Raises:
+            LifecycleError: ``to`` may not follow the state now.
+            NotPermittedError: inside a transaction, or open for reading only.
+        """
+        self._store.check_writable()
+        if self._store.in_transaction:
+            raise NotPermittedError("the lifecycle does not advance inside a transaction")
+        self.root_of_trust.advance(to)
+        if to not in STORAGE_AVAILABLE:
+            self._store.refuse(partial(_not_secured, to))
+        if to is Lifecycle.DECOMMISSIONED:
+            self._store.erase()
+
+    def close(self) -> None:
+        """Forget the entries and let others in; closing twice does no harm."""
+        self._store.refuse(partial(NotPermittedError, "the storage is closed"))
+        if self._lock:
+            self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def create_device_storage(state: Path, *, mount: Mount = OsFs) -> DeviceStorage:
+    """Make a device in ``state``: burn the fuses, write an empty image, ASSEMBLY_AND_TEST.
+
+    An unfinished device in the same place is scrapped.
+
+    Raises:
+        StorageExistsError: a finished device is there.
+        StorageBusyError: another process uses it.
+        InsufficientStorageError, StorageFailureError: the disk refused.
+    """
+    make_folder(state / "fuses")
+    make_folder(state / "storage")
+    lock = FolderLock(state / "storage")
+    try:
+        fuses = FileFuses(mount(state / "fuses"))
+        fuses.burn()
+        store = SealedStore(mount(state / "storage"), fuses)
+        store.create()
+    except BaseException:
+        lock.release()
+        raise
+    return DeviceStorage(store, lock)
+
+
+def open_device_storage(
+    state: Path, *, read_only: bool = False, mount: Mount = OsFs
+) -> DeviceStorage:
+    """Open the device in ``state``.
+
+    For reading only, it takes no lock, changes nothing, and opens in any lifecycle: where the
+    entries are not available, using them raises the LifecycleError.
+
+    Raises:
+        StorageMissingError: there is no device.
+        StorageBusyError: another process has it open for writing.
+        LifecycleError: it is not SECURED.
+        DataCorruptError, RolledBackError, WrongDeviceError: the storage is not what was stored.
+        InsufficientStorageError, StorageFailureError: the disk refused.
+    """
+    fuses = FileFuses(mount(state / "fuses"))
+    if fuses.lifecycle is Lifecycle.UNKNOWN:
+        raise StorageMissingError(f"there is no device in {state}")
+    store = SealedStore(mount(state / "storage"), fuses)
+    if read_only:
+        _load_what_is_readable(store)
+        return DeviceStorage(store, None)
+    lock = FolderLock(state / "storage")
+    try:
+        _load_all(store)
+    except BaseException:
+        lock.release()
+        raise
+    return DeviceStorage(store, lock)
+
+
+def _load_all(store: SealedStore) -> None:
+    state = store.root.lifecycle
+    if state is not Lifecycle.SECURED:
+        raise _not_secured(state)
+    store.load(read_only=False)
+
+
+def _load_what_is_readable(store: SealedStore) -> None:
+    """Load; a device that is not finished, or no longer, may have nothing to load."""
+    try:
+        store.load(read_only=True)
+    except StorageError:
+        state = store.root.lifecycle
+        if state is Lifecycle.SECURED:
+            raise
+        store.refuse(partial(_not_secured, state))
+
+
+def _not_secured(state: Lifecycle) -> LifecycleError:
+    if state is Lifecycle.DECOMMISSIONED:
+        return DecommissionedError("the device is DECOMMISSIONED: its root key is destroyed")
+    return LifecycleError(f"the device is {state.name}, not SECURED")

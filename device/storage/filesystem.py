@@ -1,0 +1,191 @@
+"""The few calls a store may make on a disk.
+
+A store speaks to a folder through ``Fs`` alone, so that the tests can put a disk behind it
+that loses power between any two calls.
+"""
+
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Protocol
+
+from device.errors import (
+    InsufficientStorageError,
+    StorageAccessError,
+    StorageBusyError,
+    StorageError,
+    StorageFailureError,
+)
+
+
+class Fs(Protocol):
+    """One flat folder. Nothing is durable before it is synced; every call may raise StorageError.
+
+    ``fsync`` covers the content of a file, ``fsync_folder`` the names: what was created,
+    renamed or unlinked (POSIX promises no more, and neither covers the other).
+    """
+
+    def read(self, name: str) -> bytes | None:
+        """Return the content, or None if there is no such file."""
+        ...
+
+    def create(self, name: str, data: bytes, mode: int = 0o600) -> None:
+        """Make a file that must not exist yet, and write ``data`` into it."""
+        ...
+
+    def fsync(self, name: str) -> None:
+        """Make the content durable.
+
+        After a failure abandon the file, never sync it again: the kernel may have dropped what
+        it could not write, and would say all is well.
+        """
+        ...
+
+    def rename(self, source: str, target: str) -> None:
+        """Give ``source`` the name ``target``, replacing what had it, in one step."""
+        ...
+
+    def unlink(self, name: str) -> None:
+        """Remove the name; a missing file is no error."""
+        ...
+
+    def fsync_folder(self) -> None:
+        """Make creations, renames and unlinks durable."""
+        ...
+
+
+def replace(fs: Fs, name: str, data: bytes, mode: int = 0o600) -> None:
+    """Put ``data`` under ``name``, atomically, and durably on return.
+
+    Raises:
+        InsufficientStorageError: the disk is full; the old content is intact.
+        StorageFailureError: the disk refused. The old content is intact, unless the very last
+            step failed: then it is the old or the new, whole.
+    """
+    temporary = f"{name}.new"
+    fs.unlink(temporary)
+    try:
+        fs.create(temporary, data, mode)
+        fs.fsync(temporary)
+        fs.rename(temporary, name)
+    except StorageError:
+        with suppress(StorageError):
+            fs.unlink(temporary)
+        raise
+    fs.fsync_folder()
+
+
+class OsFs:
+    """``Fs`` on a real folder, readable by its owner alone."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def read(self, name: str) -> bytes | None:
+        """See ``Fs``."""
+        with _translated(self._folder / name):
+            try:
+                return (self._folder / name).read_bytes()
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+
+    def create(self, name: str, data: bytes, mode: int = 0o600) -> None:
+        """See ``Fs``."""
+        with (
+            _translated(self._folder / name),
+            _opened(self._folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode) as descriptor,
+        ):
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+
+    def fsync(self, name: str) -> None:
+        """See ``Fs``."""
+        with (
+            _translated(self._folder / name),
+            _opened(self._folder / name, os.O_RDONLY) as descriptor,
+        ):
+            os.fsync(descriptor)
+            if hasattr(os, "posix_fadvise"):  # so that reading back asks the disk, not the cache
+                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+
+    def rename(self, source: str, target: str) -> None:
+        """See ``Fs``."""
+        with _translated(self._folder / target):
+            (self._folder / source).replace(self._folder / target)
+
+    def unlink(self, name: str) -> None:
+        """See ``Fs``."""
+        with _translated(self._folder / name):
+            (self._folder / name).unlink(missing_ok=True)
+
+    def fsync_folder(self) -> None:
+        """See ``Fs``."""
+        sync_folder(self._folder)
+
+
+class FolderLock:
+    """The exclusive right to change a folder, held until released or until the process ends."""
+
+    def __init__(self, folder: Path) -> None:
+        """Take the lock.
+
+        Raises:
+            StorageBusyError: another process has it.
+        """
+        path = folder / "lock"
+        with _translated(path):
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(self._descriptor)
+                raise StorageBusyError(f"{folder} is in use by another process") from None
+
+    def release(self) -> None:
+        """Let others in; releasing twice does no harm."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._descriptor = -1
+
+
+def make_folder(folder: Path) -> None:
+    """Make ``folder`` and its parents, 0700 and durable; an existing folder is closed to others."""
+    if not folder.parent.is_dir():
+        make_folder(folder.parent)
+    with _translated(folder):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        folder.chmod(0o700)
+    sync_folder(folder.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in ``folder`` durable."""
+    with _translated(folder), _opened(folder, os.O_RDONLY | os.O_DIRECTORY) as descriptor:
+        os.fsync(descriptor)
+
+
+@contextmanager
+def _opened(path: Path, flags: int, mode: int = 0o600) -> Iterator[int]:
+    descriptor = os.open(path, flags, mode)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    """Turn what the operating system says about ``path`` into a storage error."""
+    try:
+        yield
+    except OSError as error:
+        message = f"{path}: {error.strerror}"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise InsufficientStorageError(message) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise StorageAccessError(message) from error
+        raise StorageFailureError(message) from error

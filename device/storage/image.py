@@ -1,0 +1,96 @@
+"""One sealed image: every entry of the store in one authenticated, encrypted file.
+
+Layout: magic, format version, generation, binding tag (which device), salt; then AES-256-GCM
+of the entries, with all of the before as associated data. Each image has its own key, HKDF
+of the device's sealing key and the random salt, so the nonce may be fixed: no counter has to
+survive a power cut or a cloned disk.
+"""
+
+import secrets
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Final
+
+import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from device.errors import DataCorruptError, WrongDeviceError
+from device.storage.flags import StorageFlag
+from device.storage.root_of_trust import RootOfTrust
+
+
+class Service(IntEnum):
+    """The two name spaces of the PSA Secure Storage API."""
+
+    ITS = 1
+    PS = 2
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What a uid holds."""
+
+    data: bytes = field(repr=False)
+    flags: StorageFlag
+
+
+Entries = Mapping[tuple[Service, int], Entry]
+
+_HEADER: Final = struct.Struct(">8sHQ16s32s")
+_MAGIC: Final = b"FIRSTBT\0"
+_VERSION: Final = 1
+_NONCE: Final = bytes(12)
+_ENTRIES: Final = msgspec.msgpack.Decoder(list[tuple[Service, int, int, bytes]])
+
+
+class Sealer:
+    """Seals and unseals the images of one device."""
+
+    def __init__(self, root: RootOfTrust) -> None:
+        """Derive the device's keys.
+
+        Raises:
+            LifecycleError: storage keys are not available in this state.
+        """
+        self._binding = root.derive(b"firstboot v1 storage binding", 16)
+        self._key = root.derive(b"firstboot v1 storage seal")
+
+    def seal(self, generation: int, entries: Entries) -> bytes:
+        """Return a new image, under a key that no other image has."""
+        salt = secrets.token_bytes(32)
+        header = _HEADER.pack(_MAGIC, _VERSION, generation, self._binding, salt)
+        rows = [(*key, int(entry.flags), entry.data) for key, entry in entries.items()]
+        return header + self._cipher(salt).encrypt(_NONCE, msgspec.msgpack.encode(rows), header)
+
+    def unseal(self, image: bytes) -> tuple[int, dict[tuple[Service, int], Entry]]:
+        """Return the generation and the entries of an authentic image.
+
+        Raises:
+            WrongDeviceError: it was sealed under other fuses.
+            DataCorruptError: it is damaged, cut short, or no image at all.
+        """
+        if len(image) < _HEADER.size:
+            raise DataCorruptError("the image is cut short")
+        header = image[: _HEADER.size]
+        magic, version, generation, binding, salt = _HEADER.unpack(header)
+        if (magic, version) != (_MAGIC, _VERSION):
+            raise DataCorruptError(f"not an image of format {_VERSION}")
+        if binding != self._binding:
+            raise WrongDeviceError("the image was sealed under the fuses of another device")
+        try:
+            payload = self._cipher(salt).decrypt(_NONCE, image[_HEADER.size :], header)
+        except InvalidTag:
+            raise DataCorruptError("the image is not authentic") from None
+        rows = _ENTRIES.decode(payload)
+        return generation, {
+            (service, uid): Entry(data, StorageFlag(flags)) for service, uid, flags, data in rows
+        }
+
+    def _cipher(self, salt: bytes) -> AESGCM:
+        info = b"firstboot v1 image" + self._binding
+        return AESGCM(HKDF(SHA256(), 32, salt=salt, info=info).derive(self._key))

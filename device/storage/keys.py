@@ -1,0 +1,136 @@
+"""Private keys as handles: what the firmware may do with a key, wherever it lives.
+
+Names are those of the PSA Crypto API. This page loads no cryptography, so that settings and
+``device status`` may name key types at no cost.
+"""
+
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from typing import TYPE_CHECKING, Final, NewType, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+PrivateKey: TypeAlias = "ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey"
+PublicKey: TypeAlias = "ec.EllipticCurvePublicKey | rsa.RSAPublicKey"
+
+KeyId = NewType("KeyId", str)
+"""A key's label: ``device-key.1``, ``claim-key``."""
+
+CLAIM_KEY: Final = KeyId("claim-key")
+"""The key of the claim certificate; the station installs it, promotion destroys it."""
+
+
+class KeyType(StrEnum):
+    """The keys that AWS IoT, TLS and secure elements have in common."""
+
+    EC_P256 = "ec-p256"
+    EC_P384 = "ec-p384"
+    RSA_2048 = "rsa-2048"
+
+
+class KeyLocation(IntEnum):
+    """Where the key is used (PSA Crypto API, ``PSA_KEY_LOCATION_*``)."""
+
+    LOCAL_STORAGE = 0x000000
+    PRIMARY_SECURE_ELEMENT = 0x000001
+
+
+class KeyOrigin(StrEnum):
+    """Whether anybody else may have seen the key."""
+
+    GENERATED = "generated"
+    IMPORTED = "imported"
+
+
+@dataclass(frozen=True)
+class KeyAttributes:
+    """What a key is, without the key; safe to log."""
+
+    key_type: KeyType
+    location: KeyLocation
+    origin: KeyOrigin
+    exportable: bool
+    """Whether the private key can leave the store, as it must for a TLS stack in software."""
+
+
+@dataclass(frozen=True)
+class MemoryIdentity:
+    """What TLS needs of a software key: PEM in memory, never in a file."""
+
+    certificate_pem: bytes
+    private_key_pem: bytes = field(repr=False)
+
+
+TlsIdentity: TypeAlias = MemoryIdentity
+
+
+class KeyStore(Protocol):
+    """Keeps private keys. A change is durable on return, or with the transaction around it."""
+
+    def generate_key(self, key: KeyId, key_type: KeyType) -> KeyId:
+        """Make a new key.
+
+        Raises:
+            KeyExistsError: the name is taken.
+            InvalidArgumentError: the name is not 1 to 64 of letters, digits, ``.``, ``_``, ``-``.
+        """
+        ...
+
+    def import_key(self, key: KeyId, pem: bytes) -> KeyId:
+        """Take in a key made elsewhere: unencrypted PKCS#8, SEC1 or PKCS#1 PEM.
+
+        Raises:
+            KeyExistsError: the name is taken.
+            KeyNotUsableError: not a private key, encrypted, or of a type that is not supported.
+            InvalidArgumentError: the name is illegal.
+        """
+        ...
+
+    def get_key_attributes(self, key: KeyId) -> KeyAttributes:
+        """Return what the key is.
+
+        Raises:
+            DoesNotExistError: there is no such key.
+        """
+        ...
+
+    def export_public_key(self, key: KeyId) -> PublicKey:
+        """Return the public half.
+
+        Raises:
+            DoesNotExistError: there is no such key.
+        """
+        ...
+
+    def private_key(self, key: KeyId) -> PrivateKey:
+        """Return a handle that pyca/cryptography signs with, for a CSR.
+
+        Raises:
+            DoesNotExistError: there is no such key.
+        """
+        ...
+
+    def tls_identity(self, key: KeyId, certificate_pem: bytes) -> TlsIdentity:
+        """Return what the TLS stack needs to use the key with its certificate.
+
+        Raises:
+            DoesNotExistError: there is no such key.
+        """
+        ...
+
+    def destroy_key(self, key: KeyId) -> None:
+        """Destroy the key.
+
+        Raises:
+            DoesNotExistError: there is no such key.
+        """
+        ...
+
+    def keys(self) -> list[KeyId]:
+        """Return the names of all keys, sorted."""
+        ...
+
+    def uri(self, key: KeyId) -> str:
+        """Return where the key lives; safe to log and to keep in a configuration."""
+        ...

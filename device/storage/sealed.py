@@ -1,0 +1,224 @@
+"""All entries in two sealed copies, changed in one step: the commit protocol.
+
+A commit writes the copy that its generation names and reads it back; then the anchor in the
+root of trust names the new image: that is the moment it counts. Last, the other copy is made
+the same, so that one file may rot and no copy keeps a secret that was destroyed. Whatever is
+cut, the anchor names an image that is whole on the disk.
+
+Generation g goes first to ``COPIES[g % 2]``. The rule, and not what a reader happens to find,
+decides which copy is overwritten next: after a crash of the process alone, a copy may look
+complete and not be on the disk yet.
+"""
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Final
+
+from device.errors import (
+    DataCorruptError,
+    NotPermittedError,
+    RolledBackError,
+    StorageError,
+    StorageFailureError,
+    WrongDeviceError,
+)
+from device.storage.filesystem import Fs, replace
+from device.storage.image import Entries, Entry, Sealer, Service
+from device.storage.root_of_trust import BLANK, Anchor, RootOfTrust
+
+logger = logging.getLogger("device.storage")
+
+COPIES: Final = ("image-a", "image-b")
+_ATTEMPTS: Final = 100
+"""How often a reader lets a writer overtake it before it says that something is wrong."""
+
+
+class SealedStore:
+    """The entries of one device; one thread at a time."""
+
+    def __init__(self, fs: Fs, root: RootOfTrust) -> None:
+        """Hold nothing yet: ``create`` or ``load`` comes next."""
+        self.root = root
+        self._fs = fs
+        self._sealer: Sealer
+        self._anchor = BLANK
+        self._entries: dict[tuple[Service, int], Entry] = {}
+        self._depth = 0
+        self._read_only = False
+        self._refusal: Callable[[], StorageError] | None = None
+
+    @property
+    def generation(self) -> int:
+        """How many commits this storage has seen."""
+        return self._anchor.generation
+
+    @property
+    def entries(self) -> Entries:
+        """What is stored now, changes of an open transaction included."""
+        if self._refusal:
+            raise self._refusal()
+        return self._entries
+
+    def create(self) -> None:
+        """Write the first, empty image."""
+        self._sealer = Sealer(self.root)
+        self._commit()
+
+    def load(self, *, read_only: bool) -> None:
+        """Take up the image that the anchor names; a writer also completes the second copy.
+
+        Raises:
+            DataCorruptError: no copy is authentic.
+            RolledBackError: a copy is authentic, but it is not the one that counts.
+            WrongDeviceError: the copies were sealed under other fuses.
+        """
+        self._sealer = Sealer(self.root)
+        self._read_only = read_only
+        image = self._current_image()
+        if not read_only:
+            self._complete_copies(image)
+        _, self._entries = self._sealer.unseal(image)
+
+    @contextmanager
+    def transaction(self) -> Iterator[dict[tuple[Service, int], Entry]]:
+        """Lend the entries for changing; on exit they are durable in one commit.
+
+        After an exception they are as before. A transaction inside another joins it: only the
+        outermost one commits.
+
+        Raises:
+            NotPermittedError: the storage is open for reading only, or closed.
+            InsufficientStorageError, StorageFailureError: the disk refused; nothing changed,
+                unless the storage says from then on that it must be opened again.
+        """
+        self.check_writable()
+        before = dict(self._entries)
+        self._depth += 1
+        try:
+            yield self._entries
+            if self._depth == 1 and self._entries != before:
+                self.check_writable()
+                self._commit()
+        except BaseException:
+            self._entries = before
+            raise
+        finally:
+            self._depth -= 1
+
+    def check_writable(self) -> None:
+        """Let a change pass.
+
+        Raises:
+            NotPermittedError: the storage is open for reading only, or closed.
+            StorageFailureError: an earlier commit ended half-way.
+        """
+        if self._refusal:
+            raise self._refusal()
+        if self._read_only:
+            raise NotPermittedError("the storage is open for reading only")
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open."""
+        return self._depth > 0
+
+    def refuse(self, reason: Callable[[], StorageError]) -> None:
+        """Forget the entries, and answer every use from now on with the error ``reason`` makes."""
+        self._entries = {}
+        self._refusal = reason
+
+    def erase(self) -> None:
+        """Remove both copies."""
+        for name in COPIES:
+            self._fs.unlink(name)
+        self._fs.fsync_folder()
+
+    def _commit(self) -> None:
+        generation = self._anchor.generation + 1
+        image = self._sealer.seal(generation, self._entries)
+        first, second = _in_order(generation)
+        self._write(first, image)
+        self._advance(Anchor(generation, hashlib.sha256(image).digest()))
+        self._mirror(second, image)
+        self._refusal = None
+
+    def _write(self, name: str, image: bytes) -> None:
+        replace(self._fs, name, image)
+        if self._fs.read(name) != image:
+            raise StorageFailureError(f"{name} does not read back as it was written")
+
+    def _advance(self, anchor: Anchor) -> None:
+        """Let ``anchor`` count; if nobody can tell whether it does, refuse all use."""
+        self._refusal = partial(
+            StorageFailureError, "a commit ended half-way: close the storage and open it again"
+        )
+        try:
+            self.root.write_anchor(anchor)
+        except StorageError:
+            if self.root.read_anchor() == self._anchor:
+                self._refusal = None
+            raise
+        self._anchor = anchor
+
+    def _mirror(self, name: str, image: bytes) -> None:
+        """Make the second copy the same; where the disk is full, better none than an old one."""
+        try:
+            replace(self._fs, name, image)
+        except StorageError as error:
+            logger.warning("%s is left out until the next commit: %s", name, error)
+            self._fs.unlink(name)
+            self._fs.fsync_folder()
+
+    def _current_image(self) -> bytes:
+        for _ in range(_ATTEMPTS):
+            self._anchor = self.root.read_anchor()
+            for name in _in_order(self._anchor.generation):
+                image = self._fs.read(name)
+                if image and hashlib.sha256(image).digest() == self._anchor.digest:
+                    return image
+            if self.root.read_anchor() == self._anchor:  # else a writer overtook us: look again
+                raise self._diagnosis()
+        raise StorageFailureError("the anchor never stands still")
+
+    def _diagnosis(self) -> StorageError:
+        """Say why no copy is the one that the anchor names."""
+        found = [self._generation_of(name) for name in COPIES]
+        authentic = [generation for generation in found if isinstance(generation, int)]
+        if authentic:
+            return RolledBackError(
+                f"the images are of generation {authentic}, "
+                f"the anchor names another of generation {self._anchor.generation}"
+            )
+        foreign = [error for error in found if isinstance(error, WrongDeviceError)]
+        return foreign[0] if foreign else DataCorruptError(f"{COPIES}: {found}")
+
+    def _generation_of(self, name: str) -> int | StorageError:
+        try:
+            return self._sealer.unseal(self._fs.read(name) or b"")[0]
+        except (DataCorruptError, WrongDeviceError) as error:
+            return error
+
+    def _complete_copies(self, image: bytes) -> None:
+        """Make both copies the same again, after an interrupted commit or after rot."""
+        first, second = _in_order(self._anchor.generation)
+        if self._fs.read(first) != image:
+            logger.warning("%s was damaged; restored from the other copy", first)
+            replace(self._fs, first, image)
+        if self._fs.read(second) == image:
+            return
+        generation = self._generation_of(second)
+        if isinstance(generation, int) and abs(generation - self._anchor.generation) <= 1:
+            logger.info("%s completed after an interrupted commit", second)
+        else:
+            logger.warning("%s was damaged; restored from the other copy", second)
+        # The anchor may be younger than the disk knows; not so when what it replaced goes.
+        self.root.write_anchor(self._anchor)
+        self._mirror(second, image)
+
+
+def _in_order(generation: int) -> tuple[str, str]:
+    """Return the copy that ``generation`` is written to before the anchor, and the mirror."""
+    return COPIES[generation % 2], COPIES[1 - generation % 2]
