@@ -1,0 +1,154 @@
+"""AWS through boto3: the only module of the project that imports it.
+
+Credentials, Region and endpoint come from boto3's own chain (environment, profile, SSO,
+instance role; ``AWS_ENDPOINT_URL`` for the local AWS), so there is nothing to configure here
+and nothing that could hold a secret.
+"""
+
+import logging
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Protocol
+
+from factory import errors
+from factory.cloud import Account, Response, Value, text
+
+if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
+
+_log = logging.getLogger(__name__)
+
+
+class _Paginator(Protocol):
+    def paginate(self, **parameters: Value) -> Iterator[Response]: ...
+
+
+class Client(Protocol):
+    """The part of a boto3 client that is used by name; operations are looked up in it."""
+
+    def get_paginator(self, operation_name: str) -> _Paginator:
+        """Return what pages through a listing operation."""
+        ...
+
+
+ClientFactory = Callable[[str], Client]
+"""Returns a client for a service (``iot``, ``iam``, ``sts``)."""
+
+
+def boto3_client(service: str) -> Client:
+    """Return boto3's client for ``service``, told not to wait for ever."""
+    import boto3  # noqa: PLC0415 - costs 0.2 s, and `factory make` may not need it
+    from botocore.config import Config  # noqa: PLC0415 - as above
+
+    patience = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard"})
+    client: Client = boto3.Session().client(service, config=patience)
+    return client
+
+
+class Aws:
+    """A real AWS account, or the local AWS: the code is the same."""
+
+    def __init__(self, clients: ClientFactory = boto3_client) -> None:
+        """Make nothing yet: clients are made when they are first needed."""
+        self._client = cache(clients)
+
+    @cached_property
+    def account(self) -> Account:
+        """Ask STS whose credentials these are, and IoT's client for the Region."""
+        caller = self.call("sts", "GetCallerIdentity")
+        with _errors_as_ours("iot:DescribeEndpoint"):
+            region: str = self._client("iot").meta.region_name  # type: ignore[attr-defined] # boto3 has no types
+        return Account(text(caller, "Account"), region, text(caller, "Arn").split(":")[1])
+
+    def call(self, service: str, operation: str, **parameters: Value) -> Response:
+        """Call ``operation`` of ``service``; see :class:`factory.cloud.Cloud`."""
+        _log.debug("calling %s:%s", service, operation)
+        with _errors_as_ours(f"{service}:{operation}"):
+            method = getattr(self._client(service), _python_name(operation))
+            response: Response = method(**parameters)
+        return response
+
+    def pages(self, service: str, operation: str, **parameters: Value) -> Iterator[Response]:
+        """Yield the pages of ``operation``; see :class:`factory.cloud.Cloud`."""
+        _log.debug("listing %s:%s", service, operation)
+        with _errors_as_ours(f"{service}:{operation}"):
+            paginator = self._client(service).get_paginator(_python_name(operation))
+            yield from paginator.paginate(**parameters)
+
+
+def _python_name(operation: str) -> str:
+    from botocore import xform_name  # noqa: PLC0415 - not at import, as boto3
+
+    name: str = xform_name(operation)
+    return name
+
+
+# What AWS's error codes mean for the person at the station. Codes: IoT, IAM and STS API
+# references, "Common errors".
+_BAD_CREDENTIALS = {
+    "AuthFailure", "ExpiredToken", "ExpiredTokenException", "IncompleteSignature",
+    "InvalidAccessKeyId", "InvalidClientTokenId", "InvalidSignatureException",
+    "MissingAuthenticationToken", "MissingAuthenticationTokenException", "OptInRequired",
+    "RequestExpired", "SignatureDoesNotMatch", "UnrecognizedClientException",
+}  # fmt: skip
+_DENIED = {
+    "AccessDenied", "AccessDeniedException", "ForbiddenException", "UnauthorizedException",
+    "UnauthorizedOperation",
+}  # fmt: skip
+_MISSING = {"NoSuchEntity", "NoSuchEntityException", "ResourceNotFoundException"}
+_IN_USE = {"DeleteConflict", "DeleteConflictException"}
+_LIMITS = {
+    "LimitExceeded", "LimitExceededException", "ServiceQuotaExceededException",
+    "VersionsLimitExceededException",
+}  # fmt: skip
+_BUSY = {
+    "ConcurrentModification", "ConcurrentModificationException",
+    "ConflictingResourceUpdateException", "RequestLimitExceeded", "Throttling",
+    "ThrottlingException", "TooManyRequestsException",
+}  # fmt: skip
+_HTTP_TOO_MANY_REQUESTS = 429
+_HTTP_SERVER_ERROR = 500
+
+
+@contextmanager
+def _errors_as_ours(action: str) -> Iterator[None]:
+    """Turn every failure of the SDK inside the block into one of ``factory.errors``."""
+    from botocore import exceptions as sdk  # noqa: PLC0415 - not at import, as boto3
+
+    try:
+        yield
+    except sdk.ClientError as error:
+        raise _answered(action, error) from error
+    except (sdk.HTTPClientError, sdk.ConnectionError, sdk.IncompleteReadError) as error:
+        raise errors.CloudNotReachableError(f"{action} got no answer: {error}") from error
+    except (sdk.BotoCoreError, ValueError) as error:
+        # ValueError is botocore's for an AWS_ENDPOINT_URL that is no URL.
+        raise errors.CloudConfigurationError(f"{action} could not be called: {error}") from error
+
+
+def _answered(action: str, error: "ClientError") -> errors.CloudError:
+    """Return our error for an answer of AWS that was not a yes."""
+    details = error.response.get("Error", {})
+    code, message = str(details.get("Code", "?")), str(details.get("Message", ""))
+    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    if code in _BAD_CREDENTIALS:
+        return errors.CloudConfigurationError(
+            f"AWS does not accept the credentials (or this machine's clock): {code}: {message}"
+        )
+    if code in _DENIED:
+        return errors.CloudDeniedError(_denied_action(message) or action, message)
+    if code in _LIMITS:
+        return errors.CloudLimitError(f"{action} met a limit: {code}: {message}")
+    if code in _BUSY or status == _HTTP_TOO_MANY_REQUESTS or status >= _HTTP_SERVER_ERROR:
+        return errors.CloudThrottledError(f"{action} was put off: {code}: {message}")
+    rejection = {**dict.fromkeys(_MISSING, errors.NotInCloudError),
+                 **dict.fromkeys(_IN_USE, errors.StillInUseError)}  # fmt: skip
+    return rejection.get(code, errors.CloudRejectedError)(action, code, message)
+
+
+def _denied_action(message: str) -> str | None:
+    """Return the action that IAM names; it may be another one, such as iam:PassRole."""
+    found = re.search(r"not authorized to perform: ([\w-]+:\w+)", message)
+    return found[1] if found else None

@@ -1,0 +1,197 @@
+"""The station's command line: one function a verb; the only place here that prints."""
+
+import argparse
+import json
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from device.errors import ExitCode, FirstbootError
+from factory.aws import Aws
+from factory.changes import Report
+from factory.cloud import Account, Cloud
+from factory.endpoint import find_endpoint, parse_endpoint
+from factory.errors import StationNotPreparedError
+from factory.manufacture import DeviceOrder, make_device, new_device_id
+from factory.methods import METHODS
+from factory.root_ca import AMAZON_ROOTS, load_root_ca
+from factory.serial_number import check_serial_number
+from factory.station import Station, open_or_make_station, open_station
+
+_STATION = Path(".firstboot/station")
+_DEVICES = Path(".firstboot/devices")
+_SDK_LOGGERS = ("boto3", "botocore", "urllib3")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb and return its exit code (``device.errors.ExitCode``)."""
+    arguments = _parser().parse_args(argv)
+    _log_to_stderr(arguments.log_level)
+    try:
+        arguments.verb(arguments)
+    except FirstbootError as error:
+        _say(f"factory: {error}", f"  next: {error.next_step}")
+        return error.exit_code
+    except OSError as error:
+        _say(f"factory: {error.filename or 'this machine'}: {error.strerror or error}")
+        return ExitCode.FAILED
+    except KeyboardInterrupt:
+        _say("factory: stopped; the same command goes on where it stopped")
+        return ExitCode.FAILED
+    return ExitCode.DONE
+
+
+def prepare(arguments: argparse.Namespace) -> None:
+    """Make the cloud side of a method; what is there and right stays as it is."""
+    cloud = Aws()
+    with open_or_make_station(arguments.station) as station:
+        report = METHODS[arguments.method].prepare(cloud, station)
+    _show(arguments, cloud.account, report)
+    if not arguments.json:
+        state = "Prepared." if report.is_change else "Nothing to change: all is prepared."
+        _say(f"{state} Next: factory make --method {arguments.method} --serial SN-0001")
+
+
+def make(arguments: argparse.Namespace) -> None:
+    """Make a device: fuses, identity, credentials, lifecycle SECURED."""
+    order = DeviceOrder(
+        serial_number=check_serial_number(arguments.serial),
+        device_id=arguments.device_id or new_device_id(),
+        endpoint=_endpoint(arguments.endpoint, Aws()),
+        root_ca=load_root_ca(_root_ca(arguments.root_ca)),
+    )
+    out = arguments.out or _DEVICES / order.serial_number
+    method = METHODS[arguments.method]
+    with open_station(arguments.station) as station:
+        make_device(order, out, lambda storage: method.install(station, storage))
+    if arguments.json:
+        _put(
+            method=arguments.method, serial=order.serial_number, device_id=order.device_id,
+            state=str(out), endpoint=order.endpoint, lifecycle="SECURED",
+        )  # fmt: skip
+        return
+    _say(
+        f"Made {order.serial_number} in {out}: lifecycle SECURED, connects to {order.endpoint}.",
+        f"Next: device boot --state {out}",
+    )
+
+
+def teardown(arguments: argparse.Namespace) -> None:
+    """Remove from the cloud what prepare made, and nothing else."""
+    cloud = Aws()
+    methods = [METHODS[arguments.method]] if arguments.method else dict.fromkeys(METHODS.values())
+    with ExitStack() as stack:
+        station = _station_if_any(stack, arguments.station)
+        reports = [method.teardown(cloud, station, devices=arguments.devices) for method in methods]
+    report = Report.of(reports)
+    _show(arguments, cloud.account, report)
+    if not arguments.json:
+        _say("Gone." if report.is_change else "Nothing to remove.")
+
+
+def _station_if_any(stack: ExitStack, folder: Path) -> Station | None:
+    try:
+        return stack.enter_context(open_station(folder))
+    except StationNotPreparedError:
+        return None
+
+
+def _endpoint(given: str | None, cloud: Cloud) -> str:
+    if given:
+        return parse_endpoint("--endpoint", given)
+    if os.environ.get("DEVICE_ENDPOINT"):
+        return parse_endpoint("DEVICE_ENDPOINT", os.environ["DEVICE_ENDPOINT"])
+    return find_endpoint(cloud)
+
+
+def _root_ca(given: Path | None) -> Path:
+    return given or Path(os.environ.get("DEVICE_ROOT_CA") or AMAZON_ROOTS)
+
+
+def _show(arguments: argparse.Namespace, account: Account, report: Report) -> None:
+    if arguments.json:
+        _put(
+            method=arguments.method, account_id=account.account_id, region=account.region,
+            changed=report.is_change, notes=report.notes,
+            resources=[each.as_fields() for each in report.changes],
+        )  # fmt: skip
+        return
+    _say(f"In {account}:")
+    for change in report.changes:
+        note = f"  ({change.note})" if change.note else ""
+        _say(f"  {change.outcome:<10} {change.kind:<22} {change.name}{note}")
+    _say(*(f"Note: {note}" for note in report.notes))
+
+
+def _put(**fields: object) -> None:
+    print(json.dumps(fields))
+
+
+def _say(*lines: str) -> None:
+    for line in lines:
+        print(line, file=sys.stderr)
+
+
+def _log_to_stderr(level: str) -> None:
+    logging.basicConfig(level=level.upper(), format="%(levelname)s %(name)s: %(message)s")
+    # At DEBUG the SDK prints whole requests, and a session token is one of their headers.
+    for name in _SDK_LOGGERS:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _version() -> str:
+    try:
+        return version("firstboot")
+    except PackageNotFoundError:
+        return "(from a checkout)"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="factory", description="The manufacturing station: prepare the cloud, make devices."
+    )
+    parser.add_argument("--version", action="version", version=f"factory {_version()}")
+    parser.add_argument(
+        "--log-level", default="warning", choices=["debug", "info", "warning", "error"]
+    )
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    for verb in (prepare, make, teardown):
+        words = str(verb.__doc__).splitlines()[0]
+        command = verbs.add_parser(verb.__name__, help=words, description=words)
+        command.set_defaults(verb=verb)
+        _add_options(command, verb.__name__)
+    return parser
+
+
+def _add_options(command: argparse.ArgumentParser, verb: str) -> None:
+    command.add_argument(
+        "--method", required=verb != "teardown", choices=METHODS, help="provisioning method"
+    )
+    command.add_argument(
+        "--station", type=Path, default=_STATION, metavar="DIR", help="default: %(default)s"
+    )
+    command.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    if verb == "teardown":
+        command.add_argument(
+            "--devices", action="store_true", help="remove the devices it registered, too"
+        )
+    if verb == "make":
+        _add_device_options(command)
+
+
+def _add_device_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--serial", required=True, metavar="SN", help="serial number")
+    command.add_argument(
+        "--out", type=Path, metavar="DIR", help=f"the device's state folder; default: {_DEVICES}/SN"
+    )
+    command.add_argument("--device-id", metavar="HEX", help="16 bytes; default: random")
+    command.add_argument(
+        "--endpoint", metavar="HOST:PORT", help="default: $DEVICE_ENDPOINT, or ask AWS"
+    )
+    command.add_argument(
+        "--root-ca", type=Path, metavar="FILE", help="default: $DEVICE_ROOT_CA, or Amazon's roots"
+    )

@@ -1,0 +1,126 @@
+"""Every error that the station raises on purpose, on one page.
+
+They derive from the device's base, so that one ``except`` serves both: each names its
+cause, says what to do next, and carries the exit code. Text never holds a secret.
+"""
+
+from device.errors import ExitCode, FirstbootError
+
+
+class StationError(FirstbootError):
+    """The station cannot do what it was asked to."""
+
+
+class SerialNumberError(StationError):
+    """A serial number that cannot become a thing name and a certificate's common name."""
+
+    exit_code = ExitCode.MISUSE
+    next_step = "Use 1 to 64 of the characters a-z A-Z 0-9 : _ -, for example SN-0001."
+
+
+class DeviceIdError(StationError):
+    """A device id that is not 16 bytes in hex."""
+
+    exit_code = ExitCode.MISUSE
+    next_step = "Give 32 hexadecimal digits, or leave --device-id out: one is drawn at random."
+
+
+class StationNotPreparedError(StationError):
+    """The station holds nothing that it could install for this method."""
+
+    next_step = "Prepare the cloud side with this station first: factory prepare --method claim"
+
+
+class OtherAccountError(StationError):
+    """The station was prepared for another account or Region."""
+
+    exit_code = ExitCode.CONFIGURATION_INVALID
+    next_step = "Use one station folder per account and Region: --station OTHER-DIR"
+
+
+class NotMadeByStationError(StationError):
+    """A resource has the name that the station would use, and somebody else made it."""
+
+    next_step = (
+        "The station leaves it alone. Rename or delete it, or, if it is the station's after "
+        "all, put the tag made-by=firstboot-station on it."
+    )
+
+
+class CloudError(StationError):
+    """A call to AWS did not end well."""
+
+
+class CloudConfigurationError(CloudError):
+    """Credentials, Region or endpoint are missing or not usable."""
+
+    exit_code = ExitCode.CONFIGURATION_INVALID
+    next_step = (
+        'For the local AWS: eval "$(localcloud env)". For a real account: set AWS_PROFILE, or '
+        "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_DEFAULT_REGION."
+    )
+
+
+class CloudNotReachableError(CloudError):
+    """Nobody answered at the endpoint, or not in time."""
+
+    exit_code = ExitCode.TRY_LATER
+    next_step = (
+        "Check the network, and AWS_ENDPOINT_URL if it is set (a local AWS is started by: "
+        "localcloud up --detach). Nothing is half-done: run the same command again."
+    )
+
+
+class CloudThrottledError(CloudError):
+    """AWS asks for patience: too many requests, or trouble on its side."""
+
+    exit_code = ExitCode.TRY_LATER
+    next_step = "Wait a few minutes and run the same command again; it goes on where it stopped."
+
+
+class CloudDeniedError(CloudError):
+    """The credentials are good, and may not do this."""
+
+    exit_code = ExitCode.DENIED
+
+    def __init__(self, action: str, message: str) -> None:
+        """Name the IAM ``action`` that is missing, and AWS's own words."""
+        super().__init__(f"not allowed to call {action}: {message}")
+        self.action = action
+        self.next_step = (
+            f"Allow {action} for these credentials in IAM. docs/station.md lists all the "
+            "actions that the station needs."
+        )
+
+
+class CloudLimitError(CloudError):
+    """A quota of the account is used up."""
+
+    exit_code = ExitCode.DENIED
+    next_step = "Delete what is not needed, or ask for more under AWS Service Quotas, IoT Core."
+
+
+class CloudRejectedError(CloudError):
+    """AWS answered, and the answer was no."""
+
+    next_step = "Read AWS's words above; a second run of the same command is safe."
+
+    def __init__(self, action: str, error_code: str, message: str) -> None:
+        """Keep the IAM ``action``, AWS's ``error_code`` and its own words."""
+        super().__init__(f"{action} was rejected: {error_code}: {message}")
+        self.action = action
+        self.error_code = error_code
+
+
+class NotInCloudError(CloudRejectedError):
+    """The named resource does not exist in this account and Region."""
+
+
+class StillInUseError(CloudRejectedError):
+    """A resource cannot be deleted yet (AWS: DeleteConflict)."""
+
+    exit_code = ExitCode.TRY_LATER
+    next_step = (
+        "AWS may need five minutes until a detached policy can be deleted. Run the same command "
+        "again then; what is left stays as it is."
+    )

@@ -1,0 +1,76 @@
+"""Make a device: burn its fuses, fill its storage, close its lifecycle.
+
+Nothing boots before the last step: a device refuses any lifecycle but SECURED, and a run
+that was stopped before leaves what the next run starts anew.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from secrets import token_hex
+from typing import Final
+
+from device.errors import StorageExistsError
+from device.storage.device_storage import DeviceStorage, create_device_storage
+from device.storage.lifecycle import Lifecycle
+from device.storage.secure_storage import StorageFlag, Uid
+from factory.errors import DeviceIdError
+from factory.serial_number import check_serial_number
+
+_DEVICE_ID: Final = re.compile(r"[0-9a-f]{32}")
+
+
+def new_device_id() -> str:
+    """Return 16 random bytes in hex."""
+    return token_hex(16)
+
+
+@dataclass(frozen=True)
+class DeviceOrder:
+    """What is to be true of a device, whatever its provisioning method.
+
+    ``device_id`` is 16 bytes in hex, ``endpoint`` is ``host:port``, ``root_ca`` PEM.
+    """
+
+    serial_number: str
+    device_id: str
+    endpoint: str
+    root_ca: bytes
+
+    def __post_init__(self) -> None:
+        """Refuse what no device may have.
+
+        Raises:
+            SerialNumberError: see ``check_serial_number``.
+            DeviceIdError: the id is not 32 lower-case hexadecimal digits.
+        """
+        check_serial_number(self.serial_number)
+        if not _DEVICE_ID.fullmatch(self.device_id):
+            raise DeviceIdError(f"{self.device_id!r} is not a device id")
+
+
+def make_device(order: DeviceOrder, out: Path, install: Callable[[DeviceStorage], None]) -> None:
+    """Make the device in ``out``; ``install`` puts its method's credentials in.
+
+    Raises:
+        StorageExistsError: a finished device is there already.
+        StorageError: the disk refused.
+    """
+    try:
+        storage = create_device_storage(out)
+    except StorageExistsError as error:
+        raise StorageExistsError(f"there is a finished device in {out}") from error
+    with storage:
+        storage.advance(Lifecycle.PSA_ROT_PROVISIONING)
+        with storage.transaction():
+            _fill(storage, order)
+            install(storage)
+        storage.advance(Lifecycle.SECURED)
+
+
+def _fill(storage: DeviceStorage, order: DeviceOrder) -> None:
+    storage.its.set(Uid.DEVICE_ID, order.device_id.encode(), StorageFlag.WRITE_ONCE)
+    storage.its.set(Uid.SERIAL_NUMBER, order.serial_number.encode(), StorageFlag.WRITE_ONCE)
+    storage.ps.set(Uid.ROOT_CA, order.root_ca)
+    storage.ps.set(Uid.ENDPOINT, order.endpoint.encode())

@@ -1,0 +1,33 @@
+"""The provisioning methods: what each needs in the cloud and in a new device.
+
+One module a method. ``claim-aws-keys`` differs from ``claim`` in what the device asks for
+after it has connected, so that cloud and device are prepared in the same way.
+"""
+
+from collections.abc import Mapping
+from typing import Final, Protocol
+
+from device.storage.device_storage import DeviceStorage
+from factory.changes import Report
+from factory.cloud import Cloud
+from factory.methods import claim
+from factory.station import Station
+
+
+class Method(Protocol):
+    """What a module in here offers."""
+
+    def prepare(self, cloud: Cloud, station: Station) -> Report:
+        """Make in the cloud what the method needs and is not there yet."""
+        ...
+
+    def install(self, station: Station, storage: DeviceStorage) -> None:
+        """Put the method's credentials into a device that is being made."""
+        ...
+
+    def teardown(self, cloud: Cloud, station: Station | None, *, devices: bool) -> Report:
+        """Remove from the cloud what ``prepare`` made; ``devices``: and what it registered."""
+        ...
+
+
+METHODS: Final[Mapping[str, Method]] = {"claim": claim, "claim-aws-keys": claim}

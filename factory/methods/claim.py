@@ -1,0 +1,97 @@
+"""Fleet provisioning by claim: a shared certificate that may do one thing, ask for another.
+
+AWS IoT developer guide, "Provisioning devices that don't have device certificates using
+fleet provisioning", "Provisioning by claim".
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final
+
+from device.storage.device_storage import DeviceStorage
+from device.storage.secure_storage import Uid
+from factory import claim_certificate, policies, provisioning_templates, roles
+from factory.certificates import attached_certificates
+from factory.changes import Change, Outcome, Report
+from factory.cloud import Cloud
+from factory.documents import load_policy, load_template
+from factory.registered_devices import remove_devices
+from factory.station import CLAIM_KEY, Station
+
+ROLE: Final = "firstboot-provisioning"
+THING_POLICY: Final = "firstboot-device"
+CLAIM_POLICY: Final = "firstboot-claim"
+TEMPLATE: Final = "firstboot-claim"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def prepare(cloud: Cloud, station: Station, now: Callable[[], datetime] = _now) -> Report:
+    """Make role, policies, template and claim certificate, or complete and repair them.
+
+    Raises:
+        StationError: the cloud or the station is not as it must be; nothing is lost, and the
+            next run goes on from there.
+    """
+    station.check_account(cloud.account)
+    values = cloud.account.placeholders
+    role_arn = roles.role_arn(cloud, ROLE)
+    changes = (
+        roles.ensure_role(cloud, ROLE, load_policy(ROLE, values)),
+        policies.ensure_policy(
+            cloud, "thing policy", THING_POLICY, load_policy(THING_POLICY, values)
+        ),
+        policies.ensure_policy(
+            cloud, "claim policy", CLAIM_POLICY, load_policy(CLAIM_POLICY, values)
+        ),
+        provisioning_templates.ensure_template(cloud, TEMPLATE, load_template(TEMPLATE), role_arn),
+        claim_certificate.ensure_claim_certificate(cloud, station, CLAIM_POLICY, now),
+    )
+    return Report(changes, _notes(cloud, station))
+
+
+def install(station: Station, storage: DeviceStorage) -> None:
+    """Copy the station's claim into a device that is being made.
+
+    Raises:
+        StationNotPreparedError: ``prepare`` has not been run to its end.
+    """
+    claim = station.claim()
+    storage.ps.set(Uid.CLAIM_CERTIFICATE, claim.certificate_pem)
+    storage.keys.import_key(CLAIM_KEY, claim.private_key_pem)
+
+
+def teardown(cloud: Cloud, station: Station | None, *, devices: bool) -> Report:
+    """Remove what ``prepare`` made, in the order in which it can be found again.
+
+    Raises:
+        StationError: as for ``prepare``; a second run goes on where this one stopped.
+    """
+    changes = claim_certificate.remove_claim_certificates(cloud, CLAIM_POLICY, station)
+    changes.append(policies.remove_policy(cloud, "claim policy", CLAIM_POLICY))
+    changes.append(provisioning_templates.remove_template(cloud, TEMPLATE))
+    changes.append(roles.remove_role(cloud, ROLE))
+    if devices:
+        changes += remove_devices(cloud, THING_POLICY, TEMPLATE)
+    changes.append(_remove_thing_policy(cloud))
+    return Report(tuple(changes))
+
+
+def _remove_thing_policy(cloud: Cloud) -> Change:
+    in_use = len(attached_certificates(cloud, THING_POLICY))
+    if not in_use:
+        return policies.remove_policy(cloud, "thing policy", THING_POLICY)
+    note = f"{in_use} device(s) work under it; --devices removes them too"
+    return Change("thing policy", THING_POLICY, Outcome.KEPT, note)
+
+
+def _notes(cloud: Cloud, station: Station) -> tuple[str, ...]:
+    older = claim_certificate.older_claims_still_active(cloud, CLAIM_POLICY, station.certificate_id)
+    return tuple(
+        f"An older claim certificate is still ACTIVE: devices that carry it can go on to "
+        f"provision. To turn it off: aws iot update-certificate --new-status INACTIVE "
+        f"--certificate-id {certificate_id}"
+        for certificate_id in older
+    )

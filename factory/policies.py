@@ -1,0 +1,85 @@
+"""AWS IoT policies: made, brought back when they have drifted, removed."""
+
+from typing import Final
+
+from factory.changes import Change, Outcome
+from factory.cloud import Cloud, Response, items, names, text
+from factory.documents import same_document
+from factory.errors import NotInCloudError
+from factory.tags import check_made_by_station, station_tags
+
+_VERSIONS_AT_MOST: Final = 5
+"""Versions that AWS keeps of one policy (IoT Core quotas)."""
+
+
+def ensure_policy(cloud: Cloud, kind: str, name: str, document: str) -> Change:
+    """Make the policy ``name``, or give it ``document`` as its default version.
+
+    Raises:
+        NotMadeByStationError: somebody else's policy has this name.
+        CloudError: AWS did not answer, or said no.
+    """
+    policy = _find(cloud, kind, name)
+    if policy is None:
+        cloud.call(
+            "iot", "CreatePolicy", policyName=name, policyDocument=document, tags=station_tags()
+        )
+        return Change(kind, name, Outcome.CREATED)
+    if same_document(text(policy, "policyDocument"), document):
+        return Change(kind, name, Outcome.UNCHANGED)
+    _make_room(cloud, name)
+    cloud.call(
+        "iot", "CreatePolicyVersion", policyName=name, policyDocument=document, setAsDefault=True
+    )
+    note = "it had another content; the old one is kept as a version (AWS takes 6-8 min to apply)"
+    return Change(kind, name, Outcome.UPDATED, note)
+
+
+def remove_policy(cloud: Cloud, kind: str, name: str) -> Change:
+    """Delete the policy ``name`` with all its versions; it must not be attached any more.
+
+    Raises:
+        NotMadeByStationError: somebody else's policy has this name.
+        CloudError: AWS did not answer, or said no; ``StillInUseError`` if it is attached.
+    """
+    if _find(cloud, kind, name) is None:
+        return Change(kind, name, Outcome.ABSENT)
+    for version in _spare_versions(cloud, name):
+        cloud.call("iot", "DeletePolicyVersion", policyName=name, policyVersionId=version)
+    cloud.call("iot", "DeletePolicy", policyName=name)
+    return Change(kind, name, Outcome.REMOVED)
+
+
+def policy_targets(cloud: Cloud, name: str) -> list[str]:
+    """Return the ARNs that the policy ``name`` is attached to; none if it does not exist."""
+    try:
+        pages = list(cloud.pages("iot", "ListTargetsForPolicy", policyName=name))
+    except NotInCloudError:
+        return []
+    return [target for page in pages for target in names(page, "targets")]
+
+
+def _find(cloud: Cloud, kind: str, name: str) -> Response | None:
+    try:
+        policy = cloud.call("iot", "GetPolicy", policyName=name)
+    except NotInCloudError:
+        return None
+    check_made_by_station(cloud, kind, name, text(policy, "policyArn"))
+    return policy
+
+
+def _make_room(cloud: Cloud, name: str) -> None:
+    spare = _spare_versions(cloud, name)
+    if len(spare) >= _VERSIONS_AT_MOST - 1:
+        cloud.call("iot", "DeletePolicyVersion", policyName=name, policyVersionId=spare[0])
+
+
+def _spare_versions(cloud: Cloud, name: str) -> list[str]:
+    """Return the versions that are not the default, oldest first."""
+    versions = items(cloud.call("iot", "ListPolicyVersions", policyName=name), "policyVersions")
+    spare = [version for version in versions if not version["isDefaultVersion"]]
+    return [text(version, "versionId") for version in sorted(spare, key=_number)]
+
+
+def _number(version: Response) -> int:
+    return int(text(version, "versionId"))

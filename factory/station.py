@@ -1,0 +1,176 @@
+"""The station's own secure storage, and the claim that it keeps in it.
+
+A station is built like the devices it makes: fuses, a sealed store, lifecycle SECURED. The
+claim's key is made inside, leaves as a CSR towards AWS, and as a key only into the sealed
+storage of a device (docs/adr/0005).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from cryptography import x509
+
+from device.errors import DoesNotExistError, LifecycleError, StorageMissingError
+from device.identity.csr import build_csr, subject_name
+from device.storage.device_storage import (
+    DeviceStorage,
+    create_device_storage,
+    open_device_storage,
+)
+from device.storage.keys import KeyId, KeyType, MemoryIdentity
+from device.storage.lifecycle import Lifecycle
+from device.storage.secure_storage import Uid
+from factory.cloud import Account
+from factory.errors import OtherAccountError, StationNotPreparedError
+
+CLAIM_KEY: Final = KeyId("claim-key")
+CLAIM_COMMON_NAME: Final = "firstboot-claim"
+"""Subject of the claim's certificate; AWS keeps the CSR's subject, so it is found again by it."""
+
+
+class ClaimRecord(msgspec.Struct, frozen=True):
+    """How far the station's claim certificate has come, and where it belongs."""
+
+    account_id: str
+    region: str
+    requested_at: datetime
+    certificate_id: str | None = None
+    is_active: bool = False
+
+
+class Station:
+    """What the station keeps, in front of its sealed storage."""
+
+    def __init__(self, storage: DeviceStorage) -> None:
+        """Use ``storage``, which must be open for writing."""
+        self._storage = storage
+
+    @property
+    def record(self) -> ClaimRecord | None:
+        """How far the claim has come; ``None`` if none was begun."""
+        try:
+            data = self._storage.ps.get(Uid.PROVISIONING_JOURNAL)
+        except DoesNotExistError:
+            return None
+        return msgspec.json.decode(data, type=ClaimRecord)
+
+    @property
+    def certificate_id(self) -> str:
+        """The id of the claim certificate that the station keeps.
+
+        Raises:
+            StationNotPreparedError: none has been issued to this station.
+        """
+        record = self._begun()
+        if record.certificate_id is None:
+            raise StationNotPreparedError("no claim certificate was issued to this station yet")
+        return record.certificate_id
+
+    def check_account(self, account: Account) -> None:
+        """Refuse to mix accounts in one station folder.
+
+        Raises:
+            OtherAccountError: the claim in here belongs elsewhere.
+        """
+        record = self.record
+        if record and (record.account_id, record.region) != (account.account_id, account.region):
+            raise OtherAccountError(
+                f"this station folder holds a claim for account {record.account_id} in "
+                f"{record.region}, and the credentials are for {account}"
+            )
+
+    def begin_claim(self, account: Account, now: datetime) -> None:
+        """Make a new claim key in the place of any older one."""
+        with self._storage.transaction():
+            self.forget_claim()
+            self._storage.keys.generate_key(CLAIM_KEY, KeyType.EC_P256)
+            self._write(ClaimRecord(account.account_id, account.region, now))
+
+    def claim_csr(self) -> str:
+        """Return a CSR (PEM) for the claim key, signed by it."""
+        subject = subject_name({"common_name": CLAIM_COMMON_NAME})
+        return build_csr(self._storage.keys.private_key(CLAIM_KEY), subject)
+
+    def is_for_claim_key(self, certificate_pem: bytes) -> bool:
+        """Tell whether a certificate was issued for the claim key."""
+        certificate = x509.load_pem_x509_certificate(certificate_pem)
+        return certificate.public_key() == self._storage.keys.export_public_key(CLAIM_KEY)
+
+    def keep_certificate(self, certificate_id: str, certificate_pem: bytes) -> None:
+        """Store what AWS issued for the claim key."""
+        with self._storage.transaction():
+            self._storage.ps.set(Uid.CLAIM_CERTIFICATE, certificate_pem)
+            self._write(msgspec.structs.replace(self._begun(), certificate_id=certificate_id))
+
+    def confirm_active(self) -> None:
+        """Note that the certificate was ACTIVE: a later INACTIVE is somebody's decision."""
+        if not self._begun().is_active:
+            self._write(msgspec.structs.replace(self._begun(), is_active=True))
+
+    def forget_claim(self) -> None:
+        """Destroy the claim key and what belongs to it."""
+        with self._storage.transaction():
+            if CLAIM_KEY in self._storage.keys.keys():  # noqa: SIM118 - a key store is no dict
+                self._storage.keys.destroy_key(CLAIM_KEY)
+            for uid in (Uid.CLAIM_CERTIFICATE, Uid.PROVISIONING_JOURNAL):
+                try:
+                    self._storage.ps.remove(uid)
+                except DoesNotExistError:
+                    continue
+
+    def claim(self) -> MemoryIdentity:
+        """Return certificate and key of the claim, to be installed in a device.
+
+        Raises:
+            StationNotPreparedError: ``factory prepare`` has not been run to its end.
+        """
+        if not self._begun().is_active:
+            raise StationNotPreparedError("the claim certificate of this station is not active yet")
+        certificate_pem = self._storage.ps.get(Uid.CLAIM_CERTIFICATE)
+        return self._storage.keys.tls_identity(CLAIM_KEY, certificate_pem)
+
+    def _begun(self) -> ClaimRecord:
+        record = self.record
+        if record is None:
+            raise StationNotPreparedError("this station has no claim")
+        return record
+
+    def _write(self, record: ClaimRecord) -> None:
+        self._storage.ps.set(Uid.PROVISIONING_JOURNAL, msgspec.json.encode(record))
+
+
+@contextmanager
+def open_station(folder: Path) -> Iterator[Station]:
+    """Open the station in ``folder``.
+
+    Raises:
+        StationNotPreparedError: there is no station, or it was never finished.
+        StorageError: the storage is busy, corrupt or rolled back.
+    """
+    try:
+        storage = open_device_storage(folder)
+    except (StorageMissingError, LifecycleError) as error:
+        raise StationNotPreparedError(f"there is no prepared station in {folder}") from error
+    with storage:
+        yield Station(storage)
+
+
+@contextmanager
+def open_or_make_station(folder: Path) -> Iterator[Station]:
+    """Open the station in ``folder``, or make one there.
+
+    Raises:
+        StorageError: the storage is busy, corrupt or rolled back.
+    """
+    try:
+        storage = open_device_storage(folder)
+    except (StorageMissingError, LifecycleError):
+        storage = create_device_storage(folder)
+        storage.advance(Lifecycle.PSA_ROT_PROVISIONING)
+        storage.advance(Lifecycle.SECURED)
+    with storage:
+        yield Station(storage)
