@@ -13,6 +13,8 @@ from ministack.core import persistence, responses
 from ministack.services import iot as ministack_iot
 
 from localcloud.errors import LocalCloudError, PortInUseError
+from localcloud.fault_injection import inject
+from localcloud.faults import ExpireTokens, FaultBoard, parse_fault
 from localcloud.gaps import all_gaps, close_gaps, loopback, ownership_tokens
 from localcloud.gaps.seam import Seam
 from localcloud.gateway import Gateway
@@ -39,6 +41,8 @@ class Cloud:
         self._iot = Seam(ministack_iot)
         loopback.refuse_other_addresses()
         close_gaps(self._iot, all_gaps(open_issuer(folder.issuing_ca)))
+        self._faults = FaultBoard()
+        inject(self._iot, self._faults)
         self._snapshot = Snapshot(self._save)
         self._snapshot.watch(responses.AccountRegionScopedDict)
         self._snapshot.watch(responses.AccountScopedDict)
@@ -85,11 +89,27 @@ class Cloud:
                 return {"state": str(self._folder.path), "pid": os.getpid()}
             case "POST", "reset":
                 return await self._reset()
+            case "GET", "faults":
+                return self._faults.listed()
+            case "POST", "faults":
+                return self._switch_on(body)
+            case "DELETE", "faults":
+                self._faults.switch_off()
+                return {}
         raise LocalCloudError(f"there is no {method} {path} here")
+
+    def _switch_on(self, body: bytes) -> object:
+        fault = parse_fault(body)
+        if isinstance(fault, ExpireTokens):
+            aged = ownership_tokens.age(self._iot, fault.seconds)
+            self._snapshot.note_change()
+            return {"tokens": aged}
+        return {"id": self._faults.switch_on(fault)}
 
     async def _reset(self) -> object:
         async with self._app["_get_reset_lock"]():
             await asyncio.to_thread(self._app["_reset_all_state"])
+        self._faults.switch_off()
         self._publish_root_ca()
         self._snapshot.note_change()
         return {"reset": True}
