@@ -299,3 +299,16 @@ class StoppedError(FirstbootError):
 
     exit_code = ExitCode.TRY_LATER
     next_step = "Boot again: the device goes on where it stopped."
+
+
+class ResetRefusedError(FirstbootError):
+    """A reset would throw away a working identity, and nobody said that it may."""
+
+    def __init__(self, thing_name: str) -> None:
+        """Name the thing that the device is."""
+        super().__init__(f"this device is {thing_name}, and its claim is destroyed")
+        self.thing_name = thing_name
+        self.next_step = (
+            "To throw the identity away: device reset --forget-identity. The device then needs "
+            "the station again, and the cloud keeps the thing and its certificate until deleted."
+        )

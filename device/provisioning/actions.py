@@ -2,17 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from device.errors import FirstbootError
-
-
-class Credential(StrEnum):
-    """Which certificate and key a connection is made with."""
-
-    CLAIM = "claim"
-    STAGED = "staged certificate"
-    DEVICE = "device certificate"
+from device.provisioning.events import Credential
 
 
 @dataclass(frozen=True)

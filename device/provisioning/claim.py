@@ -20,7 +20,6 @@ from device.provisioning import messages, topics
 from device.provisioning.actions import (
     Action,
     Connect,
-    Credential,
     Disconnect,
     Fail,
     ForgetStagedCertificate,
@@ -41,7 +40,7 @@ from device.provisioning.claim_states import (
     WITH_CLAIM,
     State,
 )
-from device.provisioning.events import Event
+from device.provisioning.events import Credential, Event
 from device.provisioning.failures import error_of
 from device.provisioning.machine import Machine
 

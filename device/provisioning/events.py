@@ -2,6 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Credential(StrEnum):
+    """Which certificate and key a connection is made with."""
+
+    CLAIM = "claim"
+    STAGED = "staged certificate"
+    DEVICE = "device certificate"
 
 
 @dataclass(frozen=True)
@@ -79,6 +88,8 @@ class IdentityPromoted(Event):
 @dataclass(frozen=True)
 class Connected(Event):
     """CONNACK said yes."""
+
+    credential: Credential
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,11 @@ from device.errors import (
     ThrottledError,
     TopicDeniedError,
 )
-from device.provisioning.actions import Credential
 from device.provisioning.events import (
     CertificateUnacceptable,
     ConnectFailed,
     ConnectionLost,
+    Credential,
     Event,
     NotLetIn,
     PublishDenied,

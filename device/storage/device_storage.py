@@ -152,6 +152,7 @@ def open_device_storage(
         return DeviceStorage(store, None)
     lock = FolderLock(state / "storage")
     try:
+        fuses.settle()
         _load_all(store)
     except BaseException:
         lock.release()

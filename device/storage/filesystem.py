@@ -60,16 +60,20 @@ class Fs(Protocol):
 def replace(fs: Fs, name: str, data: bytes, mode: int = 0o600) -> None:
     """Put ``data`` under ``name``, atomically, and durably on return.
 
+    It is read back before it takes the name, since a disk may lie about what it wrote.
+
     Raises:
         InsufficientStorageError: the disk is full; the old content is intact.
-        StorageFailureError: the disk refused. The old content is intact, unless the very last
-            step failed: then it is the old or the new, whole.
+        StorageFailureError: the disk refused or lied. The old content is intact, unless the
+            very last step failed: then it is the old or the new, whole.
     """
     temporary = f"{name}.new"
     fs.unlink(temporary)
     try:
         fs.create(temporary, data, mode)
         fs.fsync(temporary)
+        if fs.read(temporary) != data:
+            raise StorageFailureError(f"{name} does not read back as it was written")
         fs.rename(temporary, name)
     except StorageError:
         with suppress(StorageError):

@@ -67,7 +67,7 @@ class RootOfTrust(Protocol):
         ...
 
     def write_anchor(self, anchor: Anchor) -> None:
-        """Make ``anchor`` the one that counts, durably; the same one may be written again.
+        """Make ``anchor`` the one that counts, durably.
 
         Raises:
             StorageFailureError: its generation does not grow, or the disk refused.
@@ -122,6 +122,10 @@ class FileFuses:
         self._fs.fsync("huk")
         self._fs.fsync_folder()
 
+    def settle(self) -> None:
+        """Make durable what a killed process left in the cache, before more is built upon it."""
+        self._fs.fsync_folder()
+
     @property
     def lifecycle(self) -> Lifecycle:
         """See ``RootOfTrust``; a destroyed HUK is DECOMMISSIONED, whatever came after."""
@@ -165,11 +169,9 @@ class FileFuses:
 
     def write_anchor(self, anchor: Anchor) -> None:
         """See ``RootOfTrust``."""
-        current = self.read_anchor()
-        if anchor.generation <= current.generation and anchor != current:
-            raise StorageFailureError(
-                f"the anchor only grows: {anchor.generation} after {current.generation}"
-            )
+        current = self.read_anchor().generation
+        if anchor.generation <= current:
+            raise StorageFailureError(f"the anchor only grows: {anchor.generation} after {current}")
         body = f"{anchor.generation} {anchor.digest.hex()}".encode("ascii")
         replace(self._fs, "anchor", b"%s %08x\n" % (body, zlib.crc32(body)))
 

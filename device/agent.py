@@ -1,0 +1,124 @@
+"""From power-on to operating: which machine runs, and what happens after it."""
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+from device.errors import ExitCode, FirstbootError
+from device.identity.csr import subject_name
+from device.plan import Plan
+from device.provisioning.claim import ClaimMachine
+from device.provisioning.events import Credential
+from device.runtime.backoff import Backoff, Dice
+from device.runtime.clock import Clock
+from device.runtime.driver import Driver, Observer, Patience
+from device.runtime.endpoint import Endpoint
+from device.runtime.enrolment import Enrolment
+from device.runtime.journal import Identity, Keyed, load_identity
+from device.runtime.operation import Operation, Witness
+from device.runtime.session import Session, pause
+from device.runtime.telemetry import Sensors
+from device.settings import Connection, Settings
+from device.storage.device_storage import DeviceStorage
+from device.storage.keys import KeyType, TlsIdentity
+
+SessionFactory = Callable[
+    [Endpoint, bytes, Callable[[Credential], TlsIdentity], Connection], Session
+]
+
+
+class Agent:
+    """One device, powered on."""
+
+    def __init__(  # noqa: PLR0913 - one object per collaborator, all named at the one call
+        self,
+        storage: DeviceStorage,
+        settings: Settings,
+        plan: Plan,
+        *,
+        open_session: SessionFactory,
+        clock: Clock,
+        dice: Dice | None = None,
+    ) -> None:
+        """Follow ``plan``, which is ``settings`` made concrete for the device in ``storage``."""
+        self._storage: Final = storage
+        self._settings: Final = settings
+        self._plan: Final = plan
+        self._clock: Final = clock
+        self._dice: Final = dice or random.SystemRandom()
+        self._enrolment: Final = Enrolment(
+            storage,
+            clock,
+            method=settings.method,
+            key_type=KeyType(settings.key.type),
+            subject=subject_name(plan.subject),
+            issuer_pem=plan.issuer_pem,
+        )
+        self.session: Final = open_session(
+            plan.endpoint, plan.root_ca_pem, self._enrolment.tls_identity, settings.connection
+        )
+
+    @property
+    def identity(self) -> Identity | None:
+        """What the device is, once proven."""
+        return load_identity(self._storage.ps)
+
+    def boot(self, observer: Observer, patience: Patience) -> bool:
+        """Provision the device unless it is; return whether a connection is open now.
+
+        Raises:
+            FirstbootError: it stopped; the next boot goes on from what is stored.
+        """
+        if self.identity is not None:
+            return False
+        spread = self._settings.connection.first_connect_spread
+        pause(self.session, self._clock, self._dice.uniform(0.0, spread))
+        Driver(
+            self._machine(),
+            session=self.session,
+            enrolment=self._enrolment,
+            clock=self._clock,
+            backoff=self._backoff(),
+            patience=patience,
+            observer=observer,
+        ).run()
+        return True
+
+    def boot_until_proven(self, observer: Observer) -> bool:
+        """Provision as `boot` does, but never give up: after a denial, ask at a low rate."""
+        while True:
+            try:
+                return self.boot(observer, Patience())
+            except FirstbootError as error:
+                if error.exit_code is not ExitCode.DENIED:
+                    raise
+                wait = self._settings.connection.retry.after_denied
+                seconds = wait / 2 + self._dice.uniform(0.0, wait)
+                observer.waiting(error, seconds)
+                pause(self.session, self._clock, seconds)
+
+    def operate(self, witness: Witness, *, already_connected: bool) -> None:
+        """Publish telemetry as the thing until a stop is requested."""
+        identity = self.identity
+        if identity is None:
+            raise RuntimeError("a device operates after it booted")
+        Operation(
+            identity.thing_name,
+            self._settings,
+            session=self.session,
+            clock=self._clock,
+            backoff=self._backoff(),
+            sensors=Sensors(self._clock),
+            witness=witness,
+        ).run(already_connected=already_connected)
+
+    def _machine(self) -> ClaimMachine:
+        """A boot that was begun with a key of the device's own is finished with it."""
+        has_key = isinstance(self._enrolment.progress, Keyed)
+        by_aws = self._plan.claim.keys_made_by_aws and not has_key
+        return ClaimMachine(replace(self._plan.claim, keys_made_by_aws=by_aws))
+
+    def _backoff(self) -> Backoff:
+        retry = self._settings.connection.retry
+        return Backoff(retry.shortest, retry.longest, self._dice)

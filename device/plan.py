@@ -1,0 +1,160 @@
+"""Settings made concrete for one device: placeholders filled, files read, all checked.
+
+Whatever can be known to be wrong before the first packet is said here.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from device.errors import ConfigurationError, DoesNotExistError
+from device.provisioning import template
+from device.provisioning.claim import ClaimPlan
+from device.runtime.endpoint import Endpoint
+from device.settings import Settings
+from device.storage.device_storage import DeviceStorage
+from device.storage.secure_storage import Uid
+
+_PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
+_THING_NAME: Final = re.compile(r"[a-zA-Z0-9:_-]{1,128}")  # AWS IoT API reference, CreateThing
+_PEM_CERTIFICATE: Final = b"-----BEGIN CERTIFICATE-----"
+_MAX_CLIENT_ID_BYTES: Final = 128  # AWS IoT Core quotas
+_INSTALLED: Final = "the device's storage"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one device is to do, and where."""
+
+    endpoint: Endpoint
+    root_ca_pem: bytes
+    issuer_pem: bytes | None
+    subject: Mapping[str, str]
+    claim: ClaimPlan
+
+
+def plan_for(storage: DeviceStorage, settings: Settings, source: str) -> Plan:
+    """Return the plan for the device in ``storage``; ``source`` names the settings in errors.
+
+    Raises:
+        ConfigurationError: a setting, or a file it names, cannot be used on this device.
+    """
+    names = {
+        "serial": storage.its.get(Uid.SERIAL_NUMBER).decode(),
+        "device_id": storage.its.get(Uid.DEVICE_ID).decode(),
+    }
+    fill = _Filler(source, names)
+    return Plan(
+        endpoint=_endpoint(storage, settings, source),
+        root_ca_pem=_root_ca(storage, settings),
+        issuer_pem=_certificates_in(settings.issuer_ca, "issuer_ca"),
+        subject={name: fill(f"subject.{name}", text) for name, text in settings.subject.items()},
+        claim=_claim_plan(settings, fill, source),
+    )
+
+
+class _Filler:
+    """Fills ``{serial}`` and the like into a setting."""
+
+    def __init__(self, source: str, names: Mapping[str, str]) -> None:
+        self._source = source
+        self._names = names
+
+    def __call__(self, key: str, text: str, *, keep: str = "") -> str:
+        def value(match: re.Match[str]) -> str:
+            name = match.group(1)
+            if name == keep:
+                return match.group(0)
+            if name not in self._names:
+                known = ", ".join("{" + known + "}" for known in [*self._names, keep] if known)
+                problem = f"unknown placeholder {{{name}}}"
+                raise ConfigurationError(self._source, key, problem, f"Known here: {known}.")
+            return self._names[name]
+
+        return _PLACEHOLDER.sub(value, text)
+
+
+def _claim_plan(settings: Settings, fill: _Filler, source: str) -> ClaimPlan:
+    claim = settings.claim
+    parameters = {
+        name: fill(f"claim.parameters.{name}", text) for name, text in claim.parameters.items()
+    }
+    _check_parameters(parameters, claim.template_file, source)
+    thing_name = fill("thing_name", settings.thing_name)
+    if not _THING_NAME.fullmatch(thing_name):
+        problem = f"{thing_name!r} is no AWS thing name (1 to 128 of a-z A-Z 0-9 : _ -)"
+        raise ConfigurationError(source, "thing_name", problem)
+    client_id = fill("claim.client_id", claim.client_id)
+    if not 0 < len(client_id.encode()) <= _MAX_CLIENT_ID_BYTES or client_id.startswith("$"):
+        problem = f"{client_id!r} is no MQTT client id AWS IoT takes (1 to 128 bytes, no $ first)"
+        raise ConfigurationError(source, "claim.client_id", problem)
+    if client_id == thing_name:
+        problem = "the claim connection needs a client id of its own, not the thing's name"
+        raise ConfigurationError(source, "claim.client_id", problem)
+    return ClaimPlan(
+        template_name=claim.template,
+        parameters=parameters,
+        claim_client_id=client_id,
+        expected_thing_name=thing_name,
+        proof_topic=fill("telemetry.topic", settings.telemetry.topic, keep="thing_name"),
+        keys_made_by_aws=settings.method == "claim-aws-keys",
+        reply_timeout=settings.connection.reply_timeout,
+        connect_timeout=settings.connection.connect_timeout + 5.0,  # awscrt reports first
+    )
+
+
+def _check_parameters(
+    parameters: Mapping[str, str], template_file: str | None, source: str
+) -> None:
+    if template_file is None:
+        return
+    body = _read(Path(template_file), "claim.template_file")
+    for name in sorted(template.required_parameters(body, template_file) - set(parameters)):
+        problem = f"the template {template_file} wants {name}, and it is not set"
+        raise ConfigurationError(source, f"claim.parameters.{name}", problem)
+
+
+def _endpoint(storage: DeviceStorage, settings: Settings, source: str) -> Endpoint:
+    if settings.endpoint is not None:
+        return Endpoint.parse(settings.endpoint, source)
+    try:
+        return Endpoint.parse(storage.ps.get(Uid.ENDPOINT).decode(), _INSTALLED)
+    except DoesNotExistError:
+        problem = "is not set, and the station installed none"
+        raise ConfigurationError(source, "endpoint", problem) from None
+
+
+def _root_ca(storage: DeviceStorage, settings: Settings) -> bytes:
+    named = _certificates_in(settings.root_ca, "root_ca")
+    if named is not None:
+        return named
+    try:
+        return storage.ps.get(Uid.ROOT_CA)
+    except DoesNotExistError:
+        problem = "is not set, and the station installed none"
+        raise ConfigurationError("settings", "root_ca", problem) from None
+
+
+def _certificates_in(path: str | None, key: str) -> bytes | None:
+    if path is None:
+        return None
+    pem = _read(Path(path), key)
+    if _PEM_CERTIFICATE not in pem:
+        what = "is empty" if not pem.strip() else "holds no PEM certificate"
+        raise ConfigurationError(path, key, what)
+    try:
+        from cryptography import x509  # noqa: PLC0415 - slow to load, and rarely needed here
+
+        x509.load_pem_x509_certificates(pem)
+    except ValueError as error:
+        raise ConfigurationError(path, key, f"holds a malformed certificate: {error}") from None
+    return pem
+
+
+def _read(path: Path, key: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(str(path), key, f"cannot be read: {error.strerror}") from None

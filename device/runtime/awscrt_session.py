@@ -1,0 +1,219 @@
+"""The connection to AWS IoT Core: MQTT 5 over mutual TLS, through awscrt.
+
+The only module that imports awscrt or awsiot: their objects print private keys, so nothing
+of theirs leaves it. awscrt's own reconnecting is switched off (a client is stopped at its
+first failure), because full jitter from zero would send two CONNECTs within a second, and
+because only the method in use knows whether a refusal is expected.
+
+Callbacks run on awscrt's thread; they put an event on a queue and do nothing else.
+Replies are subscribed at QoS 0: a PUBACK of ours followed by our next request would be two
+small packets in a row, which Nagle's algorithm and the delayed ACK hold back for 40 ms.
+"""
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Final
+
+from awscrt import io, mqtt5
+from awscrt.exceptions import AwsCrtError
+from awsiot import mqtt5_client_builder
+
+from device.provisioning import actions as act
+from device.provisioning import events as ev
+from device.runtime.endpoint import Endpoint
+from device.runtime.refusal import classify_connack, classify_failure
+from device.runtime.session import StopRequested
+from device.settings import Connection
+from device.storage.keys import TlsIdentity
+
+_log = logging.getLogger(__name__)
+
+_STOP_SECONDS: Final = 2.0
+_GRANTED: Final = 0x80  # MQTT 5, 3.9.3: SUBACK and PUBACK reason codes from here on are refusals
+
+
+@dataclass(frozen=True)
+class _ConnectRefused(ev.Event):
+    """Raw news of a failed attempt; it is explained on the driver's thread."""
+
+    error_name: str
+    reason_code: int | None
+
+
+class AwscrtSession:
+    """A `Session` on a real network."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        root_ca_pem: bytes,
+        tls_identity: Callable[[ev.Credential], TlsIdentity],
+        options: Connection,
+    ) -> None:
+        """Connect to ``endpoint`` when told to, trusting the CAs in ``root_ca_pem`` only."""
+        self._endpoint: Final = endpoint
+        self._root_ca_pem: Final = root_ca_pem
+        self._tls_identity: Final = tls_identity
+        self._options: Final = options
+        self._events: Final[queue.SimpleQueue[tuple[int, ev.Event]]] = queue.SimpleQueue()
+        self._connection = 0
+        self._client: mqtt5.Client | None = None
+        self._stopped = threading.Event()
+        loop = io.EventLoopGroup(1)
+        self._bootstrap = io.ClientBootstrap(loop, io.DefaultHostResolver(loop))
+
+    def perform(self, action: act.Action) -> None:
+        """Begin ``action``; the outcome comes as an event."""
+        match action:
+            case act.Connect():
+                self._connect(action)
+            case act.Subscribe(topics):
+                self._subscribe(topics)
+            case act.Request(topic, payload):
+                self._publish(topic, payload, report=False)
+            case act.Publish(topic, payload):
+                self._publish(topic, payload, report=True)
+            case act.Disconnect():
+                self._hang_up()
+                self._put(ev.Disconnected())
+            case _:
+                raise TypeError(f"a session cannot perform {type(action).__name__}")
+
+    def next_event(self, timeout: float | None) -> ev.Event | None:
+        """Return the next event of the open connection, or None after ``timeout`` seconds."""
+        while True:
+            try:
+                connection, event = self._events.get(timeout=timeout)
+            except queue.Empty:
+                return None
+            if isinstance(event, StopRequested):
+                return event
+            if connection != self._connection:
+                continue
+            if isinstance(event, _ConnectRefused):
+                return self._explained(event)
+            return event
+
+    def close(self) -> None:
+        """Close the connection, if there is one, and drop what it still had to say."""
+        self._hang_up()
+        self._connection += 1
+
+    def request_stop(self) -> None:
+        """Make `next_event` return `StopRequested`; safe in a signal handler."""
+        self._events.put((0, StopRequested()))
+
+    def _connect(self, order: act.Connect) -> None:
+        self.close()
+        connection = self._connection
+        identity = self._tls_identity(order.credential)
+        self._stopped = stopped = threading.Event()
+
+        def connected(_: mqtt5.LifecycleConnectSuccessData) -> None:
+            self._events.put((connection, ev.Connected(order.credential)))
+
+        def failed(data: mqtt5.LifecycleConnectFailureData) -> None:
+            client.stop()
+            packet = data.connack_packet
+            reason = None if packet is None else int(packet.reason_code)
+            self._events.put((connection, _ConnectRefused(_name_of(data.exception), reason)))
+
+        def lost(data: mqtt5.LifecycleDisconnectData) -> None:
+            client.stop()
+            packet = data.disconnect_packet
+            detail = _name_of(data.exception) if packet is None else packet.reason_code.name
+            self._events.put((connection, ev.ConnectionLost(detail)))
+
+        def received(data: mqtt5.PublishReceivedData) -> None:
+            packet = data.publish_packet
+            event = ev.MessageReceived(packet.topic, bytes(packet.payload or b""))
+            self._events.put((connection, event))
+
+        client = mqtt5_client_builder.mtls_from_bytes(
+            cert_bytes=identity.certificate_pem,
+            pri_key_bytes=identity.private_key_pem,
+            ca_bytes=self._root_ca_pem,
+            endpoint=self._endpoint.host,
+            port=self._endpoint.port,
+            client_id=order.client_id,
+            client_bootstrap=self._bootstrap,
+            session_behavior=mqtt5.ClientSessionBehaviorType.CLEAN,
+            keep_alive_interval_sec=self._options.keep_alive,
+            connack_timeout_ms=int(self._options.connect_timeout * 1000),
+            enable_metrics_collection=False,
+            on_publish_received=received,
+            on_lifecycle_connection_success=connected,
+            on_lifecycle_connection_failure=failed,
+            on_lifecycle_disconnection=lost,
+            on_lifecycle_stopped=lambda _: stopped.set(),
+        )
+        self._client = client
+        _log.debug("CONNECT as %s with the %s", order.client_id, order.credential)
+        client.start()
+
+    def _hang_up(self) -> None:
+        """Send DISCONNECT and wait until the socket is closed, so that no two sessions overlap."""
+        if self._client is None:
+            return
+        self._client.stop()
+        if not self._stopped.wait(_STOP_SECONDS):
+            _log.warning("the connection did not close within %s s", _STOP_SECONDS)
+        self._client = None
+
+    def _subscribe(self, topics: tuple[str, ...]) -> None:
+        quality = mqtt5.QoS.AT_MOST_ONCE
+        filters = [mqtt5.Subscription(topic_filter=topic, qos=quality) for topic in topics]
+        connection = self._connection
+
+        def acknowledged(future: "Future[mqtt5.SubackPacket]") -> None:
+            if (error := future.exception()) is not None:
+                _log.debug("SUBSCRIBE ended with %s", _name_of(error))
+                return
+            codes = future.result().reason_codes
+            denied = tuple(
+                topic for topic, code in zip(topics, codes, strict=True) if code >= _GRANTED
+            )
+            event = ev.SubscriptionDenied(denied) if denied else ev.Subscribed()
+            self._events.put((connection, event))
+
+        packet = mqtt5.SubscribePacket(subscriptions=filters)
+        self._open_client().subscribe(packet).add_done_callback(acknowledged)
+
+    def _publish(self, topic: str, payload: bytes, *, report: bool) -> None:
+        connection = self._connection
+
+        def acknowledged(future: "Future[mqtt5.PublishCompletionData]") -> None:
+            if (error := future.exception()) is not None:
+                _log.debug("PUBLISH on %s ended with %s", topic, _name_of(error))
+                return
+            if future.result().puback.reason_code >= _GRANTED:
+                self._events.put((connection, ev.PublishDenied(topic)))
+            elif report:
+                self._events.put((connection, ev.PublishAcknowledged()))
+
+        packet = mqtt5.PublishPacket(topic=topic, payload=payload, qos=mqtt5.QoS.AT_LEAST_ONCE)
+        self._open_client().publish(packet).add_done_callback(acknowledged)
+
+    def _open_client(self) -> mqtt5.Client:
+        if self._client is None:
+            raise RuntimeError("nothing was connected")
+        return self._client
+
+    def _put(self, event: ev.Event) -> None:
+        self._connection += 1
+        self._events.put((self._connection, event))
+
+    def _explained(self, refused: _ConnectRefused) -> ev.Event:
+        if refused.reason_code is not None:
+            return classify_connack(refused.reason_code)
+        return classify_failure(refused.error_name, self._endpoint, self._root_ca_pem)
+
+
+def _name_of(error: BaseException | None) -> str:
+    if isinstance(error, AwsCrtError):
+        return f"{error.name} ({error.code})"
+    return type(error).__name__

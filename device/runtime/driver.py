@@ -1,0 +1,182 @@
+"""Drives a machine: event -> machine -> actions -> session and enrolment -> event.
+
+The driver owns the waiting. A retry starts from what is stored, exactly as a boot after a
+power cut does, so the two cannot differ.
+"""
+
+import logging
+from collections import deque
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, Generic, Protocol, TypeVar
+
+from device.errors import (
+    CertificateUnacceptableError,
+    ExitCode,
+    FirstbootError,
+    StoppedError,
+    UnexpectedEventError,
+)
+from device.provisioning import actions as act
+from device.provisioning import events as ev
+from device.provisioning import messages
+from device.provisioning.machine import Machine
+from device.runtime import journal
+from device.runtime.backoff import Backoff
+from device.runtime.clock import Clock, trusted_wall_time
+from device.runtime.enrolment import Enrolment
+from device.runtime.session import Session, StopRequested, pause
+
+_log = logging.getLogger(__name__)
+
+CONNECT_PACING_SECONDS: Final = 1.0  # AWS IoT quotas: one CONNECT a second per client id
+
+S = TypeVar("S", bound=Enum)
+
+
+class Observer(Protocol):
+    """Who wants to know how it goes: a timeline, a log, a test."""
+
+    def received(self, event: ev.Event, state: Enum) -> None:
+        """``event`` came and led to ``state``."""
+        ...
+
+    def waiting(self, cause: FirstbootError, seconds: float) -> None:
+        """The device will try again in ``seconds``, because of ``cause``."""
+        ...
+
+
+@dataclass(frozen=True)
+class Patience:
+    """After how many seconds of trying the driver gives up; None is never."""
+
+    unreachable: float | None = None
+    refused: float | None = None
+
+    def limit(self, cause: FirstbootError) -> float | None:
+        """Return the limit that applies to ``cause``."""
+        return self.refused if cause.exit_code is ExitCode.DENIED else self.unreachable
+
+
+class Driver(Generic[S]):
+    """Runs one machine until it is finished."""
+
+    def __init__(  # noqa: PLR0913 - one object per collaborator, all named at the one call
+        self,
+        machine: Machine[S],
+        *,
+        session: Session,
+        enrolment: Enrolment,
+        clock: Clock,
+        backoff: Backoff,
+        patience: Patience,
+        observer: Observer,
+    ) -> None:
+        """Nothing happens before `run`."""
+        self._machine: Final = machine
+        self._session: Final = session
+        self._enrolment: Final = enrolment
+        self._clock: Final = clock
+        self._backoff: Final = backoff
+        self._patience: Final = patience
+        self._observer: Final = observer
+        self._facts: Final[deque[ev.Event]] = deque()
+        self._last_connect: Final[dict[str, float]] = {}
+
+    def run(self) -> None:
+        """Bring the device from what is stored to a proven identity.
+
+        On return the connection made with the new identity is still open.
+
+        Raises:
+            FirstbootError: it stopped; the error says at which step, why, and what next.
+        """
+        self._started = self._clock.monotonic()
+        self._facts.append(self._stored())
+        while not self._machine.finished:
+            self._receive(self._next_fact())
+
+    def _stored(self) -> ev.Event:
+        return journal.as_event(self._enrolment.progress, trusted_wall_time(self._clock))
+
+    def _next_fact(self) -> ev.Event:
+        if self._facts:
+            return self._facts.popleft()
+        limit = self._machine.timeout
+        deadline = None if limit is None else self._clock.monotonic() + limit
+        while True:
+            left = None if deadline is None else max(0.0, deadline - self._clock.monotonic())
+            event = self._session.next_event(left)
+            if isinstance(event, StopRequested):
+                raise StoppedError(f"stopped while {self._machine.state.value}")
+            if event is None:
+                return ev.TimedOut()
+            if not isinstance(event, ev.MessageReceived):
+                return event
+            if (reply := messages.decode(event)) is not None and self._is_awaited(reply):
+                return reply
+            _log.warning("ignored a message that nobody waits for, on %s", event.topic)
+
+    def _is_awaited(self, reply: ev.Event) -> bool:
+        """A reply sent twice, or to nobody's question, must not stop the device."""
+        return type(reply) in self._machine.transitions[self._machine.state]
+
+    def _receive(self, event: ev.Event) -> None:
+        try:
+            orders = self._machine.receive(event)
+        except UnexpectedEventError:
+            self._session.close()
+            raise
+        _log.debug("%s -> %s", type(event).__name__, self._machine.state.name)
+        self._observer.received(event, self._machine.state)
+        for order in orders:
+            self._perform(order)
+
+    def _perform(self, order: act.Action) -> None:
+        match order:
+            case act.GenerateKey():
+                self._facts.append(ev.KeyGenerated(self._enrolment.generate_key()))
+            case act.StageCertificate():
+                self._facts.append(self._stage(order))
+            case act.ForgetStagedCertificate():
+                self._enrolment.forget_staged()
+            case act.RecordRegistration(thing_name, configuration):
+                self._enrolment.record_registration(thing_name, configuration)
+            case act.Promote():
+                self._enrolment.promote()
+                self._facts.append(ev.IdentityPromoted())
+            case act.WaitBeforeRetry(cause):
+                self._wait_before_retry(cause)
+            case act.Fail(cause):
+                self._session.close()
+                raise cause
+            case act.Connect(_, client_id):
+                self._pace(client_id)
+                self._session.perform(order)
+            case _:
+                self._session.perform(order)
+
+    def _stage(self, order: act.StageCertificate) -> ev.Event:
+        try:
+            self._enrolment.stage(order)
+        except CertificateUnacceptableError as error:
+            return ev.CertificateUnacceptable(str(error))
+        return ev.CertificateStaged()
+
+    def _wait_before_retry(self, cause: FirstbootError) -> None:
+        self._session.close()
+        delay = self._backoff.next_delay()
+        limit = self._patience.limit(cause)
+        spent = self._clock.monotonic() - self._started
+        if limit is not None and spent + delay > limit:
+            raise cause
+        self._observer.waiting(cause, delay)
+        pause(self._session, self._clock, delay)
+        self._facts.append(self._stored())
+
+    def _pace(self, client_id: str) -> None:
+        last = self._last_connect.get(client_id)
+        if last is not None:
+            left = last + CONNECT_PACING_SECONDS - self._clock.monotonic()
+            pause(self._session, self._clock, left)
+        self._last_connect[client_id] = self._clock.monotonic()

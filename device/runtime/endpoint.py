@@ -1,0 +1,37 @@
+"""Where AWS IoT Core is: a host name and a port."""
+
+from dataclasses import dataclass
+
+from device.errors import ConfigurationError
+
+DEFAULT_PORT = 8883
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """The account's data endpoint, e.g. ``abc-ats.iot.eu-central-1.amazonaws.com``."""
+
+    host: str
+    port: int = DEFAULT_PORT
+
+    def __str__(self) -> str:
+        """Return ``host:port``."""
+        return f"{self.host}:{self.port}"
+
+    @classmethod
+    def parse(cls, text: str, source: str) -> "Endpoint":
+        """Return the endpoint that ``text`` (``host`` or ``host:port``) names.
+
+        Raises:
+            ConfigurationError: it is no host and port; ``source`` says who wrote it.
+        """
+        host, colon, port = text.strip().rpartition(":")
+        if not colon:
+            host, port = port, str(DEFAULT_PORT)
+        if "/" in text or not host or not port.isdecimal() or not 0 < int(port) < 65536:
+            problem = f"{text!r} is not host or host:port"
+            next_step = (
+                "Use what this prints: aws iot describe-endpoint --endpoint-type iot:Data-ATS"
+            )
+            raise ConfigurationError(source, "endpoint", problem, next_step)
+        return cls(host, int(port))

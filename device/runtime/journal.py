@@ -1,0 +1,126 @@
+"""How far provisioning has come, and what came of it: one entry each in protected storage."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from device.errors import DataCorruptError, DoesNotExistError
+from device.provisioning import events as ev
+from device.storage.secure_storage import SecureStorage, Uid
+
+OWNERSHIP_TOKEN_SECONDS: Final = 3600.0
+"""AWS deletes a certificate whose token was not redeemed in this time.
+
+Source: AWS IoT Core Developer Guide, "Device provisioning MQTT API".
+"""
+_TOKEN_MARGIN_SECONDS: Final = 60.0
+
+
+class Keyed(Struct, frozen=True, tag="keyed"):
+    """The device key exists; the same CSR is sent however often it takes."""
+
+    key: str
+    csr_pem: str
+
+
+class Staged(Struct, frozen=True, tag="certificate-staged"):
+    """A certificate is stored next to its ownership token, and used by no one yet."""
+
+    key: str
+    csr_pem: str | None
+    certificate_id: str
+    ownership_token: str
+    issued_at: float | None
+    """Seconds since the epoch, or None when the clock was not set."""
+
+    def __repr__(self) -> str:
+        """Leave the token out: whoever holds it can register the certificate."""
+        return f"Staged(key={self.key!r}, certificate_id={self.certificate_id!r})"
+
+    def token_has_expired(self, now: float | None) -> bool:
+        """Whether AWS no longer takes the token; a clock that was not set cannot tell."""
+        if now is None or self.issued_at is None or now < self.issued_at:
+            return False
+        return now - self.issued_at > OWNERSHIP_TOKEN_SECONDS - _TOKEN_MARGIN_SECONDS
+
+
+class Registered(Struct, frozen=True, tag="registered"):
+    """The thing exists; the certificate is still to be proven."""
+
+    key: str
+    certificate_id: str
+    thing_name: str
+    device_configuration: Mapping[str, str] | None
+    """None when the reply that held it was lost."""
+
+
+Progress = Keyed | Staged | Registered
+
+
+class Identity(Struct, frozen=True):
+    """What the device is, once proven."""
+
+    thing_name: str
+    certificate_id: str
+    key: str
+    key_uri: str
+    key_type: str
+    key_made_by: str
+    """``device``, or ``aws`` when the private key came over the wire."""
+    method: str
+    not_before: float
+    not_after: float
+    promoted_at: float
+
+
+def load_identity(storage: SecureStorage) -> Identity | None:
+    """Return the proven identity, or None when there is none yet.
+
+    Raises:
+        DataCorruptError: the entry is authentic, but of a form this firmware cannot read.
+    """
+    try:
+        encoded = storage.get(Uid.IDENTITY)
+    except DoesNotExistError:
+        return None
+    try:
+        return msgspec.msgpack.decode(encoded, type=Identity)
+    except msgspec.DecodeError as error:
+        raise DataCorruptError(f"the identity cannot be read: {error}") from None
+
+
+def load(storage: SecureStorage) -> Progress | None:
+    """Return the last durable step, or None when there was none.
+
+    Raises:
+        DataCorruptError: the entry is authentic, but of a form this firmware cannot read.
+    """
+    try:
+        encoded = storage.get(Uid.PROVISIONING_JOURNAL)
+    except DoesNotExistError:
+        return None
+    try:
+        return msgspec.msgpack.decode(encoded, type=Keyed | Staged | Registered)
+    except msgspec.DecodeError as error:
+        raise DataCorruptError(f"the provisioning journal cannot be read: {error}") from None
+
+
+def save(storage: SecureStorage, progress: Progress) -> None:
+    """Replace the durable step by ``progress``."""
+    storage.set(Uid.PROVISIONING_JOURNAL, msgspec.msgpack.encode(progress))
+
+
+def as_event(progress: Progress | None, now: float | None) -> ev.Event:
+    """Return what a machine is told when the power comes, at wall time ``now``."""
+    match progress:
+        case Keyed():
+            return ev.KeyFound(progress.csr_pem)
+        case Staged() if progress.token_has_expired(now):
+            return ev.ExpiredTokenFound(progress.csr_pem)
+        case Staged():
+            return ev.StagedCertificateFound(progress.ownership_token)
+        case Registered():
+            return ev.RegistrationFound(progress.thing_name, progress.certificate_id)
+    return ev.NothingStored()

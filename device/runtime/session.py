@@ -1,0 +1,53 @@
+"""The connection as the driver sees it: orders in, past facts out, one attempt at a time."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from device.errors import StoppedError
+from device.provisioning.actions import Action
+from device.provisioning.events import Event
+from device.runtime.clock import Clock
+
+
+@dataclass(frozen=True)
+class StopRequested(Event):
+    """Somebody wants the device to stop: SIGTERM, or Ctrl-C."""
+
+
+class Session(Protocol):
+    """At most one connection at a time, made on order, never retried by itself.
+
+    Events of a connection that was closed since are dropped here: a machine never sees
+    news of a connection that it gave up.
+    """
+
+    def perform(self, action: Action) -> None:
+        """Begin ``action``; the outcome comes as an event.
+
+        Accepts `Connect`, `Subscribe`, `Request`, `Publish` and `Disconnect`.
+        """
+        ...
+
+    def next_event(self, timeout: float | None) -> Event | None:
+        """Return the next event, or None when ``timeout`` seconds passed without one."""
+        ...
+
+    def close(self) -> None:
+        """Close the connection, if there is one, and drop what it still had to say."""
+        ...
+
+    def request_stop(self) -> None:
+        """Make `next_event` return `StopRequested`; may be called from a signal handler."""
+        ...
+
+
+def pause(session: Session, clock: Clock, seconds: float) -> None:
+    """Wait, while no connection is open, without being deaf to a stop request.
+
+    Raises:
+        StoppedError: somebody asked to stop.
+    """
+    until = clock.monotonic() + seconds
+    while (left := until - clock.monotonic()) > 0:
+        if isinstance(session.next_event(left), StopRequested):
+            raise StoppedError("stopped while waiting")

@@ -1,0 +1,112 @@
+"""What a device is right now, read from its storage alone: offline, at once, without a lock."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import asdict
+
+from device.errors import DoesNotExistError
+from device.runtime import journal
+from device.runtime.journal import Identity, Keyed, Registered, Staged
+from device.storage.device_storage import DeviceStorage, open_device_storage
+from device.storage.lifecycle import Lifecycle
+from device.storage.secure_storage import Uid
+
+STATES: Final = {
+    Keyed: "key made, certificate not yet issued",
+    Staged: "certificate staged, thing not known to be registered",
+    Registered: "thing registered, identity not yet proven",
+    type(None): "waiting for its first boot",
+}
+
+
+class Status(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The answer of ``device status``; what does not apply is left out."""
+
+    state: str
+    lifecycle: str
+    root_of_trust: str
+    storage_protection: list[str]
+    storage_generation: int | UnsetType = UNSET
+    serial: str | UnsetType = UNSET
+    device_id: str | UnsetType = UNSET
+    thing_name: str | UnsetType = UNSET
+    certificate_id: str | UnsetType = UNSET
+    certificate_expires: str | UnsetType = UNSET
+    method: str | UnsetType = UNSET
+    key: str | UnsetType = UNSET
+    key_type: str | UnsetType = UNSET
+    key_made_by: str | UnsetType = UNSET
+    claim_installed: bool | UnsetType = UNSET
+    device_configuration: dict[str, str] | UnsetType | None = UNSET
+
+
+def read_status(state: Path) -> Status:
+    """Return the status of the device in ``state``.
+
+    Raises:
+        StorageError: the storage is missing, corrupt, rolled back or another device's.
+    """
+    with open_device_storage(state, read_only=True) as storage:
+        return _status_of(storage)
+
+
+def _status_of(storage: DeviceStorage) -> Status:
+    root = storage.root_of_trust
+    base = Status(
+        state="not finished by the station",
+        lifecycle=storage.lifecycle.name,
+        root_of_trust=root.description,
+        storage_protection=[flag.name or "" for flag in root.protection],
+    )
+    if storage.lifecycle is not Lifecycle.SECURED:
+        return base
+    progress, identity = journal.load(storage.ps), journal.load_identity(storage.ps)
+    state = "provisioned" if identity else STATES[type(progress)]
+    facts = asdict(base) | _manufacture(storage) | {"state": state}
+    if identity:
+        facts |= _who(identity) | {"device_configuration": _configuration(storage)}
+    elif progress:
+        facts["key"] = progress.key
+    if isinstance(progress, Staged | Registered):
+        facts["certificate_id"] = progress.certificate_id
+    return Status(**facts)
+
+
+def _manufacture(storage: DeviceStorage) -> dict[str, Any]:
+    """What the station put in."""
+    return {
+        "storage_generation": storage.generation,
+        "serial": storage.its.get(Uid.SERIAL_NUMBER).decode(),
+        "device_id": storage.its.get(Uid.DEVICE_ID).decode(),
+        "claim_installed": _holds(storage, Uid.CLAIM_CERTIFICATE),
+    }
+
+
+def _who(identity: Identity) -> dict[str, Any]:
+    expires = datetime.fromtimestamp(identity.not_after, UTC)
+    return {
+        "thing_name": identity.thing_name,
+        "certificate_id": identity.certificate_id,
+        "certificate_expires": expires.isoformat().replace("+00:00", "Z"),
+        "method": identity.method,
+        "key": identity.key_uri,
+        "key_type": identity.key_type,
+        "key_made_by": identity.key_made_by,
+    }
+
+
+def _configuration(storage: DeviceStorage) -> dict[str, str] | None:
+    encoded = storage.ps.get(Uid.DEVICE_CONFIGURATION)
+    return msgspec.json.decode(encoded, type=dict[str, str] | None)
+
+
+def _holds(storage: DeviceStorage, uid: Uid) -> bool:
+    try:
+        storage.ps.get_info(uid)
+    except DoesNotExistError:
+        return False
+    return True
