@@ -39,7 +39,7 @@ def prepare(cloud: Cloud, station: Station, now: Callable[[], datetime] = _now) 
     values = cloud.account.placeholders
     role_arn = roles.role_arn(cloud, ROLE)
     changes = (
-        roles.ensure_role(cloud, ROLE, load_policy(ROLE, values)),
+        roles.ensure_role(cloud, ROLE, load_policy(ROLE, values), TEMPLATE),
         policies.ensure_policy(
             cloud, "thing policy", THING_POLICY, load_policy(THING_POLICY, values)
         ),
@@ -72,7 +72,7 @@ def teardown(cloud: Cloud, station: Station | None, *, devices: bool) -> Report:
     changes = claim_certificate.remove_claim_certificates(cloud, CLAIM_POLICY, station)
     changes.append(policies.remove_policy(cloud, "claim policy", CLAIM_POLICY))
     changes.append(provisioning_templates.remove_template(cloud, TEMPLATE))
-    changes.append(roles.remove_role(cloud, ROLE))
+    changes.append(roles.remove_role(cloud, ROLE, TEMPLATE))
     if devices:
         changes += remove_devices(cloud, THING_POLICY, TEMPLATE)
     changes.append(_remove_thing_policy(cloud))

@@ -1,0 +1,132 @@
+"""What the station's tests need of a cloud: a Region of their own, cuts, a look at everything."""
+
+from collections.abc import Iterator
+
+import boto3
+
+from factory.aws import Aws, Client
+from factory.cloud import Account, Cloud, Response, Value, items, names, structure, text
+from tests.wire.conftest import LocalCloud
+
+REGION = "eu-central-1"
+"""Where the station's wire tests work, so that no other test loses its claim to a teardown."""
+
+_READS = ("Describe", "Get", "List")
+
+
+class PowerCutError(BaseException):
+    """The station's plug was pulled; no handler for errors may swallow it."""
+
+
+def aws_of(local: LocalCloud, region: str = REGION) -> Aws:
+    """Return the station's view of the local AWS in ``region``."""
+
+    def client(service: str) -> Client:
+        made: Client = boto3.client(
+            service,
+            endpoint_url=local.api_url,
+            aws_access_key_id=local.environment["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=local.environment["AWS_SECRET_ACCESS_KEY"],
+            region_name=region,
+        )
+        return made
+
+    return Aws(client)
+
+
+class CutCloud:
+    """A cloud that is there until the station's ``cut_at``-th change, counted from 1.
+
+    With ``reply_lost`` the change is made and the answer lost; without, it is never sent.
+    """
+
+    def __init__(self, cloud: Cloud, cut_at: int = 0, *, reply_lost: bool = False) -> None:
+        self._cloud = cloud
+        self._cut_at = cut_at
+        self._reply_lost = reply_lost
+        self.changes: list[str] = []
+
+    @property
+    def account(self) -> Account:
+        return self._cloud.account
+
+    def call(self, service: str, operation: str, **parameters: Value) -> Response:
+        if operation.startswith(_READS):
+            return self._cloud.call(service, operation, **parameters)
+        self.changes.append(operation)
+        is_cut = len(self.changes) == self._cut_at
+        if is_cut and not self._reply_lost:
+            raise PowerCutError
+        response = self._cloud.call(service, operation, **parameters)
+        if is_cut:
+            raise PowerCutError
+        return response
+
+    def pages(self, service: str, operation: str, **parameters: Value) -> Iterator[Response]:
+        return self._cloud.pages(service, operation, **parameters)
+
+
+def contents(cloud: Cloud) -> dict[str, dict[str, object]]:
+    """Return everything in the account that a station could touch, by kind and name."""
+    return {
+        "roles": _roles(cloud),
+        "policies": _policies(cloud),
+        "templates": _templates(cloud),
+        "certificates": _certificates(cloud),
+        "things": _things(cloud),
+    }
+
+
+def _roles(cloud: Cloud) -> dict[str, object]:
+    roles = [role for page in cloud.pages("iam", "ListRoles") for role in items(page, "Roles")]
+    found: dict[str, object] = {}
+    for name in (text(role, "RoleName") for role in roles):
+        role = structure(cloud.call("iam", "GetRole", RoleName=name), "Role")
+        attached = cloud.call("iam", "ListAttachedRolePolicies", RoleName=name)
+        found[name] = (
+            role["AssumeRolePolicyDocument"],
+            sorted(text(tag, "Key") for tag in items(role, "Tags")),
+            [text(policy, "PolicyArn") for policy in items(attached, "AttachedPolicies")],
+        )
+    return found
+
+
+def _policies(cloud: Cloud) -> dict[str, object]:
+    pages = cloud.pages("iot", "ListPolicies")
+    listed = [text(each, "policyName") for page in pages for each in items(page, "policies")]
+    return {
+        name: text(cloud.call("iot", "GetPolicy", policyName=name), "policyDocument")
+        for name in listed
+    }
+
+
+def _templates(cloud: Cloud) -> dict[str, object]:
+    pages = cloud.pages("iot", "ListProvisioningTemplates")
+    listed = [text(each, "templateName") for page in pages for each in items(page, "templates")]
+    described = {
+        name: cloud.call("iot", "DescribeProvisioningTemplate", templateName=name)
+        for name in listed
+    }
+    return {name: (each["templateBody"], each["enabled"]) for name, each in described.items()}
+
+
+def _certificates(cloud: Cloud) -> dict[str, object]:
+    pages = cloud.pages("iot", "ListCertificates")
+    listed = [each for page in pages for each in items(page, "certificates")]
+    return {
+        text(each, "certificateId"): (each["status"], _policies_of(cloud, each)) for each in listed
+    }
+
+
+def _policies_of(cloud: Cloud, certificate: Response) -> list[str]:
+    pages = cloud.pages("iot", "ListAttachedPolicies", target=certificate["certificateArn"])
+    return [text(policy, "policyName") for page in pages for policy in items(page, "policies")]
+
+
+def _things(cloud: Cloud) -> dict[str, object]:
+    pages = cloud.pages("iot", "ListThings")
+    listed = [text(each, "thingName") for page in pages for each in items(page, "things")]
+    return {
+        name: names(cloud.call("iot", "ListThingPrincipals", thingName=name), "principals")
+        for name in listed
+    }

@@ -1,0 +1,409 @@
+"""The station prepares an account, and leaves it as it was found."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from device.storage.device_storage import create_device_storage
+from device.storage.lifecycle import Lifecycle
+from factory.aws import Aws
+from factory.certificates import delete_certificate, set_certificate_status
+from factory.changes import Outcome, Report
+from factory.cloud import Cloud, items, text
+from factory.errors import NotMadeByStationError, OtherAccountError
+from factory.methods import claim
+from factory.station import open_or_make_station, open_station
+from localcloud.state_folder import StateFolder
+from tests.support.station_cloud import CutCloud, PowerCutError, aws_of, contents
+from tests.wire.conftest import LocalCloud, free_ports, start, stop
+
+pytestmark = pytest.mark.wire
+
+CHANGES_OF_A_FIRST_RUN = 8
+
+
+@pytest.fixture(scope="module")
+def own_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+    """A local AWS that nobody else has prepared: what was there before is asserted here."""
+    process, cloud = start(StateFolder(tmp_path_factory.mktemp("cloud")), free_ports())
+    yield cloud
+    stop(process)
+
+
+@pytest.fixture
+def aws(own_cloud: LocalCloud) -> Iterator[Aws]:
+    """A Region of it where the station has left nothing."""
+    cloud = aws_of(own_cloud)
+    yield cloud
+    claim.teardown(cloud, None, devices=True)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "station"
+
+
+def prepare(cloud: Cloud, folder: Path) -> Report:
+    with open_or_make_station(folder) as station:
+        return claim.prepare(cloud, station)
+
+
+def teardown(cloud: Cloud, folder: Path, *, devices: bool = False) -> Report:
+    with open_station(folder) as station:
+        return claim.teardown(cloud, station, devices=devices)
+
+
+def outcomes(report: Report) -> list[Outcome]:
+    return [change.outcome for change in report.changes]
+
+
+def outcome_of(report: Report, kind: str) -> Outcome:
+    (outcome,) = [change.outcome for change in report.changes if change.kind == kind]
+    return outcome
+
+
+def claim_id(report: Report) -> str:
+    return report.changes[-1].name
+
+
+def test_first_run_makes_all_and_says_so(aws: Aws, folder: Path) -> None:
+    report = prepare(aws, folder)
+
+    assert outcomes(report) == [Outcome.CREATED] * 5
+    found = contents(aws)
+    assert found["certificates"][claim_id(report)] == ("ACTIVE", ["firstboot-claim"])
+    assert "firstboot-claim" in found["templates"]
+
+
+def test_second_run_changes_nothing_and_says_so(aws: Aws, folder: Path) -> None:
+    prepare(aws, folder)
+    before = contents(aws)
+    watched = CutCloud(aws)
+
+    report = prepare(watched, folder)
+
+    assert outcomes(report) == [Outcome.UNCHANGED] * 5
+    assert watched.changes == []
+    assert contents(aws) == before
+
+
+@pytest.mark.parametrize("reply_lost", [False, True], ids=["never-sent", "reply-lost"])
+@pytest.mark.parametrize("cut_at", range(1, CHANGES_OF_A_FIRST_RUN + 1))
+def test_interrupted_run_is_completed_by_the_next(
+    aws: Aws, folder: Path, cut_at: int, *, reply_lost: bool
+) -> None:
+    before = contents(aws)
+    with pytest.raises(PowerCutError):
+        prepare(CutCloud(aws, cut_at, reply_lost=reply_lost), folder)
+
+    report = prepare(aws, folder)
+
+    found = contents(aws)
+    new = found["certificates"].keys() - before["certificates"].keys()
+    assert new == {claim_id(report)}, "a certificate was left behind"
+    assert found["certificates"][claim_id(report)] == ("ACTIVE", ["firstboot-claim"])
+    assert outcomes(prepare(aws, folder)) == [Outcome.UNCHANGED] * 5
+    teardown(aws, folder)
+    assert contents(aws) == before
+
+
+def test_all_changes_of_a_first_run_are_cut(aws: Aws, folder: Path) -> None:
+    watched = CutCloud(aws)
+    prepare(watched, folder)
+    assert len(watched.changes) == CHANGES_OF_A_FIRST_RUN
+
+
+def test_teardown_leaves_the_account_as_it_was_found(aws: Aws, folder: Path) -> None:
+    aws.call("iot", "CreateThing", thingName="somebody-elses")
+    aws.call("iot", "CreatePolicy", policyName="somebody-elses", policyDocument="{}")
+    before = contents(aws)
+    prepare(aws, folder)
+
+    report = teardown(aws, folder)
+
+    assert set(outcomes(report)) == {Outcome.REMOVED}
+    assert contents(aws) == before
+    aws.call("iot", "DeleteThing", thingName="somebody-elses")
+    aws.call("iot", "DeletePolicy", policyName="somebody-elses")
+
+
+def test_teardown_finds_everything_without_the_station(aws: Aws, folder: Path) -> None:
+    before = contents(aws)
+    prepare(aws, folder)
+
+    claim.teardown(aws, None, devices=False)
+
+    assert contents(aws) == before
+
+
+def test_second_teardown_finds_nothing_to_do(aws: Aws, folder: Path) -> None:
+    prepare(aws, folder)
+    teardown(aws, folder)
+    assert set(outcomes(teardown(aws, folder))) == {Outcome.ABSENT}
+
+
+@pytest.mark.parametrize("reply_lost", [False, True], ids=["never-sent", "reply-lost"])
+@pytest.mark.parametrize("cut_at", range(1, 8))
+def test_interrupted_teardown_is_completed_by_the_next(
+    aws: Aws, folder: Path, cut_at: int, *, reply_lost: bool
+) -> None:
+    before = contents(aws)
+    prepare(aws, folder)
+    with pytest.raises(PowerCutError):
+        teardown(CutCloud(aws, cut_at, reply_lost=reply_lost), folder)
+
+    teardown(aws, folder)
+
+    assert contents(aws) == before
+
+
+def test_teardown_after_an_interrupted_issue_removes_the_certificate(
+    aws: Aws, folder: Path
+) -> None:
+    before = contents(aws)
+    cut_at = 6
+    with pytest.raises(PowerCutError):
+        prepare(CutCloud(aws, cut_at, reply_lost=True), folder)
+    assert len(contents(aws)["certificates"]) == len(before["certificates"]) + 1
+
+    teardown(aws, folder)
+
+    assert contents(aws) == before
+
+
+def test_drifted_policies_get_a_new_default_version(aws: Aws, folder: Path) -> None:
+    prepare(aws, folder)
+    right = contents(aws)["policies"]["firstboot-device"]
+    drift(aws, "firstboot-device")
+
+    report = prepare(aws, folder)
+
+    assert outcome_of(report, "thing policy") is Outcome.UPDATED
+    assert outcome_of(report, "claim policy") is Outcome.UNCHANGED
+    assert contents(aws)["policies"]["firstboot-device"] == right
+
+
+def test_repairing_a_policy_never_keeps_more_than_five_versions(aws: Aws, folder: Path) -> None:
+    prepare(aws, folder)
+    for _ in range(4):
+        drift(aws, "firstboot-claim")
+        prepare(aws, folder)
+
+    assert outcomes(prepare(aws, folder)) == [Outcome.UNCHANGED] * 5
+    versions = aws.call("iot", "ListPolicyVersions", policyName="firstboot-claim")
+    assert len(items(versions, "policyVersions")) <= 5
+
+
+def drift(aws: Aws, policy: str) -> None:
+    wrong = json.dumps({"Version": "2012-10-17", "Statement": []})
+    versions = items(aws.call("iot", "ListPolicyVersions", policyName=policy), "policyVersions")
+    if len(versions) == 5:
+        spare = min(text(each, "versionId") for each in versions if not each["isDefaultVersion"])
+        aws.call("iot", "DeletePolicyVersion", policyName=policy, policyVersionId=spare)
+    aws.call(
+        "iot", "CreatePolicyVersion", policyName=policy, policyDocument=wrong, setAsDefault=True
+    )
+
+
+def test_drifted_template_is_restored_over_and_over(aws: Aws, folder: Path) -> None:
+    prepare(aws, folder)
+    right = contents(aws)["templates"]["firstboot-claim"]
+    wrong = json.loads(right[0])  # type: ignore[index] # a pair, see contents()
+    for number in range(6):
+        wrong["Resources"]["thing"]["Properties"]["ThingName"] = f"all-the-same-{number}"
+        make_room(aws)
+        aws.call(
+            "iot",
+            "CreateProvisioningTemplateVersion",
+            templateName="firstboot-claim",
+            templateBody=json.dumps(wrong),
+            setAsDefault=True,
+        )
+        assert outcome_of(prepare(aws, folder), "provisioning template") is Outcome.UPDATED
+        assert contents(aws)["templates"]["firstboot-claim"] == right
+
+
+def make_room(aws: Aws) -> None:
+    listed = aws.call("iot", "ListProvisioningTemplateVersions", templateName="firstboot-claim")
+    for version in items(listed, "versions"):
+        if not version["isDefaultVersion"] and len(items(listed, "versions")) == 5:
+            aws.call(
+                "iot",
+                "DeleteProvisioningTemplateVersion",
+                templateName="firstboot-claim",
+                versionId=version["versionId"],
+            )
+            return
+
+
+def test_disabled_template_is_enabled_again(aws: Aws, folder: Path) -> None:
+    prepare(aws, folder)
+    aws.call("iot", "UpdateProvisioningTemplate", templateName="firstboot-claim", enabled=False)
+
+    report = prepare(aws, folder)
+
+    assert outcome_of(report, "provisioning template") is Outcome.UPDATED
+    template = aws.call("iot", "DescribeProvisioningTemplate", templateName="firstboot-claim")
+    assert template["enabled"] is True
+
+
+def test_drifted_role_is_restored(aws: Aws, folder: Path) -> None:
+    prepare(aws, folder)
+    right = contents(aws)["roles"]["firstboot-provisioning"]
+    arn = f"arn:aws:iam::aws:policy/{'service-role/AWSIoTThingsRegistration'}"
+    aws.call("iam", "DetachRolePolicy", RoleName="firstboot-provisioning", PolicyArn=arn)
+    trust = json.dumps(
+        {
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Effect": "Allow",
+                    "Principal": {"Service": "ec2.amazonaws.com"},
+                    "Action": "sts:AssumeRole",
+                }
+            ],
+        }
+    )
+    aws.call(
+        "iam", "UpdateAssumeRolePolicy", RoleName="firstboot-provisioning", PolicyDocument=trust
+    )
+
+    report = prepare(aws, folder)
+
+    assert outcome_of(report, "provisioning role") is Outcome.UPDATED
+    assert contents(aws)["roles"]["firstboot-provisioning"] == right
+
+
+def test_detached_claim_is_attached_again(aws: Aws, folder: Path) -> None:
+    certificate_id = claim_id(prepare(aws, folder))
+    account = aws.account
+    arn = f"arn:aws:iot:{account.region}:{account.account_id}:cert/{certificate_id}"
+    aws.call("iot", "DetachPolicy", policyName="firstboot-claim", target=arn)
+
+    report = prepare(aws, folder)
+
+    assert outcome_of(report, "claim certificate") is Outcome.UPDATED
+    assert contents(aws)["certificates"][certificate_id] == ("ACTIVE", ["firstboot-claim"])
+
+
+@pytest.mark.parametrize("status", ["INACTIVE", "REVOKED"])
+def test_claim_that_was_turned_off_stays_off_and_is_replaced(
+    aws: Aws, folder: Path, status: str
+) -> None:
+    old = claim_id(prepare(aws, folder))
+    set_certificate_status(aws, old, status)
+
+    report = prepare(aws, folder)
+
+    assert outcome_of(report, "claim certificate") is Outcome.CREATED
+    assert "was turned off" in report.changes[-1].note
+    found = contents(aws)["certificates"]
+    assert found[old] == (status, ["firstboot-claim"])
+    assert found[claim_id(report)] == ("ACTIVE", ["firstboot-claim"])
+
+
+def test_claim_that_is_gone_from_the_account_is_replaced(aws: Aws, folder: Path) -> None:
+    old = claim_id(prepare(aws, folder))
+    delete_certificate(aws, old)
+
+    report = prepare(aws, folder)
+
+    assert claim_id(report) != old
+    assert "no longer in the account" in report.changes[-1].note
+
+
+def test_lost_station_leaves_a_warning_about_the_old_claim(
+    aws: Aws, folder: Path, tmp_path: Path
+) -> None:
+    old = claim_id(prepare(aws, folder))
+
+    report = prepare(aws, tmp_path / "new station")
+
+    assert claim_id(report) != old
+    (note,) = report.notes
+    assert "still ACTIVE" in note
+    assert f"--certificate-id {old}" in note
+    set_certificate_status(aws, old, "INACTIVE")
+    assert prepare(aws, tmp_path / "new station").notes == ()
+
+
+@pytest.mark.parametrize("kind", ["role", "policy", "template"])
+def test_resources_of_others_are_neither_changed_nor_removed(
+    aws: Aws, folder: Path, kind: str
+) -> None:
+    prepare(aws, folder)
+    tag = ["made-by"]
+    account = f"{aws.account.region}:{aws.account.account_id}"
+    if kind == "role":
+        aws.call("iam", "UntagRole", RoleName="firstboot-provisioning", TagKeys=[*tag])
+    else:
+        resource = {"policy": "policy", "template": "provisioningtemplate"}[kind]
+        arn = f"arn:aws:iot:{account}:{resource}/firstboot-claim"
+        aws.call("iot", "UntagResource", resourceArn=arn, tagKeys=[*tag])
+    before = contents(aws)
+
+    with pytest.raises(NotMadeByStationError):
+        prepare(aws, folder)
+    assert contents(aws) == before
+    with pytest.raises(NotMadeByStationError):
+        claim.teardown(aws, None, devices=True)
+
+    mark: list[object] = [{"Key": "made-by", "Value": "firstboot-station"}]
+    if kind == "role":
+        aws.call("iam", "TagRole", RoleName="firstboot-provisioning", Tags=mark)  # type: ignore[arg-type] # JSON
+    else:
+        aws.call("iot", "TagResource", resourceArn=arn, tags=mark)  # type: ignore[arg-type] # JSON
+
+
+def test_certificate_of_others_under_the_claim_policy_is_only_detached(
+    aws: Aws, folder: Path
+) -> None:
+    prepare(aws, folder)
+    other = aws.call("iot", "CreateKeysAndCertificate", setAsActive=True)
+    arn = text(other, "certificateArn")
+    aws.call("iot", "AttachPolicy", policyName="firstboot-claim", target=arn)
+
+    report = teardown(aws, folder)
+
+    kept = [change.name for change in report.changes if change.outcome is Outcome.KEPT]
+    assert kept == [other["certificateId"]]
+    assert contents(aws)["certificates"][kept[0]] == ("ACTIVE", [])
+    delete_certificate(aws, kept[0])
+
+
+def test_role_is_kept_for_another_region(
+    aws: Aws, folder: Path, tmp_path: Path, own_cloud: LocalCloud
+) -> None:
+    elsewhere = aws_of(own_cloud, "eu-north-1")
+    prepare(aws, folder)
+    joined = prepare(elsewhere, tmp_path / "north")
+    assert outcome_of(joined, "provisioning role") is Outcome.UPDATED
+
+    report = teardown(aws, folder)
+
+    assert outcome_of(report, "provisioning role") is Outcome.KEPT
+    last = teardown(elsewhere, tmp_path / "north")
+    assert outcome_of(last, "provisioning role") is Outcome.REMOVED
+
+
+def test_station_of_another_region_is_refused_and_changes_nothing(
+    aws: Aws, folder: Path, own_cloud: LocalCloud
+) -> None:
+    prepare(aws, folder)
+    elsewhere = CutCloud(aws_of(own_cloud, "eu-north-1"))
+
+    with pytest.raises(OtherAccountError, match="eu-central-1"):
+        prepare(elsewhere, folder)
+    with pytest.raises(OtherAccountError):
+        teardown(elsewhere, folder)
+
+    assert elsewhere.changes == []
+
+
+def test_unfinished_station_folder_is_made_anew(aws: Aws, folder: Path) -> None:
+    with create_device_storage(folder) as storage:
+        storage.advance(Lifecycle.PSA_ROT_PROVISIONING)
+
+    assert outcomes(prepare(aws, folder)) == [Outcome.CREATED] * 5
