@@ -6,11 +6,12 @@ import shlex
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from localcloud import lifecycle
-from localcloud.errors import ExitCode, LocalCloudError, NotRunningError, PortInUseError
+from localcloud.errors import AlreadyRunningError, ExitCode, LocalCloudError, NotRunningError
 from localcloud.ports import LOOPBACK, choose_ports
 from localcloud.server import ACCESS_KEY, REGION, serve
 from localcloud.state_folder import Ports, Server, StateFolder
@@ -38,7 +39,8 @@ def up(options: argparse.Namespace) -> None:
     folder.create()
     running = folder.server()
     if running:
-        _check_same_ports(options, running.ports)
+        _say(f"Already running on {folder.path}.")
+        _check_same_ports(folder, options, running.ports)
         _announce(folder, lifecycle.wait_until_ready(folder, lambda: folder.server() is None))
         return
     ports = choose_ports(options.api_port, options.mqtt_port, folder.remembered_ports(), _say)
@@ -95,13 +97,13 @@ def down(options: argparse.Namespace) -> None:
     _say(f"Stopped; the state is kept in {folder.path}.")
 
 
-def _check_same_ports(options: argparse.Namespace, running: Ports) -> None:
+def _check_same_ports(folder: StateFolder, options: argparse.Namespace, running: Ports) -> None:
     for asked, actual, flag in (
         (options.api_port, running.api, "--api-port"),
         (options.mqtt_port, running.mqtt, "--mqtt-port"),
     ):
         if asked not in {None, actual}:
-            raise LocalCloudError(f"it already runs, with {flag} {actual}: localcloud down first")
+            raise AlreadyRunningError(folder.path, f"it already runs with {flag} {actual}")
 
 
 def _running(folder: StateFolder) -> Server:
@@ -112,7 +114,8 @@ def _running(folder: StateFolder) -> Server:
 
 
 def _announce_when_ready(folder: StateFolder) -> None:
-    _announce(folder, lifecycle.wait_until_ready(folder, lambda: False))
+    with suppress(LocalCloudError):  # the thread that serves says why
+        _announce(folder, lifecycle.wait_until_ready(folder, lambda: False))
 
 
 def _announce(folder: StateFolder, server: Server) -> None:
@@ -162,6 +165,6 @@ def _add_up_options(parser: argparse.ArgumentParser) -> None:
 
 def _port(text: str) -> int:
     port = int(text)
-    if not 0 < port < 65536:  # noqa: PLR2004  (RFC 9293, 3.1: 16 bits)
+    if not 0 < port < 65536:
         raise ValueError(text)
     return port

@@ -62,7 +62,7 @@ class PortInUseError(LocalCloudError):
         super().__init__(f"port {port} on 127.0.0.1 is in use by {owner}")
         self.port = port
         self.owner = owner
-        self.next_step = f"Stop {owner}, or choose another port with {flag}."
+        self.next_step = f"Stop it, or choose another port with {flag}."
 
 
 class StartError(LocalCloudError):

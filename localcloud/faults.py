@@ -21,7 +21,9 @@ Times = Annotated[int, msgspec.Meta(ge=1)]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=3600)]
 
 
-class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
+class Fault(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind"
+):
     """What every fault has."""
 
     client_id: str = ANY
@@ -109,9 +111,10 @@ def parse_fault(body: bytes) -> AnyFault:
         FaultError: it is not JSON, or a field is unknown or out of range; the text names it.
     """
     try:
-        return _DECODER.decode(body)
+        fault: AnyFault = _DECODER.decode(body)
     except msgspec.DecodeError as error:
         raise FaultError(str(error)) from error
+    return fault
 
 
 @dataclass

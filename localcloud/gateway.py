@@ -94,11 +94,12 @@ def _refuse_browsers(headers: list[tuple[bytes, bytes]]) -> None:
 
 async def _body(receive: ASGIReceiveCallable) -> bytes:
     body = b""
-    while True:
+    more = True
+    while more:
         message: Any = await receive()
         body += message.get("body", b"")
-        if not message.get("more_body"):
-            return body
+        more = message.get("more_body", False)
+    return body
 
 
 async def _send_json(send: ASGISendCallable, status: HTTPStatus, document: object) -> None:

@@ -1,6 +1,5 @@
 """Which two loopback ports to use, and who has one that is taken."""
 
-import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ from localcloud.state_folder import Ports
 LOOPBACK: Final = "127.0.0.1"
 ADMIN: Final = "/_localcloud/"  # the admin paths on the API port
 DEFAULT_PORTS: Final = Ports(api=4566, mqtt=8883)
+_LONGEST_NAME: Final = 80
 _LISTEN: Final = "0A"  # /proc/net/tcp, column "st": include/net/tcp_states.h, TCP_LISTEN
 
 
@@ -89,13 +89,14 @@ def _listening_inodes(port: int) -> set[str]:
 
 def _socket_inodes(process: Path) -> set[str]:
     try:
-        return {os.readlink(handle) for handle in (process / "fd").iterdir()}
+        return {str(handle.readlink()) for handle in (process / "fd").iterdir()}
     except OSError:
         return set()
 
 
 def _name(process: Path) -> str:
     try:
-        return (process / "comm").read_text().strip()
+        words = (process / "cmdline").read_text().split("\0")
     except OSError:
         return "?"
+    return " ".join(words).strip()[:_LONGEST_NAME]

@@ -1,7 +1,7 @@
 """The process that is the local AWS: MiniStack, its gaps closed, on loopback.
 
-It is ``localcloud up`` without ``--detach``. MiniStack reads its settings from the environment when it is imported, so it is imported here
-only after the environment is what it should be.
+It is ``localcloud up`` without ``--detach``. MiniStack reads its settings from the environment
+when it is imported, so it is imported only after the environment is what it should be.
 """
 
 import asyncio

@@ -62,14 +62,28 @@ class StateFolder:
         """
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._refuse_foreign_folder()
             self.path.chmod(0o700)
+            self._record.touch(mode=0o600)
             for folder in (self.services, self.objects, self.scratch):
                 folder.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise StateFolderError(self.path, error.strerror or str(error)) from error
 
+    def _refuse_foreign_folder(self) -> None:
+        # What is emptied later must be ours: --state ~ is a slip, not a wish.
+        if not self._record.exists() and any(self.path.iterdir()):
+            raise StateFolderError(self.path, "it is not empty, and not that of a local AWS")
+
     def empty(self) -> None:
-        """Forget everything but the ports."""
+        """Forget everything but the ports.
+
+        Raises:
+            StateFolderError: the folder is not that of a local AWS.
+        """
+        if not self.path.exists():
+            return
+        self._refuse_foreign_folder()
         for folder in (self.services, self.objects, self.scratch):
             shutil.rmtree(folder, ignore_errors=True)
         for file in (self.root_ca, self.issuing_ca, self.log):

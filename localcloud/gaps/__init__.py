@@ -5,13 +5,14 @@ A gap module has two functions: ``is_open(iot)`` says whether MiniStack still la
 function that is gone is named in a clear error and not met in the middle of a request.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
 from localcloud.errors import GapError
 from localcloud.gaps import (
     certificate_shape,
+    client_certificate,
     create_certificate_from_csr,
     loopback,
     ownership_tokens,
@@ -30,24 +31,19 @@ class Gap:
 
 
 def all_gaps(issuer: Issuer) -> list[Gap]:
-    """Return every gap in the order in which they are closed; device certificates are ``issuer``'s."""
+    """Return every gap in the order of closing; ``issuer`` signs device certificates."""
+    sign = partial(certificate_shape.close, issuer=issuer)
+    csr = create_certificate_from_csr
     return [
         Gap("loopback", loopback.is_open, loopback.close),
-        Gap(
-            "certificate_shape",
-            certificate_shape.is_open,
-            partial(certificate_shape.close, issuer=issuer),
-        ),
+        Gap("client_certificate", client_certificate.is_open, client_certificate.close),
+        Gap("certificate_shape", certificate_shape.is_open, sign),
         Gap("ownership_tokens", ownership_tokens.is_open, ownership_tokens.close),
-        Gap(
-            "create_certificate_from_csr",
-            create_certificate_from_csr.is_open,
-            create_certificate_from_csr.close,
-        ),
+        Gap("create_certificate_from_csr", csr.is_open, csr.close),
     ]
 
 
-def close_gaps(iot: Seam, gaps: list[Gap]) -> None:
+def close_gaps(iot: Seam, gaps: Iterable[Gap]) -> None:
     """Close every gap.
 
     Raises:

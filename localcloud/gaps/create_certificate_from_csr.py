@@ -11,7 +11,7 @@ list of error codes: the one for a bad CSR is ours, its message is that of the R
 import json
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Any, Final
 
 from localcloud.gaps.ownership_tokens import TOKEN_SECONDS, Reply, new_token
 from localcloud.gaps.seam import Seam
@@ -37,17 +37,11 @@ def close(iot: Seam) -> None:
     def parse_topic(topic: str) -> tuple[str, str | None] | None:
         return (OPERATION, None) if topic == TOPIC else parse(topic)
 
-    async def answer(
-        account: str,
-        region: str,
-        operation: str,
-        template: str | None,
-        payload: bytes,
-        connection: dict[str, str],
-    ) -> Reply:
+    async def answer(account: str, region: str, operation: str, *rest: Any) -> Reply:
         if operation == OPERATION:
+            _template, payload, _connection = rest
             return _create(iot, account, region, payload)
-        return await reply(account, region, operation, template, payload, connection)
+        return await reply(account, region, operation, *rest)
 
     iot["_parse_fleet_provisioning_topic"] = parse_topic
     iot["_fleet_provisioning_reply"] = answer
@@ -71,7 +65,7 @@ def _create(iot: Seam, account: str, region: str, payload: bytes) -> Reply:
 def _parse(payload: bytes) -> dict[str, object] | None:
     try:
         request = json.loads(payload)
-    except ValueError:
+    except ValueError:  # what is not UTF-8 is one, too
         return None
     return request if isinstance(request, dict) else None
 

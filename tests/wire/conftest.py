@@ -1,7 +1,5 @@
 """One local AWS for all wire tests of a run: its own process, free ports, state in a tmp folder."""
 
-import json
-import os
 import socket
 import subprocess
 import sys
@@ -34,13 +32,13 @@ class LocalCloud:
     folder: StateFolder
     pid: int
 
-    def client(self, service: str) -> Any:
-        """Return a boto3 client, with the credentials given and no environment needed."""
+    def client(self, service: str, secret: str | None = None) -> Any:
+        """Return a boto3 client with the root key, or with another secret."""
         return boto3.client(
             service,
             endpoint_url=self.api_url,
             aws_access_key_id=self.environment["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=self.environment["AWS_SECRET_ACCESS_KEY"],
+            aws_secret_access_key=secret or self.environment["AWS_SECRET_ACCESS_KEY"],
             region_name=self.environment["AWS_DEFAULT_REGION"],
         )
 
