@@ -90,7 +90,7 @@ class OsFs:
 
     def read(self, name: str) -> bytes | None:
         """See ``Fs``."""
-        with _translated(self._folder / name):
+        with storage_errors(self._folder / name):
             try:
                 return (self._folder / name).read_bytes()
             except (FileNotFoundError, NotADirectoryError):
@@ -99,7 +99,7 @@ class OsFs:
     def create(self, name: str, data: bytes, mode: int = 0o600) -> None:
         """See ``Fs``."""
         with (
-            _translated(self._folder / name),
+            storage_errors(self._folder / name),
             _opened(self._folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode) as descriptor,
         ):
             rest = memoryview(data)
@@ -109,7 +109,7 @@ class OsFs:
     def fsync(self, name: str) -> None:
         """See ``Fs``."""
         with (
-            _translated(self._folder / name),
+            storage_errors(self._folder / name),
             _opened(self._folder / name, os.O_RDONLY) as descriptor,
         ):
             os.fsync(descriptor)
@@ -118,12 +118,12 @@ class OsFs:
 
     def rename(self, source: str, target: str) -> None:
         """See ``Fs``."""
-        with _translated(self._folder / target):
+        with storage_errors(self._folder / target):
             (self._folder / source).replace(self._folder / target)
 
     def unlink(self, name: str) -> None:
         """See ``Fs``."""
-        with _translated(self._folder / name):
+        with storage_errors(self._folder / name):
             (self._folder / name).unlink(missing_ok=True)
 
     def fsync_folder(self) -> None:
@@ -141,7 +141,7 @@ class FolderLock:
             StorageBusyError: another process has it.
         """
         path = folder / "lock"
-        with _translated(path):
+        with storage_errors(path):
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
             try:
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -160,7 +160,7 @@ def make_folder(folder: Path) -> None:
     """Make ``folder`` and its parents, 0700 and durable; an existing folder is closed to others."""
     if not folder.parent.is_dir():
         make_folder(folder.parent)
-    with _translated(folder):
+    with storage_errors(folder):
         folder.mkdir(mode=0o700, exist_ok=True)
         folder.chmod(0o700)
     sync_folder(folder.parent)
@@ -168,22 +168,19 @@ def make_folder(folder: Path) -> None:
 
 def sync_folder(folder: Path) -> None:
     """Make the names in ``folder`` durable."""
-    with _translated(folder), _opened(folder, os.O_RDONLY | os.O_DIRECTORY) as descriptor:
+    with storage_errors(folder), _opened(folder, os.O_RDONLY | os.O_DIRECTORY) as descriptor:
         os.fsync(descriptor)
 
 
 @contextmanager
-def _opened(path: Path, flags: int, mode: int = 0o600) -> Iterator[int]:
-    descriptor = os.open(path, flags, mode)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn what the operating system says about ``path`` into a storage error.
 
-
-@contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    """Turn what the operating system says about ``path`` into a storage error."""
+    Raises:
+        InsufficientStorageError: the disk, or the user's share of it, is full.
+        StorageAccessError: this user may not, or the disk is mounted read-only.
+        StorageFailureError: anything else.
+    """
     try:
         yield
     except OSError as error:
@@ -193,3 +190,12 @@ def _translated(path: Path) -> Iterator[None]:
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise StorageAccessError(message) from error
         raise StorageFailureError(message) from error
+
+
+@contextmanager
+def _opened(path: Path, flags: int, mode: int = 0o600) -> Iterator[int]:
+    descriptor = os.open(path, flags, mode)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

@@ -6,7 +6,7 @@ of the device's sealing key and the random salt, so the nonce may be fixed: no c
 survive a power cut or a cloned disk.
 """
 
-import secrets
+import os
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -62,7 +62,7 @@ class Sealer:
 
     def seal(self, generation: int, entries: Entries) -> bytes:
         """Return a new image, under a key that no other image has."""
-        salt = secrets.token_bytes(32)
+        salt = os.urandom(32)
         header = _HEADER.pack(_MAGIC, _VERSION, generation, self._binding, salt)
         rows = [(*key, int(entry.flags), entry.data) for key, entry in entries.items()]
         return header + self._cipher(salt).encrypt(_NONCE, msgspec.msgpack.encode(rows), header)
@@ -86,7 +86,10 @@ class Sealer:
             payload = self._cipher(salt).decrypt(_NONCE, image[_HEADER.size :], header)
         except InvalidTag:
             raise DataCorruptError("the image is not authentic") from None
-        rows = _ENTRIES.decode(payload)
+        try:
+            rows = _ENTRIES.decode(payload)
+        except msgspec.MsgspecError:
+            raise DataCorruptError("the image is authentic, but holds no entries") from None
         return generation, {
             (service, uid): Entry(data, StorageFlag(flags)) for service, uid, flags, data in rows
         }

@@ -4,7 +4,7 @@
 trust (a TPM, the firmware crypto of a Raspberry Pi, a token) fit behind the same protocol.
 """
 
-import secrets
+import os
 import zlib
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -118,7 +118,7 @@ class FileFuses:
         for name in ("huk", "anchor"):
             self._fs.unlink(name)
         self._write_lifecycle(Lifecycle.ASSEMBLY_AND_TEST)
-        self._fs.create("huk", secrets.token_bytes(32), mode=0o400)
+        self._fs.create("huk", os.urandom(32), mode=0o400)
         self._fs.fsync("huk")
         self._fs.fsync_folder()
 

@@ -180,15 +180,16 @@ class SealedStore:
 
     def _diagnosis(self) -> StorageError:
         """Say why no copy is the one that the anchor names."""
-        found = [self._generation_of(name) for name in COPIES]
-        authentic = [generation for generation in found if isinstance(generation, int)]
-        if authentic:
+        found = {name: self._generation_of(name) for name in COPIES}
+        said = "; ".join(f"{name}: {what}" for name, what in found.items())
+        if any(isinstance(what, int) for what in found.values()):
             return RolledBackError(
-                f"the images are of generation {authentic}, "
-                f"the anchor names another of generation {self._anchor.generation}"
+                f"no copy is the one of generation {self.generation} that the anchor names; "
+                f"generations found: {said}"
             )
-        foreign = [error for error in found if isinstance(error, WrongDeviceError)]
-        return foreign[0] if foreign else DataCorruptError(f"{COPIES}: {found}")
+        if any(isinstance(what, WrongDeviceError) for what in found.values()):
+            return WrongDeviceError(said)
+        return DataCorruptError(said)
 
     def _generation_of(self, name: str) -> int | StorageError:
         try:

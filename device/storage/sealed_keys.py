@@ -107,8 +107,13 @@ class SealedKeyStore:
         return f"sealed:{key}"
 
     def _records(self) -> dict[int, _Record]:
-        uids = (uid for uid in self._its.uids() if uid >= FIRST_KEY_UID)
-        return {uid: _RECORD.decode(self._its.get(uid)) for uid in uids}
+        uids = [uid for uid in self._its.uids() if uid >= FIRST_KEY_UID]
+        try:
+            return {uid: _RECORD.decode(self._its.get(uid)) for uid in uids}
+        except msgspec.MsgspecError:
+            raise KeyNotUsableError(
+                "an ITS uid from 0x1000 up holds something else than a key"
+            ) from None
 
     def _find(self, key: KeyId) -> tuple[int, _Record]:
         for uid, record in self._records().items():

@@ -1,0 +1,220 @@
+"""Whatever the moment of a power cut, is the storage the acknowledged one or the next?"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from device.errors import (
+    DataCorruptError,
+    DecommissionedError,
+    StorageExistsError,
+    StorageMissingError,
+)
+from device.storage.device_storage import (
+    DeviceStorage,
+    create_device_storage,
+    open_device_storage,
+)
+from device.storage.image import Sealer
+from device.storage.keys import KeyId, KeyType
+from device.storage.lifecycle import Lifecycle
+from device.storage.root_of_trust import FileFuses
+from device.storage.secure_storage import StorageFlag, Uid
+from tests.support.crash_states import CrashState, Exploration, crash_states, explore
+from tests.support.recording_fs import Acknowledged, Content, RecordingDisk
+
+UNFINISHED = "unfinished"
+DECOMMISSIONED = "decommissioned"
+WITNESS = 0x7777
+SECRET = 0x99
+
+State = dict[tuple[str, int], bytes] | str
+
+
+def held_by(storage: DeviceStorage) -> State:
+    services = {"its": storage.its, "ps": storage.ps}
+    return {(name, uid): s.get(uid) for name, s in services.items() for uid in s.uids()}
+
+
+def seen(state: Path, disk: RecordingDisk) -> State:
+    """What a process finds that only looks."""
+    try:
+        with open_device_storage(state, read_only=True, mount=disk.mount) as storage:
+            if storage.lifecycle is Lifecycle.DECOMMISSIONED:
+                return DECOMMISSIONED
+            return held_by(storage) if storage.lifecycle is Lifecycle.SECURED else UNFINISHED
+    except StorageMissingError:
+        return UNFINISHED
+
+
+def live(state: Path, disk: RecordingDisk) -> None:
+    """From blank fuses to decommissioned, with every kind of commit between."""
+    disk.acknowledge(UNFINISHED)
+    with create_device_storage(state, mount=disk.mount) as storage:
+        storage.advance(Lifecycle.PSA_ROT_PROVISIONING)
+        with storage.transaction():
+            storage.its.set(Uid.SERIAL_NUMBER, b"SN-1", StorageFlag.WRITE_ONCE)
+            storage.keys.generate_key(KeyId("claim-key"), KeyType.EC_P256)
+        storage.advance(Lifecycle.SECURED)
+        disk.acknowledge(held_by(storage))
+    with open_device_storage(state, mount=disk.mount) as storage:
+        storage.ps.set(Uid.PROVISIONING_JOURNAL, b"keyed")
+        disk.acknowledge(held_by(storage))
+        with storage.transaction():
+            storage.its.set(SECRET, b"secret")
+            storage.ps.set(Uid.PROVISIONING_JOURNAL, b"certificate staged")
+            storage.ps.set(Uid.STAGED_CERTIFICATE, bytes(300))
+        disk.acknowledge(held_by(storage))
+        storage.ps.remove(Uid.STAGED_CERTIFICATE)
+        disk.acknowledge(held_by(storage))
+        with storage.transaction():
+            storage.its.remove(SECRET)
+            storage.keys.destroy_key(KeyId("claim-key"))
+            storage.ps.set(Uid.PROVISIONING_JOURNAL, b"proven")
+        disk.acknowledge(held_by(storage))
+        storage.ps.set(Uid.DEVICE_CONFIGURATION, b"{}")
+        disk.acknowledge(held_by(storage))
+        storage.advance(Lifecycle.DECOMMISSIONED)
+        disk.acknowledge(DECOMMISSIONED)
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    """Only the lock lies here; all else is on the recording disk."""
+    (tmp_path / "device" / "storage").mkdir(parents=True)
+    return tmp_path / "device"
+
+
+@pytest.fixture
+def life(state: Path) -> RecordingDisk:
+    disk = RecordingDisk()
+    live(state, disk)
+    return disk
+
+
+def unsealed(content: Content) -> dict[str, dict[tuple[str, int], bytes]]:
+    """Every file of the storage that opens with the device's own keys, whatever its name."""
+    sealer = Sealer(FileFuses(RecordingDisk(content).mount(Path("fuses"))))
+    found = {}
+    for name, image in content["storage"].items():
+        try:
+            found[name] = {
+                (service.name.lower(), uid): entry.data
+                for (service, uid), entry in sealer.unseal(image)[1].items()
+            }
+        except DataCorruptError:
+            continue
+    return found
+
+
+def check_secured(state: Path, disk: RecordingDisk, held: State) -> None:
+    assert not isinstance(held, str)
+    with open_device_storage(state, mount=disk.mount) as storage:
+        assert held_by(storage) == held
+        copies = unsealed(disk.content())
+        assert copies["image-a"] == copies["image-b"] == held
+        storage.ps.set(WITNESS, b"still takes a write")
+    assert seen(state, disk) == {**held, ("ps", WITNESS): b"still takes a write"}
+
+
+def check_unfinished(state: Path, disk: RecordingDisk) -> None:
+    with create_device_storage(state, mount=disk.mount) as storage:
+        storage.ps.set(WITNESS, b"made anew")
+        assert held_by(storage) == {("ps", WITNESS): b"made anew"}
+
+
+def check_decommissioned(state: Path, disk: RecordingDisk) -> None:
+    assert b"destroyed\n" in disk.content()["fuses"].values()
+    assert not any(len(data) == 32 for data in disk.content()["fuses"].values())
+    with pytest.raises(DecommissionedError):
+        open_device_storage(state, mount=disk.mount)
+    with pytest.raises(StorageExistsError):
+        create_device_storage(state, mount=disk.mount)
+
+
+def check(state: Path, crash: CrashState) -> None:
+    disk = RecordingDisk(crash.disk)
+    held = seen(state, disk)
+    assert held in crash.allowed
+    if held == UNFINISHED:
+        check_unfinished(state, disk)
+    elif held == DECOMMISSIONED:
+        check_decommissioned(state, disk)
+    else:
+        check_secured(state, disk, held)
+
+
+def power_cuts(state: Path, life: RecordingDisk) -> Exploration:
+    return explore(crash_states(life), lambda crash: check(state, crash))
+
+
+def test_every_power_cut_leaves_the_acknowledged_state_or_the_next(
+    state: Path, life: RecordingDisk
+) -> None:
+    result = power_cuts(state, life)
+    assert result.violations == []
+    assert result.states > 300
+
+
+def recoveries(state: Path, life: RecordingDisk) -> Iterator[CrashState]:
+    """Cut the power again, anywhere in the recovery and the first commit after a cut."""
+    for crash in crash_states(life):
+        disk = RecordingDisk(crash.disk)
+        held = seen(state, disk)
+        disk.acknowledge(held)
+        if not isinstance(held, str):
+            check_secured(state, disk, held)
+            disk.acknowledge(seen(state, disk))
+        yield from crash_states(disk)
+
+
+def kills(state: Path, life: RecordingDisk) -> Iterator[CrashState]:
+    """Kill the process anywhere; let the next one write; cut its power anywhere."""
+    for cut in range(len(life.operations) + 1):
+        disk = life.after_a_killed_process(life.operations[:cut])
+        held = seen(state, disk)
+        if isinstance(held, str):
+            continue
+        with open_device_storage(state, mount=disk.mount) as storage:
+            disk.acknowledge(held)
+            storage.ps.set(WITNESS, b"after a kill")
+            disk.acknowledge(held_by(storage))
+        yield from crash_states(disk, first_cut=cut)
+
+
+@pytest.mark.parametrize("before", [recoveries, kills])
+def test_a_power_cut_does_no_harm_after_another_cut_or_a_kill(
+    before: Callable[[Path, RecordingDisk], Iterator[CrashState]],
+    state: Path,
+    life: RecordingDisk,
+) -> None:
+    def check_seen(crash: CrashState) -> None:
+        assert seen(state, RecordingDisk(crash.disk)) in crash.allowed
+
+    result = explore(before(state, life), check_seen)
+    assert result.violations == []
+    assert result.states > 5_000
+
+
+def test_a_destroyed_secret_is_in_no_file_once_the_device_is_open_again(
+    state: Path, life: RecordingDisk
+) -> None:
+    secret = ("its", SECRET)
+    stored = next(
+        cut
+        for cut, operation in enumerate(life.operations)
+        if isinstance(operation, Acknowledged)
+        and isinstance(operation.state, dict)
+        and secret in operation.state
+    )
+    destroyed_in = 0
+    for crash in crash_states(life, first_cut=stored + 1):
+        disk = RecordingDisk(crash.disk)
+        held = seen(state, disk)
+        if isinstance(held, str) or secret in held:
+            continue
+        destroyed_in += 1
+        open_device_storage(state, mount=disk.mount).close()
+        assert not any(secret in entries for entries in unsealed(disk.content()).values())
+    assert destroyed_in > 30

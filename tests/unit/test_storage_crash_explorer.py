@@ -1,0 +1,231 @@
+"""Does the crash explorer see? Stores that leave out one step of the protocol must be caught."""
+
+import hashlib
+from dataclasses import dataclass
+
+import pytest
+
+from device.errors import StorageError
+from device.storage.filesystem import replace
+from device.storage.image import Entry, Service
+from device.storage.root_of_trust import Anchor, FileFuses
+from device.storage.sealed import COPIES, SealedStore
+from device.storage.secure_storage import StorageFlag
+from tests.support.crash_states import CrashState, Exploration, crash_states, explore
+from tests.support.recording_fs import Fault, RecordingDisk, RecordingFs
+
+KEY = (Service.PS, 1)
+
+
+class NoFileSync(RecordingFs):
+    def fsync(self, name: str) -> None:
+        """Leave the content in the cache."""
+
+
+class NoFolderSync(RecordingFs):
+    def fsync_folder(self) -> None:
+        """Leave the names in the cache."""
+
+
+class NoReadBack(RecordingFs):
+    """Believes the disk: reading back shows what was meant to be written."""
+
+    def __init__(self, disk: RecordingDisk, folder: str) -> None:
+        super().__init__(disk, folder)
+        self._meant: dict[str, bytes] = {}
+
+    def create(self, name: str, data: bytes, mode: int = 0o600) -> None:
+        self._meant[name] = data
+        super().create(name, data, mode)
+
+    def read(self, name: str) -> bytes | None:
+        return self._meant.get(name) or super().read(name)
+
+
+class SecondSyncAfterAFailure(RecordingFs):
+    """Syncs again when a sync fails, and believes the second answer."""
+
+    def fsync(self, name: str) -> None:
+        try:
+            super().fsync(name)
+        except StorageError:
+            super().fsync(name)
+
+
+class SingleImage(SealedStore):
+    @staticmethod
+    def _in_order(generation: int) -> tuple[str, str]:  # noqa: ARG004 - that is what is broken
+        return COPIES[0], COPIES[0]
+
+
+class AnchorBeforeImage(SealedStore):
+    def _commit(self) -> None:
+        generation = self._anchor.generation + 1
+        image = self._sealer.seal(generation, self._entries)
+        self._advance(Anchor(generation, hashlib.sha256(image).digest()))
+        for name in self._in_order(generation):
+            replace(self._fs, name, image)
+        self._refusal = None
+
+
+class WhateverCopyMatches(SealedStore):
+    """Takes the first copy that matches for the one that is surely on the disk."""
+
+    def _in_order(self, generation: int) -> tuple[str, str]:  # type: ignore[override] # looks
+        kept = next((name for name in COPIES if self._holds_the_anchor(name)), COPIES[0])
+        other = COPIES[1 - COPIES.index(kept)]
+        return (kept, other) if generation == self._anchor.generation else (other, kept)
+
+    def _holds_the_anchor(self, name: str) -> bool:
+        return hashlib.sha256(self._fs.read(name) or b"").digest() == self._anchor.digest
+
+
+class NeverSettled(FileFuses):
+    def settle(self) -> None:
+        """Take what the cache shows for what the disk holds."""
+
+
+@dataclass(frozen=True)
+class Design:
+    """A way to build the store; the defaults are ours."""
+
+    fs: type[RecordingFs] = RecordingFs
+    store: type[SealedStore] = SealedStore
+    fuses: type[FileFuses] = FileFuses
+
+    def fuses_on(self, disk: RecordingDisk) -> FileFuses:
+        return self.fuses(self.fs(disk, "fuses"))
+
+    def store_on(self, disk: RecordingDisk) -> SealedStore:
+        return self.store(self.fs(disk, "storage"), self.fuses_on(disk))
+
+    def opened_on(self, disk: RecordingDisk) -> SealedStore:
+        self.fuses_on(disk).settle()
+        store = self.store_on(disk)
+        store.load(read_only=False)
+        return store
+
+    def device(self) -> RecordingDisk:
+        disk = RecordingDisk()
+        self.fuses_on(disk).burn()
+        self.store_on(disk).create()
+        return disk
+
+
+def commit(store: SealedStore, disk: RecordingDisk, value: bytes) -> None:
+    with store.transaction() as entries:
+        entries[KEY] = Entry(value, StorageFlag.NONE)
+    disk.acknowledge(value)
+
+
+def value_on(disk: RecordingDisk) -> bytes:
+    """What our own store finds: it is the judge of what a broken one left behind."""
+    store = Design().store_on(disk)
+    store.load(read_only=True)
+    entry = store.entries.get(KEY)
+    return entry.data if entry else b""
+
+
+def check(crash: CrashState) -> None:
+    assert value_on(RecordingDisk(crash.disk)) in crash.allowed
+
+
+def power_cuts(design: Design) -> Exploration:
+    disk = design.device()
+    disk.acknowledge(b"")
+    store = design.store_on(disk)
+    store.load(read_only=False)
+    for value in (b"one", b"two", b"three"):
+        commit(store, disk, value)
+    return explore(crash_states(disk), check, stop_at_first=True)
+
+
+def kills_and_power_cuts(design: Design) -> Exploration:
+    """Kill the process anywhere in a commit; the next one commits, and its power is cut."""
+    result, life = Exploration(), RecordingDisk(design.device().content())
+    commit(design.opened_on(life), life, b"one")
+    start = len(life.operations)
+    commit(design.opened_on(life), life, b"two")
+    for cut in range(start, len(life.operations)):
+        disk = life.after_a_killed_process(life.operations[:cut])
+        store = design.opened_on(disk)
+        disk.acknowledge(value_on(disk))
+        commit(store, disk, b"three")
+        found = explore(crash_states(disk, first_cut=cut), check, stop_at_first=True)
+        result.states += found.states
+        result.violations += found.violations
+    return result
+
+
+def disk_faults(design: Design, fault: Fault) -> Exploration:
+    """Let the disk fail once, at each call of a commit; then cut the power at each operation."""
+    result, device = Exploration(), design.device().content()
+    calls = 0
+    while True:
+        disk = RecordingDisk(device)
+        store = design.opened_on(disk)
+        disk.acknowledge(b"")
+        disk.faults = {disk.calls + calls: fault}
+        try:
+            commit(store, disk, b"one")
+            unacknowledged = []
+        except StorageError:
+            unacknowledged = [b"one"]
+        if disk.calls <= max(disk.faults):
+            return result
+        states = crash_states(disk, unacknowledged=unacknowledged)
+        found = explore(states, check, stop_at_first=True)
+        result.states += found.states
+        result.violations += found.violations
+        calls += 1
+
+
+def test_our_store_survives_every_power_cut() -> None:
+    result = power_cuts(Design())
+    assert result.violations == []
+    assert result.states > 100
+
+
+def test_our_store_survives_kills_before_power_cuts() -> None:
+    result = kills_and_power_cuts(Design())
+    assert result.violations == []
+    assert result.states > 500
+
+
+@pytest.mark.parametrize("fault", Fault)
+def test_our_store_survives_a_fault_of_the_disk_before_every_power_cut(fault: Fault) -> None:
+    result = disk_faults(Design(), fault)
+    assert result.violations == []
+    assert result.states > 200
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        Design(fs=NoFileSync),
+        Design(fs=NoFolderSync),
+        Design(store=SingleImage),
+        Design(store=AnchorBeforeImage),
+    ],
+    ids=lambda broken: f"{broken.fs.__name__}-{broken.store.__name__}",
+)
+def test_a_power_cut_catches(broken: Design) -> None:
+    assert power_cuts(broken).violations
+
+
+@pytest.mark.parametrize("broken", [Design(store=WhateverCopyMatches), Design(fuses=NeverSettled)])
+def test_a_kill_before_the_power_cut_catches(broken: Design) -> None:
+    assert power_cuts(broken).violations == []
+    assert kills_and_power_cuts(broken).violations
+
+
+@pytest.mark.parametrize(
+    ("broken", "fault"),
+    [
+        (Design(fs=NoReadBack), Fault.LYING_WRITE),
+        (Design(fs=SecondSyncAfterAFailure), Fault.IO_ERROR),
+    ],
+)
+def test_a_fault_of_the_disk_catches(broken: Design, fault: Fault) -> None:
+    assert power_cuts(broken).violations == []
+    assert disk_faults(broken, fault).violations
