@@ -1,11 +1,10 @@
 """The server trust anchors that a device is given: Amazon's, or those of a local AWS."""
 
 import re
+import ssl
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
-
-from cryptography import x509
 
 from device.errors import ConfigurationError
 
@@ -37,21 +36,16 @@ def _read(file: Path) -> bytes:
 
 
 def _check(source: Path, pem: bytes, now: datetime) -> None:
+    # By OpenSSL: Starfield's root has the serial number 0, which cryptography is about to refuse.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
-        certificate = x509.load_pem_x509_certificate(pem)
-        is_ca = _is_ca(certificate)
-    except ValueError as error:
+        context.load_verify_locations(cadata=pem.decode("ascii"))
+    except (ssl.SSLError, UnicodeDecodeError) as error:
         raise ConfigurationError(str(source), "", f"a certificate is malformed: {error}") from error
-    subject = certificate.subject.rfc4514_string()
-    if not is_ca:
-        raise ConfigurationError(str(source), subject, "is not the certificate of a CA")
-    if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
-        dates = f"{certificate.not_valid_before_utc:%F} to {certificate.not_valid_after_utc:%F}"
-        raise ConfigurationError(str(source), subject, f"is valid only from {dates}")
-
-
-def _is_ca(certificate: x509.Certificate) -> bool:
-    try:
-        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except x509.ExtensionNotFound:
-        return False
+    if not context.get_ca_certs():
+        raise ConfigurationError(str(source), "", "a certificate in it is not that of a CA")
+    (certificate,) = context.get_ca_certs()
+    first, last = str(certificate["notBefore"]), str(certificate["notAfter"])
+    if not ssl.cert_time_to_seconds(first) <= now.timestamp() <= ssl.cert_time_to_seconds(last):
+        problem = f"a certificate in it is valid only from {first} to {last}"
+        raise ConfigurationError(str(source), "", problem)

@@ -1,0 +1,143 @@
+"""The policies and templates in config/ allow what is needed, and nothing else."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from device.errors import ConfigurationError
+from factory.cloud import Account
+from factory.documents import load_policy, load_template, same_document
+from factory.methods import claim
+from factory.registered_devices import ATTRIBUTE
+from factory.station import CLAIM_COMMON_NAME
+
+ACCOUNT = Account("123456789012", "eu-central-1")
+PREFIX = "arn:aws:iot:eu-central-1:123456789012:"
+REQUESTS = [
+    "$aws/certificates/create/json",
+    "$aws/certificates/create-from-csr/json",
+    "$aws/provisioning-templates/firstboot-claim/provision/json",
+]
+REPLIES = [f"{topic}/{reply}" for topic in REQUESTS for reply in ("accepted", "rejected")]
+
+
+def statements(name: str) -> dict[str, Any]:
+    document = json.loads(load_policy(name, ACCOUNT.placeholders))
+    assert document["Version"] == "2012-10-17"
+    by_action = {statement["Action"]: statement for statement in document["Statement"]}
+    assert len(by_action) == len(document["Statement"]), "an action has two statements"
+    assert {statement["Effect"] for statement in document["Statement"]} == {"Allow"}
+    return by_action
+
+
+def test_claim_policy_allows_exactly_the_topics_of_provisioning() -> None:
+    allowed = {action: each["Resource"] for action, each in statements("firstboot-claim").items()}
+    assert allowed == {
+        "iot:Connect": f"{PREFIX}client/claim-*",
+        "iot:Publish": [f"{PREFIX}topic/{topic}" for topic in REQUESTS],
+        "iot:Receive": [f"{PREFIX}topic/{topic}" for topic in REPLIES],
+        "iot:Subscribe": [f"{PREFIX}topicfilter/{topic}" for topic in REPLIES],
+    }
+
+
+def test_thing_policy_allows_only_the_things_own_connection_and_telemetry() -> None:
+    allowed = statements("firstboot-device")
+    assert {action: each["Resource"] for action, each in allowed.items()} == {
+        "iot:Connect": f"{PREFIX}client/${{iot:Connection.Thing.ThingName}}",
+        "iot:Publish": f"{PREFIX}topic/dt/${{iot:Connection.Thing.ThingName}}/telemetry",
+    }
+    assert allowed["iot:Connect"]["Condition"] == {
+        "Bool": {"iot:Connection.Thing.IsAttached": "true"}
+    }
+
+
+@pytest.mark.parametrize("name", ["firstboot-claim", "firstboot-device"])
+def test_no_policy_has_a_wildcard_but_for_the_claims_client_id(name: str) -> None:
+    text = load_policy(name, ACCOUNT.placeholders).replace("client/claim-*", "")
+    assert "*" not in text
+    assert "?" not in text
+
+
+@pytest.mark.parametrize("name", ["firstboot-claim", "firstboot-device"])
+@pytest.mark.parametrize(
+    ("partition", "region"), [("aws-us-gov", "us-gov-west-1"), ("aws-cn", "cn-northwest-1")]
+)
+def test_policies_fit_awss_limit_in_the_regions_with_the_longest_names(
+    name: str, partition: str, region: str
+) -> None:
+    account = Account("123456789012", region, partition)
+    assert len(load_policy(name, account.placeholders)) <= 2048
+
+
+def test_only_iot_may_assume_the_role_and_only_for_this_account() -> None:
+    trust = json.loads(load_policy(claim.ROLE, ACCOUNT.placeholders))
+    (statement,) = trust["Statement"]
+    assert statement["Principal"] == {"Service": "iot.amazonaws.com"}
+    assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": "123456789012"}}
+
+
+def test_template_declares_every_parameter_that_it_refers_to() -> None:
+    template = json.loads(load_template(claim.TEMPLATE))
+    assert set(refs(template["Resources"])) == set(template["Parameters"])
+    assert set(template["Parameters"]) == {"SerialNumber", "AWS::IoT::Certificate::Id"}
+
+
+def test_template_gives_the_thing_policy_and_marks_what_it_creates() -> None:
+    resources = json.loads(load_template(claim.TEMPLATE))["Resources"]
+    assert resources["policy"]["Properties"] == {"PolicyName": claim.THING_POLICY}
+    assert resources["thing"]["Properties"]["ThingName"] == {"Ref": "SerialNumber"}
+    assert resources["thing"]["Properties"]["AttributePayload"] == {ATTRIBUTE: claim.TEMPLATE}
+    # MERGE would mark, and so let a teardown delete, a thing that was there before.
+    assert resources["thing"]["OverrideSettings"] == {"AttributePayload": "DO_NOTHING"}
+
+
+def refs(part: object) -> list[str]:
+    if isinstance(part, list):
+        return [ref for each in part for ref in refs(each)]
+    if not isinstance(part, dict):
+        return []
+    own = [part["Ref"]] if "Ref" in part else []
+    return own + [ref for each in part.values() for ref in refs(each)]
+
+
+def test_claims_common_name_is_not_a_serial_number_by_chance() -> None:
+    assert CLAIM_COMMON_NAME == claim.CLAIM_POLICY
+
+
+def write(folder: Path, text: str) -> Path:
+    (folder / "policies").mkdir()
+    (folder / "policies" / "p.json").write_text(text)
+    return folder
+
+
+def test_awss_own_variables_and_topics_are_left_to_aws(tmp_path: Path) -> None:
+    folder = write(tmp_path, '{"a": "${iot:ClientId}", "b": "$aws/things", "c": "@region!"}')
+    text = load_policy("p", {"region": "eu-west-1"}, folder)
+    assert json.loads(text) == {"a": "${iot:ClientId}", "b": "$aws/things", "c": "eu-west-1!"}
+
+
+def test_unknown_placeholder_is_named(tmp_path: Path) -> None:
+    folder = write(tmp_path, '{"a": "@regoin"}')
+    with pytest.raises(ConfigurationError, match=r"p\.json: @regoin: .*@account") as raised:
+        load_policy("p", ACCOUNT.placeholders, folder)
+    assert raised.value.key == "@regoin"
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"a": "@1"}'])
+def test_unusable_document_is_named(tmp_path: Path, text: str) -> None:
+    folder = write(tmp_path, text)
+    with pytest.raises(ConfigurationError, match=r"p\.json: is not usable JSON"):
+        load_policy("p", {}, folder)
+
+
+def test_missing_document_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"templates/none\.json: cannot be read"):
+        load_template("none", tmp_path)
+
+
+def test_white_space_and_order_are_no_drift() -> None:
+    assert same_document('{"a": 1, "b": [2]}', '{"b":[2],"a":1}')
+    assert not same_document('{"a": 1}', '{"a": 2}')
+    assert not same_document("not JSON", "{}")
