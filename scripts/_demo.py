@@ -1,0 +1,3 @@
+"""From nothing to a proven, publishing device, on this machine alone."""
+
+print("not yet")  # noqa: T201
