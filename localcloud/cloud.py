@@ -84,17 +84,20 @@ class Cloud:
             await asyncio.sleep(_EXPIRY_SECONDS)
 
     async def _admin(self, method: str, path: str, body: bytes) -> object:
-        match method, path:
-            case "GET", "status":
+        match [method, *path.split("/")]:
+            case ["GET", "status"]:
                 return {"state": str(self._folder.path), "pid": os.getpid()}
-            case "POST", "reset":
+            case ["POST", "reset"]:
                 return await self._reset()
-            case "GET", "faults":
+            case ["GET", "faults"]:
                 return self._faults.listed()
-            case "POST", "faults":
+            case ["POST", "faults"]:
                 return self._switch_on(body)
-            case "DELETE", "faults":
+            case ["DELETE", "faults"]:
                 self._faults.switch_off()
+                return {}
+            case ["DELETE", "faults", number] if number.isdecimal():
+                self._faults.switch_off(int(number))
                 return {}
         raise LocalCloudError(f"there is no {method} {path} here")
 

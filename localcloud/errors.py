@@ -31,7 +31,7 @@ class StateFolderError(LocalCloudError):
         """Name the ``path`` and what is wrong with it."""
         super().__init__(f"state folder {path}: {problem}")
         self.path = path
-        self.next_step = "Choose a folder that you own with --state DIR."
+        self.next_step = "Choose another folder with --state DIR, or remove this one."
 
 
 class AlreadyRunningError(LocalCloudError):

@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
+from localcloud.errors import StateFolderError
+
 DevicePublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 
 END_OF_2049: Final = dt.datetime(2049, 12, 31, 23, 59, 59, tzinfo=dt.UTC)
@@ -65,14 +67,22 @@ class Issuer:
 
 
 def open_issuer(path: Path) -> Issuer:
-    """Return the authority kept in ``path`` (key and certificate, 0600), made if there is none."""
+    """Return the authority kept in ``path`` (key and certificate, 0600), made if there is none.
+
+    Raises:
+        StateFolderError: the file is there and holds something else.
+    """
     if not path.exists():
         _write(path, _new_authority())
     material = path.read_bytes()
-    key = serialization.load_pem_private_key(material, password=None)
+    try:
+        key = serialization.load_pem_private_key(material, password=None)
+        certificate = x509.load_pem_x509_certificate(material)
+    except ValueError as error:
+        raise StateFolderError(path.parent, f"{path.name} is damaged") from error
     if not isinstance(key, rsa.RSAPrivateKey):
-        raise TypeError(f"{path} holds no RSA key")
-    return Issuer(key, x509.load_pem_x509_certificate(material))
+        raise StateFolderError(path.parent, f"{path.name} holds no RSA key")
+    return Issuer(key, certificate)
 
 
 def _new_authority() -> bytes:

@@ -41,7 +41,9 @@ def start_detached(folder: StateFolder, ports: Ports, log_level: str) -> Server:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    return wait_until_ready(folder, lambda: process.poll() is not None)
+    server = wait_until_ready(folder, lambda: process.poll() is not None)
+    process.returncode = 0  # it is meant to outlive this object: no ResourceWarning for that
+    return server
 
 
 def wait_until_ready(folder: StateFolder, ended: Callable[[], bool]) -> Server:

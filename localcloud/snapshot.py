@@ -7,7 +7,7 @@ second of changes and never leaves half a file.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Any, Final
 
@@ -28,9 +28,16 @@ _MUTATORS: Final = (
 class Snapshot:
     """Saves everything once a second, if anything changed."""
 
-    def __init__(self, save: Callable[[], None]) -> None:
-        """Use ``save`` to write everything."""
+    def __init__(
+        self,
+        save: Callable[[], None],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Use ``save`` to write everything; ``sleep`` and ``clock`` count seconds."""
         self._save = save
+        self._sleep = sleep
+        self._clock = clock
         self._changed = False
 
     def note_change(self) -> None:
@@ -55,9 +62,9 @@ class Snapshot:
         """Save after changes until cancelled."""
         pause = _PERIOD_SECONDS
         while True:
-            await asyncio.sleep(pause)
+            await self._sleep(pause)
             if self._changed:
                 self._changed = False
-                started = time.monotonic()
+                started = self._clock()
                 self._save()
-                pause = max(_PERIOD_SECONDS, _REST * (time.monotonic() - started))
+                pause = max(_PERIOD_SECONDS, _REST * (self._clock() - started))

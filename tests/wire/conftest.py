@@ -32,13 +32,13 @@ class LocalCloud:
     folder: StateFolder
     pid: int
 
-    def client(self, service: str, secret: str | None = None) -> Any:
-        """Return a boto3 client with the root key, or with another secret."""
+    def client(self, service: str, access_key: str | None = None) -> Any:
+        """Return a boto3 client with the root key, or with another one."""
         return boto3.client(
             service,
             endpoint_url=self.api_url,
-            aws_access_key_id=self.environment["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=secret or self.environment["AWS_SECRET_ACCESS_KEY"],
+            aws_access_key_id=access_key or self.environment["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=self.environment["AWS_SECRET_ACCESS_KEY"],
             region_name=self.environment["AWS_DEFAULT_REGION"],
         )
 
@@ -66,9 +66,10 @@ def free_ports() -> Ports:
 def command(*arguments: str) -> list[str]:
     """Return a localcloud command line, measured if this run is measured."""
     measure: list[str] = []
-    if coverage.Coverage.current() is not None:
+    current = coverage.Coverage.current()
+    if current is not None:
         measure = ["-m", "coverage", "run", "--parallel-mode", f"--rcfile={ROOT / 'setup.cfg'}"]
-        measure += [f"--data-file={ROOT / '.coverage'}"]
+        measure += [f"--data-file={current.config.data_file}"]
     return [sys.executable, *measure, "-m", "localcloud", *arguments]
 
 

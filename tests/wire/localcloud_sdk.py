@@ -189,9 +189,12 @@ class Identity(Protocol):
 
 @contextmanager
 def mqtt5_client(
-    cloud: LocalCloud, credential: Credential, client_id: str
+    cloud: LocalCloud,
+    credential: Credential,
+    client_id: str,
+    dropped: "Future[None] | None" = None,
 ) -> Iterator[mqtt5.Client]:
-    """Connect with MQTT 5, once.
+    """Connect with MQTT 5, once; ``dropped`` is set when the cloud ends the connection.
 
     Raises:
         NotLetInError: the cloud closed or refused.
@@ -209,6 +212,10 @@ def mqtt5_client(
         if not connected.done():
             connected.set_result(None)
 
+    def disconnected(_event: object) -> None:
+        if dropped is not None and not dropped.done():
+            dropped.set_result(None)
+
     client = mqtt5_client_builder.mtls_from_bytes(
         cert_bytes=credential.certificate_pem.encode(),
         pri_key_bytes=credential.private_key_pem.encode(),
@@ -218,6 +225,7 @@ def mqtt5_client(
         client_id=client_id,
         on_lifecycle_connection_success=succeeded,
         on_lifecycle_connection_failure=failed,
+        on_lifecycle_disconnection=disconnected,
         on_lifecycle_stopped=lambda _event: stopped.set_result(None),
     )
     client.start()

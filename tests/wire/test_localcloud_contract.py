@@ -1,6 +1,8 @@
 """The local AWS is one, as far as AWS's own SDK clients and boto3 can tell."""
 
 import datetime as dt
+import socket
+import ssl
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -265,7 +267,16 @@ def test_a_claim_for_a_trusted_user_provisions(
         assert identity.register(fleet.template, token, serial).thing_name == serial
 
 
-def test_boto3_with_a_wrong_secret_is_refused(local_cloud: LocalCloud) -> None:
-    stranger = local_cloud.client("iot", secret="not-the-secret")
-    with pytest.raises(ClientError, match="(?i)signature"):
+def test_a_client_without_a_certificate_is_not_let_in(local_cloud: LocalCloud) -> None:
+    context = ssl.create_default_context(cafile=local_cloud.root_ca)
+    with (
+        socket.create_connection((local_cloud.mqtt_host, local_cloud.mqtt_port), 5) as raw,
+        context.wrap_socket(raw, server_hostname=local_cloud.mqtt_host) as connection,
+    ):
+        assert connection.recv(1) == b"", "closed before it said anything"
+
+
+def test_boto3_with_an_unknown_key_is_refused(local_cloud: LocalCloud) -> None:
+    stranger = local_cloud.client("iot", access_key="AKIAIOSFODNN7EXAMPLE")
+    with pytest.raises(ClientError, match="UnrecognizedClientException"):
         stranger.list_things()

@@ -1,0 +1,253 @@
+"""The process: it answers, stays on loopback, keeps its state and gives its reasons."""
+
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from localcloud.cli import main
+from localcloud.state_folder import StateFolder
+from tests.wire.conftest import LocalCloud, command, free_ports, start, stop
+from tests.wire.localcloud_sdk import (
+    Credential,
+    IdentityV2,
+    mqtt5_client,
+    new_csr,
+    prepare_fleet,
+    publish,
+)
+
+pytestmark = pytest.mark.wire
+
+
+def provision(cloud: LocalCloud, serial: str) -> Credential:
+    fleet = prepare_fleet(cloud)
+    csr, key = new_csr(serial)
+    with mqtt5_client(cloud, fleet.claim, f"claim-{serial}") as client:
+        identity = IdentityV2(client)
+        made = identity.create_from_csr(csr)
+        identity.register(fleet.template, made.certificate_ownership_token, serial)
+    return Credential(made.certificate_id, made.certificate_pem, key)
+
+
+def wait_for_text(file: Path, text: str, seconds: float = 5) -> None:
+    deadline = time.monotonic() + seconds
+    while not file.exists() or text not in file.read_text():
+        assert time.monotonic() < deadline, f"{file} does not say {text}"
+        time.sleep(0.02)
+
+
+# --- state ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+def test_a_device_provisioned_before_the_end_connects_after_it(
+    tmp_path: Path, end: signal.Signals
+) -> None:
+    folder = StateFolder(tmp_path / "cloud")
+    process, cloud = start(folder, free_ports())
+    device = provision(cloud, "SN-1")
+    root_ca = cloud.root_ca.read_bytes()
+    if end == signal.SIGKILL:
+        wait_for_text(folder.services / "iot.json", "dt/${iot:Connection.Thing.ThingName}")
+        wait_for_text(folder.services / "iot.json", '"thingName": "SN-1"')
+    process.send_signal(end)
+    process.wait(timeout=20)
+
+    ports = folder.remembered_ports()
+    assert ports is not None
+    process, cloud = start(folder, ports)
+    try:
+        with mqtt5_client(cloud, device, "SN-1") as client:
+            assert publish(client, "dt/SN-1/telemetry") == 0
+        assert cloud.root_ca.read_bytes() == root_ca
+    finally:
+        stop(process)
+
+
+def test_changes_are_on_disk_within_two_seconds(local_cloud: LocalCloud) -> None:
+    local_cloud.client("iot").create_thing(thingName="saved-soon")
+    wait_for_text(local_cloud.folder.services / "iot.json", "saved-soon", seconds=2)
+
+
+# --- what it opens, writes and says --------------------------------------------------
+
+
+def test_it_listens_on_loopback_only(local_cloud: LocalCloud) -> None:
+    addresses = listening_addresses(local_cloud.pid)
+    assert {port for _host, port in addresses} == {
+        int(local_cloud.api_url.rpartition(":")[2]),
+        local_cloud.mqtt_port,
+    }
+    assert {host for host, _port in addresses} == {"127.0.0.1"}
+
+
+def test_everything_it_writes_is_for_its_owner_only(local_cloud: LocalCloud) -> None:
+    folder = local_cloud.folder.path
+    written = [path for path in folder.rglob("*") if path.name != "server.log"]  # the fixture's
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert {path for path in written if stat.S_IMODE(path.stat().st_mode) & 0o077} == set()
+
+
+def test_no_private_key_is_logged(local_cloud: LocalCloud) -> None:
+    prepare_fleet(local_cloud)
+    assert "PRIVATE KEY" not in local_cloud.folder.log.read_text()
+
+
+def test_it_says_that_it_is_not_for_production(local_cloud: LocalCloud) -> None:
+    assert "NOT FOR PRODUCTION" in local_cloud.folder.log.read_text()
+
+
+def test_a_second_server_on_the_same_state_only_says_so(local_cloud: LocalCloud) -> None:
+    arguments = command("up", "--state", str(local_cloud.folder.path))
+    second = subprocess.run(arguments, capture_output=True, text=True, timeout=20, check=False)
+    assert second.returncode == 0
+    assert "Already running" in second.stderr
+
+
+def test_web_pages_are_kept_from_the_admin_paths(local_cloud: LocalCloud) -> None:
+    port = int(local_cloud.api_url.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(
+            b"POST /_localcloud/reset HTTP/1.1\r\nHost: x\r\nOrigin: http://evil\r\n"
+            b"Content-Length: 0\r\nConnection: close\r\n\r\n"
+        )
+        assert connection.recv(64).startswith(b"HTTP/1.1 400")
+
+
+def listening_addresses(pid: int) -> set[tuple[str, int]]:
+    """Return the (host, port) of every socket on which a process listens, from /proc."""
+    handles = Path(f"/proc/{pid}/fd").iterdir()
+    mine = {os.readlink(handle) for handle in handles}
+    rows = [
+        line.split()
+        for table in ("tcp", "tcp6")
+        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]
+    ]
+    listening = [row[1] for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in mine]
+    return {(readable(host), int(port, 16)) for host, port in (a.split(":") for a in listening)}
+
+
+def readable(host: str) -> str:
+    address = bytes.fromhex(host)
+    if len(address) == 4:
+        return socket.inet_ntoa(address[::-1])  # one word in the byte order of this machine
+    return host
+
+
+# --- the command line, in the order of a working day ---------------------------------
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    path = tmp_path_factory.mktemp("cli") / "cloud"
+    ports = free_ports()
+    arguments = ["--api-port", str(ports.api), "--mqtt-port", str(ports.mqtt)]
+    main(["up", "--detach", "--state", str(path), *arguments])
+    yield path
+    main(["down", "--state", str(path)])
+
+
+def environment(state: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
+    capsys.readouterr()
+    main(["env", "--json", "--state", str(state)])
+    variables: dict[str, str] = json.loads(capsys.readouterr().out)
+    return variables
+
+
+def iot_client(variables: dict[str, str]) -> Any:
+    return boto3.client(
+        "iot",
+        endpoint_url=variables["AWS_ENDPOINT_URL"],
+        aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
+        region_name=variables["AWS_DEFAULT_REGION"],
+    )
+
+
+def test_up_detach_returns_when_both_ports_answer(
+    state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    variables = environment(state, capsys)
+    host, _, port = variables["DEVICE_ENDPOINT"].rpartition(":")
+    socket.create_connection((host, int(port)), timeout=1).close()
+    assert iot_client(variables).list_things()["things"] == []
+    assert Path(variables["DEVICE_ROOT_CA"]).read_text().startswith("-----BEGIN CERTIFICATE")
+
+
+def test_up_again_says_that_it_runs(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["up", "--detach", "--state", str(state)])
+    assert f"Already running on {state}" in capsys.readouterr().err
+
+
+def test_up_again_on_other_ports_is_refused(
+    state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["up", "--detach", "--state", str(state), "--mqtt-port", "1"])
+    assert ended.value.code == 1
+    assert "already runs with --mqtt-port" in capsys.readouterr().err
+
+
+def test_up_names_who_has_the_port(
+    state: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    taken = environment(state, capsys)["DEVICE_ENDPOINT"].rpartition(":")[2]
+    with pytest.raises(SystemExit) as ended:
+        main(["up", "--detach", "--state", str(tmp_path / "other"), "--mqtt-port", taken])
+    assert ended.value.code == 1
+    assert f"port {taken} on 127.0.0.1 is in use by process" in capsys.readouterr().err
+
+
+def test_reset_while_running_empties_it_and_it_works_on(
+    state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    iot = iot_client(environment(state, capsys))
+    iot.create_thing(thingName="forgotten")
+    main(["reset", "--state", str(state)])
+    assert iot.list_things()["things"] == []
+    with pytest.raises(iot.exceptions.ResourceNotFoundException):
+        iot.describe_thing(thingName="forgotten")
+
+
+def test_down_saves_and_nothing_runs_after_it(
+    state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    iot_client(environment(state, capsys)).create_thing(thingName="kept")
+    main(["down", "--state", str(state)])
+    assert "kept" in (state / "services" / "iot.json").read_text()
+    with pytest.raises(SystemExit):
+        main(["env", "--state", str(state)])
+    assert "next: Start it: localcloud up --detach" in capsys.readouterr().err
+
+
+def test_down_when_nothing_runs_is_done_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["down", "--state", str(tmp_path)])
+    assert "Nothing runs" in capsys.readouterr().err
+
+
+def test_a_start_that_fails_shows_the_last_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = StateFolder(tmp_path / "cloud")
+    folder.create()
+    folder.issuing_ca.write_text("not a key")
+    ports = free_ports()
+    arguments = ["--api-port", str(ports.api), "--mqtt-port", str(ports.mqtt)]
+    with pytest.raises(SystemExit):
+        main(["up", "--detach", "--state", str(folder.path), *arguments])
+    said = capsys.readouterr().err
+    assert "did not start: the process ended" in said
+    assert "issuing-ca.pem" in said
+    assert "Traceback" not in said
