@@ -1,0 +1,1 @@
+"""What Firstboot costs, measured against something that everybody knows."""

@@ -1,0 +1,139 @@
+"""``scripts/bench NAME``: what Firstboot costs, side by side with a yardstick, in one run."""
+
+import argparse
+import json
+import platform
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from scripts.benchmarks.comparison import Row
+from scripts.benchmarks.processes import RunFailedError
+
+Rows = Mapping[str, list[Row]]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Something to measure, and what it is measured against."""
+
+    summary: str
+    yardstick: str
+    run: Callable[[int], Rows]
+
+
+def _first_boot(rounds: int) -> Rows:
+    from scripts.benchmarks.first_boot import first_boot  # noqa: PLC0415 - --help needs no device
+
+    return first_boot(rounds)
+
+
+def _cold_start(rounds: int) -> Rows:
+    from scripts.benchmarks.cold_start import cold_start  # noqa: PLC0415
+
+    return cold_start(rounds)
+
+
+BENCHES: Final = {
+    "first-boot": Bench(
+        "our whole first boot against the same exchange written with AWS's SDK alone",
+        "the bare exchange",
+        _first_boot,
+    ),
+    "cold-start": Bench(
+        "`device --version` and `device status` against `python -c pass`",
+        "python -c pass",
+        _cold_start,
+    ),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one bench and print it; return the exit code: 0 measured, 1 not."""
+    options = _parser().parse_args(arguments)
+    bench = BENCHES[options.name]
+    _say(f"{options.name}: {bench.summary}; {options.rounds} rounds, sides in turn.")
+    try:
+        found = bench.run(options.rounds)
+    except RunFailedError as error:
+        _say(f"bench: {error}")
+        return 1
+    if options.json:
+        print(json.dumps(_as_object(options, found)))
+    else:
+        print(*_table(bench, found), sep="\n")
+    return 0
+
+
+def _table(bench: Bench, found: Rows) -> list[str]:
+    lines = [
+        f"medians; yardstick: {bench.yardstick}; ratio: of the medians, and median of the pairs"
+    ]
+    for name, rows in found.items():
+        lines += ["", f"{name:<28}{'ours':>12}{'yardstick':>12}{'ratio':>8}{'pairs':>8}  aim"]
+        lines += [_line(row) for row in rows]
+    return lines
+
+
+def _line(row: Row) -> str:
+    digits = 1 if row.quantity.unit == "MiB" else 3
+    ours, other = (
+        f"{value:>8.{digits}f} {row.quantity.unit:<3}" for value in (row.ours, row.yardstick)
+    )
+    aim = "" if row.quantity.aim is None else f"{row.quantity.aim:.2f}"
+    verdict = {True: " met", False: " MISSED", None: ""}[row.meets_aim]
+    return (
+        f"  {row.quantity.title:<26}{ours}{other}{row.ratio:>8.2f}{row.paired_ratio:>8.2f}"
+        f"  {aim}{verdict}"
+    )
+
+
+def _as_object(options: argparse.Namespace, found: Rows) -> dict[str, object]:
+    return {
+        "bench": options.name,
+        "rounds": options.rounds,
+        "yardstick": BENCHES[options.name].yardstick,
+        "python": platform.python_version(),
+        "results": {
+            name: {
+                row.quantity.name: {
+                    "unit": row.quantity.unit,
+                    "ours": round(row.ours, 4),
+                    "yardstick": round(row.yardstick, 4),
+                    "ratio": round(row.ratio, 3),
+                    "paired_ratio": round(row.paired_ratio, 3),
+                    "aim": row.quantity.aim,
+                }
+                for row in rows
+            }
+            for name, rows in found.items()
+        },
+    }
+
+
+def _say(words: str) -> None:
+    print(words, file=sys.stderr, flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    listed = "\n".join(f"  {name:<12} {bench.summary}" for name, bench in BENCHES.items())
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench",
+        description=__doc__,
+        epilog=f"benches:\n{listed}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("name", choices=BENCHES, metavar="NAME", help="one of the benches below")
+    parser.add_argument(
+        "-n", dest="rounds", type=_rounds, default=20, metavar="N", help="rounds; default: 20"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead")
+    return parser
+
+
+def _rounds(text: str) -> int:
+    rounds = int(text)
+    if not 1 <= rounds <= 1000:
+        raise ValueError(text)
+    return rounds

@@ -1,0 +1,83 @@
+"""Our whole first boot, durable storage and proof included, against the bare exchange."""
+
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from device.storage.device_storage import open_device_storage
+from device.storage.keys import CLAIM_KEY
+from device.storage.secure_storage import Uid
+from scripts.benchmarks.comparison import Figures, Quantity, Row, alternate, compare
+from scripts.benchmarks.processes import Run
+from scripts.benchmarks.workbench import CHECKOUT, Workbench, device_command, open_workbench
+
+QUANTITIES: Final = (
+    Quantity("wall", "wall time, whole process", "s", aim=1.10),
+    Quantity("exchange", "claim connected to proven", "s"),
+    Quantity("memory", "peak memory", "MiB", aim=1.25),
+    Quantity("cpu", "CPU time", "s"),
+)
+_STEP: Final = r"^ *([0-9.]+) s  {}"
+_BARE: Final = re.compile(r"connected to proven: ([0-9.]+) s")
+
+
+def first_boot(rounds: int) -> Mapping[str, list[Row]]:
+    """Measure both sides and return the rows.
+
+    Raises:
+        RunFailedError: a side, or the set-up, did not do its work.
+    """
+    with open_workbench() as bench:
+        states = [bench.make_device(f"OURS-{number}") for number in range(rounds + 1)]
+        bare = _bare_command(bench)
+        boot = (*device_command(), "boot", "--config", str(CHECKOUT / "config/claim.yaml"))
+
+        def ours(number: int) -> Figures:
+            run = bench.measure(*boot, "--state", str(states[number]))
+            return _figures(run, _moment(run, "identity proven") - _moment(run, "claim connected"))
+
+        def theirs(number: int) -> Figures:
+            run = bench.measure(*bare, "--serial", f"BARE-{number}")
+            return _figures(run, float(_found(_BARE, run)))
+
+        runs, yardstick = alternate([ours, theirs], rounds)
+    return {"device boot": compare(QUANTITIES, runs, yardstick)}
+
+
+def _bare_command(bench: Workbench) -> tuple[str, ...]:
+    """The bare exchange holds the claim in files, as AWS's samples do."""
+    with open_device_storage(bench.make_device("CLAIM"), read_only=True) as storage:
+        certificate = storage.ps.get(Uid.CLAIM_CERTIFICATE)
+        identity = storage.keys.tls_identity(CLAIM_KEY, certificate)
+    host, _, port = bench.environment["DEVICE_ENDPOINT"].rpartition(":")
+    return (
+        sys.executable,
+        str(CHECKOUT / "scripts/benchmarks/bare_exchange.py"),
+        *("--endpoint", host, "--port", port, "--template", "firstboot-claim"),
+        *("--ca-file", bench.environment["DEVICE_ROOT_CA"]),
+        *("--cert", _write(bench.folder / "claim.pem", identity.certificate_pem)),
+        *("--key", _write(bench.folder / "claim.key", identity.private_key_pem)),
+    )
+
+
+def _write(path: Path, content: bytes) -> str:
+    path.touch(mode=0o600)
+    path.write_bytes(content)
+    return str(path)
+
+
+def _figures(run: Run, exchange: float) -> Figures:
+    return {"wall": run.wall, "exchange": exchange, "memory": run.memory, "cpu": run.cpu}
+
+
+def _moment(run: Run, step: str) -> float:
+    return float(_found(re.compile(_STEP.format(step), re.MULTILINE), run))
+
+
+def _found(pattern: re.Pattern[str], run: Run) -> str:
+    found = pattern.search(run.output)
+    if found is None:
+        raise ValueError(f"{pattern.pattern!r} is not in: {run.output}")
+    return found[1]

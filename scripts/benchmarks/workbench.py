@@ -1,0 +1,103 @@
+"""A local AWS of the bench's own, a station, and devices as it makes them."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from scripts.benchmarks.processes import Run, RunFailedError, measure
+
+CHECKOUT: Final = Path(__file__).resolve().parents[2]
+_NOT_OURS: Final = ("AWS_", "DEVICE_", "PYTHON")
+"""A user's settings would change what is measured; PYTHONDONTWRITEBYTECODE above all."""
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """A scratch folder and the environment that commands are measured in."""
+
+    folder: Path
+    environment: Mapping[str, str]
+
+    def measure(self, *command: str) -> Run:
+        """Run one command on this bench and return what it cost."""
+        return measure(command, self.environment, CHECKOUT)
+
+    def prepare(self) -> None:
+        """Have the station prepare the cloud for provisioning by claim."""
+        self.call("factory", "prepare", *self._station)
+
+    def make_device(self, serial: str) -> Path:
+        """Have the station make a device; return its state folder."""
+        state = self.folder / "devices" / serial
+        self.call("factory", "make", *self._station, "--serial", serial, "--out", str(state))
+        return state
+
+    def call(self, module: str, *arguments: str) -> str:
+        """Run one of our commands without measuring it; return its standard output.
+
+        Raises:
+            RunFailedError: it did not end with 0.
+        """
+        command = [sys.executable, "-m", module, *arguments]
+        done = subprocess.run(  # noqa: S603 - our own interpreter and arguments
+            command, cwd=CHECKOUT, env=self.environment, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise RunFailedError(command, done.returncode, done.stdout + done.stderr)
+        return done.stdout
+
+    @property
+    def _station(self) -> tuple[str, ...]:
+        return ("--method", "claim", "--station", str(self.folder / "station"))
+
+
+@contextmanager
+def open_workbench() -> Iterator[Workbench]:
+    """Start a local AWS on free ports and prepare it for claim; all of it is gone afterwards.
+
+    Python's bytecode is cached in the scratch folder by the round that warms up: an installed
+    firmware has its bytecode, a fresh checkout may not.
+
+    Raises:
+        RunFailedError: the local AWS or the station could not be set up.
+    """
+    with tempfile.TemporaryDirectory(prefix="firstboot-bench-") as name:
+        folder = Path(name)
+        environment = {
+            variable: value
+            for variable, value in os.environ.items()
+            if not variable.startswith(_NOT_OURS)
+        } | {"PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
+        cloud = ("--state", str(folder / "cloud"))
+        bench = Workbench(folder, environment)
+        api, mqtt = _two_free_ports()
+        ports = ("--api-port", str(api), "--mqtt-port", str(mqtt))
+        try:
+            bench.call("localcloud", "up", *cloud, *ports, "--detach")
+            leads_there = json.loads(bench.call("localcloud", "env", *cloud, "--json"))
+            bench = Workbench(folder, environment | leads_there)
+            bench.prepare()
+            yield bench
+        finally:
+            bench.call("localcloud", "down", *cloud)
+
+
+def device_command() -> tuple[str, ...]:
+    """Return ``device`` as this environment installed it, else by its module."""
+    installed = Path(sys.executable).parent / "device"
+    return (str(installed),) if installed.exists() else (sys.executable, "-m", "device")
+
+
+def _two_free_ports() -> tuple[int, int]:
+    with socket.socket() as first, socket.socket() as second:
+        first.bind(("127.0.0.1", 0))
+        second.bind(("127.0.0.1", 0))
+        return first.getsockname()[1], second.getsockname()[1]
