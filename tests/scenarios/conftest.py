@@ -1,0 +1,44 @@
+"""The worlds a scenario runs in: every scenario once in memory, and once over TLS."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.worlds import MemoryWorld, WireWorld, World
+from tests.wire.conftest import LocalCloud, local_cloud
+
+__all__ = ["local_cloud"]
+
+
+@pytest.fixture(scope="session")
+def wire_world(local_cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> WireWorld:
+    """The local AWS, prepared once for all scenarios."""
+    return WireWorld(local_cloud, tmp_path_factory.mktemp("station"))
+
+
+@pytest.fixture(params=["memory", pytest.param("wire", marks=pytest.mark.wire)])
+def world(request: pytest.FixtureRequest) -> World:
+    """One world after the other."""
+    if request.param == "memory":
+        return MemoryWorld()
+    wire: WireWorld = request.getfixturevalue("wire_world")
+    wire.clear_faults()
+    return wire
+
+
+@pytest.fixture
+def memory() -> MemoryWorld:
+    """An AWS IoT Core of the test's own, for what only a fake can do."""
+    return MemoryWorld()
+
+
+@pytest.fixture
+def serial(request: pytest.FixtureRequest) -> str:
+    """A serial number that no other test uses."""
+    return f"SN-{abs(hash(request.node.nodeid)) % 10**10}"
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    """Where the device's storage goes."""
+    return tmp_path / "device"

@@ -1,0 +1,317 @@
+"""AWS IoT Core in memory, as far as provisioning sees it: registry, policy, replies, faults.
+
+A test edits its fields, lets a device talk to it through `SimulatedSession`, and then looks
+at the registry. It speaks the same fault vocabulary as the local AWS (docs/local-aws.md),
+so a scenario reads the same in memory and over TLS.
+"""
+
+import json
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from device.identity.certificates import certificate_id
+from device.provisioning import actions as act
+from device.provisioning import events as ev
+from device.provisioning import topics
+from device.provisioning.topics import Operation
+from tests.support.clock import FakeClock
+
+TOKEN_SECONDS = 3600.0
+SHORT = {
+    Operation.CREATE_KEYS_AND_CERTIFICATE: "create",
+    Operation.CREATE_CERTIFICATE_FROM_CSR: "create-from-csr",
+    Operation.REGISTER_THING: "provision",
+}
+
+
+@dataclass
+class Certificate:
+    """A registered certificate."""
+
+    pem: str
+    status: str
+    thing: str | None = None
+
+
+@dataclass
+class Fault:
+    """Strikes ``count`` times (None: always) where ``kind`` and ``operation`` fit."""
+
+    kind: str
+    operation: str = "*"
+    count: int | None = 1
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+class SimulatedCloud:
+    """One account in one Region."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.clock = clock
+        self.certificates: dict[str, Certificate] = {}
+        self.things: dict[str, dict[str, str]] = {}
+        self.tokens: dict[str, tuple[str, float]] = {}
+        self.used_tokens_are_refused = False
+        """AWS does not document what a second RegisterThing with one token does."""
+        self.hook_allows_each_serial_once = False
+        self.device_configuration: dict[str, str] = {"greeting": "hello"}
+        self.template_enabled = True
+        self.attaches_policy = True
+        self.faults: list[Fault] = []
+        self.published: list[tuple[str, str, bytes]] = []
+        self.connects: list[tuple[float, str]] = []
+        self.sessions: dict[str, SimulatedSession] = {}
+        self.peak_sessions = 0
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self.claim_pem, self.claim_key_pem = self._issue_claim()
+
+    # --- for tests ---------------------------------------------------------------------
+
+    def fault(self, kind: str, **fields: Any) -> None:
+        """Switch a fault on."""
+        operation, count = fields.pop("operation", "*"), fields.pop("count", 1)
+        self.faults.append(Fault(kind, operation, count, fields))
+
+    def active_certificates(self, thing: str) -> list[str]:
+        """Return the ids of the ACTIVE certificates attached to ``thing``."""
+        return [
+            identifier
+            for identifier, certificate in self.certificates.items()
+            if certificate.thing == thing and certificate.status == "ACTIVE"
+        ]
+
+    def age_tokens(self, seconds: float) -> None:
+        """Let time pass for the cloud: AWS deletes what was not registered within the hour."""
+        self.clock.advance(seconds)
+        for token, (identifier, issued) in list(self.tokens.items()):
+            if self.clock.wall() - issued > TOKEN_SECONDS:
+                del self.tokens[token]
+                if self.certificates[identifier].status == "PENDING_ACTIVATION":
+                    del self.certificates[identifier]
+
+    # --- what a session asks -------------------------------------------------------------
+
+    def take(self, kind: str, operation: str = "*") -> Fault | None:
+        """Use up one strike of a fault that fits, if there is one."""
+        for fault in self.faults:
+            if fault.kind == kind and fault.operation in {"*", operation}:
+                if fault.count is not None:
+                    fault.count -= 1
+                    if fault.count == 0:
+                        self.faults.remove(fault)
+                return fault
+        return None
+
+    def lets_in(self, identifier: str, client_id: str) -> bool:
+        """Whether a certificate may connect under ``client_id``."""
+        certificate = self.certificates.get(identifier)
+        if certificate is None or certificate.status != "ACTIVE":
+            return False
+        if certificate.thing is None:
+            return client_id.startswith("claim-")
+        return self.attaches_policy and client_id == certificate.thing
+
+    def answer(self, operation: Operation, payload: bytes) -> tuple[str, dict[str, Any]]:
+        """Do what is asked; return the reply's suffix and document."""
+        if (fault := self.take("reject", SHORT[operation])) is not None:
+            return _rejected(
+                fault.fields.get("status_code", 500),
+                fault.fields.get("error_code", "InternalFailure"),
+                fault.fields.get("error_message", "A fault was switched on."),
+            )
+        request = json.loads(payload)
+        match operation:
+            case Operation.CREATE_CERTIFICATE_FROM_CSR:
+                csr = x509.load_pem_x509_csr(request["certificateSigningRequest"].encode())
+                return "accepted", self._issue(csr.public_key(), csr.subject)
+            case Operation.CREATE_KEYS_AND_CERTIFICATE:
+                key = ec.generate_private_key(ec.SECP256R1())
+                subject = _name("AWS IoT Certificate")
+                return "accepted", self._issue(key.public_key(), subject) | {
+                    "privateKey": _pem_of(key)
+                }
+            case Operation.REGISTER_THING:
+                return self._register_thing(request)
+
+    # --- inside ----------------------------------------------------------------------------
+
+    def _register_thing(self, request: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        if not self.template_enabled:
+            return _rejected(400, "InvalidTemplate", "Template firstboot-claim is not enabled.")
+        found = self.tokens.get(request["certificateOwnershipToken"])
+        if found is None or self.clock.wall() - found[1] > TOKEN_SECONDS:
+            return _refused_token()
+        serial = request["parameters"].get("SerialNumber")
+        if serial is None:
+            message = "Cannot resolve reference value: SerialNumber"
+            return _rejected(400, "InvalidParameters", message)
+        if serial in self.things and self.hook_allows_each_serial_once:
+            return _rejected(403, "AccessDenied", "Access Denied")
+        certificate = self.certificates[found[0]]
+        certificate.thing, certificate.status = serial, "ACTIVE"
+        self.things[serial] = {}
+        if self.used_tokens_are_refused:
+            del self.tokens[request["certificateOwnershipToken"]]
+        reply = {"thingName": serial, "deviceConfiguration": self.device_configuration}
+        return "accepted", reply
+
+    def _issue(self, public_key: Any, subject: x509.Name) -> dict[str, Any]:
+        pem = self._sign(public_key, subject)
+        identifier, token = certificate_id(pem.encode()), f"token-{len(self.tokens)}-" + "x" * 450
+        self.certificates[identifier] = Certificate(pem, "PENDING_ACTIVATION")
+        self.tokens[token] = (identifier, self.clock.wall())
+        return {
+            "certificateId": identifier,
+            "certificatePem": pem,
+            "certificateOwnershipToken": token,
+        }
+
+    def _issue_claim(self) -> tuple[str, str]:
+        key = ec.generate_private_key(ec.SECP256R1())
+        pem = self._sign(key.public_key(), _name("claim"))
+        self.certificates[certificate_id(pem.encode())] = Certificate(pem, "ACTIVE")
+        return pem, _pem_of(key)
+
+    def _sign(self, public_key: Any, subject: x509.Name) -> str:
+        start = datetime.fromtimestamp(self.clock.wall(), UTC) - timedelta(minutes=2)
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(_name("AWS IoT stand-in"))
+            .public_key(public_key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(start)
+            .not_valid_after(datetime(2049, 12, 31, 23, 59, 59, tzinfo=UTC))
+            .sign(self._key, hashes.SHA256())
+        )
+        return certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+
+class SimulatedSession:
+    """A `Session` with `SimulatedCloud`; time passes only when a device waits."""
+
+    def __init__(self, cloud: SimulatedCloud, tls_identity: Any) -> None:
+        self._cloud = cloud
+        self._tls_identity = tls_identity
+        self._events: deque[ev.Event] = deque()
+        self._client_id: str | None = None
+        self._subscriptions: set[str] = set()
+        self.orders: list[act.Action] = []
+
+    def perform(self, action: act.Action) -> None:
+        self.orders.append(action)
+        match action:
+            case act.Connect():
+                self._connect(action)
+            case act.Subscribe(names):
+                self._subscriptions.update(names)
+                self._events.append(ev.Subscribed())
+            case act.Request(topic, payload):
+                self._request(topic, payload)
+            case act.Publish(topic, payload):
+                self._publish(topic, payload)
+            case act.Disconnect():
+                self.close()
+                self._events.append(ev.Disconnected())
+
+    def next_event(self, timeout: float | None) -> ev.Event | None:
+        if self._events:
+            return self._events.popleft()
+        assert timeout is not None, "the device waits for ever for nothing"
+        self._cloud.clock.advance(timeout)
+        return None
+
+    def close(self) -> None:
+        if self._client_id is not None:
+            self._cloud.sessions.pop(self._client_id, None)
+        self._client_id = None
+        self._subscriptions.clear()
+        self._events.clear()
+
+    def request_stop(self) -> None:
+        raise NotImplementedError
+
+    def _connect(self, order: act.Connect) -> None:
+        self.close()
+        identity = self._tls_identity(order.credential)
+        cloud = self._cloud
+        cloud.connects.append((cloud.clock.monotonic(), order.client_id))
+        if cloud.take("unreachable"):
+            self._events.append(ev.ConnectFailed("nothing listens here"))
+        elif cloud.take("cut-at-connect"):
+            self._events.append(ev.NotLetIn("hang-up"))
+        elif cloud.take("silent-connect"):
+            return
+        elif cloud.lets_in(certificate_id(identity.certificate_pem), order.client_id):
+            self._client_id = order.client_id
+            cloud.sessions[order.client_id] = self
+            cloud.peak_sessions = max(cloud.peak_sessions, len(cloud.sessions))
+            self._events.append(ev.Connected(order.credential))
+        else:
+            self._events.append(ev.NotLetIn("CONNACK 0x87 not authorized"))
+
+    def _request(self, topic: str, payload: bytes) -> None:
+        operation = topics.operation_of(topic)
+        assert operation is not None, topic
+        if self._cloud.take("cut-before-request", SHORT[operation]):
+            self._lose()
+            return
+        suffix, document = self._cloud.answer(operation, payload)
+        if self._cloud.take("cut-before-reply", SHORT[operation]):
+            self._lose()
+        elif self._cloud.take("drop-reply", SHORT[operation]):
+            return
+        elif (fault := self._cloud.take("garbage", SHORT[operation])) is not None:
+            self._deliver(f"{topic}/{suffix}", fault.fields["payload"])
+        else:
+            self._deliver(f"{topic}/{suffix}", json.dumps(document).encode())
+            if self._cloud.take("duplicate-reply", SHORT[operation]):
+                self._deliver(f"{topic}/{suffix}", json.dumps(document).encode())
+
+    def _publish(self, topic: str, payload: bytes) -> None:
+        client_id = self._client_id
+        if client_id is None or self._cloud.take("cut-on-publish"):
+            self._lose()
+        elif self._cloud.take("no-puback"):
+            return
+        elif topic != f"dt/{client_id}/telemetry" or self._cloud.take("deny-publish"):
+            self._events.append(ev.PublishDenied(topic))
+        else:
+            self._cloud.published.append((client_id, topic, payload))
+            self._events.append(ev.PublishAcknowledged())
+
+    def _deliver(self, topic: str, payload: bytes) -> None:
+        if topic in self._subscriptions:
+            self._events.append(ev.MessageReceived(topic, payload))
+
+    def _lose(self) -> None:
+        self.close()
+        self._events.append(ev.ConnectionLost("the fault cut it"))
+
+
+def _name(common_name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+
+
+def _pem_of(key: ec.EllipticCurvePrivateKey) -> str:
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    ).decode()
+
+
+def _rejected(status: int, code: str, message: str) -> tuple[str, dict[str, Any]]:
+    return "rejected", {"statusCode": status, "errorCode": code, "errorMessage": message}
+
+
+def _refused_token() -> tuple[str, dict[str, Any]]:
+    message = "Certificate ownership token is invalid."
+    return _rejected(400, "InvalidCertificateOwnershipToken", message)

@@ -1,0 +1,227 @@
+"""Where a scenario takes place: an AWS in memory, or the local AWS over TLS.
+
+A scenario makes a device, switches faults on, lets the device boot and looks at the
+registry; it does not know which world it is in.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any, Protocol
+
+from device.agent import Agent
+from device.errors import FirstbootError
+from device.plan import plan_for
+from device.provisioning.events import Credential, Event
+from device.runtime.awscrt_session import AwscrtSession
+from device.runtime.clock import Clock, SystemClock
+from device.runtime.driver import Patience
+from device.runtime.endpoint import Endpoint
+from device.runtime.journal import Identity
+from device.runtime.session import Session
+from device.settings import Connection, Retry, Settings
+from device.storage.device_storage import create_device_storage, open_device_storage
+from device.storage.keys import CLAIM_KEY, TlsIdentity
+from device.storage.lifecycle import Lifecycle
+from device.storage.secure_storage import StorageFlag, Uid
+from tests.support.clock import FakeClock
+from tests.support.power import PowerSupply
+from tests.support.simulated_cloud import SimulatedCloud, SimulatedSession
+from tests.wire.conftest import LocalCloud
+
+PATIENCE = Patience(unreachable=600.0, refused=60.0)
+
+
+QUICK = Connection(retry=Retry(longest=1.0), reply_timeout=2.0, connect_timeout=5.0)
+"""For a world where time is real."""
+
+
+@dataclass(frozen=True)
+class Registry:
+    """What the cloud has for one serial number."""
+
+    things: list[str]
+    active_certificates: list[str]
+
+
+@dataclass
+class Diary:
+    """An observer that remembers."""
+
+    events: list[Event] = field(default_factory=list)
+    waits: list[tuple[FirstbootError, float]] = field(default_factory=list)
+
+    def received(self, event: Event, state: Enum) -> None:
+        self.events.append(event)
+
+    def waiting(self, cause: FirstbootError, seconds: float) -> None:
+        self.waits.append((cause, seconds))
+
+    def types(self) -> list[str]:
+        return [type(event).__name__ for event in self.events]
+
+
+class World(Protocol):
+    """A cloud, and devices that can be made for it."""
+
+    @property
+    def clock(self) -> Clock: ...
+
+    @property
+    def settings(self) -> Settings: ...
+
+    def open_session(
+        self,
+        endpoint: Endpoint,
+        root_ca_pem: bytes,
+        tls_identity: Callable[[Credential], TlsIdentity],
+        options: Connection,
+    ) -> Session: ...
+
+    def make_device(self, state: Path, serial: str) -> Path:
+        """Do the station's work; return ``state``."""
+        ...
+
+    def fault(self, kind: str, **fields: Any) -> None: ...
+
+    def expire_tokens(self) -> None:
+        """Let an hour pass for the cloud and the device."""
+        ...
+
+    def registry(self, serial: str) -> Registry: ...
+
+
+class MemoryWorld:
+    """AWS IoT Core in memory; an hour takes no time."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.cloud = SimulatedCloud(self.clock)
+        self.settings = Settings(method="claim")
+        self.sessions: list[SimulatedSession] = []
+
+    def open_session(
+        self,
+        endpoint: Endpoint,
+        root_ca_pem: bytes,
+        tls_identity: Callable[[Credential], TlsIdentity],
+        options: Connection,
+    ) -> Session:
+        session = SimulatedSession(self.cloud, tls_identity)
+        self.sessions.append(session)
+        return session
+
+    def make_device(self, state: Path, serial: str) -> Path:
+        write_once = StorageFlag.WRITE_ONCE
+        with create_device_storage(state) as storage:
+            storage.advance(Lifecycle.PSA_ROT_PROVISIONING)
+            with storage.transaction():
+                storage.its.set(Uid.SERIAL_NUMBER, serial.encode(), write_once)
+                storage.its.set(Uid.DEVICE_ID, b"00" * 16, write_once)
+                storage.ps.set(Uid.ENDPOINT, b"simulated:8883")
+                storage.ps.set(Uid.ROOT_CA, b"nobody looks at it here")
+                storage.ps.set(Uid.CLAIM_CERTIFICATE, self.cloud.claim_pem.encode())
+                storage.keys.import_key(CLAIM_KEY, self.cloud.claim_key_pem.encode())
+            storage.advance(Lifecycle.SECURED)
+        return state
+
+    def fault(self, kind: str, **fields: Any) -> None:
+        self.cloud.fault(kind, **fields)
+
+    def expire_tokens(self) -> None:
+        self.cloud.age_tokens(3601.0)
+
+    def registry(self, serial: str) -> Registry:
+        things = [name for name in self.cloud.things if name == serial]
+        return Registry(things, self.cloud.active_certificates(serial))
+
+
+class WireWorld:
+    """The local AWS over TLS; time is real, so waits are short."""
+
+    def __init__(self, local_cloud: LocalCloud, station: Path) -> None:
+        self.clock = SystemClock()
+        self.settings = Settings(method="claim", connection=QUICK)
+        self._cloud = local_cloud
+        self._station = station
+        self._factory("prepare", "--method", "claim")
+
+    def open_session(
+        self,
+        endpoint: Endpoint,
+        root_ca_pem: bytes,
+        tls_identity: Callable[[Credential], TlsIdentity],
+        options: Connection,
+    ) -> Session:
+        return AwscrtSession(endpoint, root_ca_pem, tls_identity, options)
+
+    def make_device(self, state: Path, serial: str) -> Path:
+        self._factory("make", "--method", "claim", "--serial", serial, "--out", str(state))
+        return state
+
+    def fault(self, kind: str, **fields: Any) -> None:
+        self._cloud.fault(kind, **fields)
+
+    def clear_faults(self) -> None:
+        self._cloud.clear_faults()
+
+    def expire_tokens(self) -> None:
+        self._cloud.fault("expire-tokens")
+
+    def registry(self, serial: str) -> Registry:
+        iot = self._cloud.client("iot")
+        things = [thing["thingName"] for thing in iot.list_things()["things"]]
+        if serial not in things:
+            return Registry([], [])
+        principals = iot.list_thing_principals(thingName=serial)["principals"]
+        certificates = [principal.rpartition("/")[2] for principal in principals]
+        active = [
+            identifier
+            for identifier in certificates
+            if iot.describe_certificate(certificateId=identifier)["certificateDescription"][
+                "status"
+            ]
+            == "ACTIVE"
+        ]
+        return Registry([name for name in things if name == serial], active)
+
+    def _factory(self, *arguments: str) -> None:
+        command = [sys.executable, "-m", "factory", *arguments, "--station", str(self._station)]
+        environment = {**os.environ, **self._cloud.environment}
+        subprocess.run(command, env=environment, check=True, capture_output=True)
+
+
+def boot(
+    world: World,
+    state: Path,
+    *,
+    supply: PowerSupply | None = None,
+    diary: Diary | None = None,
+    patience: Patience = PATIENCE,
+) -> Identity:
+    """Power a device on until it is proven; return its identity.
+
+    Raises:
+        PowerCutError: the supply failed at the moment it was told to.
+        FirstbootError: the device stopped.
+    """
+    supply = supply or PowerSupply()
+    with open_device_storage(state, mount=supply.mount) as storage:
+        agent = Agent(
+            storage,
+            world.settings,
+            plan_for(storage, world.settings, "test"),
+            open_session=lambda *what: supply.session(world.open_session(*what)),
+            clock=world.clock,
+        )
+        try:
+            agent.boot(diary or Diary(), patience)
+        finally:
+            agent.session.close()
+        identity = agent.identity
+        assert identity is not None
+        return identity

@@ -1,0 +1,248 @@
+"""Does each row of the claim machine's table do what it says?"""
+
+import pytest
+
+from device.errors import CloudRejectedError, NotLetInError, UnexpectedEventError
+from device.provisioning import actions as act
+from device.provisioning import events as ev
+from device.provisioning.claim import ClaimMachine, ClaimPlan
+from device.provisioning.claim_states import (
+    AWAITING_REPLY,
+    CONNECTING,
+    TRANSITIONS,
+    TRANSITIONS_WITH_AWS_KEYS,
+    State,
+)
+from device.provisioning.events import Credential
+
+PLAN = ClaimPlan(
+    template_name="T",
+    parameters={"SerialNumber": "SN-1"},
+    claim_client_id="claim-SN-1",
+    expected_thing_name="SN-1",
+    proof_topic="dt/{thing_name}/telemetry",
+)
+ISSUED = ev.CertificateIssued("id", "pem", "token")
+
+
+def fed(*events: ev.Event, plan: ClaimPlan = PLAN) -> tuple[ClaimMachine, list[act.Action]]:
+    """Return a machine that received ``events``, and the orders that the last one led to."""
+    machine, orders = ClaimMachine(plan), []
+    for event in events:
+        orders = machine.receive(event)
+    return machine, orders
+
+
+TO_REQUEST = (
+    ev.NothingStored(),
+    ev.KeyGenerated("csr"),
+    ev.Connected(Credential.CLAIM),
+    ev.Subscribed(),
+)
+TO_REGISTER = (*TO_REQUEST, ISSUED, ev.CertificateStaged())
+TO_PROVE = (
+    *TO_REGISTER,
+    ev.ThingRegistered("SN-1", {"a": "b"}),
+    ev.Disconnected(),
+    ev.Connected(Credential.STAGED),
+)
+
+
+def test_the_way_from_nothing_to_proven() -> None:
+    machine = ClaimMachine(PLAN)
+    kinds = [
+        [type(order).__name__ for order in machine.receive(event)]
+        for event in (*TO_PROVE, ev.PublishAcknowledged(), ev.IdentityPromoted())
+    ]
+    assert kinds == [
+        ["GenerateKey"],
+        ["Connect"],
+        ["Subscribe"],
+        ["Request"],
+        ["StageCertificate"],
+        ["Request"],
+        ["RecordRegistration", "Disconnect"],
+        ["Connect"],
+        ["Publish"],
+        ["Promote"],
+        [],
+    ]
+    assert machine.finished
+
+
+def test_all_reply_topics_are_subscribed_in_one_packet() -> None:
+    _, orders = fed(*TO_REQUEST[:3])
+    assert orders == [
+        act.Subscribe(
+            (
+                "$aws/certificates/create-from-csr/json/accepted",
+                "$aws/certificates/create-from-csr/json/rejected",
+                "$aws/provisioning-templates/T/provision/json/accepted",
+                "$aws/provisioning-templates/T/provision/json/rejected",
+            )
+        )
+    ]
+
+
+def test_the_request_carries_the_csr() -> None:
+    _, orders = fed(*TO_REQUEST)
+    topic, payload = (
+        "$aws/certificates/create-from-csr/json",
+        b'{"certificateSigningRequest":"csr"}',
+    )
+    assert orders == [act.Request(topic, payload)]
+
+
+def test_registering_carries_the_token_and_the_parameters() -> None:
+    _, orders = fed(*TO_REGISTER)
+    payload = b'{"certificateOwnershipToken":"token","parameters":{"SerialNumber":"SN-1"}}'
+    assert orders == [act.Request("$aws/provisioning-templates/T/provision/json", payload)]
+
+
+def test_the_device_connects_under_the_name_the_cloud_gave_it() -> None:
+    registered = ev.ThingRegistered("another-name", {})
+    machine, orders = fed(*TO_REGISTER, registered, ev.Disconnected())
+    assert orders == [act.Connect(Credential.STAGED, "another-name")]
+    assert machine.receive(ev.Connected(Credential.STAGED)) == [
+        act.Publish(
+            "dt/another-name/telemetry", b'{"event":"identity-proven","thing":"another-name"}'
+        )
+    ]
+
+
+def test_with_aws_keys_there_is_no_key_to_make() -> None:
+    plan = ClaimPlan("T", {}, "claim-SN-1", "SN-1", "t", keys_made_by_aws=True)
+    events = (ev.NothingStored(), ev.Connected(Credential.CLAIM), ev.Subscribed())
+    _, orders = fed(*events, plan=plan)
+    assert orders == [act.Request("$aws/certificates/create/json", b"{}")]
+
+
+@pytest.mark.parametrize(
+    ("stored", "connect"),
+    [
+        (ev.KeyFound("csr"), act.Connect(Credential.CLAIM, "claim-SN-1")),
+        (ev.StagedCertificateFound("token"), act.Connect(Credential.STAGED, "SN-1")),
+        (ev.ExpiredTokenFound("csr"), act.Connect(Credential.STAGED, "SN-1")),
+        (ev.RegistrationFound("thing", "id"), act.Connect(Credential.STAGED, "thing")),
+    ],
+)
+def test_power_returns(stored: ev.Event, connect: act.Connect) -> None:
+    _, orders = fed(stored)
+    assert orders == [connect]
+
+
+def test_a_staged_certificate_that_is_let_in_is_registered() -> None:
+    _, orders = fed(ev.StagedCertificateFound("token"), ev.Connected(Credential.STAGED))
+    assert orders[0] == act.RecordRegistration("SN-1", None)
+    assert isinstance(orders[1], act.Publish)
+
+
+def test_a_staged_certificate_that_is_not_let_in_is_registered_with_its_token() -> None:
+    events = (
+        ev.StagedCertificateFound("saved"),
+        ev.NotLetIn("0x87"),
+        ev.Connected(Credential.CLAIM),
+        ev.Subscribed(),
+    )
+    machine, orders = fed(*events)
+    assert machine.state is State.REGISTERING_THING
+    assert isinstance(orders[0], act.Request)
+    assert b'"saved"' in orders[0].payload
+
+
+def test_a_staged_certificate_with_an_expired_token_is_dropped_only_after_it_was_tried() -> None:
+    machine, orders = fed(ev.ExpiredTokenFound("csr"), ev.NotLetIn("0x87"))
+    assert orders == [
+        act.ForgetStagedCertificate(),
+        act.Connect(Credential.CLAIM, "claim-SN-1"),
+    ]
+    machine.receive(ev.Connected(Credential.CLAIM))
+    (request,) = machine.receive(ev.Subscribed())
+    assert isinstance(request, act.Request)
+    assert request.topic == "$aws/certificates/create-from-csr/json"
+
+
+def test_a_refused_token_is_dropped_before_the_retry() -> None:
+    refused = ev.TokenRefused("RegisterThing", 400, "InvalidCertificateOwnershipToken", "expired")
+    machine, orders = fed(*TO_REGISTER, refused)
+    assert [type(order) for order in orders] == [act.ForgetStagedCertificate, act.WaitBeforeRetry]
+    assert machine.receive(ev.KeyFound("csr")) == [act.Connect(Credential.CLAIM, "claim-SN-1")]
+
+
+def test_a_retry_remembers_nothing() -> None:
+    machine, _ = fed(*TO_REGISTER, ev.ConnectionLost("x"), ev.KeyFound("csr"))
+    machine.receive(ev.Connected(Credential.CLAIM))
+    (request,) = machine.receive(ev.Subscribed())
+    assert isinstance(request, act.Request)
+    assert request.topic.startswith("$aws/certificates/")
+
+
+def test_a_denied_claim_names_the_claim() -> None:
+    _, orders = fed(*TO_REQUEST[:2], ev.NotLetIn("hang-up"))
+    (wait,) = orders
+    assert isinstance(wait, act.WaitBeforeRetry)
+    assert isinstance(wait.cause, NotLetInError)
+    assert wait.cause.credential is Credential.CLAIM
+
+
+def test_a_denied_hook_stops() -> None:
+    denied = ev.RequestDenied("RegisterThing", 403, "AccessDenied", "Access Denied")
+    machine, orders = fed(*TO_REGISTER, denied)
+    assert machine.state is State.FAILED
+    (fail,) = orders
+    assert isinstance(fail, act.Fail)
+    assert isinstance(fail.cause, CloudRejectedError)
+    assert "hook" in fail.cause.next_step
+
+
+def test_an_event_without_a_row_changes_nothing() -> None:
+    machine, _ = fed(*TO_REQUEST)
+    with pytest.raises(UnexpectedEventError) as raised:
+        machine.receive(ev.PublishAcknowledged())
+    assert machine.state is State.REQUESTING_CERTIFICATE
+    assert raised.value.state == "REQUESTING_CERTIFICATE"
+
+
+@pytest.mark.parametrize("table", [TRANSITIONS, TRANSITIONS_WITH_AWS_KEYS])
+def test_every_state_has_a_row_and_a_way_to_an_end(
+    table: dict[State, dict[type[ev.Event], State]],
+) -> None:
+    assert set(table) == set(State)
+    can_end = {State.PROVISIONED, State.FAILED}
+    for _ in State:
+        can_end |= {state for state in State if can_end & set(table[state].values())}
+    assert can_end == set(State)
+
+
+def test_every_state_that_waits_for_the_network_has_a_time_limit() -> None:
+    for state in CONNECTING | AWAITING_REPLY:
+        assert ev.TimedOut in TRANSITIONS[state], state
+    for state in set(State) - CONNECTING - AWAITING_REPLY:
+        assert ev.TimedOut not in TRANSITIONS[state], state
+
+
+def test_every_failure_has_words() -> None:
+    """Each event that leads to a wait or a stop becomes an error with a next step."""
+    samples: dict[type[ev.Event], ev.Event] = {
+        ev.NotLetIn: ev.NotLetIn("x"),
+        ev.ConnectFailed: ev.ConnectFailed("x"),
+        ev.ConnectionLost: ev.ConnectionLost("x"),
+        ev.TimedOut: ev.TimedOut(),
+        ev.ReplyMalformed: ev.ReplyMalformed("op", "x"),
+        ev.SubscriptionDenied: ev.SubscriptionDenied(("t",)),
+        ev.PublishDenied: ev.PublishDenied("t"),
+        ev.CertificateUnacceptable: ev.CertificateUnacceptable("x"),
+        ev.RequestThrottled: ev.RequestThrottled("op", 429, "c", "m"),
+        ev.RequestDenied: ev.RequestDenied("op", 403, "c", "m"),
+        ev.RequestRefused: ev.RequestRefused("op", 400, "c", "m"),
+        ev.TokenRefused: ev.TokenRefused("op", 400, "c", "m"),
+    }
+    for state, row in TRANSITIONS.items():
+        for event, after in row.items():
+            if after in {State.WAITING_TO_RETRY, State.FAILED}:
+                machine = ClaimMachine(PLAN)
+                machine._state = state
+                order = machine.receive(samples[event])[-1]
+                assert isinstance(order, act.WaitBeforeRetry | act.Fail)
+                assert str(order.cause)
+                assert order.cause.next_step
