@@ -28,7 +28,9 @@ def delete_certificate(cloud: Cloud, certificate_id: str) -> None:
     ``forceDelete`` takes the policy attachments along. So the certificate can be found by
     its policy until it is gone, and a run that was stopped in between can go on.
     """
-    set_certificate_status(cloud, certificate_id, "INACTIVE")
+    # A REVOKED one is off already, and AWS lets nobody change that.
+    if describe_certificate(cloud, certificate_id)["status"] == "ACTIVE":
+        set_certificate_status(cloud, certificate_id, "INACTIVE")
     cloud.call("iot", "DeleteCertificate", certificateId=certificate_id, forceDelete=True)
 
 

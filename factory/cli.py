@@ -66,7 +66,7 @@ def make(arguments: argparse.Namespace) -> None:
     )
     out = arguments.out or _DEVICES / order.serial_number
     method = METHODS[arguments.method]
-    with open_station(arguments.station) as station:
+    with open_station(arguments.station, read_only=True) as station:
         make_device(order, out, lambda storage: method.install(station, storage))
     if arguments.json:
         _put(

@@ -76,20 +76,22 @@ def _find(cloud: Cloud, name: str) -> Response | None:
 
 
 def _create(cloud: Cloud, name: str, body: str, role_arn: str, sleep: Sleep) -> None:
-    for delay in (*_ROLE_PROPAGATION, None):
+    def create() -> None:
+        cloud.call(
+            "iot", "CreateProvisioningTemplate",
+            templateName=name, templateBody=body, provisioningRoleArn=role_arn, enabled=True,
+            type="FLEET_PROVISIONING", description="Claim to identity (Firstboot)",
+            tags=station_tags(),
+        )  # fmt: skip
+
+    for delay in _ROLE_PROPAGATION:
         try:
-            cloud.call(
-                "iot", "CreateProvisioningTemplate",
-                templateName=name, templateBody=body, provisioningRoleArn=role_arn, enabled=True,
-                type="FLEET_PROVISIONING", description="Claim to identity (Firstboot)",
-                tags=station_tags(),
-            )  # fmt: skip
+            return create()
         except CloudRejectedError as error:
-            if delay is None or _ROLE_NOT_KNOWN_YET not in str(error):
+            if _ROLE_NOT_KNOWN_YET not in str(error):
                 raise
             sleep(delay)
-        else:
-            return
+    return create()
 
 
 def _make_room(cloud: Cloud, name: str) -> None:

@@ -21,13 +21,12 @@ from device.storage.device_storage import (
     create_device_storage,
     open_device_storage,
 )
-from device.storage.keys import KeyId, KeyType, MemoryIdentity
+from device.storage.keys import CLAIM_KEY, KeyType, MemoryIdentity
 from device.storage.lifecycle import Lifecycle
 from device.storage.secure_storage import Uid
 from factory.cloud import Account
 from factory.errors import OtherAccountError, StationNotPreparedError
 
-CLAIM_KEY: Final = KeyId("claim-key")
 CLAIM_COMMON_NAME: Final = "firstboot-claim"
 """Subject of the claim's certificate; AWS keeps the CSR's subject, so it is found again by it."""
 
@@ -144,18 +143,20 @@ class Station:
 
 
 @contextmanager
-def open_station(folder: Path) -> Iterator[Station]:
-    """Open the station in ``folder``.
+def open_station(folder: Path, *, read_only: bool = False) -> Iterator[Station]:
+    """Open the station in ``folder``; for reading only, any number of processes may.
 
     Raises:
         StationNotPreparedError: there is no station, or it was never finished.
         StorageError: the storage is busy, corrupt or rolled back.
     """
     try:
-        storage = open_device_storage(folder)
+        storage = open_device_storage(folder, read_only=read_only)
     except (StorageMissingError, LifecycleError) as error:
         raise StationNotPreparedError(f"there is no prepared station in {folder}") from error
     with storage:
+        if storage.lifecycle is not Lifecycle.SECURED:
+            raise StationNotPreparedError(f"the station in {folder} was never finished")
         yield Station(storage)
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from device.storage.device_storage import DeviceStorage
+from device.storage.keys import CLAIM_KEY
 from device.storage.secure_storage import Uid
 from factory import claim_certificate, policies, provisioning_templates, roles
 from factory.certificates import attached_certificates
@@ -16,7 +17,7 @@ from factory.changes import Change, Outcome, Report
 from factory.cloud import Cloud
 from factory.documents import load_policy, load_template
 from factory.registered_devices import remove_devices
-from factory.station import CLAIM_KEY, Station
+from factory.station import Station
 
 ROLE: Final = "firstboot-provisioning"
 THING_POLICY: Final = "firstboot-device"
@@ -70,11 +71,12 @@ def teardown(cloud: Cloud, station: Station | None, *, devices: bool) -> Report:
         StationError: as for ``prepare``; a second run goes on where this one stopped.
     """
     changes = claim_certificate.remove_claim_certificates(cloud, CLAIM_POLICY, station)
-    changes.append(policies.remove_policy(cloud, "claim policy", CLAIM_POLICY))
     changes.append(provisioning_templates.remove_template(cloud, TEMPLATE))
     changes.append(roles.remove_role(cloud, ROLE, TEMPLATE))
     if devices:
         changes += remove_devices(cloud, THING_POLICY, TEMPLATE)
+    # Policies last: AWS takes its time to notice that nothing is attached to them any more.
+    changes.append(policies.remove_policy(cloud, "claim policy", CLAIM_POLICY))
     changes.append(_remove_thing_policy(cloud))
     return Report(tuple(changes))
 

@@ -1,4 +1,4 @@
-"""What the station's tests need of a cloud: a Region of their own, cuts, a look at everything."""
+"""What the station's tests need of a cloud: accounts of their own, cuts, a look at everything."""
 
 from collections.abc import Iterator
 
@@ -8,8 +8,10 @@ from factory.aws import Aws, Client
 from factory.cloud import Account, Cloud, Response, Value, items, names, structure, text
 from tests.wire.conftest import LocalCloud
 
+ACCOUNT = "210987654321"
+"""An account that only the station's tests use. The local AWS takes 12 digits as its root key."""
+
 REGION = "eu-central-1"
-"""Where the station's wire tests work, so that no other test loses its claim to a teardown."""
 
 _READS = ("Describe", "Get", "List")
 
@@ -18,15 +20,17 @@ class PowerCutError(BaseException):
     """The station's plug was pulled; no handler for errors may swallow it."""
 
 
-def aws_of(local: LocalCloud, region: str = REGION) -> Aws:
-    """Return the station's view of the local AWS in ``region``."""
+def aws_of(
+    local: LocalCloud, region: str = REGION, account: str = ACCOUNT, secret: str = ""
+) -> Aws:
+    """Return the station's view of ``account`` (or access key) in ``region``."""
 
     def client(service: str) -> Client:
         made: Client = boto3.client(
             service,
             endpoint_url=local.api_url,
-            aws_access_key_id=local.environment["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=local.environment["AWS_SECRET_ACCESS_KEY"],
+            aws_access_key_id=account,
+            aws_secret_access_key=secret or local.environment["AWS_SECRET_ACCESS_KEY"],
             region_name=region,
         )
         return made

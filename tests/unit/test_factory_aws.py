@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 
 import pytest
 from botocore import exceptions as sdk
@@ -10,6 +11,7 @@ from botocore import exceptions as sdk
 from device.errors import ExitCode
 from factory import errors
 from factory.aws import Aws
+from factory.certificates import certificates_since
 from factory.cloud import Account, Response, Value, items, names, structure, text
 from factory.provisioning_templates import ensure_template
 
@@ -205,3 +207,48 @@ def test_what_aws_leaves_out_reads_as_empty(read: Callable[[Response, str], obje
 def test_text_that_is_none_is_a_bug_and_says_which() -> None:
     with pytest.raises(TypeError, match="policyName is int"):
         text({"policyName": 1}, "policyName")
+
+
+class Pages:
+    """Certificates as AWS lists them: newest first, page by page."""
+
+    account = Account("123456789012", "eu-west-1")
+
+    def __init__(self, *pages: list[int]) -> None:
+        self.listed = pages
+        self.read = 0
+
+    def call(self, service: str, operation: str, **parameters: Value) -> Response:
+        raise NotImplementedError
+
+    def pages(self, service: str, operation: str, **parameters: Value) -> Iterator[Response]:
+        assert parameters == {"ascendingOrder": False}
+        for page in self.listed:
+            self.read += 1
+            certificates: list[Value] = [
+                {"certificateId": str(day), "creationDate": day_of(day)} for day in page
+            ]
+            yield {"certificates": certificates}
+
+
+def day_of(day: int) -> datetime:
+    return datetime(2026, 11, day, tzinfo=UTC)
+
+
+def test_search_for_a_certificate_ends_where_the_older_ones_begin() -> None:
+    cloud = Pages([9, 8], [7, 6], [5, 4])
+    assert list(certificates_since(cloud, day_of(7))) == ["9", "8", "7"]
+    assert cloud.read == 2
+
+
+def test_search_for_a_certificate_ends_with_the_last_page() -> None:
+    assert list(certificates_since(Pages([9], [8]), day_of(1))) == ["9", "8"]
+
+
+def test_creation_date_that_is_none_is_a_bug_and_says_so() -> None:
+    class Odd(Pages):
+        def pages(self, service: str, operation: str, **parameters: Value) -> Iterator[Response]:
+            yield {"certificates": [{"certificateId": "1", "creationDate": "today"}]}
+
+    with pytest.raises(TypeError, match="creationDate is str"):
+        list(certificates_since(Odd(), day_of(1)))

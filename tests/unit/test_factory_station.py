@@ -93,9 +93,17 @@ def test_missing_station_is_not_made_by_looking(tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
-def test_unfinished_station_counts_as_none(tmp_path: Path) -> None:
+def test_several_devices_can_be_made_at_once(tmp_path: Path) -> None:
+    with open_or_make_station(tmp_path) as station:
+        station.begin_claim(HERE, NOW)
+    with open_station(tmp_path, read_only=True) as one, open_station(tmp_path, read_only=True):
+        assert one.record is not None
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_unfinished_station_counts_as_none(tmp_path: Path, *, read_only: bool) -> None:
     create_device_storage(tmp_path).close()
-    with pytest.raises(StationNotPreparedError), open_station(tmp_path):
+    with pytest.raises(StationNotPreparedError), open_station(tmp_path, read_only=read_only):
         pass
     with open_or_make_station(tmp_path) as station:
         assert station.record is None

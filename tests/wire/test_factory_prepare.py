@@ -6,36 +6,33 @@ from pathlib import Path
 
 import pytest
 
+from device.errors import ExitCode
 from device.storage.device_storage import create_device_storage
 from device.storage.lifecycle import Lifecycle
 from factory.aws import Aws
 from factory.certificates import delete_certificate, set_certificate_status
 from factory.changes import Outcome, Report
-from factory.cloud import Cloud, items, text
-from factory.errors import NotMadeByStationError, OtherAccountError
+from factory.cloud import Cloud, items, structure, text
+from factory.errors import (
+    CloudConfigurationError,
+    CloudDeniedError,
+    NotMadeByStationError,
+    OtherAccountError,
+)
 from factory.methods import claim
 from factory.station import open_or_make_station, open_station
-from localcloud.state_folder import StateFolder
 from tests.support.station_cloud import CutCloud, PowerCutError, aws_of, contents
-from tests.wire.conftest import LocalCloud, free_ports, start, stop
+from tests.wire.conftest import LocalCloud
 
 pytestmark = pytest.mark.wire
 
 CHANGES_OF_A_FIRST_RUN = 8
 
 
-@pytest.fixture(scope="module")
-def own_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
-    """A local AWS that nobody else has prepared: what was there before is asserted here."""
-    process, cloud = start(StateFolder(tmp_path_factory.mktemp("cloud")), free_ports())
-    yield cloud
-    stop(process)
-
-
 @pytest.fixture
-def aws(own_cloud: LocalCloud) -> Iterator[Aws]:
-    """A Region of it where the station has left nothing."""
-    cloud = aws_of(own_cloud)
+def aws(local_cloud: LocalCloud) -> Iterator[Aws]:
+    """An account in which the station has left nothing."""
+    cloud = aws_of(local_cloud)
     yield cloud
     claim.teardown(cloud, None, devices=True)
 
@@ -314,6 +311,17 @@ def test_claim_that_is_gone_from_the_account_is_replaced(aws: Aws, folder: Path)
     assert "no longer in the account" in report.changes[-1].note
 
 
+def test_revoked_claim_is_deleted_without_a_word_on_its_status(aws: Aws, folder: Path) -> None:
+    before = contents(aws)
+    set_certificate_status(aws, claim_id(prepare(aws, folder)), "REVOKED")
+    watched = CutCloud(aws)
+
+    teardown(watched, folder)
+
+    assert "UpdateCertificate" not in watched.changes
+    assert contents(aws) == before
+
+
 def test_lost_station_leaves_a_warning_about_the_old_claim(
     aws: Aws, folder: Path, tmp_path: Path
 ) -> None:
@@ -374,9 +382,9 @@ def test_certificate_of_others_under_the_claim_policy_is_only_detached(
 
 
 def test_role_is_kept_for_another_region(
-    aws: Aws, folder: Path, tmp_path: Path, own_cloud: LocalCloud
+    aws: Aws, folder: Path, tmp_path: Path, local_cloud: LocalCloud
 ) -> None:
-    elsewhere = aws_of(own_cloud, "eu-north-1")
+    elsewhere = aws_of(local_cloud, "eu-north-1")
     prepare(aws, folder)
     joined = prepare(elsewhere, tmp_path / "north")
     assert outcome_of(joined, "provisioning role") is Outcome.UPDATED
@@ -389,10 +397,10 @@ def test_role_is_kept_for_another_region(
 
 
 def test_station_of_another_region_is_refused_and_changes_nothing(
-    aws: Aws, folder: Path, own_cloud: LocalCloud
+    aws: Aws, folder: Path, local_cloud: LocalCloud
 ) -> None:
     prepare(aws, folder)
-    elsewhere = CutCloud(aws_of(own_cloud, "eu-north-1"))
+    elsewhere = CutCloud(aws_of(local_cloud, "eu-north-1"))
 
     with pytest.raises(OtherAccountError, match="eu-central-1"):
         prepare(elsewhere, folder)
@@ -400,6 +408,26 @@ def test_station_of_another_region_is_refused_and_changes_nothing(
         teardown(elsewhere, folder)
 
     assert elsewhere.changes == []
+
+
+def test_missing_permission_is_named(aws: Aws, local_cloud: LocalCloud, folder: Path) -> None:
+    aws.call("iam", "CreateUser", UserName="trainee")
+    key = structure(aws.call("iam", "CreateAccessKey", UserName="trainee"), "AccessKey")
+    access_key, secret = text(key, "AccessKeyId"), text(key, "SecretAccessKey")
+
+    with pytest.raises(CloudDeniedError) as raised:
+        prepare(aws_of(local_cloud, account=access_key, secret=secret), folder)
+
+    assert raised.value.action == "iam:GetRole"
+    assert raised.value.exit_code is ExitCode.DENIED
+    aws.call("iam", "DeleteAccessKey", UserName="trainee", AccessKeyId=access_key)
+    aws.call("iam", "DeleteUser", UserName="trainee")
+
+
+def test_wrong_secret_is_a_matter_of_configuration(local_cloud: LocalCloud, folder: Path) -> None:
+    root = local_cloud.environment["AWS_ACCESS_KEY_ID"]
+    with pytest.raises(CloudConfigurationError, match="does not accept the credentials"):
+        prepare(aws_of(local_cloud, account=root, secret="guessed"), folder)
 
 
 def test_unfinished_station_folder_is_made_anew(aws: Aws, folder: Path) -> None:
