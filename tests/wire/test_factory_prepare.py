@@ -410,24 +410,33 @@ def test_station_of_another_region_is_refused_and_changes_nothing(
     assert elsewhere.changes == []
 
 
-def test_missing_permission_is_named(aws: Aws, local_cloud: LocalCloud, folder: Path) -> None:
+@pytest.fixture
+def trainee(aws: Aws) -> Iterator[tuple[str, str]]:
+    """Access key and secret of a user who may do nothing."""
     aws.call("iam", "CreateUser", UserName="trainee")
     key = structure(aws.call("iam", "CreateAccessKey", UserName="trainee"), "AccessKey")
-    access_key, secret = text(key, "AccessKeyId"), text(key, "SecretAccessKey")
-
-    with pytest.raises(CloudDeniedError) as raised:
-        prepare(aws_of(local_cloud, account=access_key, secret=secret), folder)
-
-    assert raised.value.action == "iam:GetRole"
-    assert raised.value.exit_code is ExitCode.DENIED
+    access_key = text(key, "AccessKeyId")
+    yield access_key, text(key, "SecretAccessKey")
     aws.call("iam", "DeleteAccessKey", UserName="trainee", AccessKeyId=access_key)
     aws.call("iam", "DeleteUser", UserName="trainee")
 
 
-def test_wrong_secret_is_a_matter_of_configuration(local_cloud: LocalCloud, folder: Path) -> None:
-    root = local_cloud.environment["AWS_ACCESS_KEY_ID"]
+def test_missing_permission_is_named(
+    trainee: tuple[str, str], local_cloud: LocalCloud, folder: Path
+) -> None:
+    access_key, secret = trainee
+    with pytest.raises(CloudDeniedError) as raised:
+        prepare(aws_of(local_cloud, account=access_key, secret=secret), folder)
+    assert raised.value.action == "iam:GetRole"
+    assert raised.value.exit_code is ExitCode.DENIED
+
+
+def test_wrong_secret_is_a_matter_of_configuration(
+    trainee: tuple[str, str], local_cloud: LocalCloud, folder: Path
+) -> None:
+    access_key, _ = trainee
     with pytest.raises(CloudConfigurationError, match="does not accept the credentials"):
-        prepare(aws_of(local_cloud, account=root, secret="guessed"), folder)
+        prepare(aws_of(local_cloud, account=access_key, secret="guessed"), folder)
 
 
 def test_unfinished_station_folder_is_made_anew(aws: Aws, folder: Path) -> None:
