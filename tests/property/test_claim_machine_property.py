@@ -67,7 +67,7 @@ def run_of(data: st.DataObject) -> tuple[ClaimMachine, list[tuple[ev.Event, list
     return machine, story
 
 
-def ordered(story: list[tuple[ev.Event, list[act.Action]]]) -> list[act.Action | ev.Event]:
+def ordered(story: list[tuple[ev.Event, list[act.Action]]]) -> list[object]:
     """Return the story as one line: each event, then its orders."""
     return [item for event, orders in story for item in (event, *orders)]
 
