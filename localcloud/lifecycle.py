@@ -46,13 +46,15 @@ def start_detached(folder: StateFolder, ports: Ports, log_level: str) -> Server:
     return server
 
 
-def wait_until_ready(folder: StateFolder, ended: Callable[[], bool]) -> Server:
+def wait_until_ready(
+    folder: StateFolder, ended: Callable[[], bool], seconds: float = _START_SECONDS
+) -> Server:
     """Return the server of ``folder`` once its API and its MQTT listener answer.
 
     Raises:
-        StartError: ``ended`` says that there is none any more, or a minute has passed.
+        StartError: ``ended`` says that there is none any more, or the time has passed.
     """
-    deadline = time.monotonic() + _START_SECONDS
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         server = folder.server()
         if server and _api_answers(folder, server) and _mqtt_answers(folder, server):
@@ -60,17 +62,17 @@ def wait_until_ready(folder: StateFolder, ended: Callable[[], bool]) -> Server:
         if ended():
             raise StartError("the process ended", _log_tail(folder), folder.log)
         time.sleep(_POLL_SECONDS)
-    raise StartError("it did not answer within a minute", _log_tail(folder), folder.log)
+    raise StartError(f"it did not answer in {seconds:.0f} s", _log_tail(folder), folder.log)
 
 
-def stop(folder: StateFolder, server: Server) -> None:
+def stop(folder: StateFolder, server: Server, seconds: float = _STOP_SECONDS) -> None:
     """Ask ``server`` to save and end; return when it has.
 
     Raises:
-        StopError: it is still there after 20 s.
+        StopError: it is still there when the time has passed.
     """
     os.kill(server.pid, signal.SIGTERM)
-    deadline = time.monotonic() + _STOP_SECONDS
+    deadline = time.monotonic() + seconds
     while folder.server() is not None:
         if time.monotonic() > deadline:
             raise StopError(server.pid)

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -88,10 +89,12 @@ def _listening_inodes(port: int) -> set[str]:
 
 
 def _socket_inodes(process: Path) -> set[str]:
-    try:
-        return {str(handle.readlink()) for handle in (process / "fd").iterdir()}
-    except OSError:
-        return set()
+    sockets = set()
+    with suppress(OSError):  # not ours to look into, or gone
+        for handle in (process / "fd").iterdir():
+            with suppress(OSError):  # closed meanwhile
+                sockets.add(str(handle.readlink()))
+    return sockets
 
 
 def _name(process: Path) -> str:

@@ -65,7 +65,7 @@ class StateFolder:
             self._refuse_foreign_folder()
             self.path.chmod(0o700)
             self._record.touch(mode=0o600)
-            for folder in (self.services, self.objects, self.scratch):
+            for folder in (self.services, self.objects):
                 folder.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise StateFolderError(self.path, error.strerror or str(error)) from error
@@ -106,24 +106,26 @@ class StateFolder:
         return None
 
     @contextmanager
-    def serve(self, ports: Ports) -> Iterator[None]:
-        """Hold the folder as its one server; the ports are remembered.
+    def serve(self, ports: Ports, patience: float = _LOCK_PATIENCE_SECONDS) -> Iterator[None]:
+        """Hold the folder as its one server; ports are remembered, scratch files forgotten.
 
         Raises:
             AlreadyRunningError: another process holds it.
         """
         handle = os.open(self._record, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            self._lock(handle)
+            self._lock(handle, patience)
             record = {"pid": os.getpid(), **asdict(ports)}
             os.pwrite(handle, json.dumps(record).ljust(_RECORD_BYTES).encode(), 0)
+            shutil.rmtree(self.scratch, ignore_errors=True)
+            self.scratch.mkdir(mode=0o700)
             yield
         finally:
             os.close(handle)
 
-    def _lock(self, handle: int) -> None:
-        # Somebody who only asks who runs holds the lock for a moment: a few tries, then.
-        deadline = time.monotonic() + _LOCK_PATIENCE_SECONDS
+    def _lock(self, handle: int, patience: float) -> None:
+        # Whoever asks who serves holds the lock for a moment: so not at the first refusal.
+        deadline = time.monotonic() + patience
         while True:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

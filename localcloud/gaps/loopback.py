@@ -13,7 +13,6 @@ from localcloud.gaps.seam import Seam
 from localcloud.ports import LOOPBACK
 
 _EVERY_INTERFACE: Final = "0.0.0.0"  # noqa: S104  (what we look for, not what we bind)
-_INTERNET_FAMILY_PARTS: Final = 2  # an address of AF_INET or AF_INET6 is a tuple, host first
 
 
 def is_open(iot: Seam) -> bool:
@@ -43,14 +42,14 @@ def refuse_other_addresses() -> None:
     it, opens a listener elsewhere gets a PermissionError. An audit hook cannot be removed, so
     this is for the server process only.
     """
-    sys.addaudithook(_refuse)
+    sys.addaudithook(refuse)
 
 
-def _refuse(event: str, arguments: tuple[object, ...]) -> None:
+def refuse(event: str, arguments: tuple[object, ...]) -> None:
+    """Raise PermissionError if an audit ``event`` is the binding of another address."""
     if event != "socket.bind":
         return
     address = arguments[1]
-    if isinstance(address, tuple) and len(address) >= _INTERNET_FAMILY_PARTS:
-        host = address[0]
-        if host not in {LOOPBACK, "localhost"}:
-            raise PermissionError(f"the local AWS binds to {LOOPBACK} only, not to {host!r}")
+    host = address[0] if isinstance(address, tuple) else None  # else a path: no internet socket
+    if isinstance(host, str | bytes) and host not in {LOOPBACK, "localhost"}:
+        raise PermissionError(f"the local AWS binds to {LOOPBACK} only, not to {host!r}")

@@ -4,6 +4,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 
 from localcloud import lifecycle
 from localcloud.cli import environment_of
-from localcloud.state_folder import Ports, StateFolder
+from localcloud.state_folder import Ports, Server, StateFolder
 
 ROOT = Path(__file__).parents[2]
 
@@ -65,45 +66,51 @@ def free_ports() -> Ports:
 
 def command(*arguments: str) -> list[str]:
     """Return a localcloud command line, measured if this run is measured."""
+    return measured("-m", "localcloud", *arguments)
+
+
+def measured(*arguments: str) -> list[str]:
+    """Return a Python command line, measured if this run is measured."""
     measure: list[str] = []
     current = coverage.Coverage.current()
     if current is not None:
         measure = ["-m", "coverage", "run", "--parallel-mode", f"--rcfile={ROOT / 'setup.cfg'}"]
         measure += [f"--data-file={current.config.data_file}"]
-    return [sys.executable, *measure, "-m", "localcloud", *arguments]
+    return [sys.executable, *measure, *arguments]
 
 
-def start(folder: StateFolder, ports: Ports) -> tuple[subprocess.Popen[bytes], LocalCloud]:
-    """Start a local AWS in its own process, and wait until it answers."""
+@contextmanager
+def running(folder: StateFolder, ports: Ports) -> Iterator[LocalCloud]:
+    """Run a local AWS in its own process, from when it answers until it has saved."""
     folder.create()
     arguments = ["up", "--state", str(folder.path)]
     arguments += ["--api-port", str(ports.api), "--mqtt-port", str(ports.mqtt)]
     with folder.log.open("wb") as log:
         process = subprocess.Popen(command(*arguments), cwd=ROOT, stdout=log, stderr=log)
-    server = lifecycle.wait_until_ready(folder, lambda: process.poll() is not None)
+    try:
+        server = lifecycle.wait_until_ready(folder, lambda: process.poll() is not None)
+        yield _describe(folder, server)
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+def _describe(folder: StateFolder, server: Server) -> LocalCloud:
     environment = environment_of(folder, server)
     host, _, port = environment["DEVICE_ENDPOINT"].rpartition(":")
-    cloud = LocalCloud(
+    return LocalCloud(
         api_url=environment["AWS_ENDPOINT_URL"],
         mqtt_host=host,
         mqtt_port=int(port),
         root_ca=folder.root_ca,
         environment=environment,
         folder=folder,
-        pid=process.pid,
+        pid=server.pid,
     )
-    return process, cloud
-
-
-def stop(process: subprocess.Popen[bytes]) -> None:
-    """Ask it to save and stop; wait for it."""
-    process.terminate()
-    process.wait(timeout=20)
 
 
 @pytest.fixture(scope="session")
 def local_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     """The local AWS of this test run."""
-    process, cloud = start(StateFolder(tmp_path_factory.mktemp("cloud")), free_ports())
-    yield cloud
-    stop(process)
+    with running(StateFolder(tmp_path_factory.mktemp("cloud")), free_ports()) as cloud:
+        yield cloud

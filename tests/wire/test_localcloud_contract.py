@@ -250,7 +250,7 @@ def test_a_certificate_that_is_not_registered_yet_is_not_let_in(
     made = identity.create_from_csr(csr)
     own = Credential(made.certificate_id, made.certificate_pem, key)
     with (
-        pytest.raises(AwsCrtError, match="5134|UNEXPECTED_HANGUP"),
+        pytest.raises(AwsCrtError, match="UNEXPECTED_HANGUP"),
         mqtt311_connection(local_cloud, own, serial),
     ):
         pass

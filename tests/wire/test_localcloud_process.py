@@ -15,8 +15,9 @@ import boto3
 import pytest
 
 from localcloud.cli import main
+from localcloud.errors import NoAnswerError
 from localcloud.state_folder import StateFolder
-from tests.wire.conftest import LocalCloud, command, free_ports, start, stop
+from tests.wire.conftest import ROOT, LocalCloud, command, free_ports, measured, running
 from tests.wire.localcloud_sdk import (
     Credential,
     IdentityV2,
@@ -54,29 +55,35 @@ def test_a_device_provisioned_before_the_end_connects_after_it(
     tmp_path: Path, end: signal.Signals
 ) -> None:
     folder = StateFolder(tmp_path / "cloud")
-    process, cloud = start(folder, free_ports())
-    device = provision(cloud, "SN-1")
-    root_ca = cloud.root_ca.read_bytes()
-    if end == signal.SIGKILL:
-        wait_for_text(folder.services / "iot.json", "dt/${iot:Connection.Thing.ThingName}")
-        wait_for_text(folder.services / "iot.json", '"thingName": "SN-1"')
-    process.send_signal(end)
-    process.wait(timeout=20)
+    with running(folder, free_ports()) as cloud:
+        device = provision(cloud, "SN-1")
+        root_ca = cloud.root_ca.read_bytes()
+        if end == signal.SIGKILL:
+            wait_for_text(folder.services / "iot.json", '"thingName": "SN-1"')
+        os.kill(cloud.pid, end)
 
     ports = folder.remembered_ports()
     assert ports is not None
-    process, cloud = start(folder, ports)
-    try:
-        with mqtt5_client(cloud, device, "SN-1") as client:
-            assert publish(client, "dt/SN-1/telemetry") == 0
+    with running(folder, ports) as cloud, mqtt5_client(cloud, device, "SN-1") as client:
+        assert publish(client, "dt/SN-1/telemetry") == 0
         assert cloud.root_ca.read_bytes() == root_ca
-    finally:
-        stop(process)
 
 
 def test_changes_are_on_disk_within_two_seconds(local_cloud: LocalCloud) -> None:
     local_cloud.client("iot").create_thing(thingName="saved-soon")
     wait_for_text(local_cloud.folder.services / "iot.json", "saved-soon", seconds=2)
+
+
+def test_reset_empties_it_and_it_works_on(tmp_path: Path) -> None:
+    with running(StateFolder(tmp_path / "cloud"), free_ports()) as cloud:
+        cloud.client("iot").create_thing(thingName="forgotten")
+        cloud.fault("drop-reply")
+        main(["reset", "--state", str(cloud.folder.path)])
+        assert cloud.client("iot").list_things()["things"] == []
+        assert cloud.admin("GET", "faults") == []
+        device = provision(cloud, "SN-2")
+        with mqtt5_client(cloud, device, "SN-2") as client:
+            assert publish(client, "dt/SN-2/telemetry") == 0
 
 
 # --- what it opens, writes and says --------------------------------------------------
@@ -114,6 +121,36 @@ def test_a_second_server_on_the_same_state_only_says_so(local_cloud: LocalCloud)
     assert "Already running" in second.stderr
 
 
+def test_an_admin_path_that_is_none_is_refused(local_cloud: LocalCloud) -> None:
+    with pytest.raises(NoAnswerError, match="there is no GET nothing"):
+        local_cloud.admin("GET", "nothing")
+
+
+SERVE = """
+import sys
+from pathlib import Path
+from localcloud.server import serve
+from localcloud.state_folder import Ports, StateFolder
+serve(StateFolder(Path(sys.argv[1])), Ports(int(sys.argv[2]), int(sys.argv[3])))
+"""
+
+
+@pytest.mark.parametrize("flag", ["--api-port", "--mqtt-port"])
+def test_a_port_lost_between_choice_and_start_ends_it(tmp_path: Path, flag: str) -> None:
+    StateFolder(tmp_path / "cloud").create()
+    script = tmp_path / "serve.py"
+    script.write_text(SERVE)
+    api, mqtt = free_ports().api, free_ports().mqtt
+    with socket.create_server(("127.0.0.1", api if flag == "--api-port" else mqtt)):
+        arguments = measured(str(script), str(tmp_path / "cloud"), str(api), str(mqtt))
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        ended = subprocess.run(
+            arguments, capture_output=True, text=True, timeout=20, check=False, env=environment
+        )
+    assert ended.returncode == 1
+    assert f"PortInUseError: port {api if flag == '--api-port' else mqtt}" in ended.stderr
+
+
 def test_web_pages_are_kept_from_the_admin_paths(local_cloud: LocalCloud) -> None:
     port = int(local_cloud.api_url.rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port)) as connection:
@@ -126,8 +163,7 @@ def test_web_pages_are_kept_from_the_admin_paths(local_cloud: LocalCloud) -> Non
 
 def listening_addresses(pid: int) -> set[tuple[str, int]]:
     """Return the (host, port) of every socket on which a process listens, from /proc."""
-    handles = Path(f"/proc/{pid}/fd").iterdir()
-    mine = {os.readlink(handle) for handle in handles}
+    mine = {str(handle.readlink()) for handle in Path(f"/proc/{pid}/fd").iterdir()}
     rows = [
         line.split()
         for table in ("tcp", "tcp6")
@@ -206,17 +242,6 @@ def test_up_names_who_has_the_port(
         main(["up", "--detach", "--state", str(tmp_path / "other"), "--mqtt-port", taken])
     assert ended.value.code == 1
     assert f"port {taken} on 127.0.0.1 is in use by process" in capsys.readouterr().err
-
-
-def test_reset_while_running_empties_it_and_it_works_on(
-    state: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    iot = iot_client(environment(state, capsys))
-    iot.create_thing(thingName="forgotten")
-    main(["reset", "--state", str(state)])
-    assert iot.list_things()["things"] == []
-    with pytest.raises(iot.exceptions.ResourceNotFoundException):
-        iot.describe_thing(thingName="forgotten")
 
 
 def test_down_saves_and_nothing_runs_after_it(
