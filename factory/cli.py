@@ -168,14 +168,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_options(command: argparse.ArgumentParser, verb: str) -> None:
-    command.add_argument(
-        "--method", required=verb != "teardown", choices=METHODS, help="provisioning method"
-    )
+    is_teardown = verb == "teardown"
+    words = "default: all of them" if is_teardown else "provisioning method"
+    command.add_argument("--method", required=not is_teardown, choices=METHODS, help=words)
     command.add_argument(
         "--station", type=Path, default=_STATION, metavar="DIR", help="default: %(default)s"
     )
     command.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    if verb == "teardown":
+    if is_teardown:
         command.add_argument(
             "--devices", action="store_true", help="remove the devices it registered, too"
         )

@@ -34,7 +34,7 @@ class Account:
 
     def __str__(self) -> str:
         """Name the account for a person."""
-        return f"account {self.account_id} in {self.region}"
+        return f"account {self.account_id}, {self.region}"
 
 
 class Cloud(Protocol):

@@ -10,6 +10,7 @@ from device.errors import ConfigurationError
 
 AMAZON_ROOTS: Final = Path(__file__).resolve().parent.parent / "certs"
 """Folder with Amazon's root CAs, one PEM file each (certs/README.md)."""
+_NEXT: Final = "Give the CA certificate that signs the endpoint's, as PEM: --root-ca FILE."
 _PEM: Final = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----\n?", re.DOTALL)
 
 
@@ -22,7 +23,7 @@ def load_root_ca(source: Path = AMAZON_ROOTS, now: datetime | None = None) -> by
     files = sorted(source.glob("*.pem")) if source.is_dir() else [source]
     found = [pem for file in files for pem in _PEM.findall(_read(file))]
     if not found:
-        raise ConfigurationError(str(source), "", "there is no PEM certificate in it")
+        raise ConfigurationError(str(source), "", "there is no PEM certificate in it", _NEXT)
     for pem in found:
         _check(source, pem, now or datetime.now(UTC))
     return b"".join(pem.rstrip() + b"\n" for pem in found)
@@ -32,7 +33,9 @@ def _read(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
-        raise ConfigurationError(str(file), "", f"cannot be read: {error.strerror}") from error
+        raise ConfigurationError(
+            str(file), "", f"cannot be read: {error.strerror}", _NEXT
+        ) from error
 
 
 def _check(source: Path, pem: bytes, now: datetime) -> None:
@@ -41,11 +44,13 @@ def _check(source: Path, pem: bytes, now: datetime) -> None:
     try:
         context.load_verify_locations(cadata=pem.decode("ascii"))
     except (ssl.SSLError, UnicodeDecodeError) as error:
-        raise ConfigurationError(str(source), "", f"a certificate is malformed: {error}") from error
+        raise ConfigurationError(
+            str(source), "", f"a certificate is malformed: {error}", _NEXT
+        ) from error
     if not context.get_ca_certs():
-        raise ConfigurationError(str(source), "", "a certificate in it is not that of a CA")
+        raise ConfigurationError(str(source), "", "a certificate in it is not that of a CA", _NEXT)
     (certificate,) = context.get_ca_certs()
     first, last = str(certificate["notBefore"]), str(certificate["notAfter"])
     if not ssl.cert_time_to_seconds(first) <= now.timestamp() <= ssl.cert_time_to_seconds(last):
         problem = f"a certificate in it is valid only from {first} to {last}"
-        raise ConfigurationError(str(source), "", problem)
+        raise ConfigurationError(str(source), "", problem, _NEXT)

@@ -78,7 +78,7 @@ class Station:
         record = self.record
         if record and (record.account_id, record.region) != (account.account_id, account.region):
             raise OtherAccountError(
-                f"this station folder holds a claim for account {record.account_id} in "
+                f"this station folder holds a claim for account {record.account_id}, "
                 f"{record.region}, and the credentials are for {account}"
             )
 

@@ -1,6 +1,7 @@
 """The policies and templates in config/ allow what is needed, and nothing else."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -141,3 +142,13 @@ def test_white_space_and_order_are_no_drift() -> None:
     assert same_document('{"a": 1, "b": [2]}', '{"b":[2],"a":1}')
     assert not same_document('{"a": 1}', '{"a": 2}')
     assert not same_document("not JSON", "{}")
+
+
+def test_every_call_of_the_station_is_in_its_docs() -> None:
+    code = Path(claim.__file__).parents[1]
+    sources = "".join(file.read_text() for file in code.rglob("*.py"))
+    calls = set(re.findall(r'"(?:iot|iam|sts)",\s*"([A-Z]\w+)"', sources))
+    docs = (code.parent / "docs" / "station.md").read_text()
+    listed = docs.partition("## When it goes wrong")[2]
+    assert len(calls) > 30
+    assert [call for call in sorted(calls) if not re.search(rf"\b{call}\b", listed)] == []

@@ -83,7 +83,7 @@ def test_station_keeps_to_one_account_and_region(tmp_path: Path, elsewhere: Acco
         station.check_account(elsewhere)
         station.begin_claim(HERE, NOW)
         station.check_account(HERE)
-        with pytest.raises(OtherAccountError, match="123456789012 in eu-central-1"):
+        with pytest.raises(OtherAccountError, match="123456789012, eu-central-1"):
             station.check_account(elsewhere)
 
 
