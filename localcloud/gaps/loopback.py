@@ -27,6 +27,9 @@ def close(iot: Seam) -> None:
         if iot["_mtls_server"] is not None:
             return
         loop = asyncio.get_running_loop()
+        # Made at the first connection, which is the default, it can cost that connection its
+        # first bytes: Python 3.11.2 reads from a transport that was paused as it was made.
+        await iot["_mtls_context"]()
         iot["_mtls_server"] = await loop.create_server(
             iot["_MtlsAcceptor"], host=LOOPBACK, port=iot["_mtls_port"]()
         )
