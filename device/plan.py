@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from device.errors import ConfigurationError, DoesNotExistError
-from device.provisioning import template
+from device.provisioning import messages, template
 from device.provisioning.claim import ClaimPlan
 from device.runtime.endpoint import Endpoint
 from device.settings import Settings
@@ -18,7 +18,7 @@ from device.storage.device_storage import DeviceStorage
 from device.storage.secure_storage import Uid
 
 _PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
-_THING_NAME: Final = re.compile(r"[a-zA-Z0-9:_-]{1,128}")  # AWS IoT API reference, CreateThing
+_THING_NAME: Final = re.compile(messages.THING_NAME)
 _PEM_CERTIFICATE: Final = b"-----BEGIN CERTIFICATE-----"
 _MAX_CLIENT_ID_BYTES: Final = 128  # AWS IoT Core quotas
 _INSTALLED: Final = "the device's storage"

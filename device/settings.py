@@ -2,14 +2,15 @@
 
 Nothing is guessed: an unknown key, a wrong type or an unusable value is a
 `ConfigurationError` that names the file or variable, the key and what is wrong.
-A nested key as a variable: ``claim.template`` is ``DEVICE_CLAIM__TEMPLATE``.
+A nested key as a variable: ``claim.template`` is ``DEVICE_CLAIM__TEMPLATE``; a name of your
+own keeps its case: ``claim.parameters.SerialNumber`` is ``DEVICE_CLAIM__PARAMETERS__SerialNumber``.
 """
 
 import difflib
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 import yaml
@@ -17,9 +18,19 @@ from msgspec import Meta, Struct
 
 from device.errors import ConfigurationError
 
-Method = Literal["claim", "claim-aws-keys"]
-Seconds = Annotated[float, Meta(ge=0)]
-TemplateName = Annotated[str, Meta(pattern="^[0-9A-Za-z_-]+$", min_length=1, max_length=36)]
+Method = Literal[
+    "claim",
+    "claim-aws-keys",
+    "trusted-user",
+    "jitp",
+    "jitr",
+    "multi-account",
+    "bulk",
+    "single-thing",
+]
+_WEEK: Final = 604_800
+Seconds = Annotated[float, Meta(ge=0, le=_WEEK)]  # for ever is no number, and no timer takes it
+TemplateName = Annotated[str, Meta(pattern=r"^[0-9A-Za-z_-]+\Z", max_length=36)]
 KeyTypeName = Literal["ec-p256", "ec-p384", "rsa-2048"]
 
 _ENVIRONMENT_PREFIX: Final = "DEVICE_"
@@ -30,10 +41,13 @@ class _Section(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A part of the file; unknown keys are refused."""
 
 
+_SectionT = TypeVar("_SectionT", bound=_Section)
+
+
 class Key(_Section, frozen=True):
     """Where the device key lives and what it is."""
 
-    store: Annotated[str, Meta(pattern="^sealed:$")] = "sealed:"
+    store: Annotated[str, Meta(pattern=r"^sealed:\Z")] = "sealed:"
     type: KeyTypeName = "ec-p256"
 
 
@@ -46,11 +60,18 @@ class Claim(_Section, frozen=True):
     template_file: str | None = None
 
 
+class JustInTime(_Section, frozen=True):
+    """Just-in-time provisioning and registration."""
+
+    budget: Seconds = 90.0
+    template_file: str | None = None
+
+
 class Retry(_Section, frozen=True):
     """How the device waits; full jitter everywhere."""
 
-    shortest: Annotated[float, Meta(ge=1)] = 1.0
-    longest: Annotated[float, Meta(ge=1)] = 120.0
+    shortest: Annotated[float, Meta(ge=1, le=_WEEK)] = 1.0
+    longest: Annotated[float, Meta(ge=1, le=_WEEK)] = 120.0
     stable_after: Seconds = 30.0
     give_up_unreachable_after: Seconds = 300.0
     give_up_refused_after: Seconds = 30.0
@@ -61,8 +82,8 @@ class Connection(_Section, frozen=True):
     """The MQTT connection."""
 
     first_connect_spread: Seconds = 0.0
-    connect_timeout: Annotated[float, Meta(gt=0)] = 20.0
-    reply_timeout: Annotated[float, Meta(gt=0)] = 15.0
+    connect_timeout: Annotated[float, Meta(gt=0, le=_WEEK)] = 20.0
+    reply_timeout: Annotated[float, Meta(gt=0, le=_WEEK)] = 15.0
     keep_alive: Annotated[int, Meta(ge=30, le=1200)] = 60
     retry: Retry = Retry()
 
@@ -71,7 +92,7 @@ class Telemetry(_Section, frozen=True):
     """What ``device run`` publishes."""
 
     topic: str = "dt/{thing_name}/telemetry"
-    interval: Annotated[float, Meta(ge=0.1)] = 60.0
+    interval: Annotated[float, Meta(ge=0.1, le=_WEEK)] = 60.0
 
 
 class Settings(_Section, frozen=True):
@@ -85,6 +106,7 @@ class Settings(_Section, frozen=True):
     key: Key = Key()
     subject: dict[str, str] = msgspec.field(default_factory=lambda: {"common_name": "{serial}"})
     claim: Claim = Claim()
+    just_in_time: JustInTime = JustInTime()
     connection: Connection = Connection()
     telemetry: Telemetry = Telemetry()
 
@@ -133,7 +155,8 @@ _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 def _key_of(variable: str) -> str | None:
     if not variable.startswith(_ENVIRONMENT_PREFIX) or variable in _PLACES:
         return None
-    key = variable.removeprefix(_ENVIRONMENT_PREFIX).lower().replace("__", ".")
+    names = variable.removeprefix(_ENVIRONMENT_PREFIX).split("__")
+    key = ".".join(name.lower() if name.isupper() else name for name in names)
     return key if key.partition(".")[0] in Settings.__struct_fields__ else None
 
 
@@ -163,19 +186,28 @@ def _convert(raw: dict[str, Any], sources: Mapping[str, str], folder: Path) -> S
         settings = msgspec.convert(raw, Settings)
     except msgspec.ValidationError as error:
         raise _explained(str(error), sources) from None
-    changes = {
-        name: str(folder / value)
-        for name in ("root_ca", "issuer_ca")
-        if (value := getattr(settings, name)) and name not in sources
-    }
-    if settings.claim.template_file:
-        template_file = str(folder / settings.claim.template_file)
-        claim = msgspec.structs.replace(settings.claim, template_file=template_file)
-        return msgspec.structs.replace(settings, claim=claim, **changes)
-    return msgspec.structs.replace(settings, **changes)
+    return _with_paths_from(settings, folder, sources)
 
 
-_PATH = re.compile(r" - at `(?:key in )?\$\.?(?P<path>[^`]*)`$")
+def _with_paths_from(settings: Settings, folder: Path, sources: Mapping[str, str]) -> Settings:
+    """Make the paths that the file itself names relative to the file."""
+
+    def moved(section: _SectionT, prefix: str, *names: str) -> _SectionT:
+        changes = {
+            name: str(folder / value)
+            for name in names
+            if (value := getattr(section, name)) and prefix + name not in sources
+        }
+        return msgspec.structs.replace(section, **changes)
+
+    return msgspec.structs.replace(
+        moved(settings, "", "root_ca", "issuer_ca"),
+        claim=moved(settings.claim, "claim.", "template_file"),
+        just_in_time=moved(settings.just_in_time, "just_in_time.", "template_file"),
+    )
+
+
+_PATH = re.compile(r" - at (?:`key` in )?`\$\.?(?P<path>[^`]*)`$")
 _UNKNOWN = re.compile(r"unknown field `(?P<name>[^`]+)`")
 _MISSING = re.compile(r"missing required field `(?P<name>[^`]+)`")
 

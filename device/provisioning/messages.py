@@ -6,7 +6,7 @@ Source: AWS IoT Core Developer Guide, "Device provisioning MQTT API".
 """
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -26,6 +26,7 @@ from device.provisioning.events import (
 from device.provisioning.topics import Operation
 
 MAX_REPLY_BYTES: Final = 131_072  # AWS IoT's own limit for a payload (128 KiB)
+THING_NAME: Final = r"[a-zA-Z0-9:_-]{1,128}"  # AWS IoT API reference, CreateThing
 
 
 class _CertificateReply(msgspec.Struct, rename="camel"):
@@ -36,7 +37,7 @@ class _CertificateReply(msgspec.Struct, rename="camel"):
 
 
 class _ThingReply(msgspec.Struct, rename="camel"):
-    thing_name: str
+    thing_name: Annotated[str, msgspec.Meta(pattern=rf"^{THING_NAME}\Z")]
     device_configuration: dict[str, str] = {}
 
 
@@ -79,15 +80,13 @@ def decode(message: MessageReceived) -> Event | None:
         if answer == "rejected":
             return _rejection(operation, message.payload)
         return _acceptance(operation, message.payload)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return ReplyMalformed(operation, str(error))
 
 
 def _acceptance(operation: Operation, payload: bytes) -> Event:
     if operation is Operation.REGISTER_THING:
         thing = msgspec.json.decode(payload, type=_ThingReply)
-        if not thing.thing_name:
-            return ReplyMalformed(operation, "thingName is empty")
         return ThingRegistered(thing.thing_name, thing.device_configuration)
     reply = msgspec.json.decode(payload, type=_CertificateReply)
     keys_expected = operation is Operation.CREATE_KEYS_AND_CERTIFICATE

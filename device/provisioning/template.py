@@ -3,6 +3,8 @@
 Source: AWS IoT Core Developer Guide, "Provisioning templates".
 """
 
+from typing import Final
+
 import msgspec
 
 from device.errors import ConfigurationError
@@ -16,6 +18,23 @@ class _Template(msgspec.Struct):
     parameters: dict[str, _Parameter] = msgspec.field(default_factory=dict, name="Parameters")
 
 
+PSEUDO_PARAMETER: Final = "AWS::IoT::Certificate::"
+"""The prefix of what AWS fills in from the certificate: its subject's fields, and Id."""
+
+
+def required_subject_fields(body: bytes, source: str) -> frozenset[str]:
+    """Return the subject fields that a just-in-time template wants, e.g. ``CommonName``.
+
+    A certificate that lacks one stays PENDING_ACTIVATION for good, and nobody is told.
+
+    Raises:
+        ConfigurationError: ``body`` is no provisioning template.
+    """
+    wanted = _parameters_without_default(body, source)
+    fields = {name.removeprefix(PSEUDO_PARAMETER) for name in wanted if PSEUDO_PARAMETER in name}
+    return frozenset(fields - {"Id"})
+
+
 def required_parameters(body: bytes, source: str) -> frozenset[str]:
     """Return the parameters that the device must send: declared, and without a Default.
 
@@ -24,12 +43,14 @@ def required_parameters(body: bytes, source: str) -> frozenset[str]:
     Raises:
         ConfigurationError: ``body`` is no provisioning template.
     """
+    wanted = _parameters_without_default(body, source)
+    return frozenset(name for name in wanted if not name.startswith("AWS::"))
+
+
+def _parameters_without_default(body: bytes, source: str) -> list[str]:
     try:
         template = msgspec.json.decode(body, type=_Template)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigurationError(source, "", f"is no provisioning template: {error}") from None
-    return frozenset(
-        name
-        for name, parameter in template.parameters.items()
-        if parameter.default is None and not name.startswith("AWS::")
-    )
+    parameters = template.parameters.items()
+    return [name for name, parameter in parameters if parameter.default is None]

@@ -1,10 +1,12 @@
 """Where AWS IoT Core is: a host name and a port."""
 
+import re
 from dataclasses import dataclass
 
 from device.errors import ConfigurationError
 
 DEFAULT_PORT = 8883
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")  # RFC 1123, or an IPv4 address
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Endpoint:
         host, colon, port = text.strip().rpartition(":")
         if not colon:
             host, port = port, str(DEFAULT_PORT)
-        if "/" in text or not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        if not _HOST.fullmatch(host) or not port.isdecimal() or not 0 < int(port) < 65536:
             problem = f"{text!r} is not host or host:port"
             next_step = (
                 "Use what this prints: aws iot describe-endpoint --endpoint-type iot:Data-ATS"

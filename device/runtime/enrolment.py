@@ -6,7 +6,13 @@ from typing import Final
 import msgspec
 from cryptography import x509
 
-from device.errors import ClaimMissingError, DataCorruptError, DoesNotExistError
+from device.errors import (
+    CertificateUnacceptableError,
+    ClaimMissingError,
+    DataCorruptError,
+    DoesNotExistError,
+    KeyNotUsableError,
+)
 from device.identity import csr as signing_request
 from device.identity.certificates import Expectation, check_certificate, validity
 from device.provisioning.actions import StageCertificate
@@ -90,9 +96,7 @@ class Enrolment:
         csr_pem = progress.csr_pem if isinstance(progress, Keyed) else None
         with self._storage.transaction():
             if order.private_key_pem is not None:
-                key = self._storage.keys.import_key(
-                    self._next_key(), order.private_key_pem.encode()
-                )
+                key = self._imported(order.private_key_pem)
             elif isinstance(progress, Keyed):
                 key = KeyId(progress.key)
             else:
@@ -169,6 +173,13 @@ class Enrolment:
             ps.remove(Uid.CLAIM_CERTIFICATE)
             keys.destroy_key(CLAIM_KEY)
         return identity
+
+    def _imported(self, private_key_pem: str) -> KeyId:
+        try:
+            return self._storage.keys.import_key(self._next_key(), private_key_pem.encode())
+        except KeyNotUsableError as error:
+            problem = f"the private key that came with the certificate: {error}"
+            raise CertificateUnacceptableError(problem) from None
 
     def _next_key(self) -> KeyId:
         numbers = [
