@@ -13,8 +13,9 @@ from ministack.core import persistence, responses
 from ministack.services import iot as ministack_iot
 
 from localcloud.errors import LocalCloudError, PortInUseError
+from localcloud.fault_board import FaultBoard
 from localcloud.fault_injection import inject
-from localcloud.faults import ExpireTokens, FaultBoard, parse_fault
+from localcloud.faults import ExpireTokens, parse_fault
 from localcloud.gaps import all_gaps, close_gaps, loopback, ownership_tokens
 from localcloud.gaps.seam import Seam
 from localcloud.gateway import Gateway

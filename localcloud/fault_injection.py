@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
+from localcloud.fault_board import FaultBoard
 from localcloud.faults import (
     ANY,
     CutAfterPacket,
@@ -16,7 +17,6 @@ from localcloud.faults import (
     CutBeforeReply,
     DelayReply,
     DropReply,
-    FaultBoard,
     RefuseConnect,
     Reject,
     RequestFault,

@@ -6,13 +6,14 @@ listener binds every interface.
 """
 
 import asyncio
+import errno
 import sys
 from typing import Final
 
 from localcloud.gaps.seam import Seam
 from localcloud.ports import LOOPBACK
 
-_EVERY_INTERFACE: Final = "0.0.0.0"  # noqa: S104  (what we look for, not what we bind)
+_EVERY_INTERFACE: Final = "0.0.0.0"  # noqa: S104  (what we look for)  # nosec B104
 
 
 def is_open(iot: Seam) -> bool:
@@ -55,4 +56,5 @@ def refuse(event: str, arguments: tuple[object, ...]) -> None:
     address = arguments[1]
     host = address[0] if isinstance(address, tuple) else None  # else a path: no internet socket
     if isinstance(host, str | bytes) and host not in {LOOPBACK, "localhost"}:
-        raise PermissionError(f"the local AWS binds to {LOOPBACK} only, not to {host!r}")
+        reason = f"the local AWS binds to {LOOPBACK} only, not to {host!r}"
+        raise PermissionError(errno.EACCES, reason)

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localcloud.errors import FaultError
+from localcloud.fault_board import FaultBoard
 from localcloud.faults import (
     AnyFault,
     CutAfterPacket,
     DropReply,
     ExpireTokens,
-    FaultBoard,
     RefuseConnect,
     Reject,
     Throttle,

@@ -40,6 +40,19 @@ def provision(cloud: LocalCloud, serial: str) -> Credential:
     return Credential(made.certificate_id, made.certificate_pem, key)
 
 
+def run_script(folder: Path, text: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    script = folder / "script.py"
+    script.write_text(text)
+    return subprocess.run(
+        measured(str(script), *arguments),
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+
+
 def wait_for_text(file: Path, text: str, seconds: float = 5) -> None:
     deadline = time.monotonic() + seconds
     while not file.exists() or text not in file.read_text():
@@ -98,6 +111,25 @@ def test_it_listens_on_loopback_only(local_cloud: LocalCloud) -> None:
     assert {host for host, _port in addresses} == {"127.0.0.1"}
 
 
+GUARD = """
+import os, socket, sys
+from pathlib import Path
+from localcloud.server import environment
+from localcloud.state_folder import Ports, StateFolder
+folder, ports = StateFolder(Path(sys.argv[1])), Ports(1, 2)
+os.environ.update(environment(folder, ports, {}, "warning"))
+from localcloud.cloud import Cloud
+Cloud(folder, ports)
+socket.create_server(("0.0.0.0", 0))
+"""
+
+
+def test_no_part_of_it_can_listen_elsewhere(tmp_path: Path) -> None:
+    StateFolder(tmp_path / "cloud").create()
+    ended = run_script(tmp_path, GUARD, str(tmp_path / "cloud"))
+    assert "the local AWS binds to 127.0.0.1 only" in ended.stderr
+
+
 def test_everything_it_writes_is_for_its_owner_only(local_cloud: LocalCloud) -> None:
     folder = local_cloud.folder.path
     written = [path for path in folder.rglob("*") if path.name != "server.log"]  # the fixture's
@@ -138,17 +170,13 @@ serve(StateFolder(Path(sys.argv[1])), Ports(int(sys.argv[2]), int(sys.argv[3])))
 @pytest.mark.parametrize("flag", ["--api-port", "--mqtt-port"])
 def test_a_port_lost_between_choice_and_start_ends_it(tmp_path: Path, flag: str) -> None:
     StateFolder(tmp_path / "cloud").create()
-    script = tmp_path / "serve.py"
-    script.write_text(SERVE)
-    api, mqtt = free_ports().api, free_ports().mqtt
-    with socket.create_server(("127.0.0.1", api if flag == "--api-port" else mqtt)):
-        arguments = measured(str(script), str(tmp_path / "cloud"), str(api), str(mqtt))
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        ended = subprocess.run(
-            arguments, capture_output=True, text=True, timeout=20, check=False, env=environment
-        )
+    ports = free_ports()
+    lost = ports.api if flag == "--api-port" else ports.mqtt
+    with socket.create_server(("127.0.0.1", lost)):
+        state = str(tmp_path / "cloud")
+        ended = run_script(tmp_path, SERVE, state, str(ports.api), str(ports.mqtt))
     assert ended.returncode == 1
-    assert f"PortInUseError: port {api if flag == '--api-port' else mqtt}" in ended.stderr
+    assert f"PortInUseError: port {lost}" in ended.stderr
 
 
 def test_web_pages_are_kept_from_the_admin_paths(local_cloud: LocalCloud) -> None:
