@@ -20,6 +20,9 @@ KeyId = NewType("KeyId", str)
 CLAIM_KEY: Final = KeyId("claim-key")
 """The key of the claim certificate; the station installs it, promotion destroys it."""
 
+FIRST_DEVICE_KEY: Final = KeyId("device-key.1")
+"""The key that a device makes first, at its first boot or at the station."""
+
 
 class KeyType(StrEnum):
     """The keys that AWS IoT, TLS and secure elements have in common."""

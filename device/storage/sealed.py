@@ -95,15 +95,16 @@ class SealedStore:
                 unless the storage says from then on that it must be opened again.
         """
         self.check_writable()
-        before = dict(self._entries)
+        entries, before = self._entries, dict(self._entries)
         self._depth += 1
         try:
-            yield self._entries
-            if self._depth == 1 and self._entries != before:
+            yield entries
+            if self._depth == 1 and entries != before:
                 self.check_writable()
                 self._commit()
         except BaseException:
-            self._entries = before
+            entries.clear()
+            entries.update(before)
             raise
         finally:
             self._depth -= 1
@@ -170,6 +171,8 @@ class SealedStore:
     def _current_image(self) -> bytes:
         for _ in range(_ATTEMPTS):
             self._anchor = self.root.read_anchor()
+            if self._anchor == BLANK:
+                raise DataCorruptError("the root of trust has lost its anchor")
             for name in self._in_order(self._anchor.generation):
                 image = self._fs.read(name)
                 if image and hashlib.sha256(image).digest() == self._anchor.digest:
@@ -201,7 +204,7 @@ class SealedStore:
         """Make both copies the same again, after an interrupted commit or after rot."""
         first, second = self._in_order(self._anchor.generation)
         if self._fs.read(first) != image:
-            logger.warning("%s was damaged; restored from the other copy", first)
+            logger.warning("%s was damaged or missing; restored from the other copy", first)
             replace(self._fs, first, image)
         if self._fs.read(second) == image:
             return
@@ -209,7 +212,7 @@ class SealedStore:
         if isinstance(generation, int) and abs(generation - self._anchor.generation) <= 1:
             logger.info("%s completed after an interrupted commit", second)
         else:
-            logger.warning("%s was damaged; restored from the other copy", second)
+            logger.warning("%s was damaged or missing; restored from the other copy", second)
         self._mirror(second, image)
 
     @staticmethod

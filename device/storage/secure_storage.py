@@ -25,9 +25,7 @@ __all__ = ["CAPACITY", "SecureStorage", "Service", "StorageFlag", "StorageInfo",
 CAPACITY: Final = 64 * 1024
 """Bytes of data that ITS and PS hold together; each commit writes all of it, twice."""
 
-_ALL_FLAGS: Final = (
-    StorageFlag.WRITE_ONCE | StorageFlag.NO_CONFIDENTIALITY | StorageFlag.NO_REPLAY_PROTECTION
-)
+_ALL_FLAGS: Final = sum(map(int, StorageFlag))
 
 
 class Uid(IntEnum):
@@ -36,6 +34,7 @@ class Uid(IntEnum):
     # ITS
     DEVICE_ID = 0x01
     SERIAL_NUMBER = 0x02
+    PROOF_KEY = 0x03
     # PS
     ROOT_CA = 0x10
     ENDPOINT = 0x11
@@ -73,8 +72,8 @@ class SecureStorage:
             StorageFailureError: the disk refused.
         """
         self._check_uid(uid)
-        if flags & ~_ALL_FLAGS:
-            raise InvalidArgumentError(f"unknown flags {flags & ~_ALL_FLAGS:#x}")
+        if unknown := int(flags) & ~_ALL_FLAGS:
+            raise InvalidArgumentError(f"unknown flags {unknown:#x}")
         with self._store.transaction() as entries:
             self._check_may_change(uid)
             entries[self._service, int(uid)] = Entry(bytes(data), flags)

@@ -6,7 +6,6 @@ since its last sync nothing, all, the head, the tail (zeros before it) or zeros 
 """
 
 import itertools
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -22,8 +21,6 @@ from tests.support.recording_fs import (
     Unlinked,
     Written,
 )
-
-logger = logging.getLogger(__name__)
 
 _NameChange = Created | Renamed | Unlinked
 
@@ -184,5 +181,4 @@ def explore(
             result.violations.append(f"cut {state.cut}: {type(error).__name__}: {error}")
             if stop_at_first:
                 break
-    logger.info("%d crash states explored", result.states)  # pytest --log-cli-level=info
     return result

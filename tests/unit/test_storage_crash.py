@@ -1,5 +1,9 @@
-"""Whatever the moment of a power cut, is the storage the acknowledged one or the next?"""
+"""Whatever the moment of a power cut, is the storage the acknowledged one or the next?
 
+``pytest --log-cli-level=info`` shows how many disks were tried.
+"""
+
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -23,6 +27,8 @@ from device.storage.root_of_trust import FileFuses
 from device.storage.secure_storage import StorageFlag, Uid
 from tests.support.crash_states import CrashState, Exploration, crash_states, explore
 from tests.support.recording_fs import Acknowledged, Content, RecordingDisk
+
+logger = logging.getLogger(__name__)
 
 UNFINISHED = "unfinished"
 DECOMMISSIONED = "decommissioned"
@@ -153,6 +159,7 @@ def test_every_power_cut_leaves_the_acknowledged_state_or_the_next(
     state: Path, life: RecordingDisk
 ) -> None:
     result = power_cuts(state, life)
+    logger.info("%d crash states explored", result.states)
     assert result.violations == []
     assert result.states > 300
 
@@ -193,6 +200,7 @@ def test_a_power_cut_does_no_harm_after_another_cut_or_a_kill(
         assert seen(state, RecordingDisk(crash.disk)) in crash.allowed
 
     result = explore(before(state, life), check_seen)
+    logger.info("%d crash states explored after %s", result.states, before.__name__)
     assert result.violations == []
     assert result.states > 5_000
 
