@@ -8,6 +8,7 @@ import stat
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -191,7 +192,10 @@ def test_web_pages_are_kept_from_the_admin_paths(local_cloud: LocalCloud) -> Non
 
 def listening_addresses(pid: int) -> set[tuple[str, int]]:
     """Return the (host, port) of every socket on which a process listens, from /proc."""
-    mine = {str(handle.readlink()) for handle in Path(f"/proc/{pid}/fd").iterdir()}
+    mine = set()
+    for handle in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            mine.add(str(handle.readlink()))
     rows = [
         line.split()
         for table in ("tcp", "tcp6")
