@@ -1,4 +1,4 @@
-"""``localcloud``: AWS on this machine, for devices under development. NOT FOR PRODUCTION."""
+"""AWS on this machine, for devices under development. NOT FOR PRODUCTION."""
 
 import argparse
 import json

@@ -59,7 +59,7 @@ def wait_until_ready(
         server = folder.server()
         if server and _api_answers(folder, server) and _mqtt_answers(folder, server):
             return server
-        if ended():
+        if server is None and ended():
             raise StartError("the process ended", _log_tail(folder), folder.log)
         time.sleep(_POLL_SECONDS)
     raise StartError(f"it did not answer in {seconds:.0f} s", _log_tail(folder), folder.log)
