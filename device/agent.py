@@ -10,8 +10,10 @@ from device.identity.csr import subject_name
 from device.plan import Plan
 from device.provisioning.claim import ClaimMachine
 from device.provisioning.events import Credential
+from device.provisioning.presented import PresentedMachine, PresentedPlan
 from device.runtime.backoff import Backoff, Dice
 from device.runtime.clock import Clock
+from device.runtime.credentials import ClaimSource, Credentials, InstalledClaim
 from device.runtime.driver import Driver, Observer, Patience
 from device.runtime.endpoint import Endpoint
 from device.runtime.enrolment import Enrolment
@@ -40,6 +42,7 @@ class Agent:
         open_session: SessionFactory,
         clock: Clock,
         dice: Dice | None = None,
+        claims: ClaimSource | None = None,
     ) -> None:
         """Follow ``plan``, which is ``settings`` made concrete for the device in ``storage``."""
         self._storage: Final = storage
@@ -55,8 +58,9 @@ class Agent:
             subject=subject_name(plan.subject),
             issuer_pem=plan.issuer_pem,
         )
+        credentials = Credentials(storage, claims or InstalledClaim(storage))
         self.session: Final = open_session(
-            plan.endpoint, plan.root_ca_pem, self._enrolment.tls_identity, settings.connection
+            plan.endpoint, plan.root_ca_pem, credentials.tls_identity, settings.connection
         )
 
     @property
@@ -113,11 +117,14 @@ class Agent:
             witness=witness,
         ).run(already_connected=already_connected)
 
-    def _machine(self) -> ClaimMachine:
-        """A boot that was begun with a key of the device's own is finished with it."""
+    def _machine(self) -> ClaimMachine | PresentedMachine:
+        plan = self._plan.machine
+        if isinstance(plan, PresentedPlan):
+            return PresentedMachine(plan)
+        # A boot that was begun with a key of the device's own is finished with it.
         has_key = isinstance(self._enrolment.progress, Keyed)
-        by_aws = self._plan.claim.keys_made_by_aws and not has_key
-        return ClaimMachine(replace(self._plan.claim, keys_made_by_aws=by_aws))
+        by_aws = plan.keys_made_by_aws and not has_key
+        return ClaimMachine(replace(plan, keys_made_by_aws=by_aws))
 
     def _backoff(self) -> Backoff:
         retry = self._settings.connection.retry

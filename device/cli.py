@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from device.agent import Agent
-    from device.settings import Retry
+    from device.runtime.driver import Patience
+    from device.settings import Settings
     from device.timeline import Timeline
 
 Options = argparse.Namespace
@@ -47,11 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def boot(options: Options) -> None:
     """Provision the device until its identity is proven, then exit."""
-    from device.runtime.driver import Patience  # noqa: PLC0415 - status must not load this
-
-    with _power_on(options) as (agent, timeline, retry):
-        limits = (retry.give_up_unreachable_after, retry.give_up_refused_after)
-        agent.boot(timeline, Patience(*limits))
+    with _power_on(options) as (agent, timeline, patience):
+        agent.boot(timeline, patience)
         agent.session.close()
         _show_identity(agent, options)
 
@@ -96,7 +94,7 @@ def reset(options: Options) -> None:
 
 
 @contextmanager
-def _power_on(options: Options) -> Iterator[tuple["Agent", "Timeline", "Retry"]]:
+def _power_on(options: Options) -> Iterator[tuple["Agent", "Timeline", "Patience"]]:
     """Open the storage, plan, and listen for SIGTERM; everything is closed at the end."""
     from device import log, settings  # noqa: PLC0415
     from device.agent import Agent  # noqa: PLC0415
@@ -118,9 +116,20 @@ def _power_on(options: Options) -> Iterator[tuple["Agent", "Timeline", "Retry"]]
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: agent.session.request_stop())
         try:
-            yield agent, timeline, chosen.connection.retry
+            yield agent, timeline, _patience(chosen)
         finally:
             agent.session.close()
+
+
+def _patience(chosen: "Settings") -> "Patience":
+    from device.runtime.driver import Patience  # noqa: PLC0415 - status must not load this
+
+    retry = chosen.connection.retry
+    return Patience(
+        unreachable=retry.give_up_unreachable_after,
+        refused=retry.give_up_refused_after,
+        activation=chosen.just_in_time.budget,
+    )
 
 
 def _show_identity(agent: "Agent", options: Options) -> None:

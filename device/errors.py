@@ -312,3 +312,61 @@ class ResetRefusedError(FirstbootError):
             "To throw the identity away: device reset --forget-identity. The device then needs "
             "the station again, and the cloud keeps the thing and its certificate until deleted."
         )
+
+
+class NotActivatedYetError(NotLetInError):
+    """A just-in-time method is refused, as it is at first while AWS IoT registers the device."""
+
+    def __init__(self, detail: str, causes: tuple[str, ...], refusals: int) -> None:
+        """Say what is known after so many ``refusals``."""
+        super().__init__("installed certificate", detail, causes)
+        self.refusals = refusals
+        first = (
+            f"AWS IoT closed the first connection ({detail}), as it does while it registers a "
+            "certificate that it has not seen before"
+        )
+        later = (
+            f"not let in yet, after {refusals} attempts ({detail}); AWS IoT usually needs 1 to "
+            "3 s for a template, and as long as the Lambda takes for a rule"
+        )
+        self.args = (first if refusals == 1 else later,)
+
+
+class InstalledCertificateError(CertificateUnacceptableError):
+    """The certificate that the station installed cannot be this device's."""
+
+    next_step = "Have the station install a certificate for this device's key and subject."
+
+
+class ClaimExpiredError(ProvisioningError):
+    """The claim that a trusted user handed over is past its five minutes."""
+
+    exit_code = ExitCode.DENIED
+    next_step = (
+        "Boot again with --wait-for-claim and hand over a new one: factory claim --trusted-user. "
+        "What was reached so far is kept."
+    )
+
+
+class ClaimUnusableError(ProvisioningError):
+    """What was handed over as a claim is none; it was not used."""
+
+    exit_code = ExitCode.CONFIGURATION_INVALID
+    next_step = "Hand over what factory claim --trusted-user makes, unchanged."
+
+
+class SubjectFieldMissingError(ProvisioningError):
+    """The installed certificate lacks what a just-in-time template takes from its subject."""
+
+    exit_code = ExitCode.CONFIGURATION_INVALID
+
+    def __init__(self, template: str, fields: tuple[str, ...]) -> None:
+        """Name the ``template`` and the subject ``fields``, e.g. ``CommonName``."""
+        listed = ", ".join(fields)
+        super().__init__(f"the certificate's subject lacks {listed}, which {template} wants")
+        self.fields = fields
+        self.next_step = (
+            f"Have the station issue a certificate whose subject has {listed}, or give the "
+            "template's parameter a Default. AWS IoT would leave this certificate "
+            "PENDING_ACTIVATION for good, and tell nobody."
+        )

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from device.errors import ConfigurationError, DoesNotExistError
+from device.errors import ConfigurationError, DoesNotExistError, SubjectFieldMissingError
 from device.provisioning import messages, template
 from device.provisioning.claim import ClaimPlan
+from device.provisioning.presented import PresentedPlan
+from device.provisioning.refusal_causes import refusal_causes
 from device.runtime.endpoint import Endpoint
 from device.settings import Settings
 from device.storage.device_storage import DeviceStorage
@@ -21,6 +23,10 @@ _PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
 _THING_NAME: Final = re.compile(messages.THING_NAME)
 _PEM_CERTIFICATE: Final = b"-----BEGIN CERTIFICATE-----"
 _MAX_CLIENT_ID_BYTES: Final = 128  # AWS IoT Core quotas
+_AWSCRT_REPORTS_FIRST: Final = 5.0
+"""Seconds that the machine waits longer than awscrt, whose errors say more than a time-out."""
+CLAIM_METHODS: Final = frozenset({"claim", "claim-aws-keys", "trusted-user"})
+JUST_IN_TIME_METHODS: Final = frozenset({"jitp", "jitr"})
 _INSTALLED: Final = "the device's storage"
 
 
@@ -32,7 +38,8 @@ class Plan:
     root_ca_pem: bytes
     issuer_pem: bytes | None
     subject: Mapping[str, str]
-    claim: ClaimPlan
+    machine: ClaimPlan | PresentedPlan
+    """Which machine provisions the device, and with what."""
 
 
 def plan_for(storage: DeviceStorage, settings: Settings, source: str) -> Plan:
@@ -46,12 +53,15 @@ def plan_for(storage: DeviceStorage, settings: Settings, source: str) -> Plan:
         "device_id": storage.its.get(Uid.DEVICE_ID).decode(),
     }
     fill = _Filler(source, names)
+    by_claim = settings.method in CLAIM_METHODS
+    if settings.method == "jitp":
+        _check_subject(storage, settings.just_in_time.template_file)
     return Plan(
         endpoint=_endpoint(storage, settings, source),
         root_ca_pem=_root_ca(storage, settings),
         issuer_pem=_certificates_in(settings.issuer_ca, "issuer_ca"),
         subject={name: fill(f"subject.{name}", text) for name, text in settings.subject.items()},
-        claim=_claim_plan(settings, fill, source),
+        machine=(_claim_plan if by_claim else _presented_plan)(settings, fill, source),
     )
 
 
@@ -79,30 +89,64 @@ class _Filler:
 def _claim_plan(settings: Settings, fill: _Filler, source: str) -> ClaimPlan:
     claim = settings.claim
     parameters = {
-        name: fill(f"claim.parameters.{name}", text) for name, text in claim.parameters.items()
+        name: fill(f"claim.parameters.{name}", text, keep="proof")
+        for name, text in claim.parameters.items()
     }
     _check_parameters(parameters, claim.template_file, source)
-    thing_name = fill("thing_name", settings.thing_name)
-    if not _THING_NAME.fullmatch(thing_name):
-        problem = f"{thing_name!r} is no AWS thing name (1 to 128 of a-z A-Z 0-9 : _ -)"
+    thing_name = _thing_name(settings, fill, source)
+    return ClaimPlan(
+        template_name=claim.template,
+        parameters=parameters,
+        claim_client_id=_claim_client_id(settings, fill, source, thing_name),
+        expected_thing_name=thing_name,
+        proof_topic=fill("telemetry.topic", settings.telemetry.topic, keep="thing_name"),
+        keys_made_by_aws=settings.method == "claim-aws-keys",
+        reply_timeout=settings.connection.reply_timeout,
+        connect_timeout=settings.connection.connect_timeout + _AWSCRT_REPORTS_FIRST,
+    )
+
+
+def _presented_plan(settings: Settings, fill: _Filler, source: str) -> PresentedPlan:
+    return PresentedPlan(
+        thing_name=_thing_name(settings, fill, source),
+        proof_topic=fill("telemetry.topic", settings.telemetry.topic, keep="thing_name"),
+        refusal_causes=refusal_causes(settings.method),
+        just_in_time=settings.method in JUST_IN_TIME_METHODS,
+        reply_timeout=settings.connection.reply_timeout,
+        connect_timeout=settings.connection.connect_timeout + _AWSCRT_REPORTS_FIRST,
+    )
+
+
+def _thing_name(settings: Settings, fill: _Filler, source: str) -> str:
+    name = fill("thing_name", settings.thing_name)
+    if not _THING_NAME.fullmatch(name):
+        problem = f"{name!r} is no AWS thing name (1 to 128 of a-z A-Z 0-9 : _ -)"
         raise ConfigurationError(source, "thing_name", problem)
-    client_id = fill("claim.client_id", claim.client_id)
+    return name
+
+
+def _claim_client_id(settings: Settings, fill: _Filler, source: str, thing_name: str) -> str:
+    client_id = fill("claim.client_id", settings.claim.client_id)
     if not 0 < len(client_id.encode()) <= _MAX_CLIENT_ID_BYTES or client_id.startswith("$"):
         problem = f"{client_id!r} is no MQTT client id AWS IoT takes (1 to 128 bytes, no $ first)"
         raise ConfigurationError(source, "claim.client_id", problem)
     if client_id == thing_name:
         problem = "the claim connection needs a client id of its own, not the thing's name"
         raise ConfigurationError(source, "claim.client_id", problem)
-    return ClaimPlan(
-        template_name=claim.template,
-        parameters=parameters,
-        claim_client_id=client_id,
-        expected_thing_name=thing_name,
-        proof_topic=fill("telemetry.topic", settings.telemetry.topic, keep="thing_name"),
-        keys_made_by_aws=settings.method == "claim-aws-keys",
-        reply_timeout=settings.connection.reply_timeout,
-        connect_timeout=settings.connection.connect_timeout + 5.0,  # awscrt reports first
-    )
+    return client_id
+
+
+def _check_subject(storage: DeviceStorage, template_file: str | None) -> None:
+    """A certificate that lacks a field stays PENDING_ACTIVATION, and AWS tells nobody."""
+    if template_file is None or Uid.STAGED_CERTIFICATE not in storage.ps.uids():
+        return
+    from device.identity.certificates import leaf_of, subject_fields  # noqa: PLC0415 - slow
+
+    body = _read(Path(template_file), "just_in_time.template_file")
+    held = subject_fields(leaf_of(storage.ps.get(Uid.STAGED_CERTIFICATE)))
+    missing = sorted(template.required_subject_fields(body, template_file) - held)
+    if missing:
+        raise SubjectFieldMissingError(template_file, tuple(missing))
 
 
 def _check_parameters(

@@ -17,7 +17,6 @@ STEPS: Final[Mapping[type[ev.Event], str]] = {
     ev.CertificateStaged: "certificate staged",
     ev.ThingRegistered: "thing registered",
     ev.PublishAcknowledged: "identity proven",
-    ev.IdentityPromoted: "claim destroyed",
 }
 CONNECTED: Final[Mapping[Credential, str]] = {
     Credential.CLAIM: "claim connected",
@@ -61,6 +60,8 @@ class Timeline:
                 self.add(STEPS[type(event)], thing_name)
             case ev.CertificateIssued(certificate_id):
                 self.add(STEPS[type(event)], certificate_id)
+            case ev.IdentityPromoted(claim_destroyed):
+                self.add("claim destroyed" if claim_destroyed else "certificate promoted")
             case _ if type(event) in STEPS:
                 self.add(STEPS[type(event)])
 

@@ -11,12 +11,24 @@ from typing import Final
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.x509.oid import NameOID
 
 from device.errors import CertificateUnacceptableError
 from device.identity.csr import DevicePublicKey
 
 CLOCK_SKEW: Final = timedelta(minutes=5)
 """A device's clock may be this far behind the certificate authority's."""
+
+TEMPLATE_FIELDS: Final = {
+    "Country": NameOID.COUNTRY_NAME,
+    "Organization": NameOID.ORGANIZATION_NAME,
+    "OrganizationalUnit": NameOID.ORGANIZATIONAL_UNIT_NAME,
+    "DistinguishedNameQualifier": NameOID.DN_QUALIFIER,
+    "StateName": NameOID.STATE_OR_PROVINCE_NAME,
+    "CommonName": NameOID.COMMON_NAME,
+    "SerialNumber": NameOID.SERIAL_NUMBER,
+}
+"""By the names of AWS's pseudo parameters, ``AWS::IoT::Certificate::...``."""
 
 _BEGIN: Final = b"-----BEGIN CERTIFICATE-----"
 
@@ -53,6 +65,14 @@ def validity(certificate_pem: bytes) -> tuple[float, float]:
     )
 
 
+def subject_fields(certificate_pem: bytes) -> frozenset[str]:
+    """Return which of the subject fields that AWS's templates know the certificate has."""
+    subject = _load(certificate_pem).subject
+    return frozenset(
+        name for name, oid in TEMPLATE_FIELDS.items() if subject.get_attributes_for_oid(oid)
+    )
+
+
 def check_certificate(certificate_pem: bytes, expected: Expectation) -> None:
     """Check that the certificate is the one ``expected``.
 
@@ -72,6 +92,12 @@ def check_certificate(certificate_pem: bytes, expected: Expectation) -> None:
         raise CertificateUnacceptableError(problem)
     _check_validity(certificate, expected.now)
     _check_issuer(certificate, expected.issuer_pem)
+
+
+def leaf_of(chain_pem: bytes) -> bytes:
+    """Return the first certificate of a chain, which is the device's own."""
+    end = b"-----END CERTIFICATE-----"
+    return chain_pem.partition(end)[0] + end + b"\n"
 
 
 def _load(certificate_pem: bytes) -> x509.Certificate:

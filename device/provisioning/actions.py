@@ -83,6 +83,8 @@ class RecordRegistration(Action):
 class Promote(Action):
     """Make the staged certificate the identity and destroy the claim, in one commit."""
 
+    thing_name: str
+
 
 @dataclass(frozen=True)
 class WaitBeforeRetry(Action):

@@ -53,6 +53,7 @@ class ClaimPlan:
 
     template_name: str
     parameters: Mapping[str, str]
+    """What RegisterThing sends; ``{proof}`` stands for the proof of the certificate in hand."""
     claim_client_id: str
     expected_thing_name: str
     proof_topic: str
@@ -78,6 +79,7 @@ class ClaimMachine(Machine[State]):
         """A retry starts from what is stored, as after a power cut: memory must not matter."""
         self._csr_pem: str | None = None
         self._token = ""
+        self._proof = ""
         self._configuration: Mapping[str, str] | None = None
         self._thing_name = self._plan.expected_thing_name
 
@@ -98,7 +100,7 @@ class ClaimMachine(Machine[State]):
             case S.CLOSING_CLAIM_CONNECTION:
                 return [RecordRegistration(self._thing_name, self._configuration), Disconnect()]
             case S.PROMOTING_CERTIFICATE:
-                return [Promote()]
+                return [Promote(self._thing_name)]
         return self._talk(before)
 
     def _talk(self, before: State) -> list[Action]:
@@ -126,8 +128,10 @@ class ClaimMachine(Machine[State]):
         match event:
             case ev.KeyGenerated(csr_pem) | ev.KeyFound(csr_pem) | ev.ExpiredTokenFound(csr_pem):
                 self._csr_pem = csr_pem
-            case ev.StagedCertificateFound(ownership_token=token):
-                self._token = token
+            case ev.StagedCertificateFound(token, proof):
+                self._token, self._proof = token, proof
+            case ev.CertificateStaged(proof):
+                self._proof = proof
             case ev.CertificateIssued(ownership_token=token):
                 self._token = token
             case ev.RegistrationFound(thing_name=name):
@@ -174,7 +178,11 @@ class ClaimMachine(Machine[State]):
         )
 
     def _register(self) -> Request:
-        payload = messages.register_thing_request(self._token, self._plan.parameters)
+        parameters = {
+            name: value.replace("{proof}", self._proof)
+            for name, value in self._plan.parameters.items()
+        }
+        payload = messages.register_thing_request(self._token, parameters)
         return Request(topics.register_thing(self._plan.template_name), payload)
 
     def _prove(self) -> Publish:

@@ -38,6 +38,7 @@ class StagedCertificateFound(Event):
     """A certificate is staged; its ownership token may still be redeemed."""
 
     ownership_token: str = field(repr=False)
+    proof: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,13 @@ class RegistrationFound(Event):
     certificate_id: str
 
 
+@dataclass(frozen=True)
+class CertificateInstalled(Event):
+    """The station installed a certificate; nothing was proven with it yet."""
+
+    certificate_id: str
+
+
 # --- what the device did ----------------------------------------------------------------
 
 
@@ -69,6 +77,9 @@ class KeyGenerated(Event):
 class CertificateStaged(Event):
     """The issued certificate passed every check and is durable, with its token."""
 
+    proof: str = field(default="", repr=False)
+    """What a pre-provisioning hook can check, where the station gave the device a proof key."""
+
 
 @dataclass(frozen=True)
 class CertificateUnacceptable(Event):
@@ -79,7 +90,9 @@ class CertificateUnacceptable(Event):
 
 @dataclass(frozen=True)
 class IdentityPromoted(Event):
-    """The proven certificate is the device's identity, and the claim is destroyed."""
+    """The proven certificate is the device's identity."""
+
+    claim_destroyed: bool
 
 
 # --- what the connection did --------------------------------------------------------------

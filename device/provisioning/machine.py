@@ -15,7 +15,7 @@ how long to wait.
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from enum import Enum
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from device.errors import UnexpectedEventError
 from device.provisioning.actions import Action
@@ -66,3 +66,7 @@ class Machine(ABC, Generic[S]):
     @abstractmethod
     def _actions(self, before: S, event: Event) -> list[Action]:
         """Return the orders that follow from ``event``, which was received in ``before``."""
+
+
+AnyMachine = Machine[Any]
+"""A machine whose states nobody asks for by name; a union of machines would not be one type."""

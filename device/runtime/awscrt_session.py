@@ -20,7 +20,6 @@ from typing import Final
 
 from awscrt import io, mqtt5
 from awscrt.exceptions import AwsCrtError
-from awsiot import mqtt5_client_builder
 
 from device.provisioning import actions as act
 from device.provisioning import events as ev
@@ -133,27 +132,37 @@ class AwscrtSession:
             event = ev.MessageReceived(packet.topic, bytes(packet.payload or b""))
             self._events.put((connection, event))
 
-        client = mqtt5_client_builder.mtls_from_bytes(
-            cert_bytes=identity.certificate_pem,
-            pri_key_bytes=identity.private_key_pem,
-            ca_bytes=self._root_ca_pem,
-            endpoint=self._endpoint.host,
-            port=self._endpoint.port,
-            client_id=order.client_id,
-            client_bootstrap=self._bootstrap,
-            session_behavior=mqtt5.ClientSessionBehaviorType.CLEAN,
-            keep_alive_interval_sec=self._options.keep_alive,
-            connack_timeout_ms=int(self._options.connect_timeout * 1000),
-            enable_metrics_collection=False,
-            on_publish_received=received,
-            on_lifecycle_connection_success=connected,
-            on_lifecycle_connection_failure=failed,
-            on_lifecycle_disconnection=lost,
-            on_lifecycle_stopped=lambda _: stopped.set(),
+        client = mqtt5.Client(
+            mqtt5.ClientOptions(
+                host_name=self._endpoint.host,
+                port=self._endpoint.port,
+                bootstrap=self._bootstrap,
+                tls_ctx=self._tls_context(identity),
+                connect_options=mqtt5.ConnectPacket(
+                    client_id=order.client_id, keep_alive_interval_sec=self._options.keep_alive
+                ),
+                session_behavior=mqtt5.ClientSessionBehaviorType.CLEAN,
+                connack_timeout_ms=int(self._options.connect_timeout * 1000),
+                disable_metrics=True,
+                on_publish_callback_fn=received,
+                on_lifecycle_event_connection_success_fn=connected,
+                on_lifecycle_event_connection_failure_fn=failed,
+                on_lifecycle_event_disconnection_fn=lost,
+                on_lifecycle_event_stopped_fn=lambda _: stopped.set(),
+            )
         )
         self._client = client
         _log.debug("CONNECT as %s with the %s", order.client_id, order.credential)
         client.start()
+
+    def _tls_context(self, identity: TlsIdentity) -> io.ClientTlsContext:
+        options = io.TlsContextOptions.create_client_with_mtls(
+            identity.certificate_pem, identity.private_key_pem
+        )
+        options.override_default_trust_store(self._root_ca_pem)
+        if self._endpoint.port == _HTTPS_PORT:
+            options.alpn_list = [_ALPN]
+        return io.ClientTlsContext(options)
 
     def _hang_up(self) -> None:
         """Send DISCONNECT and wait until the socket is closed, so that no two sessions overlap."""

@@ -8,30 +8,28 @@ import logging
 from collections import deque
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Protocol
 
 from device.errors import (
     CertificateUnacceptableError,
     ExitCode,
     FirstbootError,
+    NotActivatedYetError,
     StoppedError,
     UnexpectedEventError,
 )
 from device.provisioning import actions as act
 from device.provisioning import events as ev
 from device.provisioning import messages
-from device.provisioning.machine import Machine
-from device.runtime import journal
+from device.provisioning.machine import AnyMachine
 from device.runtime.backoff import Backoff
-from device.runtime.clock import Clock, trusted_wall_time
+from device.runtime.clock import Clock
 from device.runtime.enrolment import Enrolment
 from device.runtime.session import Session, StopRequested, pause
 
 _log = logging.getLogger(__name__)
 
 CONNECT_PACING_SECONDS: Final = 1.0  # AWS IoT quotas: one CONNECT a second per client id
-
-S = TypeVar("S", bound=Enum)
 
 
 class Observer(Protocol):
@@ -52,18 +50,22 @@ class Patience:
 
     unreachable: float | None = None
     refused: float | None = None
+    activation: float | None = None
+    """For the refusals that a just-in-time method begins with."""
 
     def limit(self, cause: FirstbootError) -> float | None:
         """Return the limit that applies to ``cause``."""
+        if isinstance(cause, NotActivatedYetError):
+            return self.activation
         return self.refused if cause.exit_code is ExitCode.DENIED else self.unreachable
 
 
-class Driver(Generic[S]):
+class Driver:
     """Runs one machine until it is finished."""
 
     def __init__(  # noqa: PLR0913 - one object per collaborator, all named at the one call
         self,
-        machine: Machine[S],
+        machine: AnyMachine,
         *,
         session: Session,
         enrolment: Enrolment,
@@ -92,12 +94,9 @@ class Driver(Generic[S]):
             FirstbootError: it stopped; the error says at which step, why, and what next.
         """
         self._started = self._clock.monotonic()
-        self._facts.append(self._stored())
+        self._facts.append(self._enrolment.stored())
         while not self._machine.finished:
             self._receive(self._next_fact())
-
-    def _stored(self) -> ev.Event:
-        return journal.as_event(self._enrolment.progress, trusted_wall_time(self._clock))
 
     def _next_fact(self) -> ev.Event:
         if self._facts:
@@ -142,9 +141,9 @@ class Driver(Generic[S]):
                 self._enrolment.forget_staged()
             case act.RecordRegistration(thing_name, configuration):
                 self._enrolment.record_registration(thing_name, configuration)
-            case act.Promote():
-                self._enrolment.promote()
-                self._facts.append(ev.IdentityPromoted())
+            case act.Promote(thing_name):
+                destroyed = self._enrolment.promote(thing_name)
+                self._facts.append(ev.IdentityPromoted(destroyed))
             case act.WaitBeforeRetry(cause):
                 self._wait_before_retry(cause)
             case act.Fail(cause):
@@ -158,10 +157,9 @@ class Driver(Generic[S]):
 
     def _stage(self, order: act.StageCertificate) -> ev.Event:
         try:
-            self._enrolment.stage(order)
+            return ev.CertificateStaged(self._enrolment.stage(order))
         except CertificateUnacceptableError as error:
             return ev.CertificateUnacceptable(str(error))
-        return ev.CertificateStaged()
 
     def _wait_before_retry(self, cause: FirstbootError) -> None:
         self._session.close()
@@ -172,7 +170,7 @@ class Driver(Generic[S]):
             raise cause
         self._observer.waiting(cause, delay)
         pause(self._session, self._clock, delay)
-        self._facts.append(self._stored())
+        self._facts.append(self._enrolment.stored())
 
     def _pace(self, client_id: str) -> None:
         last = self._last_connect.get(client_id)

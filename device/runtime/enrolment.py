@@ -1,5 +1,6 @@
 """Carries out what a machine orders about keys and certificates: each order is one commit."""
 
+import hmac
 from collections.abc import Mapping
 from typing import Final
 
@@ -8,20 +9,25 @@ from cryptography import x509
 
 from device.errors import (
     CertificateUnacceptableError,
-    ClaimMissingError,
     DataCorruptError,
-    DoesNotExistError,
+    InstalledCertificateError,
     KeyNotUsableError,
 )
 from device.identity import csr as signing_request
-from device.identity.certificates import Expectation, check_certificate, validity
+from device.identity.certificates import (
+    Expectation,
+    certificate_id,
+    check_certificate,
+    leaf_of,
+    validity,
+)
 from device.provisioning.actions import StageCertificate
-from device.provisioning.events import Credential
+from device.provisioning.events import CertificateInstalled, Event
 from device.runtime import journal
 from device.runtime.clock import Clock, trusted_wall_time
-from device.runtime.journal import Identity, Keyed, Progress, Registered, Staged, load_identity
+from device.runtime.journal import Identity, Keyed, Progress, Registered, Staged
 from device.storage.device_storage import DeviceStorage
-from device.storage.keys import CLAIM_KEY, KeyId, KeyOrigin, KeyType, TlsIdentity
+from device.storage.keys import CLAIM_KEY, FIRST_DEVICE_KEY, KeyId, KeyOrigin, KeyType
 from device.storage.secure_storage import Uid
 
 
@@ -51,31 +57,16 @@ class Enrolment:
         """The last durable step."""
         return journal.load(self._storage.ps)
 
-    def tls_identity(self, credential: Credential) -> TlsIdentity:
-        """Return the certificate and key to connect with.
+    def stored(self) -> Event:
+        """Return what a machine is told when the power comes, or when a retry begins.
 
         Raises:
-            ClaimMissingError: the station never installed a claim, or it is destroyed.
+            InstalledCertificateError: the station's certificate cannot be this device's.
         """
-        match credential:
-            case Credential.CLAIM:
-                try:
-                    pem = self._storage.ps.get(Uid.CLAIM_CERTIFICATE)
-                except DoesNotExistError:
-                    raise ClaimMissingError from None
-                return self._storage.keys.tls_identity(CLAIM_KEY, pem)
-            case Credential.STAGED:
-                progress = self.progress
-                if not isinstance(progress, Staged | Registered):
-                    raise DataCorruptError("no certificate is staged")
-                pem = self._storage.ps.get(Uid.STAGED_CERTIFICATE)
-                return self._storage.keys.tls_identity(KeyId(progress.key), pem)
-            case Credential.DEVICE:
-                identity = load_identity(self._storage.ps)
-                if identity is None:
-                    raise DataCorruptError("the device has no identity")
-                pem = self._storage.ps.get(Uid.DEVICE_CERTIFICATE)
-                return self._storage.keys.tls_identity(KeyId(identity.key), pem)
+        progress = self.progress
+        if progress is None and Uid.STAGED_CERTIFICATE in self._storage.ps.uids():
+            return CertificateInstalled(self._check_installed())
+        return journal.as_event(progress, trusted_wall_time(self._clock))
 
     def generate_key(self) -> str:
         """Make the device key and its CSR in one commit; return the CSR as PEM."""
@@ -85,8 +76,8 @@ class Enrolment:
             journal.save(self._storage.ps, Keyed(key, csr_pem))
         return csr_pem
 
-    def stage(self, order: StageCertificate) -> None:
-        """Check the certificate and store it with its token in one commit.
+    def stage(self, order: StageCertificate) -> str:
+        """Check the certificate and store it with its token in one commit; return its proof.
 
         Raises:
             CertificateUnacceptableError: it is not one this device may use; nothing was stored.
@@ -94,14 +85,9 @@ class Enrolment:
         pem = order.certificate_pem.encode()
         progress = self.progress
         csr_pem = progress.csr_pem if isinstance(progress, Keyed) else None
+        now = trusted_wall_time(self._clock)
         with self._storage.transaction():
-            if order.private_key_pem is not None:
-                key = self._imported(order.private_key_pem)
-            elif isinstance(progress, Keyed):
-                key = KeyId(progress.key)
-            else:
-                raise DataCorruptError("a certificate was issued for a key that is not stored")
-            now = trusted_wall_time(self._clock)
+            key = self._key_of(order, progress)
             check_certificate(
                 pem,
                 Expectation(
@@ -112,9 +98,11 @@ class Enrolment:
                     now=now,
                 ),
             )
+            proof = self._proof_of(order.certificate_id)
             self._storage.ps.set(Uid.STAGED_CERTIFICATE, pem)
-            staged = Staged(key, csr_pem, order.certificate_id, order.ownership_token, now)
+            staged = Staged(key, csr_pem, order.certificate_id, order.ownership_token, now, proof)
             journal.save(self._storage.ps, staged)
+        return proof
 
     def forget_staged(self) -> None:
         """Drop the staged certificate and its token; a key that the device made stays."""
@@ -141,21 +129,38 @@ class Enrolment:
         )
         journal.save(self._storage.ps, registered)
 
-    def promote(self) -> Identity:
-        """Make the staged certificate the identity and destroy the claim, in one commit."""
-        progress = self.progress
-        if not isinstance(progress, Registered):
-            raise DataCorruptError("nothing is registered that could be promoted")
+    def promote(self, thing_name: str) -> bool:
+        """Make the staged certificate the identity and destroy the claim, in one commit.
+
+        Returns whether there was a claim to destroy.
+        """
         ps, keys = self._storage.ps, self._storage.keys
+        progress = self.progress
+        registered = progress if isinstance(progress, Registered) else None
+        key = KeyId(registered.key) if registered else FIRST_DEVICE_KEY
         pem = ps.get(Uid.STAGED_CERTIFICATE)
-        not_before, not_after = validity(pem)
-        key = KeyId(progress.key)
-        attributes = keys.get_key_attributes(key)
-        identity = Identity(
-            thing_name=progress.thing_name,
-            certificate_id=progress.certificate_id,
+        identity = self._identity(thing_name, key, leaf_of(pem))
+        configuration = registered.device_configuration if registered else {}
+        used_up = {Uid.STAGED_CERTIFICATE, Uid.PROVISIONING_JOURNAL, Uid.CLAIM_CERTIFICATE}
+        claim_held = Uid.CLAIM_CERTIFICATE in ps.uids()
+        with self._storage.transaction():
+            ps.set(Uid.DEVICE_CERTIFICATE, pem)
+            ps.set(Uid.IDENTITY, msgspec.msgpack.encode(identity))
+            ps.set(Uid.DEVICE_CONFIGURATION, msgspec.json.encode(configuration))
+            for uid in used_up & set(ps.uids()):
+                ps.remove(uid)
+            if claim_held:
+                keys.destroy_key(CLAIM_KEY)
+        return claim_held
+
+    def _identity(self, thing_name: str, key: KeyId, leaf_pem: bytes) -> Identity:
+        attributes = self._storage.keys.get_key_attributes(key)
+        not_before, not_after = validity(leaf_pem)
+        return Identity(
+            thing_name=thing_name,
+            certificate_id=certificate_id(leaf_pem),
             key=key,
-            key_uri=keys.uri(key),
+            key_uri=self._storage.keys.uri(key),
             key_type=attributes.key_type,
             key_made_by="aws" if attributes.origin is KeyOrigin.IMPORTED else "device",
             method=self._method,
@@ -163,16 +168,26 @@ class Enrolment:
             not_after=not_after,
             promoted_at=self._clock.wall(),
         )
-        configuration = msgspec.json.encode(progress.device_configuration)
-        with self._storage.transaction():
-            ps.set(Uid.DEVICE_CERTIFICATE, pem)
-            ps.set(Uid.IDENTITY, msgspec.msgpack.encode(identity))
-            ps.set(Uid.DEVICE_CONFIGURATION, configuration)
-            ps.remove(Uid.STAGED_CERTIFICATE)
-            ps.remove(Uid.PROVISIONING_JOURNAL)
-            ps.remove(Uid.CLAIM_CERTIFICATE)
-            keys.destroy_key(CLAIM_KEY)
-        return identity
+
+    def _check_installed(self) -> str:
+        leaf = leaf_of(self._storage.ps.get(Uid.STAGED_CERTIFICATE))
+        expected = Expectation(
+            public_key=self._storage.keys.export_public_key(FIRST_DEVICE_KEY),
+            issuer_pem=self._issuer_pem,
+            now=trusted_wall_time(self._clock),
+        )
+        try:
+            check_certificate(leaf, expected)
+        except CertificateUnacceptableError as error:
+            raise InstalledCertificateError(f"installed by the station: {error}") from None
+        return certificate_id(leaf)
+
+    def _key_of(self, order: StageCertificate, progress: Progress | None) -> KeyId:
+        if order.private_key_pem is not None:
+            return self._imported(order.private_key_pem)
+        if isinstance(progress, Keyed):
+            return KeyId(progress.key)
+        raise DataCorruptError("a certificate was issued for a key that is not stored")
 
     def _imported(self, private_key_pem: str) -> KeyId:
         try:
@@ -180,6 +195,14 @@ class Enrolment:
         except KeyNotUsableError as error:
             problem = f"the private key that came with the certificate: {error}"
             raise CertificateUnacceptableError(problem) from None
+
+    def _proof_of(self, identifier: str) -> str:
+        """HMAC-SHA256 over serial and certificate id: of no use for another certificate."""
+        if Uid.PROOF_KEY not in self._storage.its.uids():
+            return ""
+        serial = self._storage.its.get(Uid.SERIAL_NUMBER)
+        message = serial + b"." + identifier.encode()
+        return hmac.new(self._storage.its.get(Uid.PROOF_KEY), message, "sha256").hexdigest()
 
     def _next_key(self) -> KeyId:
         numbers = [

@@ -34,6 +34,7 @@ class Staged(Struct, frozen=True, tag="certificate-staged"):
     ownership_token: str
     issued_at: float | None
     """Seconds since the epoch, or None when the clock was not set."""
+    proof: str = ""
 
     def __repr__(self) -> str:
         """Leave the token out: whoever holds it can register the certificate."""
@@ -120,7 +121,7 @@ def as_event(progress: Progress | None, now: float | None) -> ev.Event:
         case Staged() if progress.token_has_expired(now):
             return ev.ExpiredTokenFound(progress.csr_pem)
         case Staged():
-            return ev.StagedCertificateFound(progress.ownership_token)
+            return ev.StagedCertificateFound(progress.ownership_token, progress.proof)
         case Registered():
             return ev.RegistrationFound(progress.thing_name, progress.certificate_id)
     return ev.NothingStored()

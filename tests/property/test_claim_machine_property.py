@@ -23,7 +23,7 @@ EVENTS: Final[tuple[ev.Event, ...]] = (
     ev.KeyGenerated("csr"),
     ev.CertificateStaged(),
     ev.CertificateUnacceptable("other key"),
-    ev.IdentityPromoted(),
+    ev.IdentityPromoted(claim_destroyed=True),
     ev.Connected(Credential.CLAIM),
     ev.NotLetIn("0x87"),
     ev.ConnectFailed("down"),
@@ -78,7 +78,7 @@ def test_nothing_is_promoted_before_it_is_proven(data: st.DataObject) -> None:
     for event, orders in story:
         if any(isinstance(order, act.Promote) for order in orders):
             assert isinstance(event, ev.PublishAcknowledged)
-            assert orders == [act.Promote()]
+            assert orders == [act.Promote("thing")]
 
 
 @given(st.data())
@@ -125,7 +125,7 @@ def test_a_stopped_machine_says_nothing_more(data: st.DataObject) -> None:
         for event in EVENTS:
             with suppress(UnexpectedEventError):
                 raise AssertionError(machine.receive(event))
-    assert len([1 for _, orders in story if act.Promote() in orders]) <= 1
+    assert len([1 for _, orders in story if act.Promote("thing") in orders]) <= 1
 
 
 def test_the_runs_above_get_far() -> None:

@@ -3,7 +3,7 @@
 import json
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -23,7 +23,7 @@ from device.provisioning import actions as act
 from device.provisioning.events import Credential
 from device.runtime.driver import Patience
 from device.storage.device_storage import open_device_storage
-from device.storage.filesystem import OsFs
+from device.storage.filesystem import Fs
 from device.storage.secure_storage import Uid
 from tests.support.power import PowerSupply
 from tests.support.worlds import Diary, MemoryWorld, boot
@@ -90,7 +90,7 @@ def test_a_certificate_for_another_key_is_refused(memory: MemoryWorld, device: P
     with pytest.raises(CertificateUnacceptableError, match="another key"):
         boot(memory, device)
 
-    with open_device_storage(device, read_only=True) as storage:
+    with open_device_storage(device, read_only=True, mount=memory.mount) as storage:
         assert Uid.STAGED_CERTIFICATE not in storage.ps.uids()
 
 
@@ -209,7 +209,7 @@ def test_an_unacknowledged_proof_proves_nothing(memory: MemoryWorld, device: Pat
     with pytest.raises(NoReplyError):
         boot(memory, device, patience=ONCE)
 
-    with open_device_storage(device, read_only=True) as storage:
+    with open_device_storage(device, read_only=True, mount=memory.mount) as storage:
         assert Uid.IDENTITY not in storage.ps.uids()
         assert Uid.CLAIM_CERTIFICATE in storage.ps.uids()
 
@@ -230,35 +230,38 @@ def test_a_server_that_never_answers_connect(memory: MemoryWorld, device: Path) 
     assert boot(memory, device).thing_name == SERIAL
 
 
-class _FullDisk(OsFs):
-    """A disk on which the write number ``at`` fails with ``error``."""
-
-    def __init__(self, folder: Path, at: list[int], error: Exception) -> None:
-        super().__init__(folder)
-        self._at = at
-        self._error = error
-
-    def create(self, name: str, data: bytes, mode: int = 0o600) -> None:
-        self._at[0] -= 1
-        if self._at[0] == 0:
-            raise self._error
-        super().create(name, data, mode)
-
-
 class _FailingSupply(PowerSupply):
-    """Power that is steady, on a disk that is not."""
+    """Power that is steady, on a disk whose write number ``at`` fails."""
 
     def __init__(self, at: int, error: Exception) -> None:
         super().__init__()
-        self._at = [at]
+        self._left = at
         self._error = error
 
     @property
     def failed(self) -> bool:
-        return self._at[0] <= 0
+        return self._left <= 0
 
-    def mount(self, folder: Path) -> OsFs:
-        return _FullDisk(folder, self._at, self._error)
+    def mount(self, disk: Fs) -> Fs:
+        return cast(Fs, _FailingFs(disk, self))
+
+    def write(self) -> None:
+        self._left -= 1
+        if self._left == 0:
+            raise self._error
+
+
+class _FailingFs:
+    def __init__(self, disk: Fs, supply: _FailingSupply) -> None:
+        self._disk = disk
+        self._supply = supply
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._disk, name)
+
+    def create(self, name: str, data: bytes, mode: int = 0o600) -> None:
+        self._supply.write()
+        self._disk.create(name, data, mode)
 
 
 DISK_ERRORS: list[Exception] = [InsufficientStorageError("full"), StorageFailureError("EIO")]
@@ -280,7 +283,7 @@ def test_a_disk_that_fails_at_any_write(
 
 
 def test_without_a_claim_the_device_says_so(memory: MemoryWorld, device: Path) -> None:
-    with open_device_storage(device) as storage:
+    with open_device_storage(device, mount=memory.mount) as storage:
         storage.ps.remove(Uid.CLAIM_CERTIFICATE)
 
     with pytest.raises(Exception, match="no claim credential"):

@@ -37,7 +37,7 @@ def assert_one_and_whole(world: MemoryWorld, state: Path) -> None:
     registry = world.registry(SERIAL)
     assert registry.things == [SERIAL]
     assert len(registry.active_certificates) == 1
-    with open_device_storage(state, read_only=True) as storage:
+    with open_device_storage(state, read_only=True, mount=world.mount) as storage:
         assert storage.keys.keys() == ["device-key.1"]
         assert CLAIM_KEY not in storage.keys.keys()  # noqa: SIM118 - a KeyStore is no dict
         assert not {Uid.CLAIM_CERTIFICATE, Uid.STAGED_CERTIFICATE, Uid.PROVISIONING_JOURNAL} & set(
@@ -81,7 +81,9 @@ def test_a_cut_and_then_a_day_in_the_drawer(tmp_path: Path, method: str) -> None
 FAULTS = ("drop-reply", "cut-before-reply", "cut-before-request", "unreachable", "cut-on-publish")
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     method=st.sampled_from(METHODS),
     cuts=st.lists(st.integers(1, 160), max_size=4),

@@ -1,12 +1,11 @@
 """A power supply that fails on cue: before or after any order to the network or the disk."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 from device.provisioning.actions import Action
 from device.provisioning.events import Event
 from device.runtime.session import Session
-from device.storage.filesystem import Fs, OsFs
+from device.storage.filesystem import Fs
 
 
 class PowerCutError(BaseException):
@@ -30,9 +29,9 @@ class PowerSupply:
         """Return ``session`` on this supply."""
         return _PoweredSession(session, self)
 
-    def mount(self, folder: Path) -> Fs:
-        """Return the disk behind ``folder`` on this supply."""
-        return _PoweredFs(OsFs(folder), self)
+    def mount(self, disk: Fs) -> Fs:
+        """Return ``disk`` on this supply."""
+        return _PoweredFs(disk, self)
 
 
 class _PoweredSession:

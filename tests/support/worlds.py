@@ -25,10 +25,12 @@ from device.runtime.journal import Identity
 from device.runtime.session import Session
 from device.settings import Connection, Retry, Settings
 from device.storage.device_storage import create_device_storage, open_device_storage
+from device.storage.filesystem import Fs, OsFs
 from device.storage.keys import CLAIM_KEY, TlsIdentity
 from device.storage.lifecycle import Lifecycle
 from device.storage.secure_storage import StorageFlag, Uid
 from tests.support.clock import FakeClock
+from tests.support.memory_disk import MemoryDisk
 from tests.support.power import PowerSupply
 from tests.support.simulated_cloud import SimulatedCloud, SimulatedSession
 from tests.wire.conftest import LocalCloud
@@ -86,6 +88,10 @@ class World(Protocol):
         """Do the station's work; return ``state``."""
         ...
 
+    def mount(self, folder: Path) -> Fs:
+        """Return the disk that devices of this world have."""
+        ...
+
     def fault(self, kind: str, **fields: Any) -> None: ...
 
     def expire_tokens(self) -> None:
@@ -103,6 +109,7 @@ class MemoryWorld:
         self.cloud = SimulatedCloud(self.clock)
         self.settings = Settings(method="claim")
         self.sessions: list[SimulatedSession] = []
+        self.mount = MemoryDisk().mount
 
     def open_session(
         self,
@@ -117,7 +124,7 @@ class MemoryWorld:
 
     def make_device(self, state: Path, serial: str) -> Path:
         write_once = StorageFlag.WRITE_ONCE
-        with create_device_storage(state) as storage:
+        with create_device_storage(state, mount=self.mount) as storage:
             storage.advance(Lifecycle.PSA_ROT_PROVISIONING)
             with storage.transaction():
                 storage.its.set(Uid.SERIAL_NUMBER, serial.encode(), write_once)
@@ -162,6 +169,9 @@ class WireWorld:
     def make_device(self, state: Path, serial: str) -> Path:
         self._factory("make", "--method", "claim", "--serial", serial, "--out", str(state))
         return state
+
+    def mount(self, folder: Path) -> Fs:
+        return OsFs(folder)
 
     def fault(self, kind: str, **fields: Any) -> None:
         self._cloud.fault(kind, **fields)
@@ -210,7 +220,11 @@ def boot(
         FirstbootError: the device stopped.
     """
     supply = supply or PowerSupply()
-    with open_device_storage(state, mount=supply.mount) as storage:
+
+    def mount(folder: Path) -> Fs:
+        return supply.mount(world.mount(folder))
+
+    with open_device_storage(state, mount=mount) as storage:
         agent = Agent(
             storage,
             world.settings,

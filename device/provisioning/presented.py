@@ -1,0 +1,144 @@
+"""Methods in which the device already holds its certificate: show it, be let in, prove it.
+
+Just-in-time methods (JITP, JITR) expect to be refused first: AWS IoT learns of the
+certificate from the very connection that it then drops. Where the certificate was registered
+beforehand (bulk, single thing, multi-account) a refusal is a fault. That is the one
+difference, and it is a row of the table.
+
+Sources: AWS IoT Core Developer Guide, "Just-in-time provisioning", "Just-in-time
+registration", "Bulk registration", "Provisioning devices that have device certificates".
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from types import MappingProxyType
+from typing import Final
+
+from device.errors import FirstbootError, NotActivatedYetError, NotLetInError
+from device.provisioning import events as ev
+from device.provisioning import messages
+from device.provisioning.actions import (
+    Action,
+    Connect,
+    Fail,
+    Promote,
+    Publish,
+    WaitBeforeRetry,
+)
+from device.provisioning.events import Credential, Event
+from device.provisioning.failures import error_of
+from device.provisioning.machine import Machine, Transitions
+
+
+class State(Enum):
+    """What the device waits for; the value is how a person would say it."""
+
+    AWAITING_POWER = "waiting for power"
+    PRESENTING_CERTIFICATE = "presenting the certificate"
+    AWAITING_ACTIVATION = "waiting until AWS IoT has registered the certificate"
+    PROVING_IDENTITY = "proving the identity"
+    PROMOTING_CERTIFICATE = "promoting the certificate"
+    WAITING_TO_RETRY = "waiting to try again"
+    PROVISIONED = "provisioned"
+    FAILED = "stopped"
+
+
+S = State
+_RESUME: Final[Mapping[type[Event], State]] = {
+    ev.CertificateInstalled: S.PRESENTING_CERTIFICATE,
+}
+
+PREREGISTERED: Final[Transitions[State]] = MappingProxyType(
+    {
+        S.AWAITING_POWER: _RESUME,
+        S.PRESENTING_CERTIFICATE: {
+            ev.Connected: S.PROVING_IDENTITY,
+            ev.NotLetIn: S.WAITING_TO_RETRY,
+            ev.ConnectFailed: S.WAITING_TO_RETRY,
+            ev.ConnectionLost: S.WAITING_TO_RETRY,
+            ev.TimedOut: S.WAITING_TO_RETRY,
+        },
+        S.AWAITING_ACTIVATION: _RESUME,
+        S.PROVING_IDENTITY: {
+            ev.PublishAcknowledged: S.PROMOTING_CERTIFICATE,
+            ev.PublishDenied: S.FAILED,
+            ev.ConnectionLost: S.WAITING_TO_RETRY,
+            ev.TimedOut: S.WAITING_TO_RETRY,
+        },
+        S.PROMOTING_CERTIFICATE: {ev.IdentityPromoted: S.PROVISIONED},
+        S.WAITING_TO_RETRY: _RESUME,
+        S.PROVISIONED: {},
+        S.FAILED: {},
+    }
+)
+
+JUST_IN_TIME: Final[Transitions[State]] = MappingProxyType(
+    dict(PREREGISTERED)
+    | {
+        S.PRESENTING_CERTIFICATE: {
+            **PREREGISTERED[S.PRESENTING_CERTIFICATE],
+            ev.NotLetIn: S.AWAITING_ACTIVATION,
+        }
+    }
+)
+"""The row that differs: a refusal is what a just-in-time method begins with."""
+
+
+@dataclass(frozen=True)
+class PresentedPlan:
+    """What the configuration says; strings are final, not templates."""
+
+    thing_name: str
+    proof_topic: str
+    refusal_causes: tuple[str, ...]
+    """Why AWS IoT may refuse, in order of likelihood, for this method."""
+    just_in_time: bool
+    reply_timeout: float = 15.0
+    connect_timeout: float = 30.0
+
+
+class PresentedMachine(Machine[State]):
+    """Drives one device from an installed certificate to a proven identity."""
+
+    def __init__(self, plan: PresentedPlan) -> None:
+        """Wait for power."""
+        table = JUST_IN_TIME if plan.just_in_time else PREREGISTERED
+        limits = {
+            S.PRESENTING_CERTIFICATE: plan.connect_timeout,
+            S.PROVING_IDENTITY: plan.reply_timeout,
+        }
+        super().__init__(table, S.AWAITING_POWER, limits)
+        self._plan = plan
+        self._refusals = 0
+
+    @property
+    def finished(self) -> bool:
+        """Whether the device is proven and promoted."""
+        return self._state is S.PROVISIONED
+
+    def _actions(self, before: State, event: Event) -> list[Action]:
+        match self._state:
+            case S.PRESENTING_CERTIFICATE:
+                return [Connect(Credential.STAGED, self._plan.thing_name)]
+            case S.PROVING_IDENTITY:
+                return [self._prove()]
+            case S.PROMOTING_CERTIFICATE:
+                return [Promote(self._plan.thing_name)]
+            case S.AWAITING_ACTIVATION | S.WAITING_TO_RETRY:
+                return [WaitBeforeRetry(self._error(before, event))]
+            case S.FAILED:
+                return [Fail(self._error(before, event))]
+        return []
+
+    def _prove(self) -> Publish:
+        topic = self._plan.proof_topic.replace("{thing_name}", self._plan.thing_name)
+        return Publish(topic, messages.proof_of_identity(self._plan.thing_name))
+
+    def _error(self, before: State, event: Event) -> FirstbootError:
+        if not isinstance(event, ev.NotLetIn):
+            return error_of(event, before.value, Credential.STAGED)
+        self._refusals += 1
+        if self._plan.just_in_time:
+            return NotActivatedYetError(event.detail, self._plan.refusal_causes, self._refusals)
+        return NotLetInError("installed certificate", event.detail, self._plan.refusal_causes)

@@ -1,0 +1,100 @@
+"""Which certificate and key a connection is made with, and where they come from."""
+
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from device.errors import (
+    ClaimExpiredError,
+    ClaimMissingError,
+    DataCorruptError,
+    DoesNotExistError,
+)
+from device.provisioning.events import Credential
+from device.runtime import journal
+from device.runtime.clock import Clock, trusted_wall_time
+from device.storage.device_storage import DeviceStorage
+from device.storage.keys import (
+    CLAIM_KEY,
+    FIRST_DEVICE_KEY,
+    KeyId,
+    MemoryIdentity,
+    TlsIdentity,
+)
+from device.storage.secure_storage import Uid
+
+
+class ClaimSource(Protocol):
+    """Where a claim credential comes from."""
+
+    def claim(self) -> TlsIdentity:
+        """Return the claim certificate and its key.
+
+        Raises:
+            ClaimMissingError: there is none.
+            ClaimExpiredError: it is too old to be let in.
+        """
+        ...
+
+
+class InstalledClaim:
+    """The claim that the station put into the device."""
+
+    def __init__(self, storage: DeviceStorage) -> None:
+        """Read it from ``storage`` when it is asked for."""
+        self._storage: Final = storage
+
+    def claim(self) -> TlsIdentity:
+        """Return the installed claim."""
+        try:
+            pem = self._storage.ps.get(Uid.CLAIM_CERTIFICATE)
+        except DoesNotExistError:
+            raise ClaimMissingError from None
+        return self._storage.keys.tls_identity(CLAIM_KEY, pem)
+
+
+@dataclass(frozen=True)
+class BorrowedClaim:
+    """A trusted user's claim: held in memory for its five minutes, never stored."""
+
+    identity: MemoryIdentity
+    expires_at: float
+    """Seconds since the epoch."""
+    clock: Clock
+
+    def claim(self) -> TlsIdentity:
+        """Return the claim while it is fresh."""
+        now = trusted_wall_time(self.clock)
+        if now is not None and now >= self.expires_at:
+            raise ClaimExpiredError("the trusted user's claim is older than 5 minutes")
+        return self.identity
+
+
+class Credentials:
+    """Gives each connection the certificate and key that it is to be made with."""
+
+    def __init__(self, storage: DeviceStorage, claims: ClaimSource) -> None:
+        """Take claims from ``claims`` and everything else from ``storage``."""
+        self._storage: Final = storage
+        self._claims: Final = claims
+
+    def tls_identity(self, credential: Credential) -> TlsIdentity:
+        """Return what to connect with.
+
+        Raises:
+            ClaimMissingError, ClaimExpiredError: there is no claim that could be used.
+        """
+        match credential:
+            case Credential.CLAIM:
+                return self._claims.claim()
+            case Credential.STAGED:
+                progress = journal.load(self._storage.ps)
+                key = FIRST_DEVICE_KEY if progress is None else KeyId(progress.key)
+                return self._stored(key, Uid.STAGED_CERTIFICATE)
+            case Credential.DEVICE:
+                identity = journal.load_identity(self._storage.ps)
+                if identity is None:
+                    raise DataCorruptError("the device has no identity")
+                return self._stored(KeyId(identity.key), Uid.DEVICE_CERTIFICATE)
+
+    def _stored(self, key: KeyId, certificate: Uid) -> TlsIdentity:
+        return self._storage.keys.tls_identity(key, self._storage.ps.get(certificate))

@@ -1,0 +1,41 @@
+"""A disk in memory: for tests that cut the power thousands of times and do not test fsync."""
+
+from collections import defaultdict
+from pathlib import Path
+
+from device.storage.filesystem import Fs
+
+
+class MemoryDisk:
+    """Folders by path; what was written stays until the disk is forgotten."""
+
+    def __init__(self) -> None:
+        self._folders: defaultdict[Path, dict[str, bytes]] = defaultdict(dict)
+
+    def mount(self, folder: Path) -> Fs:
+        """Return the folder behind ``folder``, which need not exist anywhere else."""
+        return _Folder(self._folders[folder])
+
+
+class _Folder:
+    def __init__(self, files: dict[str, bytes]) -> None:
+        self._files = files
+
+    def read(self, name: str) -> bytes | None:
+        return self._files.get(name)
+
+    def create(self, name: str, data: bytes, mode: int = 0o600) -> None:
+        assert name not in self._files, name
+        self._files[name] = data
+
+    def fsync(self, name: str) -> None:
+        assert name in self._files, name
+
+    def rename(self, source: str, target: str) -> None:
+        self._files[target] = self._files.pop(source)
+
+    def unlink(self, name: str) -> None:
+        self._files.pop(name, None)
+
+    def fsync_folder(self) -> None:
+        pass
