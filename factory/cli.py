@@ -7,10 +7,10 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from device.errors import ExitCode, FirstbootError
+from factory.arguments import DEVICES, build_parser
 from factory.aws import Aws
 from factory.changes import Report
 from factory.cloud import Account, Cloud
@@ -22,14 +22,12 @@ from factory.root_ca import AMAZON_ROOTS, load_root_ca
 from factory.serial_number import check_serial_number
 from factory.station import Station, open_or_make_station, open_station
 
-_STATION = Path(".firstboot/station")
-_DEVICES = Path(".firstboot/devices")
 _SDK_LOGGERS = ("boto3", "botocore", "urllib3")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit code (``device.errors.ExitCode``)."""
-    arguments = _parser().parse_args(argv)
+    arguments = build_parser((prepare, make, teardown)).parse_args(argv)
     _log_to_stderr(arguments.log_level)
     try:
         arguments.verb(arguments)
@@ -64,7 +62,7 @@ def make(arguments: argparse.Namespace) -> None:
         endpoint=_endpoint(arguments.endpoint, Aws()),
         root_ca=load_root_ca(_root_ca(arguments.root_ca)),
     )
-    out = arguments.out or _DEVICES / order.serial_number
+    out = arguments.out or DEVICES / order.serial_number
     method = METHODS[arguments.method]
     with open_station(arguments.station, read_only=True) as station:
         make_device(order, out, lambda storage: method.install(station, storage))
@@ -141,57 +139,3 @@ def _log_to_stderr(level: str) -> None:
     # At DEBUG the SDK prints whole requests, and a session token is one of their headers.
     for name in _SDK_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
-
-
-def _version() -> str:
-    try:
-        return version("firstboot")
-    except PackageNotFoundError:
-        return "(from a checkout)"
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="factory", description="The manufacturing station: prepare the cloud, make devices."
-    )
-    parser.add_argument("--version", action="version", version=f"factory {_version()}")
-    parser.add_argument(
-        "--log-level", default="warning", choices=["debug", "info", "warning", "error"]
-    )
-    verbs = parser.add_subparsers(required=True, metavar="VERB")
-    for verb in (prepare, make, teardown):
-        words = str(verb.__doc__).splitlines()[0]
-        command = verbs.add_parser(verb.__name__, help=words, description=words)
-        command.set_defaults(verb=verb)
-        _add_options(command, verb.__name__)
-    return parser
-
-
-def _add_options(command: argparse.ArgumentParser, verb: str) -> None:
-    is_teardown = verb == "teardown"
-    words = "default: all of them" if is_teardown else "provisioning method"
-    command.add_argument("--method", required=not is_teardown, choices=METHODS, help=words)
-    command.add_argument(
-        "--station", type=Path, default=_STATION, metavar="DIR", help="default: %(default)s"
-    )
-    command.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    if is_teardown:
-        command.add_argument(
-            "--devices", action="store_true", help="remove the devices it registered, too"
-        )
-    if verb == "make":
-        _add_device_options(command)
-
-
-def _add_device_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--serial", required=True, metavar="SN", help="serial number")
-    command.add_argument(
-        "--out", type=Path, metavar="DIR", help=f"the device's state folder; default: {_DEVICES}/SN"
-    )
-    command.add_argument("--device-id", metavar="HEX", help="16 bytes; default: random")
-    command.add_argument(
-        "--endpoint", metavar="HOST:PORT", help="default: $DEVICE_ENDPOINT, or ask AWS"
-    )
-    command.add_argument(
-        "--root-ca", type=Path, metavar="FILE", help="default: $DEVICE_ROOT_CA, or Amazon's roots"
-    )

@@ -212,3 +212,10 @@ def tmp_ca(file: Path) -> bytes:
     pem = trustme.CA().cert_pem.bytes()
     file.write_bytes(pem)
     return pem
+
+
+def test_what_the_machine_cannot_do_gets_words(capsys: pytest.CaptureFixture[str]) -> None:
+    name = "a" * 5000
+    code, _, err = run(f"make --method claim --serial S --endpoint h --root-ca {name}", capsys)
+    assert code == 1
+    assert "File name too long" in err

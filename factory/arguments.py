@@ -1,0 +1,70 @@
+"""The words of the station's command line: verbs, options, defaults."""
+
+import argparse
+from collections.abc import Callable, Iterable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final
+
+from factory.methods import METHODS
+
+STATION: Final = Path(".firstboot/station")
+DEVICES: Final = Path(".firstboot/devices")
+
+Verb = Callable[[argparse.Namespace], None]
+"""What a verb runs; its name and the first line of its docstring are the verb's."""
+
+
+def _version() -> str:
+    try:
+        return version("firstboot")
+    except PackageNotFoundError:
+        return "(from a checkout)"
+
+
+def build_parser(verbs: Iterable[Verb]) -> argparse.ArgumentParser:
+    """Return the parser; it puts the function to call in ``arguments.verb``."""
+    parser = argparse.ArgumentParser(
+        prog="factory", description="The manufacturing station: prepare the cloud, make devices."
+    )
+    parser.add_argument("--version", action="version", version=f"factory {_version()}")
+    parser.add_argument(
+        "--log-level", default="warning", choices=["debug", "info", "warning", "error"]
+    )
+    commands = parser.add_subparsers(required=True, metavar="VERB")
+    for verb in verbs:
+        words = str(verb.__doc__).splitlines()[0]
+        command = commands.add_parser(verb.__name__, help=words, description=words)
+        command.set_defaults(verb=verb)
+        _add_options(command, verb.__name__)
+    return parser
+
+
+def _add_options(command: argparse.ArgumentParser, verb: str) -> None:
+    is_teardown = verb == "teardown"
+    words = "default: all of them" if is_teardown else "provisioning method"
+    command.add_argument("--method", required=not is_teardown, choices=METHODS, help=words)
+    command.add_argument(
+        "--station", type=Path, default=STATION, metavar="DIR", help="default: %(default)s"
+    )
+    command.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    if is_teardown:
+        command.add_argument(
+            "--devices", action="store_true", help="remove the devices it registered, too"
+        )
+    if verb == "make":
+        _add_device_options(command)
+
+
+def _add_device_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--serial", required=True, metavar="SN", help="serial number")
+    command.add_argument(
+        "--out", type=Path, metavar="DIR", help=f"the device's state folder; default: {DEVICES}/SN"
+    )
+    command.add_argument("--device-id", metavar="HEX", help="16 bytes; default: random")
+    command.add_argument(
+        "--endpoint", metavar="HOST:PORT", help="default: $DEVICE_ENDPOINT, or ask AWS"
+    )
+    command.add_argument(
+        "--root-ca", type=Path, metavar="FILE", help="default: $DEVICE_ROOT_CA, or Amazon's roots"
+    )
