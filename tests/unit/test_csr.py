@@ -1,0 +1,86 @@
+"""Does the signing request say who the device is, and is it signed by the device's key?"""
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from device.errors import ConfigurationError
+from device.identity.csr import (
+    SUBJECT_FIELDS,
+    DevicePrivateKey,
+    build_csr,
+    subject_name,
+    subject_of,
+)
+
+KEYS: dict[str, DevicePrivateKey] = {
+    "ec-p256": ec.generate_private_key(ec.SECP256R1()),
+    "ec-p384": ec.generate_private_key(ec.SECP384R1()),
+    "rsa-2048": rsa.generate_private_key(public_exponent=65537, key_size=2048),
+}
+SUBJECT = subject_name({"common_name": "SN-1"})
+
+
+@pytest.mark.parametrize("key_type", KEYS)
+def test_the_request_is_signed_by_the_key(key_type: str) -> None:
+    key = KEYS[key_type]
+
+    csr = x509.load_pem_x509_csr(build_csr(key, SUBJECT).encode())
+
+    assert csr.is_signature_valid
+    assert csr.public_key() == key.public_key()
+
+
+def test_the_subject_holds_what_was_asked_for() -> None:
+    fields = dict.fromkeys(SUBJECT_FIELDS, "x") | {"country": "DE", "common_name": "SN-1"}
+
+    subject = subject_of(build_csr(KEYS["ec-p256"], subject_name(fields)))
+
+    assert subject == subject_name(fields)
+    assert {attribute.oid: attribute.value for attribute in subject} == {
+        SUBJECT_FIELDS[name]: value for name, value in fields.items()
+    }
+
+
+def test_the_order_in_the_settings_does_not_matter() -> None:
+    one = {"common_name": "SN-1", "country": "DE"}
+    other = {"country": "DE", "common_name": "SN-1"}
+
+    assert subject_name(one) == subject_name(other)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "problem"),
+    [
+        ("email", "a@b.c", "unknown subject field"),
+        ("CommonName", "SN-1", "unknown subject field"),
+        ("country", "DEU", "length"),
+        ("country", "D", "length"),
+        ("common_name", "", "length"),
+        ("common_name", "x" * 65, "length"),
+    ],
+)
+def test_an_unusable_field_is_named(field: str, value: str, problem: str) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        subject_name({field: value}, "claim.yaml")
+
+    assert raised.value.source == "claim.yaml"
+    assert raised.value.key == f"subject.{field}"
+    assert problem in raised.value.problem
+
+
+def test_an_unknown_field_comes_with_the_known_ones() -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        subject_name({"cn": "SN-1"})
+
+    assert all(name in raised.value.next_step for name in SUBJECT_FIELDS)
+
+
+@pytest.mark.parametrize("key_type", KEYS)
+def test_a_request_longer_than_aws_takes(key_type: str) -> None:
+    subject = subject_name({"organization": "x" * 3000})
+
+    with pytest.raises(ConfigurationError, match="AWS IoT takes 4096") as raised:
+        build_csr(KEYS[key_type], subject)
+
+    assert raised.value.key == "subject"

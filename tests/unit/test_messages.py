@@ -1,0 +1,210 @@
+"""Does each documented reply become its event, and each undocumented one `ReplyMalformed`?"""
+
+import json
+from typing import Any
+
+import pytest
+
+from device.provisioning import messages, topics
+from device.provisioning.events import (
+    CertificateIssued,
+    Event,
+    MessageReceived,
+    Rejection,
+    ReplyMalformed,
+    RequestDenied,
+    RequestRefused,
+    RequestThrottled,
+    ThingRegistered,
+    TokenRefused,
+)
+
+CSR = topics.CREATE_CERTIFICATE_FROM_CSR
+KEYS = topics.CREATE_KEYS_AND_CERTIFICATE
+REGISTER = topics.register_thing("T")
+CERTIFICATE = {
+    "certificateId": "id",
+    "certificatePem": "pem",
+    "certificateOwnershipToken": "token",
+}
+THING = {"thingName": "SN-1", "deviceConfiguration": {"greeting": "hello"}}
+
+
+def accepted(topic: str, document: object) -> Event | None:
+    return messages.decode(MessageReceived(f"{topic}/accepted", json.dumps(document).encode()))
+
+
+def rejected(topic: str, document: object) -> Event | None:
+    return messages.decode(MessageReceived(f"{topic}/rejected", json.dumps(document).encode()))
+
+
+def test_a_certificate_for_a_csr() -> None:
+    assert accepted(CSR, CERTIFICATE) == CertificateIssued("id", "pem", "token")
+
+
+def test_a_certificate_with_its_key() -> None:
+    event = accepted(KEYS, CERTIFICATE | {"privateKey": "key"})
+
+    assert event == CertificateIssued("id", "pem", "token", "key")
+
+
+def test_a_thing() -> None:
+    assert accepted(REGISTER, THING) == ThingRegistered("SN-1", {"greeting": "hello"})
+
+
+def test_a_thing_without_configuration() -> None:
+    assert accepted(REGISTER, {"thingName": "SN-1"}) == ThingRegistered("SN-1", {})
+
+
+def test_fields_that_aws_may_add_are_ignored() -> None:
+    assert accepted(CSR, CERTIFICATE | {"new": [1, {}]}) == CertificateIssued("id", "pem", "token")
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind"),
+    [
+        (400, "InvalidParameters", RequestRefused),
+        (400, "InvalidCertificateOwnershipToken", TokenRefused),
+        (401, "Unauthorized", RequestRefused),
+        (403, "AccessDenied", RequestDenied),
+        (404, "ResourceNotFound", RequestRefused),
+        (429, "ThrottlingException", RequestThrottled),
+        (500, "InternalFailure", RequestThrottled),
+        (503, "ServiceUnavailable", RequestThrottled),
+        (0, "", RequestRefused),
+        (-1, "Odd", RequestRefused),
+    ],
+)
+@pytest.mark.parametrize("topic", [CSR, KEYS, REGISTER])
+def test_a_rejection_is_classed_by_its_status(
+    topic: str, status: int, code: str, kind: type[Rejection]
+) -> None:
+    document = {"statusCode": status, "errorCode": code, "errorMessage": "as AWS said it"}
+
+    operation = topics.operation_of(topic)
+
+    assert operation is not None
+    assert rejected(topic, document) == kind(operation, status, code, "as AWS said it")
+
+
+def test_a_rejection_without_a_message() -> None:
+    event = rejected(REGISTER, {"statusCode": 400, "errorCode": "InvalidTemplate"})
+
+    assert event == RequestRefused("RegisterThing", 400, "InvalidTemplate", "")
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "",
+        "dt/SN-1/telemetry",
+        f"{CSR}/answered",
+        CSR,
+        f"{CSR}/accepted/more",
+        "$aws/things/SN-1/shadow/accepted",
+    ],
+)
+def test_a_message_on_another_topic_is_no_reply(topic: str) -> None:
+    assert messages.decode(MessageReceived(topic, b"{}")) is None
+
+
+def without(document: dict[str, Any], field: str) -> dict[str, Any]:
+    return {name: value for name, value in document.items() if name != field}
+
+
+@pytest.mark.parametrize(
+    ("topic", "document", "named"),
+    [
+        *((CSR, without(CERTIFICATE, field), field) for field in CERTIFICATE),
+        *((CSR, CERTIFICATE | {field: None}, field) for field in CERTIFICATE),
+        *((CSR, CERTIFICATE | {field: ["x"]}, field) for field in CERTIFICATE),
+        (CSR, CERTIFICATE | {"privateKey": "key"}, "privateKey nobody asked for"),
+        (KEYS, CERTIFICATE, "no privateKey"),
+        (KEYS, CERTIFICATE | {"privateKey": 5}, "privateKey"),
+        (REGISTER, without(THING, "thingName"), "thingName"),
+        (REGISTER, THING | {"thingName": ""}, "thingName"),
+        (REGISTER, THING | {"thingName": "a/#"}, "thingName"),
+        (REGISTER, THING | {"thingName": "line\n"}, "thingName"),
+        (REGISTER, THING | {"thingName": "x" * 129}, "thingName"),
+        (REGISTER, THING | {"deviceConfiguration": None}, "deviceConfiguration"),
+        (REGISTER, THING | {"deviceConfiguration": {"a": {"b": "c"}}}, "deviceConfiguration"),
+        (REGISTER, [], "array"),
+        (REGISTER, None, "null"),
+    ],
+)
+def test_an_acceptance_that_is_none_names_the_field(
+    topic: str, document: object, named: str
+) -> None:
+    event = accepted(topic, document)
+
+    assert isinstance(event, ReplyMalformed)
+    assert event.operation == topics.operation_of(topic)
+    assert named in event.problem
+
+
+@pytest.mark.parametrize(
+    ("document", "named"),
+    [
+        ({"errorCode": "x"}, "statusCode"),
+        ({"statusCode": "400", "errorCode": "x"}, "statusCode"),
+        ({"statusCode": 400}, "errorCode"),
+        ({"statusCode": 400, "errorCode": "x", "errorMessage": None}, "errorMessage"),
+    ],
+)
+def test_a_rejection_that_is_none_names_the_field(document: object, named: str) -> None:
+    event = rejected(REGISTER, document)
+
+    assert isinstance(event, ReplyMalformed)
+    assert named in event.problem
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"",
+        b"{",
+        b"\xff\xfe",
+        b'{"thingName": "\xed\xa0\x80"}',
+        b'{"thingName": "\\ud800 and more"}',
+        b'{"a":' + b"[" * 60_000,
+        b" " * (messages.MAX_REPLY_BYTES + 1),
+    ],
+    ids=lambda payload: repr(payload[:20]),
+)
+@pytest.mark.parametrize("answer", ["accepted", "rejected"])
+def test_what_is_no_json(payload: bytes, answer: str) -> None:
+    event = messages.decode(MessageReceived(f"{REGISTER}/{answer}", payload))
+
+    assert isinstance(event, ReplyMalformed)
+
+
+def test_the_longest_reply_that_aws_sends_is_taken() -> None:
+    body = json.dumps(THING).encode()
+    padded = body + b" " * (messages.MAX_REPLY_BYTES - len(body))
+
+    assert messages.decode(MessageReceived(f"{REGISTER}/accepted", padded)) == accepted(
+        REGISTER, THING
+    )
+
+
+def test_the_requests_are_as_documented() -> None:
+    csr = messages.certificate_from_csr_request("pem")
+    registration = messages.register_thing_request("token", {"SerialNumber": "SN-1"})
+
+    assert json.loads(csr) == {"certificateSigningRequest": "pem"}
+    assert json.loads(messages.keys_and_certificate_request()) == {}
+    assert json.loads(registration) == {
+        "certificateOwnershipToken": "token",
+        "parameters": {"SerialNumber": "SN-1"},
+    }
+
+
+def test_no_event_shows_a_secret() -> None:
+    reply = CERTIFICATE | {"certificateOwnershipToken": "the-token", "privateKey": "the-key"}
+    payload = json.dumps(reply).encode()
+    message = MessageReceived(f"{KEYS}/accepted", payload)
+    shown = repr(message) + repr(messages.decode(message))
+
+    assert "CertificateIssued" in shown
+    assert "the-token" not in shown
+    assert "the-key" not in shown
