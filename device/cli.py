@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from device.agent import Agent
+    from device.runtime.claim_delivery import DeliveredClaim
+    from device.runtime.clock import Clock
     from device.runtime.driver import Patience
     from device.settings import Settings
     from device.timeline import Timeline
@@ -112,13 +114,33 @@ def _power_on(options: Options) -> Iterator[tuple["Agent", "Timeline", "Patience
         timeline.add("storage opened", f"generation {storage.generation}")
         plan = plan_for(storage, chosen, str(config))
         clock = SystemClock()
-        agent = Agent(storage, chosen, plan, open_session=AwscrtSession, clock=clock)
+        delivered = _delivered_claim(options, clock)
+        agent = Agent(
+            storage, chosen, plan, open_session=AwscrtSession, clock=clock, claims=delivered
+        )
+
+        def stop(*_: object) -> None:
+            agent.session.request_stop()
+            if delivered is not None:
+                delivered.stop()
+
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: agent.session.request_stop())
+            signal.signal(number, stop)
         try:
             yield agent, timeline, _patience(chosen)
         finally:
             agent.session.close()
+
+
+def _delivered_claim(options: Options, clock: "Clock") -> "DeliveredClaim | None":
+    if options.wait_for_claim is None:
+        return None
+    from pathlib import Path  # noqa: PLC0415
+
+    from device.runtime.claim_delivery import DeliveredClaim  # noqa: PLC0415
+
+    place = Path(options.wait_for_claim) if options.wait_for_claim else _state(options) / "claim"
+    return DeliveredClaim(place, clock, _say)
 
 
 def _patience(chosen: "Settings") -> "Patience":
@@ -201,6 +223,11 @@ def _parser() -> argparse.ArgumentParser:
     online.add_argument("--config", metavar="FILE", help="the settings, or DEVICE_CONFIG")
     online.add_argument("--endpoint", metavar="HOST:PORT", help="AWS IoT, instead of the settings'")
     online.add_argument("--root-ca", metavar="FILE", help="CAs to trust, instead of the settings'")
+    place = (
+        "wait until a trusted user hands a claim over: at a socket, DIR/claim unless named, or as "
+        "a file of mode 0600 whose name ends in .json"
+    )
+    online.add_argument("--wait-for-claim", metavar="PATH", nargs="?", const="", help=place)
     levels = ("debug", "info", "warning", "error")
     online.add_argument("--log-level", choices=levels, default="warning")
     parser = argparse.ArgumentParser(
