@@ -71,6 +71,9 @@ class SimulatedCloud:
         self.peak_sessions = 0
         self._key = ec.generate_private_key(ec.SECP256R1())
         self.claim_pem, self.claim_key_pem = self._issue_claim()
+        self.activation_delay: float | None = None
+        """Seconds that a just-in-time method takes after the first connection; None is never."""
+        self._unknown: dict[str, float] = {}
 
     # --- for tests ---------------------------------------------------------------------
 
@@ -108,6 +111,24 @@ class SimulatedCloud:
                         self.faults.remove(fault)
                 return fault
         return None
+
+    def issue_leaf(self, public_key: Any, common_name: str) -> str:
+        """Return a certificate that the cloud does not know yet, of a CA that it knows."""
+        return self._sign(public_key, _name(common_name))
+
+    def register_leaf(self, pem: str, thing: str, status: str = "ACTIVE") -> None:
+        """Register a certificate and its thing beforehand."""
+        self.certificates[certificate_id(pem.encode())] = Certificate(pem, status, thing)
+        self.things[thing] = {}
+
+    def meet(self, pem: str, client_id: str) -> None:
+        """Register a certificate of the known CA on the connection that presents it."""
+        identifier = certificate_id(pem.encode())
+        if self.activation_delay is None or identifier in self.certificates:
+            return
+        ready = self._unknown.setdefault(identifier, self.clock.monotonic() + self.activation_delay)
+        if self.clock.monotonic() > ready:
+            self.register_leaf(pem, client_id)
 
     def lets_in(self, identifier: str, client_id: str) -> bool:
         """Whether a certificate may connect under ``client_id``."""
@@ -245,11 +266,14 @@ class SimulatedSession:
         cloud.connects.append((cloud.clock.monotonic(), order.client_id))
         if cloud.take("unreachable"):
             self._events.append(ev.ConnectFailed("nothing listens here"))
-        elif cloud.take("cut-at-connect"):
-            self._events.append(ev.NotLetIn("hang-up"))
-        elif cloud.take("silent-connect"):
             return
-        elif cloud.lets_in(certificate_id(identity.certificate_pem), order.client_id):
+        if cloud.take("cut-at-connect"):
+            self._events.append(ev.NotLetIn("hang-up"))
+            return
+        if cloud.take("silent-connect"):
+            return
+        cloud.meet(identity.certificate_pem.decode(), order.client_id)
+        if cloud.lets_in(certificate_id(identity.certificate_pem), order.client_id):
             self._client_id = order.client_id
             cloud.sessions[order.client_id] = self
             cloud.peak_sessions = max(cloud.peak_sessions, len(cloud.sessions))

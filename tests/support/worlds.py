@@ -26,7 +26,7 @@ from device.runtime.session import Session
 from device.settings import Connection, Retry, Settings
 from device.storage.device_storage import create_device_storage, open_device_storage
 from device.storage.filesystem import Fs, OsFs
-from device.storage.keys import CLAIM_KEY, TlsIdentity
+from device.storage.keys import CLAIM_KEY, FIRST_DEVICE_KEY, KeyType, TlsIdentity
 from device.storage.lifecycle import Lifecycle
 from device.storage.secure_storage import StorageFlag, Uid
 from tests.support.clock import FakeClock
@@ -35,7 +35,7 @@ from tests.support.power import PowerSupply
 from tests.support.simulated_cloud import SimulatedCloud, SimulatedSession
 from tests.wire.conftest import LocalCloud
 
-PATIENCE = Patience(unreachable=600.0, refused=60.0)
+PATIENCE = Patience(unreachable=600.0, refused=60.0, activation=90.0)
 
 
 QUICK = Connection(retry=Retry(longest=1.0), reply_timeout=2.0, connect_timeout=5.0)
@@ -135,6 +135,23 @@ class MemoryWorld:
                 storage.keys.import_key(CLAIM_KEY, self.cloud.claim_key_pem.encode())
             storage.advance(Lifecycle.SECURED)
         return state
+
+    def make_device_with_leaf(self, state: Path, serial: str) -> str:
+        """Make a device that holds a key of its own and a leaf; return the leaf as PEM."""
+        write_once = StorageFlag.WRITE_ONCE
+        with create_device_storage(state, mount=self.mount) as storage:
+            storage.advance(Lifecycle.PSA_ROT_PROVISIONING)
+            with storage.transaction():
+                storage.its.set(Uid.SERIAL_NUMBER, serial.encode(), write_once)
+                storage.its.set(Uid.DEVICE_ID, b"00" * 16, write_once)
+                storage.ps.set(Uid.ENDPOINT, b"simulated:8883")
+                storage.ps.set(Uid.ROOT_CA, b"nobody looks at it here")
+                storage.keys.generate_key(FIRST_DEVICE_KEY, KeyType.EC_P256)
+                key = storage.keys.export_public_key(FIRST_DEVICE_KEY)
+                leaf = self.cloud.issue_leaf(key, serial)
+                storage.ps.set(Uid.STAGED_CERTIFICATE, leaf.encode())
+            storage.advance(Lifecycle.SECURED)
+        return leaf
 
     def fault(self, kind: str, **fields: Any) -> None:
         self.cloud.fault(kind, **fields)
