@@ -75,7 +75,7 @@ class _Filler:
     def __call__(self, key: str, text: str, *, keep: str = "") -> str:
         def value(match: re.Match[str]) -> str:
             name = match.group(1)
-            if name == keep:
+            if keep and name == keep:
                 return match.group(0)
             if name not in self._names:
                 known = ", ".join("{" + known + "}" for known in [*self._names, keep] if known)
@@ -191,9 +191,11 @@ def _certificates_in(path: str | None, key: str) -> bytes | None:
     try:
         from cryptography import x509  # noqa: PLC0415 - slow to load, and rarely needed here
 
-        x509.load_pem_x509_certificates(pem)
+        loaded = x509.load_pem_x509_certificates(pem)
     except ValueError as error:
         raise ConfigurationError(path, key, f"holds a malformed certificate: {error}") from None
+    if len(loaded) != pem.count(_PEM_CERTIFICATE):
+        raise ConfigurationError(path, key, "holds a malformed certificate: the last one is cut")
     return pem
 
 
