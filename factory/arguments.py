@@ -28,9 +28,6 @@ def build_parser(verbs: Iterable[Verb]) -> argparse.ArgumentParser:
         prog="factory", description="The manufacturing station: prepare the cloud, make devices."
     )
     parser.add_argument("--version", action="version", version=f"factory {_version()}")
-    parser.add_argument(
-        "--log-level", default="warning", choices=["debug", "info", "warning", "error"]
-    )
     commands = parser.add_subparsers(required=True, metavar="VERB")
     for verb in verbs:
         words = str(verb.__doc__).splitlines()[0]
@@ -48,6 +45,9 @@ def _add_options(command: argparse.ArgumentParser, verb: str) -> None:
         "--station", type=Path, default=STATION, metavar="DIR", help="default: %(default)s"
     )
     command.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    command.add_argument(
+        "--log-level", default="warning", choices=["debug", "info", "warning", "error"]
+    )
     if is_teardown:
         command.add_argument(
             "--devices", action="store_true", help="remove the devices it registered, too"

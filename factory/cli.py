@@ -72,9 +72,10 @@ def make(arguments: argparse.Namespace) -> None:
             state=str(out), endpoint=order.endpoint, lifecycle="SECURED",
         )  # fmt: skip
         return
+    config = f"config/{arguments.method.removesuffix('-aws-keys')}.yaml"
     _say(
         f"Made {order.serial_number} in {out}: lifecycle SECURED, connects to {order.endpoint}.",
-        f"Next: device boot --state {out}",
+        f"Next: device boot --config {config} --state {out}",
     )
 
 

@@ -67,9 +67,9 @@ def made_in(account: str, cloud: LocalCloud, folder: Path) -> Iterator[Made]:
             environment.setenv(name, value)
         environment.setenv("AWS_ACCESS_KEY_ID", account)
         environment.setenv("AWS_DEFAULT_REGION", REGION)
-        logged = run("--log-level", "debug", "prepare", *options)
+        logged = run("prepare", "--log-level", "debug", *options)
         logged += run(
-            "--log-level", "debug", "make", *options, "--serial", SERIAL, "--out", str(device)
+            "make", "--log-level", "debug", *options, "--serial", SERIAL, "--out", str(device)
         )
         yield Made(station, device, claim_in(device), logged)
         run("teardown", *options, "--devices")
