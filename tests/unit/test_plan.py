@@ -1,0 +1,246 @@
+"""Is everything that can be known to be wrong said before the device connects?"""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from device.errors import ConfigurationError, ExitCode
+from device.plan import Plan, plan_for
+from device.provisioning.claim import ClaimPlan
+from device.runtime.endpoint import Endpoint
+from device.settings import Claim, Settings, Telemetry
+from device.storage.device_storage import open_device_storage
+from tests.support.certificates import DeviceAuthority, new_key, pem_of
+from tests.support.devices import AUTHORITY, DEVICE_ID, SERIAL, make_device
+
+CA = DeviceAuthority("a CA of the test").certificate_pem
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_device(tmp_path_factory.mktemp("plan") / "device")
+
+
+def plan(state: Path, settings: Settings) -> Plan:
+    with open_device_storage(state, read_only=True) as storage:
+        return plan_for(storage, settings, "claim.yaml")
+
+
+def claim_plan(state: Path, settings: Settings) -> ClaimPlan:
+    machine = plan(state, settings).machine
+    assert isinstance(machine, ClaimPlan)
+    return machine
+
+
+def refused(state: Path, settings: Settings) -> ConfigurationError:
+    with pytest.raises(ConfigurationError) as raised:
+        plan(state, settings)
+    assert raised.value.exit_code is ExitCode.CONFIGURATION_INVALID
+    assert raised.value.next_step
+    return raised.value
+
+
+def claim(**fields: object) -> Settings:
+    return Settings(method="claim", claim=Claim(**fields))  # type: ignore[arg-type]  # any field
+
+
+def test_the_defaults_make_a_plan(state: Path) -> None:
+    made = plan(state, Settings(method="claim"))
+
+    assert made.endpoint == Endpoint("localhost", 8883)
+    assert made.root_ca_pem == AUTHORITY.certificate_pem
+    assert made.issuer_pem is None
+    assert made.subject == {"common_name": SERIAL}
+    machine = claim_plan(state, Settings(method="claim"))
+    assert machine.parameters == {"SerialNumber": SERIAL}
+    assert machine.claim_client_id == f"claim-{SERIAL}"
+    assert machine.expected_thing_name == SERIAL
+    assert machine.proof_topic == "dt/{thing_name}/telemetry"
+    assert not machine.keys_made_by_aws
+
+
+def test_placeholders_are_filled_everywhere(state: Path) -> None:
+    settings = Settings(
+        method="claim",
+        thing_name="thing-{serial}",
+        subject={"common_name": "{device_id}", "organization": "plain"},
+        claim=Claim(parameters={"Both": "{serial}/{device_id}"}, client_id="c-{device_id}"),
+        telemetry=Telemetry(topic="{serial}/{thing_name}"),
+    )
+
+    machine = claim_plan(state, settings)
+
+    assert plan(state, settings).subject == {"common_name": DEVICE_ID, "organization": "plain"}
+    assert machine.expected_thing_name == f"thing-{SERIAL}"
+    assert machine.parameters == {"Both": f"{SERIAL}/{DEVICE_ID}"}
+    assert machine.claim_client_id == f"c-{DEVICE_ID}"
+    assert machine.proof_topic == f"{SERIAL}/{{thing_name}}"
+
+
+def test_keys_made_by_aws_are_a_method(state: Path) -> None:
+    assert claim_plan(state, Settings(method="claim-aws-keys")).keys_made_by_aws
+
+
+def test_settings_win_over_what_the_station_installed(state: Path, tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_bytes(CA)
+    settings = Settings(method="claim", endpoint="other:443", root_ca=str(tmp_path / "ca.pem"))
+
+    made = plan(state, settings)
+
+    assert made.endpoint == Endpoint("other", 443)
+    assert made.root_ca_pem == CA
+
+
+@pytest.mark.parametrize(
+    ("settings", "key", "problem"),
+    [
+        (Settings(method="claim", thing_name="{name}"), "thing_name", "placeholder {name}"),
+        (Settings(method="claim", thing_name="{thing_name}"), "thing_name", "placeholder"),
+        (Settings(method="claim", thing_name="{}"), "thing_name", "placeholder {}"),
+        (
+            Settings(method="claim", subject={"common_name": "{cpu}"}),
+            "subject.common_name",
+            "placeholder {cpu}",
+        ),
+        (claim(parameters={"A": "{Serial}"}), "claim.parameters.A", "placeholder {Serial}"),
+        (claim(client_id="{thing_name}-c"), "claim.client_id", "placeholder {thing_name}"),
+        (
+            Settings(method="claim", telemetry=Telemetry(topic="{thing}")),
+            "telemetry.topic",
+            "placeholder {thing}",
+        ),
+        (Settings(method="claim", thing_name=""), "thing_name", "is no AWS thing name"),
+        (Settings(method="claim", thing_name="a b"), "thing_name", "is no AWS thing name"),
+        (Settings(method="claim", thing_name="a/b"), "thing_name", "is no AWS thing name"),
+        (Settings(method="claim", thing_name="x" * 129), "thing_name", "is no AWS thing name"),
+        (claim(client_id=""), "claim.client_id", "1 to 128 bytes"),
+        (claim(client_id="é" * 65), "claim.client_id", "1 to 128 bytes"),
+        (claim(client_id="$claim"), "claim.client_id", "no $ first"),
+        (claim(client_id="{serial}"), "claim.client_id", "not the thing's name"),
+    ],
+)
+def test_a_name_that_cannot_be_used(
+    state: Path, settings: Settings, key: str, problem: str
+) -> None:
+    error = refused(state, settings)
+
+    assert (error.source, error.key) == ("claim.yaml", key)
+    assert problem in error.problem
+
+
+def test_an_unknown_placeholder_comes_with_the_known_ones(state: Path) -> None:
+    settings = Settings(method="claim", telemetry=Telemetry(topic="{thing}"))
+
+    assert refused(state, settings).next_step == (
+        "Known here: {serial}, {device_id}, {thing_name}."
+    )
+
+
+def test_an_endpoint_that_is_none(state: Path) -> None:
+    error = refused(state, Settings(method="claim", endpoint="https://x"))
+
+    assert (error.source, error.key) == ("claim.yaml", "endpoint")
+
+
+@pytest.mark.parametrize("key", ["endpoint", "root_ca"])
+def test_what_nobody_set_or_installed(tmp_path: Path, key: str) -> None:
+    endpoint, root_ca = (None, CA) if key == "endpoint" else ("localhost:8883", None)
+    made = make_device(tmp_path / "device", endpoint=endpoint, root_ca=root_ca)
+
+    error = refused(made, Settings(method="claim"))
+
+    assert error.key == key
+    assert error.problem == "is not set, and the station installed none"
+
+
+def test_an_installed_endpoint_that_is_none(tmp_path: Path) -> None:
+    made = make_device(tmp_path / "device", endpoint="two words")
+
+    assert refused(made, Settings(method="claim")).source == "the device's storage"
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, "cannot be read: No such file or directory"),
+        (b"", "is empty"),
+        (b" \n", "is empty"),
+        (b"certificates/ca.pem", "holds no PEM certificate"),
+        (pem_of(new_key()), "holds no PEM certificate"),
+        (CA.replace(b"M", b"N"), "holds a malformed certificate"),
+        (CA[: len(CA) // 2], "holds a malformed certificate"),
+        (CA + CA[: len(CA) // 2], "holds a malformed certificate"),
+    ],
+)
+@pytest.mark.parametrize("key", ["root_ca", "issuer_ca"])
+def test_a_certificate_file_that_is_none(
+    state: Path, tmp_path: Path, key: str, content: bytes | None, problem: str
+) -> None:
+    path = tmp_path / "ca.pem"
+    if content is not None:
+        path.write_bytes(content)
+
+    error = refused(state, msgspec.structs.replace(Settings(method="claim"), **{key: str(path)}))
+
+    assert (error.source, error.key) == (str(path), key)
+    assert problem in error.problem
+
+
+def test_a_folder_for_a_certificate_file(state: Path, tmp_path: Path) -> None:
+    error = refused(state, Settings(method="claim", root_ca=str(tmp_path)))
+
+    assert error.problem == "cannot be read: Is a directory"
+
+
+def test_a_bundle_of_certificates(state: Path, tmp_path: Path) -> None:
+    path = tmp_path / "bundle.pem"
+    path.write_bytes(b"# first\n" + CA + b"\n# second\n" + AUTHORITY.certificate_pem)
+
+    assert plan(state, Settings(method="claim", root_ca=str(path))).root_ca_pem.count(b"BEGIN") == 2
+
+
+def test_a_parameter_that_the_template_wants(state: Path, tmp_path: Path) -> None:
+    path = tmp_path / "template.json"
+    path.write_text(
+        '{"Parameters": {"SerialNumber": {"Type": "String"}, "Batch": {"Type": "String"},'
+        ' "Colour": {"Type": "String", "Default": "red"},'
+        ' "AWS::IoT::Certificate::Id": {"Type": "String"}}, "Resources": {}}'
+    )
+
+    error = refused(state, claim(template_file=str(path)))
+
+    assert error.key == "claim.parameters.Batch"
+    assert str(path) in error.problem
+    plan(state, claim(template_file=str(path), parameters={"SerialNumber": "x", "Batch": "y"}))
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, "cannot be read: No such file or directory"),
+        (b"", "is no provisioning template"),
+        (b"[]", "is no provisioning template"),
+        (b"\xff", "is no provisioning template"),
+        (b'{"Parameters": ["SerialNumber"]}', "is no provisioning template"),
+        (b'{"a":' + b"[" * 60_000, "is no provisioning template"),
+    ],
+    ids=lambda value: repr(value)[:24],
+)
+def test_a_template_file_that_is_none(
+    state: Path, tmp_path: Path, content: bytes | None, problem: str
+) -> None:
+    path = tmp_path / "template.json"
+    if content is not None:
+        path.write_bytes(content)
+
+    error = refused(state, claim(template_file=str(path)))
+
+    assert error.source == str(path)
+    assert problem in error.problem
+
+
+def test_the_template_that_comes_with_the_project(state: Path) -> None:
+    path = Path(__file__).parents[2] / "config" / "templates" / "firstboot-claim.json"
+
+    assert claim_plan(state, claim(template_file=str(path))).template_name == "firstboot-claim"
