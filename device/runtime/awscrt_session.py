@@ -1,13 +1,15 @@
 """The connection to AWS IoT Core: MQTT 5 over mutual TLS, through awscrt.
 
-The only module that imports awscrt or awsiot: their objects print private keys, so nothing
-of theirs leaves it. awscrt's own reconnecting is switched off (a client is stopped at its
+The only module that imports awscrt: its objects print private keys, so nothing of theirs
+leaves it. awscrt's own reconnecting is switched off (a client is stopped at its
 first failure), because full jitter from zero would send two CONNECTs within a second, and
 because only the method in use knows whether a refusal is expected.
 
 Callbacks run on awscrt's thread; they put an event on a queue and do nothing else.
 Replies are subscribed at QoS 0: a PUBACK of ours followed by our next request would be two
 small packets in a row, which Nagle's algorithm and the delayed ACK hold back for 40 ms.
+awscrt's flow control (100 publishes/s) stays off: it starts each connection with no allowance
+and so holds the first packets back for 7 ms each; this device never sends that many.
 """
 
 import logging
@@ -160,8 +162,7 @@ class AwscrtSession:
             identity.certificate_pem, identity.private_key_pem
         )
         options.override_default_trust_store(self._root_ca_pem)
-        if self._endpoint.port == _HTTPS_PORT:
-            options.alpn_list = [_ALPN]
+        options.alpn_list = self._endpoint.alpn
         return io.ClientTlsContext(options)
 
     def _hang_up(self) -> None:

@@ -2,10 +2,12 @@
 
 import re
 from dataclasses import dataclass
+from typing import Final
 
 from device.errors import ConfigurationError
 
-DEFAULT_PORT = 8883
+DEFAULT_PORT: Final = 8883
+HTTPS_PORT: Final = 443
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")  # RFC 1123, or an IPv4 address
 
 
@@ -19,6 +21,14 @@ class Endpoint:
     def __str__(self) -> str:
         """Return ``host:port``."""
         return f"{self.host}:{self.port}"
+
+    @property
+    def alpn(self) -> list[str]:
+        """What to ask for in TLS: port 443 speaks MQTT only to those who ask for it.
+
+        Source: AWS IoT Core Developer Guide, "Device communication protocols".
+        """
+        return ["x-amzn-mqtt-ca"] if self.port == HTTPS_PORT else []
 
     @classmethod
     def parse(cls, text: str, source: str) -> "Endpoint":

@@ -75,8 +75,8 @@ def _probe(error_name: str, endpoint: Endpoint, root_ca_pem: bytes) -> Event:
         context = ssl.create_default_context(cadata=root_ca_pem.decode("ascii"))
     except (ssl.SSLError, ValueError):
         return ConnectFailed("root_ca holds no CA certificate", "Correct root_ca.")
-    if endpoint.port == 443:
-        context.set_alpn_protocols(["x-amzn-mqtt-ca"])
+    if endpoint.alpn:
+        context.set_alpn_protocols(endpoint.alpn)
     address = (endpoint.host, endpoint.port)
     try:
         with (
