@@ -1,0 +1,73 @@
+"""Rules for every test: no network but loopback, and in CI no test that does not run."""
+
+import ipaddress
+import os
+import sys
+from collections.abc import Generator
+
+import hypothesis
+import pytest
+
+IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
+LOOPBACK_NAMES = {None, "", "localhost", b"localhost"}
+
+# Time is what a test passes in; how fast the machine is today says nothing about the code.
+hypothesis.settings.register_profile("firstboot", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("firstboot")
+
+
+def pytest_configure() -> None:
+    """Refuse the network from here on; an audit hook stays until the process ends."""
+    sys.addaudithook(refuse_network)
+
+
+def refuse_network(event: str, arguments: tuple[object, ...]) -> None:
+    """Raise if an audit ``event`` would leave this machine; tests marked ``aws`` may.
+
+    For the whole run, since a test of the suite that needs the internet is a mistake wherever
+    it stands. What awscrt and child processes do is out of its sight.
+    """
+    if event == "socket.getaddrinfo":
+        host = arguments[0]
+    elif event in {"socket.connect", "socket.sendto"} and isinstance(arguments[1], tuple):
+        host = arguments[1][0]
+    else:
+        return
+    if not is_loopback(host) and "FIRSTBOOT_AWS" not in os.environ:
+        raise PermissionError(f"a test wants to talk to {host!r}, which is not this machine")
+
+
+def is_loopback(host: object) -> bool:
+    """Whether ``host`` is this machine, by name or address."""
+    if host in LOOPBACK_NAMES:
+        return True
+    try:
+        return ipaddress.ip_address(str(host)).is_loopback
+    except ValueError:
+        return False
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """In CI a skipped test is a failed one: what nobody runs protects nobody."""
+    report = yield
+    if IN_CI and report.skipped and not hasattr(report, "wasxfail"):
+        _fail(report, unless=item.get_closest_marker("aws") is not None)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """The same for a module that skips itself."""
+    report = yield
+    if IN_CI and report.skipped:
+        _fail(report, unless=False)
+    return report
+
+
+def _fail(report: pytest.TestReport | pytest.CollectReport, *, unless: bool) -> None:
+    if not unless:
+        report.outcome = "failed"
+        report.longrepr = f"skipped, which CI does not accept: {report.longrepr}"
