@@ -71,8 +71,9 @@ def _unreachable(error_name: str, endpoint: Endpoint) -> ConnectFailed:
 
 def _probe(error_name: str, endpoint: Endpoint, root_ca_pem: bytes) -> Event:
     """Do the handshake again, without our certificate, to see whose fault it was."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # the default one may trust the system too
     try:
-        context = ssl.create_default_context(cadata=root_ca_pem.decode("ascii"))
+        context.load_verify_locations(cadata=root_ca_pem.decode("ascii"))
     except (ssl.SSLError, ValueError):
         return ConnectFailed("root_ca holds no CA certificate", "Correct root_ca.")
     if endpoint.alpn:
