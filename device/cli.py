@@ -6,10 +6,8 @@ the verb that needs it: ``device status`` never opens awscrt.
 
 import argparse
 import os
-import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -17,14 +15,12 @@ from device import __version__
 from device.errors import ConfigurationError, ExitCode, FirstbootError, StoppedError
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from device.agent import Agent
-    from device.runtime.claim_delivery import DeliveredClaim
-    from device.runtime.clock import Clock
-    from device.runtime.driver import Patience
-    from device.settings import Settings
-    from device.timeline import Timeline
+    from device.power import PoweredDevice
+    from device.timeline import Step
 
 Options = argparse.Namespace
 Verb = Callable[[Options], None]
@@ -50,21 +46,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def boot(options: Options) -> None:
     """Provision the device until its identity is proven, then exit."""
-    with _power_on(options) as (agent, timeline, patience):
-        agent.boot(timeline, patience)
-        agent.session.close()
-        _show_identity(agent, options)
+    with _power_on(options) as device:
+        device.agent.boot(device.timeline, device.patience)
+        device.agent.session.close()
+        _show_identity(device.agent, options)
 
 
 def run(options: Options) -> None:
     """Boot, then operate until stopped."""
-    with _power_on(options) as (agent, timeline, _):
+    with _power_on(options) as device:
         try:
-            connected = agent.boot_until_proven(timeline)
+            connected = device.agent.boot_until_proven(device.timeline)
         except StoppedError:
             return
-        _show_identity(agent, options)
-        agent.operate(timeline, already_connected=connected)
+        _show_identity(device.agent, options)
+        device.agent.operate(device.timeline, already_connected=connected)
 
 
 def status(options: Options) -> None:
@@ -95,63 +91,25 @@ def reset(options: Options) -> None:
         _print_json({"reset": changed})
 
 
-@contextmanager
-def _power_on(options: Options) -> Iterator[tuple["Agent", "Timeline", "Patience"]]:
-    """Open the storage, plan, and listen for SIGTERM; everything is closed at the end."""
-    from device import log, settings  # noqa: PLC0415
-    from device.agent import Agent  # noqa: PLC0415
-    from device.plan import plan_for  # noqa: PLC0415
-    from device.runtime.awscrt_session import AwscrtSession  # noqa: PLC0415
-    from device.runtime.clock import SystemClock  # noqa: PLC0415
-    from device.storage.device_storage import open_device_storage  # noqa: PLC0415
+def _power_on(options: Options) -> "AbstractContextManager[PoweredDevice]":
+    from device.power import Switches, power_on  # noqa: PLC0415 - loads awscrt
 
-    log.set_up(options.log_level)
-    timeline = _timeline(options)
-    config = _config(options)
-    flags = {"endpoint": options.endpoint, "root_ca": options.root_ca}
-    chosen = settings.load(config, os.environ, flags)
-    with open_device_storage(_state(options)) as storage:
-        timeline.add("storage opened", f"generation {storage.generation}")
-        plan = plan_for(storage, chosen, str(config))
-        clock = SystemClock()
-        delivered = _delivered_claim(options, clock)
-        agent = Agent(
-            storage, chosen, plan, open_session=AwscrtSession, clock=clock, claims=delivered
-        )
-
-        def stop(*_: object) -> None:
-            agent.session.request_stop()
-            if delivered is not None:
-                delivered.stop()
-
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, stop)
-        try:
-            yield agent, timeline, _patience(chosen)
-        finally:
-            agent.session.close()
-
-
-def _delivered_claim(options: Options, clock: "Clock") -> "DeliveredClaim | None":
-    if options.wait_for_claim is None:
-        return None
-    from pathlib import Path  # noqa: PLC0415
-
-    from device.runtime.claim_delivery import DeliveredClaim  # noqa: PLC0415
-
-    place = Path(options.wait_for_claim) if options.wait_for_claim else _state(options) / "claim"
-    return DeliveredClaim(place, clock, _say)
-
-
-def _patience(chosen: "Settings") -> "Patience":
-    from device.runtime.driver import Patience  # noqa: PLC0415 - status must not load this
-
-    retry = chosen.connection.retry
-    return Patience(
-        unreachable=retry.give_up_unreachable_after,
-        refused=retry.give_up_refused_after,
-        activation=chosen.just_in_time.budget,
+    state = _state(options)
+    place = options.wait_for_claim
+    switches = Switches(
+        state=state,
+        config=_config(options),
+        flags={"endpoint": options.endpoint, "root_ca": options.root_ca},
+        log_level=options.log_level,
+        claim_place=None if place is None else state / (place or "claim"),
     )
+    return power_on(switches, lambda step: _tell(step, options), _say)
+
+
+def _tell(step: "Step", options: Options) -> None:
+    _say(f"{step.ms / 1000:9.3f} s  {step.name:<20} {step.detail}".rstrip())
+    if options.json:
+        _print_json({"step": step.name, "ms": step.ms, "detail": step.detail})
 
 
 def _show_identity(agent: "Agent", options: Options) -> None:
@@ -162,17 +120,6 @@ def _show_identity(agent: "Agent", options: Options) -> None:
     if options.json:
         fields = ("method", "thing_name", "certificate_id", "key_uri", "key_made_by")
         _print_json({"identity": {name: getattr(identity, name) for name in fields}})
-
-
-def _timeline(options: Options) -> "Timeline":
-    from device.timeline import Step, Timeline  # noqa: PLC0415
-
-    def tell(step: Step) -> None:
-        _say(f"{step.ms / 1000:9.3f} s  {step.name:<20} {step.detail}".rstrip())
-        if options.json:
-            _print_json({"step": step.name, "ms": step.ms, "detail": step.detail})
-
-    return Timeline(tell)
 
 
 def _report(error: FirstbootError, options: Options) -> None:
