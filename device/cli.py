@@ -92,16 +92,17 @@ def reset(options: Options) -> None:
 
 
 def _power_on(options: Options) -> "AbstractContextManager[PoweredDevice]":
+    from pathlib import Path  # noqa: PLC0415 - see _state
+
     from device.power import Switches, power_on  # noqa: PLC0415 - loads awscrt
 
-    state = _state(options)
-    place = options.wait_for_claim
+    state, place = _state(options), options.wait_for_claim
     switches = Switches(
         state=state,
         config=_config(options),
         flags={"endpoint": options.endpoint, "root_ca": options.root_ca},
         log_level=options.log_level,
-        claim_place=None if place is None else state / (place or "claim"),
+        claim_place=None if place is None else Path(place or state / "claim"),
     )
     return power_on(switches, lambda step: _tell(step, options), _say)
 

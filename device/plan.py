@@ -22,6 +22,7 @@ from device.storage.secure_storage import Uid
 _PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
 _THING_NAME: Final = re.compile(messages.THING_NAME)
 _PEM_CERTIFICATE: Final = b"-----BEGIN CERTIFICATE-----"
+_PEM_END: Final = b"-----END CERTIFICATE-----"
 _MAX_CLIENT_ID_BYTES: Final = 128  # AWS IoT Core quotas
 _AWSCRT_REPORTS_FIRST: Final = 5.0
 """Seconds that the machine waits longer than awscrt, whose errors say more than a time-out."""
@@ -185,17 +186,18 @@ def _certificates_in(path: str | None, key: str) -> bytes | None:
     if path is None:
         return None
     pem = _read(Path(path), key)
+    if pem.count(_PEM_CERTIFICATE) != pem.count(_PEM_END):
+        raise ConfigurationError(path, key, "holds a malformed certificate: one is cut")
     if _PEM_CERTIFICATE not in pem:
         what = "is empty" if not pem.strip() else "holds no PEM certificate"
         raise ConfigurationError(path, key, what)
     try:
-        from cryptography import x509  # noqa: PLC0415 - slow to load, and rarely needed here
+        import ssl  # noqa: PLC0415 - 8 ms, and most devices use the CAs that are installed
 
-        loaded = x509.load_pem_x509_certificates(pem)
-    except ValueError as error:
+        # Not pyca/cryptography: it refuses Starfield's root soon, whose serial number is zero.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem.decode("ascii"))
+    except (ssl.SSLError, UnicodeDecodeError) as error:
         raise ConfigurationError(path, key, f"holds a malformed certificate: {error}") from None
-    if len(loaded) != pem.count(_PEM_CERTIFICATE):
-        raise ConfigurationError(path, key, "holds a malformed certificate: the last one is cut")
     return pem
 
 
