@@ -121,4 +121,3 @@ def _parser() -> argparse.ArgumentParser:
         "--json", action="store_true", help="one JSON object on stdout at the end, words on stderr"
     )
     return parser
-
