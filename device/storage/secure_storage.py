@@ -35,6 +35,7 @@ class Uid(IntEnum):
     DEVICE_ID = 0x01
     SERIAL_NUMBER = 0x02
     PROOF_KEY = 0x03
+    REFUSED_PINS = 0x08
     # PS
     ROOT_CA = 0x10
     ENDPOINT = 0x11
@@ -44,6 +45,8 @@ class Uid(IntEnum):
     PROVISIONING_JOURNAL = 0x20
     DEVICE_CONFIGURATION = 0x21
     IDENTITY = 0x22
+    ELEMENT = 0x30
+    ELEMENT_KEYS = 0x31
 
 
 @dataclass(frozen=True)
