@@ -18,18 +18,21 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Final
 
 from awscrt import io, mqtt5
 from awscrt.exceptions import AwsCrtError
 
+from device.errors import ElementError, ExitCode
 from device.provisioning import actions as act
 from device.provisioning import events as ev
 from device.runtime.endpoint import Endpoint
 from device.runtime.refusal import classify_connack, classify_failure
 from device.runtime.session import StopRequested
 from device.settings import Connection
-from device.storage.keys import TlsIdentity
+from device.storage.keys import MemoryIdentity, TlsIdentity
 
 _log = logging.getLogger(__name__)
 
@@ -111,7 +114,16 @@ class AwscrtSession:
     def _connect(self, order: act.Connect) -> None:
         self.close()
         connection = self._connection
-        identity = self._tls_identity(order.credential)
+        try:
+            context = self._tls_context(self._tls_identity(order.credential))
+        except ElementError as error:
+            if error.exit_code is not ExitCode.TRY_LATER:
+                raise
+            self._events.put((connection, ev.ConnectFailed(str(error), error.next_step)))
+            return
+        except AwsCrtError as error:
+            self._events.put((connection, _ConnectRefused(_name_of(error), None)))
+            return
         self._stopped = stopped = threading.Event()
 
         def connected(_: mqtt5.LifecycleConnectSuccessData) -> None:
@@ -139,7 +151,7 @@ class AwscrtSession:
                 host_name=self._endpoint.host,
                 port=self._endpoint.port,
                 bootstrap=self._bootstrap,
-                tls_ctx=self._tls_context(identity),
+                tls_ctx=context,
                 connect_options=mqtt5.ConnectPacket(
                     client_id=order.client_id, keep_alive_interval_sec=self._options.keep_alive
                 ),
@@ -158,9 +170,7 @@ class AwscrtSession:
         client.start()
 
     def _tls_context(self, identity: TlsIdentity) -> io.ClientTlsContext:
-        options = io.TlsContextOptions.create_client_with_mtls(
-            identity.certificate_pem, identity.private_key_pem
-        )
+        options = _mutual_tls(identity)
         options.override_default_trust_store(self._root_ca_pem)
         options.alpn_list = self._endpoint.alpn
         return io.ClientTlsContext(options)
@@ -221,6 +231,29 @@ class AwscrtSession:
         if refused.reason_code is not None:
             return classify_connack(refused.reason_code)
         return classify_failure(refused.error_name, self._endpoint, self._root_ca_pem)
+
+
+def _mutual_tls(identity: TlsIdentity) -> io.TlsContextOptions:
+    if isinstance(identity, MemoryIdentity):
+        return io.TlsContextOptions.create_client_with_mtls(
+            identity.certificate_pem, identity.private_key_pem
+        )
+    options = io.TlsContextOptions.create_client_with_mtls_pkcs11(
+        pkcs11_lib=_pkcs11_library(identity.module_path),
+        user_pin=identity.pin,
+        slot_id=identity.slot_id,
+        private_key_label=identity.key_label,
+        cert_file_contents=identity.certificate_pem,
+    )
+    if identity.tls13:  # awscrt leaves 1.3 out when a key handler signs; this policy has it
+        options.cipher_pref = io.TlsCipherPref.TLSv1_2_2025_07
+    return options
+
+
+@cache
+def _pkcs11_library(path: Path) -> io.Pkcs11Lib:
+    """Return awscrt's handle, one a library and process; it never finalises the library."""
+    return io.Pkcs11Lib(file=str(path))
 
 
 def _name_of(error: BaseException | None) -> str:

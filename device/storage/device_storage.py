@@ -39,6 +39,7 @@ class DeviceStorage:
         self.ps = SecureStorage(store, Service.PS)
         self._store = store
         self._lock = lock
+        self._after_commit: list[Callable[[], None]] = []
 
     @cached_property
     def keys(self) -> KeyStore:
@@ -67,8 +68,23 @@ class DeviceStorage:
             NotPermittedError: the storage is open for reading only, or closed.
             InsufficientStorageError, StorageFailureError: the disk refused the commit.
         """
-        with self._store.transaction():
-            yield
+        try:
+            with self._store.transaction():
+                yield
+        except BaseException:
+            if not self._store.in_transaction:
+                self._after_commit.clear()
+            raise
+        while self._after_commit and not self._store.in_transaction:
+            self._after_commit.pop(0)()
+
+    def after_commit(self, action: Callable[[], None]) -> None:
+        """Run ``action`` when the open transaction is durable; never, if it ends otherwise.
+
+        For what cannot be undone: a key in a secure element is destroyed only when no storage
+        that could come back still needs it.
+        """
+        self._after_commit.append(action)
 
     def advance(self, to: Lifecycle) -> None:
         """Step the lifecycle. DECOMMISSIONED destroys the root key, and so every entry, first.

@@ -6,6 +6,7 @@ Names are those of the PSA Crypto API. This page loads no cryptography, so that 
 
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, NewType, Protocol, TypeAlias
 
 if TYPE_CHECKING:
@@ -46,6 +47,15 @@ class KeyOrigin(StrEnum):
     IMPORTED = "imported"
 
 
+class KeyProof(StrEnum):
+    """What a secure element vouches for: ``CKA_LOCAL`` and the like (PKCS #11 v2.40, 4.9)."""
+
+    LOCAL = "local"
+    """The key was made inside."""
+    NEVER_EXTRACTABLE = "never-extractable"
+    ALWAYS_SENSITIVE = "always-sensitive"
+
+
 @dataclass(frozen=True)
 class KeyAttributes:
     """What a key is, without the key; safe to log."""
@@ -55,6 +65,8 @@ class KeyAttributes:
     origin: KeyOrigin
     exportable: bool
     """Whether the private key can leave the store, as it must for a TLS stack in software."""
+    proofs: tuple[KeyProof, ...] = ()
+    """What the secure element vouched for when it made the key."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +77,20 @@ class MemoryIdentity:
     private_key_pem: bytes = field(repr=False)
 
 
-TlsIdentity: TypeAlias = MemoryIdentity
+@dataclass(frozen=True)
+class Pkcs11Identity:
+    """What TLS needs of a key that stays inside a secure element."""
+
+    certificate_pem: bytes
+    module_path: Path
+    slot_id: int
+    key_label: str
+    pin: str | None = field(repr=False)
+    tls13: bool
+    """Whether TLS 1.3 may be negotiated; see docs/secure-elements.md."""
+
+
+TlsIdentity: TypeAlias = MemoryIdentity | Pkcs11Identity
 
 
 class KeyStore(Protocol):
