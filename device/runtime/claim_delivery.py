@@ -16,8 +16,12 @@ from typing import Any, Final
 
 import msgspec
 
-from device.errors import ClaimUnusableError, ConfigurationError, StoppedError
-from device.identity.certificates import certificate_id
+from device.errors import (
+    ClaimExpiredError,
+    ClaimUnusableError,
+    ConfigurationError,
+    StoppedError,
+)
 from device.runtime.clock import Clock
 from device.runtime.credentials import BorrowedClaim
 from device.storage.keys import MemoryIdentity, TlsIdentity
@@ -117,7 +121,6 @@ def _check_pair(identity: MemoryIdentity) -> None:
     )
 
     try:
-        certificate_id(identity.certificate_pem)
         certificate = x509.load_pem_x509_certificate(identity.certificate_pem)
         key = load_pem_private_key(identity.private_key_pem, password=None)
     except (ValueError, TypeError):
@@ -151,7 +154,8 @@ def _received(connection: socket.socket, clock: Clock) -> BorrowedClaim | None:
     connection.settimeout(5.0)
     try:
         claim = read_claim(_until_end(connection), clock)
-    except (ClaimUnusableError, TimeoutError) as error:
+        claim.claim()  # an old one is said to whoever brings it, who can bring another
+    except (ClaimUnusableError, ClaimExpiredError, OSError) as error:
         _answer(connection, {"accepted": False, "problem": str(error)})
         return None
     _answer(connection, {"accepted": True})
