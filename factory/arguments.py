@@ -61,6 +61,9 @@ def _add_device_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--out", type=Path, metavar="DIR", help=f"the device's state folder; default: {DEVICES}/SN"
     )
+    command.add_argument(
+        "--config", type=Path, metavar="FILE", help="the device's settings; default: the method's"
+    )
     command.add_argument("--device-id", metavar="HEX", help="16 bytes; default: random")
     command.add_argument(
         "--endpoint", metavar="HOST:PORT", help="default: $DEVICE_ENDPOINT, or ask AWS"

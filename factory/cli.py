@@ -14,6 +14,7 @@ from factory.arguments import DEVICES, build_parser
 from factory.aws import Aws
 from factory.changes import Report
 from factory.cloud import Account, Cloud
+from factory.documents import CONFIG
 from factory.endpoint import find_endpoint, parse_endpoint
 from factory.errors import StationNotPreparedError
 from factory.manufacture import DeviceOrder, make_device, new_device_id
@@ -56,23 +57,25 @@ def prepare(arguments: argparse.Namespace) -> None:
 
 def make(arguments: argparse.Namespace) -> None:
     """Make a device: fuses, identity, credentials, lifecycle SECURED."""
+    cloud = Aws()
     order = DeviceOrder(
         serial_number=check_serial_number(arguments.serial),
         device_id=arguments.device_id or new_device_id(),
-        endpoint=_endpoint(arguments.endpoint, Aws()),
+        endpoint=_endpoint(arguments.endpoint, cloud),
         root_ca=load_root_ca(_root_ca(arguments.root_ca)),
+        config=arguments.config or CONFIG / _config_name(arguments.method),
     )
     out = arguments.out or DEVICES / order.serial_number
     method = METHODS[arguments.method]
     with open_station(arguments.station, read_only=True) as station:
-        make_device(order, out, lambda storage: method.install(station, storage))
+        make_device(order, out, lambda storage: method.install(cloud, station, storage, order))
     if arguments.json:
         _put(
             method=arguments.method, serial=order.serial_number, device_id=order.device_id,
             state=str(out), endpoint=order.endpoint, lifecycle="SECURED",
         )  # fmt: skip
         return
-    config = f"config/{arguments.method.removesuffix('-aws-keys')}.yaml"
+    config = arguments.config or Path("config", _config_name(arguments.method))
     _say(
         f"Made {order.serial_number} in {out}: lifecycle SECURED, connects to {order.endpoint}.",
         f"Next: device boot --config {config} --state {out}",
@@ -105,6 +108,10 @@ def _endpoint(given: str | None, cloud: Cloud) -> str:
     if os.environ.get("DEVICE_ENDPOINT"):
         return parse_endpoint("DEVICE_ENDPOINT", os.environ["DEVICE_ENDPOINT"])
     return find_endpoint(cloud)
+
+
+def _config_name(method: str) -> str:
+    return f"{method.removesuffix('-aws-keys')}.yaml"
 
 
 def _root_ca(given: Path | None) -> Path:

@@ -30,13 +30,15 @@ def new_device_id() -> str:
 class DeviceOrder:
     """What is to be true of a device, whatever its provisioning method.
 
-    ``device_id`` is 16 bytes in hex, ``endpoint`` is ``host:port``, ``root_ca`` PEM.
+    ``device_id`` is 16 bytes in hex, ``endpoint`` is ``host:port``, ``root_ca`` PEM, ``config``
+    the device's settings, from which a method takes the subject of the device's certificate.
     """
 
     serial_number: str
     device_id: str
     endpoint: str
     root_ca: bytes
+    config: Path = Path()
 
     def __post_init__(self) -> None:
         """Refuse what no device may have.

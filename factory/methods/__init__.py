@@ -5,11 +5,13 @@ after it has connected, so that cloud and device are prepared in the same way.
 """
 
 from collections.abc import Mapping
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from device.storage.device_storage import DeviceStorage
 from factory.changes import Report
+from factory.choices import Choices
 from factory.cloud import Cloud
+from factory.manufacture import DeviceOrder
 from factory.methods import claim
 from factory.station import Station
 
@@ -17,16 +19,27 @@ from factory.station import Station
 class Method(Protocol):
     """What a module in here offers."""
 
-    def prepare(self, cloud: Cloud, station: Station) -> Report:
+    def prepare(self, cloud: Cloud, station: Station, choices: Choices = ...) -> Report:
         """Make in the cloud what the method needs and is not there yet."""
         ...
 
-    def install(self, station: Station, storage: DeviceStorage) -> None:
+    def install(
+        self, cloud: Cloud, station: Station, storage: DeviceStorage, order: DeviceOrder
+    ) -> None:
         """Put the method's credentials into a device that is being made."""
         ...
 
     def teardown(self, cloud: Cloud, station: Station | None, *, devices: bool) -> Report:
         """Remove from the cloud what ``prepare`` made; ``devices``: and what it registered."""
+        ...
+
+
+@runtime_checkable
+class RegisteringMethod(Method, Protocol):
+    """A method for which the cloud must know of each device, after it is made."""
+
+    def register(self, cloud: Cloud, storage: DeviceStorage, order: DeviceOrder) -> Report:
+        """Tell the cloud of a finished device; a second time changes nothing."""
         ...
 
 

@@ -14,8 +14,10 @@ from device.storage.secure_storage import Uid
 from factory import claim_certificate, policies, provisioning_templates, roles
 from factory.certificates import attached_certificates
 from factory.changes import Change, Outcome, Report
+from factory.choices import DEFAULT_CHOICES, Choices
 from factory.cloud import Cloud
 from factory.documents import load_policy, load_template
+from factory.manufacture import DeviceOrder
 from factory.registered_devices import remove_devices
 from factory.station import Station
 
@@ -29,7 +31,12 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def prepare(cloud: Cloud, station: Station, now: Callable[[], datetime] = _now) -> Report:
+def prepare(
+    cloud: Cloud,
+    station: Station,
+    choices: Choices = DEFAULT_CHOICES,  # noqa: ARG001 - the hook is to come
+    now: Callable[[], datetime] = _now,
+) -> Report:
     """Make role, policies, template and claim certificate, or complete and repair them.
 
     Raises:
@@ -53,7 +60,12 @@ def prepare(cloud: Cloud, station: Station, now: Callable[[], datetime] = _now) 
     return Report(changes, _notes(cloud, station))
 
 
-def install(station: Station, storage: DeviceStorage) -> None:
+def install(
+    cloud: Cloud,  # noqa: ARG001 - the hook is to come
+    station: Station,
+    storage: DeviceStorage,
+    order: DeviceOrder,  # noqa: ARG001 - the hook is to come
+) -> None:
     """Copy the station's claim into a device that is being made.
 
     Raises:
