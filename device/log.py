@@ -12,21 +12,22 @@ REDACTED: Final = "<redacted>"
 
 _SECRETS: Final = (
     re.compile(
-        r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL
+        r"()-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL
     ),
+    # As JSON, as JSON inside a string, or as the repr of a dict or of one of the SDK's objects.
     re.compile(
-        r"""(?<=["'](?:privateKey|PrivateKey)["']: )["'][^"']*["']"""
-        r"""|(?<=["'](?:privateKey|PrivateKey)["']:)["'][^"']*["']"""
+        r"""((?:private_?key|ownership_?token)\\*["']?\s*[:=]\s*\\*["'])(?:(?!\\*["']).)*""",
+        re.DOTALL | re.IGNORECASE,
     ),
-    re.compile(r"""(?<=OwnershipToken["']:)\s*["'][^"']*["']"""),
-    re.compile(r"(?<=pin-value=)[^;&\s]+"),
+    re.compile(r"(pin-value=)[^;&\s]+"),
 )
+"""What stands before a secret, in a group, and the secret."""
 
 
 def redact(text: str) -> str:
     """Return ``text`` with private keys, ownership tokens and PINs blotted out."""
     for secret in _SECRETS:
-        text = secret.sub(REDACTED, text)
+        text = secret.sub(rf"\1{REDACTED}", text)
     return text
 
 
