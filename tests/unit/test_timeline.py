@@ -1,0 +1,89 @@
+"""Does the story of a boot name each thing that happened, once, and when?"""
+
+import time
+
+import pytest
+
+from device.errors import NoReplyError
+from device.provisioning import events as ev
+from device.provisioning.claim_states import State
+from device.provisioning.events import Credential
+from device.runtime.telemetry import Reading
+from device.timeline import Step, Timeline
+
+READING = Reading(sequence=7, uptime=1.0, time=2.0)
+
+
+@pytest.fixture
+def told() -> list[Step]:
+    return []
+
+
+@pytest.fixture
+def timeline(told: list[Step]) -> Timeline:
+    return Timeline(told.append)
+
+
+@pytest.mark.parametrize(
+    ("event", "name", "detail"),
+    [
+        (ev.KeyGenerated("csr"), "key made", ""),
+        (ev.Connected(Credential.CLAIM), "claim connected", ""),
+        (ev.Connected(Credential.STAGED), "device connected", ""),
+        (ev.Connected(Credential.DEVICE), "device connected", ""),
+        (ev.NotLetIn("CONNACK 0x87"), "not let in", "CONNACK 0x87"),
+        (ev.CertificateIssued("an-id", "pem", "token"), "certificate issued", "an-id"),
+        (ev.CertificateStaged("proof"), "certificate staged", ""),
+        (ev.ThingRegistered("SN-1", {}), "thing registered", "SN-1"),
+        (ev.PublishAcknowledged(), "identity proven", ""),
+        (ev.IdentityPromoted(claim_destroyed=True), "claim destroyed", ""),
+        (ev.IdentityPromoted(claim_destroyed=False), "certificate promoted", ""),
+    ],
+)
+def test_each_step_has_a_name(
+    timeline: Timeline, told: list[Step], event: ev.Event, name: str, detail: str
+) -> None:
+    timeline.received(event, State.PROVISIONED)
+
+    assert [(step.name, step.detail) for step in told] == [(name, detail)]
+    assert timeline.steps == told
+
+
+@pytest.mark.parametrize("event", [ev.Subscribed(), ev.Disconnected(), ev.NothingStored()])
+def test_what_only_matters_inside_is_not_told(
+    timeline: Timeline, told: list[Step], event: ev.Event
+) -> None:
+    timeline.received(event, State.PROVISIONED)
+
+    assert told == []
+
+
+def test_an_operating_device_tells_its_story(timeline: Timeline, told: list[Step]) -> None:
+    timeline.connected()
+    timeline.published(READING)
+    timeline.waiting(NoReplyError("operating"), 1.25)
+
+    assert [(step.name, step.detail) for step in told] == [
+        ("operating", ""),
+        ("telemetry acknowledged", "message 7"),
+        ("waiting", "1.2 s, because: no answer while operating"),
+    ]
+
+
+def test_times_count_from_the_start_of_the_program(told: list[Step]) -> None:
+    timeline = Timeline(told.append, started=time.monotonic() - 60.0)
+    timeline.add("first")
+    timeline.add("second")
+
+    assert 60_000 <= told[0].ms <= told[1].ms < 70_000
+
+
+def test_no_step_shows_a_secret(timeline: Timeline, told: list[Step]) -> None:
+    issued = ev.CertificateIssued("an-id", "pem", "the-token", "the-key")
+    timeline.received(issued, State.STAGING_CERTIFICATE)
+    timeline.received(
+        ev.StagedCertificateFound("the-token", "the-proof"), State.STAGING_CERTIFICATE
+    )
+
+    assert "the-" not in repr(timeline)
+    assert len(told) == 1
