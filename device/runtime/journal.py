@@ -1,14 +1,16 @@
 """How far provisioning has come, and what came of it: one entry each in protected storage."""
 
 from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from msgspec import Struct
 
 from device.errors import DataCorruptError, DoesNotExistError
-from device.provisioning import events as ev
 from device.storage.secure_storage import SecureStorage, Uid
+
+if TYPE_CHECKING:
+    from device.provisioning.events import Event
 
 OWNERSHIP_TOKEN_SECONDS: Final = 3600.0
 """AWS deletes a certificate whose token was not redeemed in this time.
@@ -113,8 +115,10 @@ def save(storage: SecureStorage, progress: Progress) -> None:
     storage.set(Uid.PROVISIONING_JOURNAL, msgspec.msgpack.encode(progress))
 
 
-def as_event(progress: Progress | None, now: float | None) -> ev.Event:
+def as_event(progress: Progress | None, now: float | None) -> "Event":
     """Return what a machine is told when the power comes, at wall time ``now``."""
+    from device.provisioning import events as ev  # noqa: PLC0415 - 12 ms, and status never asks
+
     match progress:
         case Keyed():
             return ev.KeyFound(progress.csr_pem)
