@@ -10,6 +10,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -23,7 +24,8 @@ _MADE_FROM: Final = ("setup.cfg", "pyproject.toml")
 _PIP: Final = ("-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet")
 # The default editable install is an import hook, which costs each start 20 ms; this is a path.
 _EDITABLE: Final = ("--config-settings", "editable_mode=compat", "--editable")
-_PIP_LINES: Final = 12
+_REASON: Final = re.compile(r"^\s*(?:ERROR|WARNING: Retrying).*", re.MULTILINE)
+_LINES: Final = 6
 
 
 class EnvironmentNotMadeError(Exception):
@@ -155,16 +157,26 @@ def _alone() -> Iterator[None]:
         except BlockingIOError:
             _say("Another script is making .venv: waiting for it.")
             fcntl.flock(lock, fcntl.LOCK_EX)
+        # If this process is killed, the pip that it leaves behind goes on holding the lock.
+        os.set_inheritable(lock.fileno(), True)  # noqa: FBT003 - its only form
         yield
 
 
 def _run(command: list[str], next_step: str) -> None:
     result = subprocess.run(  # noqa: S603 - our own interpreter and arguments
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        close_fds=False,
     )
     if result.returncode:
-        words = "\n".join(result.stdout.strip().splitlines()[-_PIP_LINES:])
-        problem = f"{' '.join(command[:3])} ended with {result.returncode}:\n{words}"
+        said = result.stdout.strip().splitlines()
+        reason = dict.fromkeys(line.strip() for line in _REASON.findall(result.stdout)) or said
+        words = "\n  ".join(list(reason)[-_LINES:])
+        problem = f"{' '.join(command[:4])} ended with {result.returncode}:\n  {words}"
         raise EnvironmentNotMadeError(problem, next_step)
 
 
@@ -183,6 +195,8 @@ def main(arguments: list[str]) -> None:
             ensure(environment, wanted)
         except EnvironmentNotMadeError as error:
             sys.exit(f"{error}\nnext: {error.next_step}")
+        except KeyboardInterrupt:
+            sys.exit("Stopped. The same command begins again.")
     elif not _has(environment, wanted):
         python = sys.executable
     os.chdir(ROOT)

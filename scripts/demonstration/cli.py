@@ -5,17 +5,22 @@ The demo types the commands that a person would type, and shows each. What it le
 """
 
 import argparse
+import fcntl
 import json
+import os
 import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from scripts.demonstration.commands import Commands
     from scripts.demonstration.story import Story
 
+_STATE: Final = Path(".firstboot")
 _CONFIG: Final = "config/claim.yaml"
 _SETTINGS: Final[Mapping[str, Mapping[str, str]]] = {
     "claim": {},
@@ -50,18 +55,18 @@ def _demo(method: str, commands: "Commands", story: "Story") -> dict[str, object
     from scripts.demonstration.cloud import registered  # noqa: PLC0415
 
     serial = f"SN-{datetime.now(UTC):%Y%m%d}-{secrets.token_hex(3).upper()}"
-    state, settings = f".firstboot/devices/{serial}", _SETTINGS[method]
+    state, settings = f"{_STATE}/devices/{serial}", _SETTINGS[method]
     device = ("--state", state, "--config", _CONFIG)
     story.begin(method)
 
-    story.chapter("An AWS on this machine")
-    commands.run("localcloud", "up", "--detach")
-    cloud = json.loads(commands.ask("localcloud", "env", "--json"))
-    commands.environment |= cloud
-
-    story.chapter("The factory: the cloud side once, and then each device")
-    commands.run("factory", "prepare", "--method", method)
-    commands.run("factory", "make", "--method", method, "--serial", serial)
+    with _alone():
+        story.chapter("An AWS on this machine")
+        commands.run("localcloud", "up", "--detach")
+        cloud = json.loads(commands.ask("localcloud", "env", "--json"))
+        commands.environment |= cloud
+        story.chapter("The factory: the cloud side once, and then each device")
+        commands.run("factory", "prepare", "--method", method)
+        commands.run("factory", "make", "--method", method, "--serial", serial)
 
     boot = FirstBoot(method, story)
     story.chapter("First boot: the times run from power-on")
@@ -86,6 +91,18 @@ def _demo(method: str, commands: "Commands", story: "Story") -> dict[str, object
     }
 
 
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Let one demo at a time start the cloud and use the station, which serves one at a time."""
+    _STATE.mkdir(exist_ok=True)
+    lock = os.open(_STATE, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
 def _more(method: str, state: str, settings: Mapping[str, str]) -> Mapping[str, list[str]]:
     """Return what to do next and the commands for it; each works after those above it."""
     exports = {"DEVICE_STATE": state, "DEVICE_CONFIG": _CONFIG, **settings}
@@ -100,7 +117,7 @@ def _more(method: str, state: str, settings: Mapping[str, str]) -> Mapping[str, 
         "let it work: telemetry each minute, until Ctrl-C": ["device run"],
         "make a second device, and boot it": [
             f"factory make --method {method} --serial {second}",
-            f"device boot --state .firstboot/devices/{second}",
+            f"device boot --state {_STATE}/devices/{second}",
         ],
         "stop the local AWS; what it knows stays in .firstboot/cloud": ["localcloud down"],
     }
