@@ -98,7 +98,7 @@ class DeviceStorage:
             raise NotPermittedError("the lifecycle does not advance inside a transaction")
         self.root_of_trust.advance(to)
         if to not in STORAGE_AVAILABLE:
-            self._store.refuse(partial(_not_secured, to))
+            self._store.refuse(partial(_not_in, Lifecycle.SECURED, to))
         if to is Lifecycle.DECOMMISSIONED:
             self._store.erase()
 
@@ -159,27 +159,51 @@ def open_device_storage(
         DataCorruptError, RolledBackError, WrongDeviceError: the storage is not what was stored.
         InsufficientStorageError, StorageFailureError: the disk refused.
     """
-    fuses = FileFuses(mount(state / "fuses"))
-    if fuses.lifecycle is Lifecycle.UNKNOWN:
-        raise StorageMissingError(f"there is no device in {state}")
-    store = SealedStore(mount(state / "storage"), fuses)
+    fuses, store = _found_in(state, mount)
     if read_only:
         _load_what_is_readable(store)
         return DeviceStorage(store, None)
+    return _open_for_writing(state, fuses, store, Lifecycle.SECURED)
+
+
+def resume_device_storage(state: Path, *, mount: Mount = OsFs) -> DeviceStorage:
+    """Open the device in ``state`` whose making was stopped, so that the station can go on.
+
+    Raises:
+        StorageMissingError: there is no device.
+        StorageBusyError: another process has it open for writing.
+        LifecycleError: it is not PSA_ROT_PROVISIONING: not that far yet, or finished.
+        DataCorruptError, RolledBackError, WrongDeviceError: the storage is not what was stored.
+        InsufficientStorageError, StorageFailureError: the disk refused.
+    """
+    fuses, store = _found_in(state, mount)
+    return _open_for_writing(state, fuses, store, Lifecycle.PSA_ROT_PROVISIONING)
+
+
+def _found_in(state: Path, mount: Mount) -> tuple[FileFuses, SealedStore]:
+    fuses = FileFuses(mount(state / "fuses"))
+    if fuses.lifecycle is Lifecycle.UNKNOWN:
+        raise StorageMissingError(f"there is no device in {state}")
+    return fuses, SealedStore(mount(state / "storage"), fuses)
+
+
+def _open_for_writing(
+    state: Path, fuses: FileFuses, store: SealedStore, expected: Lifecycle
+) -> DeviceStorage:
     lock = FolderLock(state / "storage")
     try:
         fuses.settle()
-        _load_all(store)
+        _load_all(store, expected)
     except BaseException:
         lock.release()
         raise
     return DeviceStorage(store, lock)
 
 
-def _load_all(store: SealedStore) -> None:
+def _load_all(store: SealedStore, expected: Lifecycle) -> None:
     state = store.root.lifecycle
-    if state is not Lifecycle.SECURED:
-        raise _not_secured(state)
+    if state is not expected:
+        raise _not_in(expected, state)
     store.load(read_only=False)
 
 
@@ -191,10 +215,10 @@ def _load_what_is_readable(store: SealedStore) -> None:
         state = store.root.lifecycle
         if state is Lifecycle.SECURED:
             raise
-        store.refuse(partial(_not_secured, state))
+        store.refuse(partial(_not_in, Lifecycle.SECURED, state))
 
 
-def _not_secured(state: Lifecycle) -> LifecycleError:
+def _not_in(expected: Lifecycle, state: Lifecycle) -> LifecycleError:
     if state is Lifecycle.DECOMMISSIONED:
         return DecommissionedError("the device is DECOMMISSIONED: its root key is destroyed")
-    return LifecycleError(f"the device is {state.name}, not SECURED")
+    return LifecycleError(f"the device is {state.name}, not {expected.name}")

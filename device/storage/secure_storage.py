@@ -35,6 +35,7 @@ class Uid(IntEnum):
     DEVICE_ID = 0x01
     SERIAL_NUMBER = 0x02
     PROOF_KEY = 0x03
+    MADE_AT = 0x04
     REFUSED_PINS = 0x08
     # PS
     ROOT_CA = 0x10
