@@ -34,16 +34,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; return the exit code."""
     atexit.register(gc.freeze)  # a last look through all modules for garbage takes 15 to 30 ms
     options = _parser().parse_args(arguments)
+    try:
+        return _run(options)
+    except KeyboardInterrupt:
+        return ExitCode.TRY_LATER
+    except BrokenPipeError:  # whoever read us went away, and so did what we still had to do
+        sys.stderr.close()  # the interpreter would complain at exit
+        return ExitCode.FAILED
+
+
+def _run(options: Options) -> ExitCode:
     verb: Verb = options.verb
     try:
         verb(options)
     except FirstbootError as error:
         _report(error, options)
         return error.exit_code
-    except KeyboardInterrupt:
-        return ExitCode.TRY_LATER
-    except BrokenPipeError:
-        sys.stderr.close()  # whoever read us went away; the interpreter would complain at exit
     return ExitCode.DONE
 
 
