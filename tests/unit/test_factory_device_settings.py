@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from device import settings
 from device.errors import ConfigurationError
-from factory.device_subject import device_subject
+from factory.device_settings import device_subject, load_device_settings
 from factory.documents import CONFIG
 from factory.manufacture import DeviceOrder
 
@@ -44,3 +46,30 @@ def test_unknown_field_is_named_with_its_file(tmp_path: Path) -> None:
     config = written(tmp_path, "{nickname: Joe}")
     with pytest.raises(ConfigurationError, match=r"device.yaml: subject.nickname"):
         device_subject(order(config))
+
+
+def test_settings_are_those_that_the_device_reads() -> None:
+    ours = load_device_settings(CONFIG / "trusted-user.yaml")
+    theirs = settings.load(CONFIG / "trusted-user.yaml", {}, {})
+    assert (ours.method, ours.thing_name, ours.subject) == (
+        theirs.method, theirs.thing_name, theirs.subject,
+    )  # fmt: skip
+    assert msgspec.to_builtins(ours.claim).items() <= msgspec.to_builtins(theirs.claim).items()
+
+
+def test_defaults_are_those_of_the_device(tmp_path: Path) -> None:
+    config = tmp_path / "device.yaml"
+    config.write_text("method: claim\n")
+    ours = msgspec.to_builtins(load_device_settings(config))
+    theirs = msgspec.to_builtins(settings.load(config, {}, {}))
+    assert ours.pop("claim").items() <= theirs.pop("claim").items()
+    assert ours.items() <= theirs.items()
+
+
+@pytest.mark.parametrize("content", [None, "subject: [a]\nmethod: x", "{", "subject: {}"])
+def test_unusable_file_is_named(tmp_path: Path, content: str | None) -> None:
+    config = tmp_path / "device.yaml"
+    if content is not None:
+        config.write_text(content)
+    with pytest.raises(ConfigurationError, match=r"device.yaml: cannot be used"):
+        load_device_settings(config)
