@@ -232,6 +232,12 @@ class TokenMissingError(ElementError):
         )
 
 
+class TokenExistsError(ElementError):
+    """A token cannot be made under this label."""
+
+    next_step = "Choose another label, or erase the old token yourself if its keys may be lost."
+
+
 class TokenAmbiguousError(ElementError):
     """Several tokens are what was named."""
 
@@ -332,6 +338,16 @@ class ElementKeyMissingError(ElementError):
     next_step = (
         "Is it the element of this device, and was it erased? A key cannot be brought back: "
         "device reset --forget-identity, then provision the device anew."
+    )
+
+
+class KeyMismatchError(ElementError):
+    """Certificate, device and element do not mean the same key; TLS would only say it failed."""
+
+    exit_code = ExitCode.FAILED
+    next_step = (
+        "Is this the element that belongs to this device, and to this certificate? Put the right "
+        "one in, or: device reset --forget-identity, then provision the device anew."
     )
 
 

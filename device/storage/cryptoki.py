@@ -158,13 +158,9 @@ class Module:
         self._call("C_CloseSession", session)
 
     def login(self, session: int, pin: str, *, as_security_officer: bool = False) -> None:
-        """Log the process in; it may be already, since awscrt logs in too."""
+        """Log the whole process in."""
         user = CKU_SO if as_security_officer else CKU_USER
-        try:
-            self._call("C_Login", session, user, pin.encode(), len(pin.encode()))
-        except CryptokiError as error:
-            if error.code != ReturnValue.USER_ALREADY_LOGGED_IN:
-                raise
+        self._call("C_Login", session, user, pin.encode(), len(pin.encode()))
 
     def find(self, session: int, template: Template) -> list[int]:
         """Return handles of the objects that match, at most 64."""

@@ -8,6 +8,7 @@ class ReturnValue(IntEnum):
     """``CKR_*``: how a call ended."""
 
     OK = 0x000
+    HOST_MEMORY = 0x002
     SLOT_ID_INVALID = 0x003
     GENERAL_ERROR = 0x005
     FUNCTION_FAILED = 0x006
@@ -93,6 +94,7 @@ class ObjectClass(IntEnum):
 class TokenFlag(IntFlag):
     """``CK_TOKEN_INFO.flags``."""
 
+    LOGIN_REQUIRED = 0x00000004
     USER_PIN_INITIALIZED = 0x00000008
     TOKEN_INITIALIZED = 0x00000400
     USER_PIN_COUNT_LOW = 0x00010000

@@ -23,7 +23,7 @@ from device.storage.keys import KeyStore
 from device.storage.lifecycle import STORAGE_AVAILABLE, Lifecycle
 from device.storage.root_of_trust import FileFuses, RootOfTrust
 from device.storage.sealed import SealedStore
-from device.storage.secure_storage import SecureStorage
+from device.storage.secure_storage import SecureStorage, Uid
 
 Mount = Callable[[Path], Fs]
 """Puts a disk behind a folder; the tests put one there that loses power."""
@@ -43,10 +43,14 @@ class DeviceStorage:
 
     @cached_property
     def keys(self) -> KeyStore:
-        """The private keys."""
+        """The private keys; ``attach_element`` adds those inside a secure element."""
         from device.storage.sealed_keys import SealedKeyStore  # noqa: PLC0415 - see that page
 
-        return SealedKeyStore(self.its)
+        if Uid.ELEMENT_KEYS not in self.ps.uids():
+            return SealedKeyStore(self.its)
+        from device.storage.pkcs11 import Pkcs11KeyStore  # noqa: PLC0415 - rarely needed
+
+        return Pkcs11KeyStore(self, SealedKeyStore(self.its), element=None)
 
     @property
     def lifecycle(self) -> Lifecycle:

@@ -1,0 +1,111 @@
+"""Make an element ready for a device: what a station does with a blank token."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from device.errors import NoModuleError, TokenExistsError, TokenMissingError
+from device.storage.cryptoki import Module, TokenInfo
+from device.storage.cryptoki_codes import TokenFlag
+from device.storage.elements import InstalledElement, element_at
+from device.storage.filesystem import OsFs, make_folder, replace
+from device.storage.pkcs11_uri import Pkcs11Uri
+
+_SOFTHSM: Final = (
+    "usr/lib/softhsm/libsofthsm2.so",
+    "usr/lib/*/softhsm/libsofthsm2.so",
+    "usr/lib*/libsofthsm2.so",
+    "usr/lib*/pkcs11/libsofthsm2.so",
+    "usr/local/lib/softhsm/libsofthsm2.so",
+    "opt/homebrew/lib/softhsm/libsofthsm2.so",
+)
+_MAX_LABEL_BYTES: Final = 32
+
+
+def initialize_token(module_path: Path, label: str, *, so_pin: str, pin: str) -> TokenInfo:
+    """Give the first blank token of a module a label and its PINs.
+
+    Raises:
+        TokenExistsError: a token has this label already; nothing is ever erased here.
+        TokenMissingError: no token is blank.
+        ElementError: the module cannot be used, or refused.
+    """
+    if not 0 < len(label.encode()) <= _MAX_LABEL_BYTES:
+        raise TokenExistsError(f"{label!r} is no token label (1 to {_MAX_LABEL_BYTES} bytes)")
+    module = Module.load(module_path)
+    tokens = _tokens(module)
+    if label in tokens:
+        raise TokenExistsError(f"there is a token {label!r} already")
+    blank = [slot for slot in module.slots() if _is_blank(module.token_info(slot))]
+    if not blank:
+        raise TokenMissingError("blank", tuple(tokens))
+    module.init_token(blank[0], label, so_pin)
+    made = _tokens(module)[label]  # SoftHSM gives it another slot
+    with _session(module, made.slot_id) as session:
+        module.login(session, so_pin, as_security_officer=True)
+        module.init_pin(session, pin)
+    return module.token_info(made.slot_id)
+
+
+def make_softhsm_element(folder: Path, label: str) -> InstalledElement:
+    """Make a SoftHSM token in ``folder`` with a PIN of its own, in a file that its user can read.
+
+    The security officer's PIN is thrown away: a test element that is locked is made anew.
+    Where ``SOFTHSM2_CONF`` is set, the token goes there, and only the PIN into ``folder``; a
+    process that makes several elements has one place for their tokens in any case.
+
+    Raises:
+        NoModuleError: SoftHSM is not installed.
+        TokenExistsError: there is a token of this label.
+    """
+    module_path = find_softhsm()
+    make_folder(folder)
+    if "SOFTHSM2_CONF" not in os.environ:
+        os.environ["SOFTHSM2_CONF"] = str(_configure_softhsm(folder.resolve()))
+    pin = secrets.token_hex(8)
+    initialize_token(module_path, label, so_pin=secrets.token_hex(8), pin=pin)
+    replace(OsFs(folder), "pin", f"{pin}\n".encode())
+    return element_at(
+        str(Pkcs11Uri(token=label, module_path=module_path, pin_source=folder.resolve() / "pin"))
+    )
+
+
+def find_softhsm() -> Path:
+    """Return where this machine has SoftHSM's module.
+
+    Raises:
+        NoModuleError: it is not installed in any usual place.
+    """
+    for pattern in _SOFTHSM:
+        for path in sorted(Path("/").glob(pattern)):
+            return path
+    raise NoModuleError(Path("libsofthsm2.so"), "is not installed (apt-get install softhsm2)")
+
+
+def _configure_softhsm(folder: Path) -> Path:
+    make_folder(folder / "tokens")
+    lines = (f"directories.tokendir = {folder}/tokens", "objectstore.backend = file")
+    replace(OsFs(folder), "softhsm2.conf", "\n".join((*lines, "log.level = ERROR", "")).encode())
+    return folder / "softhsm2.conf"
+
+
+def _tokens(module: Module) -> dict[str, TokenInfo]:
+    found = map(module.token_info, module.slots())
+    return {token.label: token for token in found if not _is_blank(token)}
+
+
+def _is_blank(token: TokenInfo) -> bool:
+    return TokenFlag.TOKEN_INITIALIZED not in token.flags
+
+
+@contextmanager
+def _session(module: Module, slot: int) -> Iterator[int]:
+    """Lend a session. Closing the last one of a token ends its login; nothing is logged out."""
+    session = module.open_session(slot)
+    try:
+        yield session
+    finally:
+        module.close_session(session)

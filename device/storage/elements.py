@@ -1,0 +1,101 @@
+"""Which secure element a device has, and using it.
+
+The station says so once, in protected storage; the settings may say otherwise. A module finds
+its tokens by its environment, so that is part of what the station notes.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from device.errors import DataCorruptError, DoesNotExistError, Pkcs11UriError
+from device.storage.device_storage import DeviceStorage
+from device.storage.element_pin import PinSource, pin_from_file
+from device.storage.pkcs11_uri import Pkcs11Uri, parse
+from device.storage.secure_storage import Uid
+
+MODULE_VARIABLES: Final = ("SOFTHSM2_CONF", "TPM2_PKCS11_STORE", "TPM2_PKCS11_TCTI")
+"""By these, modules find their tokens when they are initialised."""
+
+
+class InstalledElement(Struct, frozen=True):
+    """The element that the station gave a device."""
+
+    uri: str
+    """RFC 7512, with module-path, and with pin-source where the token has a PIN."""
+    environment: dict[str, str] = {}
+
+
+@dataclass(frozen=True)
+class ElementPlan:
+    """How to use an element."""
+
+    uri: Pkcs11Uri
+    pin: PinSource | None = field(repr=False)
+    tls13: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def element_at(uri: str) -> InstalledElement:
+    """Return the element that ``uri`` names, with the environment that its module has here.
+
+    Raises:
+        Pkcs11UriError: the URI cannot be used, or names no module.
+    """
+    if parse(uri).module_path is None:
+        raise Pkcs11UriError("module-path is missing: which library speaks to the element?")
+    here = {name: os.environ[name] for name in MODULE_VARIABLES if name in os.environ}
+    return InstalledElement(uri, here)
+
+
+def install_element(storage: DeviceStorage, element: InstalledElement) -> None:
+    """Note that the device has ``element``; its next boot makes the device key in it."""
+    storage.ps.set(Uid.ELEMENT, msgspec.msgpack.encode(element))
+
+
+def installed_element(storage: DeviceStorage) -> InstalledElement | None:
+    """Return the element that the station gave the device, if any.
+
+    Raises:
+        DataCorruptError: the entry is authentic, but of a form this firmware cannot read.
+    """
+    try:
+        return msgspec.msgpack.decode(storage.ps.get(Uid.ELEMENT), type=InstalledElement)
+    except DoesNotExistError:
+        return None
+    except msgspec.DecodeError as error:
+        raise DataCorruptError(f"the note of the element cannot be read: {error}") from None
+
+
+def plan_of(element: InstalledElement) -> ElementPlan:
+    """Return how to use ``element`` as the station left it."""
+    uri = parse(element.uri)
+    pin = None if uri.pin_source is None else partial(pin_from_file, uri.pin_source)
+    return ElementPlan(uri, pin, environment=element.environment)
+
+
+def attach_element(storage: DeviceStorage, plan: ElementPlan) -> None:
+    """Log in to the element, and let ``storage.keys`` make keys in it from now on.
+
+    What an earlier boot left unfinished in the element is finished first.
+
+    Raises:
+        ElementError: the module, the token or the PIN cannot be used.
+    """
+    from device.storage.element_pin import RefusedPins  # noqa: PLC0415
+    from device.storage.pkcs11 import Pkcs11KeyStore  # noqa: PLC0415 - ctypes, and only here
+    from device.storage.sealed_keys import SealedKeyStore  # noqa: PLC0415
+    from device.storage.secure_element import SecureElement  # noqa: PLC0415
+
+    for name, value in plan.environment.items():
+        os.environ.setdefault(name, value)
+    refused = RefusedPins(storage.its, storage.root_of_trust)
+    element = SecureElement(plan.uri, plan.pin, refused)
+    keys = Pkcs11KeyStore(storage, SealedKeyStore(storage.its), element, tls13=plan.tls13)
+    keys.settle()
+    storage.keys = keys

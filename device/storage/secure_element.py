@@ -1,0 +1,216 @@
+"""One secure element, logged in: which token it is, and a session that survives its loss.
+
+A process has one session here and awscrt has another. Neither is ever logged out. When the
+token was pulled, or the module restarted, the next use opens a new session and asks again,
+once; handles of objects are therefore never kept.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Final, TypeVar
+
+from device.errors import (
+    CryptokiError,
+    ElementLostError,
+    PinLastTryError,
+    PinLockedError,
+    PinUnavailableError,
+    Pkcs11UriError,
+    TokenAmbiguousError,
+    TokenMissingError,
+    TokenNotReadyError,
+    WrongPinError,
+)
+from device.storage.cryptoki import Module, TokenInfo
+from device.storage.cryptoki_codes import ReturnValue, TokenFlag
+from device.storage.element_pin import PinSource, RefusedPins
+from device.storage.element_profiles import ElementProfile, profile_of
+from device.storage.pkcs11_uri import Pkcs11Uri
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_LOST: Final = frozenset(
+    {
+        ReturnValue.SLOT_ID_INVALID,
+        ReturnValue.GENERAL_ERROR,
+        ReturnValue.DEVICE_ERROR,
+        ReturnValue.DEVICE_REMOVED,
+        ReturnValue.KEY_HANDLE_INVALID,
+        ReturnValue.OBJECT_HANDLE_INVALID,
+        ReturnValue.SESSION_CLOSED,
+        ReturnValue.SESSION_HANDLE_INVALID,
+        ReturnValue.TOKEN_NOT_PRESENT,
+        ReturnValue.TOKEN_NOT_RECOGNIZED,
+        ReturnValue.USER_NOT_LOGGED_IN,
+        ReturnValue.CRYPTOKI_NOT_INITIALIZED,
+    }
+)
+"""Codes after which a new session, login and search may help."""
+
+
+_WRONG_PIN: Final = frozenset(
+    {ReturnValue.PIN_INCORRECT, ReturnValue.PIN_INVALID, ReturnValue.PIN_LEN_RANGE}
+)
+_NO_PIN: Final = frozenset({ReturnValue.PIN_EXPIRED, ReturnValue.USER_PIN_NOT_INITIALIZED})
+
+
+@dataclass(frozen=True)
+class ElementSession:
+    """An open session, logged in; good for one operation."""
+
+    module: Module
+    token: TokenInfo
+    handle: int
+
+
+class SecureElement:
+    """The token that a URI names; safe to use from any thread, one call at a time."""
+
+    def __init__(self, uri: Pkcs11Uri, pin: PinSource | None, refused: RefusedPins) -> None:
+        """Load the module; the token is looked for when it is first used.
+
+        Raises:
+            Pkcs11UriError: the URI names no module.
+            NoModuleError, ModuleArchitectureError, ModuleInterfaceError: it cannot be used.
+        """
+        if uri.module_path is None:
+            raise Pkcs11UriError("module-path is missing: which library speaks to the element?")
+        self.uri: Final = uri
+        self.module_path: Final[Path] = uri.module_path
+        self._module: Final = Module.load(uri.module_path)
+        self._pin: Final = pin
+        self._refused: Final = refused
+        self._lock: Final = threading.RLock()
+        self._session: ElementSession | None = None
+
+    @cached_property
+    def profile(self) -> ElementProfile:
+        """What is known of elements of this kind."""
+        return profile_of(self.run(lambda session: session.module.manufacturer))
+
+    def pin(self) -> str | None:
+        """Return the PIN, for awscrt's login beside this one; None where none is set.
+
+        Raises:
+            PinExposedError, PinUnavailableError: it cannot be had.
+        """
+        return None if self._pin is None else self._pin()
+
+    def run(self, operation: Callable[[ElementSession], T]) -> T:
+        """Return what ``operation`` returns; if the session is lost, once more in a new one.
+
+        Raises:
+            TokenMissingError, TokenAmbiguousError, TokenNotReadyError: not one token is meant.
+            PinError: the PIN cannot be had, or the token does not take it.
+            ElementLostError: the element is gone, and did not come back at once.
+            CryptokiError: the operation failed for another reason.
+        """
+        with self._lock:
+            try:
+                return operation(self._session or self._open())
+            except CryptokiError as error:
+                if error.code not in _LOST:
+                    raise
+                _log.warning("the element's session was lost (%s): opening a new one", error)
+            self._drop()
+            try:
+                return operation(self._open())
+            except CryptokiError as error:
+                if error.code not in _LOST:
+                    raise
+                self._drop()
+                raise ElementLostError(f"the element is lost: {error}") from error
+
+    def _open(self) -> ElementSession:
+        self._module.initialize()  # in case somebody finalised the module
+        token = self._find_token()
+        if TokenFlag.TOKEN_INITIALIZED not in token.flags:
+            raise TokenNotReadyError(f"token {token.label} is not initialised")
+        handle = self._module.open_session(token.slot_id)
+        try:
+            self._log_in(token, handle)
+        except BaseException:
+            self._close(handle)
+            raise
+        self._session = ElementSession(self._module, token, handle)
+        return self._session
+
+    def _find_token(self) -> TokenInfo:
+        present = [self._module.token_info(slot) for slot in self._module.slots()]
+        found = [token for token in present if _is_meant(token, self.uri)]
+        if not found:
+            labels = (token.label for token in present if token.label)
+            raise TokenMissingError(_wanted(self.uri), tuple(labels))
+        if len(found) > 1:
+            raise TokenAmbiguousError(f"{len(found)} tokens are {_wanted(self.uri)}")
+        return found[0]
+
+    def _log_in(self, token: TokenInfo, session: int) -> None:
+        if TokenFlag.LOGIN_REQUIRED not in token.flags:
+            return
+        pin, name = self._usable_pin(token), _name(token)
+        try:
+            self._module.login(session, pin)
+        except CryptokiError as error:
+            if error.code == ReturnValue.USER_ALREADY_LOGGED_IN:
+                return  # awscrt was first; this PIN was not looked at
+            if error.code in _WRONG_PIN:
+                self._refused.remember(name, pin)
+                raise WrongPinError(name) from None
+            if error.code == ReturnValue.PIN_LOCKED:
+                raise PinLockedError(name) from None
+            if error.code in _NO_PIN:
+                raise TokenNotReadyError(f"token {name} has no valid user PIN") from None
+            raise
+        self._refused.forget()
+
+    def _usable_pin(self, token: TokenInfo) -> str:
+        """Return the PIN if trying it cannot lock the token."""
+        name = _name(token)
+        if TokenFlag.USER_PIN_INITIALIZED not in token.flags:
+            raise TokenNotReadyError(f"token {name} has no user PIN")
+        if TokenFlag.USER_PIN_LOCKED in token.flags:
+            raise PinLockedError(name)
+        pin = self.pin()
+        if pin is None:
+            raise PinUnavailableError(f"token {name} wants a PIN, and none is set")
+        self._refused.check(name, pin)
+        if TokenFlag.USER_PIN_FINAL_TRY in token.flags:
+            raise PinLastTryError(name)
+        return pin
+
+    def _drop(self) -> None:
+        if self._session is not None:
+            self._close(self._session.handle)
+        self._session = None
+
+    def _close(self, handle: int) -> None:
+        """Give the session back; an element that lost it has nothing to take back."""
+        with suppress(CryptokiError):
+            self._module.close_session(handle)
+
+
+def _is_meant(token: TokenInfo, uri: Pkcs11Uri) -> bool:
+    pairs = (
+        (uri.token, token.label),
+        (uri.serial, token.serial),
+        (uri.manufacturer, token.manufacturer),
+        (uri.model, token.model),
+        (uri.slot_id, token.slot_id),
+    )
+    return all(wanted in {None, given} for wanted, given in pairs)
+
+
+def _wanted(uri: Pkcs11Uri) -> str:
+    return str(replace(uri, object=None, id=None, module_path=None, pin_source=None))
+
+
+def _name(token: TokenInfo) -> str:
+    return f"{token.label} (serial {token.serial})"
