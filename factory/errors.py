@@ -4,6 +4,8 @@ They derive from the device's base, so that one ``except`` serves both: each nam
 cause, says what to do next, and carries the exit code. Text never holds a secret.
 """
 
+from collections.abc import Mapping
+
 from device.errors import ExitCode, FirstbootError
 
 
@@ -45,6 +47,45 @@ class NotMadeByStationError(StationError):
         "The station leaves it alone. Rename or delete it, or, if it is the station's after "
         "all, put the tag made-by=firstboot-station on it."
     )
+
+
+class AuthorityMissingError(StationError):
+    """The station has no certificate authority of its own yet."""
+
+    next_step = "Make the station's CAs: factory ca init"
+
+
+class CsrUnacceptableError(StationError):
+    """A certificate signing request that no certificate may be issued for."""
+
+    next_step = "Have the device make a new key and CSR; this one was damaged or tampered with."
+
+
+class LeafSubjectError(StationError):
+    """A device's certificate would lack what a template takes from its subject."""
+
+    exit_code = ExitCode.CONFIGURATION_INVALID
+
+    def __init__(self, serial_number: str, config: str, fields: Mapping[str, str]) -> None:
+        """Name the ``fields``: AWS's names, and how ``config`` calls them under ``subject``."""
+        super().__init__(
+            f"the certificate of {serial_number} would lack {', '.join(fields)} in its subject, "
+            "which the template wants: AWS IoT would never let the device in, and not say why"
+        )
+        self.fields = tuple(fields)
+        self.next_step = f"Set {', '.join(fields.values())} under subject in {config}."
+
+
+class RegisteredOtherwiseError(StationError):
+    """A CA is registered in a way that AWS cannot change afterwards."""
+
+    def __init__(self, certificate_id: str, found: str, wanted: str, method: str) -> None:
+        """Say how the CA is registered, and how it should be."""
+        super().__init__(f"the CA {certificate_id[:12]}... is registered {found}, not {wanted}")
+        self.next_step = (
+            f"Register it anew: factory teardown --method {method}, then factory prepare. Devices "
+            "that AWS IoT knows already go on to work."
+        )
 
 
 class CloudError(StationError):

@@ -1,51 +1,67 @@
-"""Fleet provisioning templates: made, brought back when they have drifted, removed."""
+"""Provisioning templates: made, brought back when they have drifted, removed."""
 
 import time
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from factory.changes import Change, Outcome
 from factory.cloud import Cloud, Response, Value, items, text
 from factory.documents import same_document
-from factory.errors import CloudRejectedError, NotInCloudError
+from factory.errors import NotInCloudError
+from factory.propagation import Sleep, with_new_role
 from factory.tags import check_made_by_station, station_tags
 
 KIND: Final = "provisioning template"
 _VERSIONS_AT_MOST: Final = 5
 """Versions that AWS keeps of one template (IoT Core quotas)."""
-_ROLE_PROPAGATION: Final = (1.0, 2.0, 4.0, 8.0, 16.0)
-"""Seconds between tries while IAM makes a new role known to AWS IoT."""
-_ROLE_NOT_KNOWN_YET: Final = "cannot be assumed"
-"""From AWS's "The provisioning role cannot be assumed by AWS IoT"."""
-
-Sleep = Callable[[float], None]
+_HOOK_PAYLOAD: Final = "2020-04-01"
+"""The only version of what a hook is sent (AWS IoT API reference, ProvisioningHook)."""
 
 
-def ensure_template(
-    cloud: Cloud, name: str, body: str, role_arn: str, sleep: Sleep = time.sleep
-) -> Change:
-    """Make the template ``name``, or give it ``body``, the role, and enable it.
+@dataclass(frozen=True)
+class Template:
+    """A template as it should be in the cloud."""
 
-    A pre-provisioning hook that somebody put on the template is left in place.
+    name: str
+    body: str
+    role_arn: str
+    type: str = "FLEET_PROVISIONING"
+    """Or ``JITP``; AWS cannot change it afterwards."""
+    description: str = "Claim to identity (Firstboot)"
+    hook_arn: str | None = None
+    """The pre-provisioning hook; None leaves one that somebody put on the template in place."""
+
+    @property
+    def settings(self) -> dict[str, Value]:
+        """What can be changed by UpdateProvisioningTemplate."""
+        settings: dict[str, Value] = {"provisioningRoleArn": self.role_arn, "enabled": True}
+        if self.hook_arn is not None:
+            hook = {"payloadVersion": _HOOK_PAYLOAD, "targetArn": self.hook_arn}
+            settings["preProvisioningHook"] = hook
+        return settings
+
+
+def ensure_template(cloud: Cloud, wanted: Template, sleep: Sleep = time.sleep) -> Change:
+    """Make the template, or give it its body, role and hook, and enable it.
 
     Raises:
         NotMadeByStationError: somebody else's template has this name.
         CloudError: AWS did not answer, or said no.
     """
+    name = wanted.name
     template = _find(cloud, name)
     if template is None:
-        _create(cloud, name, body, role_arn, sleep)
+        with_new_role(lambda: _create(cloud, wanted), sleep)
         return Change(KIND, name, Outcome.CREATED)
     repairs = []
-    if not same_document(text(template, "templateBody"), body):
+    if not same_document(text(template, "templateBody"), wanted.body):
         _make_room(cloud, name)
         cloud.call(
             "iot", "CreateProvisioningTemplateVersion",
-            templateName=name, templateBody=body, setAsDefault=True,
+            templateName=name, templateBody=wanted.body, setAsDefault=True,
         )  # fmt: skip
         repairs.append("it had another content; the old one is kept as a version")
-    settings: dict[str, Value] = {"provisioningRoleArn": role_arn, "enabled": True}
-    drifted = {key: value for key, value in settings.items() if template.get(key) != value}
+    drifted = {key: value for key, value in wanted.settings.items() if template.get(key) != value}
     if drifted:
         cloud.call("iot", "UpdateProvisioningTemplate", templateName=name, **drifted)
         repairs.append(f"restored: {', '.join(sorted(drifted))}")
@@ -75,23 +91,12 @@ def _find(cloud: Cloud, name: str) -> Response | None:
     return template
 
 
-def _create(cloud: Cloud, name: str, body: str, role_arn: str, sleep: Sleep) -> None:
-    def create() -> None:
-        cloud.call(
-            "iot", "CreateProvisioningTemplate",
-            templateName=name, templateBody=body, provisioningRoleArn=role_arn, enabled=True,
-            type="FLEET_PROVISIONING", description="Claim to identity (Firstboot)",
-            tags=station_tags(),
-        )  # fmt: skip
-
-    for delay in _ROLE_PROPAGATION:
-        try:
-            return create()
-        except CloudRejectedError as error:
-            if _ROLE_NOT_KNOWN_YET not in str(error):
-                raise
-            sleep(delay)
-    return create()
+def _create(cloud: Cloud, wanted: Template) -> Response:
+    return cloud.call(
+        "iot", "CreateProvisioningTemplate",
+        templateName=wanted.name, templateBody=wanted.body, type=wanted.type,
+        description=wanted.description, tags=station_tags(), **wanted.settings,
+    )  # fmt: skip
 
 
 def _make_room(cloud: Cloud, name: str) -> None:

@@ -18,6 +18,7 @@ from factory.choices import DEFAULT_CHOICES, Choices
 from factory.cloud import Cloud
 from factory.documents import load_policy, load_template
 from factory.manufacture import DeviceOrder
+from factory.provisioning_templates import Template
 from factory.registered_devices import remove_devices
 from factory.station import Station
 
@@ -54,7 +55,9 @@ def prepare(
         policies.ensure_policy(
             cloud, "claim policy", CLAIM_POLICY, load_policy(CLAIM_POLICY, values)
         ),
-        provisioning_templates.ensure_template(cloud, TEMPLATE, load_template(TEMPLATE), role_arn),
+        provisioning_templates.ensure_template(
+            cloud, Template(TEMPLATE, load_template(TEMPLATE), role_arn)
+        ),
         claim_certificate.ensure_claim_certificate(cloud, station, CLAIM_POLICY, now),
     )
     return Report(changes, _notes(cloud, station))

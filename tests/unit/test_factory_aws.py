@@ -13,7 +13,7 @@ from factory import errors
 from factory.aws import Aws
 from factory.certificates import certificates_since
 from factory.cloud import Account, Response, Value, items, names, structure, text
-from factory.provisioning_templates import ensure_template
+from factory.provisioning_templates import Template, ensure_template
 
 
 class Failing:
@@ -157,7 +157,7 @@ class Iam:
 
 def waited(cloud: Iam) -> list[float]:
     pauses: list[float] = []
-    ensure_template(cloud, "t", "{}", "arn", sleep=pauses.append)
+    ensure_template(cloud, Template("t", "{}", "arn"), sleep=pauses.append)
     return pauses
 
 
