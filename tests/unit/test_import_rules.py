@@ -1,0 +1,149 @@
+"""Who may import whom (design, section 1), who may print, and what is not loaded at start."""
+
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.devices import make_device
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("device", "factory", "localcloud")
+ONE_PLACE = {
+    "awscrt": "device.runtime.awscrt_session",
+    "awsiot": "device.runtime.awscrt_session",
+    "boto3": "factory",
+    "botocore": "factory",
+    "ministack": "localcloud",
+}
+NEVER = {"device": ("factory", "localcloud"), "localcloud": ("device", "factory")}
+# It fills a device's storage, and derives its errors; the subject of a device's certificate is
+# in the device's settings.
+FACTORY_MAY_USE = ("device.storage", "device.identity", "device.errors", "device.settings")
+PROVISIONING_MAY_USE = ("msgspec", "device.errors", "device.provisioning")
+
+
+def modules() -> dict[str, ast.Module]:
+    """Return every module of the packages, parsed, by dotted name."""
+    found = {}
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+            found[name.removesuffix(".__init__")] = ast.parse(path.read_text(), str(path))
+    return found
+
+
+MODULES = modules()
+
+
+def imports_of(tree: ast.Module) -> Iterator[str]:
+    """Yield what a module imports anywhere in it, each name in full."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute here"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def is_in(name: str, *packages: str) -> bool:
+    return any(name == package or name.startswith(f"{package}.") for package in packages)
+
+
+def offenders(rule_breaker: str, *forbidden: str) -> list[str]:
+    """Return ``module: import`` for each forbidden import below ``rule_breaker``."""
+    return [
+        f"{module}: {name}"
+        for module, tree in MODULES.items()
+        if is_in(module, rule_breaker)
+        for name in imports_of(tree)
+        if is_in(name, *forbidden)
+    ]
+
+
+@pytest.mark.parametrize(("package", "forbidden"), NEVER.items())
+def test_device_and_localcloud_know_nobody(package: str, forbidden: tuple[str, ...]) -> None:
+    assert offenders(package, *forbidden) == []
+
+
+def test_factory_uses_only_what_it_fills() -> None:
+    used = offenders("factory", "device")
+    assert used, "the walk found nothing, so it proves nothing"
+    assert [use for use in used if not is_in(use.split(": ")[1], *FACTORY_MAY_USE)] == []
+
+
+def test_factory_does_not_import_localcloud() -> None:
+    assert offenders("factory", "localcloud") == []
+
+
+@pytest.mark.parametrize(("library", "place"), ONE_PLACE.items())
+def test_a_heavy_library_has_one_place(library: str, place: str) -> None:
+    used = [use for package in PACKAGES for use in offenders(package, library)]
+    assert [use for use in used if not is_in(use.split(":")[0], place)] == []
+
+
+def test_provisioning_is_pure() -> None:
+    impure = [
+        f"{module}: {name}"
+        for module, tree in MODULES.items()
+        if is_in(module, "device.provisioning")
+        for name in imports_of(tree)
+        if not is_in(name, *PROVISIONING_MAY_USE)
+        and name.partition(".")[0] not in sys.stdlib_module_names
+    ]
+    assert impure == []
+
+
+# The standard library holds sockets, files, clocks, threads and dice as well.
+WORLD = ("asyncio", "datetime", "os", "pathlib", "random", "secrets", "socket", "ssl", "threading")
+
+
+def test_provisioning_touches_no_world() -> None:
+    assert offenders("device.provisioning", *WORLD, "time", "io", "queue", "subprocess") == []
+
+
+def test_the_walk_sees_provisioning() -> None:
+    assert sum(is_in(module, "device.provisioning") for module in MODULES) > 5
+
+
+def test_only_command_lines_print_or_exit() -> None:
+    calls = {"print", "exit", "quit", "sys.exit", "os._exit"}
+    loud = [
+        f"{module}:{node.lineno}"
+        for module, tree in MODULES.items()
+        if not module.endswith((".cli", ".__main__"))
+        for node in ast.walk(tree)
+        if (isinstance(node, ast.Call) and ast.unparse(node.func) in calls)
+        or (isinstance(node, ast.Raise) and "SystemExit" in ast.unparse(node))
+    ]
+    assert loud == []
+
+
+def loaded_by(*arguments: str) -> set[str]:
+    """Return the top-level packages that a ``device`` command loads in a process of its own."""
+    report = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "device", *arguments],
+        cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if name != "DEVICE_STATE"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stderr
+    lines = [line for line in report.splitlines() if line.startswith("import time:")]
+    return {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
+
+
+def test_version_loads_no_library() -> None:
+    loaded = loaded_by("--version")
+    assert "device" in loaded
+    assert loaded.isdisjoint({"awscrt", "awsiot", "cryptography", "msgspec", "yaml"})
+
+
+def test_status_does_not_open_awscrt(tmp_path: Path) -> None:
+    loaded = loaded_by("status", "--state", str(make_device(tmp_path / "device")))
+    assert "msgspec" in loaded, "status was not reached"
+    assert loaded.isdisjoint({"awscrt", "awsiot", "yaml"})
