@@ -103,6 +103,9 @@ def reset(options: Options) -> None:
 def _power_on(options: Options) -> "AbstractContextManager[PoweredDevice]":
     from pathlib import Path  # noqa: PLC0415 - see _state
 
+    # awscrt parses the system's CAs at import and for each connection, 4 ms and 1 MiB a time,
+    # although it is always told which CAs to trust instead.
+    os.environ["SSL_CERT_FILE"] = os.devnull
     from device.power import Switches, power_on  # noqa: PLC0415 - loads awscrt
 
     state, place = _state(options), options.wait_for_claim
