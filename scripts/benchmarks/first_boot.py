@@ -51,12 +51,12 @@ def _bare_command(bench: Workbench) -> tuple[str, ...]:
     with open_device_storage(bench.make_device("CLAIM"), read_only=True) as storage:
         certificate = storage.ps.get(Uid.CLAIM_CERTIFICATE)
         identity = storage.keys.tls_identity(CLAIM_KEY, certificate)
-    host, _, port = bench.environment["DEVICE_ENDPOINT"].rpartition(":")
+    host, _, port = bench.cloud["DEVICE_ENDPOINT"].rpartition(":")
     return (
         sys.executable,
         str(CHECKOUT / "scripts/benchmarks/bare_exchange.py"),
         *("--endpoint", host, "--port", port, "--template", "firstboot-claim"),
-        *("--ca-file", bench.environment["DEVICE_ROOT_CA"]),
+        *("--ca-file", bench.cloud["DEVICE_ROOT_CA"]),
         *("--cert", _write(bench.folder / "claim.pem", identity.certificate_pem)),
         *("--key", _write(bench.folder / "claim.key", identity.private_key_pem)),
     )

@@ -21,10 +21,13 @@ _NOT_OURS: Final = ("AWS_", "DEVICE_", "PYTHON")
 
 @dataclass(frozen=True)
 class Workbench:
-    """A scratch folder and the environment that commands are measured in."""
+    """A scratch folder, and the environments that commands run in."""
 
     folder: Path
     environment: Mapping[str, str]
+    """Of what is measured: a device in the field has no variables set for it."""
+    cloud: Mapping[str, str]
+    """What leads the station, and whoever asks, to the local AWS."""
 
     def measure(self, *command: str) -> Run:
         """Run one command on this bench and return what it cost."""
@@ -48,7 +51,12 @@ class Workbench:
         """
         command = [sys.executable, "-m", module, *arguments]
         done = subprocess.run(  # noqa: S603 - our own interpreter and arguments
-            command, cwd=CHECKOUT, env=self.environment, capture_output=True, text=True, check=False
+            command,
+            cwd=CHECKOUT,
+            env={**self.environment, **self.cloud},
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if done.returncode:
             raise RunFailedError(command, done.returncode, done.stdout + done.stderr)
@@ -77,13 +85,13 @@ def open_workbench() -> Iterator[Workbench]:
             if not variable.startswith(_NOT_OURS)
         } | {"PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
         cloud = ("--state", str(folder / "cloud"))
-        bench = Workbench(folder, environment)
+        bench = Workbench(folder, environment, cloud={})
         api, mqtt = _two_free_ports()
         ports = ("--api-port", str(api), "--mqtt-port", str(mqtt))
         try:
             bench.call("localcloud", "up", *cloud, *ports, "--detach")
             leads_there = json.loads(bench.call("localcloud", "env", *cloud, "--json"))
-            bench = Workbench(folder, environment | leads_there)
+            bench = Workbench(folder, environment, leads_there)
             bench.prepare()
             yield bench
         finally:
