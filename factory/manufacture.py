@@ -6,7 +6,8 @@ that was stopped before leaves what the next run starts anew.
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
 from typing import Final
@@ -21,6 +22,10 @@ from factory.serial_number import check_serial_number
 _DEVICE_ID: Final = re.compile(r"[0-9a-f]{32}")
 
 
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)
+
+
 def new_device_id() -> str:
     """Return 16 random bytes in hex."""
     return token_hex(16)
@@ -31,7 +36,8 @@ class DeviceOrder:
     """What is to be true of a device, whatever its provisioning method.
 
     ``device_id`` is 16 bytes in hex, ``endpoint`` is ``host:port``, ``root_ca`` PEM, ``config``
-    the device's settings, from which a method takes the subject of the device's certificate.
+    the device's settings, from which a method takes the subject of the device's certificate;
+    ``made_at`` is when its making began.
     """
 
     serial_number: str
@@ -39,6 +45,7 @@ class DeviceOrder:
     endpoint: str
     root_ca: bytes
     config: Path = Path()
+    made_at: datetime = field(default_factory=_now)
 
     def __post_init__(self) -> None:
         """Refuse what no device may have.
@@ -66,13 +73,15 @@ def make_device(order: DeviceOrder, out: Path, install: Callable[[DeviceStorage]
     with storage:
         storage.advance(Lifecycle.PSA_ROT_PROVISIONING)
         with storage.transaction():
-            _fill(storage, order)
+            fill_storage(storage, order)
             install(storage)
         storage.advance(Lifecycle.SECURED)
 
 
-def _fill(storage: DeviceStorage, order: DeviceOrder) -> None:
+def fill_storage(storage: DeviceStorage, order: DeviceOrder) -> None:
+    """Store what every device holds, whatever its method: who it is, and where it connects."""
     storage.its.set(Uid.DEVICE_ID, order.device_id.encode(), StorageFlag.WRITE_ONCE)
     storage.its.set(Uid.SERIAL_NUMBER, order.serial_number.encode(), StorageFlag.WRITE_ONCE)
+    storage.its.set(Uid.MADE_AT, order.made_at.isoformat().encode(), StorageFlag.WRITE_ONCE)
     storage.ps.set(Uid.ROOT_CA, order.root_ca)
     storage.ps.set(Uid.ENDPOINT, order.endpoint.encode())
