@@ -20,7 +20,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from awscrt import io, mqtt5
 from awscrt.exceptions import AwsCrtError
@@ -33,6 +33,9 @@ from device.runtime.refusal import classify_connack, classify_failure
 from device.runtime.session import StopRequested
 from device.settings import Connection
 from device.storage.keys import MemoryIdentity, TlsIdentity
+
+if TYPE_CHECKING:
+    from awscrt import http
 
 _log = logging.getLogger(__name__)
 
@@ -152,6 +155,7 @@ class AwscrtSession:
                 port=self._endpoint.port,
                 bootstrap=self._bootstrap,
                 tls_ctx=context,
+                http_proxy_options=_proxy_options(self._endpoint.proxy),
                 connect_options=mqtt5.ConnectPacket(
                     client_id=order.client_id, keep_alive_interval_sec=self._options.keep_alive
                 ),
@@ -248,6 +252,15 @@ def _mutual_tls(identity: TlsIdentity) -> io.TlsContextOptions:
     if identity.tls13:  # awscrt leaves 1.3 out when a key handler signs; this policy has it
         options.cipher_pref = io.TlsCipherPref.TLSv1_2_2025_07
     return options
+
+
+def _proxy_options(proxy: Endpoint | None) -> "http.HttpProxyOptions | None":
+    if proxy is None:
+        return None
+    from awscrt import http  # noqa: PLC0415 - most devices have no proxy
+
+    tunnel = http.HttpProxyConnectionType.Tunneling
+    return http.HttpProxyOptions(proxy.host, proxy.port, connection_type=tunnel)
 
 
 @cache

@@ -17,6 +17,13 @@ class Endpoint:
 
     host: str
     port: int = DEFAULT_PORT
+    proxy: "Endpoint | None" = None
+    """An HTTP proxy that opens the way (CONNECT); TLS and SNI stay the endpoint's own."""
+
+    @property
+    def first_hop(self) -> "Endpoint":
+        """What is dialled: the proxy, where there is one."""
+        return self.proxy or self
 
     def __str__(self) -> str:
         """Return ``host:port``."""
@@ -31,7 +38,7 @@ class Endpoint:
         return ["x-amzn-mqtt-ca"] if self.port == HTTPS_PORT else []
 
     @classmethod
-    def parse(cls, text: str, source: str) -> "Endpoint":
+    def parse(cls, text: str, source: str, key: str = "endpoint") -> "Endpoint":
         """Return the endpoint that ``text`` (``host`` or ``host:port``) names.
 
         Raises:
@@ -45,5 +52,5 @@ class Endpoint:
             next_step = (
                 "Use what this prints: aws iot describe-endpoint --endpoint-type iot:Data-ATS"
             )
-            raise ConfigurationError(source, "endpoint", problem, next_step)
+            raise ConfigurationError(source, key, problem, next_step)
         return cls(host, int(port))

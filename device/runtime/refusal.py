@@ -59,7 +59,11 @@ def classify_failure(error_name: str, endpoint: Endpoint, root_ca_pem: bytes) ->
     return _unreachable(error_name, endpoint)
 
 
-def _unreachable(error_name: str, endpoint: Endpoint) -> ConnectFailed:
+def _unreachable(error_name: str, wanted: Endpoint) -> ConnectFailed:
+    endpoint = wanted.first_hop
+    if "PROXY" in error_name:
+        step = "Ask whoever runs the proxy to allow CONNECT to this name and port."
+        return ConnectFailed(f"the proxy {endpoint} does not open {wanted}: {error_name}", step)
     if "DNS" in error_name:
         step = "Check the spelling of the endpoint, and the name server."
         return ConnectFailed(f"the name {endpoint.host} does not resolve: {error_name}", step)
@@ -83,10 +87,9 @@ def _probe(error_name: str, endpoint: Endpoint, root_ca_pem: bytes) -> Event:
         return ConnectFailed("root_ca holds no CA certificate", "Correct root_ca.")
     if endpoint.alpn:
         context.set_alpn_protocols(endpoint.alpn)
-    address = (endpoint.host, endpoint.port)
     try:
         with (
-            socket.create_connection(address, PROBE_SECONDS) as raw,
+            _way_to(endpoint) as raw,
             context.wrap_socket(raw, server_hostname=endpoint.host),
         ):
             pass
@@ -99,3 +102,18 @@ def _probe(error_name: str, endpoint: Endpoint, root_ca_pem: bytes) -> Event:
     except OSError as error:
         return ConnectFailed(f"{endpoint}: {error}")
     return NotLetIn(f"TLS was refused by the server: {error_name}")
+
+
+def _way_to(endpoint: Endpoint) -> socket.socket:
+    """Open a connection on which TLS with ``endpoint`` can begin."""
+    hop = endpoint.first_hop
+    raw = socket.create_connection((hop.host, hop.port), PROBE_SECONDS)
+    if endpoint.proxy is not None:
+        raw.sendall(f"CONNECT {endpoint} HTTP/1.1\r\nHost: {endpoint}\r\n\r\n".encode("ascii"))
+        head = b""
+        while not head.endswith(b"\r\n\r\n") and (byte := raw.recv(1)):
+            head += byte
+        if head.split(b" ")[1:2] != [b"200"]:
+            raw.close()
+            raise OSError(f"the proxy {hop} does not open it")
+    return raw

@@ -53,3 +53,15 @@ def test_no_endpoint(text: str) -> None:
 
 def test_an_endpoint_is_shown_as_it_is_written() -> None:
     assert str(Endpoint("localhost", 443)) == "localhost:443"
+
+
+def test_the_first_hop_is_the_proxy_where_there_is_one() -> None:
+    proxy = Endpoint("proxy.example", 3128)
+    assert Endpoint("aws.example").first_hop == Endpoint("aws.example")
+    assert Endpoint("aws.example", proxy=proxy).first_hop == proxy
+
+
+def test_the_key_of_a_bad_proxy_is_named() -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        Endpoint.parse("http://proxy", "file", "proxy")
+    assert raised.value.key == "proxy"

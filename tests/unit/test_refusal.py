@@ -135,3 +135,29 @@ def test_a_root_ca_that_is_none(root_ca: bytes) -> None:
     event = classify_failure(TLS_FAILURE, Endpoint("localhost"), root_ca)
 
     assert event == ConnectFailed("root_ca holds no CA certificate", "Correct root_ca.")
+
+
+def through(proxy: Endpoint) -> Endpoint:
+    return Endpoint("aws.example", 8883, proxy=proxy)
+
+
+def refuse_the_tunnel(peer: Peer) -> None:
+    peer.send(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+    peer.wait_until_closed()
+
+
+def test_a_proxy_that_does_not_open_the_way() -> None:
+    with ScriptedServer(refuse_the_tunnel) as proxy:
+        event = classify_failure(TLS_FAILURE, through(proxy.endpoint), TRUSTED)
+
+        assert isinstance(event, ConnectFailed)
+        assert f"the proxy {proxy.endpoint} does not open it" in event.detail
+
+
+def test_what_awscrt_says_of_a_proxy_names_both() -> None:
+    proxy = Endpoint("proxy.example", 3128)
+
+    event = classify_failure("AWS_ERROR_HTTP_PROXY_CONNECT_FAILED (2071)", through(proxy), TRUSTED)
+
+    assert isinstance(event, ConnectFailed)
+    assert "the proxy proxy.example:3128 does not open aws.example:8883" in event.detail
