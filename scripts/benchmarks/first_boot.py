@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from device.storage.device_storage import open_device_storage
-from device.storage.keys import CLAIM_KEY
+from device.storage.keys import CLAIM_KEY, MemoryIdentity
 from device.storage.secure_storage import Uid
 from scripts.benchmarks.comparison import Figures, Quantity, Row, alternate, compare
 from scripts.benchmarks.processes import Run
@@ -51,6 +51,8 @@ def _bare_command(bench: Workbench) -> tuple[str, ...]:
     with open_device_storage(bench.make_device("CLAIM"), read_only=True) as storage:
         certificate = storage.ps.get(Uid.CLAIM_CERTIFICATE)
         identity = storage.keys.tls_identity(CLAIM_KEY, certificate)
+    if not isinstance(identity, MemoryIdentity):
+        raise TypeError("the claim's key is one in software")
     host, _, port = bench.cloud["DEVICE_ENDPOINT"].rpartition(":")
     return (
         sys.executable,
