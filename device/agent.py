@@ -23,6 +23,7 @@ from device.runtime.session import Session, pause
 from device.runtime.telemetry import Sensors
 from device.settings import Connection, Settings
 from device.storage.device_storage import DeviceStorage
+from device.storage.elements import attach_element
 from device.storage.keys import KeyType, TlsIdentity
 
 SessionFactory = Callable[
@@ -44,11 +45,17 @@ class Agent:
         dice: Dice | None = None,
         claims: ClaimSource | None = None,
     ) -> None:
-        """Follow ``plan``, which is ``settings`` made concrete for the device in ``storage``."""
+        """Follow ``plan``, which is ``settings`` made concrete for the device in ``storage``.
+
+        Raises:
+            ElementError: the plan names a secure element, and it cannot be used.
+        """
         self._storage: Final = storage
         self._settings: Final = settings
         self._plan: Final = plan
         self._clock: Final = clock
+        if plan.element is not None:
+            attach_element(storage, plan.element)
         self._dice: Final = dice or random.SystemRandom()
         self._enrolment: Final = Enrolment(
             storage,

@@ -5,10 +5,11 @@ Whatever can be known to be wrong before the first packet is said here.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from device.element_plan import element_plan
 from device.errors import ConfigurationError, DoesNotExistError, SubjectFieldMissingError
 from device.provisioning import messages, template
 from device.provisioning.claim import ClaimPlan
@@ -17,6 +18,7 @@ from device.provisioning.refusal_causes import refusal_causes
 from device.runtime.endpoint import Endpoint
 from device.settings import Settings
 from device.storage.device_storage import DeviceStorage
+from device.storage.elements import ElementPlan
 from device.storage.secure_storage import Uid
 
 _PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
@@ -41,6 +43,8 @@ class Plan:
     subject: Mapping[str, str]
     machine: ClaimPlan | PresentedPlan
     """Which machine provisions the device, and with what."""
+    element: ElementPlan | None = None
+    """The secure element that the device key lives in, if it is to live in one."""
 
 
 def plan_for(storage: DeviceStorage, settings: Settings, source: str) -> Plan:
@@ -63,6 +67,7 @@ def plan_for(storage: DeviceStorage, settings: Settings, source: str) -> Plan:
         issuer_pem=_certificates_in(settings.issuer_ca, "issuer_ca"),
         subject={name: fill(f"subject.{name}", text) for name, text in settings.subject.items()},
         machine=(_claim_plan if by_claim else _presented_plan)(settings, fill, source),
+        element=element_plan(storage, settings.key, source),
     )
 
 

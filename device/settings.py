@@ -47,8 +47,13 @@ _SectionT = TypeVar("_SectionT", bound=_Section)
 class Key(_Section, frozen=True):
     """Where the device key lives and what it is."""
 
-    store: Annotated[str, Meta(pattern=r"^sealed:\Z")] = "sealed:"
+    store: Annotated[str, Meta(pattern=r"^(sealed:\Z|pkcs11:)")] | None = None
+    """None: in the element that the station installed, and sealed where it installed none."""
     type: KeyTypeName = "ec-p256"
+    pin_file: str | None = None
+    pin_credential: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]+\Z")] | None = None
+    """The name of a systemd credential (``LoadCredential=``)."""
+    tls13: bool = False
 
 
 class Claim(_Section, frozen=True):
@@ -202,6 +207,7 @@ def _with_paths_from(settings: Settings, folder: Path, sources: Mapping[str, str
 
     return msgspec.structs.replace(
         moved(settings, "", "root_ca", "issuer_ca"),
+        key=moved(settings.key, "key.", "pin_file"),
         claim=moved(settings.claim, "claim.", "template_file"),
         just_in_time=moved(settings.just_in_time, "just_in_time.", "template_file"),
     )

@@ -11,7 +11,9 @@ from msgspec.structs import asdict
 from device.errors import DoesNotExistError
 from device.runtime import journal
 from device.runtime.journal import Identity, Keyed, Registered, Staged
+from device.storage import element_book
 from device.storage.device_storage import DeviceStorage, open_device_storage
+from device.storage.keys import KeyLocation
 from device.storage.lifecycle import Lifecycle
 from device.storage.secure_storage import Uid
 
@@ -40,6 +42,9 @@ class Status(Struct, frozen=True, kw_only=True, omit_defaults=True):
     key: str | UnsetType = UNSET
     key_type: str | UnsetType = UNSET
     key_made_by: str | UnsetType = UNSET
+    key_location: str | UnsetType = UNSET
+    key_proofs: list[str] | UnsetType = UNSET
+    """What the secure element vouched for when it made the key."""
     claim_installed: bool | UnsetType = UNSET
     device_configuration: dict[str, str] | UnsetType | None = UNSET
 
@@ -69,8 +74,9 @@ def _status_of(storage: DeviceStorage) -> Status:
     facts = asdict(base) | _manufacture(storage) | {"state": state}
     if identity:
         facts |= _who(identity) | {"device_configuration": _configuration(storage)}
+        facts |= _element(storage, identity.key)
     elif progress:
-        facts["key"] = progress.key
+        facts |= {"key": progress.key} | _element(storage, progress.key)
     if isinstance(progress, Staged | Registered):
         facts["certificate_id"] = progress.certificate_id
     return Status(**facts)
@@ -96,6 +102,20 @@ def _who(identity: Identity) -> dict[str, Any]:
         "key": identity.key_uri,
         "key_type": identity.key_type,
         "key_made_by": identity.key_made_by,
+    }
+
+
+def _element(storage: DeviceStorage, key: str) -> dict[str, Any]:
+    """What is known of a key in a secure element, without asking the element."""
+    book = element_book.load(storage.ps)
+    if book is None or key not in book.living():
+        return {}
+    record = book.living()[key]
+    return {
+        "key": record.uri,
+        "key_type": record.key_type,
+        "key_location": KeyLocation.PRIMARY_SECURE_ELEMENT.name,
+        "key_proofs": list(record.proofs),
     }
 
 
