@@ -170,7 +170,9 @@ def recoveries(state: Path, life: RecordingDisk) -> Iterator[CrashState]:
         disk = RecordingDisk(crash.disk)
         held = seen(state, disk)
         disk.acknowledge(held)
-        if not isinstance(held, str):
+        if held == UNFINISHED:
+            check_unfinished(state, disk)
+        elif not isinstance(held, str):
             check_secured(state, disk, held)
             disk.acknowledge(seen(state, disk))
         yield from crash_states(disk)

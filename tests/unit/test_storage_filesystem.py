@@ -7,7 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -140,6 +140,15 @@ def test_a_file_in_place_of_a_folder_is_an_error(tmp_path: Path) -> None:
         make_folder(tmp_path / "fuses")
     with pytest.raises(StorageFailureError, match="fuses"):
         sync_folder(tmp_path / "fuses")
+
+
+@pytest.mark.parametrize(
+    "sync", [lambda: OsFs(Path("/dev")).fsync("null"), lambda: sync_folder(Path("/proc"))]
+)
+def test_a_sync_reaches_the_kernel(sync: Callable[[], None]) -> None:
+    # What cannot be synced says so: the one sign of a sync that shows without cutting power.
+    with pytest.raises(StorageFailureError, match="Invalid argument"):
+        sync()
 
 
 def test_replace_syncs_the_content_before_the_name_and_the_name_before_it_returns() -> None:

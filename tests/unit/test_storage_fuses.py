@@ -17,6 +17,7 @@ from device.errors import (
 from device.storage.filesystem import OsFs
 from device.storage.lifecycle import Lifecycle
 from device.storage.root_of_trust import BLANK, Anchor, FileFuses
+from tests.support.crash_states import crash_states
 from tests.support.recording_fs import Fault, RecordingDisk
 
 FOLDER = Path("fuses")
@@ -43,6 +44,14 @@ def test_blank_fuses_have_an_unknown_lifecycle_and_a_blank_anchor(tmp_path: Path
 
 def test_burned_fuses_start_in_assembly(fuses: FileFuses) -> None:
     assert fuses.lifecycle is Lifecycle.ASSEMBLY_AND_TEST
+
+
+def test_burned_fuses_outlive_a_power_cut() -> None:
+    disk = RecordingDisk()
+    FileFuses(disk.mount(FOLDER)).burn()
+    disk.acknowledge("burned")
+    for crash in crash_states(disk, first_cut=len(disk.operations)):
+        assert FileFuses(RecordingDisk(crash.disk).mount(FOLDER)).derive(b"label")
 
 
 def test_only_the_owner_may_read_the_root_key_and_nobody_write_it(

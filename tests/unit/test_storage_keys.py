@@ -29,6 +29,7 @@ from device.storage.keys import (
     KeyLocation,
     KeyOrigin,
     KeyType,
+    MemoryIdentity,
 )
 from device.storage.sealed_keys import FIRST_KEY_UID, _Record
 from tests.support.recording_fs import RecordingDisk
@@ -96,6 +97,7 @@ def test_a_key_outlives_the_process(
 def test_tls_gets_the_certificate_and_a_pkcs8_pem_of_the_same_key(storage: DeviceStorage) -> None:
     storage.keys.generate_key(KEY, KeyType.EC_P384)
     identity = storage.keys.tls_identity(KEY, b"certificate")
+    assert isinstance(identity, MemoryIdentity)
     assert identity.certificate_pem == b"certificate"
     assert identity.private_key_pem.startswith(b"-----BEGIN PRIVATE KEY-----\n")
     loaded = load_pem_private_key(identity.private_key_pem, password=None)
@@ -230,6 +232,7 @@ def test_no_repr_and_no_log_shows_the_key(
     caplog.set_level(logging.DEBUG)
     storage.keys.generate_key(KEY, KeyType.EC_P256)
     identity = storage.keys.tls_identity(KEY, b"certificate")
+    assert isinstance(identity, MemoryIdentity)
     texts = [repr(identity), repr(storage.keys.private_key(KEY)), repr(storage), caplog.text]
     secret = identity.private_key_pem.splitlines()[1].decode()
     assert not any(secret in text for text in texts)
