@@ -6,14 +6,18 @@ from factory.changes import Change, Outcome
 from factory.cloud import Cloud, Response, items, names, text
 from factory.documents import same_document
 from factory.errors import NotInCloudError
-from factory.tags import check_made_by_station, station_tags
+from factory.tags import add_user, check_made_by_station, station_tags
 
 _VERSIONS_AT_MOST: Final = 5
 """Versions that AWS keeps of one policy (IoT Core quotas)."""
 
 
-def ensure_policy(cloud: Cloud, kind: str, name: str, document: str) -> Change:
+def ensure_policy(
+    cloud: Cloud, kind: str, name: str, document: str, user: str | None = None
+) -> Change:
     """Make the policy ``name``, or give it ``document`` as its default version.
+
+    A policy that several methods share is tagged with each ``user``.
 
     Raises:
         NotMadeByStationError: somebody else's policy has this name.
@@ -21,18 +25,19 @@ def ensure_policy(cloud: Cloud, kind: str, name: str, document: str) -> Change:
     """
     policy = _find(cloud, kind, name)
     if policy is None:
-        cloud.call(
-            "iot", "CreatePolicy", policyName=name, policyDocument=document, tags=station_tags()
-        )
+        tags = station_tags(user) if user else station_tags()
+        cloud.call("iot", "CreatePolicy", policyName=name, policyDocument=document, tags=tags)
         return Change(kind, name, Outcome.CREATED)
-    if same_document(text(policy, "policyDocument"), document):
-        return Change(kind, name, Outcome.UNCHANGED)
-    _make_room(cloud, name)
-    cloud.call(
-        "iot", "CreatePolicyVersion", policyName=name, policyDocument=document, setAsDefault=True
-    )
-    note = "it had another content; the old one is kept as a version (AWS takes 6-8 min to apply)"
-    return Change(kind, name, Outcome.UPDATED, note)
+    repairs = []
+    if not same_document(text(policy, "policyDocument"), document):
+        _restore(cloud, name, document)
+        repairs.append(
+            "it had another content; the old one is kept as a version (AWS takes 6-8 min to apply)"
+        )
+    if user and add_user(cloud, text(policy, "policyArn"), user):
+        repairs.append(f"now for {user}, too")
+    outcome = Outcome.UPDATED if repairs else Outcome.UNCHANGED
+    return Change(kind, name, outcome, "; ".join(repairs))
 
 
 def remove_policy(cloud: Cloud, kind: str, name: str) -> Change:
@@ -48,6 +53,16 @@ def remove_policy(cloud: Cloud, kind: str, name: str) -> Change:
         cloud.call("iot", "DeletePolicyVersion", policyName=name, policyVersionId=version)
     cloud.call("iot", "DeletePolicy", policyName=name)
     return Change(kind, name, Outcome.REMOVED)
+
+
+def policy_arn(cloud: Cloud, kind: str, name: str) -> str | None:
+    """Return the ARN of the station's policy ``name``; None if it does not exist.
+
+    Raises:
+        NotMadeByStationError: somebody else's policy has this name.
+    """
+    policy = _find(cloud, kind, name)
+    return text(policy, "policyArn") if policy else None
 
 
 def policy_targets(cloud: Cloud, name: str) -> list[str]:
@@ -66,6 +81,13 @@ def _find(cloud: Cloud, kind: str, name: str) -> Response | None:
         return None
     check_made_by_station(cloud, kind, name, text(policy, "policyArn"))
     return policy
+
+
+def _restore(cloud: Cloud, name: str, document: str) -> None:
+    _make_room(cloud, name)
+    cloud.call(
+        "iot", "CreatePolicyVersion", policyName=name, policyDocument=document, setAsDefault=True
+    )
 
 
 def _make_room(cloud: Cloud, name: str) -> None:

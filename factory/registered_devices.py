@@ -1,47 +1,98 @@
-"""The devices that a template registered: their certificates and things, for ``--devices``."""
+"""The devices that a method registered: their certificates and things, for ``--devices``."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from factory.certificates import attached_certificates, delete_certificate, describe_certificate
 from factory.changes import Change, Outcome
-from factory.cloud import Cloud, items, names, text
+from factory.cloud import Cloud, items, names, structure, text
+from factory.errors import NotInCloudError
 
 ATTRIBUTE = "ProvisionedBy"
-"""The thing attribute by which a template marks what it created (config/templates)."""
+"""The thing attribute by which a method marks what it created (config/templates)."""
 
 
-def remove_devices(cloud: Cloud, policy: str, template: str) -> Iterator[Change]:
-    """Delete certificates that ``policy`` is attached to, then things that ``template`` made.
+def certificates_issued_by_aws(cloud: Cloud, policy: str, made_by: str) -> list[str]:
+    """Return the certificates under ``policy`` that AWS issued to devices of ``made_by``.
 
-    A thing that was there before the template attached a certificate to it is kept, and so
-    is one that another certificate is still attached to.
+    A certificate whose thing was there before, and so has no mark, counts as well.
+    """
+    return [
+        certificate_id
+        for certificate_id in attached_certificates(cloud, policy)
+        if not describe_certificate(cloud, certificate_id).get("caCertificateId")
+        and _marks(cloud, certificate_id) <= {made_by}
+    ]
+
+
+def certificates_of_ca(cloud: Cloud, ca_certificate_id: str) -> list[str]:
+    """Return the certificates that a registered CA signed, whatever became of them."""
+    pages = cloud.pages("iot", "ListCertificatesByCA", caCertificateId=ca_certificate_id)
+    return [text(each, "certificateId") for page in pages for each in items(page, "certificates")]
+
+
+def certificates_of_things(cloud: Cloud, made_by: str) -> list[str]:
+    """Return the certificates attached to things that ``made_by`` created."""
+    return [
+        principal.partition(":cert/")[2]
+        for thing in _things_of(cloud, made_by)
+        for principal in _principals(cloud, thing)
+    ]
+
+
+def remove_devices(cloud: Cloud, made_by: str, certificates: Iterable[str]) -> Iterator[Change]:
+    """Delete ``certificates``, then the things that ``made_by`` created.
+
+    A thing that was there before a certificate was attached to it is kept, and so is one that
+    another certificate is still attached to.
 
     Raises:
         CloudError: AWS did not answer, or said no.
     """
-    for certificate_id in attached_certificates(cloud, policy):
+    for certificate_id in dict.fromkeys(certificates):
         _detach_from_things(cloud, certificate_id)
         delete_certificate(cloud, certificate_id)
         yield Change("device certificate", certificate_id, Outcome.REMOVED)
-    for thing in _things_of(cloud, template):
+    for thing in _things_of(cloud, made_by):
         yield _remove_thing(cloud, thing)
+
+
+def _marks(cloud: Cloud, certificate_id: str) -> set[str]:
+    """Return which methods created the things that a certificate is attached to."""
+    marks = set()
+    for thing in _things_with(cloud, certificate_id):
+        attributes = structure(cloud.call("iot", "DescribeThing", thingName=thing), "attributes")
+        if ATTRIBUTE in attributes:
+            marks.add(text(attributes, ATTRIBUTE))
+    return marks
 
 
 def _detach_from_things(cloud: Cloud, certificate_id: str) -> None:
     arn = text(describe_certificate(cloud, certificate_id), "certificateArn")
-    for page in list(cloud.pages("iot", "ListPrincipalThings", principal=arn)):
-        for thing in names(page, "things"):
-            cloud.call("iot", "DetachThingPrincipal", thingName=thing, principal=arn)
+    for thing in _things_with(cloud, certificate_id):
+        cloud.call("iot", "DetachThingPrincipal", thingName=thing, principal=arn)
 
 
-def _things_of(cloud: Cloud, template: str) -> list[str]:
-    pages = cloud.pages("iot", "ListThings", attributeName=ATTRIBUTE, attributeValue=template)
+def _things_with(cloud: Cloud, certificate_id: str) -> list[str]:
+    arn = text(describe_certificate(cloud, certificate_id), "certificateArn")
+    pages = cloud.pages("iot", "ListPrincipalThings", principal=arn)
+    return [thing for page in pages for thing in names(page, "things")]
+
+
+def _things_of(cloud: Cloud, made_by: str) -> list[str]:
+    pages = cloud.pages("iot", "ListThings", attributeName=ATTRIBUTE, attributeValue=made_by)
     return [text(thing, "thingName") for page in pages for thing in items(page, "things")]
 
 
+def _principals(cloud: Cloud, thing: str) -> list[str]:
+    try:
+        pages = list(cloud.pages("iot", "ListThingPrincipals", thingName=thing))
+    except NotInCloudError:
+        return []
+    return [principal for page in pages for principal in names(page, "principals")]
+
+
 def _remove_thing(cloud: Cloud, thing: str) -> Change:
-    pages = cloud.pages("iot", "ListThingPrincipals", thingName=thing)
-    if any(names(page, "principals") for page in pages):
+    if _principals(cloud, thing):
         return Change("thing", thing, Outcome.KEPT, "another certificate is attached to it")
     cloud.call("iot", "DeleteThing", thingName=thing)
     return Change("thing", thing, Outcome.REMOVED)

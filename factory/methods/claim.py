@@ -12,18 +12,19 @@ from device.storage.device_storage import DeviceStorage
 from device.storage.keys import CLAIM_KEY
 from device.storage.secure_storage import Uid
 from factory import claim_certificate, policies, provisioning_templates, roles
-from factory.certificates import attached_certificates
-from factory.changes import Change, Outcome, Report
+from factory.changes import Report
 from factory.choices import DEFAULT_CHOICES, Choices
 from factory.cloud import Cloud
 from factory.documents import load_policy, load_template
 from factory.manufacture import DeviceOrder
 from factory.provisioning_templates import Template
-from factory.registered_devices import remove_devices
+from factory.registered_devices import certificates_issued_by_aws, remove_devices
+from factory.roles import Role
 from factory.station import Station
+from factory.thing_policy import THING_POLICY, ensure_thing_policy, remove_thing_policy
 
 ROLE: Final = "firstboot-provisioning"
-THING_POLICY: Final = "firstboot-device"
+METHOD: Final = "claim"
 CLAIM_POLICY: Final = "firstboot-claim"
 TEMPLATE: Final = "firstboot-claim"
 
@@ -48,10 +49,8 @@ def prepare(
     values = cloud.account.placeholders
     role_arn = roles.role_arn(cloud, ROLE)
     changes = (
-        roles.ensure_role(cloud, ROLE, load_policy(ROLE, values), TEMPLATE),
-        policies.ensure_policy(
-            cloud, "thing policy", THING_POLICY, load_policy(THING_POLICY, values)
-        ),
+        roles.ensure_role(cloud, Role(ROLE, load_policy(ROLE, values), TEMPLATE)),
+        ensure_thing_policy(cloud, METHOD),
         policies.ensure_policy(
             cloud, "claim policy", CLAIM_POLICY, load_policy(CLAIM_POLICY, values)
         ),
@@ -89,19 +88,12 @@ def teardown(cloud: Cloud, station: Station | None, *, devices: bool) -> Report:
     changes.append(provisioning_templates.remove_template(cloud, TEMPLATE))
     changes.append(roles.remove_role(cloud, ROLE, TEMPLATE))
     if devices:
-        changes += remove_devices(cloud, THING_POLICY, TEMPLATE)
+        devices_of = certificates_issued_by_aws(cloud, THING_POLICY, TEMPLATE)
+        changes += remove_devices(cloud, TEMPLATE, devices_of)
     # Policies last: AWS takes its time to notice that nothing is attached to them any more.
     changes.append(policies.remove_policy(cloud, "claim policy", CLAIM_POLICY))
-    changes.append(_remove_thing_policy(cloud))
+    changes.append(remove_thing_policy(cloud, METHOD))
     return Report(tuple(changes))
-
-
-def _remove_thing_policy(cloud: Cloud) -> Change:
-    in_use = len(attached_certificates(cloud, THING_POLICY))
-    if not in_use:
-        return policies.remove_policy(cloud, "thing policy", THING_POLICY)
-    note = f"{in_use} device(s) work under it; --devices removes them too"
-    return Change("thing policy", THING_POLICY, Outcome.KEPT, note)
 
 
 def _notes(cloud: Cloud, station: Station) -> tuple[str, ...]:
