@@ -16,11 +16,12 @@ from localcloud.errors import LocalCloudError, PortInUseError
 from localcloud.fault_board import FaultBoard
 from localcloud.fault_injection import inject
 from localcloud.faults import ExpireTokens, parse_fault
-from localcloud.gaps import all_gaps, close_gaps, loopback, ownership_tokens
+from localcloud.gaps import all_gaps, close_gaps, endpoint_names, loopback, ownership_tokens
 from localcloud.gaps.seam import Seam
 from localcloud.gateway import Gateway
 from localcloud.issuer import open_issuer
 from localcloud.ports import owner_of
+from localcloud.settings import Settings
 from localcloud.snapshot import Snapshot
 from localcloud.state_folder import Ports, StateFolder
 
@@ -41,7 +42,9 @@ class Cloud:
         self._app = Seam(app)
         self._iot = Seam(ministack_iot)
         loopback.refuse_other_addresses()
-        close_gaps(self._iot, all_gaps(open_issuer(folder.issuing_ca)))
+        self._settings = Settings()
+        gaps = all_gaps(open_issuer(folder.issuing_ca), self._settings)
+        self._resumes = close_gaps(self._iot, gaps)
         self._faults = FaultBoard()
         inject(self._iot, self._faults)
         self._snapshot = Snapshot(self._save)
@@ -57,6 +60,8 @@ class Cloud:
         await self._listen()
         self._publish_root_ca()
         self._snapshot.note_change()
+        for resume in self._resumes:
+            resume()
         tasks = [
             asyncio.create_task(self._snapshot.keep()),
             asyncio.create_task(self._expire_tokens()),
@@ -90,6 +95,13 @@ class Cloud:
                 return {"state": str(self._folder.path), "pid": os.getpid()}
             case ["POST", "reset"]:
                 return await self._reset()
+            case ["GET", "settings"]:
+                return self._settings.listed()
+            case ["PUT", "settings"]:
+                self._settings.change(body)
+                return self._settings.listed()
+            case ["GET", "endpoint", account, region]:
+                return {"name": endpoint_names.endpoint_name(self._iot, account, region)}
             case ["GET", "faults"]:
                 return self._faults.listed()
             case ["POST", "faults"]:

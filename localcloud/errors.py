@@ -104,3 +104,10 @@ class FaultError(LocalCloudError):
 
     exit_code = ExitCode.MISUSE
     next_step = "See docs/local-aws.md for the faults and their fields."
+
+
+class SettingsError(LocalCloudError):
+    """A setting that was asked for does not exist, or cannot have this value."""
+
+    exit_code = ExitCode.MISUSE
+    next_step = "See docs/local-aws.md for the settings and their ranges."

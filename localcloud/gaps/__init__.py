@@ -1,7 +1,8 @@
 """One AWS feature a module that MiniStack lacks; each is deleted when MiniStack has it.
 
 A gap module has two functions: ``is_open(iot)`` says whether MiniStack still lacks the feature,
-``close(iot, ...)`` wraps what it must. Both reach MiniStack through a `Seam`, so that a private
+``close(iot, ...)`` wraps what it must, and may return what is to be called once the saved state
+is loaded. Both reach MiniStack through a `Seam`, so that a private
 function that is gone is named in a clear error and not met in the middle of a request.
 """
 
@@ -11,14 +12,31 @@ from functools import partial
 
 from localcloud.errors import GapError
 from localcloud.gaps import (
+    billing_groups,
+    ca_registration,
+    cbor,
     certificate_shape,
     client_certificate,
+    connect_tunnel,
     create_certificate_from_csr,
+    endpoint_names,
+    jitp,
+    jitr_client_id,
     loopback,
     ownership_tokens,
+    policy_variables,
+    register_thing,
+    registration_tasks,
+    template_grammar,
+    thing_attributes,
+    thing_principal_type,
 )
 from localcloud.gaps.seam import Seam
 from localcloud.issuer import Issuer
+from localcloud.settings import Settings
+
+Resume = Callable[[], None]
+"""Goes on with what a process left behind."""
 
 
 @dataclass(frozen=True)
@@ -27,28 +45,47 @@ class Gap:
 
     name: str
     is_open: Callable[[Seam], bool]
-    close: Callable[[Seam], None]
+    close: Callable[[Seam], Resume | None]
 
 
-def all_gaps(issuer: Issuer) -> list[Gap]:
-    """Return every gap in the order of closing; ``issuer`` signs device certificates."""
+def all_gaps(issuer: Issuer, settings: Settings) -> list[Gap]:
+    """Return every gap in the order of closing.
+
+    ``issuer`` signs device certificates; ``settings`` say how long things take.
+    """
     sign = partial(certificate_shape.close, issuer=issuer)
+    provision = partial(jitp.close, settings=settings)
+    register = partial(registration_tasks.close, settings=settings)
     csr = create_certificate_from_csr
     return [
         Gap("loopback", loopback.is_open, loopback.close),
+        Gap("connect_tunnel", connect_tunnel.is_open, connect_tunnel.close),
+        Gap("endpoint_names", endpoint_names.is_open, endpoint_names.close),
         Gap("client_certificate", client_certificate.is_open, client_certificate.close),
         Gap("certificate_shape", certificate_shape.is_open, sign),
         Gap("ownership_tokens", ownership_tokens.is_open, ownership_tokens.close),
         Gap("create_certificate_from_csr", csr.is_open, csr.close),
+        Gap("cbor", cbor.is_open, cbor.close),
+        Gap("template_grammar", template_grammar.is_open, template_grammar.close),
+        Gap("thing_attributes", thing_attributes.is_open, thing_attributes.close),
+        Gap("billing_groups", billing_groups.is_open, billing_groups.close),
+        Gap("policy_variables", policy_variables.is_open, policy_variables.close),
+        Gap("thing_principal_type", thing_principal_type.is_open, thing_principal_type.close),
+        Gap("register_thing", register_thing.is_open, register_thing.close),
+        Gap("registration_tasks", registration_tasks.is_open, register),
+        Gap("ca_registration", ca_registration.is_open, ca_registration.close),
+        Gap("jitr_client_id", jitr_client_id.is_open, jitr_client_id.close),
+        Gap("jitp", jitp.is_open, provision),
     ]
 
 
-def close_gaps(iot: Seam, gaps: Iterable[Gap]) -> None:
-    """Close every gap.
+def close_gaps(iot: Seam, gaps: Iterable[Gap]) -> list[Resume]:
+    """Close every gap; return what is to be called once the saved state is loaded.
 
     Raises:
         GapError: MiniStack has learnt a feature, or lost what a gap module wraps.
     """
+    resumes = []
     for gap in gaps:
         if not gap.is_open(iot):
             raise GapError(
@@ -56,4 +93,5 @@ def close_gaps(iot: Seam, gaps: Iterable[Gap]) -> None:
                 "MiniStack has this feature now",
                 f"Delete localcloud/gaps/{gap.name}.py and its line in gaps/__init__.py.",
             )
-        gap.close(iot)
+        resumes.append(gap.close(iot))
+    return [resume for resume in resumes if resume]

@@ -23,6 +23,8 @@ from localcloud.gaps import (
 )
 from localcloud.gaps.seam import Seam
 from localcloud.issuer import open_issuer
+from localcloud.settings import Settings
+from tests.unit.test_localcloud_gap_watch import WATCHED as WATCHED_IN_GAP_WATCH
 
 EVERY_INTERFACE = "0.0.0.0"  # noqa: S104  (what must not happen)
 ACCOUNT, REGION = "000000000000", "us-east-1"
@@ -84,8 +86,8 @@ def test_ministack_keeps_the_certificate_of_an_expired_token(iot: Seam) -> None:
 
 
 def test_every_gap_is_watched_by_a_test_above(iot: Seam, tmp_path: Any) -> None:
-    gaps = all_gaps(open_issuer(tmp_path / "issuing-ca.pem"))
-    assert {gap.name for gap in gaps} == {
+    gaps = all_gaps(open_issuer(tmp_path / "issuing-ca.pem"), Settings())
+    assert {gap.name for gap in gaps} == WATCHED_IN_GAP_WATCH | {
         "loopback",
         "client_certificate",
         "certificate_shape",

@@ -1,0 +1,61 @@
+"""``clientid()`` in a rule on a JITR event is the client id of the device that connects.
+
+AWS's example of just-in-time registration is a rule ``SELECT *, clientid() as clientid FROM
+'$aws/events/certificates/registered/#'`` (developer guide, "Automatic registration";
+reference/aws-iot-facts.md, 1.2: registration happens on the CONNECT packet, "consistent with
+clientid() being usable in the rule"). MiniStack publishes the event without a client id, so the
+function returns ``n/a``.
+"""
+
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from typing import Any, Final
+
+from localcloud.gaps.seam import Seam
+
+_EVENTS: Final = "$aws/events/certificates/registered/"
+_MQTT_5: Final = 5
+_connecting: ContextVar[str | None] = ContextVar("connecting_client_id", default=None)
+
+
+def is_open(iot: Seam) -> bool:
+    """Whether MiniStack still publishes events without naming a client."""
+    code = iot["_publish_event"].__code__
+    keywords = (name for const in code.co_consts if isinstance(const, tuple) for name in const)
+    return "client_id" not in {*code.co_varnames, *keywords}
+
+
+def close(iot: Seam) -> None:
+    """Remember who connects, and name it in the event that follows."""
+    level_of: Callable[[bytes], int | None] = iot["_connect_protocol_level"]
+    publish: Callable[..., Awaitable[None]] = iot["broker_publish"]
+
+    def connect_protocol_level(packet: bytes) -> int | None:
+        level = level_of(packet)
+        if level is not None:
+            _connecting.set(_client_id(iot, packet, level))
+        return level
+
+    async def broker_publish(
+        account: str, region: str, topic: str, payload: bytes, *rest: Any, **named: Any
+    ) -> None:
+        if topic.startswith(_EVENTS):
+            named["client_id"] = _connecting.get()
+        await publish(account, region, topic, payload, *rest, **named)
+
+    iot["_connect_protocol_level"] = connect_protocol_level
+    iot["broker_publish"] = broker_publish
+
+
+def _client_id(iot: Seam, packet: bytes, level: int) -> str | None:
+    """Return the client id in a CONNECT packet (MQTT 3.1.1 and 5, section 3.1), if it has one."""
+    _remaining, start = iot["_decode_remaining_length"](packet, 1)
+    try:
+        _protocol, end = iot["_read_string"](packet, start)
+        end += 4  # level, flags, keep-alive
+        if level == _MQTT_5:
+            _properties, end = iot["_decode_properties"](packet, end)
+        client_id, _end = iot["_read_string"](packet, end)
+    except (ValueError, IndexError):
+        return None
+    return str(client_id) or None

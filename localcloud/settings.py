@@ -1,0 +1,39 @@
+"""What can be set while the local AWS runs, at ``/_localcloud/settings``."""
+
+from typing import Annotated, Final
+
+import msgspec
+
+from localcloud.errors import SettingsError
+
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=3600)]
+
+
+class Settings(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=False):
+    """How long AWS takes over things that take it time."""
+
+    jitp_seconds: Seconds = 2.0
+    """From the first CONNECT of a just-in-time provisioned device to its certificate being
+    ACTIVE; AWS's samples say 1 to 3 s (reference/aws-iot-facts.md, 1.8)."""
+    registration_line_seconds: Seconds = 0.1
+    """For each line of a bulk registration; AWS's RegisterThing does 10 a second (4.4)."""
+
+    def listed(self) -> dict[str, float]:
+        """Return every setting, as JSON can say it."""
+        return {name: getattr(self, name) for name in self.__struct_fields__}
+
+    def change(self, body: bytes) -> None:
+        """Take the settings that ``body``, a JSON object, names; the others stay.
+
+        Raises:
+            SettingsError: a name is unknown or a value out of range; nothing was changed.
+        """
+        try:
+            given = msgspec.convert({**self.listed(), **_OBJECT.decode(body)}, Settings)
+        except msgspec.DecodeError as error:
+            raise SettingsError(str(error)) from error
+        for name, value in given.listed().items():
+            setattr(self, name, value)
+
+
+_OBJECT: Final = msgspec.json.Decoder(dict[str, object])

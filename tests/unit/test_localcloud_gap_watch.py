@@ -1,0 +1,95 @@
+"""MiniStack still lacks what issue 3's gap modules add; red here means: delete the module named."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from ministack.core.responses import request_scope
+from ministack.services import iot as ministack_iot
+
+from localcloud.gaps import (
+    billing_groups,
+    ca_registration,
+    cbor,
+    connect_tunnel,
+    endpoint_names,
+    jitp,
+    jitr_client_id,
+    policy_variables,
+    register_thing,
+    registration_tasks,
+    template_grammar,
+    thing_attributes,
+    thing_principal_type,
+)
+from localcloud.gaps.seam import Seam
+
+MODULES: dict[str, Any] = {
+    "billing_groups": billing_groups,
+    "ca_registration": ca_registration,
+    "cbor": cbor,
+    "connect_tunnel": connect_tunnel,
+    "endpoint_names": endpoint_names,
+    "jitp": jitp,
+    "jitr_client_id": jitr_client_id,
+    "policy_variables": policy_variables,
+    "register_thing": register_thing,
+    "registration_tasks": registration_tasks,
+    "template_grammar": template_grammar,
+    "thing_attributes": thing_attributes,
+    "thing_principal_type": thing_principal_type,
+}
+WATCHED = set(MODULES)
+
+
+@pytest.fixture
+def iot() -> Seam:
+    """MiniStack as it is installed: nothing wrapped."""
+    return Seam(ministack_iot)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_ministack_still_lacks(iot: Seam, name: str) -> None:
+    with request_scope("000000000000", "us-east-1"):
+        assert MODULES[name].is_open(iot)
+
+
+def test_looking_leaves_no_trace(iot: Seam) -> None:
+    before = json.dumps(iot["get_state"](), default=repr)
+    for module in MODULES.values():
+        module.is_open(iot)
+    assert json.dumps(iot["get_state"](), default=repr) == before
+
+
+def replaced(monkeypatch: pytest.MonkeyPatch, **functions: Callable[..., Any]) -> Seam:
+    for name, function in functions.items():
+        monkeypatch.setattr(ministack_iot, name, function)
+    return Seam(ministack_iot)
+
+
+def test_a_path_that_is_served_closes_the_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def route(*_call: object) -> tuple[int, dict[str, str], bytes]:
+        return 400, {}, b'{"__type": "InvalidRequestException", "message": "templateBody"}'
+
+    iot = replaced(monkeypatch, _route_request=route)
+    for module in (register_thing, registration_tasks, billing_groups, thing_principal_type):
+        assert not module.is_open(iot)
+
+
+def test_a_path_that_is_busy_with_the_call_closes_the_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Forever:
+        def __await__(self) -> Any:
+            yield
+
+    async def route(*_call: object) -> None:
+        await Forever()
+
+    assert not register_thing.is_open(replaced(monkeypatch, _route_request=route))
+
+
+def test_an_event_that_names_its_client_closes_the_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def publish_event(account_id: str, client_id: str) -> None:
+        """As MiniStack might."""
+
+    assert not jitr_client_id.is_open(replaced(monkeypatch, _publish_event=publish_event))
