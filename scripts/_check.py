@@ -14,7 +14,7 @@ _CHECKS: Final[Mapping[str, Sequence[str]]] = {
     "types": ("mypy", "--no-error-summary"),
     # What ruff judges too (rules S) carries its reason in the source: here, what it cannot see.
     "security": ("bandit", "--quiet", "--recursive", "-ll", "--skip", "B506", *_PACKAGES),
-    "diagrams": ("scripts._diagrams", "--check"),
+    "documents": ("scripts._docs", "--check"),
 }
 
 
@@ -31,7 +31,7 @@ def failures() -> list[str]:
             check=False,
         )
         verdict = "failed" if result.returncode else "ok"
-        _say(f"{name:<9} {verdict:<6} {time.monotonic() - started:4.1f} s  {' '.join(words)}")
+        _say(f"{name:<10} {verdict:<6} {time.monotonic() - started:4.1f} s  {' '.join(words)}")
         if result.returncode:
             _say(result.stdout.rstrip())
             failed.append(name)

@@ -1,17 +1,13 @@
-"""Writes the state diagrams of the provisioning machines into docs/machines.md."""
+"""The state diagrams of the provisioning machines, from their tables."""
 
-import argparse
-import sys
 from collections.abc import Iterator
 from enum import Enum
-from pathlib import Path
 from typing import Final
 
 from device.provisioning.claim_states import TRANSITIONS, TRANSITIONS_WITH_AWS_KEYS, State
 from device.provisioning.events import Event
 from device.provisioning.machine import Transitions
 
-DOCUMENT: Final = Path(__file__).parents[1] / "docs" / "machines.md"
 _BEGIN: Final = (
     "<!-- claim: written by scripts/diagrams, from device/provisioning/claim_states.py -->"
 )
@@ -21,7 +17,7 @@ _SIDE_TRACKS: Final = (State.WAITING_TO_RETRY, State.FAILED)
 """Nearly every state leads here: arrows would hide the flow, so a table says it."""
 
 
-def updated(document: str) -> str:
+def with_diagrams(document: str) -> str:
     """Return ``document`` with what lies between the two marks written anew."""
     before, _, rest = document.partition(_BEGIN)
     _, _, after = rest.partition(_END)
@@ -82,22 +78,3 @@ def _events(transitions: Transitions[State], state: State, target: Enum) -> list
 
 def _name(event: type[Event]) -> str:
     return event.__name__
-
-
-def main() -> int:
-    """Write the document, or check that it is current."""
-    parser = argparse.ArgumentParser(prog="scripts/diagrams", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="change nothing; 1 if not current")
-    options = parser.parse_args()
-    present = DOCUMENT.read_text(encoding="utf-8")
-    wanted = updated(present)
-    if not options.check:
-        DOCUMENT.write_text(wanted, encoding="utf-8")
-    elif present != wanted:
-        print("docs/machines.md is not current: run scripts/diagrams")  # noqa: T201 - a command
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

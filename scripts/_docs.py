@@ -1,0 +1,71 @@
+"""Writes what is generated in the documents: state diagrams, and the commands' --help."""
+
+import argparse
+import io
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout, suppress
+from pathlib import Path
+from typing import Final
+
+import device.cli
+import factory.cli
+import localcloud.cli
+from scripts._machine_diagrams import with_diagrams
+
+_ROOT: Final = Path(__file__).parents[1]
+_COLUMNS: Final = "80"
+_HELP: Final = re.compile(
+    r"(?<=^```console\n)\$ (?P<line>[a-z ]+) --help\n.*?(?=^```$)", re.M | re.S
+)
+_COMMANDS: Final[Mapping[str, Callable[[list[str]], object]]] = {
+    "device": device.cli.main,
+    "factory": factory.cli.main,
+    "localcloud": localcloud.cli.main,
+}
+
+
+def with_help(document: str) -> str:
+    """Return ``document`` with each block that shows a ``--help`` written anew."""
+    return _HELP.sub(lambda block: f"$ {block['line']} --help\n{help_of(block['line'])}", document)
+
+
+def help_of(line: str) -> str:
+    """Return what ``line --help`` prints on a screen of 80 columns."""
+    command, *verb = line.split()
+    os.environ["COLUMNS"] = _COLUMNS
+    with redirect_stdout(io.StringIO()) as said, suppress(SystemExit):
+        _COMMANDS[command]([*verb, "--help"])
+    return said.getvalue()
+
+
+GENERATED: Final[Mapping[Path, Callable[[str], str]]] = {
+    _ROOT / "README.md": with_help,
+    _ROOT / "docs" / "machines.md": with_diagrams,
+}
+"""The documents with generated parts, and what writes these anew."""
+
+
+def main() -> int:
+    """Write the documents, or check that they are current."""
+    parser = argparse.ArgumentParser(prog="scripts/docs", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="change nothing; 1 if not current")
+    options = parser.parse_args()
+    stale = []
+    for path, write in GENERATED.items():
+        present = path.read_text(encoding="utf-8")
+        wanted = write(present)
+        if present != wanted:
+            stale.append(path.name)
+        if not options.check:
+            path.write_text(wanted, encoding="utf-8")
+    if stale and options.check:
+        print(f"not current: {', '.join(stale)}; run scripts/docs")  # noqa: T201 - a command
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

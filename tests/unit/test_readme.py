@@ -1,0 +1,45 @@
+"""The README says what is so: the commands, their --help, the exit codes, the two scripts."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from device.errors import ExitCode
+from scripts._docs import help_of
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("line", re.findall(r"^\$ ([a-z ]+) --help$", README, re.MULTILINE))
+def test_each_help_is_what_the_command_prints(line: str) -> None:
+    shown = f"```console\n$ {line} --help\n{help_of(line)}```\n"
+    assert shown in README, "run scripts/docs"
+
+
+@pytest.mark.parametrize("command", ["device", "factory", "localcloud"])
+def test_each_command_is_shown(command: str) -> None:
+    assert f"$ {command} --help\n" in README
+
+
+@pytest.mark.parametrize("code", ExitCode)
+def test_each_exit_code_is_explained(code: ExitCode) -> None:
+    rows = re.findall(rf"^\| {int(code)} \| (.+) \|$", README, re.MULTILINE)
+    assert len(rows) == 1
+
+
+@pytest.mark.parametrize("script", ["demo", "test"])
+def test_the_two_commands_run_from_a_fresh_clone(script: str) -> None:
+    """Executable, and with a --help that needs no virtual environment of the checkout."""
+    assert f"$ ./scripts/{script}\n" in README
+    done = subprocess.run(
+        [ROOT / "scripts" / script, "--help"],
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith(f"usage: scripts/{script}")
