@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from scripts.benchmarks.comparison import Row
-from scripts.benchmarks.processes import RunFailedError
+from scripts.benchmarks.processes import BenchError
 
 Rows = Mapping[str, list[Row]]
 
@@ -35,7 +35,7 @@ def _cold_start(rounds: int) -> Rows:
     return cold_start(rounds)
 
 
-BENCHES: Final = {
+BENCHES: Final[Mapping[str, Bench]] = {
     "first-boot": Bench(
         "our whole first boot against the same exchange written with AWS's SDK alone",
         "the bare exchange",
@@ -49,18 +49,20 @@ BENCHES: Final = {
 }
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one bench and print it; return the exit code: 0 measured, 1 not."""
-    options = _parser().parse_args(arguments)
-    bench = BENCHES[options.name]
+def main(arguments: Sequence[str] | None = None, benches: Mapping[str, Bench] = BENCHES) -> int:
+    """Run one of ``benches`` and print it; return the exit code: 0 measured, 1 not."""
+    options = _parser(benches).parse_args(arguments)
+    bench = benches[options.name]
     _say(f"{options.name}: {bench.summary}; {options.rounds} rounds, sides in turn.")
     try:
         found = bench.run(options.rounds)
-    except RunFailedError as error:
+    except BenchError as error:
         _say(f"bench: {error}")
         return 1
+    except KeyboardInterrupt:
+        return 1
     if options.json:
-        print(json.dumps(_as_object(options, found)))
+        print(json.dumps(_as_object(options, bench, found)))
     else:
         print(*_table(bench, found), sep="\n")
     return 0
@@ -89,11 +91,11 @@ def _line(row: Row) -> str:
     )
 
 
-def _as_object(options: argparse.Namespace, found: Rows) -> dict[str, object]:
+def _as_object(options: argparse.Namespace, bench: Bench, found: Rows) -> dict[str, object]:
     return {
         "bench": options.name,
         "rounds": options.rounds,
-        "yardstick": BENCHES[options.name].yardstick,
+        "yardstick": bench.yardstick,
         "python": platform.python_version(),
         "results": {
             name: {
@@ -116,15 +118,15 @@ def _say(words: str) -> None:
     print(words, file=sys.stderr, flush=True)
 
 
-def _parser() -> argparse.ArgumentParser:
-    listed = "\n".join(f"  {name:<12} {bench.summary}" for name, bench in BENCHES.items())
+def _parser(benches: Mapping[str, Bench]) -> argparse.ArgumentParser:
+    listed = "\n".join(f"  {name:<12} {bench.summary}" for name, bench in benches.items())
     parser = argparse.ArgumentParser(
         prog="scripts/bench",
         description=__doc__,
         epilog=f"benches:\n{listed}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("name", choices=BENCHES, metavar="NAME", help="one of the benches below")
+    parser.add_argument("name", choices=benches, metavar="NAME", help="one of the benches below")
     parser.add_argument(
         "-n", dest="rounds", type=_rounds, default=20, metavar="N", help="rounds; default: 20"
     )

@@ -15,7 +15,7 @@ def cold_start(rounds: int) -> Mapping[str, list[Row]]:
     """Measure ``python -c pass``, then each command in the same round; return the rows.
 
     Raises:
-        RunFailedError: a command, or the set-up, did not do its work.
+        BenchError: a command, or the set-up, did not do its work.
     """
     with open_workbench() as bench:
         state = str(bench.make_device("COLD"))

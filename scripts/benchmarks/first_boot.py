@@ -10,7 +10,7 @@ from device.storage.device_storage import open_device_storage
 from device.storage.keys import CLAIM_KEY, MemoryIdentity
 from device.storage.secure_storage import Uid
 from scripts.benchmarks.comparison import Figures, Quantity, Row, alternate, compare
-from scripts.benchmarks.processes import Run
+from scripts.benchmarks.processes import BenchError, Run
 from scripts.benchmarks.workbench import CHECKOUT, Workbench, device_command, open_workbench
 
 QUANTITIES: Final = (
@@ -27,7 +27,7 @@ def first_boot(rounds: int) -> Mapping[str, list[Row]]:
     """Measure both sides and return the rows.
 
     Raises:
-        RunFailedError: a side, or the set-up, did not do its work.
+        BenchError: a side, or the set-up, did not do its work.
     """
     with open_workbench() as bench:
         states = [bench.make_device(f"OURS-{number}") for number in range(rounds + 1)]
@@ -81,5 +81,5 @@ def _moment(run: Run, step: str) -> float:
 def _found(pattern: re.Pattern[str], run: Run) -> str:
     found = pattern.search(run.output)
     if found is None:
-        raise ValueError(f"{pattern.pattern!r} is not in: {run.output}")
+        raise BenchError(f"{pattern.pattern!r} is not in what was printed:\n{run.output}")
     return found[1]

@@ -22,8 +22,12 @@ _MIB: Final = 2.0**20
 _OUTPUT_TAIL: Final = 2000
 
 
-class RunFailedError(Exception):
-    """A command that was to be measured did not do its work."""
+class BenchError(Exception):
+    """Nothing was measured."""
+
+
+class RunFailedError(BenchError):
+    """A command did not do its work."""
 
     def __init__(self, command: Sequence[str], exit_code: int, output: str) -> None:
         """Keep the end of what it printed."""
