@@ -4,7 +4,7 @@ They derive from the device's base, so that one ``except`` serves both: each nam
 cause, says what to do next, and carries the exit code. Text never holds a secret.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from device.errors import ExitCode, FirstbootError
 
@@ -86,6 +86,35 @@ class RegisteredOtherwiseError(StationError):
             f"Register it anew: factory teardown --method {method}, then factory prepare. Devices "
             "that AWS IoT knows already go on to work."
         )
+
+
+class ThingTakenError(StationError):
+    """A thing has the device's name, and another device's certificate is attached to it."""
+
+    def __init__(self, thing_name: str, certificate_ids: Sequence[str]) -> None:
+        """Name the thing and what is attached to it."""
+        listed = ", ".join(f"{each[:12]}..." for each in certificate_ids)
+        super().__init__(
+            f"thing {thing_name} exists, with certificates of another device: {listed}"
+        )
+        self.thing_name = thing_name
+        self.certificate_ids = tuple(certificate_ids)
+        self.next_step = (
+            "Is the serial number used twice? If the other device is gone, turn its certificate "
+            "off and detach it: aws iot update-certificate --new-status INACTIVE, aws iot "
+            f"detach-thing-principal --thing-name {thing_name}. Then run the same command again."
+        )
+
+
+class NotRegisteredError(StationError):
+    """AWS would not register a device."""
+
+    def __init__(self, serial_number: str, reason: str, next_step: str) -> None:
+        """Keep AWS's own words as the ``reason``."""
+        super().__init__(f"{serial_number} was not registered: {reason}")
+        self.serial_number = serial_number
+        self.reason = reason
+        self.next_step = next_step
 
 
 class CloudError(StationError):

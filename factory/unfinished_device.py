@@ -45,6 +45,8 @@ class UnfinishedDevice:
     subject: x509.Name
     made_at: datetime
     """When its key was made: no certificate for it is older."""
+    is_new: bool
+    """Whether it was begun just now, so that nobody can have asked for its certificate yet."""
     storage: DeviceStorage
 
     @property
@@ -82,9 +84,12 @@ def unfinished_device(order: DeviceOrder, out: Path) -> Iterator[UnfinishedDevic
         StorageError: the disk refused.
     """
     device_subject(order)  # before anything is made
-    with _resumed(order, out) or _begun(order, out) as storage:
+    resumed = _resumed(order, out)
+    with resumed or _begun(order, out) as storage:
         order = _as_stored(order, storage)
-        yield UnfinishedDevice(order.serial_number, device_subject(order), order.made_at, storage)
+        yield UnfinishedDevice(
+            order.serial_number, device_subject(order), order.made_at, resumed is None, storage
+        )
 
 
 def _resumed(order: DeviceOrder, out: Path) -> DeviceStorage | None:
