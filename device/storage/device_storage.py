@@ -72,12 +72,12 @@ class DeviceStorage:
             NotPermittedError: the storage is open for reading only, or closed.
             InsufficientStorageError, StorageFailureError: the disk refused the commit.
         """
+        queued = len(self._after_commit)
         try:
             with self._store.transaction():
                 yield
         except BaseException:
-            if not self._store.in_transaction:
-                self._after_commit.clear()
+            del self._after_commit[queued:]
             raise
         while self._after_commit and not self._store.in_transaction:
             self._after_commit.pop(0)()

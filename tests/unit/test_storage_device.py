@@ -242,6 +242,37 @@ def test_an_inner_failure_that_is_handled_takes_back_the_inner_part_only(state: 
         assert storage.ps.uids() == [1, 3]
 
 
+def test_an_action_after_the_commit_runs_when_all_is_durable(state: Path) -> None:
+    found: list[bytes] = []
+
+    def look() -> None:
+        with open_device_storage(state, read_only=True) as reader:
+            found.append(reader.ps.get(JOURNAL))
+
+    with open_device_storage(state) as storage, storage.transaction():
+        with storage.transaction():
+            storage.after_commit(look)
+            storage.ps.set(JOURNAL, b"inner")
+        assert found == []
+        storage.ps.set(JOURNAL, b"outer")
+    assert found == [b"outer"]
+
+
+def test_an_action_goes_with_the_transaction_that_asked_for_it(state: Path) -> None:
+    ran: list[str] = []
+    with open_device_storage(state) as storage:
+        with storage.transaction():
+            storage.after_commit(lambda: ran.append("outer"))
+            with suppress(ChangeOfMindError), storage.transaction():
+                storage.after_commit(lambda: ran.append("inner"))
+                raise ChangeOfMindError
+        with suppress(ChangeOfMindError), storage.transaction():
+            storage.after_commit(lambda: ran.append("given up"))
+            raise ChangeOfMindError
+        storage.ps.set(JOURNAL, b"later")
+    assert ran == ["outer"]
+
+
 def test_closing_inside_a_transaction_commits_nothing(state: Path) -> None:
     before = files(state)
     storage = open_device_storage(state)
