@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from device.errors import ExitCode, FirstbootError
+from device.errors import ExitCode, FirstbootError, ProvisioningError
 from device.identity.csr import subject_name
 from device.plan import Plan
 from device.provisioning.claim import ClaimMachine
@@ -17,11 +17,11 @@ from device.runtime.credentials import ClaimSource, Credentials, InstalledClaim
 from device.runtime.driver import Driver, Observer, Patience
 from device.runtime.endpoint import Endpoint
 from device.runtime.enrolment import Enrolment
-from device.runtime.journal import Identity, Keyed, load_identity
+from device.runtime.journal import Identity, Keyed, load_configuration, load_identity
 from device.runtime.operation import Operation, Witness
 from device.runtime.session import Session, pause
 from device.runtime.telemetry import Sensors
-from device.settings import Connection, Settings
+from device.settings import Connection, Settings, configured
 from device.storage.device_storage import DeviceStorage
 from device.storage.elements import attach_element
 from device.storage.keys import KeyType, TlsIdentity
@@ -97,12 +97,13 @@ class Agent:
         return True
 
     def boot_until_proven(self, observer: Observer) -> bool:
-        """Provision as `boot` does, but never give up: after a denial, ask at a low rate."""
+        """Provision as `boot` does, but never give up: after a failure, ask at a low rate."""
         while True:
             try:
                 return self.boot(observer, Patience())
             except FirstbootError as error:
-                if error.exit_code is not ExitCode.DENIED:
+                lost_cause = error.exit_code is ExitCode.CONFIGURATION_INVALID
+                if lost_cause or not isinstance(error, ProvisioningError):
                     raise
                 wait = self._settings.connection.retry.after_denied
                 seconds = wait / 2 + self._dice.uniform(0.0, wait)
@@ -116,7 +117,7 @@ class Agent:
             raise RuntimeError("a device operates after it booted")
         Operation(
             identity.thing_name,
-            self._settings,
+            configured(self._settings, load_configuration(self._storage.ps)),
             session=self.session,
             clock=self._clock,
             backoff=self._backoff(),

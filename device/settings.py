@@ -7,6 +7,7 @@ own keeps its case: ``claim.parameters.SerialNumber`` is ``DEVICE_CLAIM__PARAMET
 """
 
 import difflib
+import logging
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,6 +33,8 @@ _WEEK: Final = 604_800
 Seconds = Annotated[float, Meta(ge=0, le=_WEEK)]  # for ever is no number, and no timer takes it
 TemplateName = Annotated[str, Meta(pattern=r"^[0-9A-Za-z_-]+\Z", max_length=36)]
 KeyTypeName = Literal["ec-p256", "ec-p384", "rsa-2048"]
+
+_log = logging.getLogger(__name__)
 
 _ENVIRONMENT_PREFIX: Final = "DEVICE_"
 _PLACES: Final = frozenset({"DEVICE_STATE", "DEVICE_CONFIG"})  # read by the command line itself
@@ -105,6 +108,7 @@ class Settings(_Section, frozen=True):
 
     method: Method
     endpoint: str | None = None
+    proxy: str | None = None
     root_ca: str | None = None
     issuer_ca: str | None = None
     thing_name: str = "{serial}"
@@ -114,6 +118,26 @@ class Settings(_Section, frozen=True):
     just_in_time: JustInTime = JustInTime()
     connection: Connection = Connection()
     telemetry: Telemetry = Telemetry()
+
+
+def configured(settings: Settings, device_configuration: Mapping[str, str] | None) -> Settings:
+    """Return ``settings`` with what AWS IoT configured this device to do.
+
+    The provisioning template's DeviceConfiguration may set ``TelemetryInterval``, in seconds;
+    what is unknown or unusable in it is left alone, since the device cannot correct it.
+    """
+    text = (device_configuration or {}).get("TelemetryInterval")
+    if text is None:
+        return settings
+    try:
+        interval = float(text)
+        telemetry = msgspec.convert(
+            {"topic": settings.telemetry.topic, "interval": interval}, Telemetry
+        )
+    except (ValueError, msgspec.ValidationError):
+        _log.warning("DeviceConfiguration: TelemetryInterval %r is not used", text)
+        return settings
+    return msgspec.structs.replace(settings, telemetry=telemetry)
 
 
 def load(path: Path, environment: Mapping[str, str], flags: Mapping[str, str | None]) -> Settings:

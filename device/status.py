@@ -4,7 +4,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import asdict
 
@@ -73,7 +72,7 @@ def _status_of(storage: DeviceStorage) -> Status:
     state = "provisioned" if identity else STATES[type(progress)]
     facts = asdict(base) | _manufacture(storage) | {"state": state}
     if identity:
-        facts |= _who(identity) | {"device_configuration": _configuration(storage)}
+        facts |= _who(identity) | {"device_configuration": journal.load_configuration(storage.ps)}
         facts |= _element(storage, identity.key)
     elif progress:
         facts |= {"key": progress.key} | _element(storage, progress.key)
@@ -117,11 +116,6 @@ def _element(storage: DeviceStorage, key: str) -> dict[str, Any]:
         "key_location": KeyLocation.PRIMARY_SECURE_ELEMENT.name,
         "key_proofs": list(record.proofs),
     }
-
-
-def _configuration(storage: DeviceStorage) -> dict[str, str] | None:
-    encoded = storage.ps.get(Uid.DEVICE_CONFIGURATION)
-    return msgspec.json.decode(encoded, type=dict[str, str] | None)
 
 
 def _holds(storage: DeviceStorage, uid: Uid) -> bool:

@@ -129,3 +129,18 @@ def as_event(progress: Progress | None, now: float | None) -> "Event":
         case Registered():
             return ev.RegistrationFound(progress.thing_name, progress.certificate_id)
     return ev.NothingStored()
+
+
+def load_configuration(storage: SecureStorage) -> dict[str, str] | None:
+    """Return the device configuration that AWS IoT sent, or None when its reply was lost.
+
+    Raises:
+        DoesNotExistError: the device has no identity yet.
+        DataCorruptError: the entry is authentic, but of a form this firmware cannot read.
+    """
+    try:
+        return msgspec.json.decode(
+            storage.get(Uid.DEVICE_CONFIGURATION), type=dict[str, str] | None
+        )
+    except msgspec.DecodeError as error:
+        raise DataCorruptError(f"the device configuration cannot be read: {error}") from None
