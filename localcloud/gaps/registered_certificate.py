@@ -5,6 +5,7 @@ Developer guide, "Provisioning templates", Certificate resources; reference/aws-
 
 import json
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any, Final
 
 from localcloud.gaps.rest import RefusedError, invalid_template
@@ -64,18 +65,21 @@ def _by_id(iot: Seam, properties: Properties) -> Certificate:
 
 async def _from_pem(iot: Seam, properties: Properties, role_arn: str) -> Certificate:
     _check_role(iot, role_arn, "iot:RegisterCertificate")
+    certificates = iot["_certificates"]
     pem, ca = properties["CertificatePem"], properties.get("CACertificatePem")
     request = {"certificatePem": pem} | ({"caCertificatePem": ca} if ca else {})
+    try:
+        certificate_id = iot["get_certificate_id"](pem)
+    except ValueError as error:
+        raise workflow_failed("The certificate is not a PEM") from error
+    if certificate_id in certificates:
+        known: Certificate = certificates[certificate_id]
+        return known
     status, _headers, answer = await iot["_register_certificate"](request, {})
-    document = json.loads(answer)
-    known = document.get("resourceId")  # what ResourceAlreadyExistsException carries
-    if status != 200 and not known:
-        raise workflow_failed(document["message"])
-    certificates = iot["_certificates"]
-    certificate: Certificate = (
-        certificates[known] if known else certificates.pop(document["certificateId"])
-    )
-    return certificate
+    if status != HTTPStatus.OK:
+        raise workflow_failed(json.loads(answer)["message"])
+    registered: Certificate = certificates.pop(certificate_id)  # it is kept if all succeeds
+    return registered
 
 
 def _check_role(iot: Seam, role_arn: str, action: str) -> None:

@@ -125,10 +125,12 @@ def register_ca(iot: Any, authority: Authority, **options: Any) -> str:
 # --- roles and templates -------------------------------------------------------------
 
 
-def make_role(cloud: LocalCloud, *managed: str, inline: Any = None, client: Any = None) -> str:
-    """Make a role that AWS IoT may assume; return its ARN."""
+def make_role(
+    cloud: LocalCloud, *managed: str, inline: Any = None, service: str = "iot", client: Any = None
+) -> str:
+    """Make a role that a service of AWS may assume; return its ARN."""
     iam, name = client or cloud.client("iam"), mark("role")
-    trust = {"Effect": "Allow", "Principal": {"Service": "iot.amazonaws.com"}}
+    trust = {"Effect": "Allow", "Principal": {"Service": f"{service}.amazonaws.com"}}
     document = {"Version": "2012-10-17", "Statement": [{**trust, "Action": "sts:AssumeRole"}]}
     role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(document))["Role"]
     for arn in managed:
