@@ -78,23 +78,22 @@ class Commands:
         line = shlex.join([*(f"{name}={value}" for name, value in settings.items()), *words])
         self._story.command(line)
         with tempfile.TemporaryFile("w+") as said:
-            process = subprocess.Popen(  # noqa: S603 - our own commands
+            with subprocess.Popen(  # noqa: S603 - our own commands
                 (*words, "--json"),
                 env={**self.environment, **settings},
                 stdout=subprocess.PIPE,
                 stderr=said,
                 text=True,
-            )
-            impatience = threading.Timer(_PATIENCE_SECONDS, process.terminate)
-            impatience.start()
-            try:
-                for report in process.stdout or ():
-                    if hear(json.loads(report)):
-                        process.terminate()
-            finally:
-                impatience.cancel()
-                process.terminate()
-                process.wait()
+            ) as process:
+                impatience = threading.Timer(_PATIENCE_SECONDS, process.terminate)
+                impatience.start()
+                try:
+                    for report in process.stdout or ():
+                        if hear(json.loads(report)):
+                            process.terminate()
+                finally:
+                    impatience.cancel()
+                    process.terminate()
             if process.returncode:
                 said.seek(0)
                 raise CommandFailedError(line, said.read(), process.returncode)

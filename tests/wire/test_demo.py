@@ -1,0 +1,101 @@
+"""What the README promises, run: the demo, twice, and the same steps typed by hand."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.wire.conftest import ROOT, free_ports
+
+STEP_BY_STEP = re.compile(r"## Step by step.*?```sh\n(.*?)```", re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder that looks like a checkout, whose local AWS will use ports of its own."""
+    folder = tmp_path_factory.mktemp("checkout")
+    (folder / "config").symlink_to(ROOT / "config")
+    bin_folder = folder / ".venv" / "bin"
+    bin_folder.mkdir(parents=True)
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    (bin_folder / "activate").write_text(f"export PATH='{path}' PYTHONPATH='{ROOT}'\n")
+    ports = free_ports()
+    with_ports = ["--api-port", str(ports.api), "--mqtt-port", str(ports.mqtt)]
+    run(folder, "localcloud", "up", "--detach", *with_ports)
+    run(folder, "localcloud", "down")  # the ports are remembered
+    yield folder
+    run(folder, "localcloud", "down")
+
+
+def run(folder: Path, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
+    return succeeded(folder, [sys.executable, "-m", module, *arguments], environment)
+
+
+def shell(folder: Path, lines: list[str]) -> str:
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder)}
+    return succeeded(folder, ["/bin/sh", "-eu", "-c", "\n".join(lines)], environment).stdout
+
+
+def succeeded(
+    folder: Path, command: list[str], environment: dict[str, str]
+) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+@pytest.mark.wire
+@pytest.mark.parametrize("method", ["claim", "claim-aws-keys"])
+def test_the_demo_ends_with_one_json_object(checkout: Path, method: str) -> None:
+    done = run(checkout, "scripts.demonstration", "--json", "--method", method)
+    result = json.loads(done.stdout)
+    assert done.stdout.count("\n") == 1
+    assert result["method"] == method
+    assert result["key_store"] == "sealed"
+    assert result["published"] is True
+    assert result["thing_name"] == result["serial"]
+    assert re.fullmatch("[0-9a-f]{64}", result["certificate_id"])
+    times = [step["ms"] for step in result["steps"]]
+    assert times == sorted(times)
+    assert "NOT FOR PRODUCTION" in done.stderr
+
+
+@pytest.mark.wire
+def test_the_demo_tells_a_person_everything_on_stdout(checkout: Path) -> None:
+    done = run(checkout, "scripts.demonstration")
+    assert done.stderr == ""
+    for words in ("telemetry acknowledged", "ACTIVE, attached to the thing", "localcloud down"):
+        assert words in done.stdout
+    assert "\x1b" not in done.stdout, "colour codes in a pipe"
+
+
+@pytest.mark.wire
+def test_the_commands_to_try_next_work(checkout: Path) -> None:
+    told = run(checkout, "scripts.demonstration").stdout.partition("Try next")[2]
+    lines = [line.strip() for line in told.splitlines() if line.startswith("    ")]
+    endless = "device run"
+    assert endless in lines
+    shell(checkout, [f"timeout 2 {line} || true" if line == endless else line for line in lines])
+
+
+@pytest.mark.wire
+def test_step_by_step_in_the_readme_works(checkout: Path) -> None:
+    found = STEP_BY_STEP.search((ROOT / "README.md").read_text())
+    assert found
+    said = shell(checkout, found[1].splitlines())
+    assert re.search(r"^state +provisioned$", said, re.MULTILINE)
