@@ -56,7 +56,8 @@ def _bare_command(bench: Workbench) -> tuple[str, ...]:
     host, _, port = bench.cloud["DEVICE_ENDPOINT"].rpartition(":")
     return (
         sys.executable,
-        str(CHECKOUT / "scripts/benchmarks/bare_exchange.py"),
+        # as `device` is started: from bytecode, which a script named by its path never has
+        *("-c", "from scripts.benchmarks.bare_exchange import main; main()"),
         *("--endpoint", host, "--port", port, "--template", "firstboot-claim"),
         *("--ca-file", bench.cloud["DEVICE_ROOT_CA"]),
         *("--cert", _write(bench.folder / "claim.pem", identity.certificate_pem)),
