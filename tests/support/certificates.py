@@ -55,3 +55,18 @@ def new_key() -> ec.EllipticCurvePrivateKey:
 def pem_of(key: PrivateKey | ed25519.Ed25519PrivateKey) -> bytes:
     """Return a private key as PKCS#8 PEM."""
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def self_signed(key: PrivateKey, common_name: str = "SN-1") -> bytes:
+    """Return a PEM certificate of ``key``, valid now and signed by it wherever it lives."""
+    name, now = subject_name({"common_name": common_name}), datetime.now(UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=1))
+    )
+    return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
