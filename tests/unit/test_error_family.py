@@ -25,6 +25,7 @@ FAMILIES = (FirstbootError, LocalCloudError)
 # Not errors but news, caught where they are raised; each with where and why.
 OUTSIDE = {
     "localcloud.fault_injection._CutError": "ends a connection in its own task",
+    "localcloud.gaps.rest.RefusedError": "becomes AWS's error reply to a REST request",
 }
 # MiniStack reads its settings when it is imported, and refuses all ports but loopback's then.
 SERVER_ONLY = {"localcloud.cloud", "device.__main__", "factory.__main__", "localcloud.__main__"}
