@@ -510,6 +510,21 @@ class CertificateUnacceptableError(ProvisioningError):
     )
 
 
+class CredentialUnusableError(ProvisioningError):
+    """TLS cannot begin: certificate, key and root CA are not what they should be."""
+
+    exit_code = ExitCode.CONFIGURATION_INVALID
+    next_step = (
+        "Have the station install a certificate together with the key it was issued for, and "
+        "the right root CA: factory make. If root_ca is set, name a file of PEM certificates."
+    )
+
+    def __init__(self, credential: str, detail: str) -> None:
+        """Name the ``credential`` and what the TLS library said."""
+        super().__init__(f"TLS cannot use the {credential} with its key and root CA: {detail}")
+        self.credential = credential
+
+
 class ClaimMissingError(ProvisioningError):
     """The device holds no claim credential to provision itself with."""
 

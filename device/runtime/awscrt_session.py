@@ -17,6 +17,7 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -25,11 +26,11 @@ from typing import TYPE_CHECKING, Final
 from awscrt import io, mqtt5
 from awscrt.exceptions import AwsCrtError
 
-from device.errors import ElementError, ExitCode
+from device.errors import CredentialUnusableError, ElementError, ExitCode
 from device.provisioning import actions as act
 from device.provisioning import events as ev
 from device.runtime.endpoint import Endpoint
-from device.runtime.refusal import classify_connack, classify_failure
+from device.runtime.refusal import classify_connack, classify_failure, reason_for_distrust
 from device.runtime.session import StopRequested
 from device.settings import Connection
 from device.storage.keys import MemoryIdentity, TlsIdentity
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _STOP_SECONDS: Final = 2.0
+_SUSPICIOUS_SECONDS: Final = 2.0
+"""After so long without CONNACK the server may be one that TLS does not trust: s2n, inside
+awscrt, reports that only after 10 to 30 s, to blind those who measure its time."""
 _GRANTED: Final = 0x80  # MQTT 5, 3.9.3: SUBACK and PUBACK reason codes from here on are refusals
 
 
@@ -70,6 +74,7 @@ class AwscrtSession:
         self._connection = 0
         self._client: mqtt5.Client | None = None
         self._stopped = threading.Event()
+        self._is_connecting = False
         loop = io.EventLoopGroup(1)
         self._bootstrap = io.ClientBootstrap(loop, io.DefaultHostResolver(loop))
 
@@ -92,6 +97,23 @@ class AwscrtSession:
 
     def next_event(self, timeout: float | None) -> ev.Event | None:
         """Return the next event of the open connection, or None after ``timeout`` seconds."""
+        if self._is_connecting and (timeout is None or timeout > _SUSPICIOUS_SECONDS):
+            event = self._next_event(_SUSPICIOUS_SECONDS) or self._look_at_the_server()
+            if event is not None:
+                return event
+        return self._next_event(timeout)
+
+    def _look_at_the_server(self) -> ev.Event | None:
+        self._is_connecting = False
+        with suppress(OSError):  # then awscrt will say so, in its own time
+            distrust = reason_for_distrust(self._endpoint, self._root_ca_pem)
+            if distrust is not None:
+                self._stopped.set()  # it never was a session: nobody has to wait for its end
+                self.close()
+                return distrust
+        return None
+
+    def _next_event(self, timeout: float | None) -> ev.Event | None:
         while True:
             try:
                 connection, event = self._events.get(timeout=timeout)
@@ -101,12 +123,14 @@ class AwscrtSession:
                 return event
             if connection != self._connection:
                 continue
+            self._is_connecting = False
             if isinstance(event, _ConnectRefused):
                 return self._explained(event)
             return event
 
     def close(self) -> None:
         """Close the connection, if there is one, and drop what it still had to say."""
+        self._is_connecting = False
         self._hang_up()
         self._connection += 1
 
@@ -124,6 +148,8 @@ class AwscrtSession:
                 raise
             self._events.put((connection, ev.ConnectFailed(str(error), error.next_step)))
             return
+        except RuntimeError as error:  # what awscrt raises when a PEM cannot be used
+            raise CredentialUnusableError(order.credential, str(error)) from None
         except AwsCrtError as error:
             self._events.put((connection, _ConnectRefused(_name_of(error), None)))
             return
@@ -172,6 +198,7 @@ class AwscrtSession:
         self._client = client
         _log.debug("CONNECT as %s with the %s", order.client_id, order.credential)
         client.start()
+        self._is_connecting = True
 
     def _tls_context(self, identity: TlsIdentity) -> io.ClientTlsContext:
         options = _mutual_tls(identity)
@@ -183,9 +210,9 @@ class AwscrtSession:
         """Send DISCONNECT and wait until the socket is closed, so that no two sessions overlap."""
         if self._client is None:
             return
-        self._client.stop()
+        self._client.stop(mqtt5.DisconnectPacket())
         if not self._stopped.wait(_STOP_SECONDS):
-            _log.warning("the connection did not close within %s s", _STOP_SECONDS)
+            _log.info("the connection did not close within %s s", _STOP_SECONDS)
         self._client = None
 
     def _subscribe(self, topics: tuple[str, ...]) -> None:

@@ -77,7 +77,19 @@ def _unreachable(error_name: str, wanted: Endpoint) -> ConnectFailed:
 
 
 def _probe(error_name: str, endpoint: Endpoint, root_ca_pem: bytes) -> Event:
-    """Do the handshake again, without our certificate, to see whose fault it was."""
+    try:
+        distrust = reason_for_distrust(endpoint, root_ca_pem)
+    except OSError as error:
+        return ConnectFailed(f"{endpoint}: {error}")
+    return distrust or NotLetIn(f"TLS was refused by the server: {error_name}")
+
+
+def reason_for_distrust(endpoint: Endpoint, root_ca_pem: bytes) -> ConnectFailed | None:
+    """Do the handshake without our certificate; return what is wrong with the server's.
+
+    Raises:
+        OSError: the server was not reached, or did not answer.
+    """
     import ssl  # noqa: PLC0415 - 4 ms and 1 MiB, and most boots never fail
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # the default one may trust the system too
@@ -99,9 +111,7 @@ def _probe(error_name: str, endpoint: Endpoint, root_ca_pem: bytes) -> Event:
     except ssl.SSLError as error:
         if error.reason in {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"}:
             return ConnectFailed(f"{endpoint} does not speak TLS", "Check the endpoint's port.")
-    except OSError as error:
-        return ConnectFailed(f"{endpoint}: {error}")
-    return NotLetIn(f"TLS was refused by the server: {error_name}")
+    return None
 
 
 def _way_to(endpoint: Endpoint) -> socket.socket:

@@ -13,7 +13,7 @@ import trustme
 
 from device.runtime.endpoint import Endpoint
 
-SECONDS: Final = 10.0
+SECONDS: Final = 3.0
 """After this long without a byte, a conversation is over."""
 
 CONNECT, PUBLISH, SUBSCRIBE, DISCONNECT = 1, 3, 8, 14
@@ -55,6 +55,11 @@ class Peer:
         """Read until the client closes."""
         while self._bytes(1):
             pass
+
+    def reset(self) -> None:
+        """Close so that the client gets a RST."""
+        self._stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._stream.close()
 
     def _length(self) -> int:
         length, shift = 0, 0
@@ -135,12 +140,17 @@ def tls(
     not_before: datetime | None = None,
     not_after: datetime | None = None,
 ) -> ssl.SSLContext:
-    """Return a server's TLS settings, with a certificate of ``ca`` for ``names``."""
+    """Return a server's TLS settings, with a certificate of ``ca`` for ``names``.
+
+    It asks the client for a certificate, as AWS IoT does, and takes one of ``ca`` or none.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     certificate = ca.issue_cert(
         *(names or ("localhost",)), not_before=not_before, not_after=not_after
     )
     certificate.configure_cert(context)
+    ca.configure_trust(context)
+    context.verify_mode = ssl.CERT_OPTIONAL
     return context
 
 

@@ -81,7 +81,7 @@ def test_a_server_that_is_not_reached(name: str, detail: str, advice: str) -> No
 @pytest.mark.parametrize(
     ("server", "advice"),
     [
-        (tls(OTHER_CA), "of a CA that is not in root_ca"),
+        (tls(OTHER_CA), "a CA that is not in root_ca"),
         (tls(SERVER_CA, "elsewhere.example"), "is for another name"),
         (tls(SERVER_CA, not_after=NOW - timedelta(days=1)), "has expired"),
         (tls(SERVER_CA, not_before=NOW + timedelta(days=1)), "is not valid yet"),

@@ -1,0 +1,413 @@
+"""Does the session report what happened, with the local AWS and with servers that misbehave?"""
+
+import queue
+import socket
+import ssl
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import pytest
+import trustme
+
+from device.errors import CredentialUnusableError, ExitCode
+from device.provisioning import actions as act
+from device.provisioning import events as ev
+from device.provisioning import topics
+from device.provisioning.events import Credential
+from device.runtime.awscrt_session import AwscrtSession
+from device.runtime.endpoint import Endpoint
+from device.runtime.session import StopRequested
+from device.settings import Connection
+from device.storage.keys import MemoryIdentity
+from tests.support.certificates import new_key, pem_of
+from tests.support.device_process import Works, works_for
+from tests.support.scripted_server import (
+    DISCONNECT,
+    Peer,
+    ScriptedServer,
+    connack,
+    hang_up,
+    let_in,
+    publish,
+    say_nothing,
+    tls,
+)
+from tests.wire.conftest import LocalCloud
+
+pytestmark = pytest.mark.wire
+
+SECONDS: Final = 10.0
+QUICK: Final = Connection(connect_timeout=1.0, keep_alive=30)
+CLIENT_ID: Final = "claim-session-test"
+CONNECT: Final = act.Connect(Credential.CLAIM, CLIENT_ID)
+CA: Final = trustme.CA()
+SERVER: Final = tls(CA)
+CLIENT: Final = CA.issue_cert("client@firstboot.example")
+KEY_PEM: Final = CLIENT.private_key_pem.bytes()
+TEST_IDENTITY: Final = MemoryIdentity(CLIENT.cert_chain_pems[0].bytes(), KEY_PEM)
+OTHER_KEY_PEM: Final = pem_of(new_key())
+REPLIES: Final = topics.replies(topics.CREATE_CERTIFICATE_FROM_CSR)
+FORBIDDEN: Final = "$aws/things/somebody/shadow/get"
+
+
+@contextmanager
+def session_with(
+    endpoint: Endpoint,
+    root_ca: bytes,
+    identity: MemoryIdentity = TEST_IDENTITY,
+    options: Connection = QUICK,
+) -> Iterator[AwscrtSession]:
+    session = AwscrtSession(endpoint, root_ca, lambda _: identity, options)
+    try:
+        yield session
+    finally:
+        session.close()
+
+
+@contextmanager
+def session_at(server: ScriptedServer) -> Iterator[AwscrtSession]:
+    with session_with(server.endpoint, CA.cert_pem.bytes()) as session:
+        yield session
+
+
+def outcome(session: AwscrtSession, action: act.Action) -> ev.Event | None:
+    """Perform ``action``; return what came of it."""
+    session.perform(action)
+    return session.next_event(SECONDS)
+
+
+# --- with the local AWS -----------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def works(local_cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> Works:
+    return works_for(local_cloud, tmp_path_factory.mktemp("station") / "s")
+
+
+@pytest.fixture
+def connected(works: Works) -> Iterator[AwscrtSession]:
+    """A session that the claim has opened."""
+    endpoint = Endpoint(works.cloud.mqtt_host, works.cloud.mqtt_port)
+    with session_with(endpoint, works.cloud.root_ca.read_bytes(), works.claim) as session:
+        assert outcome(session, CONNECT) == ev.Connected(Credential.CLAIM)
+        yield session
+
+
+def test_a_subscription_that_is_granted(connected: AwscrtSession) -> None:
+    assert outcome(connected, act.Subscribe(REPLIES)) == ev.Subscribed()
+
+
+def test_a_subscription_of_which_one_topic_is_denied(connected: AwscrtSession) -> None:
+    event = outcome(connected, act.Subscribe((*REPLIES, FORBIDDEN)))
+
+    assert event == ev.SubscriptionDenied((FORBIDDEN,))
+
+
+def test_a_publication_that_is_denied(connected: AwscrtSession) -> None:
+    assert outcome(connected, act.Publish(FORBIDDEN, b"{}")) == ev.PublishDenied(FORBIDDEN)
+
+
+def test_a_request_that_is_denied(connected: AwscrtSession) -> None:
+    assert outcome(connected, act.Request(FORBIDDEN, b"{}")) == ev.PublishDenied(FORBIDDEN)
+
+
+def test_a_publication_that_is_acknowledged(connected: AwscrtSession) -> None:
+    request = act.Publish(topics.CREATE_CERTIFICATE_FROM_CSR, b"garbage")
+
+    assert outcome(connected, request) == ev.PublishAcknowledged()
+
+
+def test_a_reply_comes_without_an_acknowledgement(connected: AwscrtSession) -> None:
+    outcome(connected, act.Subscribe(REPLIES))
+
+    event = outcome(connected, act.Request(topics.CREATE_CERTIFICATE_FROM_CSR, b"garbage"))
+
+    assert isinstance(event, ev.MessageReceived)
+    assert event.topic == REPLIES[1]
+    assert b"errorCode" in event.payload
+    assert connected.next_event(0.05) is None
+
+
+def test_a_disconnect_is_reported(connected: AwscrtSession) -> None:
+    assert outcome(connected, act.Disconnect()) == ev.Disconnected()
+    assert connected.next_event(0.05) is None
+
+
+def test_another_client_with_the_same_id(connected: AwscrtSession, works: Works) -> None:
+    endpoint = Endpoint(works.cloud.mqtt_host, works.cloud.mqtt_port)
+    with session_with(endpoint, works.cloud.root_ca.read_bytes(), works.claim) as other:
+        assert outcome(other, CONNECT) == ev.Connected(Credential.CLAIM)
+
+        event = connected.next_event(SECONDS)
+
+    assert event == ev.ConnectionLost("SESSION_TAKEN_OVER")
+
+
+def test_a_client_id_that_the_policy_does_not_allow(works: Works) -> None:
+    endpoint = Endpoint(works.cloud.mqtt_host, works.cloud.mqtt_port)
+    with session_with(endpoint, works.cloud.root_ca.read_bytes(), works.claim) as session:
+        event = outcome(session, act.Connect(Credential.CLAIM, "a-thing"))
+
+    assert isinstance(event, ev.NotLetIn)
+
+
+def test_a_certificate_that_the_cloud_never_issued(works: Works) -> None:
+    endpoint = Endpoint(works.cloud.mqtt_host, works.cloud.mqtt_port)
+    with session_with(endpoint, works.cloud.root_ca.read_bytes()) as session:
+        event = outcome(session, CONNECT)
+
+    assert isinstance(event, ev.NotLetIn)
+
+
+# --- with servers that do not let it in ---------------------------------------------------
+
+
+def refuse(code: int) -> Callable[[Peer], None]:
+    def script(peer: Peer) -> None:
+        peer.packet()
+        peer.send(connack(code))
+        peer.wait_until_closed()
+
+    return script
+
+
+def never_answer(peer: Peer) -> None:
+    peer.wait_until_closed()
+
+
+def reset(peer: Peer) -> None:
+    peer.packet()
+    peer.reset()
+
+
+@pytest.mark.parametrize(
+    ("script", "kind", "detail"),
+    [
+        (hang_up, ev.NotLetIn, "closed without an answer"),
+        (say_nothing, ev.NotLetIn, "closed without an answer"),
+        (reset, ev.NotLetIn, "closed without an answer"),
+        (refuse(0x87), ev.NotLetIn, "CONNACK 0x87 not authorized"),
+        (refuse(0x86), ev.NotLetIn, "CONNACK 0x86 bad user name"),
+        (refuse(0x89), ev.ConnectFailed, "CONNACK 0x89 server busy"),
+        (refuse(0x85), ev.ConnectFailed, "CONNACK 0x85"),
+        (never_answer, ev.ConnectFailed, "TIMEOUT"),
+    ],
+)
+def test_a_server_that_does_not_let_us_in(
+    script: Callable[[Peer], None], kind: type[ev.NotLetIn | ev.ConnectFailed], detail: str
+) -> None:
+    with ScriptedServer(script, SERVER) as server, session_at(server) as session:
+        event = outcome(session, CONNECT)
+
+    assert isinstance(event, kind)
+    assert detail in event.detail
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_server_that_refuses_our_certificate_in_tls(version: ssl.TLSVersion) -> None:
+    context = tls(CA)
+    context.maximum_version = version
+    stranger = trustme.CA().issue_cert("client@elsewhere.example")
+    pems = stranger.cert_chain_pems[0].bytes(), stranger.private_key_pem.bytes()
+    with (
+        ScriptedServer(never_answer, context) as server,
+        session_with(server.endpoint, CA.cert_pem.bytes(), MemoryIdentity(*pems)) as session,
+    ):
+        event = outcome(session, CONNECT)
+
+    assert isinstance(event, ev.NotLetIn)
+    assert "opened 1" not in server.log
+
+
+def test_a_server_that_is_not_to_be_trusted() -> None:
+    """In which ways is a question of test_refusal.py; here, that it does not take 30 seconds."""
+    with ScriptedServer(let_in, tls(trustme.CA())) as server, session_at(server) as session:
+        event = outcome(session, CONNECT)
+
+    assert isinstance(event, ev.ConnectFailed)
+    assert "a CA that is not in root_ca" in event.next_step
+    assert server.log == []
+
+
+def greet(peer: Peer) -> None:
+    peer.send(b"220 mail.example ESMTP\r\n")
+    peer.wait_until_closed()
+
+
+def test_a_server_that_does_not_speak_tls() -> None:
+    with ScriptedServer(greet) as server, session_at(server) as session:
+        event = outcome(session, CONNECT)
+
+    assert isinstance(event, ev.ConnectFailed)
+    assert "does not speak TLS" in event.detail
+
+
+def test_nobody_listens() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        endpoint = Endpoint("localhost", listener.getsockname()[1])
+    with session_with(endpoint, CA.cert_pem.bytes()) as session:
+        event = outcome(session, CONNECT)
+
+    assert isinstance(event, ev.ConnectFailed)
+    assert "nothing listens" in event.detail
+    assert "localcloud up" in event.next_step
+
+
+def test_a_name_that_does_not_resolve() -> None:
+    with session_with(Endpoint("no-such-host.invalid"), CA.cert_pem.bytes()) as session:
+        event = outcome(session, CONNECT)
+
+    assert isinstance(event, ev.ConnectFailed)
+    assert "no-such-host.invalid does not resolve" in event.detail
+
+
+# --- what cannot even be tried ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("root_ca", "identity"),
+    [
+        (b"garbage", TEST_IDENTITY),
+        (CA.cert_pem.bytes(), MemoryIdentity(CLIENT.cert_chain_pems[0].bytes(), OTHER_KEY_PEM)),
+        (CA.cert_pem.bytes(), MemoryIdentity(b"", KEY_PEM)),
+        (CA.cert_pem.bytes(), MemoryIdentity(b"garbage", KEY_PEM)),
+    ],
+    ids=["no root CA", "another key", "no certificate", "garbage"],
+)
+def test_what_tls_cannot_even_begin_with(root_ca: bytes, identity: MemoryIdentity) -> None:
+    """The endpoint is not to blame, and trying again does not help."""
+    with (
+        ScriptedServer(let_in, SERVER) as server,
+        session_with(server.endpoint, root_ca, identity) as session,
+        pytest.raises(CredentialUnusableError) as raised,
+    ):
+        session.perform(CONNECT)
+
+    assert raised.value.exit_code is ExitCode.CONFIGURATION_INVALID
+    assert "the claim" in str(raised.value)
+    assert server.log == []
+
+
+def test_what_is_no_order_for_a_session() -> None:
+    with session_with(Endpoint("localhost"), CA.cert_pem.bytes()) as session:
+        with pytest.raises(TypeError, match="GenerateKey"):
+            session.perform(act.GenerateKey())
+        with pytest.raises(RuntimeError, match="nothing was connected"):
+            session.perform(act.Publish("t", b""))
+
+
+# --- with connections that end ------------------------------------------------------------
+
+
+def let_in_and_drop(peer: Peer) -> None:
+    peer.packet()
+    peer.send(connack())
+
+
+def let_in_and_dismiss(peer: Peer) -> None:
+    let_in_and_drop(peer)
+    peer.send(struct.pack("!BBBB", 0xE0, 2, 0x8B, 0))
+
+
+@pytest.mark.parametrize(
+    ("script", "detail"),
+    [
+        (let_in_and_drop, "AWS_"),
+        (let_in_and_dismiss, "SERVER_SHUTTING_DOWN"),
+    ],
+)
+def test_a_connection_that_the_server_ends(script: Callable[[Peer], None], detail: str) -> None:
+    with ScriptedServer(script, SERVER) as server, session_at(server) as session:
+        assert outcome(session, CONNECT) == ev.Connected(Credential.CLAIM)
+        event = session.next_event(SECONDS)
+
+        assert isinstance(event, ev.ConnectionLost)
+        assert detail in event.detail
+        session.perform(act.Publish("t", b"into the void"))
+        assert session.next_event(0.05) is None
+        assert server.log == ["opened 1", "closed 1"]
+
+
+def let_in_and_chat(peer: Peer) -> None:
+    peer.packet()
+    peer.send(connack() + publish("a/topic", b"news"))
+    peer.wait_until_closed()
+
+
+def test_a_message_that_comes_at_once() -> None:
+    with ScriptedServer(let_in_and_chat, SERVER) as server, session_at(server) as session:
+        assert outcome(session, CONNECT) == ev.Connected(Credential.CLAIM)
+
+        assert session.next_event(SECONDS) == ev.MessageReceived("a/topic", b"news")
+
+
+def test_news_of_a_closed_connection_are_dropped() -> None:
+    with ScriptedServer(let_in_and_chat, SERVER) as server, session_at(server) as session:
+        assert outcome(session, CONNECT) == ev.Connected(Credential.CLAIM)
+        session.close()
+
+        assert session.next_event(0.0) is None
+
+
+def test_a_connection_is_closed_with_a_disconnect() -> None:
+    packets: queue.SimpleQueue[int] = queue.SimpleQueue()
+
+    def note(peer: Peer) -> None:
+        peer.packet()
+        peer.send(connack())
+        packets.put(peer.packet())
+
+    with ScriptedServer(note, SERVER) as server, session_at(server) as session:
+        outcome(session, CONNECT)
+        session.close()
+
+        assert packets.get(timeout=SECONDS) == DISCONNECT
+
+
+def test_no_two_connections_overlap() -> None:
+    with ScriptedServer(let_in, SERVER) as server, session_at(server) as session:
+        for _ in range(3):
+            assert outcome(session, CONNECT) == ev.Connected(Credential.CLAIM)
+        session.close()
+
+    expected = [f"{what} {number}" for number in (1, 2, 3) for what in ("opened", "closed")]
+    assert server.log == expected
+
+
+def test_a_failed_connection_is_not_retried_by_itself() -> None:
+    with ScriptedServer(hang_up, SERVER) as server, session_at(server) as session:
+        outcome(session, CONNECT)
+
+        assert session.next_event(1.0) is None
+        assert server.log == ["opened 1", "closed 1"]
+
+
+# --- stopping -------------------------------------------------------------------------------
+
+
+def test_a_stop_is_heard_without_a_connection() -> None:
+    with session_with(Endpoint("localhost"), CA.cert_pem.bytes()) as session:
+        session.request_stop()
+
+        assert session.next_event(None) == StopRequested()
+
+
+def test_a_stop_is_heard_whichever_connection_is_open() -> None:
+    with ScriptedServer(let_in, SERVER) as server, session_at(server) as session:
+        session.request_stop()
+        session.perform(CONNECT)
+
+        assert session.next_event(SECONDS) == StopRequested()
+        assert session.next_event(SECONDS) == ev.Connected(Credential.CLAIM)
+
+
+def test_the_key_of_a_connection_is_shown_nowhere(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    with ScriptedServer(let_in, SERVER) as server, session_at(server) as session:
+        outcome(session, CONNECT)
+
+    assert f"CONNECT as {CLIENT_ID}" in caplog.text
+    assert "PRIVATE" not in caplog.text
+    assert KEY_PEM.decode().splitlines()[1] not in caplog.text
