@@ -6,6 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
+from factory.choices import CertificateMode
 from factory.methods import METHODS
 
 STATION: Final = Path(".firstboot/station")
@@ -38,22 +39,51 @@ def build_parser(verbs: Iterable[Verb]) -> argparse.ArgumentParser:
 
 
 def _add_options(command: argparse.ArgumentParser, verb: str) -> None:
-    is_teardown = verb == "teardown"
-    words = "default: all of them" if is_teardown else "provisioning method"
-    command.add_argument("--method", required=not is_teardown, choices=METHODS, help=words)
+    if verb == "ca":
+        command.add_argument("action", choices=["init", "show"], help="make them; describe them")
+    else:
+        _add_method(command, required=verb != "teardown")
     command.add_argument(
         "--station", type=Path, default=STATION, metavar="DIR", help="default: %(default)s"
     )
-    command.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    command.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
     command.add_argument(
         "--log-level", default="warning", choices=["debug", "info", "warning", "error"]
     )
-    if is_teardown:
+    if verb == "teardown":
         command.add_argument(
             "--devices", action="store_true", help="remove the devices it registered, too"
         )
+    if verb == "prepare":
+        _add_choices(command)
     if verb == "make":
         _add_device_options(command)
+
+
+def _add_method(command: argparse.ArgumentParser, *, required: bool) -> None:
+    words = "provisioning method" if required else "default: all of them"
+    command.add_argument("--method", required=required, choices=METHODS, help=words)
+    command.add_argument(
+        "--account", action="append", default=[], metavar="WHO[:REGION]",
+        help="a profile of the AWS configuration; may be given several times. On the local AWS: "
+        "twelve digits. Default: the environment's",
+    )  # fmt: skip
+
+
+def _add_choices(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--certificate-mode", type=CertificateMode, choices=list(CertificateMode),
+        default=CertificateMode.DEFAULT,
+        help="jitp, jitr: how the CA is registered; default: %(default)s",
+    )  # fmt: skip
+    command.add_argument(
+        "--inline-template", action="store_true",
+        help="jitp: give the CA the template itself, not its name",
+    )  # fmt: skip
+    command.add_argument(
+        "--hook", action="store_true",
+        help="claim: a Lambda checks serial number and proof before a device is provisioned",
+    )  # fmt: skip
 
 
 def _add_device_options(command: argparse.ArgumentParser) -> None:
@@ -61,6 +91,10 @@ def _add_device_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--out", type=Path, metavar="DIR", help=f"the device's state folder; default: {DEVICES}/SN"
     )
+    command.add_argument(
+        "--not-allowed", dest="allowed", action="store_false",
+        help="jitr: leave it off the allow-list, to see what happens",
+    )  # fmt: skip
     command.add_argument(
         "--config", type=Path, metavar="FILE", help="the device's settings; default: the method's"
     )

@@ -4,7 +4,7 @@ A CA serves either just-in-time provisioning or registration in an account and R
 method has its own and all can be prepared side by side (docs/adr/0011).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Final
 
@@ -62,6 +62,26 @@ class Authorities:
             )
             for name in _UIDS
         ]  # fmt: skip
+
+    def described(self) -> Iterator[Mapping[str, str]]:
+        """Yield what a person, or AWS, may want to know of each CA.
+
+        Raises:
+            AuthorityMissingError: they were never made.
+        """
+        for name in _UIDS:
+            authority = self.open(name)
+            certificate = authority.certificate
+            limits = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
+            yield {
+                "ca": name,
+                "subject": certificate.subject.rfc4514_string(),
+                "certificate_id": authority.certificate_id,
+                "not_before": certificate.not_valid_before_utc.isoformat(),
+                "not_after": certificate.not_valid_after_utc.isoformat(),
+                "path_length": str(limits.path_length),
+                "certificate_pem": authority.certificate_pem.decode(),
+            }
 
     def open(self, name: str) -> Authority:
         """Return the CA of a method, or the root.

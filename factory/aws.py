@@ -7,10 +7,10 @@ and nothing that could hold a secret.
 
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from factory import errors
 from factory.cloud import Account, Response, Value, text
@@ -37,14 +37,23 @@ ClientFactory = Callable[[str], Client]
 """Returns a client for a service (``iot``, ``iam``, ``sts``)."""
 
 
-def boto3_client(service: str) -> Client:
-    """Return boto3's client for ``service``, told not to wait for ever."""
-    import boto3  # noqa: PLC0415 - costs 0.2 s, and `factory make` may not need it
-    from botocore.config import Config  # noqa: PLC0415 - as above
+def clients_of(session: Mapping[str, str]) -> ClientFactory:
+    """Return what makes clients of a boto3 session, which ``session`` describes in its words."""
 
-    patience = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard"})
-    client: Client = boto3.Session().client(service, config=patience)
+    def client(service: str) -> Client:
+        import boto3  # noqa: PLC0415 - costs 0.2 s, and `factory make` may not need it
+        from botocore.config import Config  # noqa: PLC0415 - as above
+
+        # Told not to wait for ever.
+        patience = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard"})
+        made: Client = boto3.Session(**session).client(service, config=patience)
+        return made
+
     return client
+
+
+boto3_client: Final = clients_of({})
+"""Makes clients of the environment's account and Region."""
 
 
 class Aws:
@@ -97,7 +106,10 @@ _DENIED = {
     "AccessDenied", "AccessDeniedException", "ForbiddenException", "UnauthorizedException",
     "UnauthorizedOperation",
 }  # fmt: skip
-_MISSING = {"NoSuchEntity", "NoSuchEntityException", "ResourceNotFoundException"}
+_MISSING = {
+    "NoSuchBucket", "NoSuchEntity", "NoSuchEntityException", "NoSuchTagSet",
+    "ResourceNotFoundException",
+}  # fmt: skip
 _IN_USE = {"DeleteConflict", "DeleteConflictException"}
 _LIMITS = {
     "LimitExceeded", "LimitExceededException", "ServiceQuotaExceededException",

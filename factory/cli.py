@@ -7,19 +7,19 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 
 from device.errors import ExitCode, FirstbootError
+from factory.accounts import aws_accounts
 from factory.arguments import DEVICES, build_parser
-from factory.aws import Aws
 from factory.changes import Report
-from factory.cloud import Account, Cloud
-from factory.documents import CONFIG
-from factory.endpoint import find_endpoint, parse_endpoint
+from factory.choices import Choices
+from factory.cloud import Account
+from factory.device_orders import config_name, device_order
 from factory.errors import StationNotPreparedError
-from factory.manufacture import DeviceOrder, make_device, new_device_id
 from factory.methods import METHODS
-from factory.root_ca import AMAZON_ROOTS, load_root_ca
+from factory.production import Product, produce
 from factory.serial_number import check_serial_number
 from factory.station import Station, open_or_make_station, open_station
 
@@ -28,7 +28,7 @@ _SDK_LOGGERS = ("boto3", "botocore", "urllib3")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit code (``device.errors.ExitCode``)."""
-    arguments = build_parser((prepare, make, teardown)).parse_args(argv)
+    arguments = build_parser((ca, prepare, make, teardown)).parse_args(argv)
     _log_to_stderr(arguments.log_level)
     try:
         arguments.verb(arguments)
@@ -44,55 +44,53 @@ def main(argv: Sequence[str] | None = None) -> int:
     return ExitCode.DONE
 
 
+def ca(arguments: argparse.Namespace) -> None:
+    """Make or show the station's own certificate authorities."""
+    if arguments.action == "init":
+        with open_or_make_station(arguments.station) as station:
+            station.authorities.ensure(datetime.now(UTC))
+    with open_station(arguments.station, read_only=True) as station:
+        for description in station.authorities.described():
+            if arguments.json:
+                _put(**description)
+            else:
+                _say(*(f"{name:<16} {value}" for name, value in description.items()), "")
+
+
 def prepare(arguments: argparse.Namespace) -> None:
     """Make the cloud side of a method; what is there and right stays as it is."""
-    cloud = Aws()
-    with open_or_make_station(arguments.station) as station:
-        report = METHODS[arguments.method].prepare(cloud, station)
-    _show(arguments, cloud.account, report)
-    if not arguments.json:
-        state = "Prepared." if report.is_change else "Nothing to change: all is prepared."
-        _say(f"{state} Next: factory make --method {arguments.method} --serial SN-0001")
+    choices = Choices(arguments.certificate_mode, arguments.inline_template, arguments.hook)
+    for cloud in aws_accounts(arguments.account, os.environ):
+        with open_or_make_station(arguments.station) as station:
+            report = METHODS[arguments.method].prepare(cloud, station, choices)
+        _show(arguments, cloud.account, report)
+        if not arguments.json:
+            state = "Prepared." if report.is_change else "Nothing to change: all is prepared."
+            _say(f"{state} Next: factory make --method {arguments.method} --serial SN-0001")
 
 
 def make(arguments: argparse.Namespace) -> None:
     """Make a device: fuses, identity, credentials, lifecycle SECURED."""
-    cloud = Aws()
-    order = DeviceOrder(
-        serial_number=check_serial_number(arguments.serial),
-        device_id=arguments.device_id or new_device_id(),
-        endpoint=_endpoint(arguments.endpoint, cloud),
-        root_ca=load_root_ca(_root_ca(arguments.root_ca)),
-        config=arguments.config or CONFIG / _config_name(arguments.method),
-    )
+    clouds = aws_accounts(arguments.account, os.environ)
+    order = device_order(arguments, check_serial_number(arguments.serial), clouds[0])
     out = arguments.out or DEVICES / order.serial_number
-    method = METHODS[arguments.method]
     with open_station(arguments.station, read_only=True) as station:
-        make_device(order, out, lambda storage: method.install(cloud, station, storage, order))
-    if arguments.json:
-        _put(
-            method=arguments.method, serial=order.serial_number, device_id=order.device_id,
-            state=str(out), endpoint=order.endpoint, lifecycle="SECURED",
-        )  # fmt: skip
-        return
-    config = arguments.config or Path("config", _config_name(arguments.method))
-    _say(
-        f"Made {order.serial_number} in {out}: lifecycle SECURED, connects to {order.endpoint}.",
-        f"Next: device boot --config {config} --state {out}",
-    )
+        product = produce(METHODS[arguments.method], order, out, station, clouds)
+    _show_product(arguments, product, out)
 
 
 def teardown(arguments: argparse.Namespace) -> None:
     """Remove from the cloud what prepare made, and nothing else."""
-    cloud = Aws()
     methods = [METHODS[arguments.method]] if arguments.method else dict.fromkeys(METHODS.values())
     with ExitStack() as stack:
         station = _station_if_any(stack, arguments.station)
-        reports = [method.teardown(cloud, station, devices=arguments.devices) for method in methods]
-    report = Report.of(reports)
-    _show(arguments, cloud.account, report)
-    if not arguments.json:
-        _say("Gone." if report.is_change else "Nothing to remove.")
+        for cloud in aws_accounts(arguments.account, os.environ):
+            report = Report.of(
+                method.teardown(cloud, station, devices=arguments.devices) for method in methods
+            )
+            _show(arguments, cloud.account, report)
+            if not arguments.json:
+                _say("Gone." if report.is_change else "Nothing to remove.")
 
 
 def _station_if_any(stack: ExitStack, folder: Path) -> Station | None:
@@ -102,30 +100,44 @@ def _station_if_any(stack: ExitStack, folder: Path) -> Station | None:
         return None
 
 
-def _endpoint(given: str | None, cloud: Cloud) -> str:
-    if given:
-        return parse_endpoint("--endpoint", given)
-    if os.environ.get("DEVICE_ENDPOINT"):
-        return parse_endpoint("DEVICE_ENDPOINT", os.environ["DEVICE_ENDPOINT"])
-    return find_endpoint(cloud)
-
-
-def _config_name(method: str) -> str:
-    return f"{method.removesuffix('-aws-keys')}.yaml"
-
-
-def _root_ca(given: Path | None) -> Path:
-    return given or Path(os.environ.get("DEVICE_ROOT_CA") or AMAZON_ROOTS)
+def _show_product(arguments: argparse.Namespace, product: Product, out: Path) -> None:
+    order = product.order
+    if arguments.json:
+        registered = [_fields(*each) for each in product.registered]
+        _put(
+            method=arguments.method, serial=order.serial_number, device_id=order.device_id,
+            state=str(out), endpoint=order.endpoint, lifecycle="SECURED",
+            **({"registered": registered} if registered else {}),
+        )  # fmt: skip
+        return
+    for account, report in product.registered:
+        _describe(account, report)
+    made = "Made" if product.is_new else "There was already"
+    config = arguments.config or Path("config", config_name(arguments.method))
+    _say(
+        f"{made} {order.serial_number} in {out}: lifecycle SECURED, connects to {order.endpoint}.",
+        f"Next: device boot --config {config} --state {out}",
+    )
 
 
 def _show(arguments: argparse.Namespace, account: Account, report: Report) -> None:
     if arguments.json:
-        _put(
-            method=arguments.method, account_id=account.account_id, region=account.region,
-            changed=report.is_change, notes=report.notes,
-            resources=[each.as_fields() for each in report.changes],
-        )  # fmt: skip
-        return
+        _put(method=arguments.method, **_fields(account, report))
+    else:
+        _describe(account, report)
+
+
+def _fields(account: Account, report: Report) -> dict[str, object]:
+    return {
+        "account_id": account.account_id,
+        "region": account.region,
+        "changed": report.is_change,
+        "notes": report.notes,
+        "resources": [change.as_fields() for change in report.changes],
+    }
+
+
+def _describe(account: Account, report: Report) -> None:
     _say(f"In {account}:")
     for change in report.changes:
         note = f"  ({change.note})" if change.note else ""

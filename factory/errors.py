@@ -76,6 +76,12 @@ class LeafSubjectError(StationError):
         self.next_step = f"Set {', '.join(fields.values())} under subject in {config}."
 
 
+class OtherMethodError(StationError):
+    """A finished device was made for another provisioning method."""
+
+    next_step = "Make a device for this method in another folder: --out DIR"
+
+
 class RegisteredOtherwiseError(StationError):
     """A CA is registered in a way that AWS cannot change afterwards."""
 

@@ -13,7 +13,11 @@ from secrets import token_hex
 from typing import Final
 
 from device.errors import StorageExistsError
-from device.storage.device_storage import DeviceStorage, create_device_storage
+from device.storage.device_storage import (
+    DeviceStorage,
+    create_device_storage,
+    open_device_storage,
+)
 from device.storage.lifecycle import Lifecycle
 from device.storage.secure_storage import StorageFlag, Uid
 from factory.errors import DeviceIdError
@@ -76,6 +80,25 @@ def make_device(order: DeviceOrder, out: Path, install: Callable[[DeviceStorage]
             fill_storage(storage, order)
             install(storage)
         storage.advance(Lifecycle.SECURED)
+
+
+def make_or_find_device(
+    order: DeviceOrder, out: Path, install: Callable[[DeviceStorage], None]
+) -> bool:
+    """Make the device, unless it is finished already; tell whether it was made.
+
+    Raises:
+        StorageExistsError: a finished device with another serial number is there.
+        StorageError: the disk refused.
+    """
+    try:
+        make_device(order, out, install)
+    except StorageExistsError:
+        with open_device_storage(out, read_only=True) as storage:
+            if storage.its.get(Uid.SERIAL_NUMBER) != order.serial_number.encode():
+                raise
+        return False
+    return True
 
 
 def fill_storage(storage: DeviceStorage, order: DeviceOrder) -> None:

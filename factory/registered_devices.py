@@ -14,14 +14,27 @@ ATTRIBUTE = "ProvisionedBy"
 def certificates_issued_by_aws(cloud: Cloud, policy: str, made_by: str) -> list[str]:
     """Return the certificates under ``policy`` that AWS issued to devices of ``made_by``.
 
-    A certificate whose thing was there before, and so has no mark, counts as well.
+    A certificate whose thing was there before, and so is not marked by any method, counts too.
     """
-    return [
-        certificate_id
-        for certificate_id in attached_certificates(cloud, policy)
-        if not describe_certificate(cloud, certificate_id).get("caCertificateId")
-        and _marks(cloud, certificate_id) <= {made_by}
+    return _without_ca(cloud, policy, made_by, "DEFAULT")
+
+
+def certificates_of_unknown_ca(cloud: Cloud, policy: str, made_by: str) -> list[str]:
+    """Return the certificates under ``policy`` that were registered without their CA.
+
+    A certificate whose thing was there before, and so is not marked by any method, counts too.
+    """
+    return _without_ca(cloud, policy, made_by, "SNI_ONLY")
+
+
+def _without_ca(cloud: Cloud, policy: str, made_by: str, mode: str) -> list[str]:
+    described = (describe_certificate(cloud, each) for each in attached_certificates(cloud, policy))
+    candidates = [
+        text(certificate, "certificateId")
+        for certificate in described
+        if not certificate.get("caCertificateId") and certificate["certificateMode"] == mode
     ]
+    return [each for each in candidates if _marks(cloud, each) <= {made_by}]
 
 
 def certificates_of_ca(cloud: Cloud, ca_certificate_id: str) -> list[str]:
@@ -34,9 +47,15 @@ def certificates_of_things(cloud: Cloud, made_by: str) -> list[str]:
     """Return the certificates attached to things that ``made_by`` created."""
     return [
         principal.partition(":cert/")[2]
-        for thing in _things_of(cloud, made_by)
+        for thing in things_of(cloud, made_by)
         for principal in _principals(cloud, thing)
     ]
+
+
+def things_of(cloud: Cloud, made_by: str) -> list[str]:
+    """Return the names of the things that ``made_by`` created."""
+    pages = cloud.pages("iot", "ListThings", attributeName=ATTRIBUTE, attributeValue=made_by)
+    return [text(thing, "thingName") for page in pages for thing in items(page, "things")]
 
 
 def remove_devices(cloud: Cloud, made_by: str, certificates: Iterable[str]) -> Iterator[Change]:
@@ -52,7 +71,7 @@ def remove_devices(cloud: Cloud, made_by: str, certificates: Iterable[str]) -> I
         _detach_from_things(cloud, certificate_id)
         delete_certificate(cloud, certificate_id)
         yield Change("device certificate", certificate_id, Outcome.REMOVED)
-    for thing in _things_of(cloud, made_by):
+    for thing in things_of(cloud, made_by):
         yield _remove_thing(cloud, thing)
 
 
@@ -76,11 +95,6 @@ def _things_with(cloud: Cloud, certificate_id: str) -> list[str]:
     arn = text(describe_certificate(cloud, certificate_id), "certificateArn")
     pages = cloud.pages("iot", "ListPrincipalThings", principal=arn)
     return [thing for page in pages for thing in names(page, "things")]
-
-
-def _things_of(cloud: Cloud, made_by: str) -> list[str]:
-    pages = cloud.pages("iot", "ListThings", attributeName=ATTRIBUTE, attributeValue=made_by)
-    return [text(thing, "thingName") for page in pages for thing in items(page, "things")]
 
 
 def _principals(cloud: Cloud, thing: str) -> list[str]:

@@ -24,6 +24,7 @@ from device.storage.device_storage import (
 from device.storage.keys import CLAIM_KEY, KeyType, MemoryIdentity
 from device.storage.lifecycle import Lifecycle
 from device.storage.secure_storage import Uid
+from factory.authorities import Authorities
 from factory.cloud import Account
 from factory.errors import OtherAccountError, StationNotPreparedError
 
@@ -68,6 +69,11 @@ class Station:
         if record.certificate_id is None:
             raise StationNotPreparedError("no claim certificate was issued to this station yet")
         return record.certificate_id
+
+    @property
+    def authorities(self) -> Authorities:
+        """The CAs that sign certificates for devices."""
+        return Authorities(self._storage)
 
     def check_account(self, account: Account) -> None:
         """Refuse to mix accounts in one station folder.
@@ -130,7 +136,9 @@ class Station:
         if not self._begun().is_active:
             raise StationNotPreparedError("the claim certificate of this station is not active yet")
         certificate_pem = self._storage.ps.get(Uid.CLAIM_CERTIFICATE)
-        return self._storage.keys.tls_identity(CLAIM_KEY, certificate_pem)
+        # A station keeps its keys in software, whatever its devices have.
+        identity: MemoryIdentity = self._storage.keys.tls_identity(CLAIM_KEY, certificate_pem)  # type: ignore[assignment] # as above
+        return identity
 
     def _begun(self) -> ClaimRecord:
         record = self.record

@@ -12,7 +12,7 @@ from factory.changes import Report
 from factory.choices import Choices
 from factory.cloud import Cloud
 from factory.manufacture import DeviceOrder
-from factory.methods import claim
+from factory.methods import claim, jitp, multi_account
 from factory.station import Station
 
 
@@ -43,4 +43,9 @@ class RegisteringMethod(Method, Protocol):
         ...
 
 
-METHODS: Final[Mapping[str, Method]] = {"claim": claim, "claim-aws-keys": claim}
+METHODS: Final[Mapping[str, Method]] = {
+    "claim": claim,
+    "claim-aws-keys": claim,
+    "jitp": jitp,
+    "multi-account": multi_account,
+}

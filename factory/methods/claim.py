@@ -88,8 +88,8 @@ def teardown(cloud: Cloud, station: Station | None, *, devices: bool) -> Report:
     changes.append(provisioning_templates.remove_template(cloud, TEMPLATE))
     changes.append(roles.remove_role(cloud, ROLE, TEMPLATE))
     if devices:
-        devices_of = certificates_issued_by_aws(cloud, THING_POLICY, TEMPLATE)
-        changes += remove_devices(cloud, TEMPLATE, devices_of)
+        certificates = certificates_issued_by_aws(cloud, THING_POLICY, TEMPLATE)
+        changes += remove_devices(cloud, TEMPLATE, certificates)
     # Policies last: AWS takes its time to notice that nothing is attached to them any more.
     changes.append(policies.remove_policy(cloud, "claim policy", CLAIM_POLICY))
     changes.append(remove_thing_policy(cloud, METHOD))

@@ -1,0 +1,44 @@
+"""From the words of the command line, and the environment, to what a device is to be."""
+
+import argparse
+import os
+from pathlib import Path
+
+from factory.cloud import Cloud
+from factory.documents import CONFIG
+from factory.endpoint import find_endpoint, parse_endpoint
+from factory.manufacture import DeviceOrder, new_device_id
+from factory.root_ca import AMAZON_ROOTS, load_root_ca
+
+
+def device_order(arguments: argparse.Namespace, serial_number: str, cloud: Cloud) -> DeviceOrder:
+    """Return the order for one device; ``cloud`` is asked only if no endpoint is given.
+
+    Raises:
+        StationError, ConfigurationError: something in it cannot be used.
+        CloudError: AWS did not answer, or said no.
+    """
+    return DeviceOrder(
+        serial_number=serial_number,
+        device_id=getattr(arguments, "device_id", None) or new_device_id(),
+        endpoint=_endpoint(arguments.endpoint, cloud),
+        root_ca=load_root_ca(_root_ca(arguments.root_ca)),
+        config=arguments.config or CONFIG / config_name(arguments.method),
+    )
+
+
+def config_name(method: str) -> str:
+    """Return the name of the settings file of a method, in config/."""
+    return f"{method.removesuffix('-aws-keys')}.yaml"
+
+
+def _endpoint(given: str | None, cloud: Cloud) -> str:
+    if given:
+        return parse_endpoint("--endpoint", given)
+    if os.environ.get("DEVICE_ENDPOINT"):
+        return parse_endpoint("DEVICE_ENDPOINT", os.environ["DEVICE_ENDPOINT"])
+    return find_endpoint(cloud)
+
+
+def _root_ca(given: Path | None) -> Path:
+    return given or Path(os.environ.get("DEVICE_ROOT_CA") or AMAZON_ROOTS)
