@@ -16,6 +16,7 @@ from localcloud.settings import Settings
 
 IN_PROGRESS: Final = "InProgress"
 CANCELLING: Final = "Cancelling"
+_LOOK_SECONDS: Final = 0.02
 _LONGEST_LINE: Final = 256 * 1024  # bytes, service quotas
 
 Task = dict[str, Any]
@@ -75,13 +76,23 @@ class Runner:
         for number, (offset, line) in enumerate(zip(offsets, lines, strict=True), start=1):
             if number <= task["done"] or not line.strip():
                 continue
-            await asyncio.sleep(self._settings.registration_line_seconds)
+            await self._pause(task)
             if task["status"] != IN_PROGRESS:
                 return
             position = {"lineNumber": number, "offset": offset}
             async with self._iot["publishing_events"]():
                 await self._register(task, body, position, line)
             self.save(task, done=number, percentageProgress=100 * number // len(lines))
+
+    async def _pause(self, task: Task) -> None:
+        """Let a line's time pass, unless the task is stopped or the pace changed meanwhile."""
+        started = time.monotonic()
+        await asyncio.sleep(0)
+        while (
+            task["status"] == IN_PROGRESS
+            and time.monotonic() - started < self._settings.registration_line_seconds
+        ):
+            await asyncio.sleep(_LOOK_SECONDS)
 
     async def _register(self, task: Task, body: Any, position: Line, line: bytes) -> None:
         try:

@@ -133,8 +133,8 @@ def make_role(
     trust = {"Effect": "Allow", "Principal": {"Service": f"{service}.amazonaws.com"}}
     document = {"Version": "2012-10-17", "Statement": [{**trust, "Action": "sts:AssumeRole"}]}
     role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(document))["Role"]
-    for arn in managed:
-        iam.attach_role_policy(RoleName=name, PolicyArn=arn)
+    for policy_arn in managed:
+        iam.attach_role_policy(RoleName=name, PolicyArn=policy_arn)
     if inline:
         statement = {"Version": "2012-10-17", "Statement": inline}
         iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=json.dumps(statement))

@@ -81,7 +81,7 @@ def next_event(
         subscribed, _packet = connection.subscribe(
             f"{EVENTS}/{ca_id}",
             mqtt5.QoS.AT_LEAST_ONCE,
-            callback=lambda topic, payload, **_more: event.set_result(json.loads(payload)),
+            callback=lambda *_, payload, **_more: event.set_result(json.loads(payload)),
         )
         subscribed.result(SECONDS)
         knock(cloud, leaf, client_id)
@@ -174,8 +174,11 @@ def allow_list(local_cloud: LocalCloud, iot: Any) -> Iterator[AllowList]:
         BillingMode="PAY_PER_REQUEST",
     )
     function = make_function(local_cloud, name)
-    query = f"SELECT *, clientid() as clientid FROM '{EVENTS}/{register_ca(iot, ca)}'"
-    rule = {"sql": query, "actions": [{"lambda": {"functionArn": function}}]}
+    topic = f"'{EVENTS}/{register_ca(iot, ca)}'"
+    rule = {
+        "sql": " ".join(["SELECT *, clientid() as clientid FROM", topic]),
+        "actions": [{"lambda": {"functionArn": function}}],
+    }
     iot.create_topic_rule(ruleName=name.replace("-", "_"), topicRulePayload=rule)
     yield AllowList(ca, dynamodb, name)
     iot.delete_topic_rule(ruleName=name.replace("-", "_"))
