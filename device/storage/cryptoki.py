@@ -74,7 +74,7 @@ class Module:
             NoModuleError, ModuleArchitectureError, ModuleInterfaceError: it cannot be used.
             CryptokiError: it does not initialise.
         """
-        self.path: Final = path
+        self.path = path
         self._process: Final = os.getpid()
         self._functions: Final[FunctionList] = open_library(path)
         self.initialize()

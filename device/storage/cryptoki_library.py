@@ -131,10 +131,14 @@ def open_library(path: Path) -> FunctionList:
         ModuleArchitectureError: it is built for another processor.
         ModuleInterfaceError: it does not offer version 2.20 to 2.x, which awscrt needs too.
     """
-    library = _open(path)
+    return functions_in(_open(path), path)
+
+
+def functions_in(library: object, path: Path) -> FunctionList:
+    """Return the functions of an open ``library``; see `open_library`."""
     functions = c.POINTER(FunctionList)()
     try:
-        entrance = library.C_GetFunctionList
+        entrance = library.C_GetFunctionList  # type: ignore[attr-defined]  # as dlsym finds it
     except AttributeError:
         if hasattr(library, "C_GetInterface"):
             raise ModuleInterfaceError(path, "3.x only") from None

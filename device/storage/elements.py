@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -15,7 +16,7 @@ from msgspec import Struct
 
 from device.errors import DataCorruptError, DoesNotExistError, Pkcs11UriError
 from device.storage.device_storage import DeviceStorage
-from device.storage.element_pin import PinSource, pin_from_file
+from device.storage.element_pin import PinSource, RefusedPins, pin_from_file
 from device.storage.pkcs11_uri import Pkcs11Uri, parse
 from device.storage.secure_storage import Uid
 
@@ -47,8 +48,7 @@ def element_at(uri: str) -> InstalledElement:
     Raises:
         Pkcs11UriError: the URI cannot be used, or names no module.
     """
-    if parse(uri).module_path is None:
-        raise Pkcs11UriError("module-path is missing: which library speaks to the element?")
+    _module_path(parse(uri))
     here = {name: os.environ[name] for name in MODULE_VARIABLES if name in os.environ}
     return InstalledElement(uri, here)
 
@@ -87,15 +87,22 @@ def attach_element(storage: DeviceStorage, plan: ElementPlan) -> None:
     Raises:
         ElementError: the module, the token or the PIN cannot be used.
     """
-    from device.storage.element_pin import RefusedPins  # noqa: PLC0415
+    from device.storage.cryptoki import Module  # noqa: PLC0415
     from device.storage.pkcs11 import Pkcs11KeyStore  # noqa: PLC0415 - ctypes, and only here
     from device.storage.sealed_keys import SealedKeyStore  # noqa: PLC0415
     from device.storage.secure_element import SecureElement  # noqa: PLC0415
 
     for name, value in plan.environment.items():
         os.environ.setdefault(name, value)
+    module = Module.load(_module_path(plan.uri))
     refused = RefusedPins(storage.its, storage.root_of_trust)
-    element = SecureElement(plan.uri, plan.pin, refused)
+    element = SecureElement(module, plan.uri, plan.pin, refused)
     keys = Pkcs11KeyStore(storage, SealedKeyStore(storage.its), element, tls13=plan.tls13)
     keys.settle()
     storage.keys = keys
+
+
+def _module_path(uri: Pkcs11Uri) -> Path:
+    if uri.module_path is None:
+        raise Pkcs11UriError("module-path is missing: which library speaks to the element?")
+    return uri.module_path

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Final, TypeVar
 
 from device.errors import (
@@ -20,7 +19,6 @@ from device.errors import (
     PinLastTryError,
     PinLockedError,
     PinUnavailableError,
-    Pkcs11UriError,
     TokenAmbiguousError,
     TokenMissingError,
     TokenNotReadyError,
@@ -73,18 +71,13 @@ class ElementSession:
 class SecureElement:
     """The token that a URI names; safe to use from any thread, one call at a time."""
 
-    def __init__(self, uri: Pkcs11Uri, pin: PinSource | None, refused: RefusedPins) -> None:
-        """Load the module; the token is looked for when it is first used.
-
-        Raises:
-            Pkcs11UriError: the URI names no module.
-            NoModuleError, ModuleArchitectureError, ModuleInterfaceError: it cannot be used.
-        """
-        if uri.module_path is None:
-            raise Pkcs11UriError("module-path is missing: which library speaks to the element?")
+    def __init__(
+        self, module: Module, uri: Pkcs11Uri, pin: PinSource | None, refused: RefusedPins
+    ) -> None:
+        """The token is looked for when it is first used."""
         self.uri: Final = uri
-        self.module_path: Final[Path] = uri.module_path
-        self._module: Final = Module.load(uri.module_path)
+        self.module_path: Final = module.path
+        self._module: Final = module
         self._pin: Final = pin
         self._refused: Final = refused
         self._lock: Final = threading.RLock()

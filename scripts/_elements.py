@@ -1,0 +1,56 @@
+"""The secure elements that the tests use: SoftHSM2, and a TPM 2.0 in software."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+PACKAGES: Final = (
+    "softhsm2",
+    "swtpm",
+    "swtpm-tools",
+    "tpm2-tools",
+    "tpm2-abrmd",
+    "libtpm2-pkcs11-1",
+    "libtpm2-pkcs11-tools",
+    "libtss2-tcti-swtpm0",
+    "libtss2-tcti-tabrmd0",
+    "dbus",
+)
+_MODULES: Final = ("softhsm/libsofthsm2.so", "pkcs11/libtpm2_pkcs11.so")
+_PROGRAMS: Final = ("softhsm2-util", "swtpm", "swtpm_setup", "tpm2-abrmd", "dbus-daemon")
+
+
+def are_installed() -> bool:
+    """Whether all that the hardware tests need is on this machine."""
+    libraries = Path("/usr/lib")
+    modules = all(any(libraries.glob(f"*/{name}")) for name in _MODULES)
+    return modules and all(shutil.which(name, path=_path()) for name in _PROGRAMS)
+
+
+def provide() -> bool:
+    """Install what is missing where that may be done; else say what to install.
+
+    Returns whether the elements are there; the hardware tests are skipped without them.
+    """
+    if are_installed():
+        return True
+    install = ("apt-get", "install", "-y", "--no-install-recommends", *PACKAGES)
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        print(f"For the hardware tests: sudo {' '.join(install)}", file=sys.stderr)  # noqa: T201
+        return False
+    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for command in (("apt-get", "update", "-q"), install):
+        subprocess.run(command, check=False, env=quiet, stdout=subprocess.DEVNULL)  # noqa: S603
+    return are_installed()
+
+
+def _path() -> str:
+    """tpm2-abrmd lies where a user's PATH often does not lead."""
+    return f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+
+
+if __name__ == "__main__":
+    sys.exit(0 if provide() else 1)

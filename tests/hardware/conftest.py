@@ -1,0 +1,45 @@
+"""The elements that the hardware tests run on: SoftHSM2, then a TPM in software."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support import elements
+from tests.support.elements import ElementBench
+from tests.wire.conftest import local_cloud
+
+__all__ = ["local_cloud"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is in this folder."""
+    for item in items:
+        if "tests/hardware/" in item.path.as_posix():
+            item.add_marker(pytest.mark.hardware)
+
+
+@pytest.fixture(scope="session")
+def softhsm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ElementBench]:
+    """SoftHSM, with tokens of this test run only."""
+    with elements.softhsm(tmp_path_factory.mktemp("softhsm")) as bench:
+        yield bench
+
+
+@pytest.fixture(scope="session")
+def tpm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ElementBench]:
+    """A TPM in software, of this test run only."""
+    with elements.tpm(tmp_path_factory.mktemp("tpm")) as bench:
+        yield bench
+
+
+@pytest.fixture(params=["softhsm", "tpm"])
+def bench(request: pytest.FixtureRequest) -> ElementBench:
+    """One kind of element after the other."""
+    made: ElementBench = request.getfixturevalue(request.param)
+    return made
+
+
+@pytest.fixture
+def label(request: pytest.FixtureRequest) -> str:
+    """A token label that no other test uses."""
+    return f"dev-{abs(hash(request.node.nodeid)) % 10**10}"
