@@ -104,7 +104,7 @@ def test_a_whole_boot_is_complete() -> None:
     booted("claim", *STEPS).check_complete()
 
 
-@pytest.mark.parametrize("lost", set(STEPS) - {"device connected", "operating"})
+@pytest.mark.parametrize("lost", [*STEPS[:6], *STEPS[7:9], STEPS[-1]])
 def test_a_step_that_never_happened_is_named(lost: str) -> None:
     boot = booted("claim", *(step for step in STEPS if step != lost))
     with pytest.raises(CommandFailedError, match=f"never happened: {lost}"):
