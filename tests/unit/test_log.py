@@ -1,5 +1,6 @@
 """Does a secret stay out of the log, whoever puts it into a message?"""
 
+import itertools
 import json
 import logging
 from collections.abc import Iterator
@@ -47,6 +48,7 @@ class Response:
         f"pkcs11:token=firstboot;object=key?pin-value={TOKEN}&module-name=x",
         f"pkcs11:token=firstboot?pin-value={TOKEN}",
     ],
+    ids=itertools.count(1),  # the texts hold a new key in each process of a parallel run
 )
 def test_a_secret_is_blotted_out(text: str) -> None:
     shown = redact(text)
