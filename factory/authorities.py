@@ -4,7 +4,7 @@ A CA serves either just-in-time provisioning or registration in an account and R
 method has its own and all can be prepared side by side (docs/adr/0011).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Final
 
@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from device.errors import DoesNotExistError
 from device.storage.device_storage import DeviceStorage
-from device.storage.keys import KeyId, KeyType, PrivateKey
+from device.storage.keys import KeyId, KeyType
 from factory.authority import Authority, issue_root
 from factory.changes import Change, Outcome
 from factory.errors import AuthorityMissingError
@@ -46,36 +46,28 @@ class Authorities:
         """Use ``storage``; to make CAs, it must be open for writing."""
         self._storage = storage
 
-    def ensure(self, now: datetime) -> list[Change]:
-        """Make what is missing: the root, and an issuing CA for each method."""
-        missing = [name for name in _UIDS if not self._has(name)]
+    def ensure(self, now: datetime, methods: Iterable[str] = tuple(ISSUING)) -> list[Change]:
+        """Make what is missing of the root and an issuing CA for each of ``methods``."""
+        wanted = [ROOT, *methods]
+        missing = [name for name in wanted if not self._has(name)]
         with self._storage.transaction():
-            if ROOT in missing:
-                self._keep(ROOT, issue_root(self._new_key(ROOT), now))
-            for method in (method for method in ISSUING if method in missing):
-                key = self._new_key(method).public_key()
-                self._keep(method, self.open(ROOT).issue_authority(ISSUING[method], key, now))
+            for name in missing:
+                self._make(name, now)
+        outcomes = {True: Outcome.CREATED, False: Outcome.UNCHANGED}
         return [
-            Change(
-                KIND, self.open(name).certificate.subject.rfc4514_string(),
-                Outcome.CREATED if name in missing else Outcome.UNCHANGED,
-            )
-            for name in _UIDS
-        ]  # fmt: skip
+            Change(KIND, _name(self.open(each).certificate), outcomes[each in missing])
+            for each in wanted
+        ]
 
     def described(self) -> Iterator[Mapping[str, str]]:
-        """Yield what a person, or AWS, may want to know of each CA.
-
-        Raises:
-            AuthorityMissingError: they were never made.
-        """
-        for name in _UIDS:
+        """Yield what a person, or AWS, may want to know of each CA."""
+        for name in filter(self._has, _UIDS):
             authority = self.open(name)
             certificate = authority.certificate
             limits = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
             yield {
                 "ca": name,
-                "subject": certificate.subject.rfc4514_string(),
+                "subject": _name(certificate),
                 "certificate_id": authority.certificate_id,
                 "not_before": certificate.not_valid_before_utc.isoformat(),
                 "not_after": certificate.not_valid_after_utc.isoformat(),
@@ -115,13 +107,19 @@ class Authorities:
     def _has(self, name: str) -> bool:
         return _UIDS[name] in self._storage.ps.uids()
 
-    def _new_key(self, name: str) -> PrivateKey:
-        key = self._storage.keys.generate_key(_key(name), KeyType.EC_P256)
-        return self._storage.keys.private_key(key)
-
-    def _keep(self, name: str, certificate: x509.Certificate) -> None:
+    def _make(self, name: str, now: datetime) -> None:
+        key_id = self._storage.keys.generate_key(_key(name), KeyType.EC_P256)
+        key = self._storage.keys.private_key(key_id)
+        if name == ROOT:
+            certificate = issue_root(key, now)
+        else:
+            certificate = self.open(ROOT).issue_authority(ISSUING[name], key.public_key(), now)
         self._storage.ps.set(_UIDS[name], certificate.public_bytes(Encoding.PEM))
 
 
 def _key(name: str) -> KeyId:
     return KeyId(f"{name}-ca-key")
+
+
+def _name(certificate: x509.Certificate) -> str:
+    return certificate.subject.rfc4514_string()

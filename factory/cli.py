@@ -54,7 +54,8 @@ def ca(arguments: argparse.Namespace) -> None:
             if arguments.json:
                 _put(**description)
             else:
-                _say(*(f"{name:<16} {value}" for name, value in description.items()), "")
+                print("{ca:<14} {subject}, until {not_after:.10}".format_map(description))
+                print("{0:<14} {certificate_id}".format("", **description))
 
 
 def prepare(arguments: argparse.Namespace) -> None:

@@ -21,7 +21,7 @@ def device_order(arguments: argparse.Namespace, serial_number: str, cloud: Cloud
     return DeviceOrder(
         serial_number=serial_number,
         device_id=getattr(arguments, "device_id", None) or new_device_id(),
-        endpoint=_endpoint(arguments.endpoint, cloud),
+        endpoint=_endpoint(arguments, cloud),
         root_ca=load_root_ca(_root_ca(arguments.root_ca)),
         config=arguments.config or CONFIG / config_name(arguments.method),
     )
@@ -32,10 +32,11 @@ def config_name(method: str) -> str:
     return f"{method.removesuffix('-aws-keys')}.yaml"
 
 
-def _endpoint(given: str | None, cloud: Cloud) -> str:
-    if given:
-        return parse_endpoint("--endpoint", given)
-    if os.environ.get("DEVICE_ENDPOINT"):
+def _endpoint(arguments: argparse.Namespace, cloud: Cloud) -> str:
+    if arguments.endpoint:
+        return parse_endpoint("--endpoint", arguments.endpoint)
+    # The environment's endpoint is that of the environment's account.
+    if os.environ.get("DEVICE_ENDPOINT") and not arguments.account:
         return parse_endpoint("DEVICE_ENDPOINT", os.environ["DEVICE_ENDPOINT"])
     return find_endpoint(cloud)
 

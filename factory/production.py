@@ -43,6 +43,14 @@ def produce(
         return Product(order, is_new=True)
     is_new = make_or_find_device(order, out, install)
     with open_device_storage(out, read_only=True) as storage:
-        known = replace(order, device_id=storage.its.get(Uid.DEVICE_ID).decode())
+        known = _as_stored(order, storage)
         reports = [(cloud.account, method.register(cloud, storage, known)) for cloud in clouds]
     return Product(known, is_new, reports)
+
+
+def _as_stored(order: DeviceOrder, storage: DeviceStorage) -> DeviceOrder:
+    return replace(
+        order,
+        device_id=storage.its.get(Uid.DEVICE_ID).decode(),
+        endpoint=storage.ps.get(Uid.ENDPOINT).decode(),
+    )

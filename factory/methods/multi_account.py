@@ -45,7 +45,7 @@ def prepare(
     Raises:
         CloudError: AWS did not answer, or said no.
     """
-    changes = station.authorities.ensure(datetime.now(UTC))
+    changes = station.authorities.ensure(datetime.now(UTC), [METHOD])
     changes.append(ensure_thing_policy(cloud, METHOD))
     station.authorities.want_fields(METHOD, frozenset())
     return Report(tuple(changes))
