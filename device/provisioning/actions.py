@@ -1,75 +1,65 @@
 """What to do next: orders that a machine gives and the driver carries out, in order."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from device.errors import FirstbootError
 from device.provisioning.events import Credential
+from device.provisioning.record import Record
 
 
-@dataclass(frozen=True)
-class Action:
+class Action(Record, frozen=True):
     """An order."""
 
 
-@dataclass(frozen=True)
-class Connect(Action):
+class Connect(Action, frozen=True):
     """Make one attempt to connect: a clean start, no automatic retry."""
 
     credential: Credential
     client_id: str
 
 
-@dataclass(frozen=True)
-class Subscribe(Action):
+class Subscribe(Action, frozen=True):
     """Subscribe to all ``topics`` in one packet, QoS 0: a lost connection loses replies anyway."""
 
     topics: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Request(Action):
+class Request(Action, frozen=True):
     """Publish at QoS 1 and await the reply on another topic; only a denial is reported."""
 
     topic: str
-    payload: bytes = field(repr=False)
+    payload: bytes
 
 
-@dataclass(frozen=True)
-class Publish(Action):
+class Publish(Action, frozen=True):
     """Publish at QoS 1 and report the acknowledgement."""
 
     topic: str
-    payload: bytes = field(repr=False)
+    payload: bytes
 
 
-@dataclass(frozen=True)
-class Disconnect(Action):
+class Disconnect(Action, frozen=True):
     """Close the connection and report `Disconnected`."""
 
 
-@dataclass(frozen=True)
-class GenerateKey(Action):
+class GenerateKey(Action, frozen=True):
     """Make the device key and its CSR, durably; report `KeyGenerated`."""
 
 
-@dataclass(frozen=True)
-class StageCertificate(Action):
+class StageCertificate(Action, frozen=True):
     """Check the certificate and store it with its token; report the outcome."""
 
     certificate_id: str
-    certificate_pem: str = field(repr=False)
-    ownership_token: str = field(repr=False)
-    private_key_pem: str | None = field(default=None, repr=False)
+    certificate_pem: str
+    ownership_token: str
+    private_key_pem: str | None = None
 
 
-@dataclass(frozen=True)
-class ForgetStagedCertificate(Action):
+class ForgetStagedCertificate(Action, frozen=True):
     """Drop the staged certificate and its token; the key stays."""
 
 
-@dataclass(frozen=True)
-class RecordRegistration(Action):
+class RecordRegistration(Action, frozen=True):
     """Store the thing's name and configuration, durably.
 
     ``device_configuration`` is None when the reply that held it was lost.
@@ -79,22 +69,19 @@ class RecordRegistration(Action):
     device_configuration: Mapping[str, str] | None
 
 
-@dataclass(frozen=True)
-class Promote(Action):
+class Promote(Action, frozen=True):
     """Make the staged certificate the identity and destroy the claim, in one commit."""
 
     thing_name: str
 
 
-@dataclass(frozen=True)
-class WaitBeforeRetry(Action):
+class WaitBeforeRetry(Action, frozen=True):
     """Close what is open, back off, then start again from what is stored."""
 
     cause: FirstbootError
 
 
-@dataclass(frozen=True)
-class Fail(Action):
+class Fail(Action, frozen=True):
     """Stop: trying again at once cannot help."""
 
     cause: FirstbootError

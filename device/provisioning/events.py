@@ -1,8 +1,9 @@
 """What has happened: past facts that a machine receives, one at a time."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+from device.provisioning.record import Record
 
 
 class Credential(StrEnum):
@@ -13,51 +14,44 @@ class Credential(StrEnum):
     DEVICE = "device certificate"
 
 
-@dataclass(frozen=True)
-class Event:
+class Event(Record, frozen=True):
     """A fact. Machines look up the type in their table and the fields afterwards."""
 
 
 # --- what the storage held when the power came (or when a retry began) -----------------
 
 
-@dataclass(frozen=True)
-class NothingStored(Event):
+class NothingStored(Event, frozen=True):
     """No provisioning step was ever completed."""
 
 
-@dataclass(frozen=True)
-class KeyFound(Event):
+class KeyFound(Event, frozen=True):
     """The device key and its CSR are stored."""
 
     csr_pem: str
 
 
-@dataclass(frozen=True)
-class StagedCertificateFound(Event):
+class StagedCertificateFound(Event, frozen=True):
     """A certificate is staged; its ownership token may still be redeemed."""
 
-    ownership_token: str = field(repr=False)
-    proof: str = field(default="", repr=False)
+    ownership_token: str
+    proof: str = ""
 
 
-@dataclass(frozen=True)
-class ExpiredTokenFound(Event):
+class ExpiredTokenFound(Event, frozen=True):
     """A certificate is staged, and its ownership token is older than AWS keeps it (1 h)."""
 
     csr_pem: str | None
 
 
-@dataclass(frozen=True)
-class RegistrationFound(Event):
+class RegistrationFound(Event, frozen=True):
     """The thing is registered; the staged certificate is still to be proven."""
 
     thing_name: str
     certificate_id: str
 
 
-@dataclass(frozen=True)
-class CertificateInstalled(Event):
+class CertificateInstalled(Event, frozen=True):
     """The station installed a certificate; nothing was proven with it yet."""
 
     certificate_id: str
@@ -66,30 +60,26 @@ class CertificateInstalled(Event):
 # --- what the device did ----------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class KeyGenerated(Event):
+class KeyGenerated(Event, frozen=True):
     """The device key and its CSR are durable."""
 
     csr_pem: str
 
 
-@dataclass(frozen=True)
-class CertificateStaged(Event):
+class CertificateStaged(Event, frozen=True):
     """The issued certificate passed every check and is durable, with its token."""
 
-    proof: str = field(default="", repr=False)
+    proof: str = ""
     """What a pre-provisioning hook can check, where the station gave the device a proof key."""
 
 
-@dataclass(frozen=True)
-class CertificateUnacceptable(Event):
+class CertificateUnacceptable(Event, frozen=True):
     """The issued certificate failed a check; nothing of it was stored."""
 
     problem: str
 
 
-@dataclass(frozen=True)
-class IdentityPromoted(Event):
+class IdentityPromoted(Event, frozen=True):
     """The proven certificate is the device's identity."""
 
     claim_destroyed: bool
@@ -98,100 +88,86 @@ class IdentityPromoted(Event):
 # --- what the connection did --------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Connected(Event):
+class Connected(Event, frozen=True):
     """CONNACK said yes."""
 
     credential: Credential
 
 
-@dataclass(frozen=True)
-class NotLetIn(Event):
+class NotLetIn(Event, frozen=True):
     """The server was reached and refused us: hang-up, TLS alert or CONNACK 'not authorized'."""
 
     detail: str
 
 
-@dataclass(frozen=True)
-class ConnectFailed(Event):
+class ConnectFailed(Event, frozen=True):
     """The server was not reached, is not the one we trust, or was too busy."""
 
     detail: str
     next_step: str = ""
 
 
-@dataclass(frozen=True)
-class ConnectionLost(Event):
+class ConnectionLost(Event, frozen=True):
     """An established connection ended, and not by us."""
 
     detail: str
 
 
-@dataclass(frozen=True)
-class Disconnected(Event):
+class Disconnected(Event, frozen=True):
     """The connection is closed because we closed it."""
 
 
-@dataclass(frozen=True)
-class Subscribed(Event):
+class Subscribed(Event, frozen=True):
     """SUBACK granted every topic filter."""
 
 
-@dataclass(frozen=True)
-class SubscriptionDenied(Event):
+class SubscriptionDenied(Event, frozen=True):
     """SUBACK refused at least one topic filter."""
 
     topics: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class PublishAcknowledged(Event):
+class PublishAcknowledged(Event, frozen=True):
     """PUBACK said yes."""
 
 
-@dataclass(frozen=True)
-class PublishDenied(Event):
+class PublishDenied(Event, frozen=True):
     """PUBACK said no: the policy does not allow this topic."""
 
     topic: str
 
 
-@dataclass(frozen=True)
-class MessageReceived(Event):
+class MessageReceived(Event, frozen=True):
     """A PUBLISH came in; `messages.decode` says what it means."""
 
     topic: str
-    payload: bytes = field(repr=False)
+    payload: bytes
 
 
-@dataclass(frozen=True)
-class TimedOut(Event):
+class TimedOut(Event, frozen=True):
     """The state's time ran out without an event."""
 
 
 # --- what the cloud answered ----------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class CertificateIssued(Event):
+class CertificateIssued(Event, frozen=True):
     """CreateCertificateFromCsr or CreateKeysAndCertificate was accepted."""
 
     certificate_id: str
-    certificate_pem: str = field(repr=False)
-    ownership_token: str = field(repr=False)
-    private_key_pem: str | None = field(default=None, repr=False)
+    certificate_pem: str
+    ownership_token: str
+    private_key_pem: str | None = None
 
 
-@dataclass(frozen=True)
-class ThingRegistered(Event):
+class ThingRegistered(Event, frozen=True):
     """RegisterThing was accepted."""
 
     thing_name: str
     device_configuration: Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class Rejection(Event):
+class Rejection(Event, frozen=True):
     """A request was rejected; the three fields are AWS's own, verbatim."""
 
     operation: str
@@ -200,28 +176,23 @@ class Rejection(Event):
     error_message: str
 
 
-@dataclass(frozen=True)
-class RequestDenied(Rejection):
+class RequestDenied(Rejection, frozen=True):
     """403: the hook or a policy said no. Asking again will not help."""
 
 
-@dataclass(frozen=True)
-class RequestRefused(Rejection):
+class RequestRefused(Rejection, frozen=True):
     """4xx: the request, the template or the parameters are wrong."""
 
 
-@dataclass(frozen=True)
-class TokenRefused(Rejection):
+class TokenRefused(Rejection, frozen=True):
     """The ownership token is unknown, used up or expired."""
 
 
-@dataclass(frozen=True)
-class RequestThrottled(Rejection):
+class RequestThrottled(Rejection, frozen=True):
     """429 or 5xx: the same request may succeed later."""
 
 
-@dataclass(frozen=True)
-class ReplyMalformed(Event):
+class ReplyMalformed(Event, frozen=True):
     """A reply could not be understood."""
 
     operation: str

@@ -74,12 +74,12 @@ PREREGISTERED: Final[Transitions[State]] = MappingProxyType(
 )
 
 JUST_IN_TIME: Final[Transitions[State]] = MappingProxyType(
-    dict(PREREGISTERED)
-    | {
+    {
+        **PREREGISTERED,
         S.PRESENTING_CERTIFICATE: {
             **PREREGISTERED[S.PRESENTING_CERTIFICATE],
             ev.NotLetIn: S.AWAITING_ACTIVATION,
-        }
+        },
     }
 )
 """The row that differs: a refusal is what a just-in-time method begins with."""

@@ -18,7 +18,6 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -47,8 +46,7 @@ awscrt, reports that only after 10 to 30 s, to blind those who measure its time.
 _GRANTED: Final = 0x80  # MQTT 5, 3.9.3: SUBACK and PUBACK reason codes from here on are refusals
 
 
-@dataclass(frozen=True)
-class _ConnectRefused(ev.Event):
+class _ConnectRefused(ev.Event, frozen=True):
     """Raw news of a failed attempt; it is explained on the driver's thread."""
 
     error_name: str

@@ -1,6 +1,5 @@
 """The connection as the driver sees it: orders in, past facts out, one attempt at a time."""
 
-from dataclasses import dataclass
 from typing import Protocol
 
 from device.errors import StoppedError
@@ -9,8 +8,7 @@ from device.provisioning.events import Event
 from device.runtime.clock import Clock
 
 
-@dataclass(frozen=True)
-class StopRequested(Event):
+class StopRequested(Event, frozen=True):
     """Somebody wants the device to stop: SIGTERM, or Ctrl-C."""
 
 

@@ -2,13 +2,13 @@
 
 import hmac
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from msgspec.structs import replace
 
 from device.errors import (
     CertificateUnacceptableError,
