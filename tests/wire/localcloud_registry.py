@@ -29,11 +29,12 @@ DEVICE_POLICY = policy(
     ("Publish", ["topic/dt/${iot:Connection.Thing.ThingName}/telemetry"]),
 )
 Subject = Mapping[str, str]
-"""Attribute names of X.500 (CN, O, OU, C, ST, serialNumber, dnQualifier) and their values."""
+"""Attribute names of X.500 (CN, O, OU, OU.1, C, ST, serialNumber, dnQualifier), their values."""
 _OIDS = {
     "CN": NameOID.COMMON_NAME,
     "O": NameOID.ORGANIZATION_NAME,
     "OU": NameOID.ORGANIZATIONAL_UNIT_NAME,
+    "OU.1": NameOID.ORGANIZATIONAL_UNIT_NAME,  # the second one
     "C": NameOID.COUNTRY_NAME,
     "ST": NameOID.STATE_OR_PROVINCE_NAME,
     "serialNumber": NameOID.SERIAL_NUMBER,
