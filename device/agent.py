@@ -118,6 +118,7 @@ class Agent:
         Operation(
             identity.thing_name,
             configured(self._settings, load_configuration(self._storage.ps)),
+            topic=self._plan.machine.proof_topic.replace("{thing_name}", identity.thing_name),
             session=self.session,
             clock=self._clock,
             backoff=self._backoff(),

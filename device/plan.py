@@ -23,6 +23,7 @@ from device.storage.secure_storage import Uid
 
 _PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
 _THING_NAME: Final = re.compile(messages.THING_NAME)
+_TOPIC: Final = re.compile(r"[^$+#\0][^+#\0]*")  # MQTT 5, 4.7; lengths from AWS IoT Core quotas
 _PEM_CERTIFICATE: Final = b"-----BEGIN CERTIFICATE-----"
 _PEM_END: Final = b"-----END CERTIFICATE-----"
 _MAX_CLIENT_ID_BYTES: Final = 128  # AWS IoT Core quotas
@@ -105,7 +106,7 @@ def _claim_plan(settings: Settings, fill: _Filler, source: str) -> ClaimPlan:
         parameters=parameters,
         claim_client_id=_claim_client_id(settings, fill, source, thing_name),
         expected_thing_name=thing_name,
-        proof_topic=fill("telemetry.topic", settings.telemetry.topic, keep="thing_name"),
+        proof_topic=_telemetry_topic(settings, fill, source),
         keys_made_by_aws=settings.method == "claim-aws-keys",
         reply_timeout=settings.connection.reply_timeout,
         connect_timeout=settings.connection.connect_timeout + _AWSCRT_REPORTS_FIRST,
@@ -115,7 +116,7 @@ def _claim_plan(settings: Settings, fill: _Filler, source: str) -> ClaimPlan:
 def _presented_plan(settings: Settings, fill: _Filler, source: str) -> PresentedPlan:
     return PresentedPlan(
         thing_name=_thing_name(settings, fill, source),
-        proof_topic=fill("telemetry.topic", settings.telemetry.topic, keep="thing_name"),
+        proof_topic=_telemetry_topic(settings, fill, source),
         refusal_causes=refusal_causes(settings.method),
         just_in_time=settings.method in JUST_IN_TIME_METHODS,
         reply_timeout=settings.connection.reply_timeout,
@@ -129,6 +130,14 @@ def _thing_name(settings: Settings, fill: _Filler, source: str) -> str:
         problem = f"{name!r} is no AWS thing name (1 to 128 of a-z A-Z 0-9 : _ -)"
         raise ConfigurationError(source, "thing_name", problem)
     return name
+
+
+def _telemetry_topic(settings: Settings, fill: _Filler, source: str) -> str:
+    topic = fill("telemetry.topic", settings.telemetry.topic, keep="thing_name")
+    if not _TOPIC.fullmatch(topic) or topic.count("/") > 7 or len(topic.encode()) > 256:
+        problem = f"{topic!r} is no topic to publish on (1 to 256 bytes, 8 levels, no + # $)"
+        raise ConfigurationError(source, "telemetry.topic", problem)
+    return topic
 
 
 def _claim_client_id(settings: Settings, fill: _Filler, source: str, thing_name: str) -> str:
@@ -167,6 +176,13 @@ def _check_parameters(
 
 
 def _endpoint(storage: DeviceStorage, settings: Settings, source: str) -> Endpoint:
+    endpoint = _address(storage, settings, source)
+    if settings.proxy is None:
+        return endpoint
+    return replace(endpoint, proxy=Endpoint.parse(settings.proxy, source, "proxy"))
+
+
+def _address(storage: DeviceStorage, settings: Settings, source: str) -> Endpoint:
     if settings.endpoint is not None:
         return Endpoint.parse(settings.endpoint, source)
     try:

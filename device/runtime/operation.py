@@ -44,15 +44,16 @@ class Operation:
         thing_name: str,
         settings: Settings,
         *,
+        topic: str,
         session: Session,
         clock: Clock,
         backoff: Backoff,
         sensors: Sensors,
         witness: Witness,
     ) -> None:
-        """Work as ``thing_name``; nothing happens before `run`."""
+        """Work as ``thing_name``, publishing on ``topic``; nothing happens before `run`."""
         self._thing_name: Final = thing_name
-        self._topic: Final = settings.telemetry.topic.replace("{thing_name}", thing_name)
+        self._topic: Final = topic
         self._interval: Final = settings.telemetry.interval
         self._connection: Final = settings.connection
         self._session: Final = session

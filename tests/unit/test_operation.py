@@ -26,6 +26,7 @@ from device.settings import Connection, Retry, Settings, Telemetry
 from tests.support.clock import FakeClock
 
 THING = "SN-1"
+TOPIC = "dt/SN-1/telemetry"
 CONNECT = act.Connect(Credential.DEVICE, THING)
 CONNECTED = ev.Connected(Credential.DEVICE)
 ACKNOWLEDGED = ev.PublishAcknowledged()
@@ -34,7 +35,7 @@ SILENCE = None
 SETTINGS = Settings(
     method="claim",
     connection=Connection(reply_timeout=15.0, connect_timeout=20.0, retry=Retry(stable_after=30.0)),
-    telemetry=Telemetry(topic="dt/{thing_name}/telemetry", interval=60.0),
+    telemetry=Telemetry(interval=60.0),
 )
 
 
@@ -102,6 +103,7 @@ def operate(tmp_path: Path) -> Operate:
         Operation(
             THING,
             SETTINGS,
+            topic=TOPIC,
             session=session,
             clock=clock,
             backoff=Backoff(1.0, 120.0, Highest()),
@@ -133,7 +135,7 @@ def test_a_reading_says_what_was_measured(operate: Operate) -> None:
     session, diary = operate([SILENCE, ACKNOWLEDGED])
 
     [order] = [order for _, order in session.orders if isinstance(order, act.Publish)]
-    assert order.topic == "dt/SN-1/telemetry"
+    assert order.topic == TOPIC
     assert msgspec.json.decode(order.payload, type=Reading) == diary.readings[0]
 
 
@@ -163,7 +165,7 @@ def test_a_stop_is_heard_at_any_time(operate: Operate, script: list[ev.Event]) -
     ("event", "cause"),
     [
         (LOST, ConnectionLostError),
-        (ev.PublishDenied("dt/SN-1/telemetry"), TopicDeniedError),
+        (ev.PublishDenied(TOPIC), TopicDeniedError),
     ],
 )
 def test_a_lost_connection_is_made_again(

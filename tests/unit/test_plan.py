@@ -110,6 +110,14 @@ def test_settings_win_over_what_the_station_installed(state: Path, tmp_path: Pat
             "telemetry.topic",
             "placeholder {thing}",
         ),
+        *(
+            (
+                Settings(method="claim", telemetry=Telemetry(topic=topic)),
+                "telemetry.topic",
+                "is no topic to publish on",
+            )
+            for topic in ("", "dt/#", "dt/+/x", "$aws/x", "a\0", "1/2/3/4/5/6/7/8/9", "é" * 129)
+        ),
         (Settings(method="claim", thing_name=""), "thing_name", "is no AWS thing name"),
         (Settings(method="claim", thing_name="a b"), "thing_name", "is no AWS thing name"),
         (Settings(method="claim", thing_name="a/b"), "thing_name", "is no AWS thing name"),
