@@ -28,9 +28,18 @@ def connack(reason_code: int = 0) -> bytes:
 
 
 def publish(topic: str, payload: bytes) -> bytes:
-    """Return a PUBLISH of MQTT 5 at QoS 0, of less than 128 bytes."""
+    """Return a PUBLISH of MQTT 5 at QoS 0."""
     body = struct.pack("!H", len(topic)) + topic.encode() + b"\0" + payload
-    return bytes([0x30, len(body)]) + body
+    return b"\x30" + _variable_length(len(body)) + body
+
+
+def _variable_length(length: int) -> bytes:
+    encoded = b""
+    while True:
+        length, low = divmod(length, 128)
+        encoded += bytes([low | (0x80 if length else 0)])
+        if not length:
+            return encoded
 
 
 class Peer:
@@ -41,11 +50,14 @@ class Peer:
 
     def packet(self) -> int:
         """Return the type of the next MQTT packet, or 0 when there are no more."""
+        return self.receive()[0]
+
+    def receive(self) -> tuple[int, bytes]:
+        """Return the type and the body of the next MQTT packet, or 0 and nothing."""
         first = self._bytes(1)
         if not first:
-            return 0
-        self._bytes(self._length())
-        return first[0] >> 4
+            return 0, b""
+        return first[0] >> 4, self._bytes(self._length())
 
     def send(self, data: bytes) -> None:
         """Send bytes as they are."""
@@ -161,6 +173,24 @@ def hang_up(peer: Peer) -> None:
 
 def say_nothing(peer: Peer) -> None:
     """Close at once."""
+
+
+def impostor(answer: Callable[[str], bytes]) -> Script:
+    """Return a broker that grants all and sends ``answer(topic)`` when something is published."""
+
+    def script(peer: Peer) -> None:
+        peer.packet()
+        peer.send(connack())
+        while (packet := peer.receive())[0]:
+            kind, body = packet
+            if kind == SUBSCRIBE:
+                peer.send(b"\x90\x07" + body[:2] + b"\0" + bytes(4))
+            elif kind == PUBLISH:
+                end = 2 + int.from_bytes(body[:2], "big")
+                topic, packet_id = body[2:end].decode(), body[end : end + 2]
+                peer.send(b"\x40\x02" + packet_id + answer(topic))
+
+    return script
 
 
 def let_in(peer: Peer) -> None:
