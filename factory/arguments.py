@@ -1,19 +1,26 @@
 """The words of the station's command line: verbs, options, defaults."""
 
 import argparse
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
 from factory.choices import CertificateMode
 from factory.methods import METHODS
+from factory.options import add_account, add_connection
+from factory.verbs import single
 
 STATION: Final = Path(".firstboot/station")
 DEVICES: Final = Path(".firstboot/devices")
 
 Verb = Callable[[argparse.Namespace], None]
 """What a verb runs; its name and the first line of its docstring are the verb's."""
+
+_OWN_OPTIONS: Final[Mapping[str, Callable[[argparse.ArgumentParser], None]]] = {
+    "single": single.add_options,
+}
+"""Verbs with a page of their own."""
 
 
 def _version() -> str:
@@ -41,6 +48,8 @@ def build_parser(verbs: Iterable[Verb]) -> argparse.ArgumentParser:
 def _add_options(command: argparse.ArgumentParser, verb: str) -> None:
     if verb == "ca":
         command.add_argument("action", choices=["init", "show"], help="make them; describe them")
+    elif verb in _OWN_OPTIONS:
+        _OWN_OPTIONS[verb](command)
     else:
         _add_method(command, required=verb != "teardown")
     command.add_argument(
@@ -63,11 +72,7 @@ def _add_options(command: argparse.ArgumentParser, verb: str) -> None:
 def _add_method(command: argparse.ArgumentParser, *, required: bool) -> None:
     words = "provisioning method" if required else "default: all of them"
     command.add_argument("--method", required=required, choices=METHODS, help=words)
-    command.add_argument(
-        "--account", action="append", default=[], metavar="WHO[:REGION]",
-        help="a profile of the AWS configuration; may be given several times. On the local AWS: "
-        "twelve digits. Default: the environment's",
-    )  # fmt: skip
+    add_account(command)
 
 
 def _add_choices(command: argparse.ArgumentParser) -> None:
@@ -95,13 +100,5 @@ def _add_device_options(command: argparse.ArgumentParser) -> None:
         "--not-allowed", dest="allowed", action="store_false",
         help="jitr: leave it off the allow-list, to see what happens",
     )  # fmt: skip
-    command.add_argument(
-        "--config", type=Path, metavar="FILE", help="the device's settings; default: the method's"
-    )
     command.add_argument("--device-id", metavar="HEX", help="16 bytes; default: random")
-    command.add_argument(
-        "--endpoint", metavar="HOST:PORT", help="default: $DEVICE_ENDPOINT, or ask AWS"
-    )
-    command.add_argument(
-        "--root-ca", type=Path, metavar="FILE", help="default: $DEVICE_ROOT_CA, or Amazon's roots"
-    )
+    add_connection(command)

@@ -22,13 +22,14 @@ from factory.methods import METHODS
 from factory.production import Product, produce
 from factory.serial_number import check_serial_number
 from factory.station import Station, open_or_make_station, open_station
+from factory.verbs import single as single_verb
 
 _SDK_LOGGERS = ("boto3", "botocore", "urllib3")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit code (``device.errors.ExitCode``)."""
-    arguments = build_parser((ca, prepare, make, teardown)).parse_args(argv)
+    arguments = build_parser((ca, prepare, make, single, teardown)).parse_args(argv)
     _log_to_stderr(arguments.log_level)
     try:
         arguments.verb(arguments)
@@ -78,6 +79,11 @@ def make(arguments: argparse.Namespace) -> None:
     with open_station(arguments.station, read_only=True) as station:
         product = produce(METHODS[arguments.method], order, out, station, clouds)
     _show_product(arguments, product, out)
+
+
+def single(arguments: argparse.Namespace) -> None:
+    """Make one device and register it in AWS: by one call, or by hand."""
+    single_verb.run(arguments, _Terminal())
 
 
 def teardown(arguments: argparse.Namespace) -> None:
@@ -144,6 +150,16 @@ def _describe(account: Account, report: Report) -> None:
         note = f"  ({change.note})" if change.note else ""
         _say(f"  {change.outcome:<10} {change.kind:<22} {change.name}{note}")
     _say(*(f"Note: {note}" for note in report.notes))
+
+
+class _Terminal:
+    """See ``factory.console``."""
+
+    def say(self, *lines: str) -> None:
+        _say(*lines)
+
+    def put(self, **fields: object) -> None:
+        _put(**fields)
 
 
 def _put(**fields: object) -> None:

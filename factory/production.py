@@ -9,7 +9,7 @@ from device.storage.secure_storage import Uid
 from factory.changes import Report
 from factory.cloud import Account, Cloud
 from factory.manufacture import DeviceOrder, make_device, make_or_find_device
-from factory.methods import Method, RegisteringMethod
+from factory.methods import AnyMethod, MakingMethod, RegisteringMethod
 from factory.station import Station
 
 
@@ -23,7 +23,7 @@ class Product:
 
 
 def produce(
-    method: Method, order: DeviceOrder, out: Path, station: Station, clouds: Sequence[Cloud]
+    method: AnyMethod, order: DeviceOrder, out: Path, station: Station, clouds: Sequence[Cloud]
 ) -> Product:
     """Make the device in ``out``, and register it in each of ``clouds`` if the method does.
 
@@ -34,9 +34,13 @@ def produce(
         StorageExistsError: a finished device is there, and there is nothing to complete.
         StationError, StorageError: the cloud or the disk refused.
     """
+    if isinstance(method, MakingMethod):
+        method.make(clouds[0], station.folder, order, out)
+        return Product(_as_made(order, out), is_new=True)
+    install_into = method.install
 
     def install(storage: DeviceStorage) -> None:
-        method.install(clouds[0], station, storage, order)
+        install_into(clouds[0], station, storage, order)
 
     if not isinstance(method, RegisteringMethod):
         make_device(order, out, install)
@@ -46,6 +50,11 @@ def produce(
         known = _as_stored(order, storage)
         reports = [(cloud.account, method.register(cloud, storage, known)) for cloud in clouds]
     return Product(known, is_new, reports)
+
+
+def _as_made(order: DeviceOrder, out: Path) -> DeviceOrder:
+    with open_device_storage(out, read_only=True) as storage:
+        return _as_stored(order, storage)
 
 
 def _as_stored(order: DeviceOrder, storage: DeviceStorage) -> DeviceOrder:

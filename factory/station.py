@@ -45,8 +45,9 @@ class ClaimRecord(msgspec.Struct, frozen=True):
 class Station:
     """What the station keeps, in front of its sealed storage."""
 
-    def __init__(self, storage: DeviceStorage) -> None:
-        """Use ``storage``, which must be open for writing."""
+    def __init__(self, storage: DeviceStorage, folder: Path) -> None:
+        """Use ``storage``, which must be open for writing; it is in ``folder``."""
+        self.folder = folder
         self._storage = storage
 
     @property
@@ -165,7 +166,7 @@ def open_station(folder: Path, *, read_only: bool = False) -> Iterator[Station]:
     with storage:
         if storage.lifecycle is not Lifecycle.SECURED:
             raise StationNotPreparedError(f"the station in {folder} was never finished")
-        yield Station(storage)
+        yield Station(storage, folder)
 
 
 @contextmanager
@@ -182,4 +183,4 @@ def open_or_make_station(folder: Path) -> Iterator[Station]:
         storage.advance(Lifecycle.PSA_ROT_PROVISIONING)
         storage.advance(Lifecycle.SECURED)
     with storage:
-        yield Station(storage)
+        yield Station(storage, folder)

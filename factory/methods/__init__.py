@@ -5,14 +5,15 @@ after it has connected, so that cloud and device are prepared in the same way.
 """
 
 from collections.abc import Mapping
-from typing import Final, Protocol, runtime_checkable
+from pathlib import Path
+from typing import Final, Protocol, TypeAlias, runtime_checkable
 
 from device.storage.device_storage import DeviceStorage
 from factory.changes import Report
 from factory.choices import Choices
 from factory.cloud import Cloud
 from factory.manufacture import DeviceOrder
-from factory.methods import claim, jitp, multi_account
+from factory.methods import claim, jitp, multi_account, single_thing
 from factory.station import Station
 
 
@@ -23,19 +24,32 @@ class Method(Protocol):
         """Make in the cloud what the method needs and is not there yet."""
         ...
 
+    def teardown(self, cloud: Cloud, station: Station | None, *, devices: bool) -> Report:
+        """Remove from the cloud what ``prepare`` made; ``devices``: and what it registered."""
+        ...
+
+
+class InstallingMethod(Method, Protocol):
+    """A method that knows a device's credentials while it is made."""
+
     def install(
         self, cloud: Cloud, station: Station, storage: DeviceStorage, order: DeviceOrder
     ) -> None:
         """Put the method's credentials into a device that is being made."""
         ...
 
-    def teardown(self, cloud: Cloud, station: Station | None, *, devices: bool) -> Report:
-        """Remove from the cloud what ``prepare`` made; ``devices``: and what it registered."""
+
+@runtime_checkable
+class MakingMethod(Method, Protocol):
+    """A method whose devices wait for AWS in the making, and are taken up again by the next run."""
+
+    def make(self, cloud: Cloud, station_folder: Path, order: DeviceOrder, out: Path) -> None:
+        """Make the device in ``out``, and have it registered."""
         ...
 
 
 @runtime_checkable
-class RegisteringMethod(Method, Protocol):
+class RegisteringMethod(InstallingMethod, Protocol):
     """A method for which the cloud must know of each device, after it is made."""
 
     def register(self, cloud: Cloud, storage: DeviceStorage, order: DeviceOrder) -> Report:
@@ -43,9 +57,12 @@ class RegisteringMethod(Method, Protocol):
         ...
 
 
-METHODS: Final[Mapping[str, Method]] = {
+AnyMethod: TypeAlias = InstallingMethod | MakingMethod
+
+METHODS: Final[Mapping[str, AnyMethod]] = {
     "claim": claim,
     "claim-aws-keys": claim,
     "jitp": jitp,
     "multi-account": multi_account,
+    "single-thing": single_thing,
 }

@@ -1,0 +1,124 @@
+"""Single thing provisioning: the station registers one device while it makes it.
+
+Either by one call, RegisterThing, with a template; or by hand, call by call. AWS IoT developer
+guide, "Provisioning devices that have device certificates", "Single thing provisioning".
+"""
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from factory.changes import Change, Report
+from factory.choices import DEFAULT_CHOICES, Choices
+from factory.cloud import Cloud, text
+from factory.documents import load_template
+from factory.errors import CloudRejectedError, NotRegisteredError
+from factory.manufacture import DeviceOrder
+from factory.registered_devices import certificates_issued_by_aws, remove_devices
+from factory.registration_refusal import next_step_for
+from factory.station import Station
+from factory.template_resources import ensure_named, remove_named
+from factory.thing_policy import THING_POLICY, ensure_thing_policy, remove_thing_policy
+from factory.thing_registration import EXCLUSIVE, Entry, find_certificate, register_by_hand
+from factory.unfinished_device import UnfinishedDevice, unfinished_device
+
+METHOD: Final = "single-thing"
+TEMPLATE: Final = "firstboot-single-thing"
+"""A template of this name is sent along with each call; AWS keeps none."""
+
+
+class Way(StrEnum):
+    """How a single thing is registered."""
+
+    REGISTER_THING = "register-thing"
+    HAND = "hand"
+
+
+def prepare(
+    cloud: Cloud,
+    station: Station,
+    choices: Choices = DEFAULT_CHOICES,  # noqa: ARG001 - nothing to choose here
+) -> Report:
+    """Make the thing policy, and what the template names; the caller's own rights do the rest.
+
+    Raises:
+        StationError: the cloud or the station is not as it must be.
+    """
+    station.check_account(cloud.account)
+    named = ensure_named(cloud, load_template(TEMPLATE), METHOD)
+    return Report((ensure_thing_policy(cloud, METHOD), *named))
+
+
+def make(
+    cloud: Cloud,
+    station_folder: Path,  # noqa: ARG001 - the device itself remembers how far it has come
+    order: DeviceOrder,
+    out: Path,
+) -> None:
+    """Make and register a device by RegisterThing; see ``make_registered``."""
+    make_registered(cloud, order, out, Way.REGISTER_THING)
+
+
+def make_registered(
+    cloud: Cloud, order: DeviceOrder, out: Path, way: Way, *, exclusive: bool = False
+) -> str:
+    """Make the device of ``order`` in ``out``, have it registered, return its certificate id.
+
+    A run that was stopped anywhere is completed by the next one, with the same key and no
+    second certificate. ``exclusive``: the certificate may belong to no other thing.
+
+    Raises:
+        StorageExistsError: a finished device is there already.
+        ThingTakenError: the thing is there, with another device's certificate.
+        NotRegisteredError: AWS refused; the device stays unfinished.
+        CertificateUnacceptableError: AWS answered with a certificate of another device.
+        CloudError: AWS did not answer, or said no.
+    """
+    with unfinished_device(order, out) as device:
+        try:
+            return device.finish(_register(cloud, device, way, exclusive=exclusive))
+        except CloudRejectedError as error:
+            reason = str(error)
+            raise NotRegisteredError(
+                device.serial_number, reason, next_step_for(reason, METHOD)
+            ) from error
+
+
+def teardown(
+    cloud: Cloud,
+    station: Station | None,  # noqa: ARG001 - it keeps nothing of this method
+    *,
+    devices: bool,
+) -> Report:
+    """Remove what ``prepare`` made, and with ``devices`` what was registered.
+
+    Raises:
+        StationError: as for ``prepare``; a second run goes on where this one stopped.
+    """
+    changes: list[Change] = []
+    if devices:
+        certificates = certificates_issued_by_aws(cloud, THING_POLICY, TEMPLATE)
+        changes += remove_devices(cloud, TEMPLATE, certificates)
+    changes += remove_named(cloud, load_template(TEMPLATE), METHOD)
+    changes.append(remove_thing_policy(cloud, METHOD))
+    return Report(tuple(changes))
+
+
+def _register(cloud: Cloud, device: UnfinishedDevice, way: Way, *, exclusive: bool) -> bytes:
+    entry = Entry(device.serial_number, THING_POLICY, TEMPLATE, exclusive)
+    found = find_certificate(cloud, entry, device)
+    if found is None and way is Way.REGISTER_THING:
+        return _by_template(cloud, device, exclusive=exclusive)
+    return register_by_hand(cloud, entry, device, found)
+
+
+def _by_template(cloud: Cloud, device: UnfinishedDevice, *, exclusive: bool) -> bytes:
+    template = json.loads(load_template(TEMPLATE))
+    if exclusive:
+        template["Resources"]["certificate"]["Properties"]["ThingPrincipalType"] = EXCLUSIVE
+    registered = cloud.call(
+        "iot", "RegisterThing", templateBody=json.dumps(template),
+        parameters={"SerialNumber": device.serial_number, "CSR": device.csr()},
+    )  # fmt: skip
+    return text(registered, "certificatePem").encode()
