@@ -35,12 +35,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     atexit.register(gc.freeze)  # a last look through all modules for garbage takes 15 to 30 ms
     options = _parser().parse_args(arguments)
     try:
-        return _run(options)
+        exit_code = _run(options)
+        sys.stdout.flush()
     except KeyboardInterrupt:
         return ExitCode.TRY_LATER
     except BrokenPipeError:  # whoever read us went away, and so did what we still had to do
-        sys.stderr.close()  # the interpreter would complain at exit
+        # What is still buffered goes nowhere at exit, instead of failing again there.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.FAILED
+    return exit_code
 
 
 def _run(options: Options) -> ExitCode:
