@@ -210,7 +210,10 @@ def test_a_private_key_that_cannot_be_used(
     storage: DeviceStorage, private_key_pem: str, problem: str
 ) -> None:
     """A hostile answer is the cloud's fault, not the storage's: its error must say so."""
-    order, before = replace(issued_with_key(), private_key_pem=private_key_pem), entries(storage)
+    order, before = (
+        replace(issued_with_key(), private_key_pem=private_key_pem),
+        entries(storage),
+    )
 
     with pytest.raises(CertificateUnacceptableError, match=problem) as raised:
         enrolment_of(storage).stage(order)
