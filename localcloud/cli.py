@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from localcloud import lifecycle
+from localcloud.account_scope import account_of, region_of, scope_variables
 from localcloud.errors import AlreadyRunningError, ExitCode, LocalCloudError, NotRunningError
 from localcloud.ports import LOOPBACK, choose_ports
 from localcloud.server import ACCESS_KEY, REGION, serve
@@ -55,7 +56,9 @@ def up(options: argparse.Namespace) -> None:
 def env(options: argparse.Namespace) -> None:
     """Print what boto3, the AWS CLI and a device need to reach the local AWS."""
     folder = StateFolder(options.state)
-    variables = environment_of(folder, _running(folder))
+    server = _running(folder)
+    scope = scope_variables(server, options.account, options.region)
+    variables = environment_of(folder, server) | scope
     if options.json:
         print(json.dumps(variables))
         return
@@ -145,8 +148,16 @@ def _parser() -> argparse.ArgumentParser:
         if verb is up:
             _add_up_options(sub)
         if verb is env:
-            sub.add_argument("--json", action="store_true", help="print one JSON object")
+            _add_env_options(sub)
     return parser
+
+
+def _add_env_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument(
+        "--account", type=account_of, metavar="ID", help="12 digits; default: 000000000000"
+    )
+    parser.add_argument("--region", type=region_of, help=f"default: {REGION}")
 
 
 def _add_up_options(parser: argparse.ArgumentParser) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from awscrt import mqtt, mqtt5
+from awscrt.http import HttpProxyOptions
 from awscrt.mqtt_request_response import ClientOptions
 from awsiot import V2ServiceException, iotidentity, mqtt5_client_builder, mqtt_connection_builder
 from cryptography import x509
@@ -193,6 +194,7 @@ def mqtt5_client(
     credential: Credential,
     client_id: str,
     dropped: "Future[None] | None" = None,
+    proxy: HttpProxyOptions | None = None,
 ) -> Iterator[mqtt5.Client]:
     """Connect with MQTT 5, once; ``dropped`` is set when the cloud ends the connection.
 
@@ -223,6 +225,7 @@ def mqtt5_client(
         endpoint=cloud.mqtt_host,
         port=cloud.mqtt_port,
         client_id=client_id,
+        http_proxy_options=proxy,
         on_lifecycle_connection_success=succeeded,
         on_lifecycle_connection_failure=failed,
         on_lifecycle_disconnection=disconnected,
