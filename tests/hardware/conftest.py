@@ -1,6 +1,6 @@
 """The elements that the hardware tests run on: SoftHSM2, then a TPM in software."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -16,6 +16,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "tests/hardware/" in item.path.as_posix():
             item.add_marker(pytest.mark.hardware)
+
+
+Figures = Callable[[str], None]
+
+
+@pytest.fixture
+def figures(
+    record_property: Callable[[str, object], None], request: pytest.FixtureRequest
+) -> Figures:
+    """Takes what was measured; it is shown at the end of the run."""
+    return lambda figure: record_property("figure", f"{request.node.name}: {figure}")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what was measured."""
+    reports = terminalreporter.getreports("passed")
+    shown = [value for each in reports for name, value in each.user_properties if name == "figure"]
+    if shown:
+        terminalreporter.section("what the elements did")
+    for line in shown:
+        terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")

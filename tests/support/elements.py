@@ -17,8 +17,9 @@ from pathlib import Path
 import pytest
 
 from device.errors import NoModuleError
+from device.storage.cryptoki import Module
 from device.storage.element_making import find_softhsm, initialize_token
-from device.storage.elements import InstalledElement
+from device.storage.elements import ElementPlan, InstalledElement
 from device.storage.pkcs11_uri import Pkcs11Uri
 
 SO_PIN = "5678-officer"
@@ -42,6 +43,12 @@ class ElementBench:
         pin_file.write_text(f"{PIN}\n")
         uri = Pkcs11Uri(token=label, module_path=self.module_path, pin_source=pin_file)
         return InstalledElement(str(uri), dict(self.environment))
+
+
+def module_of(plan: ElementPlan) -> Module:
+    """Return the module that ``plan`` speaks to."""
+    assert plan.uri.module_path is not None
+    return Module.load(plan.uri.module_path)
 
 
 def softhsm_module() -> Path:

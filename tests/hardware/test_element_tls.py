@@ -1,0 +1,141 @@
+"""Does awscrt shake hands with a key that stays in the element: fast, slow, and over TLS 1.3?"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from device.errors import KeyMismatchError
+from device.provisioning import actions as act
+from device.provisioning import events as ev
+from device.runtime.awscrt_session import AwscrtSession
+from device.settings import Connection
+from device.storage.cryptoki_codes import ReturnValue
+from device.storage.device_storage import DeviceStorage, open_device_storage
+from device.storage.elements import ElementPlan, attach_element, plan_of
+from device.storage.keys import FIRST_DEVICE_KEY, KeyType, Pkcs11Identity, TlsIdentity
+from tests.hardware.conftest import Figures
+from tests.support.certificates import new_key
+from tests.support.elements import ElementBench, module_of
+from tests.support.library_faults import Function, in_front_of
+from tests.support.sealed_device import make_device
+from tests.support.tls_broker import TlsBroker, tls_broker
+
+
+@pytest.fixture
+def plan(bench: ElementBench, label: str) -> ElementPlan:
+    return plan_of(bench.new_token(label))
+
+
+@pytest.fixture
+def storage(plan: ElementPlan, tmp_path: Path) -> Iterator[DeviceStorage]:
+    with open_device_storage(make_device(tmp_path / "device")) as storage:
+        attach_element(storage, plan)
+        yield storage
+
+
+def shake_hands(
+    storage: DeviceStorage, broker: TlsBroker, certificate: bytes | None = None
+) -> ev.Event | None:
+    """Connect once with the device key; return what came of it."""
+    key = storage.keys.export_public_key(FIRST_DEVICE_KEY)
+    pem = certificate or broker.certificate_for(key)
+    return connect(broker, lambda: storage.keys.tls_identity(FIRST_DEVICE_KEY, pem))
+
+
+def connect(broker: TlsBroker, identity: Callable[[], TlsIdentity]) -> ev.Event | None:
+    session = AwscrtSession(broker.endpoint, broker.ca_pem, lambda _: identity(), Connection())
+    try:
+        session.perform(act.Connect(ev.Credential.DEVICE, "SN-1"))
+        return session.next_event(20.0)
+    finally:
+        session.close()
+
+
+LET_IN = ev.Connected(ev.Credential.DEVICE)
+
+
+@pytest.mark.parametrize("key_type", KeyType)
+def test_tls_12_is_what_a_key_in_an_element_speaks(
+    storage: DeviceStorage, tmp_path: Path, key_type: KeyType
+) -> None:
+    storage.keys.generate_key(FIRST_DEVICE_KEY, key_type)
+    with tls_broker(tmp_path) as broker:
+        assert shake_hands(storage, broker) == LET_IN
+        assert broker.stop() == {"TLSv1.2": 1}
+
+
+def test_a_server_of_tls_13_alone_is_reached_by_opting_in(
+    storage: DeviceStorage, plan: ElementPlan, tmp_path: Path
+) -> None:
+    storage.keys.generate_key(FIRST_DEVICE_KEY, KeyType.EC_P256)
+    with tls_broker(tmp_path, lowest="1.3") as broker:
+        assert shake_hands(storage, broker) != LET_IN
+        attach_element(storage, replace(plan, tls13=True))
+        assert shake_hands(storage, broker) == LET_IN
+        assert broker.stop() == {"TLSv1.3": 1}
+
+
+def test_awscrt_still_cannot_do_tls_13_with_an_rsa_key_in_an_element(
+    storage: DeviceStorage, tmp_path: Path
+) -> None:
+    """If this fails, awscrt has learnt RSA-PSS: allow ``key.tls13`` for RSA."""
+    storage.keys.generate_key(FIRST_DEVICE_KEY, KeyType.RSA_2048)
+    with tls_broker(tmp_path) as broker:
+        pem = broker.certificate_for(storage.keys.export_public_key(FIRST_DEVICE_KEY))
+        identity = storage.keys.tls_identity(FIRST_DEVICE_KEY, pem)
+        assert isinstance(identity, Pkcs11Identity)
+        assert connect(broker, lambda: replace(identity, tls13=True)) != LET_IN
+
+
+@pytest.mark.parametrize("seconds", [0.3, 2.0], ids=["ATECC608 or TPM", "very slow"])
+def test_a_slow_element_trips_no_time_out(
+    storage: DeviceStorage, plan: ElementPlan, tmp_path: Path, seconds: float, figures: Figures
+) -> None:
+    signatures: list[float] = []
+
+    def slowly(sign: Function) -> Function:
+        def replacement(session: int, data: int, size: int, where: int, room: object) -> int:
+            if where:  # else it is only asked how long a signature is
+                time.sleep(seconds)
+                signatures.append(seconds)
+            return sign(session, data, size, where, room)
+
+        return replacement
+
+    storage.keys.generate_key(FIRST_DEVICE_KEY, KeyType.EC_P256)
+    with tls_broker(tmp_path) as broker, in_front_of(module_of(plan).path, "C_Sign", slowly):
+        started = time.monotonic()
+        assert shake_hands(storage, broker) == LET_IN
+        elapsed = time.monotonic() - started
+    figures(f"{seconds} s a signature: handshake and CONNECT in {elapsed:.2f} s")
+    assert signatures == [seconds]
+    assert elapsed >= seconds
+
+
+def test_a_certificate_of_another_key_is_refused_before_connecting(
+    storage: DeviceStorage, tmp_path: Path
+) -> None:
+    storage.keys.generate_key(FIRST_DEVICE_KEY, KeyType.EC_P256)
+    with tls_broker(tmp_path) as broker:
+        stranger = broker.certificate_for(new_key().public_key())
+        with pytest.raises(KeyMismatchError):
+            shake_hands(storage, broker, stranger)
+        assert not broker.stop(), "nobody was spoken to"
+
+
+def test_an_element_that_fails_in_the_handshake_is_to_blame(
+    storage: DeviceStorage, plan: ElementPlan, tmp_path: Path
+) -> None:
+    def failing(_: Function) -> Function:
+        return lambda *_: int(ReturnValue.DEVICE_REMOVED)
+
+    storage.keys.generate_key(FIRST_DEVICE_KEY, KeyType.EC_P256)
+    with tls_broker(tmp_path) as broker:
+        with in_front_of(module_of(plan).path, "C_Sign", failing):
+            event = shake_hands(storage, broker)
+        assert isinstance(event, ev.ConnectFailed)
+        assert "secure element" in event.detail
+        assert shake_hands(storage, broker) == LET_IN, "it came back"
