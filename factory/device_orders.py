@@ -24,6 +24,7 @@ def device_order(arguments: argparse.Namespace, serial_number: str, cloud: Cloud
         endpoint=_endpoint(arguments, cloud),
         root_ca=load_root_ca(_root_ca(arguments.root_ca)),
         config=arguments.config or CONFIG / config_name(arguments.method),
+        is_allowed=getattr(arguments, "allowed", True),
     )
 
 

@@ -50,6 +50,8 @@ class DeviceOrder:
     root_ca: bytes
     config: Path = Path()
     made_at: datetime = field(default_factory=_now)
+    is_allowed: bool = True
+    """Whether the cloud is to be told of the device, where its method wants that."""
 
     def __post_init__(self) -> None:
         """Refuse what no device may have.

@@ -42,7 +42,7 @@ def produce(
     def install(storage: DeviceStorage) -> None:
         install_into(clouds[0], station, storage, order)
 
-    if not isinstance(method, RegisteringMethod):
+    if not (isinstance(method, RegisteringMethod) and order.is_allowed):
         make_device(order, out, install)
         return Product(order, is_new=True)
     is_new = make_or_find_device(order, out, install)

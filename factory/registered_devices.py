@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
+from factory.ca_certificates import registered_cas
 from factory.certificates import attached_certificates, delete_certificate, describe_certificate
 from factory.changes import Change, Outcome
 from factory.cloud import Cloud, items, names, structure, text
@@ -37,10 +38,13 @@ def _without_ca(cloud: Cloud, policy: str, made_by: str, mode: str) -> list[str]
     return [each for each in candidates if _marks(cloud, each) <= {made_by}]
 
 
-def certificates_of_ca(cloud: Cloud, ca_certificate_id: str) -> list[str]:
-    """Return the certificates that a registered CA signed, whatever became of them."""
-    pages = cloud.pages("iot", "ListCertificatesByCA", caCertificateId=ca_certificate_id)
-    return [text(each, "certificateId") for page in pages for each in items(page, "certificates")]
+def certificates_of_method(cloud: Cloud, method: str, made_by: str) -> list[str]:
+    """Return the certificates that the CAs of ``method`` signed, whatever became of them.
+
+    When the CAs are gone already, those attached to things that ``made_by`` created.
+    """
+    by_ca = [each for ca in registered_cas(cloud, method) for each in _signed_by(cloud, ca)]
+    return [*by_ca, *certificates_of_things(cloud, made_by)]
 
 
 def certificates_of_things(cloud: Cloud, made_by: str) -> list[str]:
@@ -73,6 +77,11 @@ def remove_devices(cloud: Cloud, made_by: str, certificates: Iterable[str]) -> I
         yield Change("device certificate", certificate_id, Outcome.REMOVED)
     for thing in things_of(cloud, made_by):
         yield _remove_thing(cloud, thing)
+
+
+def _signed_by(cloud: Cloud, ca_certificate_id: str) -> list[str]:
+    pages = cloud.pages("iot", "ListCertificatesByCA", caCertificateId=ca_certificate_id)
+    return [text(each, "certificateId") for page in pages for each in items(page, "certificates")]
 
 
 def _marks(cloud: Cloud, certificate_id: str) -> set[str]:

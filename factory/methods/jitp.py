@@ -13,7 +13,6 @@ from device.storage.device_storage import DeviceStorage
 from factory.ca_certificates import (
     Registration,
     ensure_ca_certificate,
-    registered_cas,
     remove_ca_certificates,
 )
 from factory.changes import Change, Report
@@ -23,11 +22,7 @@ from factory.device_leaf import install_leaf
 from factory.documents import load_policy, load_template
 from factory.manufacture import DeviceOrder
 from factory.provisioning_templates import Template, ensure_template, remove_template
-from factory.registered_devices import (
-    certificates_of_ca,
-    certificates_of_things,
-    remove_devices,
-)
+from factory.registered_devices import certificates_of_method, remove_devices
 from factory.roles import Role, ensure_role, remove_role, role_arn
 from factory.station import Station
 from factory.template_resources import ensure_named, remove_named
@@ -88,7 +83,7 @@ def teardown(cloud: Cloud, station: Station | None, *, devices: bool) -> Report:
         station.check_account(cloud.account)
     changes: list[Change] = []
     if devices:
-        changes += remove_devices(cloud, TEMPLATE, _certificates(cloud))
+        changes += remove_devices(cloud, TEMPLATE, certificates_of_method(cloud, METHOD, TEMPLATE))
     changes += remove_ca_certificates(cloud, METHOD)
     changes.append(remove_template(cloud, TEMPLATE))
     changes.append(remove_role(cloud, ROLE, TEMPLATE))
@@ -107,8 +102,3 @@ def _config(cloud: Cloud, body: str, choices: Choices) -> Mapping[str, str]:
     if choices.inline_template:
         return {"templateBody": body, "roleArn": role_arn(cloud, ROLE)}
     return {"templateName": TEMPLATE}
-
-
-def _certificates(cloud: Cloud) -> list[str]:
-    by_ca = [each for ca in registered_cas(cloud, METHOD) for each in certificates_of_ca(cloud, ca)]
-    return [*by_ca, *certificates_of_things(cloud, TEMPLATE)]
