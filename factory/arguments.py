@@ -9,7 +9,7 @@ from typing import Final
 from factory.choices import CertificateMode
 from factory.methods import METHODS
 from factory.options import add_account, add_connection
-from factory.verbs import single
+from factory.verbs import bulk, single
 
 STATION: Final = Path(".firstboot/station")
 DEVICES: Final = Path(".firstboot/devices")
@@ -18,6 +18,7 @@ Verb = Callable[[argparse.Namespace], None]
 """What a verb runs; its name and the first line of its docstring are the verb's."""
 
 _OWN_OPTIONS: Final[Mapping[str, Callable[[argparse.ArgumentParser], None]]] = {
+    "bulk": bulk.add_options,
     "single": single.add_options,
 }
 """Verbs with a page of their own."""

@@ -22,6 +22,7 @@ from factory.methods import METHODS
 from factory.production import Product, produce
 from factory.serial_number import check_serial_number
 from factory.station import Station, open_or_make_station, open_station
+from factory.verbs import bulk as bulk_verb
 from factory.verbs import single as single_verb
 
 _SDK_LOGGERS = ("boto3", "botocore", "urllib3")
@@ -29,7 +30,7 @@ _SDK_LOGGERS = ("boto3", "botocore", "urllib3")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit code (``device.errors.ExitCode``)."""
-    arguments = build_parser((ca, prepare, make, single, teardown)).parse_args(argv)
+    arguments = build_parser((ca, prepare, make, single, bulk, teardown)).parse_args(argv)
     _log_to_stderr(arguments.log_level)
     try:
         arguments.verb(arguments)
@@ -84,6 +85,11 @@ def make(arguments: argparse.Namespace) -> None:
 def single(arguments: argparse.Namespace) -> None:
     """Make one device and register it in AWS: by one call, or by hand."""
     single_verb.run(arguments, _Terminal())
+
+
+def bulk(arguments: argparse.Namespace) -> None:
+    """Make a batch of devices, registered by one task; resumes where it was stopped."""
+    bulk_verb.run(arguments, _Terminal())
 
 
 def teardown(arguments: argparse.Namespace) -> None:

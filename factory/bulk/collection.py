@@ -12,6 +12,7 @@ from factory.bulk.journal import Attempt, Batch, Line
 from factory.bulk.reports import issued_certificates, refusals
 from factory.bulk.task import Ended, Status, follow_task
 from factory.bulk.workplace import Workplace, installed_certificate_id, problems_of
+from factory.registration_refusal import next_step_for
 
 _UNANSWERED: Final = "AWS's reports say nothing about it"
 
@@ -77,7 +78,8 @@ def _explain(workplace: Workplace, lines: list[Line], ended: Ended) -> None:
     _pass_on(workplace, others)
     general = _UNANSWERED if ended.status is Status.COMPLETED else _as_text(ended)
     for index in unanswered:
-        lines[index].problem = said.get(index, general)
+        problem = said.get(index, general)
+        lines[index].fail(problem, next_step_for(problem, workplace.method))
 
 
 def _pass_on(workplace: Workplace, words: Iterable[str]) -> None:

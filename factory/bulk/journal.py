@@ -28,6 +28,8 @@ class Line(msgspec.Struct):
     """Set when the device is SECURED."""
     problem: str | None = None
     """Set when AWS or the device refused; in their own words."""
+    next_step: str = ""
+    """What to do about the problem."""
     attempts: int = 0
     """In how many tasks it was."""
 
@@ -35,6 +37,10 @@ class Line(msgspec.Struct):
     def is_open(self) -> bool:
         """Whether something is still to be done about it."""
         return self.certificate_id is None and self.problem is None
+
+    def fail(self, problem: str, next_step: str) -> None:
+        """Note that the device was refused."""
+        self.problem, self.next_step = problem, next_step
 
 
 class Attempt(msgspec.Struct):
@@ -66,6 +72,11 @@ class Batch(msgspec.Struct):
     def failed_lines(self) -> list[Line]:
         """The devices that AWS, or the device itself, refused."""
         return [line for line in self.lines if line.problem is not None]
+
+    def retry(self) -> None:
+        """Open the lines again that failed."""
+        for line in self.failed_lines:
+            line.problem = None
 
     def line(self, serial_number: str) -> Line:
         """Return the device with this serial number."""

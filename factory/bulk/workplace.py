@@ -26,6 +26,8 @@ from factory.unfinished_device import UnfinishedDevice, unfinished_device
 class Workplace:
     """Where a batch is run."""
 
+    method: str
+    """Whose templates are used, in words for people."""
     cloud: Cloud
     journal: Journal
     order: Callable[[str], DeviceOrder]
@@ -60,7 +62,7 @@ def problems_of(line: Line) -> Iterator[None]:
     except (
         CertificateUnacceptableError, CsrUnacceptableError, StorageExistsError, ThingTakenError,
     ) as error:  # fmt: skip
-        line.problem = str(error)
+        line.fail(str(error), error.next_step)
 
 
 def installed_certificate_id(line: Line) -> str:

@@ -1,0 +1,61 @@
+"""For which devices a batch is: counted, or listed in a file."""
+
+import re
+from pathlib import Path
+from typing import Final
+
+from factory.errors import BatchError, SerialNumberError, SerialNumbersError
+from factory.serial_number import check_serial_number
+
+_NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,40}")
+
+
+def check_batch_name(name: str) -> str:
+    """Return ``name`` if it can be part of file names, object keys and serial numbers.
+
+    Raises:
+        BatchError: it cannot.
+    """
+    if not _NAME.fullmatch(name):
+        raise BatchError(f"{name!r} cannot be a batch: 1 to 40 of a-z A-Z 0-9 _ -")
+    return name
+
+
+def counted(name: str, count: int) -> list[str]:
+    """Return ``count`` serial numbers after the batch's name.
+
+    Raises:
+        SerialNumbersError: that is none.
+    """
+    if count < 1:
+        raise SerialNumbersError(f"a batch of {count} devices is none")
+    width = max(4, len(str(count)))
+    return [f"{name}-{number:0{width}}" for number in range(1, count + 1)]
+
+
+def read_from(file: Path) -> list[str]:
+    """Return the serial numbers in ``file``: one a line; what follows ``#`` is left out.
+
+    Raises:
+        SerialNumbersError: the file cannot be read or is empty, or a line is no serial number,
+            or one that was there already; the text names file and line.
+    """
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SerialNumbersError(f"{file} cannot be read: {error}") from error
+    found: dict[str, int] = {}
+    for number, line in enumerate(lines, start=1):
+        serial_number = line.partition("#")[0].strip()
+        if not serial_number:
+            continue
+        if serial_number in found:
+            problem = f"{serial_number} is there already, in line {found[serial_number]}"
+            raise SerialNumbersError(f"{file}, line {number}: {problem}")
+        try:
+            found[check_serial_number(serial_number)] = number
+        except SerialNumberError as error:
+            raise SerialNumbersError(f"{file}, line {number}: {error}") from error
+    if not found:
+        raise SerialNumbersError(f"{file} holds no serial number")
+    return list(found)

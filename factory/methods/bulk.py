@@ -1,0 +1,125 @@
+"""Bulk registration: one task registers a whole batch, from a file with a CSR a device.
+
+The keys are made in the devices; AWS answers with certificates, which the station installs.
+AWS IoT developer guide, "Bulk registration".
+"""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from factory.buckets import bucket_name, ensure_bucket, remove_bucket
+from factory.bulk.batch import run_batch
+from factory.bulk.journal import Journal, new_batch, open_journal
+from factory.bulk.progress import PlainProgress, Progress
+from factory.bulk.task import Job
+from factory.bulk.workplace import Workplace
+from factory.changes import Change, Report
+from factory.choices import DEFAULT_CHOICES, Choices
+from factory.cloud import Cloud
+from factory.documents import load_policy, load_template
+from factory.errors import NotRegisteredError
+from factory.manufacture import DeviceOrder
+from factory.registered_devices import certificates_issued_by_aws, remove_devices
+from factory.roles import Role, ensure_role, remove_role, role_arn
+from factory.station import Station
+from factory.template_resources import ensure_named, remove_named
+from factory.thing_policy import THING_POLICY, ensure_thing_policy, remove_thing_policy
+from factory.thing_registration import Entry
+
+METHOD: Final = "bulk"
+TEMPLATE: Final = "firstboot-bulk"
+"""A template of this name is sent along with each task; AWS keeps none."""
+ROLE: Final = "firstboot-bulk"
+_TRUST: Final = "firstboot-provisioning"
+
+_log = logging.getLogger(__name__)
+
+
+def prepare(
+    cloud: Cloud,
+    station: Station,
+    choices: Choices = DEFAULT_CHOICES,  # noqa: ARG001 - nothing to choose here
+) -> Report:
+    """Make bucket, the role that may read it, the thing policy, and what the template names.
+
+    Raises:
+        StationError: the cloud or the station is not as it must be; nothing is lost, and the
+            next run goes on from there.
+    """
+    station.check_account(cloud.account)
+    bucket = bucket_name(cloud, METHOD)
+    values = {**cloud.account.placeholders, "bucket": bucket}
+    role = Role(ROLE, load_policy(_TRUST, values), METHOD, inline_policy=load_policy(ROLE, values))
+    changes = [ensure_bucket(cloud, bucket), ensure_role(cloud, role)]
+    changes.append(ensure_thing_policy(cloud, METHOD))
+    changes += ensure_named(cloud, load_template(TEMPLATE), METHOD)
+    return Report(tuple(changes))
+
+
+def teardown(
+    cloud: Cloud,
+    station: Station | None,  # noqa: ARG001 - the batches in it are history
+    *,
+    devices: bool,
+) -> Report:
+    """Remove what ``prepare`` made, and with ``devices`` what was registered.
+
+    Raises:
+        StationError: as for ``prepare``; a second run goes on where this one stopped.
+    """
+    changes: list[Change] = []
+    if devices:
+        certificates = certificates_issued_by_aws(cloud, THING_POLICY, TEMPLATE)
+        changes += remove_devices(cloud, TEMPLATE, certificates)
+    changes.append(remove_bucket(cloud, bucket_name(cloud, METHOD)))
+    changes.append(remove_role(cloud, ROLE, METHOD))
+    changes += remove_named(cloud, load_template(TEMPLATE), METHOD)
+    changes.append(remove_thing_policy(cloud, METHOD))
+    return Report(tuple(changes))
+
+
+def make(cloud: Cloud, station_folder: Path, order: DeviceOrder, out: Path) -> None:
+    """Make and register a batch of one.
+
+    Raises:
+        NotRegisteredError: AWS refused; the device stays unfinished.
+        StationError, StorageError: the cloud or the disk refused.
+    """
+    serial_number = order.serial_number
+    name = f"single-{serial_number}"
+    with open_journal(batch_folder(station_folder, name)) as journal:
+        batch = journal.load()
+        if batch is None or not batch.open_lines or batch.lines[0].folder != str(out):
+            batch = new_batch(name, cloud.account, {serial_number: out})
+        batch.check_account(cloud.account)
+        progress = PlainProgress(_log.info)
+        run_batch(workplace(cloud, journal, lambda _: order, progress), batch)
+    (line,) = batch.lines
+    if line.problem:
+        raise NotRegisteredError(serial_number, line.problem, line.next_step)
+
+
+def batch_folder(station_folder: Path, name: str) -> Path:
+    """Return where the journal of a batch is."""
+    return station_folder / "batches" / name
+
+
+def workplace(
+    cloud: Cloud,
+    journal: Journal,
+    order: Callable[[str], DeviceOrder],
+    progress: Progress,
+    *,
+    wait: bool = True,
+) -> Workplace:
+    """Return the workplace of a batch in ``cloud``."""
+
+    def entry(serial_number: str) -> Entry:
+        return Entry(serial_number, THING_POLICY, TEMPLATE)
+
+    def job(key: str) -> Job:
+        return Job(load_template(TEMPLATE), bucket_name(cloud, METHOD), key, role_arn(cloud, ROLE))
+
+    return Workplace(METHOD, cloud, journal, order, entry, job, progress, wait)

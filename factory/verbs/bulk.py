@@ -1,0 +1,133 @@
+"""``factory bulk``: a batch of devices, made and registered by one task."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from factory.accounts import aws_accounts
+from factory.bulk.batch import run_batch
+from factory.bulk.journal import Batch, Journal, Line, new_batch, open_journal
+from factory.bulk.progress import progress_on
+from factory.bulk.serial_numbers import check_batch_name, counted, read_from
+from factory.cloud import Cloud
+from factory.console import Console
+from factory.device_orders import config_name, device_order
+from factory.errors import BatchError, BatchUnfinishedError
+from factory.manufacture import DeviceOrder, new_device_id
+from factory.methods import bulk
+from factory.options import add_account, add_connection
+from factory.registration_refusal import next_step_for
+
+_DEVICES: Final = Path(".firstboot/devices")
+
+
+def add_options(command: argparse.ArgumentParser) -> None:
+    """Add the options of ``factory bulk``."""
+    command.set_defaults(method=bulk.METHOD)
+    devices = command.add_mutually_exclusive_group()
+    devices.add_argument("--count", type=int, metavar="N", help="devices; serials: NAME-0001 ...")
+    devices.add_argument("--serials", type=Path, metavar="FILE", help="one serial number a line")
+    command.add_argument(
+        "--batch", metavar="NAME", help="a new batch, or one to go on with; default: the time"
+    )
+    command.add_argument(
+        "--retry", action="store_true", help="try those again that failed, and no other"
+    )
+    command.add_argument(
+        "--no-wait", dest="wait", action="store_false",
+        help="stop if another task runs: AWS runs one in an account at a time",
+    )  # fmt: skip
+    command.add_argument(
+        "--out", type=Path, default=_DEVICES, metavar="DIR",
+        help="the devices' folders are DIR/SN; default: %(default)s",
+    )  # fmt: skip
+    add_account(command)
+    add_connection(command)
+
+
+def run(arguments: argparse.Namespace, console: Console) -> None:
+    """Make and register the devices of the batch, from where an earlier run has left it.
+
+    Raises:
+        BatchError: the batch is not there, or another one.
+        BatchUnfinishedError: some devices were not registered.
+        StationError, StorageError: the cloud or the disk refused.
+    """
+    cloud = aws_accounts(arguments.account, os.environ)[0]
+    name = check_batch_name(arguments.batch or datetime.now(UTC).strftime("%Y%m%d-%H%M%S"))
+    folders = _folders(arguments, name)
+    orders = _orders(device_order(arguments, "SN", cloud))
+    with open_journal(bulk.batch_folder(arguments.station, name)) as journal:
+        batch = _batch(journal, name, cloud, folders)
+        if arguments.retry:
+            batch.retry()
+        journal.save(batch)
+        console.say(f"Batch {name}: {len(batch.lines)} device(s) in {cloud.account}.")
+        with progress_on(sys.stderr, console.say) as progress:
+            at = bulk.workplace(cloud, journal, orders, progress, wait=arguments.wait)
+            run_batch(at, batch)
+    _show(arguments, console, batch)
+    if failed := len(batch.failed_lines):
+        raise BatchUnfinishedError(name, failed, len(batch.lines))
+
+
+def _folders(arguments: argparse.Namespace, name: str) -> Mapping[str, Path]:
+    serial_numbers: list[str] = []
+    if arguments.serials:
+        serial_numbers = read_from(arguments.serials)
+    elif arguments.count is not None:
+        serial_numbers = counted(name, arguments.count)
+    elif not bulk.batch_folder(arguments.station, name).is_dir():
+        raise BatchError(f"there is no batch {name}; --count or --serials begins one")
+    out = arguments.out.resolve()
+    return {serial_number: out / serial_number for serial_number in serial_numbers}
+
+
+def _orders(first: DeviceOrder) -> Callable[[str], DeviceOrder]:
+    def order(serial_number: str) -> DeviceOrder:
+        return replace(first, serial_number=serial_number, device_id=new_device_id())
+
+    return order
+
+
+def _batch(journal: Journal, name: str, cloud: Cloud, folders: Mapping[str, Path]) -> Batch:
+    batch = journal.load()
+    if batch is None:
+        return new_batch(name, cloud.account, folders)
+    batch.check_account(cloud.account)
+    if folders and list(folders) != [line.serial_number for line in batch.lines]:
+        raise BatchError(f"batch {name} is of other devices")
+    return batch
+
+
+def _show(arguments: argparse.Namespace, console: Console, batch: Batch) -> None:
+    secured = [line for line in batch.lines if line.certificate_id]
+    if arguments.json:
+        for line in batch.lines:
+            console.put(**_fields(line))
+        console.put(batch=batch.name, secured=len(secured), failed=len(batch.failed_lines))
+        return
+    for line in batch.failed_lines:
+        reason = str(line.problem)
+        console.say(
+            f"  {line.serial_number}: {reason}", f"    {next_step_for(reason, bulk.METHOD)}"
+        )
+    console.say(f"{len(secured)} of {len(batch.lines)} device(s) are registered and SECURED.")
+    if secured:
+        config = arguments.config or Path("config", config_name(bulk.METHOD))
+        console.say(f"Next: device boot --config {config} --state {secured[0].folder}")
+
+
+def _fields(line: Line) -> Mapping[str, object]:
+    return {
+        "serial": line.serial_number,
+        "state": line.folder,
+        "lifecycle": "SECURED" if line.certificate_id else "PSA_ROT_PROVISIONING",
+        "certificate_id": line.certificate_id,
+        "problem": line.problem,
+    }
