@@ -13,7 +13,7 @@ from factory.changes import Report
 from factory.choices import Choices
 from factory.cloud import Cloud
 from factory.manufacture import DeviceOrder
-from factory.methods import bulk, claim, jitp, multi_account, single_thing
+from factory.methods import bulk, claim, jitp, jitr, multi_account, single_thing
 from factory.station import Station
 
 
@@ -63,6 +63,7 @@ METHODS: Final[Mapping[str, AnyMethod]] = {
     "claim": claim,
     "claim-aws-keys": claim,
     "jitp": jitp,
+    "jitr": jitr,
     "multi-account": multi_account,
     "bulk": bulk,
     "single-thing": single_thing,

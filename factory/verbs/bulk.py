@@ -21,7 +21,6 @@ from factory.errors import BatchError, BatchUnfinishedError
 from factory.manufacture import DeviceOrder, new_device_id
 from factory.methods import bulk
 from factory.options import add_account, add_connection
-from factory.registration_refusal import next_step_for
 
 _DEVICES: Final = Path(".firstboot/devices")
 
@@ -113,10 +112,7 @@ def _show(arguments: argparse.Namespace, console: Console, batch: Batch) -> None
         console.put(batch=batch.name, secured=len(secured), failed=len(batch.failed_lines))
         return
     for line in batch.failed_lines:
-        reason = str(line.problem)
-        console.say(
-            f"  {line.serial_number}: {reason}", f"    {next_step_for(reason, bulk.METHOD)}"
-        )
+        console.say(f"  {line.serial_number}: {line.problem}", f"    next: {line.next_step}")
     console.say(f"{len(secured)} of {len(batch.lines)} device(s) are registered and SECURED.")
     if secured:
         config = arguments.config or Path("config", config_name(bulk.METHOD))
