@@ -17,6 +17,9 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=False):
     ACTIVE; AWS's samples say 1 to 3 s (reference/aws-iot-facts.md, 1.8)."""
     registration_line_seconds: Seconds = 0.1
     """For each line of a bulk registration; AWS's RegisterThing does 10 a second (4.4)."""
+    disconnect_seconds: Seconds = 5.0
+    """From a certificate not being ACTIVE any more to the end of its connections; AWS says
+    "within a few minutes" (1.0)."""
 
     def listed(self) -> dict[str, float]:
         """Return every setting, as JSON can say it."""

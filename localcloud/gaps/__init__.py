@@ -16,6 +16,7 @@ from localcloud.gaps import (
     ca_registration,
     cbor,
     certificate_shape,
+    certificate_status,
     client_certificate,
     connect_tunnel,
     create_certificate_from_csr,
@@ -56,6 +57,7 @@ def all_gaps(issuer: Issuer, settings: Settings) -> list[Gap]:
     """
     sign = partial(certificate_shape.close, issuer=issuer)
     provision = partial(jitp.close, settings=settings)
+    change_status = partial(certificate_status.close, settings=settings)
     register = partial(registration_tasks.close, settings=settings)
     csr = create_certificate_from_csr
     return [
@@ -64,6 +66,7 @@ def all_gaps(issuer: Issuer, settings: Settings) -> list[Gap]:
         Gap("endpoint_names", endpoint_names.is_open, endpoint_names.close),
         Gap("client_certificate", client_certificate.is_open, client_certificate.close),
         Gap("certificate_shape", certificate_shape.is_open, sign),
+        Gap("certificate_status", certificate_status.is_open, change_status),
         Gap("ownership_tokens", ownership_tokens.is_open, ownership_tokens.close),
         Gap("create_certificate_from_csr", csr.is_open, csr.close),
         Gap("cbor", cbor.is_open, cbor.close),

@@ -1,6 +1,7 @@
 """RegisterThing over REST: a template and parameters, and everything is registered."""
 
 import json
+from concurrent.futures import Future
 from typing import Any
 
 import boto3
@@ -19,7 +20,15 @@ from tests.wire.localcloud_registry import (
     status_of,
     template,
 )
-from tests.wire.localcloud_sdk import Credential, mqtt5_client, new_csr, publish
+from tests.wire.localcloud_sdk import (
+    SECONDS,
+    Credential,
+    add_certificate,
+    mqtt5_client,
+    new_csr,
+    policy,
+    publish,
+)
 
 pytestmark = pytest.mark.wire
 THING = {"ThingName": {"Ref": "SerialNumber"}}
@@ -152,6 +161,38 @@ def test_override_settings_that_fail(iot: Any) -> None:
             parameters={"SerialNumber": mark("SN"), "CertificateId": existing},
         )
     assert status_of(iot, existing) == "INACTIVE"
+
+
+@pytest.mark.parametrize("status", ["PENDING_ACTIVATION", "PENDING_TRANSFER"])
+def test_a_status_that_only_aws_sets(iot: Any, status: str) -> None:
+    made = iot.create_keys_and_certificate(setAsActive=True)["certificateId"]
+    with pytest.raises(iot.exceptions.InvalidRequestException, match="by AWS IoT only"):
+        iot.update_certificate(certificateId=made, newStatus=status)
+    assert status_of(iot, made) == "ACTIVE"
+
+
+def test_a_revoked_certificate_is_never_active_again(iot: Any) -> None:
+    made = iot.create_keys_and_certificate(setAsActive=True)["certificateId"]
+    iot.update_certificate(certificateId=made, newStatus="REVOKED")
+    with pytest.raises(iot.exceptions.InvalidRequestException, match="revoked"):
+        iot.update_certificate(certificateId=made, newStatus="ACTIVE")
+
+
+def test_who_is_connected_goes_when_the_certificate_does(local_cloud: LocalCloud, iot: Any) -> None:
+    before = local_cloud.admin("GET", "settings")
+    local_cloud.admin("PUT", "settings", {"disconnect_seconds": 0})
+    anything = policy(("Connect Publish", ["*"]))
+    going, staying = add_certificate(local_cloud, anything), add_certificate(local_cloud, anything)
+    dropped: Future[None] = Future()
+    with (
+        mqtt5_client(local_cloud, staying, mark("staying")) as other,
+        mqtt5_client(local_cloud, going, mark("going"), dropped=dropped),
+    ):
+        iot.update_certificate(certificateId=going.certificate_id, newStatus="ACTIVE")
+        iot.update_certificate(certificateId=going.certificate_id, newStatus="INACTIVE")
+        dropped.result(SECONDS)
+        assert publish(other, "any") == 0
+    local_cloud.admin("PUT", "settings", before)
 
 
 # --- what is refused leaves nothing --------------------------------------------------
