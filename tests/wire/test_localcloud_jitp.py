@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from awscrt.exceptions import AwsCrtError
 from botocore.exceptions import ClientError
 
-from tests.wire.conftest import LocalCloud
+from localcloud.state_folder import StateFolder
+from tests.wire.conftest import LocalCloud, free_ports, running
 from tests.wire.localcloud_registry import (
     DEVICE_POLICY,
     THE_ID,
@@ -331,6 +333,18 @@ def test_a_leaf_that_tls_refuses_registers_nothing(
     with pytest.raises(AwsCrtError), mqtt311_connection(local_cloud, leaf, "any"):
         pass
     assert status_of(iot, leaf.certificate_id) == "none"
+
+
+def test_what_was_due_when_the_cloud_stopped_is_done_later(tmp_path: Path) -> None:
+    folder, ports, name = StateFolder(tmp_path / "c"), free_ports(), mark("SN")
+    with running(folder, ports) as cloud:
+        body = template(NAMED_AFTER_CN, INLINE, parameters=(CN,))
+        role = make_role(cloud, THINGS_REGISTRATION)
+        leaf = authority_with(cloud.client("iot"), role, body).issue({"CN": name})
+        knock(cloud, leaf, name)
+    with running(folder, ports) as cloud:
+        iot = cloud.client("iot")
+        until(lambda: status_of(iot, leaf.certificate_id), "ACTIVE")
 
 
 # --- what cannot be registered -------------------------------------------------------

@@ -1,0 +1,181 @@
+"""The parts of the gap modules that need no cloud: what is refused, found, counted."""
+
+import asyncio
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from localcloud.errors import SettingsError
+from localcloud.gaps import certificate_status, jitp, jitr_client_id
+from localcloud.gaps.register_thing import check_parameters
+from localcloud.gaps.rest import RefusedError, Request, page
+from localcloud.gaps.seam import Seam
+from localcloud.gaps.template_grammar import grammar_error
+from localcloud.gaps.thing_attributes import attribute_error
+from localcloud.settings import Settings
+
+# --- settings ------------------------------------------------------------------------
+
+
+def test_a_setting_is_changed_and_the_others_stay() -> None:
+    settings = Settings()
+    before = settings.listed()
+    settings.change(b'{"jitp_seconds": 0.1}')
+    assert settings.listed() == {**before, "jitp_seconds": 0.1}
+
+
+@pytest.mark.parametrize("wrong", ["-1", '"2"', "3601", "null"])
+def test_a_value_that_makes_no_sense_changes_nothing(wrong: str) -> None:
+    settings = Settings()
+    body = f'{{"registration_line_seconds": 9, "jitp_seconds": {wrong}}}'
+    with pytest.raises(SettingsError, match="jitp_seconds"):
+        settings.change(body.encode())
+    assert settings.listed() == Settings().listed()
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b'{"other": 1}'])
+def test_what_is_no_setting_is_refused(body: bytes) -> None:
+    with pytest.raises(SettingsError):
+        Settings().change(body)
+
+
+# --- pages ---------------------------------------------------------------------------
+
+
+def asked(**query: str) -> Request:
+    return Request({}, query, {})
+
+
+def test_pages_follow_each_other_to_the_end() -> None:
+    items, found = list(range(7)), []
+    token: str | None = ""
+    while token is not None:
+        shown, token = page(asked(maxResults="3", nextToken=token), items)
+        found.append(list(shown))
+    assert found == [[0, 1, 2], [3, 4, 5], [6]]
+
+
+@pytest.mark.parametrize("size", ["0", "251", "many", "-1"])
+def test_a_page_of_no_size(size: str) -> None:
+    with pytest.raises(RefusedError, match="maxResults"):
+        page(asked(maxResults=size), [1])
+
+
+# --- parameters, attributes, grammar -------------------------------------------------
+
+
+def test_no_parameters_are_none() -> None:
+    assert check_parameters(None) == {}
+
+
+@pytest.mark.parametrize(
+    "given", [["a"], {"a": 1}, {"a": None}, {"a": "x" * 4097}, {"x" * 2049: "a"}]
+)
+def test_parameters_that_aws_would_not_take(given: object) -> None:
+    with pytest.raises(RefusedError):
+        check_parameters(given)
+
+
+def test_attributes_at_the_limit() -> None:
+    value = "aZ09_.,@/:#=[]-".ljust(800, "x")
+    assert attribute_error({"aZ09_.,@/:#-": value, "b": "", "c": "1"}, typed=False) is None
+    assert attribute_error({f"n{number}": "1" for number in range(50)}, typed=True) is None
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [{"a": "x" * 801}, {"n" * 129: "a"}, {"": "a"}, {"a=": "a"}, {"a": "é"}, {"a": 1}, ["a"]],
+)
+def test_attributes_past_it(attributes: object) -> None:
+    assert attribute_error(attributes, typed=True)
+
+
+def test_more_attributes_than_a_thing_may_have() -> None:
+    assert "at most 3" in str(attribute_error(dict.fromkeys("abcd", "1"), typed=False))
+    many = {f"n{number}": "1" for number in range(51)}
+    assert "at most 50" in str(attribute_error(many, typed=True))
+
+
+def test_a_body_of_nothing_breaks_no_rule() -> None:
+    assert grammar_error({}) is None
+    assert grammar_error({"Resources": {"odd": 1}, "Parameters": [], "Mappings": None}) is None
+
+
+# --- the client id in CONNECT --------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def iot() -> Seam:
+    from ministack.services import iot as ministack_iot  # noqa: PLC0415  (heavy; here only)
+
+    return Seam(ministack_iot)
+
+
+def connect(level: int, client_id: bytes, properties: bytes = b"") -> bytes:
+    body = b"\x00\x04MQTT" + bytes([level, 2, 0, 60]) + properties
+    body += len(client_id).to_bytes(2, "big") + client_id
+    return b"\x10" + bytes([len(body)]) + body
+
+
+@pytest.mark.parametrize(
+    ("packet", "client_id"),
+    [
+        (connect(4, b"SN-1"), "SN-1"),
+        (connect(5, b"SN-2", b"\x05\x11\x00\x00\x00\x0a"), "SN-2"),
+        (connect(4, b""), None),
+        (connect(4, b"SN-1")[:-2], None),
+        (connect(4, b"\xff\xfe"), None),
+        (connect(5, b"SN-2", b"\x7f"), None),
+    ],
+    ids=["3.1.1", "5", "none", "cut", "not-utf-8", "properties-past-the-end"],
+)
+def test_the_client_id_is_found(iot: Seam, packet: bytes, client_id: str | None) -> None:
+    level = packet[8]
+    assert jitr_client_id._client_id(iot, packet, level) == client_id
+
+
+# --- certificates that are gone ------------------------------------------------------
+
+
+class Registry(dict[str, Any]):
+    """Certificates of one scope."""
+
+    def get_scoped(self, _account: str, _region: str, certificate_id: str) -> Any:
+        return self.get(certificate_id)
+
+
+def test_a_certificate_that_was_deleted_is_not_provisioned() -> None:
+    asyncio.run(jitp._provision(Seam(SimpleNamespace(_certificates=Registry())), "gone"))
+
+
+@pytest.mark.parametrize("status", ["ACTIVE", "INACTIVE"])
+def test_a_certificate_that_was_touched_meanwhile_is_left_alone(status: str) -> None:
+    record = {"status": status, "caCertificateId": "ca", "localcloudProvisioningDue": 1.0}
+    certificates = Registry(leaf=record)
+    config = {"registrationConfig": {"templateName": "t"}}
+    cloud = SimpleNamespace(_certificates=certificates, _ca_certificates={"ca": config})
+    asyncio.run(jitp._provision(Seam(cloud), "leaf"))
+    assert certificates["leaf"] == {"status": status, "caCertificateId": "ca"}
+
+
+def test_a_certificate_that_is_active_again_keeps_its_connections() -> None:
+    closed: list[object] = []
+
+    async def send(message: object) -> None:
+        closed.append(message)
+
+    session = SimpleNamespace(certificate_id="leaf", _send=send)
+    clients = {("1", "r", "device"): session, ("2", "r", "device"): session}
+    certificates = Registry(leaf={"status": "ACTIVE"})
+    cloud = Seam(SimpleNamespace(_certificates=certificates, _connected_clients=clients))
+    asyncio.run(certificate_status._disconnect(cloud, ("1", "r"), "leaf", 0))
+    assert closed == []
+    certificates["leaf"]["status"] = "INACTIVE"
+    asyncio.run(certificate_status._disconnect(cloud, ("1", "r"), "leaf", 0))
+    assert len(closed) == 1, "in its own account only"
+
+
+def test_settings_are_told_as_json() -> None:
+    assert json.loads(json.dumps(Settings().listed()))["jitp_seconds"] == 2.0
