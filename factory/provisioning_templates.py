@@ -69,6 +69,13 @@ def ensure_template(cloud: Cloud, wanted: Template, sleep: Sleep = time.sleep) -
     return Change(KIND, name, outcome, "; ".join(repairs))
 
 
+def template_arn(cloud: Cloud, name: str) -> str:
+    """Return the template's ARN, without asking."""
+    account = cloud.account
+    where = f"{account.region}:{account.account_id}"
+    return f"arn:{account.partition}:iot:{where}:provisioningtemplate/{name}"
+
+
 def remove_template(cloud: Cloud, name: str) -> Change:
     """Delete the template ``name`` with all its versions.
 

@@ -40,6 +40,8 @@ class ClaimRecord(msgspec.Struct, frozen=True):
     requested_at: datetime
     certificate_id: str | None = None
     is_active: bool = False
+    is_hooked: bool = False
+    """Whether devices must prove who they are (``factory.claim_hook``)."""
 
 
 class Station:
@@ -75,6 +77,11 @@ class Station:
     def authorities(self) -> Authorities:
         """The CAs that sign certificates for devices."""
         return Authorities(self._storage)
+
+    @property
+    def asks_for_proof(self) -> bool:
+        """Whether the devices of this claim need a key to prove themselves with."""
+        return self.record is not None and self.record.is_hooked
 
     def check_account(self, account: Account) -> None:
         """Refuse to mix accounts in one station folder.
@@ -116,6 +123,11 @@ class Station:
         """Note that the certificate was ACTIVE: a later INACTIVE is somebody's decision."""
         if not self._begun().is_active:
             self._write(msgspec.structs.replace(self._begun(), is_active=True))
+
+    def note_hook(self, *, is_hooked: bool) -> None:
+        """Note whether the devices of this claim need a key to prove themselves with."""
+        if self._begun().is_hooked != is_hooked:
+            self._write(msgspec.structs.replace(self._begun(), is_hooked=is_hooked))
 
     def forget_claim(self) -> None:
         """Destroy the claim key and what belongs to it."""

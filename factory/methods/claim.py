@@ -11,7 +11,7 @@ from typing import Final
 from device.storage.device_storage import DeviceStorage
 from device.storage.keys import CLAIM_KEY
 from device.storage.secure_storage import Uid
-from factory import claim_certificate, policies, provisioning_templates, roles
+from factory import claim_certificate, claim_hook, policies, provisioning_templates, roles
 from factory.changes import Report
 from factory.choices import DEFAULT_CHOICES, Choices
 from factory.cloud import Cloud
@@ -36,10 +36,12 @@ def _now() -> datetime:
 def prepare(
     cloud: Cloud,
     station: Station,
-    choices: Choices = DEFAULT_CHOICES,  # noqa: ARG001 - the hook is to come
+    choices: Choices = DEFAULT_CHOICES,
     now: Callable[[], datetime] = _now,
 ) -> Report:
     """Make role, policies, template and claim certificate, or complete and repair them.
+
+    With a hook, its Lambda and allow-list too; a hook that is there is kept right as well.
 
     Raises:
         StationError: the cloud or the station is not as it must be; nothing is lost, and the
@@ -47,28 +49,25 @@ def prepare(
     """
     station.check_account(cloud.account)
     values = cloud.account.placeholders
-    role_arn = roles.role_arn(cloud, ROLE)
+    hooked = choices.hook or claim_hook.is_hooked(cloud, TEMPLATE)
+    if hooked and station.record:
+        station.note_hook(is_hooked=True)  # no device without a key, should this run be cut
     changes = (
         roles.ensure_role(cloud, Role(ROLE, load_policy(ROLE, values), TEMPLATE)),
         ensure_thing_policy(cloud, METHOD),
         policies.ensure_policy(
             cloud, "claim policy", CLAIM_POLICY, load_policy(CLAIM_POLICY, values)
         ),
-        provisioning_templates.ensure_template(
-            cloud, Template(TEMPLATE, load_template(TEMPLATE), role_arn)
-        ),
+        *(claim_hook.ensure_hook(cloud, TEMPLATE) if hooked else ()),
+        provisioning_templates.ensure_template(cloud, _template(cloud, hooked=hooked)),
         claim_certificate.ensure_claim_certificate(cloud, station, CLAIM_POLICY, now),
     )
+    station.note_hook(is_hooked=hooked)
     return Report(changes, _notes(cloud, station))
 
 
-def install(
-    cloud: Cloud,  # noqa: ARG001 - the hook is to come
-    station: Station,
-    storage: DeviceStorage,
-    order: DeviceOrder,  # noqa: ARG001 - the hook is to come
-) -> None:
-    """Copy the station's claim into a device that is being made.
+def install(cloud: Cloud, station: Station, storage: DeviceStorage, order: DeviceOrder) -> None:
+    """Copy the station's claim into a device that is being made; with a hook, a key to prove it.
 
     Raises:
         StationNotPreparedError: ``prepare`` has not been run to its end.
@@ -76,6 +75,8 @@ def install(
     claim = station.claim()
     storage.ps.set(Uid.CLAIM_CERTIFICATE, claim.certificate_pem)
     storage.keys.import_key(CLAIM_KEY, claim.private_key_pem)
+    if station.asks_for_proof:
+        claim_hook.install_proof_key(cloud, storage, order.serial_number)
 
 
 def teardown(cloud: Cloud, station: Station | None, *, devices: bool) -> Report:
@@ -85,6 +86,8 @@ def teardown(cloud: Cloud, station: Station | None, *, devices: bool) -> Report:
         StationError: as for ``prepare``; a second run goes on where this one stopped.
     """
     changes = claim_certificate.remove_claim_certificates(cloud, CLAIM_POLICY, station)
+    if claim_hook.is_hooked(cloud, TEMPLATE):
+        changes += claim_hook.remove_hook(cloud)
     changes.append(provisioning_templates.remove_template(cloud, TEMPLATE))
     changes.append(roles.remove_role(cloud, ROLE, TEMPLATE))
     if devices:
@@ -94,6 +97,12 @@ def teardown(cloud: Cloud, station: Station | None, *, devices: bool) -> Report:
     changes.append(policies.remove_policy(cloud, "claim policy", CLAIM_POLICY))
     changes.append(remove_thing_policy(cloud, METHOD))
     return Report(tuple(changes))
+
+
+def _template(cloud: Cloud, *, hooked: bool) -> Template:
+    hook_arn = claim_hook.hook_arn(cloud) if hooked else None
+    role_arn = roles.role_arn(cloud, ROLE)
+    return Template(TEMPLATE, load_template(TEMPLATE), role_arn, hook_arn=hook_arn)
 
 
 def _notes(cloud: Cloud, station: Station) -> tuple[str, ...]:
