@@ -57,7 +57,6 @@ class DeliveredClaim:
             StoppedError: somebody asked to stop.
         """
         if self._claim is None:
-            self._tell(f"waiting for a claim at {self._place}")
             as_file = self._place.suffix == ".json"
             self._claim = self._from_file() if as_file else self._from_socket()
         return self._claim.claim()
@@ -67,6 +66,7 @@ class DeliveredClaim:
         self._stop.set()
 
     def _from_file(self) -> BorrowedClaim:
+        self._say_where()
         while not self._place.exists():
             self._check_stop()
             self._stop.wait(_POLL_SECONDS)
@@ -80,6 +80,7 @@ class DeliveredClaim:
 
     def _from_socket(self) -> BorrowedClaim:
         with _listening_at(self._place) as server:
+            self._say_where()
             try:
                 while True:
                     self._check_stop()
@@ -93,6 +94,9 @@ class DeliveredClaim:
                         return claim
             finally:
                 self._place.unlink(missing_ok=True)
+
+    def _say_where(self) -> None:
+        self._tell(f"waiting for a claim at {self._place}")
 
     def _check_stop(self) -> None:
         if self._stop.is_set():
@@ -133,11 +137,14 @@ def _listening_at(place: Path) -> socket.socket:
     if len(os.fsencode(place)) > _SOCKET_PATH_BYTES:
         problem = f"{place} is too long for a socket ({_SOCKET_PATH_BYTES} bytes)"
         raise ConfigurationError("--wait-for-claim", "", problem, "Name a shorter path.")
-    place.unlink(missing_ok=True)
+    unready = place.with_name(place.name + ".new")  # nobody finds it before it listens
+    unready.unlink(missing_ok=True)
     server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     before = os.umask(0o177)
     try:
-        server.bind(os.fspath(place))
+        server.bind(os.fspath(unready))
+        server.listen(1)
+        unready.replace(place)
     except OSError as error:
         server.close()
         problem = f"no socket can be made at {place}: {error.strerror}"
@@ -145,7 +152,6 @@ def _listening_at(place: Path) -> socket.socket:
     finally:
         os.umask(before)
     server.settimeout(_POLL_SECONDS)
-    server.listen(1)
     return server
 
 

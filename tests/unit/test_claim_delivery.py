@@ -60,12 +60,7 @@ class Waiting:
     def hand_over(self, content: bytes) -> dict[str, object]:
         with socket.socket(socket.AF_UNIX) as app:
             app.settimeout(5)
-            while True:  # the socket appears right after the device says that it waits
-                try:
-                    app.connect(str(self.place))
-                    break
-                except FileNotFoundError:
-                    continue
+            app.connect(str(self.place))
             app.sendall(content)
             app.shutdown(socket.SHUT_WR)
             answer: dict[str, object] = json.loads(app.makefile().readline())
