@@ -284,6 +284,17 @@ def test_a_role_that_may_not_leaves_it_pending(local_cloud: LocalCloud, iot: Any
     stays_pending(local_cloud, iot, leaf, name)
 
 
+def test_aws_tries_once(local_cloud: LocalCloud, iot: Any) -> None:
+    role = make_role(local_cloud)
+    body = template(NAMED_AFTER_CN, INLINE, parameters=(CN,))
+    name = mark("SN")
+    leaf = authority_with(iot, role, body).issue({"CN": name})
+    stays_pending(local_cloud, iot, leaf, name)
+    rights = {"RoleName": role.rpartition("/")[2], "PolicyArn": THINGS_REGISTRATION}
+    local_cloud.client("iam").attach_role_policy(**rights)
+    stays_pending(local_cloud, iot, leaf, name)
+
+
 def test_a_template_that_was_disabled_leaves_it_pending(
     local_cloud: LocalCloud, iot: Any, role: str
 ) -> None:

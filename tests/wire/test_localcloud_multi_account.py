@@ -232,10 +232,15 @@ def test_a_claim_of_another_account_is_not_let_in(home: Scope, abroad: Scope) ->
 # --- just in time, in several accounts -----------------------------------------------
 
 
-def test_one_authority_in_two_accounts_registers_where_the_device_dials(
-    home: Scope, abroad: Scope
+@pytest.mark.parametrize(
+    "other",
+    [("222222222222", "us-east-1"), ("111111111111", "eu-west-1")],
+    ids=["account", "region"],
+)
+def test_one_authority_in_two_places_registers_where_the_device_dials(
+    home: Scope, scope_of: Open, other: tuple[str, str]
 ) -> None:
-    authority = new_authority()
+    authority, abroad = new_authority(), scope_of(*other)
     for scope in (home, abroad):
         scope.client("iot").register_ca_certificate(
             caCertificate=authority.pem,
