@@ -1,80 +1,101 @@
 """The state diagrams of the provisioning machines, from their tables."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Final, TypeVar
 
-from device.provisioning.claim_states import TRANSITIONS, TRANSITIONS_WITH_AWS_KEYS, State
+from device.provisioning import claim_states, presented
 from device.provisioning.events import Event
 from device.provisioning.machine import Transitions
 
-_BEGIN: Final = (
-    "<!-- claim: written by scripts/diagrams, from device/provisioning/claim_states.py -->"
+S = TypeVar("S", bound=Enum)
+
+Table = Mapping[Enum, Mapping[type[Event], Enum]]
+
+_RETRY: Final = "WAITING_TO_RETRY"
+_STOP: Final = "FAILED"
+"""Nearly every state leads to these two: arrows would hide the flow, so a table says it."""
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One machine: its table, and tables that differ from it in a few rows."""
+
+    name: str
+    table: Table
+    variants: Mapping[str, Table]
+
+
+def _table(transitions: Transitions[S]) -> Table:
+    """Return a machine's table as one of any states."""
+    return {state: {**row} for state, row in transitions.items()}
+
+
+CHARTS: Final = (
+    Chart(
+        "claim",
+        _table(claim_states.TRANSITIONS),
+        {"With keys made by AWS": _table(claim_states.TRANSITIONS_WITH_AWS_KEYS)},
+    ),
+    Chart(
+        "presented",
+        _table(presented.JUST_IN_TIME),
+        {"Where the certificate was registered beforehand": _table(presented.PREREGISTERED)},
+    ),
 )
-_END: Final = "<!-- claim: end -->"
-_START: Final = State.AWAITING_POWER
-_SIDE_TRACKS: Final = (State.WAITING_TO_RETRY, State.FAILED)
-"""Nearly every state leads here: arrows would hide the flow, so a table says it."""
 
 
 def with_diagrams(document: str) -> str:
-    """Return ``document`` with what lies between the two marks written anew."""
-    before, _, rest = document.partition(_BEGIN)
-    _, _, after = rest.partition(_END)
-    return f"{before}{_BEGIN}\n\n{_claim()}\n\n{_END}{after}"
+    """Return ``document`` with what lies between the marks of each chart written anew."""
+    for chart in CHARTS:
+        begin, end = (f"<!-- {chart.name}: {edge} -->" for edge in ("by scripts/docs", "end"))
+        before, found, rest = document.partition(begin)
+        _, closed, after = rest.partition(end)
+        if found and closed:
+            lines = [*_diagram(chart.table), "", *_failures(chart.table), "", *_differences(chart)]
+            document = "\n".join([f"{before}{begin}", "", *lines, "", f"{end}{after}"])
+    return document
 
 
-def _claim() -> str:
-    return "\n".join([*_diagram(), "", *_table(), "", *_differences()])
-
-
-def _diagram() -> Iterator[str]:
+def _diagram(table: Table) -> Iterator[str]:
+    flow = [state for state in table if state.name not in {_RETRY, _STOP}]
     yield "```mermaid"
     yield "stateDiagram-v2"
-    for state in TRANSITIONS:
-        if state not in _SIDE_TRACKS:
-            yield f'    state "{state.value}" as {state.name}'
-    yield f"    [*] --> {_START.name}"
-    for state in TRANSITIONS:
-        if state not in _SIDE_TRACKS:
-            yield from _arrows(state)
-    yield f"    {State.PROVISIONED.name} --> [*]"
+    for state in flow:
+        yield f'    state "{state.value}" as {state.name}'
+    yield f"    [*] --> {flow[0].name}"
+    for state in flow:
+        for target in dict.fromkeys(table[state].values()):
+            if target in flow:
+                yield f"    {state.name} --> {target.name} : {_events(table, state, target, ' / ')}"
+        if not table[state]:
+            yield f"    {state.name} --> [*]"
     yield "```"
 
 
-def _arrows(state: State) -> Iterator[str]:
-    for target in dict.fromkeys(TRANSITIONS[state].values()):
-        if target not in _SIDE_TRACKS:
-            events = " / ".join(_events(TRANSITIONS, state, target))
-            yield f"    {state.name} --> {target.name} : {events}"
-
-
-def _table() -> Iterator[str]:
+def _failures(table: Table) -> Iterator[str]:
     yield "| while | tries again after | stops after |"
     yield "|---|---|---|"
-    for state in TRANSITIONS:
-        retry, stop = (", ".join(_events(TRANSITIONS, state, to)) for to in _SIDE_TRACKS)
-        if retry or stop:
-            yield f"| {state.value} | {retry or '-'} | {stop or '-'} |"
+    retry, stop = (next(state for state in table if state.name == name) for name in (_RETRY, _STOP))
+    for state in table:
+        again, at_all = _events(table, state, retry), _events(table, state, stop)
+        if again or at_all:
+            yield f"| {state.value} | {again or '-'} | {at_all or '-'} |"
 
 
-def _differences() -> Iterator[str]:
-    """Say in which rows the machine for keys made by AWS differs, and what a retry does."""
-    for state, row in TRANSITIONS_WITH_AWS_KEYS.items():
-        for event, target in row.items():
-            if TRANSITIONS[state].get(event) is not target:
-                yield (
-                    f"- With keys made by AWS: {state.value}, {event.__name__} leads to "
-                    f'"{target.value}".'
-                )
-    if TRANSITIONS[State.WAITING_TO_RETRY] == TRANSITIONS[_START]:
-        yield f'- "{State.WAITING_TO_RETRY.value}" has the same arrows as "{_START.value}".'
+def _differences(chart: Chart) -> Iterator[str]:
+    """Say in which rows the variants differ, and which states begin anew as at power-on."""
+    for words, variant in chart.variants.items():
+        for state, row in variant.items():
+            for event, target in row.items():
+                if chart.table[state].get(event) is not target:
+                    yield f'- {words}: {state.value}, {event.__name__} leads to "{target.value}".'
+    start, *others = chart.table
+    for state in others:
+        if chart.table[state] == chart.table[start]:
+            yield f'- "{state.value}" goes on as "{start.value}" does.'
 
 
-def _events(transitions: Transitions[State], state: State, target: Enum) -> list[str]:
-    row = transitions[state]
-    return [_name(event) for event, to in row.items() if to is target]
-
-
-def _name(event: type[Event]) -> str:
-    return event.__name__
+def _events(table: Table, state: Enum, target: Enum, separator: str = ", ") -> str:
+    return separator.join(event.__name__ for event, to in table[state].items() if to is target)

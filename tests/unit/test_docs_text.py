@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from scripts._docs import GENERATED
+from scripts._machine_diagrams import CHARTS, Chart
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -27,6 +28,14 @@ def test_a_stale_document_is_seen(path: Path) -> None:
     """Else the test above would pass on a document whose marks were renamed."""
     stale = re.sub(r"^(stateDiagram-v2|usage: .*)$", "stale", path.read_text(), flags=re.MULTILINE)
     assert GENERATED[path](stale) != stale
+
+
+@pytest.mark.parametrize("chart", CHARTS, ids=lambda chart: str(chart.name))
+def test_each_machine_has_its_chart(chart: Chart) -> None:
+    machines = (ROOT / "docs" / "machines.md").read_text()
+    part = machines.partition(f"<!-- {chart.name}: by")[2].partition(f"<!-- {chart.name}: end")[0]
+    shown = [state for state in chart.table if state.name != "FAILED"]  # a column, not a box
+    assert [state for state in shown if state.value not in part] == []
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=name)
