@@ -42,6 +42,9 @@ def main(arguments: list[str] | None = None) -> int:
     except CommandFailedError as error:
         story.failed(error)
         return error.exit_code
+    except OSError as error:
+        story.failed(CommandFailedError("scripts/demo", str(error), 1))
+        return 1
     except KeyboardInterrupt:
         story.stopped()
         return 1

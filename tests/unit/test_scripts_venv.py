@@ -108,6 +108,15 @@ def test_after_a_failing_pip_it_is_half_made(environment: Environment) -> None:
         environment.due(EXTRAS)
 
 
+def test_a_python_without_ensurepip_says_what_to_install(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ensurepip", None)
+    with pytest.raises(EnvironmentNotMadeError, match="no ensurepip") as caught:
+        environment.make()
+    assert f"apt install python3.{sys.version_info.minor}-venv" in caught.value.next_step
+
+
 def test_ensure_is_silent_when_all_is_well(
     environment: Environment, capsys: pytest.CaptureFixture[str]
 ) -> None:
