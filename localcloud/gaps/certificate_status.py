@@ -1,10 +1,11 @@
 """A certificate's status changes as AWS lets it, and connections follow.
 
 UpdateCertificate to PENDING_ACTIVATION or PENDING_TRANSFER is refused, those are set by AWS only;
-a revoked certificate is never activated again; and devices that are connected with a certificate
-which is not ACTIVE any more are disconnected "within a few minutes" (botocore model of
-UpdateCertificate; reference/aws-iot-facts.md, 1.0 and 5.9), here after some seconds that can be
-set. MiniStack takes any status, and a connection lives on. The words of the refusals are ours.
+"once a certificate is revoked, its status can't be changed" (developer guide, "Revoke a client
+certificate"); and devices that are connected with a certificate which is not ACTIVE any more are
+disconnected "within a few minutes" (botocore model of UpdateCertificate;
+reference/aws-iot-facts.md, 1.0 and 5.9), here after some seconds that can be set. MiniStack takes
+any status, and a connection lives on. The words of the refusals are ours.
 """
 
 import asyncio
@@ -43,9 +44,9 @@ def close(iot: Seam, settings: Settings) -> None:
     ) -> Response:
         certificate_id = path.removeprefix(_PATH)
         record = iot["_certificates"].get(certificate_id) or {}
-        error = _refusal(record, query.get("newStatus", "")) if method == "PUT" else None
-        if error:
-            refused: Response = iot["error_response_json"]("InvalidRequestException", error, 400)
+        refusal = _refusal(record, query.get("newStatus", "")) if method == "PUT" else None
+        if refusal:
+            refused: Response = iot["error_response_json"](*refusal)
             return refused
         response = handle(method, path, body, query)
         if record and method != "GET":
@@ -61,11 +62,12 @@ def close(iot: Seam, settings: Settings) -> None:
     iot["_handle_certificate"] = handle_certificate
 
 
-def _refusal(record: Mapping[str, Any], wanted: str) -> str | None:
+def _refusal(record: Mapping[str, Any], wanted: str) -> tuple[str, str, int] | None:
     if wanted in _SET_BY_AWS:
-        return f"{wanted} is set by AWS IoT only"
-    if record.get("status") == "REVOKED" and wanted == "ACTIVE":
-        return "A revoked certificate cannot be activated"
+        return "InvalidRequestException", f"{wanted} is set by AWS IoT only", 400
+    if record.get("status") == "REVOKED" != wanted:
+        message = "The status of a revoked certificate cannot be changed"
+        return "CertificateStateException", message, 406
     return None
 
 

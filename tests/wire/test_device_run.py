@@ -128,11 +128,11 @@ def session_of(works: Works, state: Path) -> AwscrtSession:
     return AwscrtSession(endpoint, root_ca, lambda _: stolen, Connection())
 
 
-def test_a_certificate_that_was_revoked(works: Works, state: Path, serial: str) -> None:
+def test_a_certificate_that_was_deactivated(works: Works, state: Path, serial: str) -> None:
     """The device keeps its identity and asks at a low rate; only a person can help."""
     identity = boot(state).identity
     iot = works.cloud.client("iot")
-    iot.update_certificate(certificateId=identity["certificate_id"], newStatus="REVOKED")
+    iot.update_certificate(certificateId=identity["certificate_id"], newStatus="INACTIVE")
 
     with running("run", "--state", state, "--config", CONFIG, **OFTEN) as started:
         waits = [started.wait_for("waiting") for _ in range(2)]

@@ -171,11 +171,15 @@ def test_a_status_that_only_aws_sets(iot: Any, status: str) -> None:
     assert status_of(iot, made) == "ACTIVE"
 
 
-def test_a_revoked_certificate_is_never_active_again(iot: Any) -> None:
+@pytest.mark.parametrize("status", ["ACTIVE", "INACTIVE"])
+def test_a_revoked_certificate_stays_revoked(iot: Any, status: str) -> None:
     made = iot.create_keys_and_certificate(setAsActive=True)["certificateId"]
-    iot.update_certificate(certificateId=made, newStatus="REVOKED")
-    with pytest.raises(iot.exceptions.InvalidRequestException, match="revoked"):
-        iot.update_certificate(certificateId=made, newStatus="ACTIVE")
+    for _twice in range(2):
+        iot.update_certificate(certificateId=made, newStatus="REVOKED")
+    with pytest.raises(iot.exceptions.CertificateStateException, match="revoked"):
+        iot.update_certificate(certificateId=made, newStatus=status)
+    assert status_of(iot, made) == "REVOKED"
+    iot.delete_certificate(certificateId=made)
 
 
 def test_who_is_connected_goes_when_the_certificate_does(local_cloud: LocalCloud, iot: Any) -> None:
