@@ -11,7 +11,7 @@ import asyncio
 import re
 import socket
 from collections.abc import Callable
-from typing import Final
+from typing import Final, cast
 
 from localcloud.gaps.endpoint_names import is_endpoint
 from localcloud.gaps.seam import Seam
@@ -48,10 +48,9 @@ class _Doorkeeper(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Leave everything in the socket, since TLS must find it there."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101  (what a TCP server makes)
-        transport.pause_reading()
-        loop = asyncio.get_running_loop()
-        self._admission = loop.create_task(self._admit(transport))
+        stream = cast("asyncio.Transport", transport)  # what a TCP server makes
+        stream.pause_reading()
+        self._admission = asyncio.get_running_loop().create_task(self._admit(stream))
 
     async def _admit(self, transport: asyncio.Transport) -> None:
         # Python 3.11.2 reads all the same from a transport that was paused as it was made.

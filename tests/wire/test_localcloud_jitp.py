@@ -245,6 +245,16 @@ def test_a_missing_field_leaves_it_pending_for_good(
         iot.describe_thing(thingName=name)
 
 
+def test_a_field_that_the_template_does_not_declare_has_no_value(
+    local_cloud: LocalCloud, iot: Any, role: str
+) -> None:
+    thing = {**NAMED_AFTER_CN, "AttributePayload": {"country": {"Ref": f"{PSEUDO}Country"}}}
+    body = template(thing, INLINE, parameters=(CN,))
+    name = mark("SN")
+    leaf = authority_with(iot, role, body).issue({"CN": name, "C": "DE"})
+    stays_pending(local_cloud, iot, leaf, name)
+
+
 @pytest.mark.parametrize(
     "thing",
     [
@@ -421,3 +431,5 @@ def test_a_certificate_of_an_unknown_ca_is_not_registered(iot: Any) -> None:
     leaf = new_authority().issue({"CN": mark("SN")})
     with pytest.raises(ClientError, match="No CA certificate exists"):
         iot.register_certificate(certificatePem=leaf.certificate_pem)
+    with pytest.raises(ClientError, match="Invalid certificate PEM"):
+        iot.register_certificate(certificatePem="garbage")

@@ -3,6 +3,7 @@
 import json
 import socket
 import ssl
+import struct
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -288,3 +289,15 @@ def test_half_a_request_is_no_harm(local_cloud: LocalCloud, said: bytes) -> None
         with suppress(OSError):  # closed before it had read everything
             client.shutdown(socket.SHUT_WR)
             assert client.recv(1) == b"", "closed"
+
+
+def test_a_client_that_vanishes_is_no_harm(local_cloud: LocalCloud) -> None:
+    address = (local_cloud.mqtt_host, local_cloud.mqtt_port)
+    for said in (b"", b"CONNECT "):
+        client = socket.create_connection(address, 5)
+        client.sendall(said)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()  # with a reset
+    with socket.create_connection(address, 5) as client:
+        client.sendall(b"CONNECT localhost:8883 HTTP/1.1\r\n\r\n")
+        assert client.recv(4096).startswith(b"HTTP/1.1 200 ")
