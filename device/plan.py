@@ -179,7 +179,8 @@ def _endpoint(storage: DeviceStorage, settings: Settings, source: str) -> Endpoi
     endpoint = _address(storage, settings, source)
     if settings.proxy is None:
         return endpoint
-    return replace(endpoint, proxy=Endpoint.parse(settings.proxy, source, "proxy"))
+    proxy = settings.proxy.removeprefix("http://").rstrip("/")
+    return replace(endpoint, proxy=Endpoint.parse(proxy, source, "proxy"))
 
 
 def _address(storage: DeviceStorage, settings: Settings, source: str) -> Endpoint:

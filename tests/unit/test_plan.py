@@ -252,3 +252,16 @@ def test_the_template_that_comes_with_the_project(state: Path) -> None:
     path = Path(__file__).parents[2] / "config" / "templates" / "firstboot-claim.json"
 
     assert claim_plan(state, claim(template_file=str(path))).template_name == "firstboot-claim"
+
+
+@pytest.mark.parametrize("proxy", ["127.0.0.1:3128", "http://127.0.0.1:3128/"])
+def test_a_proxy_is_named_with_or_without_its_scheme(state: Path, proxy: str) -> None:
+    made = plan(state, Settings(method="claim", proxy=proxy))
+
+    assert made.endpoint.proxy == Endpoint("127.0.0.1", 3128)
+
+
+def test_a_proxy_that_is_none(state: Path) -> None:
+    error = refused(state, Settings(method="claim", proxy="https://secure"))
+
+    assert (error.source, error.key) == ("claim.yaml", "proxy")
