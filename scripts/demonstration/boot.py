@@ -4,34 +4,35 @@ import time
 from typing import Final
 
 from scripts.demonstration.commands import CommandFailedError, Report
+from scripts.demonstration.methods import Method
 from scripts.demonstration.story import Story
 
-_STEPS: Final = (
-    "storage opened",
-    "key made",
-    "claim connected",
-    "certificate issued",
-    "certificate staged",
-    "thing registered",
-    "identity proven",
-    "claim destroyed",
-    "telemetry acknowledged",
-)
-_REPEATABLE: Final = {"not let in", "waiting"}
+_FIRST: Final = "storage opened"
+_LAST: Final = "telemetry acknowledged"
+_PROVEN: Final = "identity proven"
+_REFUSED: Final = "not let in"
+_CONNECTIONS: Final = {"claim connected", "device connected", _REFUSED}
+_REPEATABLE: Final = {_REFUSED, "waiting"}
 
 
 class FirstBoot:
     """One device from power-on to its first telemetry."""
 
-    def __init__(self, method: str, story: Story) -> None:
+    def __init__(self, method: Method, story: Story) -> None:
         """Power on now."""
         self._method = method
         self._story = story
-        self._power_on = time.monotonic()
+        self._power_on = self._process_start = time.monotonic()
         self.steps: list[dict[str, object]] = []
         self.thing_name = ""
         self.certificate_id = ""
         self.key_store = ""
+        self.key_made_by = ""
+        self.connections = 0
+        """Attempts, until the identity was proven."""
+        self.refusals = 0
+        self.seconds = 0.0
+        """From power-on to the proven identity."""
 
     def hear(self, report: Report) -> bool:
         """Note one report; return whether it was the last that the demo waits for."""
@@ -40,15 +41,25 @@ class FirstBoot:
             self.thing_name = identity["thing_name"]
             self.certificate_id = identity["certificate_id"]
             self.key_store = _key_store(identity["key_uri"])
+            self.key_made_by = identity["key_made_by"]
         elif "step" in report:
-            self._note(report["step"], report["detail"])
-        return report.get("step") == _STEPS[-1]
+            self._note(report["step"], self._ms(report), report["detail"])
+        return report.get("step") == _LAST
 
-    def _note(self, name: str, detail: str) -> None:
+    def _ms(self, report: Report) -> float:
+        """Return when it happened by the device's watch, which begins anew with each process."""
+        if report["step"] == _FIRST:
+            self._process_start = time.monotonic() - report["ms"] / 1000
+        return float(round((self._process_start - self._power_on) * 1000 + report["ms"], 1))
+
+    def _note(self, name: str, ms: float, detail: str) -> None:
         """Note a step; what the second power-on repeats is not news."""
+        if _PROVEN not in self._seen():
+            self.connections += name in _CONNECTIONS
+            self.refusals += name == _REFUSED
+            self.seconds = ms / 1000
         if name in self._seen() - _REPEATABLE:
             return
-        ms = round((time.monotonic() - self._power_on) * 1000, 1)
         self.steps.append({"name": name, "ms": ms})
         self._story.step(self._method, name, ms, detail)
 
@@ -61,8 +72,7 @@ class FirstBoot:
         Raises:
             CommandFailedError: something was, so the demo has not shown what it promises.
         """
-        made_by_aws = {"key made"} if self._method == "claim-aws-keys" else set()
-        missing = [name for name in _STEPS if name not in self._seen() | made_by_aws]
+        missing = [name for name in self._method.steps if name not in self._seen()]
         if missing:
             raise CommandFailedError("scripts/demo", f"never happened: {', '.join(missing)}", 1)
 

@@ -5,125 +5,88 @@ The demo types the commands that a person would type, and shows each. What it le
 """
 
 import argparse
-import fcntl
 import json
-import os
-import secrets
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from scripts.demonstration.methods import METHODS, Method
+
 if TYPE_CHECKING:
-    from scripts.demonstration.commands import Commands
+    from scripts.demonstration.comparison import Row
+    from scripts.demonstration.performance import Proven
     from scripts.demonstration.story import Story
 
-_STATE: Final = Path(".firstboot")
-_CONFIG: Final = "config/claim.yaml"
-_SETTINGS: Final[Mapping[str, Mapping[str, str]]] = {
-    "claim": {},
-    "claim-aws-keys": {"DEVICE_METHOD": "claim-aws-keys"},
-}
-"""The methods, and what of the configuration each changes."""
+_ALL: Final = "all"
+_FAILED: Final = 1
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the demo; return 0 if all of it happened, else the exit code of what failed."""
     options = _parser().parse_args(arguments)
     # --help is answered before there is a .venv; the rest needs what is in it.
-    from scripts.demonstration.commands import CommandFailedError, Commands  # noqa: PLC0415
     from scripts.demonstration.story import Story  # noqa: PLC0415
 
     story = Story(sys.stderr if options.json else sys.stdout)
     try:
-        result = _demo(options.method, Commands(story), story)
-    except CommandFailedError as error:
-        story.failed(error)
-        return error.exit_code
-    except OSError as error:
-        story.failed(CommandFailedError("scripts/demo", str(error), 1))
-        return 1
+        if options.method == _ALL:
+            return _all(story, as_json=options.json)
+        return _one(METHODS[options.method], story, as_json=options.json)
     except KeyboardInterrupt:
         story.stopped()
-        return 1
-    if options.json:
-        print(json.dumps(result))
-    return 0
+        return _FAILED
 
 
-def _demo(method: str, commands: "Commands", story: "Story") -> dict[str, object]:
-    from scripts.demonstration.boot import FirstBoot  # noqa: PLC0415
-    from scripts.demonstration.cloud import registered  # noqa: PLC0415
+def _one(method: Method, story: "Story", *, as_json: bool) -> int:
+    from scripts.demonstration.performance import next_commands  # noqa: PLC0415
 
-    serial = f"SN-{datetime.now(UTC):%Y%m%d}-{secrets.token_hex(3).upper()}"
-    state, settings = f"{_STATE}/devices/{serial}", _SETTINGS[method]
-    device = ("--state", state, "--config", _CONFIG)
-    story.begin(method)
-
-    with _alone():
-        story.chapter("An AWS on this machine")
-        commands.run("localcloud", "up", "--detach")
-        cloud = json.loads(commands.ask("localcloud", "env", "--json"))
-        commands.environment |= cloud
-        story.chapter("The factory: the cloud side once, and then each device")
-        commands.run("factory", "prepare", "--method", method)
-        commands.run("factory", "make", "--method", method, "--serial", serial)
-
-    boot = FirstBoot(method, story)
-    story.chapter("First boot: the times run from power-on")
-    commands.follow(("device", "boot", *device), settings, boot.hear)
-    story.chapter("At work, from here on with an identity of its own")
-    commands.follow(("device", "run", *device), settings, boot.hear)
-    boot.check_complete()
-
-    story.chapter("What the device is now")
-    commands.run("device", "status", "--state", state)
-    story.chapter("What the cloud knows of it now")
-    story.facts(registered(cloud, boot.thing_name, boot.certificate_id))
-    story.try_next(_more(method, state, settings))
-    return {
-        "method": method,
-        "serial": serial,
-        "thing_name": boot.thing_name,
-        "certificate_id": boot.certificate_id,
-        "key_store": boot.key_store,
-        "steps": boot.steps,
-        "published": True,
-    }
+    proven, exit_code = _attempt(method, story)
+    if proven is None:
+        return exit_code
+    story.try_next(next_commands(proven))
+    if as_json:
+        _put(proven.as_fields())
+    return exit_code
 
 
-@contextmanager
-def _alone() -> Iterator[None]:
-    """Let one demo at a time start the cloud and use the station, which serves one at a time."""
-    _STATE.mkdir(exist_ok=True)
-    lock = os.open(_STATE, os.O_RDONLY)
+def _all(story: "Story", *, as_json: bool) -> int:
+    """Show each method, whatever became of the ones before; the first failure's code counts."""
+    from scripts.demonstration.comparison import table  # noqa: PLC0415
+
+    rows, exit_codes = [], []
+    for method in METHODS.values():
+        proven, exit_code = _attempt(method, story)
+        rows.append(_row(method, proven, exit_code))
+        exit_codes.append(exit_code)
+        if as_json:
+            _put(proven.as_fields() if proven else {"method": method.name, "published": False})
+    story.comparison(table(rows))
+    if as_json:
+        _put({"methods": [row.as_fields() for row in rows]})
+    return next(filter(None, exit_codes), 0)
+
+
+def _attempt(method: Method, story: "Story") -> tuple["Proven | None", int]:
+    from scripts.demonstration.commands import CommandFailedError, Commands  # noqa: PLC0415
+    from scripts.demonstration.performance import Performance  # noqa: PLC0415
+
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(lock)
+        return Performance(method, Commands(story), story).show(), 0
+    except CommandFailedError as error:
+        story.failed(error)
+        return None, error.exit_code
+    except OSError as error:
+        story.failed(CommandFailedError("scripts/demo", str(error), _FAILED))
+        return None, _FAILED
 
 
-def _more(method: str, state: str, settings: Mapping[str, str]) -> Mapping[str, list[str]]:
-    """Return what to do next and the commands for it; each works after those above it."""
-    exports = {"DEVICE_STATE": state, "DEVICE_CONFIG": _CONFIG, **settings}
-    second = f"SN-{secrets.token_hex(3).upper()}"
-    return {
-        "in this shell, know the commands, the local AWS and the device": [
-            ". .venv/bin/activate",
-            'eval "$(localcloud env)"',
-            f"export {' '.join(f'{name}={value}' for name, value in exports.items())}",
-        ],
-        "see what the device is, offline": ["device status"],
-        "let it work: telemetry each minute, until Ctrl-C": ["device run"],
-        "make a second device, and boot it": [
-            f"factory make --method {method} --serial {second}",
-            f"device boot --state {_STATE}/devices/{second}",
-        ],
-        "stop the local AWS; what it knows stays in .firstboot/cloud": ["localcloud down"],
-    }
+def _row(method: Method, proven: "Proven | None", exit_code: int) -> "Row":
+    from scripts.demonstration.comparison import Row, row_of  # noqa: PLC0415
+
+    return row_of(proven) if proven else Row(method.name, f"FAILED with exit code {exit_code}")
+
+
+def _put(fields: dict[str, object]) -> None:
+    print(json.dumps(fields), flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -135,9 +98,11 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Exit code 0 only if all of it happened, else that of the command that failed.",
     )
     parser.add_argument(
-        "--method", choices=_SETTINGS, default="claim", help="how it provisions (%(default)s)"
-    )
+        "--method", choices=[*METHODS, _ALL], default="claim",
+        help="how it provisions; all: each in turn, and a table at the end (%(default)s)",
+    )  # fmt: skip
     parser.add_argument(
-        "--json", action="store_true", help="one JSON object on stdout at the end, words on stderr"
-    )
+        "--json", action="store_true",
+        help="one JSON object a method on stdout, and with all one of all; words on stderr",
+    )  # fmt: skip
     return parser

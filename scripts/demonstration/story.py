@@ -2,11 +2,13 @@
 
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
 from rich.console import Console
+
+from scripts.demonstration.methods import Method
 
 if TYPE_CHECKING:
     from scripts.demonstration.commands import CommandFailedError
@@ -21,15 +23,13 @@ _WHY: Final = {
     "device connected": "with the new certificate, under its own name",
     "identity proven": "AWS acknowledged a message sent with it",
     "claim destroyed": "in the commit that made the new certificate the identity",
-    "operating": "connected, with no claim left to fall back on",
+    "certificate promoted": "what was installed is the identity now",
+    "operating": "connected with its own certificate, and it has no other",
     "telemetry acknowledged": "{detail}, at least once (QoS 1)",
-}
-_WHY_WITH_AWS_KEYS: Final = _WHY | {
-    "certificate issued": "AWS made the key as well: {short}...",
-    "certificate staged": "with the key from AWS, sealed at once; not trusted yet",
 }
 _HINTS: Final = ("To use it:", "Next:", "NOT FOR PRODUCTION")
 _SHORT: Final = 12
+_WIDTH: Final = 80
 _SLOW_SECONDS: Final = 0.5
 
 
@@ -39,16 +39,20 @@ class Story:
     def __init__(self, stream: TextIO) -> None:
         """Tell it to ``stream``."""
         self._console = Console(file=stream, highlight=False, soft_wrap=True, markup=False)
+        self._has_begun = False
 
     def _say(self, text: str = "", style: str = "") -> None:
         self._console.print(text, style=style)
 
-    def begin(self, method: str) -> None:
+    def begin(self, method: Method) -> None:
         """Say what is about to happen."""
-        self._say(f"Firstboot, by {method}.", style="bold")
-        self._say("A device that holds a serial number, and a claim certificate that its whole")
-        self._say("batch shares, becomes a thing with a certificate of its own. All of it on this")
-        self._say("machine, without an AWS account. NOT FOR PRODUCTION.")
+        if self._has_begun:
+            self._say("\n" + "-" * _WIDTH)
+        self._has_begun = True
+        self._say(f"Firstboot, by {method.name}.", style="bold")
+        for line in method.lesson:
+            self._say(line)
+        self._say("All of it on this machine, without an AWS account. NOT FOR PRODUCTION.")
 
     def chapter(self, title: str) -> None:
         """Begin a part."""
@@ -67,18 +71,32 @@ class Story:
         if seconds > _SLOW_SECONDS:
             self._say(f"  ({seconds:.1f} s)", style="dim")
 
-    def step(self, method: str, name: str, ms: float, detail: str) -> None:
+    def remark(self, text: str) -> None:
+        """Say something between two steps."""
+        self._say(f"  {text}")
+
+    def step(self, method: Method, name: str, ms: float, detail: str) -> None:
         """Show one thing that the device did."""
-        why = (_WHY if method == "claim" else _WHY_WITH_AWS_KEYS).get(name, "{detail}")
+        why = method.why.get(name) or _WHY.get(name, "{detail}")
         line = f"  {ms / 1000:7.3f} s  {name:<23}"
         self._console.print(line, style="green", end="")
-        self._say(why.format(detail=detail, short=detail[:_SHORT]), style="dim")
+        pause = detail.partition(", because")[0]
+        self._say(why.format(detail=detail, short=detail[:_SHORT], pause=pause), style="dim")
 
     def facts(self, facts: Mapping[str, str]) -> None:
         """Show names and values."""
         width = max(map(len, facts))
         for name, value in facts.items():
             self._say(f"  {name:<{width}}  {value}")
+
+    def comparison(self, lines: Sequence[str]) -> None:
+        """Show the methods side by side."""
+        self.chapter("The methods side by side; the time runs from power-on to the proven identity")
+        for line in lines:
+            self._say(f"  {line}")
+        self._say()
+        self._say("One alone, and what to try with it: ./scripts/demo --method NAME")
+        self._say("Stop the local AWS: . .venv/bin/activate; localcloud down")
 
     def try_next(self, commands: Mapping[str, list[str]]) -> None:
         """Show what to do next, and the commands for it."""

@@ -1,15 +1,26 @@
 """The demo's own part: running commands, hearing reports, and not claiming what did not happen."""
 
 import io
+import json
 import os
 from pathlib import Path
+from typing import get_args
 
 import pytest
+import trustme
 
+from device import settings
+from device.settings import Method
 from scripts.demonstration.boot import FirstBoot
+from scripts.demonstration.cli import main
+from scripts.demonstration.cloud import devices_in, issuer_of
 from scripts.demonstration.commands import CommandFailedError, Commands, Report
+from scripts.demonstration.comparison import Row, row_of, table
+from scripts.demonstration.methods import METHODS
+from scripts.demonstration.performance import Proven, next_commands
 from scripts.demonstration.story import Story
 
+ROOT = Path(__file__).parents[2]
 STEPS = (
     "storage opened",
     "key made",
@@ -23,6 +34,20 @@ STEPS = (
     "operating",
     "telemetry acknowledged",
 )
+HOLDING_ITS_CERTIFICATE = (
+    "storage opened",
+    "device connected",
+    "identity proven",
+    "certificate promoted",
+    "operating",
+    "telemetry acknowledged",
+)
+IDENTITY = {
+    "thing_name": "SN-1",
+    "certificate_id": "ab12",
+    "key_uri": "sealed:device-key.1",
+    "key_made_by": "device",
+}
 FAILS = '#!/bin/sh\necho "factory: no" >&2\necho "next: something else" >&2\nexit 4\n'
 PRINTS_ENVIRONMENT = "#!/bin/sh\nexec env\n"
 REPORTS_UNTIL_STOPPED = """#!/bin/sh
@@ -94,7 +119,7 @@ def test_a_device_that_fails_keeps_its_words(commands: Commands, tmp_path: Path)
 
 
 def booted(method: str, *steps: str) -> FirstBoot:
-    boot = FirstBoot(method, Story(io.StringIO()))
+    boot = FirstBoot(METHODS[method], Story(io.StringIO()))
     for step in steps:
         boot.hear({"step": step, "ms": 1.0, "detail": ""})
     return boot
@@ -128,12 +153,116 @@ def test_the_second_power_on_repeats_no_step() -> None:
 
 def test_it_learns_who_the_device_became() -> None:
     boot = booted("claim")
-    identity = {"thing_name": "SN-1", "certificate_id": "ab12", "key_uri": "sealed:device-key.1"}
-    boot.hear({"identity": identity})
+    boot.hear({"identity": IDENTITY})
     assert (boot.thing_name, boot.certificate_id, boot.key_store) == ("SN-1", "ab12", "sealed")
 
 
 def test_a_step_is_told_with_its_reason(told: io.StringIO) -> None:
-    Story(told).step("claim", "certificate issued", 12.3, "0123456789abcdef")
+    Story(told).step(METHODS["claim"], "certificate issued", 12.3, "0123456789abcdef")
     assert "0.012 s  certificate issued" in told.getvalue()
     assert "AWS signed the device's own request: 0123456789ab..." in told.getvalue()
+
+
+def test_each_method_of_the_settings_is_shown() -> None:
+    assert set(METHODS) == set(get_args(Method))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_settings_file_is_that_of_the_method(method: str) -> None:
+    chosen = METHODS[method]
+    assert settings.load(ROOT / chosen.config, chosen.settings, {}).method == method
+
+
+@pytest.mark.parametrize("method", ["jitp", "jitr"])
+def test_just_in_time_is_not_shown_without_its_refusal(method: str) -> None:
+    booted(method, "not let in", *HOLDING_ITS_CERTIFICATE).check_complete()
+    with pytest.raises(CommandFailedError, match="never happened: not let in"):
+        booted(method, *HOLDING_ITS_CERTIFICATE).check_complete()
+
+
+def test_connections_and_refusals_are_counted_until_the_identity_is_proven() -> None:
+    refused = ("not let in", "waiting", "not let in", "waiting")
+    boot = booted("jitp", "storage opened", *refused, "device connected", "identity proven")
+    boot.hear({"step": "device connected", "ms": 1.0, "detail": ""})
+    assert (boot.connections, boot.refusals) == (3, 2)
+
+
+def test_a_pause_is_told_without_the_error(told: io.StringIO) -> None:
+    Story(told).step(METHODS["jitp"], "waiting", 1.0, "1.9 s, because: AWS_ERROR_HANGUP")
+    assert "1.9 s, with jitter" in told.getvalue()
+    assert "HANGUP" not in told.getvalue()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_making_names_method_and_device(method: str) -> None:
+    chosen = METHODS[method]
+    words = " ".join(chosen.making("SN-7"))
+    assert "{" not in words
+    assert "SN-7" in words
+    assert chosen.serial_of("SN-7").startswith("SN-7")
+
+
+def test_a_device_of_several_accounts_is_led_to_each() -> None:
+    places = [METHODS["multi-account"].environment(place) for place in (0, 1)]
+    assert len({place[-1] for place in places}) == 2, "Regions"
+    assert all("--account" in place for place in places)
+
+
+def proven(method: str) -> Proven:
+    boot = booted(method, "storage opened", "device connected", "identity proven")
+    boot.hear({"identity": IDENTITY})
+    return Proven(METHODS[method], "SN-7", ".firstboot/devices/SN-7", boot, "Firstboot CA")
+
+
+def test_the_object_has_the_fields_of_the_design() -> None:
+    fields = proven("bulk").as_fields()
+    names = "method serial thing_name certificate_id key_store steps published"
+    assert " ".join(fields) == names
+    assert fields["serial"] == "SN-7-0001"
+
+
+def test_the_next_commands_make_a_device_of_the_same_method() -> None:
+    lines = [line for each in next_commands(proven("trusted-user")).values() for line in each]
+    assert any("factory make --method trusted-user" in line for line in lines)
+    assert any("factory claim --trusted-user" in line for line in lines)
+    assert any(line.startswith("device boot --wait-for-claim --state") for line in lines)
+
+
+def test_the_table_says_what_was_seen() -> None:
+    row = row_of(proven("multi-account"))
+    assert row.cells()[:5] == ("multi-account", "device", "Firstboot CA", "1", "0")
+    assert row.cells()[6] == "proven, publishing"
+
+
+def test_a_method_that_failed_has_a_line_of_its_own() -> None:
+    lines = table([row_of(proven("bulk")), Row("jitp", "FAILED with exit code 4")])
+    assert lines[0].split()[0] == "method"
+    assert lines[2].endswith("FAILED with exit code 4")
+    assert lines[2].split()[:6] == ["jitp", "-", "-", "-", "-", "-"]
+    columns = [lines[0].index("result"), lines[1].index("proven"), lines[2].index("FAILED")]
+    assert columns == columns[:1] * 3
+
+
+def test_one_method_that_fails_hides_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path(script(tmp_path, FAILS)).rename(tmp_path / "localcloud")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert main(["--method", "all", "--json"]) == 4
+    *devices, last = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert devices == [{"method": method, "published": False} for method in METHODS]
+    assert {row["result"] for row in last["methods"]} == {"FAILED with exit code 4"}
+
+
+def test_the_report_is_read_for_one_batch() -> None:
+    lines = [
+        {"response": {"ResourceArns": {"thing": f"arn:thing/{name}", "certificate": "arn:cert/ab"}}}
+        for name in ("B2-0002", "B2-0001", "B1-0001")
+    ]
+    assert devices_in(lines, "B2") == dict.fromkeys(("B2-0001", "B2-0002"), "certificate ab")
+
+
+def test_the_issuer_is_called_as_a_person_would() -> None:
+    authority = trustme.CA(organization_name="Somebody")
+    assert "Somebody" in issuer_of(authority.cert_pem.bytes().decode())

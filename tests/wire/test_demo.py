@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts.demonstration.methods import METHODS
 from tests.wire.conftest import ROOT, free_ports
 
 STEP_BY_STEP = re.compile(r"## Step by step.*?```sh\n(.*?)```", re.DOTALL)
@@ -73,6 +74,23 @@ def test_the_demo_ends_with_one_json_object(checkout: Path, method: str) -> None
     times = [step["ms"] for step in result["steps"]]
     assert times == sorted(times)
     assert "NOT FOR PRODUCTION" in done.stderr
+
+
+@pytest.mark.wire
+def test_all_methods_end_with_one_object_of_all(checkout: Path) -> None:
+    done = run(checkout, "scripts.demonstration", "--json", "--method", "all")
+    *devices, last = [json.loads(line) for line in done.stdout.splitlines()]
+    rows = {row["method"]: row for row in last["methods"]}
+    assert [device["method"] for device in devices] == list(rows) == list(METHODS)
+    assert all(device["published"] for device in devices)
+    assert {row["result"] for row in rows.values()} == {"proven, publishing"}
+    assert [method for method, row in rows.items() if row["refusals"]] == ["jitp", "jitr"]
+    assert [method for method, row in rows.items() if row["key_made_by"] == "aws"] == [
+        "claim-aws-keys"
+    ]
+    own = [method for method, row in rows.items() if row["certificate_issuer"] != "AWS IoT"]
+    assert own == ["jitp", "jitr", "multi-account"]
+    assert "The same device in another account" in done.stderr
 
 
 @pytest.mark.wire

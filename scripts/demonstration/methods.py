@@ -1,0 +1,191 @@
+"""The eight methods: what is special about each, how its device is made, what must happen.
+
+Standard library only, as ``--help`` is answered before there is a .venv.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+Command = tuple[str, ...]
+
+_AT_WORK: Final = "telemetry acknowledged"
+_BY_CLAIM: Final = (
+    "storage opened",
+    "key made",
+    "claim connected",
+    "certificate issued",
+    "certificate staged",
+    "thing registered",
+    "identity proven",
+)
+_HOLDING_ITS_CERTIFICATE: Final = (
+    "storage opened",
+    "device connected",
+    "identity proven",
+    "certificate promoted",
+    _AT_WORK,
+)
+_MAKE: Final = ("factory", "make", "--method", "{method}", "--serial", "{serial}")
+_ACCOUNTS: Final = (("111111111111", "eu-central-1"), ("222222222222", "eu-west-1"))
+
+
+@dataclass(frozen=True)
+class Method:
+    """One way of provisioning, as the demo shows it."""
+
+    name: str
+    lesson: tuple[str, ...]
+    """What is special about it, in lines."""
+    steps: tuple[str, ...]
+    """What a device must have reported in the end, each at least once."""
+    why: Mapping[str, str] = field(default_factory=dict)
+    """Words on single steps, where they differ from those of the other methods."""
+    make: Command = _MAKE
+    """The station's command for a device, with {method}, {serial} and {batch}."""
+    serial: str = "{batch}"
+    """The serial number of the device that is booted."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """What it changes in its configuration, as variables."""
+    accounts: tuple[tuple[str, str], ...] = ()
+    """Accounts and Regions that the device reaches, if not the one of the local AWS."""
+    waits_for_claim: bool = False
+    """Whether the device waits until an app hands it a claim."""
+
+    @property
+    def config(self) -> str:
+        """The settings file."""
+        return f"config/{self.name.removesuffix('-aws-keys')}.yaml"
+
+    @property
+    def boot(self) -> Command:
+        """The command for the first boot, but for state and settings."""
+        return ("device", "boot", *(["--wait-for-claim"] if self.waits_for_claim else []))
+
+    def serial_of(self, batch: str) -> str:
+        """Return the serial number of the device that is booted."""
+        return self.serial.format(batch=batch)
+
+    def making(self, batch: str) -> Command:
+        """Return the station's command for the device."""
+        names = {"method": self.name, "serial": self.serial_of(batch), "batch": batch}
+        return tuple(word.format_map(names) for word in self.make)
+
+    def environment(self, place: int = 0) -> Command:
+        """Return the command that prints what leads to the ``place``-th account."""
+        command = ("localcloud", "env")
+        if not self.accounts:
+            return command
+        account, region = self.accounts[place]
+        return (*command, "--account", account, "--region", region)
+
+
+METHODS: Final[Mapping[str, Method]] = {
+    method.name: method
+    for method in (
+        Method(
+            "claim",
+            (
+                "A device that holds a serial number, and a claim certificate that its whole",
+                "batch shares, becomes a thing with a certificate of its own.",
+            ),
+            (*_BY_CLAIM, "claim destroyed", _AT_WORK),
+        ),
+        Method(
+            "claim-aws-keys",
+            (
+                "As by claim, for a device that cannot make keys: AWS makes the key and sends it",
+                "over the claim's connection. Whoever can make keys should; it stays inside.",
+            ),
+            (
+                *(step for step in _BY_CLAIM if step != "key made"),
+                "claim destroyed",
+                _AT_WORK,
+            ),
+            {
+                "certificate issued": "AWS made the key as well: {short}...",
+                "certificate staged": "with the key from AWS, sealed at once; not trusted yet",
+            },
+            settings={"DEVICE_METHOD": "claim-aws-keys"},
+        ),
+        Method(
+            "trusted-user",
+            (
+                "The device leaves the factory without any credential and waits. Somebody who is",
+                "trusted stands beside it with an app, which gets a claim for five minutes from",
+                "AWS and hands it over. The device uses it once, from memory.",
+            ),
+            (*_BY_CLAIM, "certificate promoted", _AT_WORK),
+            {
+                "claim connected": "with the app's claim, which expires in five minutes",
+                "certificate promoted": "the claim was never stored, so nothing is left of it",
+            },
+            waits_for_claim=True,
+        ),
+        Method(
+            "jitp",
+            (
+                "The station's own CA signs the device's certificate; AWS knows the CA, and a",
+                "template. AWS IoT learns of the device from its first connection, and drops that:",
+                "the certificate is not ACTIVE yet. Seconds later the template has been applied.",
+            ),
+            ("not let in", *_HOLDING_ITS_CERTIFICATE),
+            {
+                "not let in": "expected: AWS IoT registers the certificate, and hangs up meanwhile",
+                "waiting": "{pause}, with jitter, and 90 s at most in all",
+                "device connected": "the template has made the thing and activated the certificate",
+            },
+        ),
+        Method(
+            "jitr",
+            (
+                "As JITP, but you decide: AWS IoT registers the certificate and tells a rule;",
+                "the rule calls a Lambda of yours, and that looks into an allow-list. On it:",
+                "thing, policy, ACTIVE. Not on it: INACTIVE, for good.",
+            ),
+            ("not let in", *_HOLDING_ITS_CERTIFICATE),
+            {
+                "not let in": "expected: registered, and the rule has called the Lambda",
+                "waiting": "{pause}, with jitter, and 90 s at most in all",
+                "device connected": "the Lambda found it on the allow-list, and activated it",
+            },
+        ),
+        Method(
+            "multi-account",
+            (
+                "One certificate, registered without its CA in two accounts and Regions. Nothing",
+                "in the device is changed to move it: the name that it dials (SNI) chooses the",
+                "account, DEVICE_ENDPOINT here. DEVICE_PROXY leads that name to this machine.",
+            ),
+            _HOLDING_ITS_CERTIFICATE,
+            {"device connected": "at the name of the first account"},
+            make=(
+                *_MAKE,
+                *(w for at in _ACCOUNTS for w in ("--account", ":".join(at))),
+            ),
+            accounts=_ACCOUNTS,
+        ),
+        Method(
+            "bulk",
+            (
+                "The station makes a batch: each device its own key, all requests in one file, one",
+                "registration task for the file, and a report with a line a device, from which",
+                "each gets its certificate. Nothing is left to do when the device first connects.",
+            ),
+            _HOLDING_ITS_CERTIFICATE,
+            {"device connected": "at once: AWS has known this certificate since the factory"},
+            make=("factory", "bulk", "--batch", "{batch}", "--count", "3"),
+            serial="{batch}-0001",
+        ),
+        Method(
+            "single-thing",
+            (
+                "One device, registered by one call: RegisterThing takes the device's own request",
+                "and a template. For a bench, a repair, or a line that is always online.",
+            ),
+            _HOLDING_ITS_CERTIFICATE,
+            {"device connected": "at once: AWS has known this certificate since the factory"},
+            make=("factory", "single", "--serial", "{serial}"),
+        ),
+    )
+}
