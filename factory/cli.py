@@ -23,6 +23,7 @@ from factory.production import Product, produce
 from factory.serial_number import check_serial_number
 from factory.station import Station, open_or_make_station, open_station
 from factory.verbs import bulk as bulk_verb
+from factory.verbs import claim as claim_verb
 from factory.verbs import single as single_verb
 
 _SDK_LOGGERS = ("boto3", "botocore", "urllib3")
@@ -30,7 +31,7 @@ _SDK_LOGGERS = ("boto3", "botocore", "urllib3")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit code (``device.errors.ExitCode``)."""
-    arguments = build_parser((ca, prepare, make, single, bulk, teardown)).parse_args(argv)
+    arguments = build_parser((ca, prepare, make, single, bulk, claim, teardown)).parse_args(argv)
     _log_to_stderr(arguments.log_level)
     try:
         arguments.verb(arguments)
@@ -90,6 +91,11 @@ def single(arguments: argparse.Namespace) -> None:
 def bulk(arguments: argparse.Namespace) -> None:
     """Make a batch of devices, registered by one task; resumes where it was stopped."""
     bulk_verb.run(arguments, _Terminal())
+
+
+def claim(arguments: argparse.Namespace) -> None:
+    """Hand a waiting device a claim for five minutes, as a trusted user's app does."""
+    claim_verb.run(arguments, _Terminal())
 
 
 def teardown(arguments: argparse.Namespace) -> None:

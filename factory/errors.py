@@ -5,6 +5,7 @@ cause, says what to do next, and carries the exit code. Text never holds a secre
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from device.errors import ExitCode, FirstbootError
 
@@ -174,6 +175,50 @@ class BatchUnfinishedError(StationError):
             "Mend what is named above, then have those tried again, and no other: "
             f"factory bulk --batch {name} --retry"
         )
+
+
+class TemplateMissingError(StationError):
+    """AWS has no provisioning template of this name."""
+
+    exit_code = ExitCode.CONFIGURATION_INVALID
+
+    def __init__(self, template: str) -> None:
+        """Name the ``template``."""
+        super().__init__(f"there is no provisioning template {template} in this account and Region")
+        self.template = template
+        self.next_step = (
+            "Have the station make its own: factory prepare --method trusted-user. Is it the "
+            "right account, and the right Region?"
+        )
+
+
+class NobodyWaitsError(StationError):
+    """No device waits for a claim at this socket."""
+
+    exit_code = ExitCode.TRY_LATER
+
+    def __init__(self, place: Path, problem: str) -> None:
+        """Name the ``place``, and what was seen there."""
+        super().__init__(f"no device waits for a claim at {place}: {problem}")
+        self.place = place
+        self.next_step = (
+            "Start the device first, and leave it waiting: device boot --wait-for-claim --config "
+            "config/trusted-user.yaml --state DIR. Then run this command again."
+        )
+
+
+class ClaimRefusedError(StationError):
+    """The device looked at the claim, and did not take it; it goes on waiting."""
+
+    next_step = (
+        "Run the same command again: it gets a new claim. If the device calls a new one expired, "
+        "compare the clocks of device and station."
+    )
+
+    def __init__(self, problem: str) -> None:
+        """Keep the device's own words."""
+        super().__init__(f"the device did not take the claim: {problem}")
+        self.problem = problem
 
 
 class CloudError(StationError):

@@ -13,7 +13,7 @@ from factory.changes import Report
 from factory.choices import Choices
 from factory.cloud import Cloud
 from factory.manufacture import DeviceOrder
-from factory.methods import bulk, claim, jitp, jitr, multi_account, single_thing
+from factory.methods import bulk, claim, jitp, jitr, multi_account, single_thing, trusted_user
 from factory.station import Station
 
 
@@ -67,4 +67,5 @@ METHODS: Final[Mapping[str, AnyMethod]] = {
     "multi-account": multi_account,
     "bulk": bulk,
     "single-thing": single_thing,
+    "trusted-user": trusted_user,
 }

@@ -1,0 +1,83 @@
+"""``factory claim``: what the app of a trusted user does, a claim for one waiting device."""
+
+import argparse
+import os
+from pathlib import Path
+
+from factory.accounts import aws_accounts
+from factory.aws import acting_as
+from factory.cloud import Cloud
+from factory.console import Console
+from factory.methods import trusted_user
+from factory.options import add_account
+from factory.roles import role_arn
+from factory.temporary_claim import (
+    TemporaryClaim,
+    create_claim,
+    is_file,
+    waiting_device,
+    write_claim,
+)
+
+
+def add_options(command: argparse.ArgumentParser) -> None:
+    """Add the options of ``factory claim``."""
+    command.add_argument(
+        "--trusted-user", action="store_true", required=True,
+        help="the one kind of claim that is handed over; others are made with the device",
+    )  # fmt: skip
+    place = command.add_mutually_exclusive_group(required=True)
+    place.add_argument(
+        "--device", type=Path, metavar="DIR", help="the state folder of a device that waits"
+    )
+    place.add_argument(
+        "--to", type=Path, metavar="PATH",
+        help="the socket at which a device waits, or a file to write: a name that ends in .json",
+    )  # fmt: skip
+    command.add_argument(
+        "--template", default=trusted_user.TEMPLATE, metavar="NAME", help="default: %(default)s"
+    )
+    command.add_argument(
+        "--own-credentials", action="store_true",
+        help=f"call as who you are; default: as the app, in the role {trusted_user.APP}",
+    )  # fmt: skip
+    add_account(command)
+
+
+def run(arguments: argparse.Namespace, console: Console) -> None:
+    """Get a claim and hand it over.
+
+    Raises:
+        NobodyWaitsError: no device waits there; no claim was asked for.
+        ClaimRefusedError: the device does not want this claim.
+        StationError, StorageError: the cloud or the disk refused.
+    """
+    cloud = aws_accounts(arguments.account, os.environ)[0]
+    place: Path = arguments.to or arguments.device / "claim"
+    if is_file(place):
+        claim = create_claim(_app(arguments, cloud), arguments.template)
+        write_claim(claim, place)
+    else:
+        with waiting_device(place) as device:
+            claim = create_claim(_app(arguments, cloud), arguments.template)
+            device.hand_over(claim)
+    _show(arguments, console, claim, place)
+
+
+def _app(arguments: argparse.Namespace, cloud: Cloud) -> Cloud:
+    if arguments.own_credentials:
+        return cloud
+    return acting_as(cloud, role_arn(cloud, trusted_user.APP))
+
+
+def _show(
+    arguments: argparse.Namespace, console: Console, claim: TemporaryClaim, place: Path
+) -> None:
+    if arguments.json:
+        console.put(
+            template=arguments.template, certificate_id=claim.certificate_id,
+            expiration=claim.expiration.isoformat(), place=str(place),
+        )  # fmt: skip
+        return
+    done = "Wrote a claim to" if is_file(place) else "The device took the claim at"
+    console.say(f"{done} {place}; it is good for one device until {claim.expiration:%H:%M:%S %Z}.")
