@@ -1,10 +1,13 @@
 """The worlds a scenario runs in: every scenario once in memory, and once over TLS."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from tests.support.worlds import MemoryWorld, WireWorld, World
+from device.settings import Method
+from tests.support.wire_world import WireWorld
+from tests.support.worlds import MemoryWorld, World
 from tests.wire.conftest import LocalCloud, local_cloud
 
 __all__ = ["local_cloud"]
@@ -24,6 +27,25 @@ def world(request: pytest.FixtureRequest) -> World:
     wire: WireWorld = request.getfixturevalue("wire_world")
     wire.clear_faults()
     return wire
+
+
+@pytest.fixture(scope="session", params=get_args(Method))
+def method_world(
+    request: pytest.FixtureRequest,
+    local_cloud: LocalCloud,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> WireWorld:
+    """The local AWS, prepared for one method after the other, by one station."""
+    station = tmp_path_factory.getbasetemp() / "station-of-all"
+    return WireWorld(local_cloud, station, request.param)
+
+
+@pytest.fixture
+def wire(method_world: WireWorld) -> WireWorld:
+    """One method on the local AWS, with nothing switched on."""
+    method_world.clear_faults()
+    method_world.set(jitp_seconds=0.2, registration_line_seconds=0)
+    return method_world
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from device.storage.device_storage import open_device_storage
 from device.storage.keys import CLAIM_KEY
 from device.storage.secure_storage import Uid
 from tests.support.power import PowerCutError, PowerSupply
-from tests.support.worlds import MemoryWorld, WireWorld, boot
+from tests.support.wire_world import WireWorld
+from tests.support.worlds import MemoryWorld, boot
 
 SERIAL = "SN-1"
 METHODS = ("claim", "claim-aws-keys")

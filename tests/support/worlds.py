@@ -1,12 +1,9 @@
-"""Where a scenario takes place: an AWS in memory, or the local AWS over TLS.
+"""Where a scenario takes place: an AWS in memory here, the local AWS over TLS in ``wire_world``.
 
 A scenario makes a device, switches faults on, lets the device boot and looks at the
 registry; it does not know which world it is in.
 """
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
@@ -17,15 +14,15 @@ from device.agent import Agent
 from device.errors import FirstbootError
 from device.plan import plan_for
 from device.provisioning.events import Credential, Event
-from device.runtime.awscrt_session import AwscrtSession
-from device.runtime.clock import Clock, SystemClock
+from device.runtime.clock import Clock
+from device.runtime.credentials import ClaimSource
 from device.runtime.driver import Patience
 from device.runtime.endpoint import Endpoint
 from device.runtime.journal import Identity
 from device.runtime.session import Session
-from device.settings import Connection, Retry, Settings
+from device.settings import Connection, Settings
 from device.storage.device_storage import create_device_storage, open_device_storage
-from device.storage.filesystem import Fs, OsFs
+from device.storage.filesystem import Fs
 from device.storage.keys import CLAIM_KEY, FIRST_DEVICE_KEY, KeyType, TlsIdentity
 from device.storage.lifecycle import Lifecycle
 from device.storage.secure_storage import StorageFlag, Uid
@@ -33,13 +30,8 @@ from tests.support.clock import FakeClock
 from tests.support.memory_disk import MemoryDisk
 from tests.support.power import PowerSupply
 from tests.support.simulated_cloud import SimulatedCloud, SimulatedSession
-from tests.wire.conftest import LocalCloud
 
 PATIENCE = Patience(unreachable=600.0, refused=60.0, activation=90.0)
-
-
-QUICK = Connection(retry=Retry(longest=1.0), reply_timeout=2.0, connect_timeout=5.0)
-"""For a world where time is real."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +77,11 @@ class World(Protocol):
     ) -> Session: ...
 
     def make_device(self, state: Path, serial: str) -> Path:
-        """Do the station's work; return ``state``."""
+        """Do the station's work; return where the device is."""
+        ...
+
+    def claims(self, state: Path) -> ClaimSource | None:
+        """Return who hands the device a claim; None if it holds what it needs."""
         ...
 
     def mount(self, folder: Path) -> Fs:
@@ -153,6 +149,9 @@ class MemoryWorld:
             storage.advance(Lifecycle.SECURED)
         return leaf
 
+    def claims(self, state: Path) -> ClaimSource | None:
+        return None
+
     def fault(self, kind: str, **fields: Any) -> None:
         self.cloud.fault(kind, **fields)
 
@@ -162,64 +161,6 @@ class MemoryWorld:
     def registry(self, serial: str) -> Registry:
         things = [name for name in self.cloud.things if name == serial]
         return Registry(things, self.cloud.active_certificates(serial))
-
-
-class WireWorld:
-    """The local AWS over TLS; time is real, so waits are short."""
-
-    def __init__(self, local_cloud: LocalCloud, station: Path) -> None:
-        self.clock = SystemClock()
-        self.settings = Settings(method="claim", connection=QUICK)
-        self._cloud = local_cloud
-        self._station = station
-        self._factory("prepare", "--method", "claim")
-
-    def open_session(
-        self,
-        endpoint: Endpoint,
-        root_ca_pem: bytes,
-        tls_identity: Callable[[Credential], TlsIdentity],
-        options: Connection,
-    ) -> Session:
-        return AwscrtSession(endpoint, root_ca_pem, tls_identity, options)
-
-    def make_device(self, state: Path, serial: str) -> Path:
-        self._factory("make", "--method", "claim", "--serial", serial, "--out", str(state))
-        return state
-
-    def mount(self, folder: Path) -> Fs:
-        return OsFs(folder)
-
-    def fault(self, kind: str, **fields: Any) -> None:
-        self._cloud.fault(kind, **fields)
-
-    def clear_faults(self) -> None:
-        self._cloud.clear_faults()
-
-    def expire_tokens(self) -> None:
-        self._cloud.fault("expire-tokens")
-
-    def registry(self, serial: str) -> Registry:
-        iot = self._cloud.client("iot")
-        things = [thing["thingName"] for thing in iot.list_things()["things"]]
-        if serial not in things:
-            return Registry([], [])
-        principals = iot.list_thing_principals(thingName=serial)["principals"]
-        certificates = [principal.rpartition("/")[2] for principal in principals]
-        active = [
-            identifier
-            for identifier in certificates
-            if iot.describe_certificate(certificateId=identifier)["certificateDescription"][
-                "status"
-            ]
-            == "ACTIVE"
-        ]
-        return Registry([name for name in things if name == serial], active)
-
-    def _factory(self, *arguments: str) -> None:
-        command = [sys.executable, "-m", "factory", *arguments, "--station", str(self._station)]
-        environment = {**os.environ, **self._cloud.environment}
-        subprocess.run(command, env=environment, check=True, capture_output=True)
 
 
 def boot(
@@ -248,6 +189,7 @@ def boot(
             plan_for(storage, world.settings, "test"),
             open_session=lambda *what: supply.session(world.open_session(*what)),
             clock=world.clock,
+            claims=world.claims(state),
         )
         try:
             agent.boot(diary or Diary(), patience)

@@ -1,0 +1,181 @@
+"""Every method, its devices made by the real station: success, power cut, denied, slow."""
+
+import json
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from device.errors import (
+    ClaimExpiredError,
+    ExitCode,
+    NoReplyError,
+    NotActivatedYetError,
+    NotLetInError,
+)
+from device.identity.certificates import certificate_id
+from device.runtime.driver import Patience
+from device.settings import Method
+from device.storage.device_storage import open_device_storage
+from device.storage.secure_storage import Uid
+from factory.device_leaf import installed_leaf
+from tests.support.power import PowerCutError, PowerSupply
+from tests.support.wire_world import WireWorld
+from tests.support.worlds import Diary, boot
+
+pytestmark = pytest.mark.wire
+
+BY_CLAIM = {"claim", "claim-aws-keys", "trusted-user"}
+JUST_IN_TIME = {"jitp", "jitr"}
+LEFT_BEHIND = {Uid.CLAIM_CERTIFICATE, Uid.STAGED_CERTIFICATE, Uid.PROVISIONING_JOURNAL}
+IMPATIENT = Patience(unreachable=5.0, refused=1.2, activation=1.5)
+
+
+def of(*methods: str) -> pytest.MarkDecorator:
+    """Run a test for these methods only."""
+    return pytest.mark.parametrize("method_world", methods, indirect=True)
+
+
+def assert_one_and_whole(wire: WireWorld, state: Path, serial: str, certificate_id: str) -> None:
+    assert wire.certificates(serial) == {certificate_id: "ACTIVE"}
+    with open_device_storage(state, read_only=True) as storage:
+        assert storage.keys.keys() == ["device-key.1"]
+        assert not LEFT_BEHIND & set(storage.ps.uids())
+
+
+def test_from_the_factory_to_a_proven_identity(wire: WireWorld, state: Path, serial: str) -> None:
+    state, diary = wire.make_device(state, serial), Diary()
+
+    identity = boot(wire, state, diary=diary)
+
+    assert (identity.thing_name, identity.method) == (serial, wire.method)
+    assert_one_and_whole(wire, state, serial, identity.certificate_id)
+    refused = [type(cause) is NotActivatedYetError for cause, _ in diary.waits]
+    assert any(refused) == (wire.method in JUST_IN_TIME)
+    again = Diary()
+    assert boot(wire, state, diary=again) == identity
+    assert again.events == []
+
+
+@of(*(method for method in get_args(Method) if method != "claim"))  # has a test of its own
+@pytest.mark.parametrize("part", [0.3, 0.8])
+def test_a_power_cut(wire: WireWorld, state: Path, serial: str, part: float) -> None:
+    state = wire.make_device(state, serial)
+    moments = 100 if wire.method in BY_CLAIM else 20
+    with pytest.raises(PowerCutError):
+        boot(wire, state, supply=PowerSupply(cut_at=round(part * moments)))
+
+    identity = boot(wire, state)
+
+    assert_one_and_whole(wire, state, serial, identity.certificate_id)
+
+
+@of("claim", "claim-aws-keys")
+def test_denied_a_claim_that_was_turned_off(wire: WireWorld, state: Path, serial: str) -> None:
+    state = wire.make_device(state, serial)
+    with open_device_storage(state, read_only=True) as storage:
+        claim = certificate_id(storage.ps.get(Uid.CLAIM_CERTIFICATE))
+    wire.set_status(claim, "INACTIVE")
+    try:
+        with pytest.raises(NotLetInError) as raised:
+            boot(wire, state, patience=IMPATIENT)
+    finally:
+        wire.set_status(claim, "ACTIVE")
+
+    assert raised.value.exit_code is ExitCode.DENIED
+    assert wire.certificates(serial) is None
+    assert_one_and_whole(wire, state, serial, boot(wire, state).certificate_id)
+
+
+@of("trusted-user")
+def test_denied_a_claim_that_has_expired(wire: WireWorld, state: Path, serial: str) -> None:
+    state = wire.make_device(state, serial)
+    place = state.parent / "claim.json"
+    wire.factory("claim", "--trusted-user", "--to", str(place))
+    place.write_text(json.dumps(json.loads(place.read_text()) | {"expiration": 1_700_000_000}))
+
+    with pytest.raises(ClaimExpiredError) as raised:
+        boot(wire, state, patience=IMPATIENT)
+
+    assert raised.value.exit_code is ExitCode.DENIED
+    assert wire.certificates(serial) is None
+    assert_one_and_whole(wire, state, serial, boot(wire, state).certificate_id)
+
+
+@of("jitp")
+def test_denied_while_the_ca_registers_nobody(wire: WireWorld, state: Path, serial: str) -> None:
+    state = wire.make_device(state, serial)
+    authorities = wire.factory("ca", "show")
+    [ca] = [each["certificate_id"] for each in authorities if "JITP" in each["subject"]]
+    wire.iot.update_ca_certificate(certificateId=ca, newAutoRegistrationStatus="DISABLE")
+    try:
+        with pytest.raises(NotActivatedYetError) as raised:
+            boot(wire, state, patience=IMPATIENT)
+    finally:
+        wire.iot.update_ca_certificate(certificateId=ca, newAutoRegistrationStatus="ENABLE")
+
+    assert raised.value.exit_code is ExitCode.DENIED
+    assert wire.certificates(serial) is None
+    assert_one_and_whole(wire, state, serial, boot(wire, state).certificate_id)
+
+
+@of("jitr")
+def test_denied_off_the_allow_list(wire: WireWorld, state: Path, serial: str) -> None:
+    state = wire.make_device(state, serial, "--not-allowed")
+    with open_device_storage(state, read_only=True) as storage:
+        leaf = certificate_id(installed_leaf(storage))
+
+    with pytest.raises(NotActivatedYetError) as raised:
+        boot(wire, state, patience=IMPATIENT)
+
+    assert "allow-list" in raised.value.next_step
+    assert wire.status(leaf) == "INACTIVE"
+    assert wire.certificates(serial) is None
+
+
+@of("multi-account", "bulk", "single-thing")
+def test_denied_with_an_inactive_certificate(wire: WireWorld, state: Path, serial: str) -> None:
+    state = wire.make_device(state, serial)
+    [certificate] = wire.certificates(serial) or {}
+    wire.set_status(certificate, "INACTIVE")
+
+    with pytest.raises(NotLetInError) as raised:
+        boot(wire, state, patience=IMPATIENT)
+
+    assert raised.value.exit_code is ExitCode.DENIED
+    assert "ACTIVE" in raised.value.next_step
+    wire.set_status(certificate, "ACTIVE")
+    assert_one_and_whole(wire, state, serial, boot(wire, state).certificate_id)
+
+
+@of("claim", "claim-aws-keys", "trusted-user")
+def test_slow_replies(wire: WireWorld, state: Path, serial: str) -> None:
+    state, diary = wire.make_device(state, serial), Diary()
+    wire.fault("delay-reply", operation="provision", seconds=2.3)
+
+    identity = boot(wire, state, diary=diary)
+
+    assert [type(cause) for cause, _ in diary.waits] == [NoReplyError]
+    assert_one_and_whole(wire, state, serial, identity.certificate_id)
+
+
+@of("jitp")
+def test_slow_activation(wire: WireWorld, state: Path, serial: str) -> None:
+    state, diary = wire.make_device(state, serial), Diary()
+    wire.set(jitp_seconds=3.0)
+
+    identity = boot(wire, state, diary=diary)
+
+    assert len(diary.waits) >= 2
+    assert_one_and_whole(wire, state, serial, identity.certificate_id)
+
+
+@of("jitr", "multi-account", "bulk", "single-thing")
+def test_slow_to_open(wire: WireWorld, state: Path, serial: str) -> None:
+    state, diary = wire.make_device(state, serial), Diary()
+    wire.fault("cut-at-connect", client_id=serial)
+
+    identity = boot(wire, state, diary=diary)
+
+    assert diary.types().count("NotLetIn") >= 1
+    assert_one_and_whole(wire, state, serial, identity.certificate_id)
