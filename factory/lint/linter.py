@@ -1,0 +1,75 @@
+"""Looks at documents with every rule that goes with their kind."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from factory.lint import rules
+from factory.lint.context import Context
+from factory.lint.document import Document, Kind, kind_of, member
+from factory.lint.finding import Finding
+from factory.lint.policy_rules import FOR_IAM, FOR_IOT, FOR_TRUST, Check
+from factory.lint.resource_rules import RESOURCE_CHECKS, inline_policies
+from factory.lint.template import Flavour, Template, read_template
+from factory.lint.template_rules import TEMPLATE_CHECKS
+from factory.lint.topic_rules import TOPIC_CHECKS
+
+
+def lint(document: Document, context: Context) -> list[Finding]:
+    """Return what is wrong in ``document``, in the order of the rules."""
+    match document.kind:
+        case Kind.IOT_POLICY:
+            found = _checked(document, context, (*FOR_IOT, *TOPIC_CHECKS))
+        case Kind.IAM_POLICY:
+            found = _checked(document, context, FOR_IAM)
+        case Kind.TRUST_POLICY:
+            found = _checked(document, context, FOR_TRUST)
+        case Kind.TEMPLATE:
+            found = _template(read_template(document), context)
+        case Kind.REQUEST:
+            found = _request(document, context)
+        case Kind.UNKNOWN:
+            found = iter([_malformed(document, f"it is {document.kind}")])
+    return list(found)
+
+
+def _checked(document: Document, context: Context, checks: Sequence[Check]) -> Iterator[Finding]:
+    for check in checks:
+        yield from check(document, context)
+
+
+def _template(template: Template, context: Context) -> Iterator[Finding]:
+    for check in (*TEMPLATE_CHECKS, *RESOURCE_CHECKS):
+        yield from check(template, context)
+    for policy in inline_policies(template):
+        yield from lint(policy, context)
+
+
+def _request(document: Document, context: Context) -> Iterator[Finding]:
+    """Look at the input of CreateProvisioningTemplate, as ``--cli-input-json`` takes it."""
+    body = _body(document)
+    if kind_of(body.content) is not Kind.TEMPLATE:
+        yield _malformed(body, "it is no template")
+        return
+    template = read_template(body)
+    if member(document.content, "type") == Flavour.JUST_IN_TIME.value:
+        template = replace(template, flavour=Flavour.JUST_IN_TIME)
+    is_just_in_time = template.flavour is Flavour.JUST_IN_TIME
+    if is_just_in_time and member(document.content, "preProvisioningHook"):
+        path = f"{document.path}.preProvisioningHook"
+        yield Finding(rules.HOOK_ON_JITP, document.file, path, "a hook on a JITP template")
+    yield from _template(template, context)
+
+
+def _body(document: Document) -> Document:
+    content = member(document.content, "templateBody")
+    if isinstance(content, str):
+        try:
+            content = json.loads(content)
+        except ValueError:
+            content = None
+    return Document(document.file, content, Kind.TEMPLATE, f"{document.path}.templateBody")
+
+
+def _malformed(document: Document, what: str) -> Finding:
+    return Finding(rules.MALFORMED, document.file, document.path, what)

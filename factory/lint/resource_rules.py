@@ -1,0 +1,129 @@
+"""What is looked for in the resources of a provisioning template."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from factory.lint import rules
+from factory.lint.context import Context
+from factory.lint.document import Document, Json, Kind, member, members
+from factory.lint.finding import Finding, Rule
+from factory.lint.template import CERTIFICATE, POLICY, THING, Flavour, Template
+from factory.lint.template_rules import TemplateCheck
+
+_PROPERTIES: Final[Mapping[str, frozenset[str]]] = {
+    THING: frozenset({
+        "ThingName", "AttributePayload", "ThingTypeName", "ThingGroups", "BillingGroup",
+        "PackageVersions",
+    }),
+    CERTIFICATE: frozenset({
+        "CertificateId", "CertificateSigningRequest", "CertificatePem", "CACertificatePem",
+        "Status", "ThingPrincipalType",
+    }),
+    POLICY: frozenset({"PolicyName", "PolicyDocument"}),
+}  # fmt: skip
+_SOURCES: Final = ("CertificateId", "CertificateSigningRequest", "CertificatePem")
+_OVERRIDES: Final[Mapping[str, frozenset[str]]] = {
+    THING: frozenset({"AttributePayload", "ThingTypeName", "ThingGroups"}),
+    CERTIFICATE: frozenset({"Status"}),
+    POLICY: frozenset(),
+}
+_OVERRIDE_VALUES: Final = frozenset({"DO_NOTHING", "REPLACE", "FAIL"})
+_MERGED: Final = frozenset({"AttributePayload", "ThingGroups"})
+_POLICIES_AT_MOST: Final = 10
+_ATTRIBUTES_AT_MOST: Final = 3
+
+
+def kinds(template: Template, context: Context) -> Iterator[Finding]:  # noqa: ARG001
+    """Resources and their properties are those that AWS knows."""
+    for path, resource in template.resources():
+        kind = member(resource, "Type")
+        known = _PROPERTIES.get(str(kind))
+        if known is None:
+            yield _found(template, rules.RESOURCE_UNKNOWN, f"{path}.Type", f"{kind} is unknown")
+            continue
+        for name, inner, _ in members(member(resource, "Properties"), f"{path}.Properties"):
+            if name not in known:
+                yield _found(template, rules.PROPERTY_UNKNOWN, inner, f"{name} of {kind}")
+
+
+def certificates(template: Template, context: Context) -> Iterator[Finding]:  # noqa: ARG001
+    """The certificate comes from one place, and from where this kind of template has one."""
+    for path, resource in template.resources(CERTIFICATE):
+        given = [name for name in _SOURCES if member(member(resource, "Properties"), name)]
+        inner = f"{path}.Properties"
+        if len(given) != 1:
+            what = f"{' and '.join(given) or 'none'} of {', '.join(_SOURCES)} is given"
+            yield _found(template, rules.CERTIFICATE_SOURCE, inner, what)
+        elif template.flavour is not Flavour.REGISTRATION and given != ["CertificateId"]:
+            what = f"{given[0]} in a {template.flavour} template"
+            yield _found(template, rules.CERTIFICATE_SOURCE, f"{inner}.{given[0]}", what)
+
+
+def policies(template: Template, context: Context) -> Iterator[Finding]:  # noqa: ARG001
+    """Policies have a name or a document, and are not too many."""
+    found = list(template.resources(POLICY))
+    if len(found) > _POLICIES_AT_MOST:
+        path, _ = template.section("Resources")
+        yield _found(template, rules.TOO_MANY_POLICIES, path, f"it attaches {len(found)}")
+    for path, resource in found:
+        properties = member(resource, "Properties")
+        given = [name for name in ("PolicyName", "PolicyDocument") if member(properties, name)]
+        if len(given) != 1:
+            what = f"{' and '.join(given) or 'neither'} is given"
+            yield _found(template, rules.POLICY_NAME_OR_DOCUMENT, f"{path}.Properties", what)
+
+
+def overrides(template: Template, context: Context) -> Iterator[Finding]:  # noqa: ARG001
+    """OverrideSettings are AWS's."""
+    for path, resource in template.resources():
+        known = _OVERRIDES.get(str(member(resource, "Type")), frozenset())
+        settings = member(resource, "OverrideSettings")
+        for name, inner, value in members(settings, f"{path}.OverrideSettings"):
+            values = _OVERRIDE_VALUES | ({"MERGE"} if name in _MERGED else set())
+            if name not in known or value not in values:
+                yield _found(template, rules.OVERRIDE_UNKNOWN, inner, f"{name}: {value}")
+
+
+def attributes(template: Template, context: Context) -> Iterator[Finding]:  # noqa: ARG001
+    """A thing has no more attributes than AWS takes."""
+    for path, resource in template.resources(THING):
+        properties = member(resource, "Properties")
+        given = member(properties, "AttributePayload")
+        many = isinstance(given, Mapping) and len(given) > _ATTRIBUTES_AT_MOST
+        if many and not member(properties, "ThingTypeName"):
+            inner = f"{path}.Properties.AttributePayload"
+            yield _found(template, rules.TOO_MANY_ATTRIBUTES, inner, "it has no type, and more")
+
+
+RESOURCE_CHECKS: Final[tuple[TemplateCheck, ...]] = (
+    kinds, certificates, policies, overrides, attributes,
+)  # fmt: skip
+
+
+def inline_policies(template: Template) -> Iterator[Document]:
+    """Yield each PolicyDocument as a document of its own; one in quotes is read."""
+    for path, resource in template.resources(POLICY):
+        content = member(member(resource, "Properties"), "PolicyDocument")
+        if content is not None and not _is_computed(content):
+            inner = f"{path}.Properties.PolicyDocument"
+            yield Document(template.file, _parsed(content), Kind.IOT_POLICY, inner)
+
+
+def _parsed(content: Json) -> Json:
+    if not isinstance(content, str):
+        return content
+    try:
+        parsed: Json = json.loads(content)
+    except ValueError:
+        return None
+    return parsed
+
+
+def _is_computed(content: Json) -> bool:
+    names = content if isinstance(content, Mapping) else ()
+    return any(name.startswith(("Ref", "Fn::")) for name in names)
+
+
+def _found(template: Template, rule: Rule, path: str, what: str) -> Finding:
+    return Finding(rule, template.file, path, what)
