@@ -9,7 +9,7 @@ from typing import Final
 from factory.choices import CertificateMode
 from factory.methods import METHODS
 from factory.options import add_account, add_connection
-from factory.verbs import bulk, claim, single
+from factory.verbs import bulk, claim, lint, single
 
 STATION: Final = Path(".firstboot/station")
 DEVICES: Final = Path(".firstboot/devices")
@@ -20,6 +20,7 @@ Verb = Callable[[argparse.Namespace], None]
 _OWN_OPTIONS: Final[Mapping[str, Callable[[argparse.ArgumentParser], None]]] = {
     "bulk": bulk.add_options,
     "claim": claim.add_options,
+    "lint": lint.add_options,
     "single": single.add_options,
 }
 """Verbs with a page of their own."""

@@ -24,6 +24,7 @@ from factory.serial_number import check_serial_number
 from factory.station import Station, open_or_make_station, open_station
 from factory.verbs import bulk as bulk_verb
 from factory.verbs import claim as claim_verb
+from factory.verbs import lint as lint_verb
 from factory.verbs import single as single_verb
 
 _SDK_LOGGERS = ("boto3", "botocore", "urllib3")
@@ -31,7 +32,9 @@ _SDK_LOGGERS = ("boto3", "botocore", "urllib3")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit code (``device.errors.ExitCode``)."""
-    arguments = build_parser((ca, prepare, make, single, bulk, claim, teardown)).parse_args(argv)
+    arguments = build_parser((ca, prepare, make, single, bulk, claim, lint, teardown)).parse_args(
+        argv
+    )
     _log_to_stderr(arguments.log_level)
     try:
         arguments.verb(arguments)
@@ -64,6 +67,7 @@ def ca(arguments: argparse.Namespace) -> None:
 def prepare(arguments: argparse.Namespace) -> None:
     """Make the cloud side of a method; what is there and right stays as it is."""
     choices = Choices(arguments.certificate_mode, arguments.inline_template, arguments.hook)
+    lint_verb.check_before_prepare(arguments.method, _Terminal())
     for cloud in aws_accounts(arguments.account, os.environ):
         with open_or_make_station(arguments.station) as station:
             report = METHODS[arguments.method].prepare(cloud, station, choices)
@@ -96,6 +100,11 @@ def bulk(arguments: argparse.Namespace) -> None:
 def claim(arguments: argparse.Namespace) -> None:
     """Hand a waiting device a claim for five minutes, as a trusted user's app does."""
     claim_verb.run(arguments, _Terminal())
+
+
+def lint(arguments: argparse.Namespace) -> None:
+    """Look for what is wrong, or too wide, in policies and templates."""
+    lint_verb.run(arguments, _Terminal())
 
 
 def teardown(arguments: argparse.Namespace) -> None:
@@ -169,6 +178,10 @@ class _Terminal:
 
     def say(self, *lines: str) -> None:
         _say(*lines)
+
+    def show(self, *lines: str) -> None:
+        for line in lines:
+            print(line)
 
     def put(self, **fields: object) -> None:
         _put(**fields)

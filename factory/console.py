@@ -10,6 +10,10 @@ class Console(Protocol):
         """Show lines to the person at the station."""
         ...
 
+    def show(self, *lines: str) -> None:
+        """Hand lines to whoever reads stdout."""
+        ...
+
     def put(self, **fields: object) -> None:
         """Hand one JSON object to whoever reads stdout."""
         ...

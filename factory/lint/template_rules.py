@@ -37,7 +37,8 @@ def parameters(template: Template, context: Context) -> Iterator[Finding]:
             yield _found(template, rules.PARAMETER_TYPE, inner, f"{name} is no String")
         if member(declaration, "Default") is None and (why := _no_source(template, context, name)):
             yield _found(template, rules.PARAMETER_WITHOUT_SOURCE, inner, why)
-        if name not in used:
+        # One with a Default may be for a hook alone, and does no harm.
+        if name not in used and member(declaration, "Default") is None:
             yield _found(template, rules.PARAMETER_UNUSED, inner, f"{name} is nowhere used")
     for name in sorted((context.given_parameters or frozenset()) - set(template.parameters)):
         yield _found(template, rules.PARAMETER_NOT_DECLARED, path, f"{name} is not declared")

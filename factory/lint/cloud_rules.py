@@ -1,0 +1,45 @@
+"""What can only be seen in the account: is there what a template names, and is it on?"""
+
+from collections.abc import Iterator
+
+from factory.cloud import Cloud
+from factory.errors import NotInCloudError
+from factory.lint import rules
+from factory.lint.document import Document, Kind, elements, member
+from factory.lint.finding import Finding
+from factory.lint.template import THING, read_template
+from factory.template_resources import KINDS, exists
+
+
+def lint_in_cloud(document: Document, cloud: Cloud) -> list[Finding]:
+    """Return what is wrong with a template in this account.
+
+    Raises:
+        CloudError: AWS did not answer, or said no.
+    """
+    if document.kind is not Kind.TEMPLATE:
+        return []
+    return list(_named(document, cloud))
+
+
+def lint_stored_template(name: str, file: str, cloud: Cloud) -> Iterator[Finding]:
+    """Yield what is wrong with the provisioning template ``name`` as AWS has it now."""
+    try:
+        stored = cloud.call("iot", "DescribeProvisioningTemplate", templateName=name)
+    except NotInCloudError:
+        return  # it is still to be made, or is one that AWS never keeps
+    if stored.get("enabled") is False:
+        yield Finding(rules.TEMPLATE_DISABLED, file, "$", f"{name} is disabled in {cloud.account}")
+    if stored.get("type") == "JITP" and stored.get("preProvisioningHook"):
+        yield Finding(rules.HOOK_ON_JITP, file, "$", f"{name} has a hook in {cloud.account}")
+
+
+def _named(document: Document, cloud: Cloud) -> Iterator[Finding]:
+    for path, resource in read_template(document).resources(THING):
+        properties = member(resource, "Properties")
+        for name, kind in KINDS.items():
+            inner = f"{path}.Properties.{name}"
+            for where, value in elements(member(properties, name), inner):
+                if isinstance(value, str) and not exists(cloud, kind, value):
+                    what = f"{kind.label} {value} is not in {cloud.account}"
+                    yield Finding(rules.NAMED_MISSING, document.file, where, what)

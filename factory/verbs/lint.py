@@ -1,0 +1,106 @@
+"""``factory lint``: our own look at policies and templates, before AWS has one."""
+
+import argparse
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from factory.accounts import aws_accounts
+from factory.cloud import Cloud
+from factory.console import Console
+from factory.device_orders import config_name
+from factory.device_settings import load_device_settings
+from factory.documents import CONFIG
+from factory.errors import LintFailedError, NothingToLintError
+from factory.lint.catalogue import DOCUMENTS, documents_of
+from factory.lint.cloud_rules import lint_in_cloud, lint_stored_template
+from factory.lint.context import Context
+from factory.lint.document import Kind, load_document
+from factory.lint.finding import Finding, Severity
+from factory.lint.linter import lint
+from factory.options import add_account
+
+
+def add_options(command: argparse.ArgumentParser) -> None:
+    """Add the options of ``factory lint``."""
+    command.add_argument(
+        "files", nargs="*", type=Path, metavar="FILE", help="policies and templates, as JSON"
+    )
+    command.add_argument(
+        "--method", choices=DOCUMENTS, help="what this method uses, or the files as if it did"
+    )
+    command.add_argument(
+        "--config", type=Path, metavar="FILE", help="the device's settings; default: the method's"
+    )
+    command.add_argument(
+        "--cloud", action="store_true", help="ask AWS, too, whether groups and types exist"
+    )
+    add_account(command)
+
+
+def run(arguments: argparse.Namespace, console: Console) -> None:
+    """Show what is wrong in the documents.
+
+    Raises:
+        NothingToLintError: neither files nor a method were named.
+        ConfigurationError: a file is no JSON.
+        LintFailedError: there is at least one error.
+    """
+    files = arguments.files or list(documents_of(arguments.method) if arguments.method else ())
+    if not files:
+        raise NothingToLintError("there is nothing to look at")
+    context = _context(arguments.method, arguments.config)
+    cloud = aws_accounts(arguments.account, os.environ)[0] if arguments.cloud else None
+    findings = [finding for file in files for finding in _look_at(file, context, cloud)]
+    for finding in findings:
+        if arguments.json:
+            console.put(**finding.as_fields())
+        else:
+            console.show(*_lines(finding))
+    _conclude(findings)
+    if not arguments.json:
+        console.say(f"{len(files)} document(s), {len(findings)} warning(s), no error.")
+
+
+def check_before_prepare(method: str, console: Console, folder: Path = CONFIG) -> None:
+    """Refuse to send to AWS what the linter calls an error.
+
+    Raises:
+        LintFailedError: there is at least one.
+    """
+    context = _context(method, None)
+    files = documents_of(method, folder)
+    findings = [each for file in files for each in _look_at(file, context, None)]
+    for finding in findings:
+        console.say(*_lines(finding))
+    _conclude(findings)
+
+
+def _context(method: str | None, config: Path | None) -> Context:
+    if method is None:
+        return Context()
+    settings = load_device_settings(config or CONFIG / config_name(method))
+    return Context(method, settings)
+
+
+def _look_at(file: Path, context: Context, cloud: Cloud | None) -> Iterable[Finding]:
+    document = load_document(file)
+    yield from lint(document, context)
+    if cloud is not None and document.kind is Kind.TEMPLATE:
+        yield from lint_in_cloud(document, cloud)
+        yield from lint_stored_template(file.stem, document.file, cloud)
+
+
+def _lines(finding: Finding) -> tuple[str, ...]:
+    rule = finding.rule
+    return (
+        f"{rule.severity}: {rule.id}: {finding.file}: {finding.path}: {finding.what}",
+        f"  why: {rule.why} ({rule.source})",
+        f"  next: {rule.next_step}",
+    )
+
+
+def _conclude(findings: list[Finding]) -> None:
+    errors = [each for each in findings if each.rule.severity is Severity.ERROR]
+    if errors:
+        raise LintFailedError(len(errors))
