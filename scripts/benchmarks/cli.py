@@ -35,6 +35,12 @@ def _cold_start(rounds: int) -> Rows:
     return cold_start(rounds)
 
 
+def _methods(rounds: int) -> Rows:
+    from scripts.benchmarks.methods import methods  # noqa: PLC0415
+
+    return methods(rounds)
+
+
 BENCHES: Final[Mapping[str, Bench]] = {
     "first-boot": Bench(
         "our whole first boot against the same exchange written with AWS's SDK alone",
@@ -45,6 +51,11 @@ BENCHES: Final[Mapping[str, Bench]] = {
         "`device --version` and `device status` against `python -c pass`",
         "python -c pass",
         _cold_start,
+    ),
+    "methods": Bench(
+        "the first boot by every method against that by claim",
+        "the first boot by claim",
+        _methods,
     ),
 }
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from scripts.benchmarks.processes import Run, RunFailedError, measure
@@ -29,18 +30,19 @@ class Workbench:
     cloud: Mapping[str, str]
     """What leads the station, and whoever asks, to the local AWS."""
 
-    def measure(self, *command: str) -> Run:
-        """Run one command on this bench and return what it cost."""
-        return measure(command, self.environment, CHECKOUT)
+    def measure(self, *command: str, settings: Mapping[str, str] = MappingProxyType({})) -> Run:
+        """Run one command on this bench, with variables of its own; return what it cost."""
+        return measure(command, {**self.environment, **settings}, CHECKOUT)
 
-    def prepare(self) -> None:
-        """Have the station prepare the cloud for provisioning by claim."""
-        self.call("factory", "prepare", *self._station)
+    def prepare(self, method: str = "claim") -> None:
+        """Have the station prepare the cloud for a method."""
+        self.call("factory", "prepare", "--method", method, *self.station)
 
-    def make_device(self, serial: str) -> Path:
+    def make_device(self, serial: str, method: str = "claim") -> Path:
         """Have the station make a device; return its state folder."""
         state = self.folder / "devices" / serial
-        self.call("factory", "make", *self._station, "--serial", serial, "--out", str(state))
+        device = ("--method", method, "--serial", serial, "--out", str(state))
+        self.call("factory", "make", *device, *self.station)
         return state
 
     def call(self, module: str, *arguments: str) -> str:
@@ -63,8 +65,9 @@ class Workbench:
         return done.stdout
 
     @property
-    def _station(self) -> tuple[str, ...]:
-        return ("--method", "claim", "--station", str(self.folder / "station"))
+    def station(self) -> tuple[str, ...]:
+        """The option that names this bench's station."""
+        return ("--station", str(self.folder / "station"))
 
 
 @contextmanager
