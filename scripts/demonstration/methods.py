@@ -49,6 +49,8 @@ class Method:
     """What it changes in its configuration, as variables."""
     accounts: tuple[tuple[str, str], ...] = ()
     """Accounts and Regions that the device reaches, if not the one of the local AWS."""
+    try_also: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What else to try with it, and command lines for that, with {serial} for a new device in {devices}."""
     waits_for_claim: bool = False
     """Whether the device waits until an app hands it a claim."""
 
@@ -148,6 +150,12 @@ METHODS: Final[Mapping[str, Method]] = {
                 "not let in": "expected: registered, and the rule has called the Lambda",
                 "waiting": "{pause}, with jitter, and 90 s at most in all",
                 "device connected": "the Lambda found it on the allow-list, and activated it",
+            },
+            try_also={
+                "see one refused that is not on the allow-list (exit code 4)": (
+                    "factory make --method jitr --serial {serial}-X --not-allowed",
+                    "DEVICE_JUST_IN_TIME__BUDGET=3 device boot --state {devices}/{serial}-X",
+                )
             },
         ),
         Method(

@@ -163,6 +163,10 @@ def next_commands(proven: Proven) -> Mapping[str, list[str]]:
             *([app] if method.waits_for_claim else []),
             f"{shlex.join(method.boot)} --state {second}",
         ],
+        **{
+            purpose: [line.format(serial=batch, devices=STATE / "devices") for line in lines]
+            for purpose, lines in method.try_also.items()
+        },
         "stop the local AWS; what it knows stays in .firstboot/cloud": ["localcloud down"],
     }
 

@@ -13,6 +13,10 @@ import pytest
 from scripts.demonstration.methods import METHODS
 from tests.wire.conftest import ROOT, free_ports
 
+AS_EXPECTED = {
+    "device run": "timeout 2 {} || true",  # endless
+    "DEVICE_JUST_IN_TIME__BUDGET": "{} || [ $? = 4 ]",  # denied
+}
 STEP_BY_STEP = re.compile(r"## Step by step.*?```sh\n(.*?)```", re.DOTALL)
 
 
@@ -61,12 +65,11 @@ def succeeded(
 
 
 @pytest.mark.wire
-@pytest.mark.parametrize("method", ["claim", "claim-aws-keys"])
-def test_the_demo_ends_with_one_json_object(checkout: Path, method: str) -> None:
-    done = run(checkout, "scripts.demonstration", "--json", "--method", method)
+def test_the_demo_ends_with_one_json_object(checkout: Path) -> None:
+    done = run(checkout, "scripts.demonstration", "--json")
     result = json.loads(done.stdout)
     assert done.stdout.count("\n") == 1
-    assert result["method"] == method
+    assert result["method"] == "claim"
     assert result["key_store"] == "sealed"
     assert result["published"] is True
     assert result["thing_name"] == result["serial"]
@@ -103,12 +106,12 @@ def test_the_demo_tells_a_person_everything_on_stdout(checkout: Path) -> None:
 
 
 @pytest.mark.wire
-def test_the_commands_to_try_next_work(checkout: Path) -> None:
-    told = run(checkout, "scripts.demonstration").stdout.partition("Try next")[2]
-    lines = [line.strip() for line in told.splitlines() if line.startswith("    ")]
-    endless = "device run"
-    assert endless in lines
-    shell(checkout, [f"timeout 2 {line} || true" if line == endless else line for line in lines])
+@pytest.mark.parametrize("method", ["claim", "trusted-user", "jitr"])
+def test_the_commands_to_try_next_work(checkout: Path, method: str) -> None:
+    told = run(checkout, "scripts.demonstration", "--method", method).stdout
+    lines = [line[4:] for line in told.partition("Try next")[2].splitlines() if line[:4].isspace()]
+    assert "device run" in lines
+    shell(checkout, [AS_EXPECTED.get(line.partition("=")[0], "{}").format(line) for line in lines])
 
 
 @pytest.mark.wire
