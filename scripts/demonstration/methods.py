@@ -50,7 +50,7 @@ class Method:
     accounts: tuple[tuple[str, str], ...] = ()
     """Accounts and Regions that the device reaches, if not the one of the local AWS."""
     try_also: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """What else to try with it, and command lines for that, with {serial} for a new device in {devices}."""
+    """What else to try with it, and its command lines: {serial} is new, its folder in {devices}."""
     waits_for_claim: bool = False
     """Whether the device waits until an app hands it a claim."""
 
