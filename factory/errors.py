@@ -211,7 +211,7 @@ class ClaimRefusedError(StationError):
     """The device looked at the claim, and did not take it; it goes on waiting."""
 
     next_step = (
-        "Run the same command again: it gets a new claim. If the device calls a new one expired, "
+        "Run the same command again: it gets a new claim. If the device calls a new one too old, "
         "compare the clocks of device and station."
     )
 

@@ -83,14 +83,14 @@ def write_claim(claim: TemporaryClaim, file: Path) -> None:
 
 
 @contextmanager
-def waiting_device(place: Path) -> Iterator["WaitingDevice"]:
+def waiting_device(place: Path, patience: float = _SECONDS) -> Iterator["WaitingDevice"]:
     """Connect to the device that waits at the socket ``place``, before a claim is asked for.
 
     Raises:
         NobodyWaitsError: there is no socket, or nobody behind it.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(_SECONDS)
+        connection.settimeout(patience)
         try:
             connection.connect(os.fspath(place))
         except FileNotFoundError as error:
@@ -132,6 +132,8 @@ class WaitingDevice:
             if not chunk:
                 break
             content += chunk
+        if not content:
+            raise NobodyWaitsError(self._place, "the device went away without an answer")
         try:
             answer = json.loads(bytes(content))
         except ValueError:

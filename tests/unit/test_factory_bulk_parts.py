@@ -1,0 +1,210 @@
+"""The parts of a batch: serial numbers, the file's lines, reports, progress."""
+
+import io
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from hypothesis import given
+from hypothesis import strategies as st
+
+from device.errors import ExitCode
+from device.identity.csr import build_csr, subject_name
+from factory.bulk.input_file import checked_csr, parameters_line
+from factory.bulk.progress import PlainProgress, progress_on
+from factory.bulk.reports import download
+from factory.bulk.serial_numbers import check_batch_name, counted, read_from
+from factory.errors import (
+    BatchError,
+    CloudNotReachableError,
+    CloudRejectedError,
+    CsrUnacceptableError,
+    SerialNumbersError,
+)
+from tests.support.certificates import new_key
+
+SUBJECT = subject_name({"common_name": "SN-1"})
+KEY = new_key()
+
+
+def test_counted_serial_numbers_follow_the_batch() -> None:
+    assert counted("lot-7", 2) == ["lot-7-0001", "lot-7-0002"]
+    assert counted("x", 10_000)[-1] == "x-10000"
+
+
+@pytest.mark.parametrize("count", [0, -1])
+def test_no_device_is_no_batch(count: int) -> None:
+    with pytest.raises(SerialNumbersError):
+        counted("lot", count)
+
+
+def test_listed_serial_numbers_may_have_comments_and_empty_lines(tmp_path: Path) -> None:
+    file = tmp_path / "serials.txt"
+    file.write_text("# first shift\nSN-1\n\n  SN-2   # blue\n")
+    assert read_from(file) == ["SN-1", "SN-2"]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("SN-1\na/b\n", "line 2: 'a/b' cannot be a serial number"),
+        ("SN-1\n\nSN-1\n", "line 3: SN-1 is there already, in line 1"),
+        ("# nothing\n", "holds no serial number"),
+        ("SN-1 SN-2\n", "line 1"),
+        ("\xff", "cannot be read"),
+    ],
+)
+def test_bad_line_is_named_with_its_file_and_number(
+    tmp_path: Path, content: str, problem: str
+) -> None:
+    file = tmp_path / "serials.txt"
+    file.write_bytes(content.encode("latin-1"))
+    with pytest.raises(SerialNumbersError, match=problem) as raised:
+        read_from(file)
+    assert "serials.txt" in str(raised.value)
+    assert raised.value.exit_code is ExitCode.MISUSE
+
+
+def test_missing_list_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SerialNumbersError, match=r"none.txt cannot be read"):
+        read_from(tmp_path / "none.txt")
+
+
+@given(st.text(max_size=50))
+def test_batch_names_are_safe_in_paths_and_keys(name: str) -> None:
+    try:
+        check_batch_name(name)
+    except BatchError:
+        return
+    assert 0 < len(name) <= 40
+    assert all(each.isascii() and (each.isalnum() or each in "-_") for each in name)
+
+
+class Device:
+    """A device that answers with whatever CSR it is given."""
+
+    public_key = KEY.public_key()
+    subject = SUBJECT
+
+    def __init__(self, answer: str) -> None:
+        self._answer = answer
+
+    def csr(self) -> str:
+        return self._answer
+
+
+def with_a_flipped_bit(csr_pem: str) -> str:
+    der = bytearray(x509.load_pem_x509_csr(csr_pem.encode()).public_bytes(Encoding.DER))
+    der[-1] ^= 1  # the last byte of the signature
+    return x509.load_der_x509_csr(bytes(der)).public_bytes(Encoding.PEM).decode()
+
+
+def test_csr_of_the_device_passes() -> None:
+    csr = build_csr(KEY, SUBJECT)
+    assert checked_csr(Device(csr)) == csr  # type: ignore[arg-type] # as far as it is asked
+
+
+@pytest.mark.parametrize(
+    ("csr", "problem"),
+    [
+        (with_a_flipped_bit(build_csr(KEY, SUBJECT)), "not signed by its own key"),
+        (build_csr(new_key(), SUBJECT), "another key or subject"),
+        (build_csr(KEY, subject_name({"common_name": "SN-2"})), "another key or subject"),
+        ("garbage", "is no CSR"),
+    ],
+    ids=["signature", "key", "subject", "garbage"],
+)
+def test_csr_without_proof_of_possession_is_refused(csr: str, problem: str) -> None:
+    with pytest.raises(CsrUnacceptableError, match=problem):
+        checked_csr(Device(csr))  # type: ignore[arg-type] # as far as it is asked
+
+
+def test_file_has_one_line_a_device() -> None:
+    line = parameters_line("SN-1", "-----BEGIN\n...\n-----END\n")
+    assert line.count(b"\n") == 1
+    assert line.endswith(b"\n")
+
+
+@contextmanager
+def serving(status: int) -> Iterator[str]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(b"a report")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/report"
+        thread.join()
+
+
+def test_report_is_fetched_from_the_local_aws() -> None:
+    with serving(200) as url:
+        assert download(url) == b"a report"
+
+
+def test_report_that_is_not_handed_out_is_a_rejection() -> None:
+    with serving(403) as url, pytest.raises(CloudRejectedError, match="403"):
+        download(url)
+
+
+def test_nobody_answers() -> None:
+    with pytest.raises(CloudNotReachableError):
+        download("http://127.0.0.1:1/report")
+
+
+@pytest.mark.parametrize("url", ["http://reports.example/1", "file:///etc/passwd"])
+def test_report_is_not_fetched_in_the_open(url: str) -> None:
+    with pytest.raises(CloudRejectedError, match="not to be fetched over"):
+        download(url)
+
+
+def test_plain_progress_is_at_most_ten_lines_a_stage() -> None:
+    lines: list[str] = []
+    progress = PlainProgress(lines.append)
+    progress.begin("CSRs", 1000)
+    for done in range(1, 1001):
+        progress.advance(done)
+    progress.begin("none", 0)
+    progress.advance(0)
+    progress.say("a word")
+    assert lines[0] == "CSRs: 100 of 1000"
+    assert lines[9] == "CSRs: 1000 of 1000"
+    assert lines[10:] == ["a word"]
+
+
+def test_plain_lines_where_there_is_no_terminal() -> None:
+    lines: list[str] = []
+    with progress_on(io.StringIO(), lines.append) as progress:
+        progress.begin("CSRs", 1)
+        progress.advance(1)
+    assert lines == ["CSRs: 1 of 1"]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    screen = Terminal()
+    with progress_on(screen, lambda _: None) as progress:
+        progress.advance(1)
+        progress.begin("lines registered", 2)
+        progress.advance(2)
+        progress.say("[a word]")
+    assert "lines registered" in screen.getvalue()
+    assert "2/2" in screen.getvalue()
+    assert "[a word]" in screen.getvalue()

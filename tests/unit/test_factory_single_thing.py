@@ -1,0 +1,175 @@
+"""A single thing is registered once, whatever is cut, and never over another device."""
+
+from pathlib import Path
+
+import pytest
+
+from device.errors import CertificateUnacceptableError, StorageExistsError
+from device.storage.device_storage import open_device_storage
+from device.storage.lifecycle import Lifecycle
+from device.storage.secure_storage import Uid
+from factory.documents import CONFIG
+from factory.errors import NotRegisteredError, ThingTakenError
+from factory.manufacture import DeviceOrder, new_device_id
+from factory.methods.single_thing import Way, make_registered
+from tests.support.certificates import DeviceAuthority, new_key
+from tests.support.simulated_registry import SimulatedRegistry
+from tests.support.station_cloud import PowerCutError
+
+SERIAL = "SN-1"
+WAYS = list(Way)
+MOST_CALLS = {Way.REGISTER_THING: 2, Way.HAND: 10}
+
+
+def order(serial: str = SERIAL) -> DeviceOrder:
+    config = CONFIG / "single-thing.yaml"
+    return DeviceOrder(serial, new_device_id(), "localhost:8883", b"a CA", config)
+
+
+def make(cloud: SimulatedRegistry, out: Path, way: Way, *, exclusive: bool = False) -> str:
+    return make_registered(cloud, order(), out, way, exclusive=exclusive)
+
+
+def installed(out: Path) -> bytes:
+    with open_device_storage(out) as storage:
+        assert storage.lifecycle is Lifecycle.SECURED
+        return storage.ps.get(Uid.STAGED_CERTIFICATE)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_device_holds_the_one_active_certificate_of_its_thing(tmp_path: Path, way: Way) -> None:
+    cloud = SimulatedRegistry()
+
+    certificate_id = make(cloud, tmp_path, way)
+
+    assert cloud.active == {SERIAL: [certificate_id]}
+    certificate = cloud.certificates[certificate_id]
+    assert str(certificate["certificatePem"]).encode() == installed(tmp_path)
+    assert list(cloud.policies.values()) == [["firstboot-device"]]
+
+
+@pytest.mark.parametrize("exclusive", [False, True])
+@pytest.mark.parametrize("way", WAYS)
+def test_attachment_is_exclusive_if_it_is_to_be(
+    tmp_path: Path, way: Way, *, exclusive: bool
+) -> None:
+    cloud = SimulatedRegistry()
+    make(cloud, tmp_path, way, exclusive=exclusive)
+    (kind,) = cloud.things[SERIAL].values()
+    assert kind == ("EXCLUSIVE_THING" if exclusive else "NON_EXCLUSIVE_THING")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_cuts_below_are_all_that_there_are(tmp_path: Path, way: Way) -> None:
+    cloud = SimulatedRegistry()
+    make(cloud, tmp_path, way)
+    assert len(cloud.calls) == MOST_CALLS[way]
+
+
+@pytest.mark.parametrize("reply_lost", [False, True], ids=["never-sent", "reply-lost"])
+@pytest.mark.parametrize(
+    ("way", "cut_at"), [(way, at) for way in WAYS for at in range(1, MOST_CALLS[way] + 1)]
+)
+@pytest.mark.parametrize("then", WAYS)
+def test_interrupted_run_is_completed_by_the_next(
+    tmp_path: Path, way: Way, cut_at: int, then: Way, *, reply_lost: bool
+) -> None:
+    cloud = SimulatedRegistry()
+    cloud.cut_at, cloud.reply_lost = cut_at, reply_lost
+    with pytest.raises(PowerCutError):
+        make(cloud, tmp_path, way)
+    cloud.cut_at = 0
+
+    certificate_id = make(cloud, tmp_path, then)
+
+    assert cloud.active == {SERIAL: [certificate_id]}
+    assert list(cloud.certificates) == [certificate_id], "something was registered twice"
+    assert list(cloud.policies.values()) == [["firstboot-device"]]
+    installed(tmp_path)
+
+
+def test_thing_with_the_certificate_of_another_device_is_left_alone(tmp_path: Path) -> None:
+    cloud = SimulatedRegistry()
+    make(cloud, tmp_path / "one", Way.REGISTER_THING)
+    before = dict(cloud.active)
+
+    with pytest.raises(ThingTakenError, match=f"thing {SERIAL} exists") as raised:
+        make(cloud, tmp_path / "other", Way.HAND)
+
+    assert cloud.active == before
+    assert f"--thing-name {SERIAL}" in raised.value.next_step
+
+
+def test_thing_without_a_certificate_is_taken(tmp_path: Path) -> None:
+    cloud = SimulatedRegistry()
+    cloud.things[SERIAL] = {}
+    make(cloud, tmp_path, Way.HAND)
+    assert "CreateThing" not in cloud.calls
+
+
+def test_wrong_kind_of_attachment_is_corrected_by_the_next_run(tmp_path: Path) -> None:
+    cloud = SimulatedRegistry()
+    cloud.cut_at, cloud.reply_lost = MOST_CALLS[Way.REGISTER_THING], True
+    with pytest.raises(PowerCutError):
+        make(cloud, tmp_path, Way.REGISTER_THING)
+
+    make(cloud, tmp_path, Way.REGISTER_THING, exclusive=True)
+
+    assert list(cloud.things[SERIAL].values()) == ["EXCLUSIVE_THING"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "next_step"),
+    [
+        ("ThingGroup 1:devices not found.", "factory prepare --method single-thing"),
+        ("Policy default version not found", "factory prepare --method single-thing"),
+        ("CSR violates constraints", "P-256"),
+        ("Existing AttributePayload: {} conflicts", "OverrideSettings"),
+        ("User x is not authorized to perform: iot:CreateThing", "docs/station.md"),
+        ("Cannot resolve reference value: Batch", "factory lint --method single-thing"),
+        ("Rate exceeded", "some minutes"),
+        ("something new", "AWS's words"),
+    ],
+)
+def test_refusal_keeps_awss_words_and_names_a_next_step(
+    tmp_path: Path, reason: str, next_step: str
+) -> None:
+    cloud = SimulatedRegistry()
+    cloud.refused[SERIAL] = reason
+    with pytest.raises(NotRegisteredError) as raised:
+        make(cloud, tmp_path, Way.REGISTER_THING)
+    assert reason in str(raised.value)
+    assert next_step in raised.value.next_step
+
+
+def test_refused_device_is_made_when_the_cause_is_gone(tmp_path: Path) -> None:
+    cloud = SimulatedRegistry()
+    cloud.refused[SERIAL] = "Rate exceeded"
+    with pytest.raises(NotRegisteredError):
+        make(cloud, tmp_path, Way.REGISTER_THING)
+    cloud.refused.clear()
+    assert cloud.active == {}
+    make(cloud, tmp_path, Way.REGISTER_THING)
+    installed(tmp_path)
+
+
+def test_missing_policy_of_the_hand_sequence_has_a_next_step(tmp_path: Path) -> None:
+    cloud = SimulatedRegistry()
+    cloud.known_policies.clear()
+    with pytest.raises(NotRegisteredError, match="iot:AttachPolicy was rejected"):
+        make(cloud, tmp_path, Way.HAND)
+
+
+def test_certificate_for_another_key_is_not_installed(tmp_path: Path) -> None:
+    cloud, authority = SimulatedRegistry(), DeviceAuthority()
+    cloud.bend = lambda _, csr: authority.issue(new_key().public_key(), csr.subject)
+    with pytest.raises(CertificateUnacceptableError, match="another key"):
+        make(cloud, tmp_path, Way.REGISTER_THING)
+
+
+def test_finished_device_is_not_made_again(tmp_path: Path) -> None:
+    cloud = SimulatedRegistry()
+    make(cloud, tmp_path, Way.REGISTER_THING)
+    with pytest.raises(StorageExistsError, match="finished device"):
+        make(cloud, tmp_path, Way.REGISTER_THING)
+    assert len(cloud.certificates) == 1
