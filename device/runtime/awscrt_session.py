@@ -29,7 +29,12 @@ from device.errors import CredentialUnusableError, ElementError, ExitCode
 from device.provisioning import actions as act
 from device.provisioning import events as ev
 from device.runtime.endpoint import Endpoint
-from device.runtime.refusal import classify_connack, classify_failure, reason_for_distrust
+from device.runtime.refusal import (
+    ELEMENT_FAILURES,
+    classify_connack,
+    classify_failure,
+    reason_for_distrust,
+)
 from device.runtime.session import StopRequested
 from device.settings import Connection
 from device.storage.keys import MemoryIdentity, TlsIdentity
@@ -146,10 +151,11 @@ class AwscrtSession:
                 raise
             self._events.put((connection, ev.ConnectFailed(str(error), error.next_step)))
             return
-        except RuntimeError as error:  # what awscrt raises when a PEM cannot be used
-            raise CredentialUnusableError(order.credential, str(error)) from None
-        except AwsCrtError as error:
-            self._events.put((connection, _ConnectRefused(_name_of(error), None)))
+        except RuntimeError as error:  # what awscrt raises when it can make no TLS context
+            name = str(error).partition("(")[2].partition(")")[0]
+            if not name.startswith(ELEMENT_FAILURES):
+                raise CredentialUnusableError(order.credential, str(error)) from None
+            self._events.put((connection, _ConnectRefused(name, None)))
             return
         self._stopped = stopped = threading.Event()
 

@@ -21,7 +21,9 @@ _BUSY_CODES: Final = {
     0x9F: "connection rate exceeded",
 }
 _HANG_UPS: Final = ("AWS_ERROR_MQTT_UNEXPECTED_HANGUP", "AWS_IO_SOCKET_CLOSED")
-_ELEMENT_FAILURES: Final = "AWS_ERROR_PKCS11"
+ELEMENT_FAILURES: Final = "AWS_ERROR_PKCS11"
+"""How awscrt's errors about a secure element begin."""
+
 _TLS_FAILURES: Final = ("AWS_IO_TLS_ERROR", "AWS_IO_TLS_NEGOTIATION")
 
 _VERIFY_ADVICE: Final = {
@@ -53,9 +55,9 @@ def classify_failure(error_name: str, endpoint: Endpoint, root_ca_pem: bytes) ->
         return NotLetIn(f"the connection was closed without an answer: {error_name}")
     if error_name.startswith(_TLS_FAILURES):
         return _probe(error_name, endpoint, root_ca_pem)
-    if error_name.startswith(_ELEMENT_FAILURES):
+    if error_name.startswith(ELEMENT_FAILURES):
         step = "The device opens the element anew; if that does not help, read its module's log."
-        return ConnectFailed(f"the secure element failed in the handshake: {error_name}", step)
+        return ConnectFailed(f"the secure element failed: {error_name}", step)
     return _unreachable(error_name, endpoint)
 
 

@@ -24,6 +24,7 @@ from device.storage.cryptoki_codes import (
     CKF_OS_LOCKING_OK,
     CKF_RW_SESSION,
     CKF_SERIAL_SESSION,
+    CKS_RW_USER_FUNCTIONS,
     CKU_SO,
     CKU_USER,
     Attribute,
@@ -37,6 +38,7 @@ from device.storage.cryptoki_library import (
     LibraryInfo,
     MechanismInfo,
     MechanismParameters,
+    SessionInfo,
     TemplateEntry,
     TokenRecord,
     open_library,
@@ -161,6 +163,12 @@ class Module:
         """Log the whole process in."""
         user = CKU_SO if as_security_officer else CKU_USER
         self._call("C_Login", session, user, pin.encode(), len(pin.encode()))
+
+    def is_logged_in(self, session: int) -> bool:
+        """Return whether the user is logged in; else private objects cannot even be seen."""
+        info = SessionInfo()
+        self._call("C_GetSessionInfo", session, c.byref(info))
+        return bool(info.state == CKS_RW_USER_FUNCTIONS)
 
     def find(self, session: int, template: Template) -> list[int]:
         """Return handles of the objects that match, at most 64."""

@@ -105,6 +105,7 @@ class TokenFlag(IntFlag):
 CKF_OS_LOCKING_OK: Final = 0x2
 CKF_RW_SESSION: Final = 0x2
 CKF_SERIAL_SESSION: Final = 0x4
+CKS_RW_USER_FUNCTIONS: Final = 3
 CKU_SO: Final = 0
 CKU_USER: Final = 1
 CK_UNAVAILABLE_INFORMATION: Final = 2**64 - 1

@@ -59,6 +59,17 @@ class MechanismParameters(c.Structure):
     _fields_ = (("mechanism", c.c_ulong), ("parameter", c.c_void_p), ("size", c.c_ulong))
 
 
+class SessionInfo(c.Structure):
+    """``CK_SESSION_INFO``."""
+
+    _fields_ = (
+        ("slot", c.c_ulong),
+        ("state", c.c_ulong),
+        ("flags", c.c_ulong),
+        ("device_error", c.c_ulong),
+    )
+
+
 class TemplateEntry(c.Structure):
     """``CK_ATTRIBUTE``."""
 
@@ -96,6 +107,7 @@ _ARGUMENTS: Final[dict[str, tuple[type, ...]]] = {
     "InitPIN": (_ULONG, _BYTES, _ULONG),
     "OpenSession": (_ULONG, _ULONG, c.c_void_p, c.c_void_p, _ULONGS),
     "CloseSession": (_ULONG,),
+    "GetSessionInfo": (_ULONG, c.POINTER(SessionInfo)),
     "Login": (_ULONG, _ULONG, _BYTES, _ULONG),
     "DestroyObject": (_ULONG, _ULONG),
     "GetAttributeValue": (_ULONG, _ULONG, _TEMPLATE, _ULONG),

@@ -107,7 +107,7 @@ class SecureElement:
         """
         with self._lock:
             try:
-                return operation(self._session or self._open())
+                return operation(self._session_now())
             except CryptokiError as error:
                 if error.code not in _LOST:
                     raise
@@ -120,6 +120,19 @@ class SecureElement:
                     raise
                 self._drop()
                 raise ElementLostError(f"the element is lost: {error}") from error
+
+    def _session_now(self) -> ElementSession:
+        """Return the session; one that somebody logged out counts as lost.
+
+        Without a login private keys are not refused but unseen, and would be taken for missing.
+        """
+        if self._session is None:
+            return self._open()
+        wants_login = TokenFlag.LOGIN_REQUIRED in self._session.token.flags
+        if wants_login and not self._module.is_logged_in(self._session.handle):
+            code = ReturnValue.USER_NOT_LOGGED_IN
+            raise CryptokiError("C_GetSessionInfo", code, f"CKR_{code.name}")
+        return self._session
 
     def _open(self) -> ElementSession:
         self._module.initialize()  # in case somebody finalised the module

@@ -35,7 +35,7 @@ class FakeModule(Module):
         self.vouches: dict[Attribute, bytes | None] = dict.fromkeys(PROOFS, b"\1")
         self.sessions: set[int] = set()
         self.is_initialized = True
-        self.is_logged_in = False
+        self.is_user = False
         self.calls: Counter[str] = Counter()
         self.failures: dict[str, deque[ReturnValue]] = {}
         self.supply = PowerSupply()
@@ -56,7 +56,7 @@ class FakeModule(Module):
     def lose_sessions(self) -> None:
         """Forget all sessions, as a token does that was pulled and put back."""
         self.sessions.clear()
-        self.is_logged_in = False
+        self.is_user = False
 
     def labels(self, object_class: ObjectClass = ObjectClass.PRIVATE_KEY) -> list[str]:
         """Return the labels of all private keys in the token, sorted."""
@@ -93,15 +93,19 @@ class FakeModule(Module):
     def close_session(self, session: int) -> None:
         with self._called("C_CloseSession", session):
             self.sessions.discard(session)
-            self.is_logged_in &= bool(self.sessions)
+            self.is_user &= bool(self.sessions)
 
     def login(self, session: int, pin: str, *, as_security_officer: bool = False) -> None:
         with self._called("C_Login", session):
-            if self.is_logged_in:
+            if self.is_user:
                 raise error_of("C_Login", ReturnValue.USER_ALREADY_LOGGED_IN)
             if pin != self.pin:
                 raise error_of("C_Login", ReturnValue.PIN_INCORRECT)
-            self.is_logged_in = True
+            self.is_user = True
+
+    def is_logged_in(self, session: int) -> bool:
+        with self._called("C_GetSessionInfo", session):
+            return self.is_user
 
     def find(self, session: int, template: Template) -> list[int]:
         with self._called("C_FindObjects", session):
@@ -110,6 +114,7 @@ class FakeModule(Module):
                 handle
                 for handle, found in self.objects.items()
                 if all(found.get(name) == value for name, value in wanted.items())
+                and (self.is_user or found.get(Attribute.PRIVATE) != b"\1")
             ]
 
     def attribute(self, session: int, handle: int, attribute: Attribute) -> bytes:

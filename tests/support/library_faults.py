@@ -37,3 +37,24 @@ def _raw(prototype: Any) -> Any:
     """Return a prototype that hands over addresses, where ctypes would copy text."""
     arguments = (c.c_void_p if each is c.c_char_p else each for each in prototype._argtypes_)
     return c.CFUNCTYPE(prototype._restype_, *arguments)
+
+
+def close_all_sessions(module_path: Path, slot: int) -> None:
+    """Do what a token does that is pulled and put back: no session of this process is left."""
+    _call(module_path, "C_CloseAllSessions", c.c_ulong(slot))
+
+
+def log_out(module_path: Path, session: int) -> None:
+    """Do what no library of this process may: log everybody out."""
+    _call(module_path, "C_Logout", c.c_ulong(session))
+
+
+def finalize(module_path: Path) -> None:
+    """Do what no library of this process may: finalise the module under everybody."""
+    _call(module_path, "C_Finalize", c.c_void_p(None))
+
+
+def _call(module_path: Path, name: str, argument: c.c_ulong | c.c_void_p) -> None:
+    functions = open_library(module_path)
+    code = c.CFUNCTYPE(c.c_ulong, type(argument))(getattr(functions, name))(argument)
+    assert code == 0, f"{name}: {code:#x}"

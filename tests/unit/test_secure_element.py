@@ -67,7 +67,7 @@ def test_one_session_serves_all_calls(storage: DeviceStorage, module: FakeModule
 
 
 def test_awscrt_may_have_logged_in_before(storage: DeviceStorage, module: FakeModule) -> None:
-    module.is_logged_in = True
+    module.is_user = True
     assert use(element_of(storage, module)) == []
 
 
@@ -259,11 +259,21 @@ def test_a_lost_session_is_replaced(
 ) -> None:
     element = element_of(storage, module)
     use(element)
-    module.lose_sessions()
     module.fail("C_FindObjects", code)
 
     assert use(element) == []
     assert module.calls["C_OpenSession"] == module.calls["C_Login"] == 2
+
+
+def test_a_session_that_was_logged_out_is_replaced(
+    storage: DeviceStorage, module: FakeModule
+) -> None:
+    """Its private keys would not be refused, but unseen."""
+    element = element_of(storage, module)
+    use(element)
+    module.is_user = False
+    use(element)
+    assert module.is_user
 
 
 def test_a_finalised_module_is_initialised_again(
