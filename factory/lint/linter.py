@@ -1,11 +1,12 @@
 """Looks at documents with every rule that goes with their kind."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Final
 
 from factory.lint import rules
-from factory.lint.context import Context
+from factory.lint.context import BY_CLAIM, BY_REGISTRATION, Context
 from factory.lint.document import Document, Kind, kind_of, member
 from factory.lint.finding import Finding
 from factory.lint.policy_rules import FOR_IAM, FOR_IOT, FOR_TRUST, Check
@@ -13,6 +14,13 @@ from factory.lint.resource_rules import RESOURCE_CHECKS, inline_policies
 from factory.lint.template import Flavour, Template, read_template
 from factory.lint.template_rules import TEMPLATE_CHECKS
 from factory.lint.topic_rules import TOPIC_CHECKS
+
+_FLAVOURS: Final[Mapping[str, Flavour]] = {
+    **dict.fromkeys(BY_CLAIM, Flavour.FLEET),
+    **dict.fromkeys(BY_REGISTRATION, Flavour.REGISTRATION),
+    "jitp": Flavour.JUST_IN_TIME,
+}
+"""By method; for a file that stands alone, it is told by what the template uses."""
 
 
 def lint(document: Document, context: Context) -> list[Finding]:
@@ -25,7 +33,7 @@ def lint(document: Document, context: Context) -> list[Finding]:
         case Kind.TRUST_POLICY:
             found = _checked(document, context, FOR_TRUST)
         case Kind.TEMPLATE:
-            found = _template(read_template(document), context)
+            found = _template(_as_used(read_template(document), context), context)
         case Kind.REQUEST:
             found = _request(document, context)
         case Kind.UNKNOWN:
@@ -51,14 +59,17 @@ def _request(document: Document, context: Context) -> Iterator[Finding]:
     if kind_of(body.content) is not Kind.TEMPLATE:
         yield _malformed(body, "it is no template")
         return
-    template = read_template(body)
-    if member(document.content, "type") == Flavour.JUST_IN_TIME.value:
-        template = replace(template, flavour=Flavour.JUST_IN_TIME)
-    is_just_in_time = template.flavour is Flavour.JUST_IN_TIME
+    is_just_in_time = member(document.content, "type") == Flavour.JUST_IN_TIME.value
+    # What has no type is for a fleet: CreateProvisioningTemplate's default.
+    flavour = Flavour.JUST_IN_TIME if is_just_in_time else Flavour.FLEET
     if is_just_in_time and member(document.content, "preProvisioningHook"):
         path = f"{document.path}.preProvisioningHook"
         yield Finding(rules.HOOK_ON_JITP, document.file, path, "a hook on a JITP template")
-    yield from _template(template, context)
+    yield from _template(Template(body, flavour), context)
+
+
+def _as_used(template: Template, context: Context) -> Template:
+    return replace(template, flavour=_FLAVOURS.get(context.method or "", template.flavour))
 
 
 def _body(document: Document) -> Document:

@@ -1,0 +1,462 @@
+"""Each rule sees its bad sample, our own documents pass, and garbage is no traceback."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from device.errors import ConfigurationError
+from factory.cli import main
+from factory.cloud import Account, Response, Value
+from factory.console import Console
+from factory.device_settings import load_device_settings
+from factory.documents import CONFIG
+from factory.errors import LintFailedError, NotInCloudError
+from factory.lint.catalogue import DOCUMENTS, documents_of
+from factory.lint.cloud_rules import lint_in_cloud, lint_stored_template
+from factory.lint.context import Context
+from factory.lint.document import Document, Json, kind_of, load_document
+from factory.lint.finding import Finding, Severity
+from factory.lint.linter import lint
+from factory.lint.rules import RULES
+from factory.methods import METHODS
+from factory.verbs.lint import check_before_prepare
+
+ARN = "arn:aws:iot:eu-central-1:123456789012"
+CSR = "$aws/certificates/create-from-csr/json"
+PROVISION = "$aws/provisioning-templates/t/provision/json"
+CERTIFICATE: Json = {
+    "Type": "AWS::IoT::Certificate",
+    "Properties": {"CertificateId": {"Ref": "AWS::IoT::Certificate::Id"}, "Status": "ACTIVE"},
+}
+POLICY: Json = {"Type": "AWS::IoT::Policy", "Properties": {"PolicyName": "p"}}
+
+
+def policy(*statements: Json) -> Json:
+    return {"Version": "2012-10-17", "Statement": list(statements)}
+
+
+def allow(action: str | list[str], *resources: str, **more: Json) -> Json:
+    return {"Effect": "Allow", "Action": action, "Resource": list(resources), **more}  # type: ignore[dict-item] # mypy reads list[str] strictly
+
+
+def connect(resource: str, **more: Json) -> Json:
+    return allow("iot:Connect", f"{ARN}:client/{resource}", **more)
+
+
+def claim(*topics: str, client: str = "claim-*") -> Json:
+    """Return a claim's policy that may do the same on all topics."""
+    return policy(
+        connect(client),
+        allow("iot:Publish", *(f"{ARN}:topic/{topic}" for topic in topics)),
+        allow("iot:Receive", *(f"{ARN}:topic/{topic}/*" for topic in topics)),
+        allow("iot:Subscribe", *(f"{ARN}:topicfilter/{topic}/*" for topic in topics)),
+    )
+
+
+def template(
+    parameters: Mapping[str, Json] | None = None,
+    thing: Mapping[str, Json] | None = None,
+    **more: Json,
+) -> dict[str, Json]:
+    """Return a fleet provisioning template, right but for what is given."""
+    properties: dict[str, Json] = {"ThingName": {"Ref": "SerialNumber"}, **(thing or {})}
+    given = {"SerialNumber": {"Type": "String"}, "AWS::IoT::Certificate::Id": {"Type": "String"}}
+    resources: dict[str, Json] = {
+        "thing": {"Type": "AWS::IoT::Thing", "Properties": properties},
+        "certificate": CERTIFICATE,
+        "policy": POLICY,
+    }
+    return {"Parameters": {**given, **(parameters or {})}, "Resources": resources, **more}
+
+
+def with_resource(resource: Json, name: str = "extra") -> Json:
+    body = template()
+    return {**body, "Resources": {**dict(body["Resources"]), name: resource}}  # type: ignore[arg-type] # an object
+
+
+def inline(document: Json) -> Json:
+    return with_resource({"Type": "AWS::IoT::Policy", "Properties": {"PolicyDocument": document}})
+
+
+JIT = {"AWS::IoT::Certificate::CommonName": {"Type": "String"}}
+JIT_TEMPLATE = template(thing={"ThingName": {"Ref": "AWS::IoT::Certificate::CommonName"}}) | {
+    "Parameters": {**JIT, "AWS::IoT::Certificate::Id": {"Type": "String"}}
+}
+
+BAD: list[tuple[str, str | None, Json]] = [
+    ("malformed", None, {"hello": "world"}),
+    ("malformed", None, policy()),
+    ("malformed", None, policy({"Effect": "Allow", "Resource": f"{ARN}:client/x"})),
+    ("malformed", None, policy({"Effect": "Maybe", "Action": "iot:Connect", "Resource": "x"})),
+    ("malformed", None, {"templateName": "t", "templateBody": "{"}),
+    ("malformed", None, {"templateName": "t", "templateBody": {"no": "template"}}),
+    ("malformed", None, inline("no JSON")),
+    ("wildcard-action", None, policy(allow("iot:*", f"{ARN}:client/x"))),
+    ("wildcard-action", None, policy(allow("*", "*"))),
+    ("wildcard-action", None, inline(policy(allow("iot:Pub*", f"{ARN}:topic/x")))),
+    ("wildcard-resource", None, policy(connect("*"))),
+    ("wildcard-resource", None, policy(connect("SN-*"))),
+    ("wildcard-resource", None, policy(allow("iot:Publish", "*"))),
+    ("wildcard-resource", None, policy(allow("s3:GetObject", "*"))),
+    ("wildcard-topic", None, policy(allow("iot:Publish", f"{ARN}:topic/dt/*/telemetry"))),
+    ("wildcard-topic", None, policy(allow("iot:Publish", f"{ARN}:topic/dt/?"))),
+    ("wildcard-topic", None, claim("$aws/provisioning-templates/*/provision/json", CSR)),
+    ("mqtt-wildcard", None, policy(allow("iot:Publish", f"{ARN}:topic/dt/+/telemetry"))),
+    ("resource-type", None, policy(allow("iot:Subscribe", f"{ARN}:topic/a"))),
+    ("resource-type", None, policy(allow("iot:Connect", f"{ARN}:topic/a"))),
+    ("subscribe-without-receive", None, policy(allow("iot:Subscribe", f"{ARN}:topicfilter/a"))),
+    ("csr-topics-missing", None, claim(PROVISION)),
+    ("csr-topics-missing", "trusted-user", claim(PROVISION, "$aws/certificates/create/json")),
+    ("create-star", "claim", claim(PROVISION, "$aws/certificates/create/*")),
+    ("unknown-variable", None, policy(connect("${iot:Connection.Thing.Name}"))),
+    ("unknown-variable", None, policy(connect("${iot:Certificate.Subject.Nickname}"))),
+    ("thing-variable-in-claim", "claim",
+     claim(PROVISION, CSR, client="${iot:Connection.Thing.ThingName}")),
+    ("variable-without-field", "claim", policy(connect("${iot:Certificate.Subject.Country}"))),
+    ("variable-without-field", "claim-aws-keys",
+     policy(connect("${iot:Certificate.Subject.Organization}"))),
+    ("variable-without-field", None,
+     claim(PROVISION, CSR, client="${iot:Certificate.Subject.SerialNumber.1}")),
+    ("policy-too-long", None, policy(connect("x" * 2048))),
+    ("trust-open", None, policy({"Effect": "Allow", "Principal": "*", "Action": "sts:AssumeRole"})),
+    ("trust-open", None,
+     policy({"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"})),
+    ("trust-without-account", None, policy({
+        "Effect": "Allow", "Principal": {"Service": "iot.amazonaws.com"},
+        "Action": "sts:AssumeRole"})),
+    ("template-too-long", None, template(thing={"AttributePayload": {"a": "x" * 10_240}})),
+    ("parameter-type", None, template({"SerialNumber": {"Type": "Number"}})),
+    ("parameter-without-source", "claim",
+     template({"Lot": {"Type": "String"}}, {"AttributePayload": {"Lot": {"Ref": "Lot"}}})),
+    ("parameter-without-source", "jitp", template(
+        {"AWS::IoT::Certificate::DistinguishedNameQualifier": {"Type": "String"}},
+        {"ThingName": {"Ref": "AWS::IoT::Certificate::DistinguishedNameQualifier"}})),
+    ("parameter-not-declared", "claim", template({"SerialNumber": {"Type": "String"}}) | {
+        "Parameters": {"AWS::IoT::Certificate::Id": {"Type": "String"}}}),
+    ("parameter-unused", None, template({"Lot": {"Type": "String"}})),
+    ("unknown-ref", None, template(thing={"ThingName": {"Ref": "Serial"}})),
+    ("unknown-ref", None, template(thing={"ThingName": {"Fn::Sub": "a-${Serial}"}})),
+    ("unknown-ref", None, template(thing={"ThingName": {"Fn::Sub": ["${a}${b}", {"a": "x"}]}})),
+    ("aws-parameter", None, template(thing={"ThingName": {"Ref": "AWS::Region"}})),
+    ("aws-parameter", None, template(thing={"ThingName": {"Fn::Sub": "${AWS::AccountId}"}})),
+    ("pseudo-parameter", None, {"templateName": "t", "type": "FLEET_PROVISIONING",
+                                "templateBody": JIT_TEMPLATE}),
+    ("unknown-function", None, template(thing={"ThingName": {"Fn::GetAtt": ["a", "b"]}})),
+    ("function-not-here", None, template(Mappings={"a": {"b": {"c": {"Ref": "SerialNumber"}}}})),
+    ("function-not-here", None, with_resource({
+        "Type": "AWS::IoT::Policy",
+        "Properties": {"PolicyName": {"Fn::Join": ["-", ["p", {"Ref": "SerialNumber"}]]}}})),
+    ("function-undocumented", None, template(
+        JIT, {"ThingName": {"Fn::Join": ["", [{"Ref": "AWS::IoT::Certificate::CommonName"}]]}})),
+    ("resource-unknown", None, with_resource({"Type": "AWS::S3::Bucket", "Properties": {}})),
+    ("property-unknown", None, template(thing={"ThingGroup": "a"})),
+    ("certificate-source", None, with_resource(
+        {"Type": "AWS::IoT::Certificate", "Properties": {"Status": "ACTIVE"}})),
+    ("certificate-source", None, with_resource({
+        "Type": "AWS::IoT::Certificate",
+        "Properties": {"CertificateId": "a", "CertificatePem": "b"}})),
+    ("certificate-source", None, {"templateName": "t", "type": "JITP", "templateBody": template(
+        {**JIT, "CSR": {"Type": "String"}},
+        {"ThingName": {"Ref": "AWS::IoT::Certificate::CommonName"}}) | {"Resources": {
+            "certificate": {"Type": "AWS::IoT::Certificate", "Properties": {
+                "CertificateSigningRequest": {"Ref": "CSR"}}}}}}),
+    ("policy-name-or-document", None,
+     with_resource({"Type": "AWS::IoT::Policy", "Properties": {}})),
+    ("policy-name-or-document", None, with_resource({
+        "Type": "AWS::IoT::Policy",
+        "Properties": {"PolicyName": "p", "PolicyDocument": policy(connect("x"))}})),
+    ("too-many-policies", None,
+     template() | {"Resources": {f"policy{number}": POLICY for number in range(11)}}),
+    ("override-unknown", None, with_resource(
+        {"Type": "AWS::IoT::Policy", "Properties": {"PolicyName": "p"},
+         "OverrideSettings": {"PolicyName": "REPLACE"}})),
+    ("override-unknown", None, with_resource(
+        {"Type": "AWS::IoT::Thing", "Properties": {"ThingName": {"Ref": "SerialNumber"}},
+         "OverrideSettings": {"ThingTypeName": "MERGE"}})),
+    ("too-many-attributes", None, template(
+        thing={"AttributePayload": {"a": "1", "b": "2", "c": "3", "d": "4"}})),
+    ("configuration-nested", None, template(DeviceConfiguration={"a": {"b": "c"}})),
+    ("configuration-nested", None, template(DeviceConfiguration={"a": ["b"]})),
+    ("configuration-not-sent", None, {**JIT_TEMPLATE, "DeviceConfiguration": {"a": "b"}}),
+    ("hook-on-jitp", None, {"templateName": "t", "type": "JITP", "templateBody": JIT_TEMPLATE,
+                            "preProvisioningHook": {"targetArn": "arn:aws:lambda:x"}}),
+]  # fmt: skip
+
+IN_CLOUD = {"named-missing", "template-disabled"}
+
+
+def context(method: str | None) -> Context:
+    if method is None:
+        return Context()
+    name = method.removesuffix("-aws-keys")
+    return Context(method, load_device_settings(CONFIG / f"{name}.yaml"))
+
+
+def found(content: Json, method: str | None = None) -> list[Finding]:
+    return lint(Document("bad.json", content, kind_of(content)), context(method))
+
+
+def rules(findings: list[Finding]) -> set[str]:
+    return {finding.rule.id for finding in findings}
+
+
+@pytest.mark.parametrize(("rule", "method", "content"), BAD, ids=[each[0] for each in BAD])
+def test_rule_sees_its_bad_sample(rule: str, method: str | None, content: Json) -> None:
+    assert rule in rules(found(content, method))
+
+
+def test_every_rule_has_a_bad_sample() -> None:
+    assert {rule for rule, _, _ in BAD} | IN_CLOUD == RULES.keys()
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES.keys())
+def test_every_rule_says_why_and_what_to_do(rule: object) -> None:
+    words = [getattr(rule, name) for name in ("why", "source", "next_step")]
+    assert all(len(each) > 10 for each in words)
+
+
+OURS = [(method, file) for method in DOCUMENTS for file in documents_of(method)]
+
+
+@pytest.mark.parametrize(
+    ("method", "file"),
+    OURS,
+    ids=[f"{method}-{file.parent.name}-{file.stem}" for method, file in OURS],
+)
+def test_our_own_documents_pass(method: str, file: Path) -> None:
+    assert lint(load_document(file), context(method)) == []
+
+
+def test_every_document_and_method_is_looked_at() -> None:
+    files = {file for _, file in OURS}
+    assert files == {*CONFIG.glob("policies/*.json"), *CONFIG.glob("templates/*.json")}
+    assert DOCUMENTS.keys() == METHODS.keys()
+
+
+GOOD: list[tuple[str | None, Json]] = [
+    (None, claim(PROVISION, CSR)),
+    ("claim-aws-keys", claim(PROVISION, "$aws/certificates/create/json")),
+    ("claim", claim(PROVISION, "$aws/certificates/create/*", "$aws/certificates/create-from-csr/*",
+                    CSR)),
+    (None, policy(connect("${iot:ClientId}"),
+                  allow("iot:Publish", f"{ARN}:topic/dt/${{iot:Connection.Thing.ThingName}}/*"))),
+    (None, policy({"Effect": "Deny", "Action": "iot:*", "Resource": "*"}, connect("x"))),
+    (None, policy(connect("${iot:Connection.Thing.Attributes[lot]}", Condition={
+        "Bool": {"iot:Connection.Thing.IsAttached": "true"}}))),
+    (None, inline(json.dumps(policy(connect("x"))))),
+    (None, inline({"Fn::Sub": "${SerialNumber}"})),
+    (None, template(DeviceConfiguration={"a": {"Ref": "SerialNumber"}, "b": "c"})),
+    (None, template(thing={"ThingName": {"Fn::Sub": ["${a}-${SerialNumber}", {"a": "x"}]}})),
+    (None, template({"Lot": {"Type": "String", "Default": "1"}})),
+    (None, template(thing={"AttributePayload": dict.fromkeys("abcd", "1"), "ThingTypeName": "t"})),
+    (None, with_resource({"Type": "AWS::IoT::Policy", "Properties": {
+        "PolicyDocument": {"Fn::Sub": "${iot:Connection.Thing.ThingName}${SerialNumber}"}}})),
+    ("jitp", JIT_TEMPLATE),
+    (None, policy({"Effect": "Allow", "Principal": {"Service": "iot.amazonaws.com"},
+                   "Action": "sts:AssumeRole",
+                   "Condition": {"StringEquals": {"aws:SourceAccount": "123456789012"}}})),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "content"), GOOD)
+def test_what_is_right_is_left_alone(method: str | None, content: Json) -> None:
+    assert found(content, method) == []
+
+
+def test_finding_names_rule_file_path_reason_and_next_step() -> None:
+    (finding, *_) = found(policy(connect("x"), allow("iot:*", f"{ARN}:client/x")))
+    assert finding.as_fields() == {
+        "rule": "wildcard-action",
+        "severity": "error",
+        "file": "bad.json",
+        "path": "$.Statement[1].Action",
+        "what": "iot:* is allowed",
+        "why": f"{finding.rule.why} ({finding.rule.source})",
+        "next_step": finding.rule.next_step,
+    }
+
+
+def test_path_of_an_inline_policy_begins_in_its_template() -> None:
+    findings = found(inline(policy(allow("iot:*", f"{ARN}:client/x"))))
+    assert [each.path for each in findings] == [
+        "$.Resources.extra.Properties.PolicyDocument.Statement[0].Action"
+    ]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(
+        st.sampled_from(
+            ["Statement", "Resources", "Parameters", "Type", "Properties", "Effect", "Action",
+             "Resource", "Principal", "Condition", "Ref", "Fn::Sub", "PolicyDocument", "thing",
+             "OverrideSettings", "DeviceConfiguration", "templateBody", "Mappings", "Service"],
+        )
+        | st.text(max_size=4),
+        inner,
+        max_size=4,
+    ),
+    max_leaves=25,
+)  # fmt: skip
+
+
+@given(JSON, st.sampled_from([None, "claim", "jitp", "bulk"]))
+def test_no_document_is_a_traceback(content: Json, method: str | None) -> None:
+    found(content, method)
+
+
+class InMemory:
+    """A cloud with groups and templates."""
+
+    account = Account("123456789012", "eu-central-1")
+
+    def __init__(self, *named: str, **template: Value) -> None:
+        self._named = named
+        self._template = template
+
+    def call(self, service: str, operation: str, **parameters: Value) -> Response:
+        if operation == "DescribeProvisioningTemplate" and self._template:
+            return self._template
+        if not set(parameters.values()) & set(self._named):
+            raise NotInCloudError(operation, "ResourceNotFoundException", "no")
+        return {}
+
+    def pages(self, service: str, operation: str, **parameters: Value) -> Iterator[Response]:
+        raise NotImplementedError
+
+
+def test_groups_types_and_billing_groups_are_looked_for_in_the_cloud() -> None:
+    content = template(
+        thing={"ThingGroups": ["here", "gone"], "ThingTypeName": "type", "BillingGroup": "bill"}
+    )
+    document = Document("t.json", content, kind_of(content))
+    findings = lint_in_cloud(document, InMemory("here", "bill"))
+    assert [(each.rule.id, each.path, each.what.split(" is not")[0]) for each in findings] == [
+        ("named-missing", "$.Resources.thing.Properties.ThingGroups[1]", "thing group gone"),
+        ("named-missing", "$.Resources.thing.Properties.ThingTypeName", "thing type type"),
+    ]
+    assert lint_in_cloud(Document("p.json", policy(), kind_of(policy())), InMemory()) == []
+
+
+@pytest.mark.parametrize(
+    ("stored", "expected"),
+    [
+        ({"enabled": False, "type": "FLEET_PROVISIONING"}, ["template-disabled"]),
+        ({"enabled": True, "type": "JITP", "preProvisioningHook": {"a": "b"}}, ["hook-on-jitp"]),
+        ({"enabled": True, "type": "JITP"}, []),
+        ({}, []),
+    ],
+)
+def test_stored_template_is_looked_at(stored: dict[str, Value], expected: list[str]) -> None:
+    findings = lint_stored_template("t", "t.json", InMemory(**stored))
+    assert [each.rule.id for each in findings] == expected
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, str, str]:
+    code = main([str(word) for word in words])
+    captured = capsys.readouterr()
+    assert "Traceback" not in captured.err
+    return code, captured.out, captured.err
+
+
+def test_command_says_what_why_and_next(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bad = tmp_path / "bad.json"
+    bad.write_text(json.dumps(policy(allow("iot:*", f"{ARN}:client/x"))))
+
+    code, out, err = run(capsys, "lint", bad)
+
+    assert code == 1
+    first, why, next_step = out.splitlines()
+    assert first == f"error: wildcard-action: {bad}: $.Statement[0].Action: iot:* is allowed"
+    assert why.startswith("  why: ")
+    assert next_step.startswith("  next: ")
+    assert "1 error(s)" in err
+
+
+def test_command_prints_one_object_a_finding(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = tmp_path / "bad.json"
+    bad.write_text(json.dumps(template({"Lot": {"Type": "String"}})))
+    code, out, _ = run(capsys, "lint", "--json", bad)
+    (finding,) = [json.loads(line) for line in out.splitlines()]
+    assert (finding["rule"], finding["severity"], code) == ("parameter-unused", "warning", 0)
+
+
+@pytest.mark.parametrize("method", DOCUMENTS)
+def test_command_passes_our_own_methods(method: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run(capsys, "lint", "--method", method)
+    assert (code, out) == (0, "")
+    assert "0 warning(s), no error" in err
+
+
+def test_file_is_looked_at_as_if_a_method_used_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = tmp_path / "bad.json"
+    bad.write_text(json.dumps(claim(PROVISION)))
+    assert run(capsys, "lint", "--method", "claim", bad)[0] == 1
+    assert run(capsys, "lint", "--method", "claim-aws-keys", bad)[0] == 0
+
+
+def test_nothing_to_look_at_is_misuse(capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = run(capsys, "lint")
+    assert code == 2
+    assert "--method claim" in err
+
+
+@pytest.mark.parametrize("content", ["{", "\udc80", None])
+def test_file_that_is_no_json_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str | None
+) -> None:
+    bad = tmp_path / "bad.json"
+    if content is not None:
+        bad.write_bytes(content.encode(errors="surrogateescape"))
+    code, _, err = run(capsys, "lint", bad)
+    assert code == 3
+    assert "bad.json: cannot be read as JSON" in err
+
+
+class Silent:
+    """A console that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, *lines: str) -> None:
+        self.said += lines
+
+    def show(self, *lines: str) -> None:
+        raise AssertionError("prepare has other data to show")
+
+    def put(self, **fields: object) -> None:
+        raise AssertionError("prepare has other data to show")
+
+
+def test_prepare_refuses_what_the_linter_calls_an_error(tmp_path: Path) -> None:
+    for file in documents_of("single-thing"):
+        ours = tmp_path / file.relative_to(CONFIG)
+        ours.parent.mkdir(exist_ok=True)
+        ours.write_text(file.read_text())
+    check_before_prepare("single-thing", Silent(), tmp_path)
+    (tmp_path / "policies" / "firstboot-device.json").write_text(json.dumps(policy(connect("*"))))
+    console = Silent()
+
+    with pytest.raises(LintFailedError, match=r"1 error\(s\)"):
+        check_before_prepare("single-thing", console, tmp_path)
+
+    assert "wildcard-resource" in console.said[0]
+    _: Console = console
+
+
+def test_missing_document_of_a_method_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"firstboot-single-thing\.json"):
+        check_before_prepare("single-thing", Silent(), tmp_path)
+
+
+def test_severities_are_two() -> None:
+    assert {rule.severity for rule in RULES.values()} == set(Severity)
