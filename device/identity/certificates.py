@@ -4,13 +4,15 @@ Whoever answers on the other side could be wrong or hostile, and a certificate t
 stored without a look has bricked devices before.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.x509.oid import NameOID
 
 from device.errors import CertificateUnacceptableError
@@ -105,9 +107,18 @@ def _load(certificate_pem: bytes) -> x509.Certificate:
         count = certificate_pem.count(_BEGIN)
         raise CertificateUnacceptableError(f"expected one PEM certificate, found {count}")
     try:
-        return x509.load_pem_x509_certificate(certificate_pem)
-    except ValueError as error:
+        certificate = x509.load_pem_x509_certificate(certificate_pem)
+        _read_through(certificate)
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
         raise CertificateUnacceptableError(f"not a certificate: {error}") from None
+    return certificate
+
+
+def _read_through(certificate: x509.Certificate) -> None:
+    """Have all be decoded that is used later: cryptography decodes, and raises, when asked."""
+    for name in ("subject", "issuer", "not_valid_before_utc", "not_valid_after_utc"):
+        getattr(certificate, name)
+    certificate.public_key()
 
 
 def _check_validity(certificate: x509.Certificate, now: float | None) -> None:
@@ -126,22 +137,19 @@ def _check_validity(certificate: x509.Certificate, now: float | None) -> None:
 def _check_issuer(certificate: x509.Certificate, issuer_pem: bytes | None) -> None:
     if issuer_pem is None:
         return
-    try:
-        certificate.verify_directly_issued_by(_load(issuer_pem))
-    except (ValueError, TypeError, InvalidSignature):
-        issuer = certificate.issuer.rfc4514_string()
-        problem = f"the certificate was not issued by the issuer_ca; it names {issuer!r}"
-        raise CertificateUnacceptableError(problem) from None
+    for issuer in x509.load_pem_x509_certificates(issuer_pem):
+        with suppress(ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+            certificate.verify_directly_issued_by(issuer)
+            return
+    named = certificate.issuer.rfc4514_string()
+    problem = f"the certificate was not issued by the issuer_ca; it names {named!r}"
+    raise CertificateUnacceptableError(problem)
 
 
-def _spki(key: object) -> bytes:
-    public_bytes = getattr(key, "public_bytes", None)
-    if public_bytes is None:
-        raise CertificateUnacceptableError("the certificate holds no usable public key")
-    encoded: bytes = public_bytes(
+def _spki(key: PublicKeyTypes) -> bytes:
+    return key.public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )
-    return encoded
 
 
 def _text(name: x509.Name | None) -> str:

@@ -115,6 +115,12 @@ def test_another_issuer() -> None:
     assert "names 'CN=device authority'" in refusal(PEM, expected)
 
 
+def test_one_of_several_issuers() -> None:
+    bundle = DeviceAuthority("another").certificate_pem + AUTHORITY.certificate_pem
+
+    check_certificate(PEM, Expectation(KEY.public_key(), issuer_pem=bundle))
+
+
 def test_another_issuer_of_the_same_name() -> None:
     impostor = DeviceAuthority("device authority")
 
