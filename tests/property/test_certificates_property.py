@@ -68,7 +68,7 @@ def test_a_certificate_with_some_bytes_changed() -> None:
         assert (how == "accepted") is (bytes(bent) == DER), how
 
     explore()
-    assert reached["accepted"] >= 10, reached
+    assert reached["accepted"] >= 1, reached
     assert reached["not a certificate"] >= 10, reached
     assert reached["the certificate was not issued by the issuer_ca"] >= 10, reached
 
