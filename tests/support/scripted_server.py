@@ -5,6 +5,7 @@ import ssl
 import struct
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from types import TracebackType
 from typing import Final, Self
@@ -102,7 +103,7 @@ class ScriptedServer:
         self._script = script
         self._context = context
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._threads: list[threading.Thread] = []
+        self._threads: list[tuple[socket.socket, threading.Thread]] = []
         self.endpoint: Final = Endpoint("localhost", self._listener.getsockname()[1])
         self.log: Final[list[str]] = []
         """``opened 1``, ``closed 1`` and so on, in the order in which it happened."""
@@ -120,7 +121,10 @@ class ScriptedServer:
     ) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        for thread in (self._accepting, *self._threads):
+        self._accepting.join()
+        for raw, thread in self._threads:
+            with suppress(OSError):  # it is closed already
+                raw.shutdown(socket.SHUT_RDWR)
             thread.join()
 
     def _accept(self) -> None:
@@ -130,7 +134,7 @@ class ScriptedServer:
             except OSError:
                 return
             thread = threading.Thread(target=self._serve, args=(raw, number))
-            self._threads.append(thread)
+            self._threads.append((raw, thread))
             thread.start()
 
     def _serve(self, raw: socket.socket, number: int) -> None:

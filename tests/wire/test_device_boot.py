@@ -186,15 +186,6 @@ def test_a_throttled_device_waits_and_asks_again(works: Works, state: Path, seri
     assert "429 ThrottlingException: Rate exceeded" in finished.err
 
 
-def test_a_lost_reply_makes_no_second_certificate(works: Works, state: Path, serial: str) -> None:
-    works.cloud.fault("cut-before-reply", client_id=f"claim-{serial}", operation="provision")
-
-    finished = boot(state, **PATIENT)
-
-    assert_one(works, serial, finished)
-    assert finished.steps.count("certificate issued") == 1
-
-
 def test_a_token_that_expired_in_a_drawer_is_replaced(
     works: Works, state: Path, serial: str
 ) -> None:
@@ -250,7 +241,6 @@ def test_a_rejection_is_shown_as_aws_said_it(  # noqa: PLR0917 - one table, one 
     assert f"{status} {code}: {message}" in finished.error["message"]
     assert advice in finished.error["next_step"]
     assert serial not in things(works)
-    assert_one(works, serial, boot(state))
 
 
 def test_an_unknown_template(works: Works, state: Path, serial: str) -> None:
@@ -351,6 +341,7 @@ def test_a_stop_while_provisioning_is_gone_on_from(
     with running(verb, "--state", state, "--config", CONFIG) as started:
         started.wait_for("certificate staged")
         stopped = started.stop()
+    works.cloud.clear_faults()  # it may not have struck yet
 
     assert stopped.code == code, stopped.err
     assert ("stopped while registering the thing" in stopped.err) is (verb == "boot")

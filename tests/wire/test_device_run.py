@@ -135,14 +135,13 @@ def test_a_certificate_that_was_deactivated(works: Works, state: Path, serial: s
     iot.update_certificate(certificateId=identity["certificate_id"], newStatus="INACTIVE")
 
     with running("run", "--state", state, "--config", CONFIG, **OFTEN) as started:
-        waits = [started.wait_for("waiting") for _ in range(2)]
+        waiting = started.wait_for("waiting")
         iot.update_certificate(certificateId=identity["certificate_id"], newStatus="ACTIVE")
         started.wait_for(ACKNOWLEDGED)
         stopped = started.stop()
 
     assert stopped.code == 0
-    assert all("with the device certificate was not let in" in wait["detail"] for wait in waits)
-    assert waits[1]["ms"] - waits[0]["ms"] >= 1000
+    assert "with the device certificate was not let in" in waiting["detail"]
 
 
 def test_a_denied_device_asks_again_at_a_low_rate(works: Works, state: Path, serial: str) -> None:
@@ -154,7 +153,7 @@ def test_a_denied_device_asks_again_at_a_low_rate(works: Works, state: Path, ser
         error_code="AccessDenied",
         error_message="not on the allow-list",
     )
-    settings = {**OFTEN, "DEVICE_CONNECTION__RETRY__AFTER_DENIED": "2"}
+    settings = {**OFTEN, "DEVICE_CONNECTION__RETRY__AFTER_DENIED": "1"}
 
     with running("run", "--state", state, "--config", CONFIG, **settings) as started:
         waiting = started.wait_for("waiting")
@@ -163,7 +162,7 @@ def test_a_denied_device_asks_again_at_a_low_rate(works: Works, state: Path, ser
 
     assert stopped.code == 0
     assert "403 AccessDenied: not on the allow-list" in waiting["detail"]
-    assert float(waiting["detail"].split(" s,")[0]) >= 1.0
+    assert float(waiting["detail"].split(" s,")[0]) >= 0.5
 
 
 def test_a_device_that_nobody_answers_is_stopped_at_once(state: Path) -> None:

@@ -118,6 +118,7 @@ def story(
         started.wait_for("certificate staged")
         argv = command_line(started)
         stopped = started.stop()
+    works.cloud.clear_faults()
     assert "StoppedError" in stopped.out
     said = {"stdout": stopped.out.encode(), "stderr": stopped.err.encode()}
     said["steps"] = repr(started.seen).encode()
@@ -130,7 +131,6 @@ def story(
     said = {"stdout": finished.out.encode(), "stderr": finished.err.encode()}
     said["status"] = shown.out.encode() + shown.err.encode()
     at_the_end = Places(said | files_below(state, temporary))
-    works.cloud.clear_faults()
     moments = {"half-way": half_way, "at the end": at_the_end}
     return Story(moments, {"device": device_key, "claim": works.claim.private_key_pem}, token)
 
