@@ -8,17 +8,17 @@ from typing import Final
 
 from factory.choices import CertificateMode
 from factory.methods import METHODS
-from factory.options import add_account, add_connection
-from factory.verbs import bulk, claim, lint, single
+from factory.options import add_account
+from factory.verbs import bulk, ca, claim, lint, make, single
 
 STATION: Final = Path(".firstboot/station")
-DEVICES: Final = Path(".firstboot/devices")
 
 Verb = Callable[[argparse.Namespace], None]
 """What a verb runs; its name and the first line of its docstring are the verb's."""
 
 _OWN_OPTIONS: Final[Mapping[str, Callable[[argparse.ArgumentParser], None]]] = {
     "bulk": bulk.add_options,
+    "ca": ca.add_options,
     "claim": claim.add_options,
     "lint": lint.add_options,
     "single": single.add_options,
@@ -49,9 +49,7 @@ def build_parser(verbs: Iterable[Verb]) -> argparse.ArgumentParser:
 
 
 def _add_options(command: argparse.ArgumentParser, verb: str) -> None:
-    if verb == "ca":
-        command.add_argument("action", choices=["init", "show"], help="make them; describe them")
-    elif verb in _OWN_OPTIONS:
+    if verb in _OWN_OPTIONS:
         _OWN_OPTIONS[verb](command)
     else:
         _add_method(command, required=verb != "teardown")
@@ -69,7 +67,7 @@ def _add_options(command: argparse.ArgumentParser, verb: str) -> None:
     if verb == "prepare":
         _add_choices(command)
     if verb == "make":
-        _add_device_options(command)
+        make.add_options(command)
 
 
 def _add_method(command: argparse.ArgumentParser, *, required: bool) -> None:
@@ -92,16 +90,3 @@ def _add_choices(command: argparse.ArgumentParser) -> None:
         "--hook", action="store_true",
         help="claim: a Lambda checks serial number and proof before a device is provisioned",
     )  # fmt: skip
-
-
-def _add_device_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--serial", required=True, metavar="SN", help="serial number")
-    command.add_argument(
-        "--out", type=Path, metavar="DIR", help=f"the device's state folder; default: {DEVICES}/SN"
-    )
-    command.add_argument(
-        "--not-allowed", dest="allowed", action="store_false",
-        help="jitr: leave it off the allow-list, to see what happens",
-    )  # fmt: skip
-    command.add_argument("--device-id", metavar="HEX", help="16 bytes; default: random")
-    add_connection(command)

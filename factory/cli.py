@@ -7,24 +7,23 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from pathlib import Path
 
 from device.errors import ExitCode, FirstbootError
 from factory.accounts import aws_accounts
-from factory.arguments import DEVICES, build_parser
+from factory.arguments import build_parser
 from factory.changes import Report
 from factory.choices import Choices
 from factory.cloud import Account
-from factory.device_orders import config_name, device_order
 from factory.errors import StationNotPreparedError
 from factory.methods import METHODS
-from factory.production import Product, produce
-from factory.serial_number import check_serial_number
+from factory.report_text import report_fields, report_lines
 from factory.station import Station, open_or_make_station, open_station
 from factory.verbs import bulk as bulk_verb
+from factory.verbs import ca as ca_verb
 from factory.verbs import claim as claim_verb
 from factory.verbs import lint as lint_verb
+from factory.verbs import make as make_verb
 from factory.verbs import single as single_verb
 
 _SDK_LOGGERS = ("boto3", "botocore", "urllib3")
@@ -52,16 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def ca(arguments: argparse.Namespace) -> None:
     """Make or show the station's own certificate authorities."""
-    if arguments.action == "init":
-        with open_or_make_station(arguments.station) as station:
-            station.authorities.ensure(datetime.now(UTC))
-    with open_station(arguments.station, read_only=True) as station:
-        for description in station.authorities.described():
-            if arguments.json:
-                _put(**description)
-            else:
-                print("{ca:<14} {subject}, until {not_after:.10}".format_map(description))
-                print("{0:<14} {certificate_id}".format("", **description))
+    ca_verb.run(arguments, _Terminal())
 
 
 def prepare(arguments: argparse.Namespace) -> None:
@@ -79,12 +69,7 @@ def prepare(arguments: argparse.Namespace) -> None:
 
 def make(arguments: argparse.Namespace) -> None:
     """Make a device: fuses, identity, credentials, lifecycle SECURED."""
-    clouds = aws_accounts(arguments.account, os.environ)
-    order = device_order(arguments, check_serial_number(arguments.serial), clouds[0])
-    out = arguments.out or DEVICES / order.serial_number
-    with open_station(arguments.station, read_only=True) as station:
-        product = produce(METHODS[arguments.method], order, out, station, clouds)
-    _show_product(arguments, product, out)
+    make_verb.run(arguments, _Terminal())
 
 
 def single(arguments: argparse.Namespace) -> None:
@@ -128,49 +113,11 @@ def _station_if_any(stack: ExitStack, folder: Path) -> Station | None:
         return None
 
 
-def _show_product(arguments: argparse.Namespace, product: Product, out: Path) -> None:
-    order = product.order
-    if arguments.json:
-        registered = [_fields(*each) for each in product.registered]
-        _put(
-            method=arguments.method, serial=order.serial_number, device_id=order.device_id,
-            state=str(out), endpoint=order.endpoint, lifecycle="SECURED",
-            **({"registered": registered} if registered else {}),
-        )  # fmt: skip
-        return
-    for account, report in product.registered:
-        _describe(account, report)
-    made = "Made" if product.is_new else "There was already"
-    config = arguments.config or Path("config", config_name(arguments.method))
-    _say(
-        f"{made} {order.serial_number} in {out}: lifecycle SECURED, connects to {order.endpoint}.",
-        f"Next: device boot --config {config} --state {out}",
-    )
-
-
 def _show(arguments: argparse.Namespace, account: Account, report: Report) -> None:
     if arguments.json:
-        _put(method=arguments.method, **_fields(account, report))
+        _put(method=arguments.method, **report_fields(account, report))
     else:
-        _describe(account, report)
-
-
-def _fields(account: Account, report: Report) -> dict[str, object]:
-    return {
-        "account_id": account.account_id,
-        "region": account.region,
-        "changed": report.is_change,
-        "notes": report.notes,
-        "resources": [change.as_fields() for change in report.changes],
-    }
-
-
-def _describe(account: Account, report: Report) -> None:
-    _say(f"In {account}:")
-    for change in report.changes:
-        note = f"  ({change.note})" if change.note else ""
-        _say(f"  {change.outcome:<10} {change.kind:<22} {change.name}{note}")
-    _say(*(f"Note: {note}" for note in report.notes))
+        _say(*report_lines(account, report))
 
 
 class _Terminal:

@@ -1,0 +1,33 @@
+"""``factory ca``: the station's own certificate authorities."""
+
+import argparse
+from datetime import UTC, datetime
+
+from factory.console import Console
+from factory.station import open_or_make_station, open_station
+
+
+def add_options(command: argparse.ArgumentParser) -> None:
+    """Add the options of ``factory ca``."""
+    command.add_argument("action", choices=["init", "show"], help="make them; describe them")
+
+
+def run(arguments: argparse.Namespace, console: Console) -> None:
+    """Make what is missing, if that was asked for, and describe all there are.
+
+    Raises:
+        StationNotPreparedError: there is no station to show them.
+        StorageError: the storage is busy, corrupt or rolled back.
+    """
+    if arguments.action == "init":
+        with open_or_make_station(arguments.station) as station:
+            station.authorities.ensure(datetime.now(UTC))
+    with open_station(arguments.station, read_only=True) as station:
+        for description in station.authorities.described():
+            if arguments.json:
+                console.put(**description)
+            else:
+                console.show(
+                    "{ca:<14} {subject}, until {not_after:.10}".format_map(description),
+                    "{0:<14} {certificate_id}".format("", **description),
+                )
