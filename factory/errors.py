@@ -150,6 +150,21 @@ class BatchJournalError(StationError):
     )
 
 
+class BucketMissingError(StationError):
+    """There is no bucket that AWS IoT could read a batch's file from."""
+
+    exit_code = ExitCode.CONFIGURATION_INVALID
+    next_step = (
+        "Have the station make it: factory prepare --method bulk. Then run the same command "
+        "again: the devices that were begun are gone on with."
+    )
+
+    def __init__(self, bucket: str) -> None:
+        """Name the bucket."""
+        super().__init__(f"there is no bucket {bucket}")
+        self.bucket = bucket
+
+
 class AnotherTaskRunsError(StationError):
     """AWS runs one bulk registration in an account at a time, and there is one."""
 

@@ -15,6 +15,7 @@ from factory.bulk.input_file import checked_csr, fingerprint, parameters_line
 from factory.bulk.journal import Attempt, Batch, Line, new_attempt
 from factory.bulk.task import find_task, start_task, wait_for_others
 from factory.bulk.workplace import Workplace, installed_certificate_id, problems_of
+from factory.errors import BucketMissingError, NotInCloudError
 from factory.thing_registration import find_certificate, register_by_hand
 from factory.unfinished_device import UnfinishedDevice
 
@@ -24,6 +25,7 @@ def run_batch(workplace: Workplace, batch: Batch) -> None:
 
     Raises:
         AnotherTaskRunsError: another task runs, and nobody wants to wait.
+        BucketMissingError: there is no bucket for the file.
         CloudError: AWS did not answer, or said no; the next run goes on from here.
         StorageError: the disk refused; the same.
     """
@@ -65,7 +67,10 @@ class _Registration:
         attempt.task_id = None if self._input else find_task(cloud, job.key)
         if attempt.task_id is None:
             body = b"".join(self._lines_of(attempt))
-            cloud.call("s3", "PutObject", Bucket=job.bucket, Key=job.key, Body=body)
+            try:
+                cloud.call("s3", "PutObject", Bucket=job.bucket, Key=job.key, Body=body)
+            except NotInCloudError as error:
+                raise BucketMissingError(job.bucket) from error
             wait_for_others(cloud, self._at.progress, self._at.sleep, wait=self._at.wait)
             attempt.task_id = start_task(cloud, job)
         self._at.journal.save(self._batch)

@@ -10,8 +10,9 @@ from factory.cloud import Cloud, Response, names, text
 from factory.errors import AnotherTaskRunsError
 from factory.propagation import Sleep
 
-_SECONDS: Final = 2.0
-"""Between two looks at a task; the account's other tools have the same quota."""
+_FIRST_PAUSE: Final = 0.1
+_LONGEST_PAUSE: Final = 2.0
+"""Seconds between two looks at a task; the account's other tools have the same quota."""
 
 
 class Status(StrEnum):
@@ -70,25 +71,33 @@ def wait_for_others(cloud: Cloud, progress: Progress, sleep: Sleep, *, wait: boo
     Raises:
         AnotherTaskRunsError: one does, and nobody wants to ``wait``.
     """
-    said = ""
+    said, pauses = "", _pauses()
     while task_id := _running(cloud):
         if not wait:
             raise AnotherTaskRunsError(task_id)
         if task_id != said:
             progress.say(f"waiting for task {task_id}: AWS runs one in an account at a time")
         said = task_id
-        sleep(_SECONDS)
+        sleep(next(pauses))
 
 
 def follow_task(cloud: Cloud, task_id: str, progress: Progress, sleep: Sleep) -> Ended:
     """Return when the task has ended, however it did."""
+    pauses = _pauses()
     while True:
         task = cloud.call("iot", "DescribeThingRegistrationTask", taskId=task_id)
         progress.advance(_count(task, "successCount") + _count(task, "failureCount"))
         status = Status(text(task, "status"))
         if status not in _RUNNING:
             return Ended(task_id, status, str(task.get("message") or ""))
-        sleep(_SECONDS)
+        sleep(next(pauses))
+
+
+def _pauses() -> Iterator[float]:
+    pause = _FIRST_PAUSE
+    while True:
+        yield pause
+        pause = min(2 * pause, _LONGEST_PAUSE)
 
 
 def _running(cloud: Cloud) -> str | None:

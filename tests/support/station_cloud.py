@@ -78,7 +78,30 @@ def contents(cloud: Cloud) -> dict[str, dict[str, object]]:
         "templates": _templates(cloud),
         "certificates": _certificates(cloud),
         "things": _things(cloud),
+        "groups": _listed(cloud, "ListThingGroups", "thingGroups", "groupName"),
+        "billing groups": _listed(cloud, "ListBillingGroups", "billingGroups", "groupName"),
+        "types": _listed(cloud, "ListThingTypes", "thingTypes", "thingTypeName"),
+        "buckets": _buckets(cloud),
+        "CAs": _listed(cloud, "ListCACertificates", "certificates", "certificateId"),
+        "rules": _listed(cloud, "ListTopicRules", "rules", "ruleName"),
+        "functions": _functions(cloud),
+        "tables": dict.fromkeys(names(cloud.call("dynamodb", "ListTables"), "TableNames")),
     }
+
+
+def _functions(cloud: Cloud) -> dict[str, object]:
+    pages = cloud.pages("lambda", "ListFunctions")
+    listed = [function for page in pages for function in items(page, "Functions")]
+    return {text(each, "FunctionName"): each["CodeSha256"] for each in listed}
+
+
+def _listed(cloud: Cloud, operation: str, key: str, name: str) -> dict[str, object]:
+    pages = cloud.pages("iot", operation)
+    return {text(each, name): None for page in pages for each in items(page, key)}
+
+
+def _buckets(cloud: Cloud) -> dict[str, object]:
+    return {text(each, "Name"): None for each in items(cloud.call("s3", "ListBuckets"), "Buckets")}
 
 
 def _roles(cloud: Cloud) -> dict[str, object]:
@@ -91,6 +114,7 @@ def _roles(cloud: Cloud) -> dict[str, object]:
             role["AssumeRolePolicyDocument"],
             sorted(text(tag, "Key") for tag in items(role, "Tags")),
             [text(policy, "PolicyArn") for policy in items(attached, "AttachedPolicies")],
+            names(cloud.call("iam", "ListRolePolicies", RoleName=name), "PolicyNames"),
         )
     return found
 

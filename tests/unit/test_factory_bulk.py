@@ -21,7 +21,8 @@ from factory.documents import CONFIG
 from factory.errors import (
     AnotherTaskRunsError,
     BatchJournalError,
-    CloudRejectedError,
+    BucketMissingError,
+    NotInCloudError,
     OtherAccountError,
 )
 from factory.manufacture import DeviceOrder, make_device, new_device_id
@@ -358,10 +359,10 @@ def test_missing_bucket_stops_the_batch_and_it_goes_on_later(line: Line) -> None
     put = line.cloud._PutObject
 
     def refuse(**_: object) -> None:
-        raise CloudRejectedError("s3:PutObject", "NoSuchBucket", "no bucket")
+        raise NotInCloudError("s3:PutObject", "NoSuchBucket", "no bucket")
 
     line.cloud._PutObject = refuse  # type: ignore[method-assign,assignment] # a fake's own fault
-    with pytest.raises(CloudRejectedError):
+    with pytest.raises(BucketMissingError, match="no bucket a-bucket"):
         line.run()
     line.cloud._PutObject = put  # type: ignore[method-assign] # mended
     check_complete(line, line.run())

@@ -1,0 +1,210 @@
+"""A batch meets what goes wrong on AWS: bad lines, roles, groups, kills, other tasks."""
+
+import json
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from device.errors import ExitCode
+from factory.bulk.batch import run_batch
+from factory.bulk.journal import Batch, new_batch, open_journal
+from factory.bulk.progress import PlainProgress
+from factory.cloud import Account, Cloud, Response, Value
+from factory.manufacture import DeviceOrder, new_device_id
+from factory.methods import bulk
+from tests.support.production_line import CONFIG, ProductionLine, production_line
+from tests.wire.conftest import LocalCloud, measured
+
+pytestmark = pytest.mark.wire
+
+
+@pytest.fixture
+def line(local_cloud: LocalCloud, tmp_path: Path) -> Iterator[ProductionLine]:
+    with production_line(local_cloud, "314987654321", tmp_path, "bulk") as line:
+        assert line.prepare().code == 0
+        yield line
+
+
+def lot(line: ProductionLine, *words: str) -> tuple[int, str]:
+    """Run the batch ``lot``, and return exit code and what was said."""
+    done = line.run("bulk", "--batch", "lot", "--out", line.folder, *words)
+    return done.code, done.err
+
+
+class Meddling:
+    """A cloud in which somebody changes each file on its way to the bucket."""
+
+    def __init__(self, cloud: Cloud, change: Callable[[bytes], bytes]) -> None:
+        self._cloud = cloud
+        self._change = change
+
+    @property
+    def account(self) -> Account:
+        return self._cloud.account
+
+    def call(self, service: str, operation: str, **parameters: Value) -> Response:
+        if operation == "PutObject":
+            content = parameters["Body"]
+            assert isinstance(content, bytes)
+            parameters["Body"] = self._change(content)
+        return self._cloud.call(service, operation, **parameters)
+
+    def pages(self, service: str, operation: str, **parameters: Value) -> Iterator[Response]:
+        return self._cloud.pages(service, operation, **parameters)
+
+
+def run_in(line: ProductionLine, cloud: Cloud, *serials: str) -> Batch:
+    """Run the batch as ``factory bulk`` does, in another ``cloud``."""
+
+    def order(serial: str) -> DeviceOrder:
+        endpoint = line.cloud.environment["DEVICE_ENDPOINT"]
+        root_ca = line.cloud.root_ca.read_bytes()
+        return DeviceOrder(serial, new_device_id(), endpoint, root_ca, CONFIG / "bulk.yaml")
+
+    with open_journal(bulk.batch_folder(line.station, "lot")) as journal:
+        folders = {serial: line.folder / serial for serial in serials}
+        batch = journal.load() or new_batch("lot", cloud.account, folders)
+        run_batch(bulk.workplace(cloud, journal, order, PlainProgress(lambda _: None)), batch)
+        return batch
+
+
+def with_second_line(change: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
+    def changed(content: bytes) -> bytes:
+        first, second, *rest = content.splitlines(keepends=True)
+        return b"".join([first, change(second), *rest])
+
+    return changed
+
+
+def without_csr(line: bytes) -> bytes:
+    return json.dumps({"SerialNumber": json.loads(line)["SerialNumber"]}).encode() + b"\n"
+
+
+def with_a_bent_csr(line: bytes) -> bytes:
+    parameters = json.loads(line)
+    parameters["CSR"] = parameters["CSR"].replace("A", "B")
+    return json.dumps(parameters).encode() + b"\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason", "next_step"),
+    [
+        (lambda line: b"{" + line, "no JSON", "--retry"),
+        (without_csr, "Cannot resolve reference value: CSR", "factory lint --method bulk"),
+        (with_a_bent_csr, "CSR violates constraints", "damaged"),
+    ],
+    ids=["malformed", "parameter-missing", "bad-signature"],
+)
+def test_bad_line_is_named_and_the_others_are_registered(
+    line: ProductionLine, change: Callable[[bytes], bytes], reason: str, next_step: str
+) -> None:
+    cloud = Meddling(line.aws, with_second_line(change))
+
+    batch = run_in(line, cloud, "SN-1", "SN-2", "SN-3")
+
+    (failed,) = batch.failed_lines
+    assert failed.serial_number == "SN-2"
+    assert reason in str(failed.problem)
+    assert next_step in failed.next_step
+    assert [len(line.active(name)) for name in ("SN-1", "SN-3")] == [1, 1]
+
+    code, said = lot(line)
+    assert code == ExitCode.FAILED
+    assert f"SN-2: {failed.problem}" in said
+    assert "factory bulk --batch lot --retry" in said
+    assert lot(line, "--retry")[0] == 0
+    assert len(line.active("SN-2")) == 1
+
+
+def test_role_that_may_not_read_the_bucket_is_named(line: ProductionLine) -> None:
+    line.aws.call("iam", "DeleteRolePolicy", RoleName=bulk.ROLE, PolicyName="eu-central-1.bulk")
+    code, said = lot(line, "--count", "2")
+    assert code == ExitCode.FAILED
+    assert said.count("the task ended as Failed: The role") == 2
+    assert "next: Let the role read the bucket (s3:GetObject" in said
+
+    assert line.prepare().code == 0
+    assert lot(line, "--retry")[0] == 0
+    assert line.things() == ["lot-0001", "lot-0002"]
+
+
+def test_role_that_may_not_do_what_the_template_asks_is_named(line: ProductionLine) -> None:
+    arn = "arn:aws:iam::aws:policy/service-role/AWSIoTThingsRegistration"
+    line.aws.call("iam", "DetachRolePolicy", RoleName=bulk.ROLE, PolicyArn=arn)
+    code, said = lot(line, "--count", "1")
+    assert code == ExitCode.FAILED
+    assert "Access Denied" in said
+    assert "next: The role, or the caller, may not do what the template asks" in said
+    assert line.things() == []
+
+
+@pytest.mark.parametrize("what", ["thing group", "billing group"])
+def test_missing_group_is_named(line: ProductionLine, what: str) -> None:
+    iot = line.client("iot")
+    if what == "thing group":
+        iot.delete_thing_group(thingGroupName="firstboot-devices")
+    else:
+        iot.delete_billing_group(billingGroupName="firstboot")
+    code, said = lot(line, "--count", "1")
+    assert code == ExitCode.FAILED
+    assert "not found" in said
+    assert "factory prepare --method bulk" in said
+    linted = line.run("lint", "--method", "bulk", "--cloud")
+    assert linted.code == 1
+    assert f"named-missing: {CONFIG}/templates/firstboot-bulk.json" in linted.out
+    assert what in linted.out
+
+
+def test_unprepared_account_is_named(line: ProductionLine) -> None:
+    line.teardown()
+    code, said = lot(line, "--count", "1")
+    assert code == ExitCode.CONFIGURATION_INVALID
+    assert "there is no bucket firstboot-bulk-" in said
+    assert "factory prepare --method bulk" in said
+
+
+def test_killed_command_is_completed_by_the_next(line: ProductionLine) -> None:
+    words = ["bulk", "--batch", "lot", "--count", "6", "--out", str(line.folder)]
+    process = subprocess.Popen(
+        measured("-m", "factory", *words, "--station", str(line.station)),
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stderr is not None
+    for said in process.stderr:
+        if said.startswith("CSRs collected: 4"):
+            break
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=10)
+
+    assert lot(line)[0] == 0
+
+    assert line.things() == [f"lot-000{number}" for number in range(1, 7)]
+    assert all(len(line.active(name)) == 1 for name in line.things())
+
+
+def test_batch_that_is_not_there_is_misuse(line: ProductionLine) -> None:
+    code, said = lot(line)
+    assert code == ExitCode.MISUSE
+    assert "there is no batch lot" in said
+    assert not bulk.batch_folder(line.station, "lot").exists()
+
+
+def test_batch_of_other_devices_is_misuse(line: ProductionLine) -> None:
+    lot(line, "--count", "1")
+    code, said = lot(line, "--count", "2")
+    assert code == ExitCode.MISUSE
+    assert "batch lot is of other devices" in said
+
+
+def test_listed_devices_are_registered(line: ProductionLine, tmp_path: Path) -> None:
+    serials = tmp_path / "serials.txt"
+    serials.write_text("A-1\nA-2  # the blue one\n")
+    assert lot(line, "--serials", str(serials))[0] == 0
+    assert line.things() == ["A-1", "A-2"]
+    serials.write_text("A-1\nA/2\n")
+    code, said = lot(line, "--serials", str(serials))
+    assert code == ExitCode.MISUSE
+    assert "line 2: 'A/2' cannot be a serial number" in said

@@ -1,0 +1,128 @@
+"""Single thing provisioning on the local AWS: from an empty account to a proven device."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from device.errors import ExitCode
+from factory.changes import Outcome, Report
+from factory.cloud import Cloud, text
+from factory.methods import single_thing
+from factory.station import open_or_make_station
+from tests.support.production_line import ProductionLine, as_object, production_line
+from tests.support.station_cloud import CutCloud, PowerCutError, contents
+from tests.wire.conftest import LocalCloud
+
+pytestmark = pytest.mark.wire
+
+CHANGES = 1
+"""Of a first ``prepare``: the thing policy."""
+
+
+@pytest.fixture
+def line(local_cloud: LocalCloud, tmp_path: Path) -> Iterator[ProductionLine]:
+    with production_line(local_cloud, "311987654321", tmp_path, "single-thing") as line:
+        yield line
+
+
+@pytest.mark.parametrize("words", [(), ("--by", "hand"), ("--exclusive",)])
+def test_device_is_registered_made_and_proven(
+    line: ProductionLine, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    before = contents(line.aws)
+    assert line.prepare().code == 0
+    made = line.run("single", "--serial", "SN-1", "--out", tmp_path / "device", "--json", *words)
+    assert made.code == 0, made.err
+    certificate_id = as_object(made.out)["certificate_id"]
+
+    booted = line.boot(tmp_path / "device")
+
+    assert booted.code == 0, booted.err
+    assert line.things() == ["SN-1"]
+    assert line.active("SN-1") == [certificate_id]
+    kind = line.client("iot").list_thing_principals_v2(thingName="SN-1")["thingPrincipalObjects"]
+    wanted = "EXCLUSIVE_THING" if "--exclusive" in words else "NON_EXCLUSIVE_THING"
+    assert [each["thingPrincipalType"] for each in kind] == [wanted]
+    line.teardown()
+    assert contents(line.aws) == before
+
+
+def test_make_does_the_same(line: ProductionLine, tmp_path: Path) -> None:
+    line.prepare()
+    made = line.run(
+        "make", "--method", "single-thing", "--serial", "SN-2", "--out", tmp_path / "device"
+    )
+    assert made.code == 0, made.err
+    assert line.boot(tmp_path / "device").code == 0
+    assert len(line.active("SN-2")) == 1
+
+
+def test_unprepared_account_is_named_with_a_next_step(line: ProductionLine, tmp_path: Path) -> None:
+    refused = line.run("single", "--serial", "SN-3", "--out", tmp_path / "device")
+    assert refused.code == ExitCode.FAILED
+    assert "SN-3 was not registered" in refused.err
+    assert "next: The template names a policy" in refused.err
+    assert "factory prepare --method single-thing" in refused.err
+    line.prepare()
+    assert line.run("single", "--serial", "SN-3", "--out", tmp_path / "device").code == 0
+
+
+def test_existing_thing_of_another_device_is_named(line: ProductionLine, tmp_path: Path) -> None:
+    line.prepare()
+    line.run("single", "--serial", "SN-4", "--out", tmp_path / "one")
+    (theirs,) = line.active("SN-4")
+
+    refused = line.run("single", "--serial", "SN-4", "--out", tmp_path / "other")
+
+    assert refused.code == ExitCode.FAILED
+    assert f"thing SN-4 exists, with certificates of another device: {theirs[:12]}" in refused.err
+    assert line.active("SN-4") == [theirs]
+
+
+def test_caller_without_rights_is_named(line: ProductionLine, tmp_path: Path) -> None:
+    iam = line.client("iam")
+    iam.create_user(UserName="trainee")
+    key = iam.create_access_key(UserName="trainee")["AccessKey"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ACCESS_KEY_ID", key["AccessKeyId"])
+        patch.setenv("AWS_SECRET_ACCESS_KEY", key["SecretAccessKey"])
+        refused = line.run("single", "--serial", "SN-5", "--out", tmp_path / "device")
+    assert refused.code == ExitCode.DENIED
+    assert "not allowed to call iot:" in refused.err
+    iam.delete_access_key(UserName="trainee", AccessKeyId=key["AccessKeyId"])
+    iam.delete_user(UserName="trainee")
+
+
+def prepare(cloud: Cloud, folder: Path) -> Report:
+    with open_or_make_station(folder) as station:
+        return single_thing.prepare(cloud, station)
+
+
+@pytest.mark.parametrize("reply_lost", [False, True], ids=["never-sent", "reply-lost"])
+@pytest.mark.parametrize("cut_at", range(1, CHANGES + 1))
+def test_interrupted_prepare_is_completed_by_the_next(
+    line: ProductionLine, cut_at: int, *, reply_lost: bool
+) -> None:
+    with pytest.raises(PowerCutError):
+        prepare(CutCloud(line.aws, cut_at, reply_lost=reply_lost), line.station)
+    watched = CutCloud(line.aws)
+    prepare(watched, line.station)
+    assert {each.outcome for each in prepare(line.aws, line.station).changes} == {Outcome.UNCHANGED}
+    assert len(watched.changes) == CHANGES - reply_lost
+
+
+def test_teardown_leaves_the_devices_unless_they_are_named(
+    line: ProductionLine, tmp_path: Path
+) -> None:
+    line.prepare()
+    line.run("single", "--serial", "SN-6", "--out", tmp_path / "device")
+    other = line.client("iot").create_thing(thingName="somebody-elses")
+
+    kept = line.run("teardown", "--method", "single-thing")
+
+    assert "1 device(s) work under it" in kept.err
+    assert len(line.active("SN-6")) == 1
+    line.teardown()
+    assert line.things() == ["somebody-elses"]
+    line.client("iot").delete_thing(thingName=text(other, "thingName"))
