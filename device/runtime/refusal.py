@@ -12,6 +12,7 @@ from device.provisioning.events import ConnectFailed, Event, NotLetIn
 from device.runtime.endpoint import Endpoint
 
 PROBE_SECONDS: Final = 5.0
+_MAX_HEAD: Final = 16_384
 
 _REFUSING_CODES: Final = {0x86: "bad user name", 0x87: "not authorized", 0x8A: "banned"}
 _BUSY_CODES: Final = {
@@ -121,11 +122,19 @@ def _way_to(endpoint: Endpoint) -> socket.socket:
     hop = endpoint.first_hop
     raw = socket.create_connection((hop.host, hop.port), PROBE_SECONDS)
     if endpoint.proxy is not None:
-        raw.sendall(f"CONNECT {endpoint} HTTP/1.1\r\nHost: {endpoint}\r\n\r\n".encode("ascii"))
-        head = b""
-        while not head.endswith(b"\r\n\r\n") and (byte := raw.recv(1)):
-            head += byte
-        if head.split(b" ")[1:2] != [b"200"]:
+        try:
+            _have_opened(raw, endpoint)
+        except OSError:
             raw.close()
-            raise OSError(f"the proxy {hop} does not open it")
+            raise
     return raw
+
+
+def _have_opened(proxy: socket.socket, endpoint: Endpoint) -> None:
+    """Ask an HTTP proxy for a tunnel (RFC 9110, 9.3.6)."""
+    proxy.sendall(f"CONNECT {endpoint} HTTP/1.1\r\nHost: {endpoint}\r\n\r\n".encode("ascii"))
+    head = b""
+    while not head.endswith(b"\r\n\r\n") and len(head) < _MAX_HEAD and (byte := proxy.recv(1)):
+        head += byte
+    if head.split(b" ")[1:2] != [b"200"]:
+        raise OSError(f"the proxy {endpoint.proxy} does not open it")

@@ -11,12 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import coverage
-
 from device.storage.keys import MemoryIdentity
 from factory.station import open_station
 from tests.support.devices import make_device
-from tests.wire.conftest import ROOT, LocalCloud
+from tests.wire.conftest import ROOT, LocalCloud, measured
 
 SECONDS: Final = 30.0
 """How long a command may take before the test gives up."""
@@ -93,13 +91,7 @@ class Running:
 
 def command(*arguments: str | Path) -> list[str]:
     """Return a ``device`` command line with ``--json``, measured if this run is measured."""
-    measure: list[str] = []
-    current = coverage.Coverage.current()
-    if current is not None:
-        measure = ["-m", "coverage", "run", "--parallel-mode", f"--rcfile={ROOT / 'setup.cfg'}"]
-        measure += [f"--data-file={current.config.data_file}"]
-    words = [str(argument) for argument in arguments]
-    return [sys.executable, *measure, "-m", "device", *words, "--json"]
+    return measured("-m", "device", *map(str, arguments), "--json")
 
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:

@@ -64,6 +64,21 @@ class Peer:
         """Send bytes as they are."""
         self._stream.sendall(data)
 
+    def line(self) -> bytes:
+        """Return what comes up to the next end of a line, without it."""
+        read = b""
+        while not read.endswith(b"\r\n"):
+            byte = self._bytes(1)
+            if not byte:
+                break
+            read += byte
+        return read.rstrip(b"\r\n")
+
+    def start_tls(self, context: ssl.SSLContext) -> None:
+        """Speak TLS from here on, if the client goes along."""
+        with suppress(OSError), context.wrap_socket(self._stream, server_side=True) as stream:
+            self._stream = stream
+
     def wait_until_closed(self) -> None:
         """Read until the client closes."""
         while self._bytes(1):

@@ -77,6 +77,15 @@ def test_an_entry_of_another_firmware(tmp_path: Path, garbage: bytes) -> None:
     assert raised.value.exit_code is ExitCode.STORAGE_UNUSABLE
 
 
+@pytest.mark.parametrize("garbage", [b"", b"[]", b'{"a": 1}', b"\xff"])
+def test_a_configuration_of_another_firmware(tmp_path: Path, garbage: bytes) -> None:
+    with open_device(tmp_path) as storage:
+        storage.ps.set(Uid.DEVICE_CONFIGURATION, garbage)
+
+        with pytest.raises(DataCorruptError, match="configuration cannot be read"):
+            journal.load_configuration(storage.ps)
+
+
 def test_the_token_is_not_shown() -> None:
     assert "token" not in repr(STAGED).replace("Staged", "")
     assert "proof" not in repr(STAGED)

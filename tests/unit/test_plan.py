@@ -5,12 +5,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from device.errors import ConfigurationError, ExitCode
+from device.errors import ConfigurationError, ExitCode, SubjectFieldMissingError
 from device.plan import Plan, plan_for
 from device.provisioning.claim import ClaimPlan
+from device.provisioning.presented import PresentedPlan
 from device.runtime.endpoint import Endpoint
-from device.settings import Claim, Settings, Telemetry
+from device.settings import Claim, JustInTime, Settings, Telemetry
 from device.storage.device_storage import open_device_storage
+from device.storage.secure_storage import Uid
 from tests.support.certificates import DeviceAuthority, new_key, pem_of
 from tests.support.devices import AUTHORITY, DEVICE_ID, SERIAL, make_device
 
@@ -265,3 +267,53 @@ def test_a_proxy_that_is_none(state: Path) -> None:
     error = refused(state, Settings(method="claim", proxy="https://secure"))
 
     assert (error.source, error.key) == ("claim.yaml", "proxy")
+
+
+# --- just-in-time -----------------------------------------------------------------------
+
+JITP_TEMPLATE = """{
+  "Parameters": {
+    "AWS::IoT::Certificate::CommonName": {"Type": "String"},
+    "AWS::IoT::Certificate::Country": {"Type": "String"},
+    "AWS::IoT::Certificate::StateName": {"Type": "String", "Default": "none"},
+    "AWS::IoT::Certificate::Id": {"Type": "String"}
+  },
+  "Resources": {}
+}"""
+
+
+def just_in_time(tmp_path: Path, template: str, subject: dict[str, str]) -> tuple[Path, Settings]:
+    """Return a device with an installed certificate for ``subject``, and its settings."""
+    (tmp_path / "template.json").write_text(template)
+    state = make_device(tmp_path / "device", claim=None)
+    with open_device_storage(state) as storage:
+        leaf = AUTHORITY.issue(new_key().public_key(), subject)
+        storage.ps.set(Uid.STAGED_CERTIFICATE, leaf + AUTHORITY.certificate_pem)
+    just = JustInTime(template_file=str(tmp_path / "template.json"))
+    return state, Settings(method="jitp", just_in_time=just)
+
+
+def test_a_subject_that_lacks_what_the_template_takes_from_it(tmp_path: Path) -> None:
+    state, settings = just_in_time(tmp_path, JITP_TEMPLATE, {"common_name": SERIAL})
+
+    with pytest.raises(SubjectFieldMissingError, match="subject lacks Country") as raised:
+        plan(state, settings)
+
+    assert raised.value.exit_code is ExitCode.CONFIGURATION_INVALID
+    assert raised.value.fields == ("Country",)
+    assert "PENDING_ACTIVATION" in raised.value.next_step
+
+
+def test_a_subject_that_has_all_that_the_template_takes(tmp_path: Path) -> None:
+    subject = {"common_name": SERIAL, "country": "DE"}
+
+    made = plan(*just_in_time(tmp_path, JITP_TEMPLATE, subject)).machine
+
+    assert isinstance(made, PresentedPlan)
+    assert made.just_in_time
+    assert made.thing_name == SERIAL
+
+
+def test_a_just_in_time_template_that_is_none(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="is no provisioning template"):
+        plan(*just_in_time(tmp_path, "[]", {"common_name": SERIAL}))

@@ -11,7 +11,7 @@ import trustme
 from device.provisioning.events import ConnectFailed, NotLetIn
 from device.runtime.endpoint import Endpoint
 from device.runtime.refusal import classify_connack, classify_failure
-from tests.support.scripted_server import Peer, ScriptedServer, say_nothing, tls
+from tests.support.scripted_server import Peer, Script, ScriptedServer, say_nothing, tls
 
 TLS_FAILURE: Final = "AWS_IO_TLS_ERROR_NEGOTIATION_FAILURE (1029)"
 SERVER_CA: Final = trustme.CA()
@@ -161,3 +161,40 @@ def test_what_awscrt_says_of_a_proxy_names_both() -> None:
 
     assert isinstance(event, ConnectFailed)
     assert "the proxy proxy.example:3128 does not open aws.example:8883" in event.detail
+
+
+def proxy_to(server: ssl.SSLContext, answer: bytes) -> Script:
+    """Return an HTTP proxy that answers CONNECT, and is then the server itself."""
+
+    def script(peer: Peer) -> None:
+        asked = peer.line()
+        while peer.line():
+            pass
+        assert asked == b"CONNECT localhost:443 HTTP/1.1"
+        peer.send(answer)
+        if b" 200 " in answer:
+            peer.start_tls(server)
+
+    return script
+
+
+def behind(proxy: ScriptedServer) -> Endpoint:
+    return Endpoint("localhost", 443, proxy.endpoint)
+
+
+def test_a_server_behind_a_proxy_is_looked_at() -> None:
+    answer = b"HTTP/1.1 200 Connection established\r\n\r\n"
+    with ScriptedServer(proxy_to(tls(OTHER_CA), answer)) as proxy:
+        event = classify_failure(TLS_FAILURE, behind(proxy), TRUSTED)
+
+    assert isinstance(event, ConnectFailed)
+    assert "localhost:443 is not trusted" in event.detail
+
+
+@pytest.mark.parametrize("answer", [b"", b"x" * 20_000])
+def test_a_proxy_that_speaks_no_http(answer: bytes) -> None:
+    with ScriptedServer(proxy_to(tls(SERVER_CA), answer)) as proxy:
+        event = classify_failure(TLS_FAILURE, behind(proxy), TRUSTED)
+
+    assert isinstance(event, ConnectFailed)
+    assert f"the proxy {proxy.endpoint} does not open it" in event.detail
