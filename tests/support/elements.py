@@ -112,18 +112,22 @@ def tpm(folder: Path) -> Iterator[ElementBench]:
 
 
 @contextmanager
-def variables(values: Mapping[str, str]) -> Iterator[None]:
-    """Set environment variables, for modules and for child processes."""
+def variables(values: Mapping[str, str | None]) -> Iterator[None]:
+    """Set environment variables (None: unset), for modules and for child processes."""
     before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
+    _set(values)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        _set(before)
+
+
+def _set(values: Mapping[str, str | None]) -> None:
+    for name, value in values.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 _PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
