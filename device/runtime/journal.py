@@ -44,7 +44,7 @@ class Staged(Struct, frozen=True, tag="certificate-staged"):
 
     def token_has_expired(self, now: float | None) -> bool:
         """Whether AWS no longer takes the token; a clock that was not set cannot tell."""
-        if now is None or self.issued_at is None or now < self.issued_at:
+        if now is None or self.issued_at is None:
             return False
         return now - self.issued_at > OWNERSHIP_TOKEN_SECONDS - _TOKEN_MARGIN_SECONDS
 

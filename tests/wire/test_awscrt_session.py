@@ -380,7 +380,7 @@ def test_a_failed_connection_is_not_retried_by_itself() -> None:
     with ScriptedServer(hang_up, SERVER) as server, session_at(server) as session:
         outcome(session, CONNECT)
 
-        assert session.next_event(1.0) is None
+        assert session.next_event(1.5) is None
         assert server.log == ["opened 1", "closed 1"]
 
 
