@@ -460,3 +460,9 @@ def test_missing_document_of_a_method_is_named(tmp_path: Path) -> None:
 
 def test_severities_are_two() -> None:
     assert {rule.severity for rule in RULES.values()} == set(Severity)
+
+
+def test_every_rule_is_in_its_docs() -> None:
+    docs = (CONFIG.parent / "docs" / "lint.md").read_text()
+    listed = [line.split("`")[1] for line in docs.splitlines() if line.startswith("| `")]
+    assert listed == list(RULES)
