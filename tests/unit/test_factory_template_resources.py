@@ -1,0 +1,43 @@
+"""A thing type goes five minutes after it was deprecated, which the local AWS does not insist on."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from device.errors import ExitCode
+from factory.cloud import MADE_BY_STATION, Account, Response, Value
+from factory.errors import CloudRejectedError, StillInUseError
+from factory.template_resources import remove_named
+
+TEMPLATE = json.dumps({"Resources": {"thing": {"Properties": {"ThingTypeName": "a-type"}}}})
+
+
+class Slow:
+    """A cloud with a thing type that was deprecated just now."""
+
+    account = Account("1", "eu-west-1")
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def call(self, service: str, operation: str, **parameters: Value) -> Response:
+        self.calls.append(operation)
+        if operation == "DeleteThingType":
+            raise CloudRejectedError("iot:DeleteThingType", "InvalidRequestException", "wait")
+        deprecated = "DeprecateThingType" in self.calls
+        return {"thingTypeArn": "arn", "thingTypeMetadata": {"deprecated": deprecated}}
+
+    def pages(self, service: str, operation: str, **parameters: Value) -> Iterator[Response]:
+        tags: list[Value] = [{"Key": key, "Value": text} for key, text in MADE_BY_STATION.items()]
+        yield {"tags": tags}
+
+
+def test_type_that_aws_does_not_delete_yet_is_a_matter_of_minutes() -> None:
+    cloud = Slow()
+    for _ in range(2):
+        with pytest.raises(StillInUseError) as raised:
+            remove_named(cloud, TEMPLATE, "a-method")
+        assert raised.value.exit_code is ExitCode.TRY_LATER
+        assert "five minutes" in raised.value.next_step
+    assert cloud.calls.count("DeprecateThingType") == 1
