@@ -1,4 +1,4 @@
-"""A thing type goes five minutes after it was deprecated, which the local AWS does not insist on."""
+"""AWS deletes a thing type five minutes after it was deprecated; the local AWS does not wait."""
 
 import json
 from collections.abc import Iterator
