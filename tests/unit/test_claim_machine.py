@@ -52,7 +52,7 @@ def test_the_way_from_nothing_to_proven() -> None:
     machine = ClaimMachine(PLAN)
     kinds = [
         [type(order).__name__ for order in machine.receive(event)]
-        for event in (*TO_PROVE, ev.PublishAcknowledged(), ev.IdentityPromoted(claim_destroyed=True))
+        for event in (*TO_PROVE, ev.PublishAcknowledged(), ev.IdentityPromoted(True))
     ]
     assert kinds == [
         ["GenerateKey"],

@@ -13,6 +13,7 @@ from factory.documents import load_policy, load_template, same_document
 from factory.methods import claim
 from factory.registered_devices import ATTRIBUTE
 from factory.station import CLAIM_COMMON_NAME
+from factory.thing_policy import THING_POLICY
 
 ACCOUNT = Account("123456789012", "eu-central-1")
 PREFIX = "arn:aws:iot:eu-central-1:123456789012:"
@@ -89,7 +90,7 @@ def test_template_declares_every_parameter_that_it_refers_to() -> None:
 
 def test_template_gives_the_thing_policy_and_marks_what_it_creates() -> None:
     resources = json.loads(load_template(claim.TEMPLATE))["Resources"]
-    assert resources["policy"]["Properties"] == {"PolicyName": claim.THING_POLICY}
+    assert resources["policy"]["Properties"] == {"PolicyName": THING_POLICY}
     assert resources["thing"]["Properties"]["ThingName"] == {"Ref": "SerialNumber"}
     assert resources["thing"]["Properties"]["AttributePayload"] == {ATTRIBUTE: claim.TEMPLATE}
     # MERGE would mark, and so let a teardown delete, a thing that was there before.

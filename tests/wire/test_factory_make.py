@@ -16,7 +16,7 @@ from awscrt import mqtt5
 from cryptography.hazmat.primitives import serialization
 
 from device.storage.device_storage import open_device_storage
-from device.storage.keys import CLAIM_KEY
+from device.storage.keys import CLAIM_KEY, MemoryIdentity
 from device.storage.lifecycle import Lifecycle
 from device.storage.secure_storage import Uid
 from factory.certificates import delete_certificate
@@ -103,6 +103,7 @@ def claim_in(device: Path) -> Credential:
     with open_device_storage(device) as storage:
         certificate = storage.ps.get(Uid.CLAIM_CERTIFICATE)
         identity = storage.keys.tls_identity(CLAIM_KEY, certificate)
+    assert isinstance(identity, MemoryIdentity)
     return Credential("", certificate.decode(), identity.private_key_pem.decode())
 
 

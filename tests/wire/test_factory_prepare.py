@@ -427,7 +427,7 @@ def test_missing_permission_is_named(
     access_key, secret = trainee
     with pytest.raises(CloudDeniedError) as raised:
         prepare(aws_of(local_cloud, account=access_key, secret=secret), folder)
-    assert raised.value.action == "iam:GetRole"
+    assert raised.value.action == "iot:DescribeProvisioningTemplate"  # the first thing it asks
     assert raised.value.exit_code is ExitCode.DENIED
 
 
