@@ -193,7 +193,7 @@ def test_working_devices_survive_a_teardown_unless_they_are_named(
         assert kept["policies"].keys() - before["policies"].keys() == {"firstboot-device"}
         assert kept["templates"] == before["templates"]
 
-        run("teardown", "--devices")
+        run("teardown", "--devices", "--station", str(tmp_path / "gone"))
 
         assert contents(aws)["things"].keys() == {"somebody-elses"}
         aws.call("iot", "DeleteThing", thingName="somebody-elses")
