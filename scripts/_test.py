@@ -5,7 +5,7 @@ import subprocess
 import sys
 from typing import Final
 
-from scripts import _check
+from scripts import _check, _elements
 
 _GATE: Final = ("--cov", "--cov-report=term-missing:skip-covered", "--cov-fail-under=95")
 _PARALLEL: Final = ("--numprocesses=auto", "--dist=worksteal")
@@ -16,6 +16,7 @@ def main(arguments: list[str]) -> int:
     _, rest = _parser().parse_known_args(arguments)
     if any(not each.startswith("-") for each in rest):
         return _pytest(rest)
+    _elements.provide()
     failed = _check.failures()
     exit_code = _pytest([*_PARALLEL, *_GATE, *rest])
     if failed:

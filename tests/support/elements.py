@@ -99,6 +99,7 @@ def tpm(folder: Path) -> Iterator[ElementBench]:
         bus = stack.enter_context(_message_bus(folder))
         stack.enter_context(variables({"DBUS_SESSION_BUS_ADDRESS": bus}))
         resource_manager = ["tpm2-abrmd", "--session", f"--tcti=swtpm:host=127.0.0.1,port={port}"]
+        resource_manager += ["--max-connections=100"]  # killed processes leave theirs for a while
         root = ["--allow-root"] if os.geteuid() == 0 else []
         stack.enter_context(_running([*resource_manager, *root], folder / "abrmd.log"))
         _wait_for_name_on_bus()
