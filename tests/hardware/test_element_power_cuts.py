@@ -79,7 +79,7 @@ def erase(session: ElementSession) -> None:
 
 
 def one_life(uri: str, folder: str, moment: int) -> dict[str, object]:
-    """Mend what the process before left, look at the token, and be cut at ``moment`` (if positive)."""
+    """Mend what the process before left, look at the token, be cut at ``moment``, if any."""
     plan, state, disk = plan_of(InstalledElement(uri)), Path(folder) / "device", Path(folder)
     with open_device_storage(make_device(disk / f"onlooker-{moment}")) as storage:
         onlooker = element_of(storage, module_of(plan), plan)
