@@ -33,14 +33,14 @@ class LocalCloud:
     folder: StateFolder
     pid: int
 
-    def client(self, service: str, access_key: str | None = None) -> Any:
-        """Return a boto3 client with the root key, or with another one."""
+    def client(self, service: str, access_key: str | None = None, region: str | None = None) -> Any:
+        """Return a boto3 client with the root key, or with another one, of a Region."""
         return boto3.client(
             service,
             endpoint_url=self.api_url,
             aws_access_key_id=access_key or self.environment["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=self.environment["AWS_SECRET_ACCESS_KEY"],
-            region_name=self.environment["AWS_DEFAULT_REGION"],
+            region_name=region or self.environment["AWS_DEFAULT_REGION"],
         )
 
     def admin(self, method: str, path: str, document: object = None) -> Any:
