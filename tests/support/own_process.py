@@ -10,13 +10,13 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from tests.wire.conftest import ROOT, measured
+from tests.wire.conftest import ROOT, python
 
 
 def in_own_process(function: Callable[..., Any], *arguments: object) -> Any:
     """Return what ``function`` returns; it and the ``arguments`` pass through JSON."""
     where = f"{function.__module__}:{function.__name__}"
-    command = measured("-m", "tests.support.own_process", where, json.dumps(arguments))
+    command = python("-m", "tests.support.own_process", where, json.dumps(arguments))
     finished = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
     )

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from device.errors import (
-    DoesNotExistError,
     CapacityExceededError,
+    DoesNotExistError,
     InvalidArgumentError,
     NotPermittedError,
 )
