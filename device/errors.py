@@ -76,6 +76,22 @@ class InsufficientStorageError(StorageError):
     next_step = "Free space on the disk that holds the state folder; nothing was lost."
 
 
+class CapacityExceededError(InsufficientStorageError):
+    """What is to be stored is more than the store holds, however free the disk is."""
+
+    exit_code = ExitCode.FAILED
+
+    def __init__(self, needed: int, capacity: int) -> None:
+        """Say how many bytes were ``needed``, of the ``capacity`` in bytes."""
+        super().__init__(f"the storage holds {capacity} bytes, not {needed}")
+        self.needed = needed
+        self.capacity = capacity
+        self.next_step = (
+            "Nothing was stored or lost. Make the largest entry smaller: the template's "
+            "DeviceConfiguration, the root CAs, or a certificate chain."
+        )
+
+
 class StorageFailureError(StorageError):
     """The disk refused or lied (PSA_ERROR_STORAGE_FAILURE)."""
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from tests.wire.conftest import ROOT, measured
+from tests.wire.conftest import ROOT, python
 
 
 def in_own_process(function: Callable[..., Any], *arguments: object, seconds: float = 120.0) -> Any:
@@ -19,7 +19,7 @@ def in_own_process(function: Callable[..., Any], *arguments: object, seconds: fl
     ``seconds`` is how long it may take.
     """
     where = f"{function.__module__}:{function.__name__}"
-    command = measured("-m", "tests.support.own_process", where, json.dumps(arguments))
+    command = python("-m", "tests.support.own_process", where, json.dumps(arguments))
     finished = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=seconds, check=False
     )
