@@ -20,10 +20,10 @@ from device.storage.device_storage import (
     create_device_storage,
     open_device_storage,
 )
+from device.storage.file_fuses import FileFuses
 from device.storage.image import Sealer
 from device.storage.keys import KeyId, KeyType
 from device.storage.lifecycle import Lifecycle
-from device.storage.root_of_trust import FileFuses
 from device.storage.secure_storage import StorageFlag, Uid
 from tests.support.crash_states import CrashState, Exploration, crash_states, explore
 from tests.support.recording_fs import Acknowledged, Content, RecordingDisk

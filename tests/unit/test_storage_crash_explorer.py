@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import pytest
 
 from device.errors import StorageError
+from device.storage.file_fuses import FileFuses
 from device.storage.filesystem import replace
 from device.storage.image import Entry, Service
-from device.storage.root_of_trust import Anchor, FileFuses
+from device.storage.root_of_trust import Anchor
 from device.storage.sealed import COPIES, SealedStore
 from device.storage.secure_storage import StorageFlag
 from tests.support.crash_states import CrashState, Exploration, crash_states, explore
