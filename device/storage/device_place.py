@@ -6,9 +6,11 @@ from pathlib import Path
 import msgspec
 
 from device.errors import FirstbootError
-from device.storage.filesystem import Mount
-from device.storage.root_descriptor import read_descriptor, write_descriptor
-from device.storage.root_plan import RootMaker
+from device.storage.filesystem import Mount, make_folder
+from device.storage.lifecycle import Lifecycle
+from device.storage.root_descriptor import Descriptor, read_descriptor, write_descriptor
+from device.storage.root_of_trust import RootOfTrust
+from device.storage.root_plan import FILE, RootMaker, RootPlan
 from device.storage.sealed import SealedStore
 
 logger = logging.getLogger("device.storage")
@@ -30,6 +32,45 @@ class DevicePlace:
         self.root = make_root(self.descriptor.root_of_trust, mount(state / self.descriptor.folder))
         self.store = SealedStore(mount(state / "storage"), self.root)
 
+    def settle(self) -> None:
+        """Finish what a cut or a killed process left, before anything is built upon it.
+
+        Raises:
+            RolledBackError: the root of trust is older than its hardware knows.
+        """
+        if self.descriptor.to_erase is not None:
+            # What says which root counts may be in the cache alone, and the copies of the image
+            # are about to be made those of that root.
+            self._mount(self.state).fsync_folder()
+        self.root.settle()
+
+    def begin_move(self, to: RootPlan) -> RootOfTrust:
+        """Burn the root of trust ``to`` in the spare folder; the one that counts stays so.
+
+        It is noted first: whatever comes, the next opening erases it, or what it has replaced.
+
+        Raises:
+            RootOfTrustError, ElementError: it cannot be used; it is erased again.
+            StorageError: the disk refused.
+        """
+        spare = self.state / self.descriptor.spare_folder
+        make_folder(spare)
+        self._describe(msgspec.structs.replace(self.descriptor, to_erase=to))
+        root = self._make_root(to, self._mount(spare))
+        try:
+            root.burn()
+            root.advance(Lifecycle.PSA_ROT_PROVISIONING)
+            root.advance(Lifecycle.SECURED)
+        except BaseException:
+            self.tidy_if_possible()
+            raise
+        return root
+
+    def finish_move(self) -> None:
+        """Let the root of trust that was begun be the one that counts, in one step."""
+        was = self.descriptor
+        self._describe(Descriptor(was.to_erase or FILE, was.spare_folder, was.root_of_trust))
+
     def tidy(self) -> None:
         """Erase the root that a move has left, or never came to.
 
@@ -39,11 +80,8 @@ class DevicePlace:
         leftover = self.descriptor.to_erase
         if leftover is None:
             return
-        here = self._mount(self.state)
-        here.fsync_folder()  # before a root is gone, the disk has to know that the other counts
         self._make_root(leftover, self._mount(self.state / self.descriptor.spare_folder)).erase()
-        self.descriptor = msgspec.structs.replace(self.descriptor, to_erase=None)
-        write_descriptor(here, self.descriptor)
+        self._describe(msgspec.structs.replace(self.descriptor, to_erase=None))
 
     def tidy_if_possible(self) -> None:
         """Tidy, or say in the log why not: the device works without."""
@@ -51,3 +89,7 @@ class DevicePlace:
             self.tidy()
         except FirstbootError as error:
             logger.warning("a root of trust that is no longer used is not erased yet: %s", error)
+
+    def _describe(self, descriptor: Descriptor) -> None:
+        write_descriptor(self._mount(self.state), descriptor)
+        self.descriptor = descriptor

@@ -223,7 +223,7 @@ def _open_for_writing(find: Callable[[], DevicePlace], expected: Lifecycle) -> D
     lock = FolderLock(_found_in(find()).state / "storage")
     try:
         place = _found_in(find())
-        place.root.settle()
+        place.settle()
         _load_all(place.store, expected)
         place.tidy_if_possible()
     except BaseException:

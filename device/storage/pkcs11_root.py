@@ -56,7 +56,8 @@ class Pkcs11Root(KeyedFuses):
 
     def _forget_key(self) -> None:
         """The key in the token may be other devices' too, and stays."""
-        self._fs.unlink(RefusedPinFile.NAME)
+        for name in (RefusedPinFile.NAME, f"{RefusedPinFile.NAME}.new"):
+            self._fs.unlink(name)
 
     @cached_property
     def _element(self) -> SecureElement:

@@ -74,7 +74,7 @@ class Tpm(Protocol):
 
 
 @dataclass(frozen=True)
-class _Record:
+class Record:
     """The anchor, and the value of the chain that it follows."""
 
     anchor: Anchor
@@ -82,11 +82,13 @@ class _Record:
 
     @property
     def body(self) -> bytes:
+        """What is written, and vouched for by the MAC behind it."""
         words = (str(self.anchor.generation), self.anchor.digest.hex(), self.follows.hex())
         return " ".join(words).encode("ascii")
 
     @property
     def link(self) -> bytes:
+        """What the chain is extended with."""
         return hashlib.sha256(self.body).digest()
 
     @property
@@ -129,8 +131,8 @@ class TpmRoot(KeyedFuses):
     def write_anchor(self, anchor: Anchor) -> None:
         """See ``RootOfTrust``."""
         self._check_grows(anchor)
-        record = _Record(anchor, self._chain())
-        replace(self._fs, "anchor", b"%s %s\n" % (record.body, self._mac_of(record.body)))
+        record = Record(anchor, self._chain())
+        self._write(record)
         self._extend(record)
 
     def _hmac(self, message: bytes) -> bytes:
@@ -144,12 +146,12 @@ class TpmRoot(KeyedFuses):
         self._tpm.begin_chain(index, self._auth())
 
     def _forget_key(self) -> None:
-        if self._fs.read("sealed") is None:
-            return
-        with suppress(OtherTpmError):  # nothing of it is in this TPM then
-            self._tpm.remove_chain(self._unsealed()[1], self._auth())
+        if self._fs.read("sealed") is not None:
+            with suppress(OtherTpmError):  # nothing of it is in this TPM then
+                self._tpm.remove_chain(self._unsealed()[1], self._auth())
         self._secret = None
-        self._fs.unlink("sealed")
+        for name in ("sealed", "sealed.new"):
+            self._fs.unlink(name)
         self._fs.fsync_folder()
 
     def _unsealed(self) -> tuple[bytes, int]:
@@ -180,10 +182,13 @@ class TpmRoot(KeyedFuses):
             )
         return value
 
-    def _extend(self, record: _Record) -> None:
+    def _write(self, record: Record) -> None:
+        replace(self._fs, "anchor", b"%s %s\n" % (record.body, self._mac_of(record.body)))
+
+    def _extend(self, record: Record) -> None:
         self._tpm.extend_chain(self._unsealed()[1], self._auth(), record.link)
 
-    def _current(self) -> _Record | None:
+    def _current(self) -> Record | None:
         """Return the record that counts, or None before the first; a writer may overtake us."""
         for _ in range(_ATTEMPTS):
             record = self._record()
@@ -196,7 +201,7 @@ class TpmRoot(KeyedFuses):
                 )
         raise StorageFailureError("the anchor never stands still")
 
-    def _record(self) -> _Record | None:
+    def _record(self) -> Record | None:
         content = self._fs.read("anchor")
         if content is None:
             return None
@@ -204,7 +209,7 @@ class TpmRoot(KeyedFuses):
         if not hmac.compare_digest(mac, self._mac_of(body)):
             raise DataCorruptError("fuses/anchor is not authentic")
         generation, digest, follows = body.decode("ascii").split()
-        return _Record(Anchor(int(generation), bytes.fromhex(digest)), bytes.fromhex(follows))
+        return Record(Anchor(int(generation), bytes.fromhex(digest)), bytes.fromhex(follows))
 
     def _mac_of(self, body: bytes) -> bytes:
         key = self._hmac(b"firstboot v1 anchor")

@@ -42,7 +42,8 @@ class RecordedMemory:
         self._disk = disk
 
     def held(self) -> Mapping[str, bytes]:
-        return self._disk.content().get(FOLDER, {})
+        inodes = self._disk.names.get(FOLDER, {})
+        return {name: self._disk.data[inode] for name, inode in inodes.items()}
 
     def change(self, name: str, data: bytes | None) -> None:
         self._disk.store(FOLDER, name, data)
