@@ -576,14 +576,19 @@ class NotLetInError(ProvisioningError):
 
     exit_code = ExitCode.DENIED
 
-    def __init__(self, credential: str, detail: str, causes: tuple[str, ...]) -> None:
-        """Name the ``credential`` used, what was seen, and ``causes`` in order of likelihood."""
+    def __init__(
+        self, credential: str, detail: str, causes: tuple[str, ...], advice: str = ""
+    ) -> None:
+        """Name the ``credential`` used, what was seen, and ``causes`` in order of likelihood.
+
+        ``advice`` says how to find out which of them it is, and what to do then.
+        """
         super().__init__(f"connection with the {credential} was not let in ({detail})")
         self.credential = credential
         self.causes = causes
-        self.next_step = "AWS gives no reason. In order of likelihood: " + " ".join(
-            f"({number}) {cause}" for number, cause in enumerate(causes, 1)
-        )
+        listed = [f"({number}) {cause}" for number, cause in enumerate(causes, 1)]
+        words = ["AWS gives no reason. In order of likelihood:", *listed, advice]
+        self.next_step = " ".join(filter(None, words))
 
 
 class TopicDeniedError(ProvisioningError):
@@ -726,9 +731,9 @@ class ResetRefusedError(FirstbootError):
 class NotActivatedYetError(NotLetInError):
     """A just-in-time method is refused, as it is at first while AWS IoT registers the device."""
 
-    def __init__(self, detail: str, causes: tuple[str, ...], refusals: int) -> None:
+    def __init__(self, detail: str, causes: tuple[str, ...], advice: str, refusals: int) -> None:
         """Say what is known after so many ``refusals``."""
-        super().__init__("installed certificate", detail, causes)
+        super().__init__("installed certificate", detail, causes, advice)
         self.refusals = refusals
         first = (
             f"AWS IoT closed the first connection ({detail}), as it does while it registers a "
