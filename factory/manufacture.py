@@ -19,6 +19,7 @@ from device.storage.device_storage import (
     open_device_storage,
 )
 from device.storage.lifecycle import Lifecycle
+from device.storage.root_plan import FILE, RootPlan
 from device.storage.secure_storage import StorageFlag, Uid
 from factory.errors import DeviceIdError
 from factory.serial_number import check_serial_number
@@ -52,6 +53,7 @@ class DeviceOrder:
     made_at: datetime = field(default_factory=_now)
     is_allowed: bool = True
     """Whether the cloud is to be told of the device, where its method wants that."""
+    root_of_trust: RootPlan = FILE
 
     def __post_init__(self) -> None:
         """Refuse what no device may have.
@@ -70,10 +72,11 @@ def make_device(order: DeviceOrder, out: Path, install: Callable[[DeviceStorage]
 
     Raises:
         StorageExistsError: a finished device is there already.
+        RootOfTrustError, ElementError: what it is to stand on cannot be used.
         StorageError: the disk refused.
     """
     try:
-        storage = create_device_storage(out)
+        storage = create_device_storage(out, root_of_trust=order.root_of_trust)
     except StorageExistsError as error:
         raise StorageExistsError(f"there is a finished device in {out}") from error
     with storage:

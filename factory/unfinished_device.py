@@ -127,7 +127,7 @@ def _correct(storage: DeviceStorage, order: DeviceOrder) -> None:
 
 def _begun(order: DeviceOrder, out: Path) -> DeviceStorage:
     try:
-        storage = create_device_storage(out)
+        storage = create_device_storage(out, root_of_trust=order.root_of_trust)
     except StorageExistsError as error:
         raise StorageExistsError(f"there is a finished device in {out}") from error
     try:
