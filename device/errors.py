@@ -76,6 +76,22 @@ class InsufficientStorageError(StorageError):
     next_step = "Free space on the disk that holds the state folder; nothing was lost."
 
 
+class CapacityExceededError(InsufficientStorageError):
+    """What is to be stored is more than the store holds, however free the disk is."""
+
+    exit_code = ExitCode.FAILED
+
+    def __init__(self, needed: int, capacity: int) -> None:
+        """Say how many bytes were ``needed``, of the ``capacity`` in bytes."""
+        super().__init__(f"the storage holds {capacity} bytes, not {needed}")
+        self.needed = needed
+        self.capacity = capacity
+        self.next_step = (
+            "Nothing was stored or lost. Make the largest entry smaller: the template's "
+            "DeviceConfiguration, the root CAs, or a certificate chain."
+        )
+
+
 class StorageFailureError(StorageError):
     """The disk refused or lied (PSA_ERROR_STORAGE_FAILURE)."""
 
@@ -560,14 +576,19 @@ class NotLetInError(ProvisioningError):
 
     exit_code = ExitCode.DENIED
 
-    def __init__(self, credential: str, detail: str, causes: tuple[str, ...]) -> None:
-        """Name the ``credential`` used, what was seen, and ``causes`` in order of likelihood."""
+    def __init__(
+        self, credential: str, detail: str, causes: tuple[str, ...], advice: str = ""
+    ) -> None:
+        """Name the ``credential`` used, what was seen, and ``causes`` in order of likelihood.
+
+        ``advice`` says how to find out which of them it is, and what to do then.
+        """
         super().__init__(f"connection with the {credential} was not let in ({detail})")
         self.credential = credential
         self.causes = causes
-        self.next_step = "AWS gives no reason. In order of likelihood: " + " ".join(
-            f"({number}) {cause}" for number, cause in enumerate(causes, 1)
-        )
+        listed = [f"({number}) {cause}" for number, cause in enumerate(causes, 1)]
+        words = ["AWS gives no reason. In order of likelihood:", *listed, advice]
+        self.next_step = " ".join(filter(None, words))
 
 
 class TopicDeniedError(ProvisioningError):
@@ -710,9 +731,9 @@ class ResetRefusedError(FirstbootError):
 class NotActivatedYetError(NotLetInError):
     """A just-in-time method is refused, as it is at first while AWS IoT registers the device."""
 
-    def __init__(self, detail: str, causes: tuple[str, ...], refusals: int) -> None:
+    def __init__(self, detail: str, causes: tuple[str, ...], advice: str, refusals: int) -> None:
         """Say what is known after so many ``refusals``."""
-        super().__init__("installed certificate", detail, causes)
+        super().__init__("installed certificate", detail, causes, advice)
         self.refusals = refusals
         first = (
             f"AWS IoT closed the first connection ({detail}), as it does while it registers a "

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from device.storage.root_plan import FILE, RootPlan, parse_plan
 from factory.cloud import Cloud
+from factory.device_element import check_element
 from factory.documents import CONFIG
 from factory.endpoint import find_endpoint, parse_endpoint
 from factory.manufacture import DeviceOrder, new_device_id
@@ -16,9 +17,10 @@ def device_order(arguments: argparse.Namespace, serial_number: str, cloud: Cloud
     """Return the order for one device; ``cloud`` is asked only if no endpoint is given.
 
     Raises:
-        StationError, ConfigurationError: something in it cannot be used.
+        StationError, ConfigurationError, ElementError: something in it cannot be used.
         CloudError: AWS did not answer, or said no.
     """
+    check_element(arguments.element, arguments.method)
     return DeviceOrder(
         serial_number=serial_number,
         device_id=getattr(arguments, "device_id", None) or new_device_id(),
@@ -27,6 +29,7 @@ def device_order(arguments: argparse.Namespace, serial_number: str, cloud: Cloud
         config=arguments.config or CONFIG / config_name(arguments.method),
         is_allowed=getattr(arguments, "allowed", True),
         root_of_trust=_root_of_trust(arguments.root_of_trust),
+        element=arguments.element,
     )
 
 

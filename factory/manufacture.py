@@ -21,6 +21,7 @@ from device.storage.device_storage import (
 from device.storage.lifecycle import Lifecycle
 from device.storage.root_plan import FILE, RootPlan
 from device.storage.secure_storage import StorageFlag, Uid
+from factory.device_element import clear_element, give_element
 from factory.errors import DeviceIdError
 from factory.serial_number import check_serial_number
 
@@ -54,6 +55,8 @@ class DeviceOrder:
     is_allowed: bool = True
     """Whether the cloud is to be told of the device, where its method wants that."""
     root_of_trust: RootPlan = FILE
+    element: str = ""
+    """Where its keys are to be made (``factory.device_element``); empty: in software, sealed."""
 
     def __post_init__(self) -> None:
         """Refuse what no device may have.
@@ -72,19 +75,34 @@ def make_device(order: DeviceOrder, out: Path, install: Callable[[DeviceStorage]
 
     Raises:
         StorageExistsError: a finished device is there already.
-        RootOfTrustError, ElementError: what it is to stand on cannot be used.
-        StorageError: the disk refused.
+        StorageError: the disk refused, or the root of trust cannot be used.
+        ElementError: the secure element cannot be used.
     """
-    try:
-        storage = create_device_storage(out, root_of_trust=order.root_of_trust)
-    except StorageExistsError as error:
-        raise StorageExistsError(f"there is a finished device in {out}") from error
-    with storage:
-        storage.advance(Lifecycle.PSA_ROT_PROVISIONING)
+    with begin_device(order, out) as storage:
         with storage.transaction():
             fill_storage(storage, order)
             install(storage)
         storage.advance(Lifecycle.SECURED)
+
+
+def begin_device(order: DeviceOrder, out: Path) -> DeviceStorage:
+    """Return the storage of a new device in PSA_ROT_PROVISIONING, its element open.
+
+    Raises:
+        StorageExistsError, StorageError, ElementError: as for ``make_device``.
+    """
+    clear_element(order.element, order.serial_number, out)
+    try:
+        storage = create_device_storage(out, root_of_trust=order.root_of_trust)
+    except StorageExistsError as error:
+        raise StorageExistsError(f"there is a finished device in {out}") from error
+    try:
+        storage.advance(Lifecycle.PSA_ROT_PROVISIONING)
+        give_element(storage, order.element, order.serial_number, out)
+    except BaseException:
+        storage.close()
+        raise
+    return storage
 
 
 def make_or_find_device(
