@@ -24,6 +24,7 @@ from localcloud.ports import owner_of
 from localcloud.settings import Settings
 from localcloud.snapshot import Snapshot
 from localcloud.state_folder import Ports, StateFolder
+from localcloud.wire_log import WireLog, listen
 
 _EXPIRY_SECONDS = 5.0
 
@@ -47,6 +48,8 @@ class Cloud:
         self._resumes = close_gaps(self._iot, gaps)
         self._faults = FaultBoard()
         inject(self._iot, self._faults)
+        self._wire = WireLog()
+        listen(self._iot, self._wire)
         self._snapshot = Snapshot(self._save)
         self._snapshot.watch(responses.AccountRegionScopedDict)
         self._snapshot.watch(responses.AccountScopedDict)
@@ -102,6 +105,11 @@ class Cloud:
                 return self._settings.listed()
             case ["GET", "endpoint", account, region]:
                 return {"name": endpoint_names.endpoint_name(self._iot, account, region)}
+            case ["GET", "wire"]:
+                return self._wire.listed()
+            case ["DELETE", "wire"]:
+                self._wire.forget()
+                return {}
             case ["GET", "faults"]:
                 return self._faults.listed()
             case ["POST", "faults"]:

@@ -22,6 +22,7 @@ from factory.device_leaf import installed_leaf
 from tests.support.power import PowerCutError, PowerSupply
 from tests.support.wire_world import WireWorld
 from tests.support.worlds import Diary, boot
+from tests.wire.localcloud_registry import until
 
 pytestmark = pytest.mark.wire
 
@@ -129,7 +130,7 @@ def test_denied_off_the_allow_list(wire: WireWorld, state: Path, serial: str) ->
         boot(wire, state, patience=IMPATIENT)
 
     assert "allow-list" in raised.value.next_step
-    assert wire.status(leaf) == "INACTIVE"
+    until(lambda: wire.status(leaf), "INACTIVE")  # the Lambda comes when the rule gets to it
     assert wire.certificates(serial) is None
 
 

@@ -18,7 +18,7 @@ from device.cli import main
 from device.storage.keys import MemoryIdentity
 from factory.station import open_station
 from tests.support.devices import make_device
-from tests.wire.conftest import ROOT, LocalCloud, measured
+from tests.wire.conftest import ROOT, LocalCloud, python
 
 SECONDS: Final = 30.0
 """How long a command may take before the test gives up."""
@@ -94,8 +94,8 @@ class Running:
 
 
 def command(*arguments: str | Path) -> list[str]:
-    """Return a ``device`` command line with ``--json``, measured if this run is measured."""
-    return measured("-m", "device", *map(str, arguments), "--json")
+    """Return a ``device`` command line with ``--json``."""
+    return python("-m", "device", *map(str, arguments), "--json")
 
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:

@@ -73,13 +73,14 @@ class Factory:
         return found
 
 
-def make_factory(cloud: LocalCloud) -> Factory:
+def make_factory(cloud: LocalCloud, region: str = "us-east-1") -> Factory:
     bucket = mark("bucket")
-    s3 = cloud.client("s3")
-    s3.create_bucket(Bucket=bucket)
+    s3 = cloud.client("s3", region=region)
+    place = {} if region == "us-east-1" else {"LocationConstraint": region}
+    s3.create_bucket(Bucket=bucket, **({"CreateBucketConfiguration": place} if place else {}))
     readable = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{bucket}/*"}
     role = make_role(cloud, THINGS_REGISTRATION, inline=[readable])
-    return Factory(cloud.client("iot"), s3, bucket, role)
+    return Factory(cloud.client("iot", region=region), s3, bucket, role)
 
 
 @pytest.fixture(scope="module")
@@ -274,6 +275,17 @@ def test_the_reports_are_not_in_the_callers_account(factory: Factory) -> None:
     unsigned = link["resourceLinks"][0].partition("?")[0]
     with pytest.raises(urllib.error.HTTPError, match="403"):
         urllib.request.urlopen(unsigned)  # noqa: S310  (what the cloud gave)
+
+
+@pytest.mark.parametrize("regions", [("us-east-1", "eu-west-1"), ("eu-west-1", "us-east-1")])
+def test_each_region_gives_its_own_reports(
+    local_cloud: LocalCloud, regions: tuple[str, str]
+) -> None:
+    for region in regions:
+        factory = make_factory(local_cloud, region)
+        task = factory.start([device(mark("SN"))[0]])
+        factory.ended(task)
+        assert len(factory.report(task, "RESULTS")) == 1
 
 
 def test_one_device_of_a_batch_is_active(factory: Factory) -> None:
