@@ -65,7 +65,7 @@ class Agent:
             subject=subject_name(plan.subject),
             issuer_pem=plan.issuer_pem,
         )
-        credentials = Credentials(storage, claims or InstalledClaim(storage))
+        credentials = Credentials(storage, claims or InstalledClaim(storage, clock))
         self.session: Final = open_session(
             plan.endpoint, plan.root_ca_pem, credentials.tls_identity, settings.connection
         )

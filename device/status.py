@@ -30,6 +30,9 @@ class Status(Struct, frozen=True, kw_only=True, omit_defaults=True):
     state: str
     lifecycle: str
     root_of_trust: str
+    protects_against: list[str]
+    no_protection_against: list[str]
+    root_of_trust_note: str
     storage_protection: list[str]
     storage_generation: int | UnsetType = UNSET
     serial: str | UnsetType = UNSET
@@ -63,7 +66,10 @@ def _status_of(storage: DeviceStorage) -> Status:
     base = Status(
         state="not finished by the station",
         lifecycle=storage.lifecycle.name,
-        root_of_trust=root.description,
+        root_of_trust=root.kind,
+        protects_against=list(root.strength.protects_against),
+        no_protection_against=list(root.strength.no_protection_against),
+        root_of_trust_note=root.strength.note,
         storage_protection=[flag.name or "" for flag in root.protection],
     )
     if storage.lifecycle is not Lifecycle.SECURED:

@@ -1,6 +1,7 @@
 """The story of a boot as named steps with times: for people, for ``--json``, for the demo."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -24,6 +25,9 @@ CONNECTED: Final[Mapping[Credential, str]] = {
     Credential.DEVICE: "device connected",
 }
 
+WAITS_BEFORE_ADVICE: Final = 2
+"""One refusal, or one lost connection, is how things go; at the second somebody may be needed."""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -42,6 +46,8 @@ class Timeline:
     tell: Callable[[Step], None]
     started: float = field(default_factory=time.monotonic)
     steps: list[Step] = field(default_factory=list)
+    _waits: Counter[str] = field(default_factory=Counter)
+    """How often the device waited since it last got on, by what there is to do about it."""
 
     def add(self, name: str, detail: str = "") -> None:
         """Note that ``name`` happened now."""
@@ -66,11 +72,15 @@ class Timeline:
                 self.add(STEPS[type(event)])
 
     def waiting(self, cause: FirstbootError, seconds: float) -> None:
-        """Note that the device tries again, and why."""
+        """Note that the device tries again, and why; when once did not help, what to do."""
         self.add("waiting", f"{seconds:.1f} s, because: {cause}")
+        self._waits[cause.next_step] += 1
+        if self._waits[cause.next_step] == WAITS_BEFORE_ADVICE:
+            self.add("next", cause.next_step)
 
     def connected(self) -> None:
         """Note that the device is at work."""
+        self._waits.clear()
         self.add("operating")
 
     def published(self, reading: Reading) -> None:

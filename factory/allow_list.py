@@ -54,8 +54,10 @@ def remove_table(cloud: Cloud, user: str) -> Change:
     if table is None:
         return Change(KIND, TABLE, Outcome.ABSENT)
     arn = text(table, "TableArn")
-    if others := users_in(_tags(cloud, arn)) - {user}:
-        cloud.call("dynamodb", "UntagResource", ResourceArn=arn, TagKeys=[f"{USED_BY}{user}"])
+    users = users_in(_tags(cloud, arn))
+    if others := users - {user}:
+        if user in users:
+            cloud.call("dynamodb", "UntagResource", ResourceArn=arn, TagKeys=[f"{USED_BY}{user}"])
         return Change(KIND, TABLE, Outcome.KEPT, f"still needed: {', '.join(sorted(others))}")
     cloud.call("dynamodb", "DeleteTable", TableName=TABLE)
     return Change(KIND, TABLE, Outcome.REMOVED)

@@ -59,14 +59,7 @@ def ensure_ca_certificate(
 
 def registered_cas(cloud: Cloud, method: str) -> list[str]:
     """Return the ids of the CAs that a station registered for ``method``."""
-    pages = cloud.pages("iot", "ListCACertificates")
-    listed = [ca for page in pages for ca in items(page, "certificates")]
-    tagged = [(ca, tags_of(cloud, text(ca, "certificateArn"))) for ca in listed]
-    return [
-        text(ca, "certificateId")
-        for ca, tags in tagged
-        if is_made_by_station(tags) and method in users_in(tags)
-    ]
+    return [text(ca, "certificateId") for ca in _registered(cloud, method)]
 
 
 def remove_ca_certificates(cloud: Cloud, method: str) -> Iterator[Change]:
@@ -77,13 +70,22 @@ def remove_ca_certificates(cloud: Cloud, method: str) -> Iterator[Change]:
     Raises:
         CloudError: AWS did not answer, or said no.
     """
-    found = registered_cas(cloud, method)
-    for certificate_id in found:
-        cloud.call("iot", "UpdateCACertificate", certificateId=certificate_id, newStatus="INACTIVE")
-        cloud.call("iot", "DeleteCACertificate", certificateId=certificate_id)
-        yield Change(KIND, certificate_id, Outcome.REMOVED)
+    found = _registered(cloud, method)
+    for ca in found:
+        identifier = text(ca, "certificateId")
+        if ca["status"] == "ACTIVE":
+            cloud.call("iot", "UpdateCACertificate", certificateId=identifier, newStatus="INACTIVE")
+        cloud.call("iot", "DeleteCACertificate", certificateId=identifier)
+        yield Change(KIND, identifier, Outcome.REMOVED)
     if not found:
         yield Change(KIND, f"for {method}", Outcome.ABSENT)
+
+
+def _registered(cloud: Cloud, method: str) -> list[Response]:
+    pages = cloud.pages("iot", "ListCACertificates")
+    listed = [ca for page in pages for ca in items(page, "certificates")]
+    tagged = [(ca, tags_of(cloud, text(ca, "certificateArn"))) for ca in listed]
+    return [ca for ca, tags in tagged if is_made_by_station(tags) and method in users_in(tags)]
 
 
 def _find(cloud: Cloud, certificate_id: str) -> Response | None:

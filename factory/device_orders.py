@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from factory.cloud import Cloud
+from factory.device_element import check_element
 from factory.documents import CONFIG
 from factory.endpoint import find_endpoint, parse_endpoint
 from factory.manufacture import DeviceOrder, new_device_id
@@ -15,9 +16,10 @@ def device_order(arguments: argparse.Namespace, serial_number: str, cloud: Cloud
     """Return the order for one device; ``cloud`` is asked only if no endpoint is given.
 
     Raises:
-        StationError, ConfigurationError: something in it cannot be used.
+        StationError, ConfigurationError, ElementError: something in it cannot be used.
         CloudError: AWS did not answer, or said no.
     """
+    check_element(arguments.element, arguments.method)
     return DeviceOrder(
         serial_number=serial_number,
         device_id=getattr(arguments, "device_id", None) or new_device_id(),
@@ -25,6 +27,7 @@ def device_order(arguments: argparse.Namespace, serial_number: str, cloud: Cloud
         root_ca=load_root_ca(_root_ca(arguments.root_ca)),
         config=arguments.config or CONFIG / config_name(arguments.method),
         is_allowed=getattr(arguments, "allowed", True),
+        element=arguments.element,
     )
 
 

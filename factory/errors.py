@@ -28,6 +28,17 @@ class DeviceIdError(StationError):
     next_step = "Give 32 hexadecimal digits, or leave --device-id out: one is drawn at random."
 
 
+class ElementChoiceError(StationError):
+    """A secure element that the devices ordered could not use."""
+
+    exit_code = ExitCode.MISUSE
+
+    def __init__(self, problem: str, next_step: str) -> None:
+        """Say what the ``problem`` is, and what to do instead."""
+        super().__init__(problem)
+        self.next_step = next_step
+
+
 class StationNotPreparedError(StationError):
     """The station holds nothing that it could install for this method."""
 

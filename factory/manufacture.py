@@ -20,6 +20,7 @@ from device.storage.device_storage import (
 )
 from device.storage.lifecycle import Lifecycle
 from device.storage.secure_storage import StorageFlag, Uid
+from factory.device_element import clear_element, give_element
 from factory.errors import DeviceIdError
 from factory.serial_number import check_serial_number
 
@@ -52,6 +53,8 @@ class DeviceOrder:
     made_at: datetime = field(default_factory=_now)
     is_allowed: bool = True
     """Whether the cloud is to be told of the device, where its method wants that."""
+    element: str = ""
+    """Where its keys are to be made (``factory.device_element``); empty: in software, sealed."""
 
     def __post_init__(self) -> None:
         """Refuse what no device may have.
@@ -71,17 +74,33 @@ def make_device(order: DeviceOrder, out: Path, install: Callable[[DeviceStorage]
     Raises:
         StorageExistsError: a finished device is there already.
         StorageError: the disk refused.
+        ElementError: the secure element cannot be used.
     """
-    try:
-        storage = create_device_storage(out)
-    except StorageExistsError as error:
-        raise StorageExistsError(f"there is a finished device in {out}") from error
-    with storage:
-        storage.advance(Lifecycle.PSA_ROT_PROVISIONING)
+    with begin_device(order, out) as storage:
         with storage.transaction():
             fill_storage(storage, order)
             install(storage)
         storage.advance(Lifecycle.SECURED)
+
+
+def begin_device(order: DeviceOrder, out: Path) -> DeviceStorage:
+    """Return the storage of a new device in PSA_ROT_PROVISIONING, its element open.
+
+    Raises:
+        StorageExistsError, StorageError, ElementError: as for ``make_device``.
+    """
+    clear_element(order.element, order.serial_number, out)
+    try:
+        storage = create_device_storage(out)
+    except StorageExistsError as error:
+        raise StorageExistsError(f"there is a finished device in {out}") from error
+    try:
+        storage.advance(Lifecycle.PSA_ROT_PROVISIONING)
+        give_element(storage, order.element, order.serial_number, out)
+    except BaseException:
+        storage.close()
+        raise
+    return storage
 
 
 def make_or_find_device(

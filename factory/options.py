@@ -19,6 +19,11 @@ def add_connection(command: argparse.ArgumentParser) -> None:
         "--config", type=Path, metavar="FILE", help="the device's settings; default: the method's"
     )
     command.add_argument(
+        "--element", default="", metavar="URI",
+        help="make the device's key in a secure element: pkcs11:token=...?module-path=...&"
+        "pin-source=..., in which {serial} is filled in; or softhsm: a test token for each device",
+    )  # fmt: skip
+    command.add_argument(
         "--endpoint", metavar="HOST:PORT", help="default: $DEVICE_ENDPOINT, or ask AWS"
     )
     command.add_argument(

@@ -27,14 +27,14 @@ from device.identity.certificates import (
 from device.identity.csr import build_csr
 from device.storage.device_storage import (
     DeviceStorage,
-    create_device_storage,
     resume_device_storage,
 )
 from device.storage.keys import FIRST_DEVICE_KEY, KeyType, PublicKey
 from device.storage.lifecycle import Lifecycle
 from device.storage.secure_storage import Uid
+from factory.device_element import check_same_element, open_element
 from factory.device_settings import device_subject
-from factory.manufacture import DeviceOrder, fill_storage
+from factory.manufacture import DeviceOrder, begin_device, fill_storage
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,8 @@ def unfinished_device(order: DeviceOrder, out: Path) -> Iterator[UnfinishedDevic
         ConfigurationError: ``order.config`` cannot be used.
         StorageExistsError: a finished device is there, or one with another serial number.
         StorageError: the disk refused.
+        ElementChoiceError: an unfinished device is there, with its key in another place.
+        ElementError: the secure element cannot be used.
     """
     device_subject(order)  # before anything is made
     resumed = _resumed(order, out)
@@ -100,6 +102,7 @@ def _resumed(order: DeviceOrder, out: Path) -> DeviceStorage | None:
     try:
         if _can_go_on(storage, order, out):
             _correct(storage, order)
+            open_element(storage)
             return storage
     except BaseException:
         storage.close()
@@ -116,6 +119,7 @@ def _can_go_on(storage: DeviceStorage, order: DeviceOrder, out: Path) -> bool:
         return False
     if serial_number != order.serial_number:
         raise StorageExistsError(f"{out} holds {serial_number}, which is not finished yet")
+    check_same_element(storage, order.element, out)
     return storage.keys.keys() == [FIRST_DEVICE_KEY]
 
 
@@ -126,12 +130,8 @@ def _correct(storage: DeviceStorage, order: DeviceOrder) -> None:
 
 
 def _begun(order: DeviceOrder, out: Path) -> DeviceStorage:
+    storage = begin_device(order, out)
     try:
-        storage = create_device_storage(out)
-    except StorageExistsError as error:
-        raise StorageExistsError(f"there is a finished device in {out}") from error
-    try:
-        storage.advance(Lifecycle.PSA_ROT_PROVISIONING)
         with storage.transaction():
             fill_storage(storage, order)
             storage.keys.generate_key(FIRST_DEVICE_KEY, KeyType.EC_P256)

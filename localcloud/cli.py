@@ -2,10 +2,11 @@
 
 import argparse
 import json
+import os
 import shlex
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,7 @@ from localcloud.server import ACCESS_KEY, REGION, serve
 from localcloud.state_folder import Ports, Server, StateFolder
 
 _DEFAULT_STATE: Final = Path(".firstboot/cloud")
+_THIS_MACHINE: Final = (LOOPBACK, "localhost")
 _WARNING: Final = "NOT FOR PRODUCTION: the root key is public, and nothing here is isolated."
 
 
@@ -58,7 +60,7 @@ def env(options: argparse.Namespace) -> None:
     folder = StateFolder(options.state)
     server = _running(folder)
     scope = scope_variables(server, options.account, options.region)
-    variables = environment_of(folder, server) | scope
+    variables = environment_of(folder, server) | scope | past_the_proxy(os.environ)
     if options.json:
         print(json.dumps(variables))
         return
@@ -76,6 +78,18 @@ def environment_of(folder: StateFolder, server: Server) -> dict[str, str]:
         "DEVICE_ENDPOINT": f"localhost:{server.ports.mqtt}",
         "DEVICE_ROOT_CA": str(folder.root_ca),
     }
+
+
+def past_the_proxy(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what keeps a client from asking a company's proxy for this machine.
+
+    In both spellings: who has set one of them is not heard in the other.
+    """
+    return {name: _with_this_machine(environment.get(name)) for name in ("NO_PROXY", "no_proxy")}
+
+
+def _with_this_machine(names: str | None) -> str:
+    return ",".join(dict.fromkeys([*(names.split(",") if names else ()), *_THIS_MACHINE]))
 
 
 def reset(options: argparse.Namespace) -> None:

@@ -109,14 +109,15 @@ def _next_step(event: Rejection) -> str:
 
 _LOOK_UP = "Look the errorCode up in the provisioning template, its role and the cloud's log."
 _NEXT_STEP_BY_STATUS = {
-    403: "The pre-provisioning hook or a policy said no: is the serial on the allow-list?",
+    403: "The pre-provisioning hook said no (is the serial on the allow-list?), or the template's "
+    "provisioning role may not do what the template asks (AWSIoTThingsRegistration).",
 }
 _NEXT_STEPS = {
     "InvalidTemplate": "Check claim.template in the configuration: does it exist, enabled?",
     "InvalidParameters": "Compare claim.parameters with the template's Parameters.",
     "InvalidCertificateOwnershipToken": "The token expired or was used: a new one is asked for.",
     "InvalidPayload": "The request was not understood: is this endpoint AWS IoT Core?",
-    "InvalidCertificateSigningRequest": "Check key.type and subject in the configuration.",
+    "InvalidCsr": "Check key.type and subject in the configuration.",
     "ProvisioningFailed": "The template could not be applied: read the message, and check the "
     "things, groups, types and policies that it names.",
     "InvocationError": "The pre-provisioning hook could not be run: check the Lambda.",

@@ -29,6 +29,7 @@ from device.provisioning.actions import (
 from device.provisioning.events import Credential, Event
 from device.provisioning.failures import error_of
 from device.provisioning.machine import Machine, Transitions
+from device.provisioning.refusal_causes import advice_on
 
 
 class State(Enum):
@@ -110,6 +111,7 @@ class PresentedMachine(Machine[State]):
         }
         super().__init__(table, S.AWAITING_POWER, limits)
         self._plan = plan
+        self._certificate_id = ""
         self._refusals = 0
 
     @property
@@ -118,6 +120,8 @@ class PresentedMachine(Machine[State]):
         return self._state is S.PROVISIONED
 
     def _actions(self, before: State, event: Event) -> list[Action]:
+        if isinstance(event, ev.CertificateInstalled):
+            self._certificate_id = event.certificate_id
         match self._state:
             case S.PRESENTING_CERTIFICATE:
                 return [Connect(Credential.STAGED, self._plan.thing_name)]
@@ -139,6 +143,8 @@ class PresentedMachine(Machine[State]):
         if not isinstance(event, ev.NotLetIn):
             return error_of(event, before.value, Credential.STAGED)
         self._refusals += 1
-        if self._plan.just_in_time:
-            return NotActivatedYetError(event.detail, self._plan.refusal_causes, self._refusals)
-        return NotLetInError("installed certificate", event.detail, self._plan.refusal_causes)
+        causes, just_in_time = self._plan.refusal_causes, self._plan.just_in_time
+        advice = advice_on(self._certificate_id, just_in_time=just_in_time)
+        if just_in_time:
+            return NotActivatedYetError(event.detail, causes, advice, self._refusals)
+        return NotLetInError("installed certificate", event.detail, causes, advice)

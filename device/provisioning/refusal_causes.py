@@ -18,19 +18,26 @@ _CA: Final = (
     "is off."
 )
 
+_TEMPLATE: Final = (
+    "The template is missing or disabled, or could not be applied: look at its role (may it do "
+    "what the template asks?), policy, thing type and groups."
+)
+_TURNED_OFF: Final = "The certificate was set INACTIVE or REVOKED."
+
 _CAUSES: Final[Mapping[str, tuple[str, ...]]] = {
     "jitp": (
         _CA,
         "Its subject lacks a field that the template's Parameters name, without a Default.",
-        "The template could not be applied: its role, policy, thing type or groups.",
+        _TEMPLATE,
         "A thing of this name exists, and OverrideSettings say FAIL.",
-        "The certificate was set INACTIVE or REVOKED.",
+        _TURNED_OFF,
     ),
     "jitr": (
         _CA,
         "The Lambda refused it: the serial number is not on the allow-list (it is INACTIVE then).",
         "The topic rule or its Lambda is missing, disabled, failing, or not allowed to be invoked.",
         _POLICY,
+        _TURNED_OFF,
     ),
     "multi-account": (
         "It is not registered in the account and Region of this endpoint.",
@@ -50,3 +57,19 @@ _PREREGISTERED: Final = (
 def refusal_causes(method: str) -> tuple[str, ...]:
     """Return the likely causes of a refusal under ``method``, the likeliest first."""
     return _CAUSES.get(method, _PREREGISTERED)
+
+
+def advice_on(certificate_id: str, *, just_in_time: bool) -> str:
+    """Return how to find out which cause it is, and how a certificate gets a second chance.
+
+    AWS IoT applies a template, and calls for a decision, when it registers a certificate. One
+    that was turned down stays as it is until it is deleted; then the next connection is a first
+    one again. (Developer guide, "Just-in-time provisioning"; API reference, DeleteCertificate.)
+    """
+    look = f"To see its status: aws iot describe-certificate --certificate-id {certificate_id}"
+    if not just_in_time:
+        return f"{look}."
+    return (
+        f"{look}. AWS IoT decides once: if it is there, mend the cause, delete it (aws iot "
+        f"delete-certificate --certificate-id {certificate_id}) and boot again."
+    )

@@ -15,6 +15,7 @@ and so holds the first packets back for 7 ms each; this device never sends that 
 import logging
 import queue
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
@@ -162,14 +163,18 @@ class AwscrtSession:
         def connected(_: mqtt5.LifecycleConnectSuccessData) -> None:
             self._events.put((connection, ev.Connected(order.credential)))
 
+        def stop() -> None:  # awscrt keeps the callbacks, so one that kept the client would leak
+            if (client := this_client()) is not None:
+                client.stop()
+
         def failed(data: mqtt5.LifecycleConnectFailureData) -> None:
-            client.stop()
+            stop()
             packet = data.connack_packet
             reason = None if packet is None else int(packet.reason_code)
             self._events.put((connection, _ConnectRefused(_name_of(data.exception), reason)))
 
         def lost(data: mqtt5.LifecycleDisconnectData) -> None:
-            client.stop()
+            stop()
             packet = data.disconnect_packet
             detail = _name_of(data.exception) if packet is None else packet.reason_code.name
             self._events.put((connection, ev.ConnectionLost(detail)))
@@ -199,6 +204,7 @@ class AwscrtSession:
                 on_lifecycle_event_stopped_fn=lambda _: stopped.set(),
             )
         )
+        this_client = weakref.ref(client)
         self._client = client
         _log.debug("CONNECT as %s with the %s", order.client_id, order.credential)
         client.start()

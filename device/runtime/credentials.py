@@ -1,14 +1,19 @@
 """Which certificate and key a connection is made with, and where they come from."""
 
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final, Protocol
 
 from device.errors import (
+    CertificateUnacceptableError,
     ClaimExpiredError,
     ClaimMissingError,
+    CredentialUnusableError,
     DataCorruptError,
     DoesNotExistError,
 )
+from device.identity.certificates import leaf_of, validity
 from device.provisioning.events import Credential
 from device.runtime import journal
 from device.runtime.clock import Clock, trusted_wall_time
@@ -39,17 +44,30 @@ class ClaimSource(Protocol):
 class InstalledClaim:
     """The claim that the station put into the device."""
 
-    def __init__(self, storage: DeviceStorage) -> None:
-        """Read it from ``storage`` when it is asked for."""
+    def __init__(self, storage: DeviceStorage, clock: Clock) -> None:
+        """Read it from ``storage`` when it is asked for; ``clock`` tells how old it is."""
         self._storage: Final = storage
+        self._clock: Final = clock
 
     def claim(self) -> TlsIdentity:
-        """Return the installed claim."""
+        """Return the installed claim.
+
+        Raises:
+            CredentialUnusableError: it has expired.
+        """
         try:
             pem = self._storage.ps.get(Uid.CLAIM_CERTIFICATE)
         except DoesNotExistError:
             raise ClaimMissingError from None
+        with suppress(CertificateUnacceptableError):  # of what is none, the TLS library says more
+            self._check_age(validity(leaf_of(pem))[1])
         return self._storage.keys.tls_identity(CLAIM_KEY, pem)
+
+    def _check_age(self, not_after: float) -> None:
+        now = trusted_wall_time(self._clock)
+        if now is not None and now > not_after:
+            until = datetime.fromtimestamp(not_after, UTC).isoformat()
+            raise CredentialUnusableError("claim", f"its certificate expired at {until}")
 
 
 @dataclass(frozen=True)
@@ -81,7 +99,8 @@ class Credentials:
         """Return what to connect with.
 
         Raises:
-            ClaimMissingError, ClaimExpiredError: there is no claim that could be used.
+            ClaimMissingError, ClaimExpiredError, CredentialUnusableError: there is no claim
+                that could be used.
         """
         match credential:
             case Credential.CLAIM:

@@ -188,6 +188,14 @@ class Module:
         self._call("C_GetAttributeValue", session, handle, c.byref(entry), 1)
         return buffer.raw[: entry.size]
 
+    def generate_key(self, session: int, mechanism: Mechanism, template: Template) -> int:
+        """Make a secret key in the token; return its handle."""
+        handle, order = c.c_ulong(), MechanismParameters(mechanism, None, 0)
+        with _attributes(template) as (entries, size):
+            made = c.byref(handle)
+            self._call("C_GenerateKey", session, c.byref(order), entries, size, made)
+        return handle.value
+
     def generate_key_pair(
         self, session: int, mechanism: Mechanism, public: Template, private: Template
     ) -> tuple[int, int]:

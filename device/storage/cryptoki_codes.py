@@ -56,6 +56,8 @@ class Mechanism(IntEnum):
 
     RSA_PKCS_KEY_PAIR_GEN = 0x0000
     RSA_PKCS = 0x0001
+    SHA256_HMAC = 0x0251
+    GENERIC_SECRET_KEY_GEN = 0x0350
     EC_KEY_PAIR_GEN = 0x1040
     ECDSA = 0x1041
 
@@ -76,6 +78,7 @@ class Attribute(IntEnum):
     MODULUS = 0x120
     MODULUS_BITS = 0x121
     PUBLIC_EXPONENT = 0x122
+    VALUE_LEN = 0x161
     EXTRACTABLE = 0x162
     LOCAL = 0x163
     NEVER_EXTRACTABLE = 0x164
@@ -89,6 +92,7 @@ class ObjectClass(IntEnum):
 
     PUBLIC_KEY = 2
     PRIVATE_KEY = 3
+    SECRET_KEY = 4
 
 
 class TokenFlag(IntFlag):

@@ -116,6 +116,7 @@ _ARGUMENTS: Final[dict[str, tuple[type, ...]]] = {
     "FindObjectsFinal": (_ULONG,),
     "SignInit": (_ULONG, _MECHANISM, _ULONG),
     "Sign": (_ULONG, _BYTES, _ULONG, _BYTES, _ULONGS),
+    "GenerateKey": (_ULONG, _MECHANISM, _TEMPLATE, _ULONG, _ULONGS),
     "GenerateKeyPair": (_ULONG, _MECHANISM, *(_TEMPLATE, _ULONG) * 2, _ULONGS, _ULONGS),
 }
 """The functions that are called here; the others stay bare addresses."""

@@ -1,6 +1,7 @@
 """A device's storage as one thing: fuses, sealed entries, keys and the lock around them.
 
-``STATE/fuses`` plays the chip's fuses, ``STATE/storage`` its flash. See docs/storage.md.
+``STATE/storage`` plays the device's flash, ``STATE/fuses`` the fuses of its chip, or what its
+root of trust keeps there. See docs/storage.md and docs/roots-of-trust.md.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,16 +18,16 @@ from device.errors import (
     StorageError,
     StorageMissingError,
 )
-from device.storage.filesystem import FolderLock, Fs, OsFs, make_folder
+from device.storage.device_place import DevicePlace
+from device.storage.filesystem import FolderLock, Mount, OsFs, make_folder
 from device.storage.image import Service
 from device.storage.keys import KeyStore
 from device.storage.lifecycle import STORAGE_AVAILABLE, Lifecycle
-from device.storage.root_of_trust import FileFuses, RootOfTrust
+from device.storage.root_descriptor import Descriptor, write_descriptor
+from device.storage.root_of_trust import RootOfTrust
+from device.storage.root_plan import FILE, RootMaker, RootPlan, make_root
 from device.storage.sealed import SealedStore
 from device.storage.secure_storage import SecureStorage, Uid
-
-Mount = Callable[[Path], Fs]
-"""Puts a disk behind a folder; the tests put one there that loses power."""
 
 
 class DeviceStorage:
@@ -106,6 +107,16 @@ class DeviceStorage:
         if to is Lifecycle.DECOMMISSIONED:
             self._store.erase()
 
+    def move(self, root: RootOfTrust, switch: Callable[[], None]) -> None:
+        """Seal all under another ``root``; see `device.storage.rewrap`.
+
+        Raises:
+            NotPermittedError: open for reading only, or closed.
+            InsufficientStorageError, StorageFailureError: the disk refused.
+        """
+        self._store.move(root, switch)
+        self.root_of_trust = root
+
     def close(self) -> None:
         """Forget the entries and let others in; closing twice does no harm."""
         self._store.refuse(partial(NotPermittedError, "the storage is closed"))
@@ -124,7 +135,13 @@ class DeviceStorage:
         self.close()
 
 
-def create_device_storage(state: Path, *, mount: Mount = OsFs) -> DeviceStorage:
+def create_device_storage(
+    state: Path,
+    *,
+    root_of_trust: RootPlan = FILE,
+    mount: Mount = OsFs,
+    make_root: RootMaker = make_root,
+) -> DeviceStorage:
     """Make a device in ``state``: burn the fuses, write an empty image, ASSEMBLY_AND_TEST.
 
     An unfinished device in the same place is scrapped.
@@ -132,24 +149,30 @@ def create_device_storage(state: Path, *, mount: Mount = OsFs) -> DeviceStorage:
     Raises:
         StorageExistsError: a finished device is there.
         StorageBusyError: another process uses it.
+        RootOfTrustError, ElementError: the root of trust cannot be used.
         InsufficientStorageError, StorageFailureError: the disk refused.
     """
     make_folder(state / "fuses")
     make_folder(state / "storage")
     lock = FolderLock(state / "storage")
     try:
-        fuses = FileFuses(mount(state / "fuses"))
-        fuses.burn()
-        store = SealedStore(mount(state / "storage"), fuses)
-        store.create()
+        DevicePlace(state, mount, make_root).root.scrap()
+        write_descriptor(mount(state), Descriptor(root_of_trust))
+        place = DevicePlace(state, mount, make_root)
+        place.root.burn()
+        place.store.create()
     except BaseException:
         lock.release()
         raise
-    return DeviceStorage(store, lock)
+    return DeviceStorage(place.store, lock)
 
 
 def open_device_storage(
-    state: Path, *, read_only: bool = False, mount: Mount = OsFs
+    state: Path,
+    *,
+    read_only: bool = False,
+    mount: Mount = OsFs,
+    make_root: RootMaker = make_root,
 ) -> DeviceStorage:
     """Open the device in ``state``.
 
@@ -160,48 +183,53 @@ def open_device_storage(
         StorageMissingError: there is no device.
         StorageBusyError: another process has it open for writing.
         LifecycleError: it is not SECURED.
+        RootOfTrustError, ElementError: the root of trust cannot be used.
         DataCorruptError, RolledBackError, WrongDeviceError: the storage is not what was stored.
         InsufficientStorageError, StorageFailureError: the disk refused.
     """
-    fuses, store = _found_in(state, mount)
-    if read_only:
-        _load_what_is_readable(store)
-        return DeviceStorage(store, None)
-    return _open_for_writing(state, fuses, store, Lifecycle.SECURED)
+    find = partial(DevicePlace, state, mount, make_root)
+    if not read_only:
+        return _open_for_writing(find, Lifecycle.SECURED)
+    store = _found_in(find()).store
+    _load_what_is_readable(store)
+    return DeviceStorage(store, None)
 
 
-def resume_device_storage(state: Path, *, mount: Mount = OsFs) -> DeviceStorage:
+def resume_device_storage(
+    state: Path, *, mount: Mount = OsFs, make_root: RootMaker = make_root
+) -> DeviceStorage:
     """Open the device in ``state`` whose making was stopped, so that the station can go on.
 
     Raises:
         StorageMissingError: there is no device.
         StorageBusyError: another process has it open for writing.
         LifecycleError: it is not PSA_ROT_PROVISIONING: not that far yet, or finished.
+        RootOfTrustError, ElementError: the root of trust cannot be used.
         DataCorruptError, RolledBackError, WrongDeviceError: the storage is not what was stored.
         InsufficientStorageError, StorageFailureError: the disk refused.
     """
-    fuses, store = _found_in(state, mount)
-    return _open_for_writing(state, fuses, store, Lifecycle.PSA_ROT_PROVISIONING)
+    find = partial(DevicePlace, state, mount, make_root)
+    return _open_for_writing(find, Lifecycle.PSA_ROT_PROVISIONING)
 
 
-def _found_in(state: Path, mount: Mount) -> tuple[FileFuses, SealedStore]:
-    fuses = FileFuses(mount(state / "fuses"))
-    if fuses.lifecycle is Lifecycle.UNKNOWN:
-        raise StorageMissingError(f"there is no device in {state}")
-    return fuses, SealedStore(mount(state / "storage"), fuses)
+def _found_in(place: DevicePlace) -> DevicePlace:
+    if place.root.lifecycle is Lifecycle.UNKNOWN:
+        raise StorageMissingError(f"there is no device in {place.state}")
+    return place
 
 
-def _open_for_writing(
-    state: Path, fuses: FileFuses, store: SealedStore, expected: Lifecycle
-) -> DeviceStorage:
-    lock = FolderLock(state / "storage")
+def _open_for_writing(find: Callable[[], DevicePlace], expected: Lifecycle) -> DeviceStorage:
+    """Open the device once nobody else can move it; before, only see that there is one."""
+    lock = FolderLock(_found_in(find()).state / "storage")
     try:
-        fuses.settle()
-        _load_all(store, expected)
+        place = _found_in(find())
+        place.settle()
+        _load_all(place.store, expected)
+        place.tidy_if_possible()
     except BaseException:
         lock.release()
         raise
-    return DeviceStorage(store, lock)
+    return DeviceStorage(place.store, lock)
 
 
 def _load_all(store: SealedStore, expected: Lifecycle) -> None:

@@ -10,6 +10,7 @@ from typing import Final
 from device.errors import NoModuleError, TokenExistsError, TokenMissingError
 from device.storage.cryptoki import Module, TokenInfo
 from device.storage.cryptoki_codes import TokenFlag
+from device.storage.element_pin import pin_from_file
 from device.storage.elements import InstalledElement, element_at
 from device.storage.filesystem import OsFs, make_folder, replace
 from device.storage.pkcs11_uri import Pkcs11Uri
@@ -53,34 +54,43 @@ def initialize_token(module_path: Path, label: str, *, so_pin: str, pin: str) ->
 def make_softhsm_element(folder: Path, label: str) -> InstalledElement:
     """Make a SoftHSM token in ``folder`` with a PIN of its own, in a file that its user can read.
 
-    The security officer's PIN is thrown away: a test element that is locked is made anew.
-    Where ``SOFTHSM2_CONF`` is set, the token goes there, and only the PIN into ``folder``; a
-    process that makes several elements has one place for their tokens in any case.
+    A second call finds what the first one made. The security officer's PIN is thrown away: a
+    test element that is locked is made anew. The token lies where ``use_softhsm`` says.
 
     Raises:
         NoModuleError: SoftHSM is not installed.
-        TokenExistsError: there is a token of this label.
+        TokenExistsError: there is a token of this label, made by somebody else.
     """
     module_path = find_softhsm()
+    use_softhsm(folder)
     make_folder(folder)
+    pin = folder.resolve() / "pin"
+    uri = Pkcs11Uri(token=label, module_path=module_path, pin_source=pin)
+    if pin.exists() and label in _tokens(Module.load(module_path)):
+        return element_at(str(uri))
+    replace(OsFs(folder), "pin", f"{secrets.token_hex(8)}\n".encode())  # nobody could tell later
+    initialize_token(module_path, label, so_pin=secrets.token_hex(8), pin=pin_from_file(pin))
+    return element_at(str(uri))
+
+
+def use_softhsm(folder: Path) -> None:
+    """Keep this process's SoftHSM tokens in ``folder``, unless ``SOFTHSM2_CONF`` says where.
+
+    The module reads that variable once: a process has one place for all its tokens.
+    """
     if "SOFTHSM2_CONF" not in os.environ:
+        make_folder(folder)
         os.environ["SOFTHSM2_CONF"] = str(_configure_softhsm(folder.resolve()))
-    pin = secrets.token_hex(8)
-    initialize_token(module_path, label, so_pin=secrets.token_hex(8), pin=pin)
-    replace(OsFs(folder), "pin", f"{pin}\n".encode())
-    return element_at(
-        str(Pkcs11Uri(token=label, module_path=module_path, pin_source=folder.resolve() / "pin"))
-    )
 
 
-def find_softhsm() -> Path:
-    """Return where this machine has SoftHSM's module.
+def find_softhsm(root: Path = Path("/")) -> Path:
+    """Return where the system in ``root`` has SoftHSM's module.
 
     Raises:
         NoModuleError: it is not installed in any usual place.
     """
     for pattern in _SOFTHSM:
-        for path in sorted(Path("/").glob(pattern)):
+        for path in sorted(root.glob(pattern)):
             return path
     raise NoModuleError(Path("libsofthsm2.so"), "is not installed (apt-get install softhsm2)")
 

@@ -10,7 +10,7 @@ import hmac
 import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from device.errors import DoesNotExistError, PinExposedError, PinUnavailableError, WrongPinError
 from device.storage.root_of_trust import RootOfTrust
@@ -68,6 +68,26 @@ def _pin_in(path: Path) -> str:
     if not 0 < len(pin.encode()) <= _MAX_PIN_BYTES or not pin.isprintable():
         raise PinUnavailableError(f"the PIN file {path} does not hold one line with a PIN")
     return pin
+
+
+class PinMemory(Protocol):
+    """Remembers which PINs a token refused."""
+
+    def check(self, token: str, pin: str) -> None:
+        """Let a PIN pass that ``token`` never refused.
+
+        Raises:
+            WrongPinError: it did.
+        """
+        ...
+
+    def remember(self, token: str, pin: str) -> None:
+        """Remember that ``token`` refused the PIN."""
+        ...
+
+    def forget(self) -> None:
+        """Start anew: a PIN was right."""
+        ...
 
 
 class RefusedPins:

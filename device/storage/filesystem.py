@@ -7,7 +7,7 @@ that loses power between any two calls.
 import errno
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
@@ -55,6 +55,10 @@ class Fs(Protocol):
     def fsync_folder(self) -> None:
         """Make creations, renames and unlinks durable."""
         ...
+
+
+Mount = Callable[[Path], Fs]
+"""Puts a disk behind a folder; the tests put one there that loses power."""
 
 
 def replace(fs: Fs, name: str, data: bytes, mode: int = 0o600) -> None:

@@ -35,6 +35,10 @@ COPIES: Final = ("image-a", "image-b")
 _ATTEMPTS: Final = 100
 """How often a reader lets a writer overtake it before it says that something is wrong."""
 
+_HALF_WAY: Final = partial(
+    StorageFailureError, "a commit ended half-way: close the storage and open it again"
+)
+
 
 class SealedStore:
     """The entries of one device; one thread at a time."""
@@ -121,6 +125,30 @@ class SealedStore:
         if self._read_only:
             raise NotPermittedError("the storage is open for reading only")
 
+    def move(self, root: RootOfTrust, switch: Callable[[], None]) -> None:
+        """Seal all entries under ``root``; ``switch`` makes it the root that counts.
+
+        A commit as any other, but for its moment: until ``switch`` replaces what says which
+        root counts, the other copy and the anchor in the old root are as they were.
+
+        Raises:
+            NotPermittedError: the storage is open for reading only, or closed.
+            InsufficientStorageError, StorageFailureError: the disk refused; nothing changed,
+                unless the storage says from then on that it must be opened again.
+        """
+        self.check_writable()
+        sealer, generation = Sealer(root), self.generation + 1
+        image = sealer.seal(generation, self._entries)
+        first, second = self._in_order(generation)
+        anchor = Anchor(generation, hashlib.sha256(image).digest())
+        replace(self._fs, first, image)
+        root.write_anchor(anchor)
+        self._refusal = _HALF_WAY
+        switch()
+        self.root, self._sealer, self._anchor = root, sealer, anchor
+        self._mirror(second, image)
+        self._refusal = None
+
     @property
     def in_transaction(self) -> bool:
         """Whether a transaction is open."""
@@ -148,9 +176,7 @@ class SealedStore:
 
     def _advance(self, anchor: Anchor) -> None:
         """Let ``anchor`` count; if nobody can tell whether it does, refuse all use."""
-        self._refusal = partial(
-            StorageFailureError, "a commit ended half-way: close the storage and open it again"
-        )
+        self._refusal = _HALF_WAY
         try:
             self.root.write_anchor(anchor)
         except StorageError:

@@ -26,7 +26,7 @@ from device.errors import (
 )
 from device.storage.cryptoki import Module, TokenInfo
 from device.storage.cryptoki_codes import ReturnValue, TokenFlag
-from device.storage.element_pin import PinSource, RefusedPins
+from device.storage.element_pin import PinMemory, PinSource
 from device.storage.element_profiles import ElementProfile, profile_of
 from device.storage.pkcs11_uri import Pkcs11Uri
 
@@ -72,7 +72,7 @@ class SecureElement:
     """The token that a URI names; safe to use from any thread, one call at a time."""
 
     def __init__(
-        self, module: Module, uri: Pkcs11Uri, pin: PinSource | None, refused: RefusedPins
+        self, module: Module, uri: Pkcs11Uri, pin: PinSource | None, refused: PinMemory
     ) -> None:
         """The token is looked for when it is first used."""
         self.uri: Final = uri

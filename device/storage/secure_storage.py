@@ -10,8 +10,8 @@ from enum import IntEnum
 from typing import Final
 
 from device.errors import (
+    CapacityExceededError,
     DoesNotExistError,
-    InsufficientStorageError,
     InvalidArgumentError,
     NotPermittedError,
 )
@@ -72,7 +72,8 @@ class SecureStorage:
         Raises:
             InvalidArgumentError: the uid is not 1 to 2**64 - 1, or a flag is unknown.
             NotPermittedError: the entry is WRITE_ONCE, or the storage is read-only.
-            InsufficientStorageError: over CAPACITY, or the disk is full.
+            CapacityExceededError: over CAPACITY.
+            InsufficientStorageError: the disk is full.
             StorageFailureError: the disk refused.
         """
         self._check_uid(uid)
@@ -83,7 +84,7 @@ class SecureStorage:
             entries[self._service, int(uid)] = Entry(bytes(data), flags)
             used = sum(len(entry.data) for entry in entries.values())
             if used > CAPACITY:
-                raise InsufficientStorageError(f"the storage holds {CAPACITY} bytes, not {used}")
+                raise CapacityExceededError(used, CAPACITY)
 
     def get(self, uid: int, offset: int = 0, size: int | None = None) -> bytes:
         """Return up to ``size`` bytes from ``offset``; by default all.

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from device.errors import CertificateUnacceptableError, StorageExistsError
+from device.errors import CertificateUnacceptableError, ElementError, StorageExistsError
 from device.identity.certificates import certificate_id
 from device.storage.device_storage import open_device_storage
 from device.storage.secure_storage import Uid
@@ -60,7 +60,8 @@ def problems_of(line: Line) -> Iterator[None]:
     try:
         yield
     except (
-        CertificateUnacceptableError, CsrUnacceptableError, StorageExistsError, ThingTakenError,
+        CertificateUnacceptableError, CsrUnacceptableError, ElementError, StorageExistsError,
+        ThingTakenError,
     ) as error:  # fmt: skip
         line.fail(str(error), error.next_step)
 

@@ -16,6 +16,7 @@ from factory.bulk.progress import progress_on
 from factory.bulk.serial_numbers import check_batch_name, counted, read_from
 from factory.cloud import Cloud
 from factory.console import Console
+from factory.device_element import check_element, share_softhsm
 from factory.device_orders import config_name, device_order
 from factory.errors import BatchError, BatchUnfinishedError
 from factory.manufacture import DeviceOrder, new_device_id
@@ -61,6 +62,8 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     name = check_batch_name(arguments.batch or datetime.now(UTC).strftime("%Y%m%d-%H%M%S"))
     folders = _folders(arguments, name)
     orders = _orders(device_order(arguments, "SN", cloud))
+    check_element(arguments.element, arguments.method, len(folders))
+    share_softhsm(arguments.element, arguments.out.resolve())
     with open_journal(bulk.batch_folder(arguments.station, name)) as journal:
         batch = _batch(journal, name, cloud, folders)
         if arguments.retry:

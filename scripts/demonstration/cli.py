@@ -22,24 +22,24 @@ _FAILED: Final = 1
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the demo; return 0 if all of it happened, else the exit code of what failed."""
-    options = _parser().parse_args(arguments)
+    options = _options(arguments)
     # --help is answered before there is a .venv; the rest needs what is in it.
     from scripts.demonstration.story import Story  # noqa: PLC0415
 
     story = Story(sys.stderr if options.json else sys.stdout)
     try:
         if options.method == _ALL:
-            return _all(story, as_json=options.json)
-        return _one(METHODS[options.method], story, as_json=options.json)
+            return _all(story, options.element, as_json=options.json)
+        return _one(METHODS[options.method], story, options.element, as_json=options.json)
     except KeyboardInterrupt:
         story.stopped()
         return _FAILED
 
 
-def _one(method: Method, story: "Story", *, as_json: bool) -> int:
+def _one(method: Method, story: "Story", element: str, *, as_json: bool) -> int:
     from scripts.demonstration.performance import next_commands  # noqa: PLC0415
 
-    proven, exit_code = _attempt(method, story)
+    proven, exit_code = _attempt(method, story, element)
     if proven is None:
         return exit_code
     story.try_next(next_commands(proven))
@@ -48,13 +48,17 @@ def _one(method: Method, story: "Story", *, as_json: bool) -> int:
     return exit_code
 
 
-def _all(story: "Story", *, as_json: bool) -> int:
-    """Show each method, whatever became of the ones before; the first failure's code counts."""
+def _all(story: "Story", element: str, *, as_json: bool) -> int:
+    """Show each method, whatever became of the ones before; the first failure's code counts.
+
+    With an ``element``, the methods whose key the device makes.
+    """
     from scripts.demonstration.comparison import table  # noqa: PLC0415
 
     rows, exit_codes = [], []
-    for method in METHODS.values():
-        proven, exit_code = _attempt(method, story)
+    shown = [each for each in METHODS.values() if each.makes_its_key or not element]
+    for method in shown:
+        proven, exit_code = _attempt(method, story, element)
         rows.append(_row(method, proven, exit_code))
         exit_codes.append(exit_code)
         if as_json:
@@ -65,12 +69,12 @@ def _all(story: "Story", *, as_json: bool) -> int:
     return next(filter(None, exit_codes), 0)
 
 
-def _attempt(method: Method, story: "Story") -> tuple["Proven | None", int]:
+def _attempt(method: Method, story: "Story", element: str) -> tuple["Proven | None", int]:
     from scripts.demonstration.commands import CommandFailedError, Commands  # noqa: PLC0415
     from scripts.demonstration.performance import Performance  # noqa: PLC0415
 
     try:
-        return Performance(method, Commands(story), story).show(), 0
+        return Performance(method, Commands(story), story, element).show(), 0
     except CommandFailedError as error:
         story.failed(error)
         return None, error.exit_code
@@ -89,6 +93,17 @@ def _put(fields: dict[str, object]) -> None:
     print(json.dumps(fields), flush=True)
 
 
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.element and options.method != _ALL and not METHODS[options.method].makes_its_key:
+        parser.error(
+            f"{options.method}: AWS makes the key and sends it, so it was outside an element "
+            "before it could be inside; next: --method claim, or leave --element out"
+        )
+    return options
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="scripts/demo",
@@ -100,6 +115,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--method", choices=[*METHODS, _ALL], default="claim",
         help="how it provisions; all: each in turn, and a table at the end (%(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--element", choices=["softhsm"], default="",
+        help="make the device's key in a secure element: a SoftHSM token of its own",
     )  # fmt: skip
     parser.add_argument(
         "--json", action="store_true",

@@ -51,6 +51,8 @@ class Method:
     """Accounts and Regions that the device reaches, if not the one of the local AWS."""
     try_also: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """What else to try with it, and its command lines: {serial} is new, its folder in {devices}."""
+    makes_its_key: bool = True
+    """Whether the device makes its key, so that it can be made in a secure element."""
     waits_for_claim: bool = False
     """Whether the device waits until an app hands it a claim."""
 
@@ -68,10 +70,11 @@ class Method:
         """Return the serial number of the device that is booted."""
         return self.serial.format(batch=batch)
 
-    def making(self, batch: str) -> Command:
-        """Return the station's command for the device."""
+    def making(self, batch: str, element: str = "") -> Command:
+        """Return the station's command for the device; its key is made in ``element``, if any."""
         names = {"method": self.name, "serial": self.serial_of(batch), "batch": batch}
-        return tuple(word.format_map(names) for word in self.make)
+        where = ("--element", element) if element else ()
+        return (*(word.format_map(names) for word in self.make), *where)
 
     def environment(self, place: int = 0) -> Command:
         """Return the command that prints what leads to the ``place``-th account."""
@@ -109,6 +112,7 @@ METHODS: Final[Mapping[str, Method]] = {
                 "certificate staged": "with the key from AWS, sealed at once; not trusted yet",
             },
             settings={"DEVICE_METHOD": "claim-aws-keys"},
+            makes_its_key=False,
         ),
         Method(
             "trusted-user",

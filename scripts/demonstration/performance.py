@@ -34,6 +34,8 @@ class Proven:
     boot: FirstBoot
     issuer: str
     """Who signed its certificate, as the cloud has it."""
+    element: str = ""
+    """What its key was made in; empty: in software, sealed."""
 
     def as_fields(self) -> dict[str, object]:
         """Return the object that ``--json`` prints."""
@@ -51,9 +53,10 @@ class Proven:
 class Performance:
     """Shows one method; a second time it makes another device."""
 
-    def __init__(self, method: Method, commands: Commands, story: Story) -> None:
-        """Begin with a serial number that nobody has."""
+    def __init__(self, method: Method, commands: Commands, story: Story, element: str = "") -> None:
+        """Begin with a serial number that nobody has; ``element``: where the key is made."""
         self._method = method
+        self._element = element
         self._commands = commands
         self._story = story
         self.batch = f"SN-{datetime.now(UTC):%Y%m%d}-{secrets.token_hex(3).upper()}"
@@ -79,7 +82,7 @@ class Performance:
         issuer = self._look_up(cloud, boot)
         for place in range(1, len(self._method.accounts)):
             self._go_on_in(place, boot)
-        return Proven(self._method, self.batch, self._state, boot, issuer)
+        return Proven(self._method, self.batch, self._state, boot, issuer, self._element)
 
     def _move_to(self, place: int) -> Cloud:
         command = self._method.environment(place)
@@ -91,7 +94,7 @@ class Performance:
     def _manufacture(self, cloud: Cloud) -> None:
         self._story.chapter("The factory: the cloud side once, and then each device")
         self._commands.run("factory", "prepare", "--method", self._method.name)
-        self._commands.run(*self._method.making(self.batch))
+        self._commands.run(*self._method.making(self.batch, self._element))
         if self._method.name == "bulk":
             self._story.chapter("What the registration task reported")
             self._story.facts(registration_report(cloud, self.batch))
@@ -159,7 +162,7 @@ def next_commands(proven: Proven) -> Mapping[str, list[str]]:
         "see what the device is, offline": ["device status"],
         "let it work: telemetry each minute, until Ctrl-C": ["device run"],
         "make a second device, and boot it": [
-            shlex.join(method.making(batch)),
+            shlex.join(method.making(batch, proven.element)),
             *([app] if method.waits_for_claim else []),
             f"{shlex.join(method.boot)} --state {second}",
         ],

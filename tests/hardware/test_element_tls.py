@@ -1,5 +1,6 @@
 """Does awscrt shake hands with a key that stays in the element: fast, slow, and over TLS 1.3?"""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -124,6 +125,29 @@ def test_a_certificate_of_another_key_is_refused_before_connecting(
         with pytest.raises(KeyMismatchError):
             shake_hands(storage, broker, stranger)
         assert not broker.stop(), "nobody was spoken to"
+
+
+def test_connections_that_are_over_hold_no_session_of_the_element(
+    storage: DeviceStorage, plan: ElementPlan, tmp_path: Path
+) -> None:
+    """tpm2-pkcs11 has 1024 of them, an ATECC608 two: a device that kept them would be shut out."""
+    returned = threading.Semaphore(0)  # awscrt does so in a thread of its own
+
+    def counted(close: Function) -> Function:
+        def counting(session: int) -> int:
+            returned.release()
+            return close(session)
+
+        return counting
+
+    storage.keys.generate_key(FIRST_DEVICE_KEY, KeyType.EC_P256)
+    with (
+        tls_broker(tmp_path) as broker,
+        in_front_of(module_of(plan).path, "C_CloseSession", counted),
+    ):
+        for _ in range(3):
+            assert shake_hands(storage, broker) == LET_IN
+        assert all(returned.acquire(timeout=20.0) for _ in range(3))
 
 
 def test_an_element_that_fails_in_the_handshake_is_to_blame(

@@ -14,9 +14,11 @@ from tests.support.recording_fs import (
     Content,
     Created,
     FolderSynced,
+    Forgotten,
     Operation,
     RecordingDisk,
     Renamed,
+    Stored,
     Synced,
     Unlinked,
     Written,
@@ -83,6 +85,11 @@ class _Durability:
             case FolderSynced(folder):
                 changes = self.changes.pop(folder, [])
                 self.folders[folder] = _changed(self.folders.get(folder, {}), changes)
+            case Stored(folder, name, inode, data):
+                self.files[inode] = _File(durable=data)
+                self.folders.setdefault(folder, {})[name] = inode
+            case Forgotten(folder, name):
+                self.folders.get(folder, {}).pop(name, None)
             case Acknowledged():
                 pass
 

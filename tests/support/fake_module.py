@@ -1,5 +1,7 @@
 """A PKCS #11 module in memory: one token, which forgets, refuses and loses power on cue."""
 
+import hmac
+import os
 from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -123,6 +125,14 @@ class FakeModule(Module):
                 raise error_of("C_GetAttributeValue", ReturnValue.ATTRIBUTE_TYPE_INVALID)
             return self.objects[handle][attribute]
 
+    def generate_key(self, session: int, mechanism: Mechanism, template: Template) -> int:
+        with self._called("C_GenerateKey", session):
+            handle, value = next(self._numbers), os.urandom(32)
+            proofs = {name: proof for name, proof in self.vouches.items() if proof is not None}
+            given = {name: _encoded(value) for name, value in template.items()}
+            self.objects[handle] = {**given, **proofs, Attribute.VALUE: value}
+            return handle
+
     def generate_key_pair(
         self, session: int, mechanism: Mechanism, public: Template, private: Template
     ) -> tuple[int, int]:
@@ -148,6 +158,8 @@ class FakeModule(Module):
 
     def sign(self, session: int, key: int, mechanism: Mechanism, data: bytes) -> bytes:
         with self._called("C_Sign", session):
+            if mechanism is Mechanism.SHA256_HMAC:
+                return hmac.digest(self._object(key)[Attribute.VALUE], data, "sha256")
             secret = self._keys[self._object(key)[Attribute.VALUE]]
             if isinstance(secret, rsa.RSAPrivateKey):
                 return secret.sign(data[-32:], padding.PKCS1v15(), utils.Prehashed(hashes.SHA256()))

@@ -10,15 +10,18 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from tests.wire.conftest import ROOT, measured
+from tests.wire.conftest import ROOT, python
 
 
-def in_own_process(function: Callable[..., Any], *arguments: object) -> Any:
-    """Return what ``function`` returns; it and the ``arguments`` pass through JSON."""
+def in_own_process(function: Callable[..., Any], *arguments: object, seconds: float = 120.0) -> Any:
+    """Return what ``function`` returns; it and the ``arguments`` pass through JSON.
+
+    ``seconds`` is how long it may take.
+    """
     where = f"{function.__module__}:{function.__name__}"
-    command = measured("-m", "tests.support.own_process", where, json.dumps(arguments))
+    command = python("-m", "tests.support.own_process", where, json.dumps(arguments))
     finished = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+        command, cwd=ROOT, capture_output=True, text=True, timeout=seconds, check=False
     )
     assert finished.returncode == 0, finished.stderr
     return json.loads(finished.stdout.splitlines()[-1])

@@ -4,7 +4,7 @@ import io
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,8 +13,9 @@ import pytest
 
 from factory.aws import Aws
 from factory.cli import main
+from factory.device_orders import config_name
 from factory.methods import METHODS
-from tests.support.device_process import Finished, device
+from tests.support.device_process import Finished, device_here
 from tests.support.station_cloud import REGION, aws_of
 from tests.wire.conftest import ROOT, LocalCloud
 
@@ -30,6 +31,10 @@ class ProductionLine:
     account: str
     folder: Path
     method: str
+
+    def of(self, method: str) -> "ProductionLine":
+        """Return the same line, for another method."""
+        return replace(self, method=method)
 
     @property
     def station(self) -> Path:
@@ -70,10 +75,30 @@ class ProductionLine:
         """Run ``factory teardown --devices``."""
         return self.run("teardown", "--method", self.method, "--devices")
 
-    def boot(self, state: Path, *words: str | Path) -> Finished:
-        """Boot a device as a process of its own, with the method's own settings."""
-        config = CONFIG / f"{self.method}.yaml"
-        return device("boot", "--state", state, "--config", config, *words)
+    def make(self, state: Path, *words: str | Path) -> Path:
+        """Make a device called as its folder is, and return that."""
+        made = self.run(
+            "make", "--method", self.method, "--serial", state.name, "--out", state, *words
+        )
+        assert made.code == 0, made.err
+        return state
+
+    def boot(self, state: Path, *words: str | Path, **settings: str) -> Finished:
+        """Boot a device, in this process, with the method's own settings."""
+        config = CONFIG / config_name(self.method)
+        method = {"DEVICE_METHOD": self.method}
+        return device_here(
+            "boot", "--state", state, "--config", config, *words, **method | settings
+        )
+
+    def boot_with_claim(self, state: Path, *words: str | Path, **settings: str) -> Finished:
+        """Boot a device; where a trusted user hands over a claim, have one handed over."""
+        if self.method != "trusted-user":
+            return self.boot(state, *words, **settings)
+        place = state.parent / f"{state.name}.json"
+        handed = self.run("claim", "--trusted-user", "--to", place)
+        assert handed.code == 0, handed.err
+        return self.boot(state, "--wait-for-claim", place, *words, **settings)
 
     def active(self, thing: str) -> list[str]:
         """Return the ids of the ACTIVE certificates that are attached to a thing."""
@@ -112,6 +137,19 @@ def production_line(
             patch.setenv(name, value)
         yield line
     METHODS[method].teardown(line.aws, None, devices=True)
+
+
+@contextmanager
+def every_line(cloud: LocalCloud, account: str, folder: Path) -> Iterator[ProductionLine]:
+    """Open a line on which one station has prepared every method, side by side."""
+    methods = [method for method in METHODS if method != "claim-aws-keys"]
+    with production_line(cloud, account, folder, "claim") as line:
+        for method in methods:
+            prepared = line.of(method).prepare()
+            assert prepared.code == 0, prepared.err
+        yield line
+        for method in methods:
+            METHODS[method].teardown(line.aws, None, devices=True)
 
 
 def as_object(text: str) -> dict[str, Any]:

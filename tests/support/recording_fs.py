@@ -54,13 +54,41 @@ class FolderSynced:
 
 
 @dataclass(frozen=True)
+class Stored:
+    """A chip changed its own memory: all of it, and at once."""
+
+    folder: str
+    name: str
+    inode: int
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """A chip let something in its own memory go, at once."""
+
+    folder: str
+    name: str
+
+
+@dataclass(frozen=True)
 class Acknowledged:
     """The workload was told that everything up to here is durable; ``state`` is what it holds."""
 
     state: object = field(repr=False)
 
 
-Operation = Created | Written | Synced | Renamed | Unlinked | FolderSynced | Acknowledged
+Operation = (
+    Created
+    | Written
+    | Synced
+    | Renamed
+    | Unlinked
+    | FolderSynced
+    | Stored
+    | Forgotten
+    | Acknowledged
+)
 
 
 class Fault(Enum):
@@ -99,6 +127,16 @@ class RecordingDisk:
     def mount(self, folder: Path) -> "RecordingFs":
         return RecordingFs(self, folder.name)
 
+    def store(self, folder: str, name: str, data: bytes | None) -> None:
+        """Change what a chip holds; None lets it go."""
+        names = self.names.setdefault(folder, {})
+        if data is None:
+            names.pop(name, None)
+            self.operations.append(Forgotten(folder, name))
+            return
+        names[name] = self.new_inode(data)
+        self.operations.append(Stored(folder, name, names[name], data))
+
     def acknowledge(self, state: object) -> None:
         self.operations.append(Acknowledged(state))
 
@@ -125,6 +163,11 @@ class RecordingDisk:
                     disk.names[folder][target] = inode
                 case Unlinked(folder, name):
                     del disk.names[folder][name]
+                case Stored(folder, name, inode, data):
+                    disk.data[inode] = data
+                    disk.names.setdefault(folder, {})[name] = inode
+                case Forgotten(folder, name):
+                    disk.names[folder].pop(name, None)
                 case _:
                     pass
         return disk
@@ -141,6 +184,10 @@ class RecordingFs:
         self._disk = disk
         self._folder = folder
         self._names = disk.names.setdefault(folder, {})
+
+    @property
+    def disk(self) -> RecordingDisk:
+        return self._disk
 
     def read(self, name: str) -> bytes | None:
         self._raise_before(self._disk.next_fault(), name)

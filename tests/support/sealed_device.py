@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from device.storage.device_storage import Mount, create_device_storage
-from device.storage.filesystem import OsFs
+from device.storage.device_storage import create_device_storage
+from device.storage.filesystem import Mount, OsFs
 from device.storage.lifecycle import Lifecycle
 from device.storage.secure_storage import StorageFlag, Uid
 

@@ -180,16 +180,21 @@ class SimulatedRegistry:
 
     def _DescribeThingRegistrationTask(self, taskId: str) -> Response:
         task = self.tasks[taskId]
+        self._look_at(task)
+        return {**task, "taskId": taskId, "message": self.failure}
+
+    def _look_at(self, task: dict[str, Value]) -> None:
         if task["polls"]:
             task["polls"] = int(str(task["polls"])) - 1
         else:
             task["status"] = "Failed" if self.failure else "Completed"
-        return {**task, "taskId": taskId, "message": self.failure}
 
     def _ListThingRegistrationTasks(self, status: str | None = None) -> Response:
         if status == "InProgress" and self.foreign_tasks:
             return {"taskIds": [self.foreign_tasks.pop(0)]}
-        known = [task for task in self.tasks if status in {None, self.tasks[task]["status"]}]
+        known = [each for each, task in self.tasks.items() if status in {None, task["status"]}]
+        for each in known if status else ():
+            self._look_at(self.tasks[each])
         return {"taskIds": list(known)}
 
     def _ListThingRegistrationTaskReports(self, taskId: str, reportType: str) -> Response:

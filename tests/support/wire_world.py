@@ -55,7 +55,7 @@ class WireWorld:
             serials = state.parent / "serials"
             serials.write_text(f"{serial}\n")
             where = ("--out", str(state.parent))
-            self.factory("bulk", "--batch", serial, "--serials", str(serials), *where)
+            self.factory("bulk", "--batch", serial, "--serials", str(serials), *where, *options)
             return state.parent / serial
         device = ("--serial", serial, "--out", str(state), *options)
         if self.method == "single-thing":

@@ -54,7 +54,8 @@ def storage(tmp_path: Path) -> Iterator[DeviceStorage]:
 
 
 def identity_for(storage: DeviceStorage, credential: Credential) -> MemoryIdentity:
-    identity = Credentials(storage, InstalledClaim(storage)).tls_identity(credential)
+    claims = InstalledClaim(storage, FakeClock(NOW.timestamp()))
+    identity = Credentials(storage, claims).tls_identity(credential)
     assert isinstance(identity, MemoryIdentity)
     return identity
 

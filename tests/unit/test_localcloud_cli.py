@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from localcloud import errors, lifecycle
-from localcloud.cli import environment_of, main
+from localcloud.cli import environment_of, main, past_the_proxy
 from localcloud.errors import LocalCloudError, NoAnswerError, StartError, StopError
 from localcloud.state_folder import Ports, Server, StateFolder
 
@@ -46,6 +46,14 @@ def test_the_endpoint_is_an_address_so_that_buckets_are_paths(tmp_path: Path) ->
     assert environment_of(StateFolder(tmp_path), server)["AWS_ENDPOINT_URL"] == (
         "http://127.0.0.1:1234"
     )
+
+
+@pytest.mark.parametrize("name", ["NO_PROXY", "no_proxy"])
+def test_a_companys_proxy_is_not_asked_for_this_machine(name: str) -> None:
+    mine = {name: "intranet,localhost"}
+    assert past_the_proxy({})[name] == "127.0.0.1,localhost"
+    assert past_the_proxy(mine)[name] == "intranet,localhost,127.0.0.1"
+    assert past_the_proxy(past_the_proxy(mine)) == past_the_proxy(mine)
 
 
 def test_reset_where_nothing_runs_empties_the_folder(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -226,6 +227,22 @@ def test_the_next_commands_make_a_device_of_the_same_method() -> None:
     assert any("factory make --method trusted-user" in line for line in lines)
     assert any("factory claim --trusted-user" in line for line in lines)
     assert any(line.startswith("device boot --wait-for-claim --state") for line in lines)
+
+
+def test_an_element_is_named_to_the_station_for_this_device_and_the_next() -> None:
+    made_in_an_element = replace(proven("bulk"), element="softhsm")
+    lines = [line for each in next_commands(made_in_an_element).values() for line in each]
+    assert METHODS["bulk"].making("SN-7", "softhsm")[-2:] == ("--element", "softhsm")
+    assert [line.endswith("--count 3 --element softhsm") for line in lines].count(True) == 1
+
+
+def test_a_key_from_aws_is_shown_in_no_element(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as raised:
+        main(["--method", "claim-aws-keys", "--element", "softhsm"])
+    assert raised.value.code == 2
+    said = capsys.readouterr().err
+    assert "AWS makes the key" in said
+    assert "next: --method claim" in said
 
 
 def test_the_table_says_what_was_seen() -> None:

@@ -15,18 +15,15 @@ from device.errors import (
     StorageExistsError,
     StorageMissingError,
 )
-from device.storage.device_storage import (
-    DeviceStorage,
-    create_device_storage,
-    open_device_storage,
-)
+from device.storage.device_storage import DeviceStorage
 from device.storage.image import Sealer
 from device.storage.keys import KeyId, KeyType
 from device.storage.lifecycle import Lifecycle
-from device.storage.root_of_trust import FileFuses
 from device.storage.secure_storage import StorageFlag, Uid
 from tests.support.crash_states import CrashState, Exploration, crash_states, explore
+from tests.support.fake_tpm import FOLDER as CHIP
 from tests.support.recording_fs import Acknowledged, Content, RecordingDisk
+from tests.support.roots import RootBench
 
 logger = logging.getLogger(__name__)
 
@@ -43,10 +40,10 @@ def held_by(storage: DeviceStorage) -> State:
     return {(name, uid): s.get(uid) for name, s in services.items() for uid in s.uids()}
 
 
-def seen(state: Path, disk: RecordingDisk) -> State:
+def seen(root: RootBench, state: Path, disk: RecordingDisk) -> State:
     """What a process finds that only looks."""
     try:
-        with open_device_storage(state, read_only=True, mount=disk.mount) as storage:
+        with root.open(state, read_only=True, mount=disk.mount) as storage:
             if storage.lifecycle is Lifecycle.DECOMMISSIONED:
                 return DECOMMISSIONED
             return held_by(storage) if storage.lifecycle is Lifecycle.SECURED else UNFINISHED
@@ -54,17 +51,17 @@ def seen(state: Path, disk: RecordingDisk) -> State:
         return UNFINISHED
 
 
-def live(state: Path, disk: RecordingDisk) -> None:
+def live(root: RootBench, state: Path, disk: RecordingDisk) -> None:
     """From blank fuses to decommissioned, with every kind of commit between."""
     disk.acknowledge(UNFINISHED)
-    with create_device_storage(state, mount=disk.mount) as storage:
+    with root.create(state, mount=disk.mount) as storage:
         storage.advance(Lifecycle.PSA_ROT_PROVISIONING)
         with storage.transaction():
             storage.its.set(Uid.SERIAL_NUMBER, b"SN-1", StorageFlag.WRITE_ONCE)
             storage.keys.generate_key(KeyId("claim-key"), KeyType.EC_P256)
         storage.advance(Lifecycle.SECURED)
         disk.acknowledge(held_by(storage))
-    with open_device_storage(state, mount=disk.mount) as storage:
+    with root.open(state, mount=disk.mount) as storage:
         storage.ps.set(Uid.PROVISIONING_JOURNAL, b"keyed")
         disk.acknowledge(held_by(storage))
         with storage.transaction():
@@ -93,15 +90,15 @@ def state(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def life(state: Path) -> RecordingDisk:
+def life(root: RootBench, state: Path) -> RecordingDisk:
     disk = RecordingDisk()
-    live(state, disk)
+    live(root, state, disk)
     return disk
 
 
-def unsealed(content: Content) -> dict[str, dict[tuple[str, int], bytes]]:
+def unsealed(root: RootBench, content: Content) -> dict[str, dict[tuple[str, int], bytes]]:
     """Every file of the storage that opens with the device's own keys, whatever its name."""
-    sealer = Sealer(FileFuses(RecordingDisk(content).mount(Path("fuses"))))
+    sealer = Sealer(root.root(RecordingDisk(content).mount(Path("fuses"))))
     found = {}
     for name, image in content["storage"].items():
         try:
@@ -114,101 +111,104 @@ def unsealed(content: Content) -> dict[str, dict[tuple[str, int], bytes]]:
     return found
 
 
-def check_secured(state: Path, disk: RecordingDisk, held: State) -> None:
+def check_secured(root: RootBench, state: Path, disk: RecordingDisk, held: State) -> None:
     assert not isinstance(held, str)
-    with open_device_storage(state, mount=disk.mount) as storage:
+    with root.open(state, mount=disk.mount) as storage:
         assert held_by(storage) == held
-        copies = unsealed(disk.content())
+        copies = unsealed(root, disk.content())
         assert copies["image-a"] == copies["image-b"] == held
         storage.ps.set(WITNESS, b"still takes a write")
-    assert seen(state, disk) == {**held, ("ps", WITNESS): b"still takes a write"}
+    assert seen(root, state, disk) == {**held, ("ps", WITNESS): b"still takes a write"}
 
 
-def check_unfinished(state: Path, disk: RecordingDisk) -> None:
-    with create_device_storage(state, mount=disk.mount) as storage:
+def check_unfinished(root: RootBench, state: Path, disk: RecordingDisk) -> None:
+    with root.create(state, mount=disk.mount) as storage:
         storage.ps.set(WITNESS, b"made anew")
         assert held_by(storage) == {("ps", WITNESS): b"made anew"}
 
 
-def check_decommissioned(state: Path, disk: RecordingDisk) -> None:
+def check_decommissioned(root: RootBench, state: Path, disk: RecordingDisk) -> None:
     assert b"destroyed\n" in disk.content()["fuses"].values()
     assert not any(len(data) == 32 for data in disk.content()["fuses"].values())
     with pytest.raises(DecommissionedError):
-        open_device_storage(state, mount=disk.mount)
+        root.open(state, mount=disk.mount)
+    assert not disk.content().get(CHIP), "what the TPM held is gone, too"
     with pytest.raises(StorageExistsError):
-        create_device_storage(state, mount=disk.mount)
+        root.create(state, mount=disk.mount)
 
 
-def check(state: Path, crash: CrashState) -> None:
+def check(root: RootBench, state: Path, crash: CrashState) -> None:
     disk = RecordingDisk(crash.disk)
-    held = seen(state, disk)
+    held = seen(root, state, disk)
     assert held in crash.allowed
     if held == UNFINISHED:
-        check_unfinished(state, disk)
+        check_unfinished(root, state, disk)
     elif held == DECOMMISSIONED:
-        check_decommissioned(state, disk)
+        check_decommissioned(root, state, disk)
     else:
-        check_secured(state, disk, held)
+        check_secured(root, state, disk, held)
 
 
-def power_cuts(state: Path, life: RecordingDisk) -> Exploration:
-    return explore(crash_states(life), lambda crash: check(state, crash))
+def power_cuts(root: RootBench, state: Path, life: RecordingDisk) -> Exploration:
+    return explore(crash_states(life), lambda crash: check(root, state, crash))
 
 
 def test_every_power_cut_leaves_the_acknowledged_state_or_the_next(
-    state: Path, life: RecordingDisk
+    root: RootBench, state: Path, life: RecordingDisk
 ) -> None:
-    result = power_cuts(state, life)
+    result = power_cuts(root, state, life)
     logger.info("%d crash states explored", result.states)
     assert result.violations == []
     assert result.states > 300
 
 
-def recoveries(state: Path, life: RecordingDisk) -> Iterator[CrashState]:
+def recoveries(root: RootBench, state: Path, life: RecordingDisk) -> Iterator[CrashState]:
     """Cut the power again, anywhere in the recovery and the first commit after a cut."""
     for crash in crash_states(life):
         disk = RecordingDisk(crash.disk)
-        held = seen(state, disk)
+        held = seen(root, state, disk)
         disk.acknowledge(held)
         if held == UNFINISHED:
-            check_unfinished(state, disk)
+            check_unfinished(root, state, disk)
         elif not isinstance(held, str):
-            check_secured(state, disk, held)
-            disk.acknowledge(seen(state, disk))
+            check_secured(root, state, disk, held)
+            disk.acknowledge(seen(root, state, disk))
         yield from crash_states(disk)
 
 
-def kills(state: Path, life: RecordingDisk) -> Iterator[CrashState]:
+def kills(root: RootBench, state: Path, life: RecordingDisk) -> Iterator[CrashState]:
     """Kill the process anywhere; let the next one write; cut its power anywhere."""
     for cut in range(len(life.operations) + 1):
         disk = life.after_a_killed_process(life.operations[:cut])
-        held = seen(state, disk)
+        held = seen(root, state, disk)
         if isinstance(held, str):
             continue
-        with open_device_storage(state, mount=disk.mount) as storage:
+        with root.open(state, mount=disk.mount) as storage:
             disk.acknowledge(held)
             storage.ps.set(WITNESS, b"after a kill")
             disk.acknowledge(held_by(storage))
         yield from crash_states(disk, first_cut=cut)
 
 
+@pytest.mark.parametrize("root", ["file", "tpm"], indirect=True)
 @pytest.mark.parametrize("before", [recoveries, kills])
 def test_a_power_cut_does_no_harm_after_another_cut_or_a_kill(
-    before: Callable[[Path, RecordingDisk], Iterator[CrashState]],
+    before: Callable[[RootBench, Path, RecordingDisk], Iterator[CrashState]],
+    root: RootBench,
     state: Path,
     life: RecordingDisk,
 ) -> None:
     def check_seen(crash: CrashState) -> None:
-        assert seen(state, RecordingDisk(crash.disk)) in crash.allowed
+        assert seen(root, state, RecordingDisk(crash.disk)) in crash.allowed
 
-    result = explore(before(state, life), check_seen)
+    result = explore(before(root, state, life), check_seen)
     logger.info("%d crash states explored after %s", result.states, before.__name__)
     assert result.violations == []
     assert result.states > 5_000
 
 
 def test_a_destroyed_secret_is_in_no_file_once_the_device_is_open_again(
-    state: Path, life: RecordingDisk
+    root: RootBench, state: Path, life: RecordingDisk
 ) -> None:
     secret = ("its", SECRET)
     stored = next(
@@ -221,10 +221,10 @@ def test_a_destroyed_secret_is_in_no_file_once_the_device_is_open_again(
     destroyed_in = 0
     for crash in crash_states(life, first_cut=stored + 1):
         disk = RecordingDisk(crash.disk)
-        held = seen(state, disk)
+        held = seen(root, state, disk)
         if isinstance(held, str) or secret in held:
             continue
         destroyed_in += 1
-        open_device_storage(state, mount=disk.mount).close()
-        assert not any(secret in entries for entries in unsealed(disk.content()).values())
+        root.open(state, mount=disk.mount).close()
+        assert not any(secret in entries for entries in unsealed(root, disk.content()).values())
     assert destroyed_in > 30

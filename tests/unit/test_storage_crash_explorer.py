@@ -1,17 +1,21 @@
 """Does the crash explorer see? Stores that leave out one step of the protocol must be caught."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
 
 from device.errors import StorageError
+from device.storage.file_fuses import FileFuses
 from device.storage.filesystem import replace
 from device.storage.image import Entry, Service
-from device.storage.root_of_trust import Anchor, FileFuses
+from device.storage.root_of_trust import Anchor, RootOfTrust
 from device.storage.sealed import COPIES, SealedStore
 from device.storage.secure_storage import StorageFlag
+from device.storage.tpm_root import Record, TpmRoot
 from tests.support.crash_states import CrashState, Exploration, crash_states, explore
+from tests.support.fake_tpm import FakeTpm, RecordedMemory
 from tests.support.recording_fs import Fault, RecordingDisk, RecordingFs
 
 KEY = (Service.PS, 1)
@@ -80,6 +84,24 @@ class WhateverCopyMatches(SealedStore):
         return hashlib.sha256(self._fs.read(name) or b"").digest() == self._anchor.digest
 
 
+class OnTpm(TpmRoot):
+    """Our root of trust; its chip is in the record of the disk."""
+
+    def __init__(self, fs: RecordingFs) -> None:
+        super().__init__(fs, FakeTpm(RecordedMemory(fs.disk)))
+
+
+class TpmBeforeFile(OnTpm):
+    """Lets the chip name an anchor that is not on the disk yet."""
+
+    def _write(self, record: Record) -> None:
+        super()._extend(record)
+        super()._write(record)
+
+    def _extend(self, record: Record) -> None:
+        """It is done."""
+
+
 class NeverSettled(FileFuses):
     def settle(self) -> None:
         """Take what the cache shows for what the disk holds."""
@@ -91,9 +113,11 @@ class Design:
 
     fs: type[RecordingFs] = RecordingFs
     store: type[SealedStore] = SealedStore
-    fuses: type[FileFuses] = FileFuses
+    fuses: Callable[[RecordingFs], RootOfTrust] = FileFuses
+    judge: Callable[[RecordingFs], RootOfTrust] = FileFuses
+    """The root of trust by which our own store looks at what a broken one left behind."""
 
-    def fuses_on(self, disk: RecordingDisk) -> FileFuses:
+    def fuses_on(self, disk: RecordingDisk) -> RootOfTrust:
         return self.fuses(self.fs(disk, "fuses"))
 
     def store_on(self, disk: RecordingDisk) -> SealedStore:
@@ -118,16 +142,19 @@ def commit(store: SealedStore, disk: RecordingDisk, value: bytes) -> None:
     disk.acknowledge(value)
 
 
-def value_on(disk: RecordingDisk) -> bytes:
+def value_on(disk: RecordingDisk, design: Design) -> bytes:
     """What our own store finds: it is the judge of what a broken one left behind."""
-    store = Design().store_on(disk)
+    store = Design(fuses=design.judge).store_on(disk)
     store.load(read_only=True)
     entry = store.entries.get(KEY)
     return entry.data if entry else b""
 
 
-def check(crash: CrashState) -> None:
-    assert value_on(RecordingDisk(crash.disk)) in crash.allowed
+def judge(design: Design) -> Callable[[CrashState], None]:
+    def check(crash: CrashState) -> None:
+        assert value_on(RecordingDisk(crash.disk), design) in crash.allowed
+
+    return check
 
 
 def power_cuts(design: Design) -> Exploration:
@@ -137,7 +164,7 @@ def power_cuts(design: Design) -> Exploration:
     store.load(read_only=False)
     for value in (b"one", b"two", b"three"):
         commit(store, disk, value)
-    return explore(crash_states(disk), check, stop_at_first=True)
+    return explore(crash_states(disk), judge(design), stop_at_first=True)
 
 
 def kills_and_power_cuts(design: Design) -> Exploration:
@@ -149,9 +176,9 @@ def kills_and_power_cuts(design: Design) -> Exploration:
     for cut in range(start, len(life.operations)):
         disk = life.after_a_killed_process(life.operations[:cut])
         store = design.opened_on(disk)
-        disk.acknowledge(value_on(disk))
+        disk.acknowledge(value_on(disk, design))
         commit(store, disk, b"three")
-        found = explore(crash_states(disk, first_cut=cut), check, stop_at_first=True)
+        found = explore(crash_states(disk, first_cut=cut), judge(design), stop_at_first=True)
         result.states += found.states
         result.violations += found.violations
     return result
@@ -174,27 +201,35 @@ def disk_faults(design: Design, fault: Fault) -> Exploration:
         if disk.calls <= max(disk.faults):
             return result
         states = crash_states(disk, unacknowledged=unacknowledged)
-        found = explore(states, check, stop_at_first=True)
+        found = explore(states, judge(design), stop_at_first=True)
         result.states += found.states
         result.violations += found.violations
         calls += 1
 
 
-def test_our_store_survives_every_power_cut() -> None:
-    result = power_cuts(Design())
+OURS = [Design(), Design(fuses=OnTpm, judge=OnTpm)]
+
+
+@pytest.mark.parametrize("design", OURS)
+def test_our_store_survives_every_power_cut(design: Design) -> None:
+    result = power_cuts(design)
     assert result.violations == []
     assert result.states > 100
 
 
-def test_our_store_survives_kills_before_power_cuts() -> None:
-    result = kills_and_power_cuts(Design())
+@pytest.mark.parametrize("design", OURS)
+def test_our_store_survives_kills_before_power_cuts(design: Design) -> None:
+    result = kills_and_power_cuts(design)
     assert result.violations == []
     assert result.states > 500
 
 
+@pytest.mark.parametrize("design", OURS)
 @pytest.mark.parametrize("fault", Fault)
-def test_our_store_survives_a_fault_of_the_disk_before_every_power_cut(fault: Fault) -> None:
-    result = disk_faults(Design(), fault)
+def test_our_store_survives_a_fault_of_the_disk_before_every_power_cut(
+    fault: Fault, design: Design
+) -> None:
+    result = disk_faults(design, fault)
     assert result.violations == []
     assert result.states > 200
 
@@ -206,8 +241,8 @@ def test_our_store_survives_a_fault_of_the_disk_before_every_power_cut(fault: Fa
         Design(fs=NoFolderSync),
         Design(store=SingleImage),
         Design(store=AnchorBeforeImage),
+        Design(fuses=TpmBeforeFile, judge=OnTpm),
     ],
-    ids=lambda broken: f"{broken.fs.__name__}-{broken.store.__name__}",
 )
 def test_a_power_cut_catches(broken: Design) -> None:
     assert power_cuts(broken).violations

@@ -9,8 +9,8 @@ import pytest
 from device.errors import (
     StorageFailureError,
 )
-from device.storage.device_storage import Mount, open_device_storage
-from device.storage.filesystem import Fs
+from device.storage.device_storage import open_device_storage
+from device.storage.filesystem import Fs, Mount
 from device.storage.secure_storage import Uid
 from tests.support.recording_fs import RecordingDisk, RecordingFs
 from tests.support.sealed_device import make_device

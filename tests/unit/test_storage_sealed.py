@@ -14,9 +14,9 @@ from device.errors import (
     WrongDeviceError,
 )
 from device.storage.device_storage import open_device_storage
+from device.storage.file_fuses import FileFuses
 from device.storage.filesystem import OsFs
 from device.storage.image import Entries, Entry, Sealer, Service
-from device.storage.root_of_trust import FileFuses
 from device.storage.secure_storage import StorageFlag, Uid
 from tests.support.recording_fs import FolderSynced, RecordingDisk, Synced
 from tests.support.sealed_device import make_device

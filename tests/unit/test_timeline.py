@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from device.errors import NoReplyError
+from device.errors import NoReplyError, NotLetInError
 from device.provisioning import events as ev
 from device.provisioning.claim_states import State
 from device.provisioning.events import Credential
@@ -68,6 +68,24 @@ def test_an_operating_device_tells_its_story(timeline: Timeline, told: list[Step
         ("telemetry acknowledged", "message 7"),
         ("waiting", "1.2 s, because: no answer while operating"),
     ]
+
+
+def test_a_device_that_stays_out_says_once_what_to_do(timeline: Timeline, told: list[Step]) -> None:
+    refused = NotLetInError(Credential.DEVICE, "closed", ("The certificate is INACTIVE.",))
+    for _ in range(4):
+        timeline.waiting(refused, 1.0)
+
+    assert [step.name for step in told] == ["waiting", "waiting", "next", "waiting", "waiting"]
+    assert "INACTIVE" in told[2].detail
+
+
+def test_advice_comes_again_with_the_next_outage(timeline: Timeline, told: list[Step]) -> None:
+    for _ in range(2):
+        timeline.waiting(NoReplyError("operating"), 1.0)
+        timeline.waiting(NoReplyError("operating"), 1.0)
+        timeline.connected()
+
+    assert [step.name for step in told].count("next") == 2
 
 
 def test_times_count_from_the_start_of_the_program(told: list[Step]) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-import coverage
 import pytest
 
 from localcloud import lifecycle
@@ -64,29 +63,19 @@ def free_ports() -> Ports:
         return Ports(one.getsockname()[1], other.getsockname()[1])
 
 
-def command(*arguments: str) -> list[str]:
-    """Return a localcloud command line, measured if this run is measured."""
-    return measured("-m", "localcloud", *arguments)
-
-
-def measured(*arguments: str) -> list[str]:
-    """Return a Python command line, measured if this run is measured."""
-    measure: list[str] = []
-    current = coverage.Coverage.current()
-    if current is not None:
-        measure = ["-m", "coverage", "run", "--parallel-mode", f"--rcfile={ROOT / 'setup.cfg'}"]
-        measure += [f"--data-file={current.config.data_file}"]
-    return [sys.executable, *measure, *arguments]
+def python(*arguments: str) -> list[str]:
+    """Return a command line for this run's Python."""
+    return [sys.executable, *arguments]
 
 
 @contextmanager
 def running(folder: StateFolder, ports: Ports) -> Iterator[LocalCloud]:
     """Run a local AWS in its own process, from when it answers until it has saved."""
     folder.create()
-    arguments = ["up", "--state", str(folder.path)]
+    arguments = ["-m", "localcloud", "up", "--state", str(folder.path)]
     arguments += ["--api-port", str(ports.api), "--mqtt-port", str(ports.mqtt)]
     with folder.log.open("wb") as log:
-        process = subprocess.Popen(command(*arguments), cwd=ROOT, stdout=log, stderr=log)
+        process = subprocess.Popen(python(*arguments), cwd=ROOT, stdout=log, stderr=log)
     try:
         server = lifecycle.wait_until_ready(folder, lambda: process.poll() is not None)
         yield _describe(folder, server)

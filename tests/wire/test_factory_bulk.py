@@ -16,7 +16,7 @@ from factory.cloud import Account, Cloud, Response, Value
 from factory.manufacture import DeviceOrder, new_device_id
 from factory.methods import bulk
 from tests.support.production_line import CONFIG, ProductionLine, production_line
-from tests.wire.conftest import LocalCloud, measured
+from tests.wire.conftest import LocalCloud, python
 
 pytestmark = pytest.mark.wire
 
@@ -169,7 +169,7 @@ def test_unprepared_account_is_named(line: ProductionLine) -> None:
 def test_killed_command_is_completed_by_the_next(line: ProductionLine) -> None:
     words = ["bulk", "--batch", "lot", "--count", "6", "--out", str(line.folder)]
     process = subprocess.Popen(
-        measured("-m", "factory", *words, "--station", str(line.station)),
+        python("-m", "factory", *words, "--station", str(line.station)),
         stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert process.stderr is not None

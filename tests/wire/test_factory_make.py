@@ -298,6 +298,7 @@ def test_ctrl_c_is_answered_in_words(tmp_path: Path) -> None:
         )  # fmt: skip
         connection, _ = silent.accept()
         with connection:
+            connection.recv(1)  # it has asked, and waits for the answer
             process.send_signal(signal.SIGINT)
             _, err = process.communicate(timeout=SECONDS)
     assert process.returncode == 1

@@ -18,7 +18,7 @@ import pytest
 from localcloud.cli import main
 from localcloud.errors import NoAnswerError
 from localcloud.state_folder import StateFolder
-from tests.wire.conftest import ROOT, LocalCloud, command, free_ports, measured, running
+from tests.wire.conftest import ROOT, LocalCloud, free_ports, python, running
 from tests.wire.localcloud_sdk import (
     Credential,
     IdentityV2,
@@ -45,7 +45,7 @@ def run_script(folder: Path, text: str, *arguments: str) -> "subprocess.Complete
     script = folder / "script.py"
     script.write_text(text)
     return subprocess.run(
-        measured(str(script), *arguments),
+        python(str(script), *arguments),
         capture_output=True,
         text=True,
         timeout=20,
@@ -148,7 +148,7 @@ def test_it_says_that_it_is_not_for_production(local_cloud: LocalCloud) -> None:
 
 
 def test_a_second_server_on_the_same_state_only_says_so(local_cloud: LocalCloud) -> None:
-    arguments = command("up", "--state", str(local_cloud.folder.path))
+    arguments = python("-m", "localcloud", "up", "--state", str(local_cloud.folder.path))
     second = subprocess.run(arguments, capture_output=True, text=True, timeout=20, check=False)
     assert second.returncode == 0
     assert "Already running" in second.stderr

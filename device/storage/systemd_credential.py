@@ -1,0 +1,58 @@
+"""A root key that systemd decrypts at each start of the unit, and hands over as a credential.
+
+How to make it, and the unit: docs/roots-of-trust.md. Facts: systemd.exec(5), "Credentials",
+and systemd-creds(1).
+"""
+
+import hmac
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
+
+from device.errors import CredentialExposedError, CredentialMissingError, CredentialSizeError
+from device.storage.filesystem import Fs
+from device.storage.fuse_files import KEY_BYTES, KeyedFuses
+from device.storage.root_of_trust import SEALED, Strength, Threat
+
+
+class SystemdCredential(KeyedFuses):
+    """A root key in ``$CREDENTIALS_DIRECTORY``: 32 bytes, read once."""
+
+    kind: ClassVar[str] = "systemd-credential"
+    strength: ClassVar[Strength] = Strength(
+        (*SEALED, Threat.STOLEN_STATE),
+        "against a cloned disk as well if systemd-creds sealed it by a TPM",
+    )
+
+    def __init__(self, fs: Fs, name: str, environment: Mapping[str, str] = os.environ) -> None:
+        """Take the credential ``name`` when it is first needed."""
+        super().__init__(fs)
+        self._name = name
+        self._environment = environment
+
+    def _hmac(self, message: bytes) -> bytes:
+        return hmac.digest(self._key(), message, "sha256")
+
+    def _key(self) -> bytes:
+        """Return the credential.
+
+        Raises:
+            CredentialMissingError: systemd hands over no credential of this name.
+            CredentialExposedError: everybody may read it.
+            CredentialSizeError: it is not 32 bytes.
+        """
+        folder = self._environment.get("CREDENTIALS_DIRECTORY")
+        if not folder:
+            raise CredentialMissingError(self._name, "CREDENTIALS_DIRECTORY is not set")
+        path = Path(folder) / self._name
+        try:
+            mode, key = path.stat().st_mode, path.read_bytes()
+        except OSError as error:
+            raise CredentialMissingError(self._name, f"{path}: {error.strerror}") from None
+        if mode & stat.S_IRWXO:  # not the group's bits: an ACL for the unit's user shows there
+            raise CredentialExposedError(path)
+        if len(key) != KEY_BYTES:
+            raise CredentialSizeError(path, len(key), KEY_BYTES)
+        return key

@@ -1,0 +1,127 @@
+"""The secure element that a device is made with, as the station's command line names it.
+
+Whatever the method: the element is noted in the device before a key is made in it. So a run
+that was cut can be followed by another, which finds the key that was left over, and the device
+needs no settings to find its element.
+"""
+
+from pathlib import Path
+from typing import Final
+
+from device.errors import LifecycleError, StorageMissingError
+from device.storage.device_storage import DeviceStorage, resume_device_storage
+from device.storage.element_making import find_softhsm, make_softhsm_element, use_softhsm
+from device.storage.elements import (
+    attach_element,
+    element_at,
+    install_element,
+    installed_element,
+    plan_of,
+)
+from device.storage.secure_storage import Uid
+from factory.errors import ElementChoiceError
+
+SOFTHSM: Final = "softhsm"
+"""Instead of a URI: a SoftHSM token of its own for each device, in its folder."""
+
+_SERIAL: Final = "{serial}"
+_KEYS_OF_AWS: Final = "claim-aws-keys"
+
+
+def check_element(choice: str, method: str, devices: int = 1) -> None:
+    """Let a choice pass that ``devices`` of ``method`` can be made with.
+
+    Raises:
+        ElementChoiceError: nothing would be in the element, or too much.
+        ElementError: the URI cannot be followed, or SoftHSM is not installed.
+    """
+    if not choice:
+        return
+    if method == _KEYS_OF_AWS:
+        raise ElementChoiceError(
+            f"{method}: AWS makes the key and sends it, so it cannot be made in an element",
+            "Let the device make its key: --method claim",
+        )
+    if choice == SOFTHSM:
+        find_softhsm()
+        return
+    element_at(_uri(choice, "SN"))
+    if devices > 1 and _SERIAL not in choice:
+        raise ElementChoiceError(
+            f"{devices} devices would share one token, and each names its key alike",
+            f"Name each device's token by its serial number: pkcs11:token={_SERIAL}?...",
+        )
+
+
+def share_softhsm(choice: str, devices: Path) -> None:
+    """Keep the SoftHSM tokens of a batch in one place: a process has one."""
+    if choice == SOFTHSM:
+        use_softhsm(devices / f".{SOFTHSM}")
+
+
+def give_element(storage: DeviceStorage, choice: str, serial_number: str, out: Path) -> None:
+    """Note the element in the device that is made in ``out``, and open it for its keys.
+
+    Raises:
+        ElementError: the element cannot be made, or used.
+    """
+    if not choice:
+        return
+    if choice == SOFTHSM:
+        element = make_softhsm_element(out / "element", serial_number)
+    else:
+        element = element_at(_uri(choice, serial_number))
+    install_element(storage, element)
+    open_element(storage)
+
+
+def open_element(storage: DeviceStorage) -> None:
+    """Let the station use the device's element, if it has one.
+
+    Raises:
+        ElementError: the element cannot be used.
+    """
+    element = installed_element(storage)
+    if element is not None:
+        attach_element(storage, plan_of(element))
+
+
+def check_same_element(storage: DeviceStorage, choice: str, out: Path) -> None:
+    """Let a run go on with an unfinished device whose key is where this run would make it.
+
+    Raises:
+        ElementChoiceError: it is elsewhere.
+    """
+    begun_with = installed_element(storage)
+    if bool(choice) != (begun_with is not None):
+        raise ElementChoiceError(
+            f"the device in {out} was begun {'with' if begun_with else 'without'} an element",
+            "Run the command as it was run before, or remove that folder to begin anew.",
+        )
+
+
+def clear_element(choice: str, serial_number: str, out: Path) -> None:
+    """Destroy in the element what an unfinished device in ``out`` left there; it is scrapped next.
+
+    A PIN that was refused then is refused again here, and not by the element, which would lock.
+
+    Raises:
+        ElementError: the element cannot be used; nothing is lost.
+    """
+    try:
+        storage = resume_device_storage(out)
+    except (StorageMissingError, LifecycleError):
+        return
+    with storage:
+        element = installed_element(storage)
+        was_opened = Uid.ELEMENT_KEYS in storage.ps.uids()
+        if element is None or not (was_opened or element.uri == _uri(choice, serial_number)):
+            return
+        open_element(storage)
+        keys = storage.keys.keys()
+        for key in keys:
+            storage.keys.destroy_key(key)
+
+
+def _uri(choice: str, serial_number: str) -> str:
+    return choice.replace(_SERIAL, serial_number)

@@ -1,0 +1,74 @@
+"""Methods as a station prepares them, and what its reports say."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Final
+
+from factory.changes import Outcome, Report
+from factory.choices import DEFAULT_CHOICES, CertificateMode, Choices
+from factory.cloud import Cloud
+from factory.methods import claim, jitp, jitr, multi_account
+from factory.station import open_or_make_station, open_station
+from tests.support.station_cloud import CutCloud, PowerCutError
+
+OWN_AUTHORITIES: Final = "certificate authority"
+"""What the station makes for itself; it is not of the account."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A method, and what is chosen."""
+
+    method: ModuleType
+    choices: Choices = DEFAULT_CHOICES
+
+
+CASES: Final = {
+    "jitp": Case(jitp),
+    "jitp-inline": Case(jitp, Choices(CertificateMode.SNI_ONLY, inline_template=True)),
+    "jitr": Case(jitr),
+    "multi-account": Case(multi_account),
+    "claim-hook": Case(claim, Choices(hook=True)),
+}
+SIDE_BY_SIDE: Final = ["jitp", "jitr", "multi-account", "claim-hook"]
+"""Cases that can be prepared in one account at the same time."""
+
+
+def prepare(case: Case, cloud: Cloud, folder: Path, choices: Choices | None = None) -> Report:
+    with open_or_make_station(folder) as station:
+        report: Report = case.method.prepare(cloud, station, choices or case.choices)
+    return report
+
+
+def teardown(case: Case, cloud: Cloud, folder: Path) -> Report:
+    with open_station(folder) as station:
+        report: Report = case.method.teardown(cloud, station, devices=False)
+    return report
+
+
+def outcomes(report: Report) -> set[Outcome]:
+    return {each.outcome for each in report.changes if each.kind != OWN_AUTHORITIES}
+
+
+def outcome_of(report: Report, kind: str) -> tuple[Outcome, str]:
+    (found,) = [(each.outcome, each.note) for each in report.changes if each.kind == kind]
+    return found
+
+
+def is_whole(case: Case, cloud: Cloud, folder: Path) -> bool:
+    """Tell whether another run finds nothing to do."""
+    watched = CutCloud(cloud)
+    return outcomes(prepare(case, watched, folder)) == {Outcome.UNCHANGED} and not watched.changes
+
+
+def step_by_step(run: Callable[[Cloud], Report], cloud: Cloud, *, reply_lost: bool) -> None:
+    """Cut the run after each change, and go on with another one, until one is not cut."""
+    for _ in range(30):
+        try:
+            run(CutCloud(cloud, cut_at=1 if reply_lost else 2, reply_lost=reply_lost))
+        except PowerCutError:
+            continue
+        return
+    raise AssertionError("it never came to its end")

@@ -1,0 +1,402 @@
+"""Methods in which a device shows a certificate of its own: what is wrong is named, then mended.
+
+Which test shows which case of which method: docs/bad-input.md.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import pytest
+from cryptography import x509
+
+from device.errors import ExitCode
+from device.identity.certificates import certificate_id
+from device.identity.csr import build_csr, subject_name
+from device.storage.device_storage import open_device_storage
+from device.storage.keys import FIRST_DEVICE_KEY
+from device.storage.secure_storage import Uid
+from factory.device_leaf import installed_leaf
+from factory.methods import METHODS, jitr
+from factory.station import open_station
+from tests.support.certificates import DeviceAuthority, new_key
+from tests.support.device_process import Finished
+from tests.support.production_line import CONFIG, ProductionLine, every_line
+from tests.wire.conftest import ROOT, LocalCloud
+
+pytestmark = pytest.mark.wire
+
+IMPATIENT: Final = {"DEVICE_JUST_IN_TIME__BUDGET": "0"}
+SHOWING: Final = ("jitp", "jitr", "multi-account", "bulk", "single-thing")
+REGISTERED: Final = ("multi-account", "bulk", "single-thing")
+THINGS_REGISTRATION: Final = "arn:aws:iam::aws:policy/service-role/AWSIoTThingsRegistration"
+STRANGER: Final = DeviceAuthority("somebody else's CA")
+TODAY: Final = datetime.now(UTC)
+
+
+@pytest.fixture(scope="module")
+def plant(
+    local_cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ProductionLine]:
+    """One account in which everything is prepared; each test leaves it so."""
+    before = local_cloud.admin("GET", "settings")
+    local_cloud.admin("PUT", "settings", {"jitp_seconds": 0.05, "registration_line_seconds": 0})
+    with every_line(local_cloud, "316987654321", tmp_path_factory.mktemp("plant")) as line:
+        yield line
+    local_cloud.admin("PUT", "settings", before)
+
+
+@pytest.fixture
+def line(plant: ProductionLine, request: pytest.FixtureRequest) -> ProductionLine:
+    return plant.of(request.param)
+
+
+@pytest.fixture
+def state(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """Where a device goes; it is called as its folder."""
+    return tmp_path / f"SN-{abs(hash(request.node.nodeid)) % 10**10}"
+
+
+def of(*methods: str) -> pytest.MarkDecorator:
+    """Run a test for these methods."""
+    return pytest.mark.parametrize("line", methods, indirect=True)
+
+
+def leaf_id(state: Path) -> str:
+    with open_device_storage(state, read_only=True) as storage:
+        return certificate_id(installed_leaf(storage))
+
+
+def install(state: Path, leaf: bytes) -> None:
+    with open_device_storage(state) as storage:
+        storage.ps.set(Uid.STAGED_CERTIFICATE, leaf)
+
+
+def refused(line: ProductionLine, state: Path) -> str:
+    """Boot a device that is to be refused; return the next step, which names its certificate."""
+    finished = line.boot(state, **IMPATIENT)
+    assert finished.code == ExitCode.DENIED, finished.err
+    assert finished.error["error"] in {"NotLetInError", "NotActivatedYetError"}
+    assert f"aws iot describe-certificate --certificate-id {leaf_id(state)}" in next_step(finished)
+    return next_step(finished)
+
+
+def refused_for_good(line: ProductionLine, state: Path) -> str:
+    """Boot twice: just-in-time methods begin with a refusal, but do not end with one."""
+    refused(line, state)
+    return refused(line, state)
+
+
+def next_step(finished: Finished) -> str:
+    return str(finished.error["next_step"])
+
+
+def delete_certificate(line: ProductionLine, state: Path) -> None:
+    """Do what the device advises: its next connection is a first one again."""
+    line.client("iot").delete_certificate(certificateId=leaf_id(state))
+
+
+def assert_let_in(line: ProductionLine, state: Path) -> None:
+    finished = line.boot(state)
+    assert finished.code == 0, finished.err
+    assert line.active(state.name) == [finished.identity["certificate_id"]]
+
+
+def prepare_again(line: ProductionLine) -> str:
+    prepared = line.prepare()
+    assert prepared.code == 0, prepared.err
+    return prepared.err
+
+
+# --- the certificate, or the server's -----------------------------------------------------
+
+
+@of(*METHODS)
+def test_root_ca_of_another_server(line: ProductionLine, state: Path) -> None:
+    line.make(state)
+
+    finished = line.boot_with_claim(state, "--root-ca", ROOT / "certs" / "AmazonRootCA1.pem")
+
+    assert finished.code == ExitCode.TRY_LATER
+    assert "is not trusted" in finished.error["message"]
+    assert "not in root_ca" in next_step(finished)
+    again = line.boot_with_claim(state)
+    assert again.code == 0, again.err
+    assert line.active(state.name) == [again.identity["certificate_id"]]
+
+
+@of(*SHOWING)
+def test_leaf_that_cannot_be_this_devices_is_named_before_the_first_packet(
+    line: ProductionLine, state: Path
+) -> None:
+    line.make(state)
+    with open_device_storage(state) as storage:
+        right = storage.ps.get(Uid.STAGED_CERTIFICATE)
+        key = storage.keys.export_public_key(FIRST_DEVICE_KEY)
+    subject = x509.load_pem_x509_certificate(right).subject
+    yesterday = TODAY - timedelta(days=1)
+    expired = STRANGER.issue(key, subject, not_after=yesterday)
+    of_another = STRANGER.issue(new_key().public_key(), subject)
+
+    for wrong, problem in ((expired, "expired at"), (of_another, "belongs to another key")):
+        install(state, wrong)
+        finished = line.boot(state)
+        assert finished.code == ExitCode.FAILED
+        assert finished.error["error"] == "InstalledCertificateError"
+        assert problem in finished.error["message"]
+        assert "Have the station install a certificate" in next_step(finished)
+        assert finished.steps == ["storage opened"]
+
+    install(state, right)
+    assert_let_in(line, state)
+
+
+@of("jitp")
+def test_leaf_without_a_subject_field(line: ProductionLine, state: Path) -> None:
+    line.make(state)
+    with open_device_storage(state) as storage, open_station(line.station) as station:
+        right = storage.ps.get(Uid.STAGED_CERTIFICATE)
+        key = storage.keys.private_key(FIRST_DEVICE_KEY)
+        csr = build_csr(key, subject_name({"common_name": state.name}))
+        storage.ps.set(
+            Uid.STAGED_CERTIFICATE, station.authorities.open("jitp").issue_leaf(csr, TODAY)
+        )
+
+    noticed = line.boot(state)
+
+    assert noticed.code == ExitCode.CONFIGURATION_INVALID
+    assert "the certificate's subject lacks SerialNumber" in noticed.error["message"]
+    assert "give the template's parameter a Default" in next_step(noticed)
+    unchecked = {**IMPATIENT, "DEVICE_JUST_IN_TIME__TEMPLATE_FILE": "null"}
+    for _ in range(2):
+        finished = line.boot(state, **unchecked)
+        assert finished.code == ExitCode.DENIED
+        assert "(2) Its subject lacks a field" in next_step(finished)
+    install(state, right)
+    assert_let_in(line, state)
+
+
+@pytest.mark.parametrize(
+    ("line", "field", "name"),
+    [("jitp", "serial_number", "SerialNumber"), ("jitr", "common_name", "CommonName")],
+    indirect=["line"],
+)
+def test_station_installs_no_leaf_without_a_subject_field(
+    line: ProductionLine, state: Path, field: str, name: str
+) -> None:
+    right = CONFIG / f"{line.method}.yaml"
+    wrong = state.parent / "wrong.yaml"
+    lines = right.read_text().splitlines(keepends=True)
+    wrong.write_text("".join(each for each in lines if not each.startswith(f"  {field}:")))
+    words = ("make", "--method", line.method, "--serial", state.name, "--out", state)
+
+    stopped = line.run(*words, "--config", wrong)
+
+    assert stopped.code == ExitCode.CONFIGURATION_INVALID
+    assert f"the certificate of {state.name} would lack {name}" in stopped.err
+    assert f"next: Set {field} under subject in {wrong}" in stopped.err
+    assert line.boot(state).code == ExitCode.STORAGE_UNUSABLE, "it is not SECURED"
+    assert line.run(*words, "--config", right).code == 0
+
+
+# --- the CA -------------------------------------------------------------------------------
+
+
+def unregister(line: ProductionLine, ca: str) -> None:
+    turn_off(line, ca)
+    line.client("iot").delete_ca_certificate(certificateId=ca)
+
+
+def turn_off(line: ProductionLine, ca: str) -> None:
+    line.client("iot").update_ca_certificate(certificateId=ca, newStatus="INACTIVE")
+
+
+def stop_registering(line: ProductionLine, ca: str) -> None:
+    line.client("iot").update_ca_certificate(certificateId=ca, newAutoRegistrationStatus="DISABLE")
+
+
+@of("jitp", "jitr")
+@pytest.mark.parametrize("spoil", [unregister, turn_off, stop_registering])
+def test_ca_that_registers_nobody(
+    line: ProductionLine, state: Path, spoil: Callable[[ProductionLine, str], None]
+) -> None:
+    line.make(state)
+    with open_station(line.station, read_only=True) as station:
+        spoil(line, station.authorities.open(line.method).certificate_id)
+
+    causes = refused_for_good(line, state)
+
+    assert "(1) The CA that signed it directly is not registered here, not ACTIVE, or" in causes
+    assert state.name not in line.things()
+    prepare_again(line)
+    assert_let_in(line, state)
+
+
+# --- the certificate's status -------------------------------------------------------------
+
+
+@of("jitp", "jitr")
+@pytest.mark.parametrize("status", ["INACTIVE", "REVOKED"])
+def test_certificate_that_was_turned_off_before_its_first_connection(
+    line: ProductionLine, state: Path, status: str
+) -> None:
+    line.make(state)
+    with open_device_storage(state, read_only=True) as storage:
+        leaf = installed_leaf(storage).decode()
+    line.client("iot").register_certificate(certificatePem=leaf, status=status)
+
+    causes = refused_for_good(line, state)
+
+    assert "set INACTIVE or REVOKED" in causes
+    assert f"delete it (aws iot delete-certificate --certificate-id {leaf_id(state)})" in causes
+    delete_certificate(line, state)
+    assert_let_in(line, state)
+
+
+@of(*REGISTERED)
+def test_registered_certificate_that_is_inactive(line: ProductionLine, state: Path) -> None:
+    line.make(state)
+    iot = line.client("iot")
+    iot.update_certificate(certificateId=leaf_id(state), newStatus="INACTIVE")
+
+    assert "but not ACTIVE" in refused(line, state)
+
+    iot.update_certificate(certificateId=leaf_id(state), newStatus="ACTIVE")
+    assert_let_in(line, state)
+
+
+@of(*REGISTERED)
+def test_registered_certificate_that_is_revoked(line: ProductionLine, state: Path) -> None:
+    line.make(state)
+    iot = line.client("iot")
+    iot.update_certificate(certificateId=leaf_id(state), newStatus="REVOKED")
+
+    assert "but not ACTIVE" in refused(line, state)
+
+    arn = line.client("iot").list_thing_principals(thingName=state.name)["principals"][0]
+    iot.detach_thing_principal(thingName=state.name, principal=arn)
+    anew = line.make(state.parent / "anew" / state.name)
+    assert_let_in(line, anew)
+
+
+# --- what registers it --------------------------------------------------------------------
+
+
+def disable_template(line: ProductionLine) -> None:
+    line.client("iot").update_provisioning_template(templateName="firstboot-jitp", enabled=False)
+
+
+def delete_template(line: ProductionLine) -> None:
+    line.client("iot").delete_provisioning_template(templateName="firstboot-jitp")
+
+
+def delete_group(line: ProductionLine) -> None:
+    line.client("iot").delete_thing_group(thingGroupName="firstboot-devices")
+
+
+def take_rights(line: ProductionLine) -> None:
+    role = {"RoleName": "firstboot-provisioning", "PolicyArn": THINGS_REGISTRATION}
+    line.client("iam").detach_role_policy(**role)
+
+
+@of("jitp")
+@pytest.mark.parametrize("spoil", [disable_template, delete_template, delete_group, take_rights])
+def test_template_that_cannot_be_applied(
+    line: ProductionLine, state: Path, spoil: Callable[[ProductionLine], None]
+) -> None:
+    line.make(state)
+    spoil(line)
+
+    causes = refused_for_good(line, state)
+
+    assert "(3) The template is missing or disabled, or could not be applied" in causes
+    assert "role (may it do what the template asks?), policy, thing type and groups" in causes
+    delete_certificate(line, state)  # AWS IoT tries once
+    prepare_again(line)
+    assert_let_in(line, state)
+
+
+def disable_rule(line: ProductionLine) -> None:
+    line.client("iot").disable_topic_rule(ruleName=jitr.RULE)
+
+
+def delete_function(line: ProductionLine) -> None:
+    line.client("lambda").delete_function(FunctionName=jitr.FUNCTION)
+
+
+def take_rights_of_lambda(line: ProductionLine) -> None:
+    role = {"RoleName": jitr.FUNCTION, "PolicyName": f"eu-central-1.{jitr.FUNCTION}"}
+    line.client("iam").delete_role_policy(**role)
+
+
+@of("jitr")
+@pytest.mark.parametrize("spoil", [disable_rule, delete_function, take_rights_of_lambda])
+def test_nobody_decides(
+    line: ProductionLine, state: Path, spoil: Callable[[ProductionLine], None]
+) -> None:
+    line.make(state)
+    spoil(line)
+
+    causes = refused_for_good(line, state)
+
+    assert "(3) The topic rule or its Lambda is missing, disabled, failing, or not" in causes
+    prepare_again(line)  # the event comes again with each connection
+    assert_let_in(line, state)
+
+
+@of("jitr")
+def test_serial_that_is_not_on_the_allow_list(line: ProductionLine, state: Path) -> None:
+    line.make(state, "--not-allowed")
+
+    causes = refused_for_good(line, state)
+
+    assert "(2) The Lambda refused it: the serial number is not on the allow-list" in causes
+    line.make(state)
+    delete_certificate(line, state)
+    assert_let_in(line, state)
+
+
+@of("multi-account")
+def test_certificate_that_was_not_registered(line: ProductionLine, state: Path) -> None:
+    line.make(state, "--not-allowed")
+
+    causes = refused(line, state)
+
+    assert "(1) It is not registered in the account and Region of this endpoint." in causes
+    line.make(state)
+    assert_let_in(line, state)
+
+
+@contextmanager
+def as_trainee(line: ProductionLine) -> Iterator[None]:
+    """Work with credentials that are good, and allow nothing."""
+    iam = line.client("iam")
+    iam.create_user(UserName="trainee")
+    key = iam.create_access_key(UserName="trainee")["AccessKey"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ACCESS_KEY_ID", key["AccessKeyId"])
+        patch.setenv("AWS_SECRET_ACCESS_KEY", key["SecretAccessKey"])
+        yield
+    iam.delete_access_key(UserName="trainee", AccessKeyId=key["AccessKeyId"])
+    iam.delete_user(UserName="trainee")
+
+
+@of(*REGISTERED)
+def test_caller_who_may_not_register_it(line: ProductionLine, state: Path) -> None:
+    with as_trainee(line):
+        stopped = line.run("make", "--method", line.method, "--serial", state.name, "--out", state)
+
+    assert stopped.code == ExitCode.DENIED
+    assert "not allowed to call" in stopped.err
+    assert "docs/station.md lists all the actions" in stopped.err
+    made = key_of(state)
+    line.make(state)
+    assert key_of(state) == made, "the device was gone on with"
+    assert_let_in(line, state)
+
+
+def key_of(state: Path) -> object:
+    with open_device_storage(state, read_only=True) as storage:
+        return storage.keys.export_public_key(FIRST_DEVICE_KEY)
