@@ -422,7 +422,9 @@ class TokenFullError(ElementError):
 class TokenNotReadyError(ElementError):
     """The token was never initialised, or its user has no PIN yet."""
 
-    next_step = "Have the station initialise it: factory make --element, or pkcs11-tool."
+    next_step = (
+        "Initialise it: pkcs11-tool --init-token, then --init-pin (docs/secure-elements.md)."
+    )
 
 
 class PinError(ElementError):
