@@ -84,6 +84,14 @@ def test_a_root_that_cannot_be_used_changes_nothing(
     assert root_of(state) == "file"
 
 
+@pytest.mark.usefixtures("prepared")
+def test_the_station_itself_moves(tmp_path: Path) -> None:
+    """Its claim's key is sealed as a device's keys are."""
+    assert rewrap(Path(".firstboot/station"), CREDENTIAL) == ExitCode.DONE
+    assert main([*MAKE, "--out", str(tmp_path / "device")]) == ExitCode.DONE
+    assert root_of(tmp_path / "device") == "file"
+
+
 def test_there_is_no_device_to_move(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert rewrap(tmp_path / "none", "file") == ExitCode.STORAGE_UNUSABLE
     assert "there is no device" in capsys.readouterr().err
