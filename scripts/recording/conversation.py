@@ -1,0 +1,66 @@
+"""The wire's log as a table: who said what to whom, and who hung up."""
+
+from collections.abc import Iterable, Mapping
+from itertools import groupby
+from typing import Any, Final
+
+Event = Mapping[str, Any]
+Row = tuple[str, ...]
+
+_TITLES: Final = ("connection", "who", "what", "topic", "bytes", "fields of the payload")
+
+
+def table(events: Iterable[Event], owners: Mapping[str, str]) -> list[str]:
+    """Return a Markdown table of all connections that got as far as a packet.
+
+    Refused attempts that follow each other are one: how many there are is a matter of chance.
+
+    Args:
+        events: what ``GET /_localcloud/wire`` tells.
+        owners: the things of certificates.
+    """
+    rows: list[Row] = []
+    latest: list[Row] = []
+    number = 0
+    for _, connection in groupby(events, lambda event: event["connection"]):
+        told = _rows([*connection], owners)
+        if told and told != latest:
+            number += 1
+            (first, *cells), *others = told
+            rows += [(f"{number}: {first}", *cells), *others]
+        latest = told
+    return [_line(_TITLES), "|" + "---|" * len(_TITLES), *map(_line, rows)]
+
+
+def _rows(events: list[Event], owners: Mapping[str, str]) -> list[Row]:
+    opened, *others = events
+    owner = owners.get(opened["certificate_id"] or "")
+    shown = f"certificate of `{owner}`" if owner else "a claim certificate"
+    packets = [event for event in others if "packet" in event]
+    if not packets:
+        return []
+    rows = [_packet(event) for event in packets]
+    if packets[-1]["packet"] != "DISCONNECT":
+        rows += [(event["by"], "closes the connection", "", "", "") for event in others[-1:]]
+    first = f"{opened['tls']} to `{opened['server_name']}`, {shown}"
+    return [(first, *rows[0]), *(("", *row) for row in rows[1:])]
+
+
+def _packet(event: Event) -> Row:
+    topics = "<br>".join(f"`{topic}`" for topic in event.get("topics", ()))
+    fields = ", ".join(f"`{name}`" for name in event.get("fields", ()))
+    return (event["by"], _words(event), topics, str(event["bytes"]), fields)
+
+
+def _words(event: Event) -> str:
+    words: str = event["packet"]
+    if "client_id" in event:
+        words += f" as `{event['client_id']}`"
+    if "qos" in event:
+        words += f", QoS {event['qos']}"
+    refused = [f"0x{code:02X}" for code in event.get("reason_codes", ()) if code > 2]
+    return " ".join([words, *refused])
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |".replace("|  |", "| |").replace("|  |", "| |")

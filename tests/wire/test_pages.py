@@ -1,0 +1,43 @@
+"""Each method's page in docs/, played: its commands work, and it tells what they really do."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from scripts.recording.page import PAGES, without_sizes
+from scripts.recording.record import record
+from scripts.recording.stage import CommandError, Stage, open_stage
+
+pytestmark = pytest.mark.wire
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[Stage]:
+    with open_stage() as stage:
+        yield stage
+
+
+@pytest.mark.parametrize("method", PAGES)
+def test_the_page_tells_what_happens(stage: Stage, method: str) -> None:
+    """The teardown at its end leaves the account as it was found, or ``record`` raises."""
+    told = PAGES[method].read_text(encoding="utf-8")
+    assert without_sizes(record(method, stage)) == without_sizes(told), "scripts/docs --record"
+
+
+def test_a_command_that_fails_is_shown_with_its_own_words(stage: Stage) -> None:
+    with (
+        stage.shell() as shell,
+        pytest.raises(CommandError, match=r"cannot be a serial number"),
+    ):
+        shell.run("factory make --method jitp --serial 'SN 1'")
+
+
+def test_a_shell_that_ends_is_an_error(stage: Stage) -> None:
+    with stage.shell() as shell, pytest.raises(CommandError, match=r"the shell ended in: exit"):
+        shell.run("exit")
+
+
+def test_a_variable_of_one_line_is_there_in_the_next(stage: Stage) -> None:
+    with stage.shell() as shell:
+        shell.run("one=1")
+        assert shell.run("echo $one") == "1\n"
