@@ -392,7 +392,8 @@ class TokenMissingError(ElementError):
         super().__init__(f"no token is {wanted}; present: {', '.join(present) or 'none'}")
         self.next_step = (
             "Put the element in, or correct key.store. Modules find their tokens by their "
-            "environment: SOFTHSM2_CONF, TPM2_PKCS11_STORE, TPM2_PKCS11_TCTI."
+            "environment: SOFTHSM2_CONF, TPM2_PKCS11_STORE, TPM2_PKCS11_TCTI, "
+            "P11_KIT_SERVER_ADDRESS."
         )
 
 
@@ -421,7 +422,9 @@ class TokenFullError(ElementError):
 class TokenNotReadyError(ElementError):
     """The token was never initialised, or its user has no PIN yet."""
 
-    next_step = "Have the station initialise it: factory make --element, or pkcs11-tool."
+    next_step = (
+        "Initialise it: pkcs11-tool --init-token, then --init-pin (docs/secure-elements.md)."
+    )
 
 
 class PinError(ElementError):

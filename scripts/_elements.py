@@ -18,9 +18,11 @@ PACKAGES: Final = (
     "libtss2-tcti-swtpm0",
     "libtss2-tcti-tabrmd0",
     "dbus",
+    "p11-kit",
+    "p11-kit-modules",
 )
-_MODULES: Final = ("softhsm/libsofthsm2.so", "pkcs11/libtpm2_pkcs11.so")
-_PROGRAMS: Final = ("softhsm2-util", "swtpm", "swtpm_setup", "tpm2-abrmd", "dbus-daemon")
+_MODULES: Final = ("softhsm/libsofthsm2.so", "pkcs11/libtpm2_pkcs11.so", "pkcs11/p11-kit-client.so")
+_PROGRAMS: Final = ("softhsm2-util", "swtpm", "swtpm_setup", "tpm2-abrmd", "dbus-daemon", "p11-kit")
 PATH: Final = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
 """tpm2-abrmd lies where a user's PATH often does not lead."""
 
