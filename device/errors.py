@@ -479,7 +479,10 @@ class PinLockedError(PinError):
     def __init__(self, token: str) -> None:
         """Name the ``token``."""
         super().__init__(f"token {token} is locked after too many wrong PINs")
-        self.next_step = "Have the station unlock it with the security officer's PIN: C_InitPIN."
+        self.next_step = (
+            "Have the station unlock it with the security officer's PIN: C_InitPIN. A TPM unlocks "
+            "itself in time, or by tpm2_dictionarylockout --clear-lockout."
+        )
 
 
 class ElementLostError(ElementError):

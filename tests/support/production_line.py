@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-import boto3
 import pytest
 
 from factory.aws import Aws
@@ -17,7 +16,7 @@ from factory.device_orders import config_name
 from factory.methods import METHODS
 from tests.support.device_process import Finished, device_here
 from tests.support.station_cloud import REGION, aws_of
-from tests.wire.conftest import ROOT, LocalCloud
+from tests.wire.conftest import ROOT, LocalCloud, client_of
 
 CONFIG: Final = ROOT / "config"
 _AWS: Final[dict[tuple[str, str], Aws]] = {}
@@ -117,13 +116,8 @@ class ProductionLine:
 
     def client(self, service: str) -> Any:
         """Return a boto3 client, as anybody would make one."""
-        return boto3.client(
-            service,
-            endpoint_url=self.cloud.api_url,
-            aws_access_key_id=self.account,
-            aws_secret_access_key=self.cloud.environment["AWS_SECRET_ACCESS_KEY"],
-            region_name=REGION,
-        )
+        secret = self.cloud.environment["AWS_SECRET_ACCESS_KEY"]
+        return client_of(service, self.cloud.api_url, self.account, secret, REGION)
 
 
 @contextmanager
@@ -140,10 +134,11 @@ def production_line(
 
 
 @contextmanager
-def every_line(cloud: LocalCloud, account: str, folder: Path) -> Iterator[ProductionLine]:
-    """Open a line on which one station has prepared every method, side by side."""
-    methods = [method for method in METHODS if method != "claim-aws-keys"]
-    with production_line(cloud, account, folder, "claim") as line:
+def prepared_line(
+    cloud: LocalCloud, account: str, folder: Path, *methods: str
+) -> Iterator[ProductionLine]:
+    """Open a line on which one station has prepared ``methods``, side by side."""
+    with production_line(cloud, account, folder, methods[0]) as line:
         for method in methods:
             prepared = line.of(method).prepare()
             assert prepared.code == 0, prepared.err

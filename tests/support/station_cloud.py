@@ -1,12 +1,10 @@
 """What the station's tests need of a cloud: accounts of their own, cuts, a look at everything."""
 
-from collections.abc import Iterator
-
-import boto3
+from collections.abc import Callable, Iterator
 
 from factory.aws import Aws, Client
 from factory.cloud import Account, Cloud, Response, Value, items, names, structure, text
-from tests.wire.conftest import LocalCloud
+from tests.wire.conftest import LocalCloud, client_of
 
 ACCOUNT = "210987654321"
 """An account that only the station's tests use. The local AWS takes 12 digits as its root key."""
@@ -26,13 +24,8 @@ def aws_of(
     """Return the station's view of ``account`` (or access key) in ``region``."""
 
     def client(service: str) -> Client:
-        made: Client = boto3.client(
-            service,
-            endpoint_url=local.api_url,
-            aws_access_key_id=account,
-            aws_secret_access_key=secret or local.environment["AWS_SECRET_ACCESS_KEY"],
-            region_name=region,
-        )
+        secret_key = secret or local.environment["AWS_SECRET_ACCESS_KEY"]
+        made: Client = client_of(service, local.api_url, account, secret_key, region)
         return made
 
     return Aws(client)
@@ -65,6 +58,30 @@ class CutCloud:
         if is_cut:
             raise PowerCutError
         return response
+
+    def pages(self, service: str, operation: str, **parameters: Value) -> Iterator[Response]:
+        return self._cloud.pages(service, operation, **parameters)
+
+
+class MeddledCloud:
+    """A cloud in which somebody changes one parameter of an operation on its way."""
+
+    def __init__(
+        self, cloud: Cloud, operation: str, parameter: str, change: Callable[[Value], Value]
+    ) -> None:
+        self._cloud = cloud
+        self._meddled = operation, parameter
+        self._change = change
+
+    @property
+    def account(self) -> Account:
+        return self._cloud.account
+
+    def call(self, service: str, operation: str, **parameters: Value) -> Response:
+        meddled, name = self._meddled
+        if operation == meddled:
+            parameters[name] = self._change(parameters[name])
+        return self._cloud.call(service, operation, **parameters)
 
     def pages(self, service: str, operation: str, **parameters: Value) -> Iterator[Response]:
         return self._cloud.pages(service, operation, **parameters)

@@ -209,6 +209,7 @@ def test_a_token_that_expired_in_a_drawer_is_replaced(
     ("operation", "status", "code", "message", "exit_code", "advice"),
     [
         ("create-from-csr", 403, "AccessDenied", "Not this one", 4, "allow-list"),
+        ("create-from-csr", 400, "InvalidCsr", "Not signed by its key", 4, "key.type and subject"),
         ("provision", 400, "InvalidTemplate", "No template", 4, "claim.template"),
         (
             "provision",

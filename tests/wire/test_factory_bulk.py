@@ -12,10 +12,11 @@ from device.errors import ExitCode
 from factory.bulk.batch import run_batch
 from factory.bulk.journal import Batch, new_batch, open_journal
 from factory.bulk.progress import PlainProgress
-from factory.cloud import Account, Cloud, Response, Value
+from factory.cloud import Cloud, Value
 from factory.manufacture import DeviceOrder, new_device_id
 from factory.methods import bulk
 from tests.support.production_line import CONFIG, ProductionLine, production_line
+from tests.support.station_cloud import MeddledCloud
 from tests.wire.conftest import LocalCloud, python
 
 pytestmark = pytest.mark.wire
@@ -34,28 +35,6 @@ def lot(line: ProductionLine, *words: str) -> tuple[int, str]:
     return done.code, done.err
 
 
-class Meddling:
-    """A cloud in which somebody changes each file on its way to the bucket."""
-
-    def __init__(self, cloud: Cloud, change: Callable[[bytes], bytes]) -> None:
-        self._cloud = cloud
-        self._change = change
-
-    @property
-    def account(self) -> Account:
-        return self._cloud.account
-
-    def call(self, service: str, operation: str, **parameters: Value) -> Response:
-        if operation == "PutObject":
-            content = parameters["Body"]
-            assert isinstance(content, bytes)
-            parameters["Body"] = self._change(content)
-        return self._cloud.call(service, operation, **parameters)
-
-    def pages(self, service: str, operation: str, **parameters: Value) -> Iterator[Response]:
-        return self._cloud.pages(service, operation, **parameters)
-
-
 def run_in(line: ProductionLine, cloud: Cloud, *serials: str) -> Batch:
     """Run the batch as ``factory bulk`` does, in another ``cloud``."""
 
@@ -71,8 +50,9 @@ def run_in(line: ProductionLine, cloud: Cloud, *serials: str) -> Batch:
         return batch
 
 
-def with_second_line(change: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
-    def changed(content: bytes) -> bytes:
+def with_second_line(change: Callable[[bytes], bytes]) -> Callable[[Value], Value]:
+    def changed(content: Value) -> Value:
+        assert isinstance(content, bytes)
         first, second, *rest = content.splitlines(keepends=True)
         return b"".join([first, change(second), *rest])
 
@@ -101,7 +81,7 @@ def with_a_bent_csr(line: bytes) -> bytes:
 def test_bad_line_is_named_and_the_others_are_registered(
     line: ProductionLine, change: Callable[[bytes], bytes], reason: str, next_step: str
 ) -> None:
-    cloud = Meddling(line.aws, with_second_line(change))
+    cloud = MeddledCloud(line.aws, "PutObject", "Body", with_second_line(change))
 
     batch = run_in(line, cloud, "SN-1", "SN-2", "SN-3")
 

@@ -7,11 +7,14 @@ import pytest
 
 from device.errors import ExitCode
 from factory.changes import Outcome, Report
-from factory.cloud import Cloud, text
+from factory.cloud import Cloud, Value, text
+from factory.errors import NotRegisteredError
+from factory.manufacture import DeviceOrder, new_device_id
 from factory.methods import single_thing
+from factory.methods.single_thing import Way
 from factory.station import open_or_make_station
-from tests.support.production_line import ProductionLine, as_object, production_line
-from tests.support.station_cloud import CutCloud, PowerCutError, contents
+from tests.support.production_line import CONFIG, ProductionLine, as_object, production_line
+from tests.support.station_cloud import CutCloud, MeddledCloud, PowerCutError, contents
 from tests.wire.conftest import LocalCloud
 
 pytestmark = pytest.mark.wire
@@ -92,6 +95,27 @@ def test_caller_without_rights_is_named(line: ProductionLine, tmp_path: Path) ->
     assert "not allowed to call iot:" in refused.err
     iam.delete_access_key(UserName="trainee", AccessKeyId=key["AccessKeyId"])
     iam.delete_user(UserName="trainee")
+
+
+def with_a_bent_csr(parameters: Value) -> Value:
+    assert isinstance(parameters, dict)
+    return {**parameters, "CSR": str(parameters["CSR"]).replace("A", "B")}
+
+
+def test_csr_that_is_not_signed_by_its_key_is_named(line: ProductionLine, tmp_path: Path) -> None:
+    line.prepare()
+    cloud = MeddledCloud(line.aws, "RegisterThing", "parameters", with_a_bent_csr)
+    endpoint, root_ca = line.cloud.environment["DEVICE_ENDPOINT"], line.cloud.root_ca.read_bytes()
+    settings = CONFIG / "single-thing.yaml"
+    order = DeviceOrder("SN-7", new_device_id(), endpoint, root_ca, settings)
+
+    with pytest.raises(NotRegisteredError, match="CSR violates constraints") as raised:
+        single_thing.make_registered(cloud, order, tmp_path / "d", Way.REGISTER_THING)
+
+    assert "AWS cannot use the CSR: damaged, not signed by its own key" in raised.value.next_step
+    assert line.things() == []
+    assert line.run("single", "--serial", "SN-7", "--out", tmp_path / "d").code == 0
+    assert line.boot(tmp_path / "d").code == 0
 
 
 def prepare(cloud: Cloud, folder: Path) -> Report:

@@ -22,46 +22,23 @@ from factory.device_leaf import installed_leaf
 from factory.methods import METHODS, jitr
 from factory.station import open_station
 from tests.support.certificates import DeviceAuthority, new_key
-from tests.support.device_process import Finished
-from tests.support.production_line import CONFIG, ProductionLine, every_line
-from tests.wire.conftest import ROOT, LocalCloud
+from tests.support.production_line import CONFIG, ProductionLine
+from tests.wire.bad_input.steps import (
+    assert_let_in,
+    next_step,
+    of,
+    prepare_again,
+    take_rights_of_template,
+)
+from tests.wire.conftest import ROOT
 
 pytestmark = pytest.mark.wire
 
 IMPATIENT: Final = {"DEVICE_JUST_IN_TIME__BUDGET": "0"}
 SHOWING: Final = ("jitp", "jitr", "multi-account", "bulk", "single-thing")
 REGISTERED: Final = ("multi-account", "bulk", "single-thing")
-THINGS_REGISTRATION: Final = "arn:aws:iam::aws:policy/service-role/AWSIoTThingsRegistration"
 STRANGER: Final = DeviceAuthority("somebody else's CA")
 TODAY: Final = datetime.now(UTC)
-
-
-@pytest.fixture(scope="module")
-def plant(
-    local_cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ProductionLine]:
-    """One account in which everything is prepared; each test leaves it so."""
-    before = local_cloud.admin("GET", "settings")
-    local_cloud.admin("PUT", "settings", {"jitp_seconds": 0.05, "registration_line_seconds": 0})
-    with every_line(local_cloud, "316987654321", tmp_path_factory.mktemp("plant")) as line:
-        yield line
-    local_cloud.admin("PUT", "settings", before)
-
-
-@pytest.fixture
-def line(plant: ProductionLine, request: pytest.FixtureRequest) -> ProductionLine:
-    return plant.of(request.param)
-
-
-@pytest.fixture
-def state(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
-    """Where a device goes; it is called as its folder."""
-    return tmp_path / f"SN-{abs(hash(request.node.nodeid)) % 10**10}"
-
-
-def of(*methods: str) -> pytest.MarkDecorator:
-    """Run a test for these methods."""
-    return pytest.mark.parametrize("line", methods, indirect=True)
 
 
 def leaf_id(state: Path) -> str:
@@ -89,25 +66,9 @@ def refused_for_good(line: ProductionLine, state: Path) -> str:
     return refused(line, state)
 
 
-def next_step(finished: Finished) -> str:
-    return str(finished.error["next_step"])
-
-
 def delete_certificate(line: ProductionLine, state: Path) -> None:
     """Do what the device advises: its next connection is a first one again."""
     line.client("iot").delete_certificate(certificateId=leaf_id(state))
-
-
-def assert_let_in(line: ProductionLine, state: Path) -> None:
-    finished = line.boot(state)
-    assert finished.code == 0, finished.err
-    assert line.active(state.name) == [finished.identity["certificate_id"]]
-
-
-def prepare_again(line: ProductionLine) -> str:
-    prepared = line.prepare()
-    assert prepared.code == 0, prepared.err
-    return prepared.err
 
 
 # --- the certificate, or the server's -----------------------------------------------------
@@ -122,9 +83,7 @@ def test_root_ca_of_another_server(line: ProductionLine, state: Path) -> None:
     assert finished.code == ExitCode.TRY_LATER
     assert "is not trusted" in finished.error["message"]
     assert "not in root_ca" in next_step(finished)
-    again = line.boot_with_claim(state)
-    assert again.code == 0, again.err
-    assert line.active(state.name) == [again.identity["certificate_id"]]
+    assert_let_in(line, state)
 
 
 @of(*SHOWING)
@@ -296,13 +255,10 @@ def delete_group(line: ProductionLine) -> None:
     line.client("iot").delete_thing_group(thingGroupName="firstboot-devices")
 
 
-def take_rights(line: ProductionLine) -> None:
-    role = {"RoleName": "firstboot-provisioning", "PolicyArn": THINGS_REGISTRATION}
-    line.client("iam").detach_role_policy(**role)
-
-
 @of("jitp")
-@pytest.mark.parametrize("spoil", [disable_template, delete_template, delete_group, take_rights])
+@pytest.mark.parametrize(
+    "spoil", [disable_template, delete_template, delete_group, take_rights_of_template]
+)
 def test_template_that_cannot_be_applied(
     line: ProductionLine, state: Path, spoil: Callable[[ProductionLine], None]
 ) -> None:

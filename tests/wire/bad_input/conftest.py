@@ -1,0 +1,35 @@
+"""One account with every method prepared; each test spoils something in it, and mends it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from factory.methods import METHODS
+from tests.support.production_line import ProductionLine, prepared_line
+from tests.wire.conftest import LocalCloud
+
+
+@pytest.fixture(scope="package")
+def plant(
+    local_cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ProductionLine]:
+    """One station that has prepared every method."""
+    before = local_cloud.admin("GET", "settings")
+    local_cloud.admin("PUT", "settings", {"jitp_seconds": 0.05, "registration_line_seconds": 0})
+    folder = tmp_path_factory.mktemp("plant")
+    with prepared_line(local_cloud, "316987654321", folder, *METHODS) as line:
+        yield line
+    local_cloud.admin("PUT", "settings", before)
+
+
+@pytest.fixture
+def line(plant: ProductionLine, request: pytest.FixtureRequest) -> ProductionLine:
+    """The line of one method."""
+    return plant.of(request.param)
+
+
+@pytest.fixture
+def state(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """Where a device goes; it is called as its folder."""
+    return tmp_path / f"SN-{abs(hash(request.node.nodeid)) % 10**10}"
