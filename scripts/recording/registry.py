@@ -48,10 +48,9 @@ class Registry:
             found[name] = f"{found[name]}; {words}" if name in found else words
         return found
 
-    def certificate_ids(self) -> dict[str, str]:
-        """Return the thing of each certificate that is attached to one."""
-        things = self._iot.list_things()["things"]
-        names = [thing["thingName"] for thing in things]
+    def owners(self) -> Mapping[str, str]:
+        """Return the thing of each certificate, by its id, that is attached to one."""
+        names = [thing["thingName"] for thing in self._iot.list_things()["things"]]
         return {
             principal.rpartition("/")[2]: name
             for name in names
