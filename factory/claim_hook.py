@@ -16,6 +16,7 @@ from factory.cloud import Cloud, structure
 from factory.errors import NotInCloudError, StationNotPreparedError
 from factory.lambda_functions import Function, ensure_function, function_arn, remove_function
 from factory.lambda_role import ensure_lambda_role, remove_lambda_role
+from factory.log_groups import ensure_log_group, remove_log_group
 from factory.provisioning_templates import template_arn
 from factory.roles import role_arn
 
@@ -54,6 +55,7 @@ def ensure_hook(cloud: Cloud, template: str) -> list[Change]:
     )
     return [
         allow_list.ensure_table(cloud, _USER),
+        ensure_log_group(cloud, FUNCTION),
         ensure_lambda_role(cloud, FUNCTION),
         ensure_function(cloud, function),
     ]
@@ -69,6 +71,7 @@ def remove_hook(cloud: Cloud) -> list[Change]:
     return [
         remove_function(cloud, FUNCTION),
         remove_lambda_role(cloud, FUNCTION),
+        remove_log_group(cloud, FUNCTION),
         allow_list.remove_table(cloud, _USER),
     ]
 

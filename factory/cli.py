@@ -12,7 +12,7 @@ from pathlib import Path
 from device.errors import ExitCode, FirstbootError
 from factory.accounts import aws_accounts
 from factory.arguments import build_parser
-from factory.changes import Report
+from factory.changes import Outcome, Report
 from factory.choices import Choices
 from factory.cloud import Account
 from factory.errors import StationNotPreparedError
@@ -109,7 +109,14 @@ def teardown(arguments: argparse.Namespace) -> None:
             )
             _show(arguments, cloud.account, report)
             if not arguments.json:
-                _say("Gone." if report.is_change else "Nothing to remove.")
+                _say(_farewell(report))
+
+
+def _farewell(report: Report) -> str:
+    last = {(change.kind, change.name): change.outcome for change in report.changes}
+    kept = list(last.values()).count(Outcome.KEPT)
+    left = f" {kept} kept: the reason is beside each." if kept else ""
+    return ("Gone." if report.is_change else "Nothing to remove.") + left
 
 
 def _station_if_any(stack: ExitStack, folder: Path) -> Station | None:

@@ -71,12 +71,33 @@ def remove_devices(cloud: Cloud, made_by: str, certificates: Iterable[str]) -> I
     Raises:
         CloudError: AWS did not answer, or said no.
     """
+    yield from _remove_certificates(cloud, certificates)
+    for thing in things_of(cloud, made_by):
+        yield _remove_thing(cloud, thing)
+
+
+def remove_never_let_in(cloud: Cloud, method: str) -> Iterator[Change]:
+    """Delete the certificates that a CA of ``method`` signed, and that nobody let in.
+
+    AWS IoT registered each at its first connection; without its CA none can become a device.
+
+    Raises:
+        CloudError: AWS did not answer, or said no.
+    """
+    by_ca = [each for ca in registered_cas(cloud, method) for each in _signed_by(cloud, ca)]
+    yield from _remove_certificates(cloud, [each for each in by_ca if _is_unused(cloud, each)])
+
+
+def _is_unused(cloud: Cloud, certificate_id: str) -> bool:
+    is_active = describe_certificate(cloud, certificate_id)["status"] == "ACTIVE"
+    return not is_active and not _things_with(cloud, certificate_id)
+
+
+def _remove_certificates(cloud: Cloud, certificates: Iterable[str]) -> Iterator[Change]:
     for certificate_id in dict.fromkeys(certificates):
         _detach_from_things(cloud, certificate_id)
         delete_certificate(cloud, certificate_id)
         yield Change("device certificate", certificate_id, Outcome.REMOVED)
-    for thing in things_of(cloud, made_by):
-        yield _remove_thing(cloud, thing)
 
 
 def _signed_by(cloud: Cloud, ca_certificate_id: str) -> list[str]:

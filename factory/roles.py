@@ -69,7 +69,8 @@ def remove_role(cloud: Cloud, name: str, user: str, kind: str = "provisioning ro
         cloud.call("iam", "DeleteRolePolicy", RoleName=name, PolicyName=policy)
     if others:
         cloud.call("iam", "UntagRole", RoleName=name, TagKeys=[use])
-        return Change(kind, name, Outcome.KEPT, f"still needed: {', '.join(sorted(others))}")
+        note = f"still needed: {', '.join(sorted(map(_in_words, others)))}"
+        return Change(kind, name, Outcome.KEPT, note)
     for arn in _attached(cloud, name):
         cloud.call("iam", "DetachRolePolicy", RoleName=name, PolicyArn=arn)
     cloud.call("iam", "DeleteRole", RoleName=name)
@@ -87,6 +88,11 @@ def _use(cloud: Cloud, user: str) -> dict[str, Value]:
 
 def _use_key(cloud: Cloud, user: str) -> str:
     return f"{_USED_BY}{cloud.account.region}/{user}"
+
+
+def _in_words(use_key: str) -> str:
+    region, _, user = use_key.removeprefix(_USED_BY).partition("/")
+    return f"{user} in {region}"
 
 
 def _tag_keys(role: Response) -> set[str]:

@@ -104,11 +104,11 @@ def _remove(cloud: Cloud, kind: Kind, name: str, user: str) -> Change:
     arn = kind.arn(described)
     if not is_made_by_station(tags_of(cloud, arn)):
         return Change(kind.label, name, Outcome.KEPT, "the station did not make it")
+    if others := remove_user(cloud, arn, user):
+        return Change(kind.label, name, Outcome.KEPT, f"still needed: {', '.join(sorted(others))}")
     if members := _members(cloud, kind, name):
         note = f"{members} device(s) in it; --devices removes them too"
         return Change(kind.label, name, Outcome.KEPT, note)
-    if others := remove_user(cloud, arn, user):
-        return Change(kind.label, name, Outcome.KEPT, f"still needed: {', '.join(sorted(others))}")
     if kind is THING_TYPE:
         _delete_type(cloud, name, described)
     else:

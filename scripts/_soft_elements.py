@@ -88,7 +88,7 @@ def tpm(folder: Path) -> Iterator[ElementBench]:
     (folder / "tpm").mkdir()
     (folder / "store").mkdir()
     with ExitStack() as stack:
-        port = stack.enter_context(_swtpm(folder / "tpm"))
+        port = stack.enter_context(swtpm(folder / "tpm"))
         bus = stack.enter_context(_message_bus(folder))
         stack.enter_context(variables({"DBUS_SESSION_BUS_ADDRESS": bus}))
         resource_manager = ["tpm2-abrmd", "--session", f"--tcti=swtpm:host=127.0.0.1,port={port}"]
@@ -138,7 +138,7 @@ def _running(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]
 
 
 @contextmanager
-def _swtpm(state: Path) -> Iterator[int]:
+def swtpm(state: Path) -> Iterator[int]:
     """A TPM on two adjacent ports of loopback; yields the first."""
     setup = ["swtpm_setup", "--tpm2", "--tpmstate", f"dir://{state}", "--createek", "--overwrite"]
     in_path = {**os.environ, "PATH": PATH}
@@ -149,6 +149,7 @@ def _swtpm(state: Path) -> Iterator[int]:
     command += ["--ctrl", f"type=tcp,port={port + 1},bindaddr=127.0.0.1"]
     command += ["--flags", "not-need-init,startup-clear"]
     with _running(command, state / "swtpm.log"):
+        _wait_until(lambda: _listens(port + 1), "swtpm")
         yield port
 
 
@@ -178,6 +179,11 @@ def _wait_until(condition: Callable[[], bool], what: str) -> None:
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what} did not come up")
         time.sleep(0.05)  # another process is awaited: there is no clock to hand in
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _two_free_ports() -> int:

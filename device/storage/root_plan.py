@@ -1,4 +1,4 @@
-"""Which root of trust a device has, and where it is found: what the settings and the station say.
+"""Which root of trust a device has, and where its key is: what the station notes.
 
 None of it is secret, and none of it is a proof: a plan that was swapped leads to another key,
 under which nothing opens (docs/adr/0015-root-of-trust-descriptor.md).
@@ -16,14 +16,14 @@ from device.storage.root_of_trust import RootOfTrust
 
 
 class _Plan(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind"):
-    """Each kind knows where its key is; unknown keys are refused."""
+    """Each kind knows where its key is; unknown fields are refused."""
 
     example: ClassVar[str]
     """How it is written on a command line."""
 
     @property
     def kind(self) -> str:
-        """Its name, as it is written in settings."""
+        """Its name, in the descriptor and on the command line."""
         return str(self.__struct_config__.tag)
 
 

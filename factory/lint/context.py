@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from factory.device_settings import DeviceSettings
+from factory.lint.template import PSEUDO
 
 _AWS_NAMES: Final[Mapping[str, str]] = {
     "country": "Country",
@@ -50,6 +51,22 @@ class Context:
         if self.method in BY_CLAIM:
             return frozenset(self.settings.claim.parameters)
         return BY_REGISTRATION.get(self.method, frozenset())
+
+    @property
+    def connects_as(self) -> str | None:
+        """The client id as the settings have it; None if AWS tells the device, or nobody knows."""
+        if self.settings is None or self.method in BY_CLAIM:
+            return None
+        return self.settings.thing_name
+
+    def value_of(self, parameter: str) -> str | None:
+        """Return a template's parameter as the settings have it; None if nobody knows."""
+        if self.settings is None:
+            return None
+        if self.method in BY_REGISTRATION:
+            return "{serial}" if parameter == "SerialNumber" else None
+        fields = {name: field for field, name in _AWS_NAMES.items()} | {"StateName": "state"}
+        return self.settings.subject.get(fields.get(parameter.removeprefix(PSEUDO), ""))
 
     @property
     def makes_csr(self) -> bool:

@@ -85,6 +85,21 @@ def overrides(template: Template, context: Context) -> Iterator[Finding]:  # noq
                 yield _found(template, rules.OVERRIDE_UNKNOWN, inner, f"{name}: {value}")
 
 
+def thing_names(template: Template, context: Context) -> Iterator[Finding]:
+    """The thing is called as the device connects, unless its certificate is its alone."""
+    certificate = [member(each, "Properties") for _, each in template.resources(CERTIFICATE)]
+    is_exclusive = "EXCLUSIVE_THING" in [member(each, "ThingPrincipalType") for each in certificate]
+    if context.connects_as is None or is_exclusive:
+        return
+    for path, resource in template.resources(THING):
+        given = member(member(resource, "Properties"), "ThingName")
+        referred = member(given, "Ref")
+        name = context.value_of(referred) if isinstance(referred, str) else given
+        if isinstance(name, str) and name != context.connects_as:
+            what = f"the thing is {name}, and the device connects as {context.connects_as}"
+            yield _found(template, rules.THING_NAME_DIFFERS, f"{path}.Properties.ThingName", what)
+
+
 def attributes(template: Template, context: Context) -> Iterator[Finding]:  # noqa: ARG001
     """A thing has no more attributes than AWS takes."""
     for path, resource in template.resources(THING):
@@ -97,7 +112,7 @@ def attributes(template: Template, context: Context) -> Iterator[Finding]:  # no
 
 
 RESOURCE_CHECKS: Final[tuple[TemplateCheck, ...]] = (
-    kinds, certificates, policies, overrides, attributes,
+    kinds, certificates, policies, overrides, thing_names, attributes,
 )  # fmt: skip
 
 

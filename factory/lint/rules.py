@@ -177,6 +177,13 @@ OVERRIDE_UNKNOWN: Final = _error(
     "AttributePayload MERGE; a thing has AttributePayload, ThingTypeName and ThingGroups, a "
     "certificate Status", _TEMPLATES, "Correct it.",
 )  # fmt: skip
+THING_NAME_DIFFERS: Final = _error(
+    "thing-name-differs", "thing variables are filled in only if the client id is the name of the "
+    "thing, and the device connects under another: it is never let in",
+    f'{_GUIDE}, "Thing policy variables"',
+    "Take ThingName, and thing_name in the device's settings, from the same field; or attach the "
+    "certificate as EXCLUSIVE_THING.",
+)  # fmt: skip
 TOO_MANY_ATTRIBUTES: Final = _error(
     "too-many-attributes", "a thing without a type has three attributes", _QUOTAS,
     "Give the thing a ThingTypeName (then it has fifty), or use fewer.",

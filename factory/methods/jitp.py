@@ -22,7 +22,11 @@ from factory.device_leaf import install_leaf
 from factory.documents import load_policy, load_template
 from factory.manufacture import DeviceOrder
 from factory.provisioning_templates import Template, ensure_template, remove_template
-from factory.registered_devices import certificates_of_method, remove_devices
+from factory.registered_devices import (
+    certificates_of_method,
+    remove_devices,
+    remove_never_let_in,
+)
 from factory.roles import Role, ensure_role, remove_role, role_arn
 from factory.station import Station
 from factory.template_resources import ensure_named, remove_named
@@ -84,6 +88,7 @@ def teardown(cloud: Cloud, station: Station | None, *, devices: bool) -> Report:
     changes: list[Change] = []
     if devices:
         changes += remove_devices(cloud, TEMPLATE, certificates_of_method(cloud, METHOD, TEMPLATE))
+    changes += remove_never_let_in(cloud, METHOD)
     changes += remove_ca_certificates(cloud, METHOD)
     changes.append(remove_template(cloud, TEMPLATE))
     changes.append(remove_role(cloud, ROLE, TEMPLATE))

@@ -22,8 +22,13 @@ from factory.device_leaf import install_leaf, installed_leaf
 from factory.errors import NotInCloudError, StationNotPreparedError
 from factory.lambda_functions import Function, ensure_function, function_arn, remove_function
 from factory.lambda_role import ensure_lambda_role, remove_lambda_role
+from factory.log_groups import ensure_log_group, remove_log_group
 from factory.manufacture import DeviceOrder
-from factory.registered_devices import certificates_of_method, remove_devices
+from factory.registered_devices import (
+    certificates_of_method,
+    remove_devices,
+    remove_never_let_in,
+)
 from factory.roles import role_arn
 from factory.station import Station
 from factory.thing_policy import THING_POLICY, ensure_thing_policy, remove_thing_policy
@@ -51,6 +56,7 @@ def prepare(cloud: Cloud, station: Station, choices: Choices = DEFAULT_CHOICES) 
     authority = station.authorities.open(METHOD)
     changes.append(ensure_thing_policy(cloud, METHOD))
     changes.append(allow_list.ensure_table(cloud, METHOD))
+    changes.append(ensure_log_group(cloud, FUNCTION))
     changes.append(ensure_lambda_role(cloud, FUNCTION))
     changes.append(ensure_function(cloud, _function(cloud)))
     sql = _SQL.format(ca=authority.certificate_id)
@@ -103,10 +109,12 @@ def teardown(cloud: Cloud, station: Station | None, *, devices: bool) -> Report:
     changes: list[Change] = []
     if devices:
         changes += remove_devices(cloud, MARK, certificates_of_method(cloud, METHOD, MARK))
+    changes += remove_never_let_in(cloud, METHOD)
     changes += remove_ca_certificates(cloud, METHOD)
     changes.append(remove_rule(cloud, RULE))
     changes.append(remove_function(cloud, FUNCTION))
     changes.append(remove_lambda_role(cloud, FUNCTION))
+    changes.append(remove_log_group(cloud, FUNCTION))
     changes.append(allow_list.remove_table(cloud, METHOD))
     changes.append(remove_thing_policy(cloud, METHOD))
     return Report(tuple(changes))

@@ -1,12 +1,14 @@
 """The wire's log as a table: who said what to whom, and who hung up."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final
 
 Event = Mapping[str, Any]
 Row = tuple[str, ...]
 
+_CLOSES: Final = "closes the connection"
 _TITLES: Final = ("connection", "who", "what", "topic", "bytes", "fields of the payload")
 
 
@@ -19,17 +21,23 @@ def table(events: Iterable[Event], owners: Mapping[str, str]) -> list[str]:
         events: what ``GET /_localcloud/wire`` tells.
         owners: the things of certificates.
     """
-    rows: list[Row] = []
-    latest: list[Row] = []
-    number = 0
-    for _, connection in groupby(events, lambda event: event["connection"]):
-        told = _rows([*connection], owners)
-        if told and told != latest:
-            number += 1
-            (first, *cells), *others = told
-            rows += [(f"{number}: {first}", *cells), *others]
-        latest = told
-    return [_line(_TITLES), "|" + "---|" * len(_TITLES), *map(_line, rows)]
+    numbers = itemgetter("connection")
+    connections = groupby(sorted(events, key=numbers), numbers)
+    told: list[list[Row]] = []
+    for rows in (_rows([*connection], owners) for _, connection in connections):
+        if rows and not (_is_refusal(rows) and rows in told[-1:]):
+            told.append(rows)
+    return [_line(_TITLES), "|" + "---|" * len(_TITLES), *map(_line, _numbered(told))]
+
+
+def _numbered(connections: Iterable[list[Row]]) -> Iterator[Row]:
+    for number, ((first, *cells), *others) in enumerate(connections, 1):
+        yield (f"{number}: {first}", *cells)
+        yield from others
+
+
+def _is_refusal(rows: list[Row]) -> bool:
+    return _CLOSES in rows[-1]
 
 
 def _rows(events: list[Event], owners: Mapping[str, str]) -> list[Row]:
@@ -41,7 +49,7 @@ def _rows(events: list[Event], owners: Mapping[str, str]) -> list[Row]:
         return []
     rows = [_packet(event) for event in packets]
     if packets[-1]["packet"] != "DISCONNECT":
-        rows += [(event["by"], "closes the connection", "", "", "") for event in others[-1:]]
+        rows += [(event["by"], _CLOSES, "", "", "") for event in others[-1:]]
     first = f"{opened['tls']} to `{opened['server_name']}`, {shown}"
     return [(first, *rows[0]), *(("", *row) for row in rows[1:])]
 

@@ -37,7 +37,6 @@ class Recording:
         }
         self._columns = {_BEFORE: self._holdings()}
         self._calls: dict[str, list[str]] = {}
-        self._owners: dict[str, str] = {}
         self._in_background = ""
 
     def play(self, line: str) -> None:
@@ -77,8 +76,6 @@ class Recording:
         short = " ".join(words[:2])
         if words[0] in {"factory", "device"} and words[1] != "status":
             self._columns[line if short in self._columns else short] = self._holdings()
-        for registry in self._accounts.values():
-            self._owners |= registry.certificate_ids()
 
     def clean_up(self, lines: Iterable[str]) -> None:
         """Tear down, and see that the accounts are as they were found.
@@ -98,8 +95,11 @@ class Recording:
             f"- `{line}`: {', '.join(f'`{call}`' for call in called) or 'no call to AWS'}"
             for line, called in self._calls.items()
         ]
+        owners: dict[str, str] = {}
+        for registry in self._accounts.values():
+            owners |= registry.owners()
         events = self._stage.admin("GET", "wire")
-        return "\n".join([*calls, "", *conversation.table(events, self._owners)])
+        return "\n".join([*calls, "", *conversation.table(events, owners)])
 
     def _all_closed(self) -> bool:
         edges = [event.get("event") for event in self._stage.admin("GET", "wire")]

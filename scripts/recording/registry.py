@@ -15,6 +15,7 @@ Holdings = Mapping[str, str]
 
 _ENDING: Final = re.compile(r" [0-9a-f]{8}$")
 """Of a CA's name: drawn at random."""
+_ACCOUNT_AND_REGION: Final = re.compile(r"\d{12}-[a-z0-9-]+$")
 
 
 class Registry:
@@ -37,14 +38,19 @@ class Registry:
     def holdings(self) -> Holdings:
         """Return everything that provisioning is about."""
         found: dict[str, str] = {}
-        for name, words in (*self._rules(), *self._identities(), *self._around()):
+        for name, words in (
+            *self._rules(),
+            *self._groups(),
+            *self._roles(),
+            *self._stored(),
+            *self._identities(),
+        ):
             found[name] = f"{found[name]}; {words}" if name in found else words
         return found
 
-    def certificate_ids(self) -> dict[str, str]:
-        """Return the thing of each certificate that is attached to one."""
-        things = self._iot.list_things()["things"]
-        names = [thing["thingName"] for thing in things]
+    def owners(self) -> Mapping[str, str]:
+        """Return the thing of each certificate, by its id, that is attached to one."""
+        names = [thing["thingName"] for thing in self._iot.list_things()["things"]]
         return {
             principal.rpartition("/")[2]: name
             for name in names
@@ -52,7 +58,6 @@ class Registry:
         }
 
     def _rules(self) -> Iterator[tuple[str, str]]:
-        """Yield what says how devices may become and do something."""
         for policy in self._iot.list_policies()["policies"]:
             yield f"IoT policy `{policy['policyName']}`", "there"
         for template in self._iot.list_provisioning_templates()["templates"]:
@@ -76,7 +81,6 @@ class Registry:
         return f"{ca['status']}, {ca['certificateMode']}, {registers}{template}"
 
     def _identities(self) -> Iterator[tuple[str, str]]:
-        """Yield things and certificates."""
         for each in self._iot.list_things()["things"]:
             yield f"thing `{each['thingName']}`", self._thing(each["thingName"])
         for each in self._iot.list_certificates()["certificates"]:
@@ -106,33 +110,29 @@ class Registry:
         owners = ", ".join(f"`{each['thingName']}`" for each in attached) or "no thing"
         return f"certificate of {owners}", ", ".join(words)
 
-    def _around(self) -> Iterator[tuple[str, str]]:
-        """Yield what other services keep for it."""
+    def _groups(self) -> Iterator[tuple[str, str]]:
         for group in self._iot.list_thing_groups()["thingGroups"]:
             yield f"thing group `{group['groupName']}`", "there"
         for group in self._iot.list_billing_groups()["billingGroups"]:
             yield f"billing group `{group['groupName']}`", "there"
+
+    def _roles(self) -> Iterator[tuple[str, str]]:
         iam = self._client("iam")
-        for role in iam.list_roles()["Roles"]:
-            managed = iam.list_attached_role_policies(RoleName=role["RoleName"])["AttachedPolicies"]
-            inline = iam.list_role_policies(RoleName=role["RoleName"])["PolicyNames"]
-            yield (
-                f"role `{role['RoleName']}`",
-                ", ".join([*(p["PolicyName"] for p in managed), *inline]),
-            )
-        for function in self._client("lambda").list_functions()["Functions"]:
-            yield f"Lambda `{function['FunctionName']}`", function["Runtime"]
-        yield from self._stored()
+        for name in (role["RoleName"] for role in iam.list_roles()["Roles"]):
+            managed = iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]
+            inline = iam.list_role_policies(RoleName=name)["PolicyNames"]
+            yield f"role `{name}`", ", ".join([*(each["PolicyName"] for each in managed), *inline])
 
     def _stored(self) -> Iterator[tuple[str, str]]:
         tables, buckets = self._client("dynamodb"), self._client("s3")
+        for function in self._client("lambda").list_functions()["Functions"]:
+            yield f"Lambda `{function['FunctionName']}`", function["Runtime"]
         for name in tables.list_tables()["TableNames"]:
             items = tables.scan(TableName=name)["Items"]
             yield f"table `{name}`", ", ".join(_item(item) for item in items) or "empty"
         for bucket in buckets.list_buckets()["Buckets"]:
             objects = buckets.list_objects_v2(Bucket=bucket["Name"]).get("Contents", [])
-            account_and_region = re.compile(r"\d{12}-[a-z0-9-]+$")
-            name = account_and_region.sub("ACCOUNT-REGION", bucket["Name"])
+            name = _ACCOUNT_AND_REGION.sub("ACCOUNT-REGION", bucket["Name"])
             yield f"bucket `{name}`", f"{len(objects)} file(s)" if objects else "empty"
 
 

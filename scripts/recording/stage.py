@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -19,9 +20,8 @@ from localcloud import lifecycle
 from scripts.recording.page import CHECKOUT, RecordingError
 
 _FOREIGN: Final = ("AWS_", "DEVICE_")
-_PATIENCE_SECONDS: Final = 60.0
+_PATIENCE_SECONDS: Final = 120.0
 _MOMENT: Final = 0.02
-_SHORT_WHILE: Final = 0.2
 _DONE: Final = "--- done:"
 
 
@@ -71,7 +71,7 @@ class Stage:
     def clear(self) -> None:
         """Forget the page before: its station, its devices, and what the cloud knows of them."""
         self.admin("POST", "reset")
-        self.admin("PUT", "settings", {"jitp_seconds": _SHORT_WHILE})
+        self.admin("PUT", "settings", {"jitp_seconds": 0.2})
         for name in ("station", "devices"):
             shutil.rmtree(self.folder / ".firstboot" / name, ignore_errors=True)
 
@@ -88,12 +88,14 @@ class Stage:
             start_new_session=True,
             text=True,
         ) as process:
+            impatience = threading.Timer(_PATIENCE_SECONDS, _end, [process])
+            impatience.start()
             try:
                 if process.stdin and process.stdout:
                     yield Shell(process.stdin, process.stdout)
             finally:
-                with suppress(ProcessLookupError):  # it ended by itself
-                    os.killpg(process.pid, signal.SIGTERM)
+                impatience.cancel()
+                _end(process)
 
 
 @contextmanager
@@ -113,10 +115,11 @@ def open_stage() -> Iterator[Stage]:
         ]
         with stage.shell() as shell:
             shell.run(f"localcloud up --detach {' '.join(ports)}")
-            try:
-                cloud = json.loads(shell.run("localcloud env --json"))
-                yield Stage(folder, {**stage.environment, **cloud})
-            finally:
+            cloud = json.loads(shell.run("localcloud env --json"))
+        try:
+            yield Stage(folder, {**stage.environment, **cloud})
+        finally:
+            with stage.shell() as shell:
                 shell.run("localcloud down")
 
 
@@ -131,6 +134,12 @@ def wait_until(is_so: Callable[[], bool], what: str) -> None:
         if time.monotonic() > give_up:
             raise CommandError(f"never came: {what}")
         time.sleep(_MOMENT)
+
+
+def _end(shell: "subprocess.Popen[str]") -> None:
+    """End a shell and what it started, unless it has ended by itself."""
+    with suppress(ProcessLookupError):
+        os.killpg(shell.pid, signal.SIGTERM)
 
 
 def _user_environment() -> Mapping[str, str]:

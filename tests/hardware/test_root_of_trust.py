@@ -26,6 +26,7 @@ from device.storage.root_plan import FILE, Pkcs11Plan, RootMaker, RootPlan, TpmP
 from device.storage.secure_storage import StorageFlag, Uid
 from device.storage.tpm import Tpm2
 from device.storage.tpm_root import TpmRoot
+from scripts._soft_elements import swtpm
 from tests.hardware.conftest import Figures
 from tests.support import elements
 from tests.support.device_process import device
@@ -63,7 +64,7 @@ def value_in(state: Path) -> bytes:
 
 def tpm2(*command: str) -> str:
     """Run one of tpm2-tools."""
-    environment = {**os.environ, "TPM2TOOLS_TCTI": TPM.tcti}
+    environment = {"TPM2TOOLS_TCTI": TPM.tcti, **os.environ}
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     return done.stdout
 
@@ -177,6 +178,26 @@ def test_a_tpm_whose_owner_has_a_password(tpm: ElementBench, tmp_path: Path) -> 
 
 def test_a_tpm_that_was_cleared(tpm: ElementBench, tmp_path: Path) -> None:
     assert in_own_process(cleared, str(tmp_path)).startswith("OtherTpmError")
+
+
+def test_a_tpm_without_a_resource_manager_keeps_no_session_and_no_object(
+    tpm: ElementBench, tmp_path: Path
+) -> None:
+    """The chip has room for three objects and 64 sessions, and nobody else to tidy them up."""
+    (tmp_path / "tpm").mkdir()
+    with swtpm(tmp_path / "tpm") as port:
+        chip = Tpm2(f"swtpm:host=127.0.0.1,port={port}")
+        sealed, index, auth = chip.seal(b"secret"), chip.new_index(), bytes(32)
+        chip.begin_chain(index, auth)
+        for _ in range(35):
+            assert chip.read_chain(index, auth)
+            assert chip.read_chain(index, b"wrong") is None
+        with pytest.raises(OtherTpmError):
+            chip.unseal(sealed[:-1] + bytes([sealed[-1] ^ 1]))
+        assert chip.unseal(sealed) == b"secret"
+        with variables({"TPM2TOOLS_TCTI": chip.tcti}):
+            assert tpm2("tpm2_getcap", "handles-transient") == ""
+            assert tpm2("tpm2_getcap", "handles-loaded-session") == ""
 
 
 class PoweredTpm(Tpm2):

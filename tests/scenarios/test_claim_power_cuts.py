@@ -16,7 +16,7 @@ from tests.support.wire_world import WireWorld
 from tests.support.worlds import MemoryWorld, boot
 
 SERIAL = "SN-1"
-METHODS = ("claim", "claim-aws-keys")
+METHODS = ("claim", "claim-aws-keys", "trusted-user")
 
 
 def new_world(method: str, *, strict: bool) -> MemoryWorld:

@@ -1,25 +1,30 @@
 """Every method, its devices made by the real station: success, power cut, denied, slow."""
 
 import json
+from contextlib import suppress
+from enum import Enum
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
 from device.errors import (
     ClaimExpiredError,
     ExitCode,
+    FirstbootError,
     NoReplyError,
     NotActivatedYetError,
     NotLetInError,
 )
 from device.identity.certificates import certificate_id
+from device.provisioning.events import Event
 from device.runtime.driver import Patience
-from device.settings import Method
 from device.storage.device_storage import open_device_storage
 from device.storage.secure_storage import Uid
 from factory.device_leaf import installed_leaf
-from tests.support.power import PowerCutError, PowerSupply
+from factory.methods import jitr
+from tests.support.device_process import device_here, running
+from tests.support.power import PowerCutError
+from tests.support.production_line import CONFIG
 from tests.support.wire_world import WireWorld
 from tests.support.worlds import Diary, boot
 from tests.wire.localcloud_registry import until
@@ -58,17 +63,27 @@ def test_from_the_factory_to_a_proven_identity(wire: WireWorld, state: Path, ser
     assert again.events == []
 
 
-@of(*(method for method in get_args(Method) if method != "claim"))  # has a test of its own
-@pytest.mark.parametrize("part", [0.3, 0.8])
-def test_a_power_cut(wire: WireWorld, state: Path, serial: str, part: float) -> None:
-    state = wire.make_device(state, serial)
-    moments = 100 if wire.method in BY_CLAIM else 20
-    with pytest.raises(PowerCutError):
-        boot(wire, state, supply=PowerSupply(cut_at=round(part * moments)))
+class CutAfterEachStep(Diary):
+    """Pulls the plug the first time that a step is done, be it the device's or the cloud's."""
 
-    identity = boot(wire, state)
+    def received(self, event: Event, state: Enum) -> None:
+        is_new = type(event).__name__ not in self.types()
+        super().received(event, state)
+        if is_new:
+            raise PowerCutError
+
+
+def test_a_power_cut_after_each_step(wire: WireWorld, state: Path, serial: str) -> None:
+    state, diary = wire.make_device(state, serial), CutAfterEachStep()
+    for _ in range(20):
+        with suppress(PowerCutError):
+            identity = boot(wire, state, diary=diary)
+            break
 
     assert_one_and_whole(wire, state, serial, identity.certificate_id)
+    own = {"CertificateIssued", "CertificateStaged", "ThingRegistered"}
+    steps = own if wire.method in BY_CLAIM else {"CertificateInstalled"}
+    assert steps | {"PublishAcknowledged", "IdentityPromoted"} <= set(diary.types())
 
 
 @of("claim", "claim-aws-keys")
@@ -171,7 +186,61 @@ def test_slow_activation(wire: WireWorld, state: Path, serial: str) -> None:
     assert_one_and_whole(wire, state, serial, identity.certificate_id)
 
 
-@of("jitr", "multi-account", "bulk", "single-thing")
+@of("multi-account")
+def test_the_same_device_untouched_in_two_accounts_and_two_regions(
+    wire: WireWorld, state: Path, serial: str
+) -> None:
+    places = ("411987654321:us-east-1", "411987654321:eu-west-1", "412987654321:eu-west-1")
+    accounts = [word for place in places for word in ("--account", place)]
+    wire.make_device(state, serial, *accounts)
+    first, *others = [wire.endpoint_in(*place.split(":")) for place in places]
+    config = {"DEVICE_PROXY": wire.proxy}
+    words = ("--state", state, "--config", CONFIG / "multi-account.yaml", "--endpoint")
+    booted = device_here("boot", *words, first, **config)
+    assert booted.code == 0, booted.err
+    held = contents_of(state)
+
+    for endpoint in others:
+        with running("run", *words, endpoint, **config) as started:
+            started.wait_for("telemetry acknowledged")
+            assert started.stop().code == 0
+
+    assert contents_of(state) == held
+    certificate = {booted.identity["certificate_id"]: "ACTIVE"}
+    found = [wire.certificates(serial, *place.split(":")) for place in places]
+    assert found == [certificate] * 3
+
+
+def contents_of(state: Path) -> dict[str, bytes]:
+    return {str(each): each.read_bytes() for each in state.rglob("*") if each.is_file()}
+
+
+class SlowDecision(Diary):
+    """Lets the rule work when the device has waited twice."""
+
+    def __init__(self, wire: WireWorld) -> None:
+        super().__init__()
+        self._wire = wire
+        wire.iot.disable_topic_rule(ruleName=jitr.RULE)
+
+    def waiting(self, cause: FirstbootError, seconds: float) -> None:
+        super().waiting(cause, seconds)
+        if len(self.waits) == 2:
+            self._wire.iot.enable_topic_rule(ruleName=jitr.RULE)
+
+
+@of("jitr")
+def test_slow_decision(wire: WireWorld, state: Path, serial: str) -> None:
+    state, diary = wire.make_device(state, serial), SlowDecision(wire)
+
+    identity = boot(wire, state, diary=diary)
+
+    assert {type(cause) for cause, _ in diary.waits} == {NotActivatedYetError}
+    assert len(diary.waits) >= 2
+    assert_one_and_whole(wire, state, serial, identity.certificate_id)
+
+
+@of("multi-account", "bulk", "single-thing")
 def test_slow_to_open(wire: WireWorld, state: Path, serial: str) -> None:
     state, diary = wire.make_device(state, serial), Diary()
     wire.fault("cut-at-connect", client_id=serial)

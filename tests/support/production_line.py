@@ -138,7 +138,7 @@ def prepared_line(
     cloud: LocalCloud, account: str, folder: Path, *methods: str
 ) -> Iterator[ProductionLine]:
     """Open a line on which one station has prepared ``methods``, side by side."""
-    with production_line(cloud, account, folder, methods[0]) as line:
+    with production_line(cloud, account, folder, "claim") as line:
         for method in methods:
             prepared = line.of(method).prepare()
             assert prepared.code == 0, prepared.err

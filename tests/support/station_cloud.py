@@ -102,6 +102,7 @@ def contents(cloud: Cloud) -> dict[str, dict[str, object]]:
         "CAs": _listed(cloud, "ListCACertificates", "certificates", "certificateId"),
         "rules": _listed(cloud, "ListTopicRules", "rules", "ruleName"),
         "functions": _functions(cloud),
+        "log groups": _log_groups(cloud),
         "tables": dict.fromkeys(names(cloud.call("dynamodb", "ListTables"), "TableNames")),
     }
 
@@ -110,6 +111,12 @@ def _functions(cloud: Cloud) -> dict[str, object]:
     pages = cloud.pages("lambda", "ListFunctions")
     listed = [function for page in pages for function in items(page, "Functions")]
     return {text(each, "FunctionName"): each["CodeSha256"] for each in listed}
+
+
+def _log_groups(cloud: Cloud) -> dict[str, object]:
+    pages = cloud.pages("logs", "DescribeLogGroups")
+    listed = [group for page in pages for group in items(page, "logGroups")]
+    return {text(each, "logGroupName"): None for each in listed}
 
 
 def _listed(cloud: Cloud, operation: str, key: str, name: str) -> dict[str, object]:

@@ -95,18 +95,31 @@ class WireWorld:
         active = [identifier for identifier, status in statuses.items() if status == "ACTIVE"]
         return Registry([serial], active)
 
-    def certificates(self, serial: str) -> Mapping[str, str] | None:
+    def certificates(
+        self, serial: str, account: str | None = None, region: str | None = None
+    ) -> Mapping[str, str] | None:
         """Return the status of each certificate of a thing; None if there is no such thing."""
-        iot = self.iot
+        iot = self._cloud.client("iot", account, region)
         if serial not in [thing["thingName"] for thing in iot.list_things()["things"]]:
             return None
         principals = iot.list_thing_principals(thingName=serial)["principals"]
-        return {each: self.status(each) for each in (arn.rpartition("/")[2] for arn in principals)}
+        ids = [arn.rpartition("/")[2] for arn in principals]
+        return {each: _status(iot, each) for each in ids}
 
     def status(self, certificate_id: str) -> str:
         """Return the status of a certificate."""
-        found = self.iot.describe_certificate(certificateId=certificate_id)
-        return str(found["certificateDescription"]["status"])
+        return _status(self.iot, certificate_id)
+
+    def endpoint_in(self, account: str, region: str) -> str:
+        """Return what a device dials for an account in a Region."""
+        iot = self._cloud.client("iot", account, region)
+        told = iot.describe_endpoint(endpointType="iot:Data-ATS")
+        return f"{told['endpointAddress']}:{self._cloud.mqtt_port}"
+
+    @property
+    def proxy(self) -> str:
+        """The local AWS's own proxy, without which its names lead nowhere."""
+        return f"http://{self._cloud.mqtt_host}:{self._cloud.mqtt_port}"
 
     def set_status(self, certificate_id: str, status: str) -> None:
         """Turn a certificate off, or on."""
@@ -126,3 +139,8 @@ class WireWorld:
         ):
             assert main(words) == 0
         return [json.loads(line) for line in said.getvalue().splitlines()]
+
+
+def _status(iot: Any, certificate_id: str) -> str:
+    found = iot.describe_certificate(certificateId=certificate_id)
+    return str(found["certificateDescription"]["status"])

@@ -15,7 +15,7 @@ from device.errors import FirstbootError
 from device.plan import plan_for
 from device.provisioning.events import Credential, Event
 from device.runtime.clock import Clock
-from device.runtime.credentials import ClaimSource
+from device.runtime.credentials import BorrowedClaim, ClaimSource
 from device.runtime.driver import Patience
 from device.runtime.endpoint import Endpoint
 from device.runtime.journal import Identity
@@ -23,7 +23,7 @@ from device.runtime.session import Session
 from device.settings import Connection, Settings
 from device.storage.device_storage import create_device_storage, open_device_storage
 from device.storage.filesystem import Fs
-from device.storage.keys import CLAIM_KEY, FIRST_DEVICE_KEY, KeyType, TlsIdentity
+from device.storage.keys import CLAIM_KEY, FIRST_DEVICE_KEY, KeyType, MemoryIdentity, TlsIdentity
 from device.storage.lifecycle import Lifecycle
 from device.storage.secure_storage import StorageFlag, Uid
 from tests.support.clock import FakeClock
@@ -31,6 +31,7 @@ from tests.support.memory_disk import MemoryDisk
 from tests.support.power import PowerSupply
 from tests.support.simulated_cloud import SimulatedCloud, SimulatedSession
 
+TEMPORARY_CLAIM_SECONDS = 300.0
 PATIENCE = Patience(unreachable=600.0, refused=60.0, activation=90.0)
 
 
@@ -127,8 +128,9 @@ class MemoryWorld:
                 storage.its.set(Uid.DEVICE_ID, b"00" * 16, write_once)
                 storage.ps.set(Uid.ENDPOINT, b"simulated:8883")
                 storage.ps.set(Uid.ROOT_CA, b"nobody looks at it here")
-                storage.ps.set(Uid.CLAIM_CERTIFICATE, self.cloud.claim_pem.encode())
-                storage.keys.import_key(CLAIM_KEY, self.cloud.claim_key_pem.encode())
+                if self.settings.method != "trusted-user":
+                    storage.ps.set(Uid.CLAIM_CERTIFICATE, self.cloud.claim_pem.encode())
+                    storage.keys.import_key(CLAIM_KEY, self.cloud.claim_key_pem.encode())
             storage.advance(Lifecycle.SECURED)
         return state
 
@@ -150,7 +152,10 @@ class MemoryWorld:
         return leaf
 
     def claims(self, state: Path) -> ClaimSource | None:
-        return None
+        if self.settings.method != "trusted-user":
+            return None
+        pair = MemoryIdentity(self.cloud.claim_pem.encode(), self.cloud.claim_key_pem.encode())
+        return BorrowedClaim(pair, self.clock.wall() + TEMPORARY_CLAIM_SECONDS, self.clock)
 
     def fault(self, kind: str, **fields: Any) -> None:
         self.cloud.fault(kind, **fields)

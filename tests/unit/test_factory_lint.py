@@ -177,6 +177,10 @@ BAD: list[tuple[str, str | None, Json]] = [
     ("override-unknown", None, with_resource(
         {"Type": "AWS::IoT::Thing", "Properties": {"ThingName": {"Ref": "SerialNumber"}},
          "OverrideSettings": {"ThingTypeName": "MERGE"}})),
+    ("thing-name-differs", "jitp", template(
+        {"AWS::IoT::Certificate::Organization": {"Type": "String"}},
+        {"ThingName": {"Ref": "AWS::IoT::Certificate::Organization"}})),
+    ("thing-name-differs", "bulk", template(thing={"ThingName": "always-the-same"})),
     ("too-many-attributes", None, template(
         thing={"AttributePayload": {"a": "1", "b": "2", "c": "3", "d": "4"}})),
     ("configuration-nested", None, template(DeviceConfiguration={"a": {"b": "c"}})),
@@ -256,6 +260,13 @@ GOOD: list[tuple[str | None, Json]] = [
     (None, with_resource({"Type": "AWS::IoT::Policy", "Properties": {
         "PolicyDocument": {"Fn::Sub": "${iot:Connection.Thing.ThingName}${SerialNumber}"}}})),
     ("jitp", JIT_TEMPLATE),
+    ("bulk", {"Parameters": {"SerialNumber": {"Type": "String"}, "CSR": {"Type": "String"}},
+              "Resources": {
+                  "thing": {"Type": "AWS::IoT::Thing", "Properties": {
+                      "ThingName": "any", "AttributePayload": {"SN": {"Ref": "SerialNumber"}}}},
+                  "certificate": {"Type": "AWS::IoT::Certificate", "Properties": {
+                      "CertificateSigningRequest": {"Ref": "CSR"},
+                      "ThingPrincipalType": "EXCLUSIVE_THING"}}}}),
     (None, policy({"Effect": "Allow", "Principal": {"Service": "iot.amazonaws.com"},
                    "Action": "sts:AssumeRole",
                    "Condition": {"StringEquals": {"aws:SourceAccount": "123456789012"}}})),

@@ -1,17 +1,21 @@
 """Does the station give a device the root of trust that was asked for, and move it to another?"""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from device.errors import ExitCode
 from device.status import read_status
+from device.storage.root_plan import CredentialPlan
 from factory.cli import main
 from factory.cloud import Account
 from factory.station import open_or_make_station
+from factory.unfinished_device import unfinished_device
 from tests.support.devices import make_device
 from tests.unit.test_factory_station import NOW
+from tests.unit.test_factory_unfinished_device import order
 
 ACCOUNT = Account("123456789012", "eu-central-1")
 CREDENTIAL = "systemd-credential:root"
@@ -80,6 +84,14 @@ def test_a_root_that_cannot_be_used_changes_nothing(
     assert root_of(state) == "file"
 
 
+@pytest.mark.usefixtures("prepared")
+def test_the_station_itself_moves(tmp_path: Path) -> None:
+    """Its claim's key is sealed as a device's keys are."""
+    assert rewrap(Path(".firstboot/station"), CREDENTIAL) == ExitCode.DONE
+    assert main([*MAKE, "--out", str(tmp_path / "device")]) == ExitCode.DONE
+    assert root_of(tmp_path / "device") == "file"
+
+
 def test_there_is_no_device_to_move(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert rewrap(tmp_path / "none", "file") == ExitCode.STORAGE_UNUSABLE
     assert "there is no device" in capsys.readouterr().err
@@ -108,3 +120,13 @@ def test_a_device_is_not_made_on_a_root_that_cannot_be_used(
     assert main([*make, "systemd-credential:none"]) == ExitCode.STORAGE_UNUSABLE
     assert "the credential none" in capsys.readouterr().err
     assert main([*make, CREDENTIAL]) == ExitCode.DONE, "the same folder, after a correction"
+
+
+def test_a_device_that_waits_for_its_certificate_keeps_its_root(tmp_path: Path) -> None:
+    """A batch that is gone on with does not look at what the line is set to by now."""
+    begun = replace(order(), root_of_trust=CredentialPlan("root"))
+    with unfinished_device(begun, tmp_path / "device") as device:
+        key = device.public_key
+    with unfinished_device(order(), tmp_path / "device") as device:
+        assert device.public_key == key
+        assert device.storage.root_of_trust.kind == "systemd-credential"

@@ -145,6 +145,7 @@ OPENED: dict[str, object] = {
     "certificate_id": "c",
 }
 CONNECT: dict[str, object] = {"packet": "CONNECT", "bytes": 20, "client_id": "SN"}
+CONNACK: dict[str, object] = {"packet": "CONNACK", "bytes": 5, "reason_codes": [0x87]}
 CLOSED: dict[str, object] = {"event": "closed", "by": "cloud"}
 
 
@@ -165,6 +166,17 @@ def test_a_refusal_is_shown_once_however_often_it_came() -> None:
     ]
 
 
+def test_two_good_connections_are_two() -> None:
+    left = {"packet": "DISCONNECT", "bytes": 4, "reason_codes": [0]}
+    assert len(table(connection(1, CONNECT, left), connection(2, CONNECT, left))) == 4
+
+
+def test_connections_at_the_same_time_are_told_apart() -> None:
+    first, second = connection(1, CONNECT, CLOSED), connection(2, CONNACK, CLOSED)
+    mixed = [event for pair in zip(first, second, strict=True) for event in pair]
+    assert [row.partition(":")[0] for row in table(mixed) if ":" in row] == ["| 1", "| 2"]
+
+
 def test_a_good_end_is_not_worth_a_row() -> None:
     left = {"packet": "DISCONNECT", "bytes": 4, "reason_codes": [0]}
     assert len(table(connection(1, CONNECT, left, CLOSED))) == 2
@@ -175,5 +187,4 @@ def test_a_look_at_the_port_is_no_connection() -> None:
 
 
 def test_a_refusing_code_is_shown() -> None:
-    (row,) = table(connection(1, {"packet": "CONNACK", "bytes": 5, "reason_codes": [0x87]}))[:1]
-    assert "CONNACK 0x87" in row
+    assert "CONNACK 0x87" in table(connection(1, CONNACK))[0]

@@ -1,6 +1,7 @@
 """Does each root of trust say what is wrong with the hardware beneath it?"""
 
 import hmac
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,7 @@ from device.storage.lifecycle import Lifecycle
 from device.storage.pkcs11_root import Pkcs11Root
 from device.storage.raspberry_pi_otp import RaspberryPiOtp
 from device.storage.root_of_trust import BLANK, Anchor, RootOfTrust
+from device.storage.secure_storage import Uid
 from device.storage.systemd_credential import SystemdCredential
 from device.storage.tpm_root import TpmRoot
 from tests.support.fake_firmware import FakeFirmware
@@ -256,6 +258,44 @@ def test_a_chain_that_was_removed_from_the_tpm(board: Hardware, fuses: OsFs) -> 
         board.tpm.memory.change(name, None)
     with pytest.raises(RolledBackError, match="no longer holds"):
         root.read_anchor()
+
+
+class FailingAt:
+    """Lets one call to a chip fail, before it has an effect."""
+
+    def __init__(self, call: int) -> None:
+        self.calls = 0
+        self._call = call
+
+    def __call__(self, name: str) -> None:
+        self.calls += 1
+        if self.calls == self._call:
+            raise TpmError(0x101)
+
+
+def test_a_chip_that_fails_anywhere_in_a_commit_loses_nothing(
+    board: Hardware, tmp_path: Path
+) -> None:
+    bench = RootBench.of("tpm", board)
+    state = bench.make_device(tmp_path / "device")
+    held, failures = b"", 0
+    for call in count(1):
+        board.tpm.before = chip = FailingAt(call)
+        value = str(call).encode()
+        allowed = {held, value}
+        try:
+            with bench.open(state) as storage:
+                storage.ps.set(Uid.ENDPOINT, value)
+            allowed = {value}
+        except TpmError:
+            failures += 1
+        board.tpm.before = lambda _: None
+        with bench.open(state) as storage:
+            held = storage.ps.get(Uid.ENDPOINT) if Uid.ENDPOINT in storage.ps.uids() else b""
+        assert held in allowed
+        if chip.calls < call:
+            break
+    assert failures > 3
 
 
 def test_decommissioning_takes_the_chain_from_the_tpm(board: Hardware, fuses: OsFs) -> None:
