@@ -5,7 +5,7 @@ root of trust keeps there. See docs/storage.md and docs/roots-of-trust.md.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
@@ -41,6 +41,7 @@ class DeviceStorage:
         self._store = store
         self._lock = lock
         self._after_commit: list[Callable[[], None]] = []
+        self._beside = ExitStack()
 
     @cached_property
     def keys(self) -> KeyStore:
@@ -91,6 +92,10 @@ class DeviceStorage:
         """
         self._after_commit.append(action)
 
+    def on_close(self, action: Callable[[], None]) -> None:
+        """Run ``action`` when this storage is closed: something was opened beside it."""
+        self._beside.callback(action)
+
     def advance(self, to: Lifecycle) -> None:
         """Step the lifecycle. DECOMMISSIONED destroys the root key, and so every entry, first.
 
@@ -122,6 +127,7 @@ class DeviceStorage:
         self._store.refuse(partial(NotPermittedError, "the storage is closed"))
         if self._lock:
             self._lock.release()
+        self._beside.close()
 
     def __enter__(self) -> Self:
         return self

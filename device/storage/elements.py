@@ -102,6 +102,7 @@ def attach_element(storage: DeviceStorage, plan: ElementPlan) -> None:
     module = Module.load(_module_path(plan.uri))
     refused = RefusedPins(storage.its, storage.root_of_trust)
     element = SecureElement(module, plan.uri, plan.pin, refused)
+    storage.on_close(element.close)
     keys = Pkcs11KeyStore(storage, SealedKeyStore(storage.its), element, tls13=plan.tls13)
     keys.settle()
     storage.keys = keys

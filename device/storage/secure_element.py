@@ -121,6 +121,11 @@ class SecureElement:
                 self._drop()
                 raise ElementLostError(f"the element is lost: {error}") from error
 
+    def close(self) -> None:
+        """Give the session back; the next use opens another. Nobody is logged out by that."""
+        with self._lock:
+            self._drop()
+
     def _session_now(self) -> ElementSession:
         """Return the session; one that somebody logged out counts as lost.
 

@@ -130,11 +130,27 @@ def test_a_device_that_waits_for_its_certificate_goes_on_with_the_key_in_its_ele
         assert "BEGIN CERTIFICATE REQUEST" in device.csr()
 
 
-def counting(asked: list[str]) -> Callable[[Function], Function]:
-    def replacement(login: Function) -> Function:
+def test_the_station_holds_no_session_of_a_device_that_is_done(
+    order: DeviceOrder, tmp_path: Path
+) -> None:
+    """An ATECC608 has two, and a batch opens each device several times."""
+    plan = plan_of(InstalledElement(order.element.format(serial=order.serial_number)))
+    path, calls = module_of(plan).path, list[str]()
+    with (
+        in_front_of(path, "C_OpenSession", counting(calls, "C_OpenSession")),
+        in_front_of(path, "C_CloseSession", counting(calls, "C_CloseSession")),
+    ):
+        for _ in range(2):
+            with unfinished_device(order, tmp_path) as device:
+                device.csr()
+    assert calls == ["C_OpenSession", "C_CloseSession"] * 2
+
+
+def counting(calls: list[str], name: str) -> Callable[[Function], Function]:
+    def replacement(answer: Function) -> Function:
         def counted(*arguments: object) -> int:
-            asked.append("C_Login")
-            return login(*arguments)
+            calls.append(name)
+            return answer(*arguments)
 
         return counted
 
@@ -151,7 +167,7 @@ def test_a_wrong_pin_at_the_station_is_tried_once(
     wrong.touch(mode=0o600)
     wrong.write_text("not-the-pin\n")
     bent = str(replace(plan.uri, pin_source=wrong))
-    with in_front_of(module_of(plan).path, "C_Login", counting(asked)):
+    with in_front_of(module_of(plan).path, "C_Login", counting(asked, "C_Login")):
         for _ in range(3):
             with pytest.raises(WrongPinError):
                 make_device(replace(order, element=bent), tmp_path / "device", make_key)

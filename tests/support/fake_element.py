@@ -25,6 +25,7 @@ def attach(
 ) -> Pkcs11KeyStore:
     """Let the device keep its keys in ``module``, as ``attach_element`` does with a real one."""
     element = element_of(storage, module, uri=uri)
+    storage.on_close(element.close)
     keys = Pkcs11KeyStore(storage, SealedKeyStore(storage.its), element, tls13=tls13)
     keys.settle()
     storage.keys = keys

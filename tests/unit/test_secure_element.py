@@ -339,6 +339,16 @@ def test_a_token_that_was_pulled_is_missed_by_name(
     assert use(element) == []
 
 
+def test_a_closed_element_has_no_session_and_can_be_used_again(
+    storage: DeviceStorage, module: FakeModule
+) -> None:
+    element = element_of(storage, module)
+    use(element)
+    element.close()
+    assert not module.sessions
+    assert use(element) == []
+
+
 def test_another_failure_is_not_repeated(storage: DeviceStorage, module: FakeModule) -> None:
     element = element_of(storage, module)
     use(element)
