@@ -87,6 +87,8 @@ def status(options: Options) -> None:
         return
     width = max(map(len, found))
     for name, value in found.items():
+        if value == []:
+            continue
         shown = ", ".join(map(str, value)) if isinstance(value, list) else value
         print(f"{name.replace('_', ' '):<{width}}  {shown}")
 

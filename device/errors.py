@@ -392,7 +392,8 @@ class TokenMissingError(ElementError):
         super().__init__(f"no token is {wanted}; present: {', '.join(present) or 'none'}")
         self.next_step = (
             "Put the element in, or correct key.store. Modules find their tokens by their "
-            "environment: SOFTHSM2_CONF, TPM2_PKCS11_STORE, TPM2_PKCS11_TCTI."
+            "environment: SOFTHSM2_CONF, TPM2_PKCS11_STORE, TPM2_PKCS11_TCTI, "
+            "P11_KIT_SERVER_ADDRESS."
         )
 
 
@@ -421,7 +422,9 @@ class TokenFullError(ElementError):
 class TokenNotReadyError(ElementError):
     """The token was never initialised, or its user has no PIN yet."""
 
-    next_step = "Have the station initialise it: factory make --element, or pkcs11-tool."
+    next_step = (
+        "Initialise it: pkcs11-tool --init-token, then --init-pin (docs/secure-elements.md)."
+    )
 
 
 class PinError(ElementError):
@@ -479,7 +482,10 @@ class PinLockedError(PinError):
     def __init__(self, token: str) -> None:
         """Name the ``token``."""
         super().__init__(f"token {token} is locked after too many wrong PINs")
-        self.next_step = "Have the station unlock it with the security officer's PIN: C_InitPIN."
+        self.next_step = (
+            "Have the station unlock it with the security officer's PIN: C_InitPIN. A TPM unlocks "
+            "itself in time, or by tpm2_dictionarylockout --clear-lockout."
+        )
 
 
 class ElementLostError(ElementError):

@@ -9,7 +9,7 @@ from typing import Final
 from factory.choices import CertificateMode
 from factory.methods import METHODS
 from factory.options import add_account
-from factory.verbs import bulk, ca, claim, lint, make, single
+from factory.verbs import bulk, ca, claim, lint, make, rewrap, single
 
 STATION: Final = Path(".firstboot/station")
 
@@ -21,6 +21,7 @@ _OWN_OPTIONS: Final[Mapping[str, Callable[[argparse.ArgumentParser], None]]] = {
     "ca": ca.add_options,
     "claim": claim.add_options,
     "lint": lint.add_options,
+    "rewrap": rewrap.add_options,
     "single": single.add_options,
 }
 """Verbs with a page of their own."""

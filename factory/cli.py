@@ -24,6 +24,7 @@ from factory.verbs import ca as ca_verb
 from factory.verbs import claim as claim_verb
 from factory.verbs import lint as lint_verb
 from factory.verbs import make as make_verb
+from factory.verbs import rewrap as rewrap_verb
 from factory.verbs import single as single_verb
 
 _SDK_LOGGERS = ("boto3", "botocore", "urllib3")
@@ -31,9 +32,9 @@ _SDK_LOGGERS = ("boto3", "botocore", "urllib3")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit code (``device.errors.ExitCode``)."""
-    arguments = build_parser((ca, prepare, make, single, bulk, claim, lint, teardown)).parse_args(
-        argv
-    )
+    arguments = build_parser(
+        (ca, prepare, make, single, bulk, claim, rewrap, lint, teardown)
+    ).parse_args(argv)
     _log_to_stderr(arguments.log_level)
     try:
         arguments.verb(arguments)
@@ -85,6 +86,11 @@ def bulk(arguments: argparse.Namespace) -> None:
 def claim(arguments: argparse.Namespace) -> None:
     """Hand a waiting device a claim for five minutes, as a trusted user's app does."""
     claim_verb.run(arguments, _Terminal())
+
+
+def rewrap(arguments: argparse.Namespace) -> None:
+    """Move a device's storage to another root of trust: all of it, or nothing."""
+    rewrap_verb.run(arguments, _Terminal())
 
 
 def lint(arguments: argparse.Namespace) -> None:

@@ -4,6 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
+from device.storage.root_plan import FILE, RootPlan, parse_plan
 from factory.cloud import Cloud
 from factory.device_element import check_element
 from factory.documents import CONFIG
@@ -27,6 +28,7 @@ def device_order(arguments: argparse.Namespace, serial_number: str, cloud: Cloud
         root_ca=load_root_ca(_root_ca(arguments.root_ca)),
         config=arguments.config or CONFIG / config_name(arguments.method),
         is_allowed=getattr(arguments, "allowed", True),
+        root_of_trust=_root_of_trust(arguments.root_of_trust),
         element=arguments.element,
     )
 
@@ -47,3 +49,10 @@ def _endpoint(arguments: argparse.Namespace, cloud: Cloud) -> str:
 
 def _root_ca(given: Path | None) -> Path:
     return given or Path(os.environ.get("DEVICE_ROOT_CA") or AMAZON_ROOTS)
+
+
+def _root_of_trust(given: str | None) -> RootPlan:
+    if given:
+        return parse_plan(given, "--root-of-trust")
+    named = os.environ.get("DEVICE_ROOT_OF_TRUST")
+    return parse_plan(named, "DEVICE_ROOT_OF_TRUST") if named else FILE

@@ -42,7 +42,10 @@ class ElementChoiceError(StationError):
 class StationNotPreparedError(StationError):
     """The station holds nothing that it could install for this method."""
 
-    next_step = "Prepare the cloud side with this station first: factory prepare --method claim"
+    next_step = (
+        "Prepare the cloud side with this station first: factory prepare, with the --method that "
+        "the device is for. Is it the right --station?"
+    )
 
 
 class OtherAccountError(StationError):

@@ -19,6 +19,7 @@ from device.storage.device_storage import (
     open_device_storage,
 )
 from device.storage.lifecycle import Lifecycle
+from device.storage.root_plan import FILE, RootPlan
 from device.storage.secure_storage import StorageFlag, Uid
 from factory.device_element import clear_element, give_element
 from factory.errors import DeviceIdError
@@ -53,6 +54,7 @@ class DeviceOrder:
     made_at: datetime = field(default_factory=_now)
     is_allowed: bool = True
     """Whether the cloud is to be told of the device, where its method wants that."""
+    root_of_trust: RootPlan = FILE
     element: str = ""
     """Where its keys are to be made (``factory.device_element``); empty: in software, sealed."""
 
@@ -73,7 +75,7 @@ def make_device(order: DeviceOrder, out: Path, install: Callable[[DeviceStorage]
 
     Raises:
         StorageExistsError: a finished device is there already.
-        StorageError: the disk refused.
+        StorageError: the disk refused, or the root of trust cannot be used.
         ElementError: the secure element cannot be used.
     """
     with begin_device(order, out) as storage:
@@ -91,7 +93,7 @@ def begin_device(order: DeviceOrder, out: Path) -> DeviceStorage:
     """
     clear_element(order.element, order.serial_number, out)
     try:
-        storage = create_device_storage(out)
+        storage = create_device_storage(out, root_of_trust=order.root_of_trust)
     except StorageExistsError as error:
         raise StorageExistsError(f"there is a finished device in {out}") from error
     try:

@@ -2,6 +2,10 @@
 
 import argparse
 from pathlib import Path
+from typing import Final
+
+ROOTS: Final = "file, systemd-credential:NAME, tpm:TCTI, raspberry-pi-otp:KEY or a pkcs11: URI"
+"""Roots of trust, as ``device.storage.root_plan`` reads them."""
 
 
 def add_account(command: argparse.ArgumentParser) -> None:
@@ -29,3 +33,7 @@ def add_connection(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--root-ca", type=Path, metavar="FILE", help="default: $DEVICE_ROOT_CA, or Amazon's roots"
     )
+    command.add_argument(
+        "--root-of-trust", metavar="ROOT", help=f"what its storage stands on: {ROOTS}; default: "
+        "$DEVICE_ROOT_OF_TRUST, or file",
+    )  # fmt: skip

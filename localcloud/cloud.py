@@ -134,6 +134,7 @@ class Cloud:
         async with self._app["_get_reset_lock"]():
             await asyncio.to_thread(self._app["_reset_all_state"])
         self._faults.switch_off()
+        self._wire.forget()
         self._publish_root_ca()
         self._snapshot.note_change()
         return {"reset": True}

@@ -1,4 +1,8 @@
-"""Writes what is generated in the documents: state diagrams, and the commands' --help."""
+"""Writes what is generated in the documents: state diagrams, and the commands' --help.
+
+With --record also what the method pages tell of wire and registry, from a run of their commands
+against a local AWS: half a minute. tests/wire/test_pages.py checks these.
+"""
 
 import argparse
 import io
@@ -51,8 +55,12 @@ GENERATED: Final[Mapping[Path, Callable[[str], str]]] = {
 def main() -> int:
     """Write the documents, or check that they are current."""
     parser = argparse.ArgumentParser(prog="scripts/docs", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="change nothing; 1 if not current")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--check", action="store_true", help="change nothing; 1 if not current")
+    what.add_argument("--record", action="store_true", help="play the method pages as well")
     options = parser.parse_args()
+    if options.record and not _recorded():
+        return 1
     stale = []
     for path, write in GENERATED.items():
         present = path.read_text(encoding="utf-8")
@@ -65,6 +73,19 @@ def main() -> int:
         print(f"not current: {', '.join(stale)}; run scripts/docs")  # noqa: T201 - a command
         return 1
     return 0
+
+
+def _recorded() -> bool:
+    # boto3 and the SDK's clients: the other documents need nothing of it.
+    from scripts.recording.page import RecordingError  # noqa: PLC0415
+    from scripts.recording.record import record_all  # noqa: PLC0415
+
+    try:
+        record_all()
+    except RecordingError as error:
+        print(error)  # noqa: T201 - a command
+        return False
+    return True
 
 
 if __name__ == "__main__":

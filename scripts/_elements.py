@@ -18,16 +18,20 @@ PACKAGES: Final = (
     "libtss2-tcti-swtpm0",
     "libtss2-tcti-tabrmd0",
     "dbus",
+    "p11-kit",
+    "p11-kit-modules",
 )
-_MODULES: Final = ("softhsm/libsofthsm2.so", "pkcs11/libtpm2_pkcs11.so")
-_PROGRAMS: Final = ("softhsm2-util", "swtpm", "swtpm_setup", "tpm2-abrmd", "dbus-daemon")
+_MODULES: Final = ("softhsm/libsofthsm2.so", "pkcs11/libtpm2_pkcs11.so", "pkcs11/p11-kit-client.so")
+_PROGRAMS: Final = ("softhsm2-util", "swtpm", "swtpm_setup", "tpm2-abrmd", "dbus-daemon", "p11-kit")
+PATH: Final = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+"""tpm2-abrmd lies where a user's PATH often does not lead."""
 
 
 def are_installed() -> bool:
     """Whether all that the hardware tests need is on this machine."""
     libraries = Path("/usr/lib")
     modules = all(any(libraries.glob(f"*/{name}")) for name in _MODULES)
-    return modules and all(shutil.which(name, path=_path()) for name in _PROGRAMS)
+    return modules and all(shutil.which(name, path=PATH) for name in _PROGRAMS)
 
 
 def provide() -> bool:
@@ -45,11 +49,6 @@ def provide() -> bool:
     for command in (("apt-get", "update", "-q"), install):
         subprocess.run(command, check=False, env=quiet, stdout=subprocess.DEVNULL)  # noqa: S603
     return are_installed()
-
-
-def _path() -> str:
-    """tpm2-abrmd lies where a user's PATH often does not lead."""
-    return f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
 
 
 if __name__ == "__main__":

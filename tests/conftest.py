@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import signal
 import sys
 from collections.abc import Generator
 
@@ -19,6 +20,8 @@ hypothesis.settings.load_profile("firstboot")
 def pytest_configure() -> None:
     """Refuse the network from here on; an audit hook stays until the process ends."""
     sys.addaudithook(refuse_network)
+    # Who is started in the background of a shell script ignores Ctrl-C, and so would its children.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def refuse_network(event: str, arguments: tuple[object, ...]) -> None:

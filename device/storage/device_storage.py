@@ -157,14 +157,15 @@ def create_device_storage(
     lock = FolderLock(state / "storage")
     try:
         DevicePlace(state, mount, make_root).root.scrap()
+        root = make_root(root_of_trust, mount(state / "fuses"))
         write_descriptor(mount(state), Descriptor(root_of_trust))
-        place = DevicePlace(state, mount, make_root)
-        place.root.burn()
-        place.store.create()
+        root.burn()
+        store = SealedStore(mount(state / "storage"), root)
+        store.create()
     except BaseException:
         lock.release()
         raise
-    return DeviceStorage(place.store, lock)
+    return DeviceStorage(store, lock)
 
 
 def open_device_storage(

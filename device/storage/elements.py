@@ -20,7 +20,12 @@ from device.storage.element_pin import PinSource, RefusedPins, pin_from_file
 from device.storage.pkcs11_uri import Pkcs11Uri, parse
 from device.storage.secure_storage import Uid
 
-MODULE_VARIABLES: Final = ("SOFTHSM2_CONF", "TPM2_PKCS11_STORE", "TPM2_PKCS11_TCTI")
+MODULE_VARIABLES: Final = (
+    "P11_KIT_SERVER_ADDRESS",
+    "SOFTHSM2_CONF",
+    "TPM2_PKCS11_STORE",
+    "TPM2_PKCS11_TCTI",
+)
 """By these, modules find their tokens when they are initialised."""
 
 

@@ -134,7 +134,7 @@ class FuseFiles(ABC):
 
     def write_anchor(self, anchor: Anchor) -> None:
         """See ``RootOfTrust``."""
-        self._check_grows(anchor)
+        check_grows(anchor, self.read_anchor())
         body = f"{anchor.generation} {anchor.digest.hex()}".encode("ascii")
         replace(self._fs, "anchor", b"%s %08x\n" % (body, zlib.crc32(body)))
 
@@ -147,13 +147,20 @@ class FuseFiles(ABC):
         if to is Lifecycle.DECOMMISSIONED:
             self._forget_key()
 
-    def _check_grows(self, anchor: Anchor) -> None:
-        current = self.read_anchor().generation
-        if anchor.generation <= current:
-            raise StorageFailureError(f"the anchor only grows: {anchor.generation} after {current}")
-
     def _write_lifecycle(self, state: Lifecycle) -> None:
         replace(self._fs, "lifecycle", f"{state.name}\n".encode("ascii"))
+
+
+def check_grows(anchor: Anchor, current: Anchor) -> None:
+    """Let an ``anchor`` pass that may follow the ``current`` one.
+
+    Raises:
+        StorageFailureError: its generation is not higher.
+    """
+    if anchor.generation <= current.generation:
+        raise StorageFailureError(
+            f"the anchor only grows: {anchor.generation} after {current.generation}"
+        )
 
 
 class KeyedFuses(FuseFiles):

@@ -33,7 +33,7 @@ class Pkcs11Root(KeyedFuses):
     kind: ClassVar[str] = "pkcs11"
     strength: ClassVar[Strength] = Strength(
         (*SEALED, Threat.STOLEN_STATE),
-        "against a cloned disk as well if the token is a chip; tried on SoftHSM alone",
+        "against a cloned disk, too, if the token is a chip; tried on SoftHSM alone",
     )
 
     def __init__(self, fs: Fs, uri: str, load: Callable[[Path], Module] = Module.load) -> None:

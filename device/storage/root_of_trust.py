@@ -59,7 +59,7 @@ class RootOfTrust(Protocol):
 
     @property
     def kind(self) -> str:
-        """Its name in settings: ``file``, ``tpm``, ..."""
+        """Its name: ``file``, ``tpm``, ..."""
         ...
 
     @property

@@ -1,11 +1,11 @@
-"""Which root of trust a device has, and where it is found: what the settings and the station say.
+"""Which root of trust a device has, and where its key is: what the station notes.
 
 None of it is secret, and none of it is a proof: a plan that was swapped leads to another key,
 under which nothing opens (docs/adr/0015-root-of-trust-descriptor.md).
 """
 
 from collections.abc import Callable
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, ClassVar, Final, TypeAlias, get_args
 
 import msgspec
 from msgspec import Meta, Struct
@@ -16,16 +16,27 @@ from device.storage.root_of_trust import RootOfTrust
 
 
 class _Plan(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind"):
-    """Each kind knows where its key is; unknown keys are refused."""
+    """Each kind knows where its key is; unknown fields are refused."""
+
+    example: ClassVar[str]
+    """How it is written on a command line."""
+
+    @property
+    def kind(self) -> str:
+        """Its name, in the descriptor and on the command line."""
+        return str(self.__struct_config__.tag)
 
 
 class FilePlan(_Plan, frozen=True, tag="file"):
     """Fuses simulated by files."""
 
+    example: ClassVar[str] = "file"
+
 
 class CredentialPlan(_Plan, frozen=True, tag="systemd-credential"):
     """A credential that systemd hands to the unit (``LoadCredentialEncrypted=``)."""
 
+    example: ClassVar[str] = "systemd-credential:firstboot-root"
     credential: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*\Z")] = "firstboot-root"
 
 
@@ -36,18 +47,21 @@ class TpmPlan(_Plan, frozen=True, tag="tpm"):
     kept is not authenticated.
     """
 
+    example: ClassVar[str] = "tpm:device:/dev/tpmrm0"
     tcti: Annotated[str, Meta(pattern=r"^(device|swtpm|tabrmd):[^\s]*\Z")] = "device:/dev/tpmrm0"
 
 
 class Pkcs11Plan(_Plan, frozen=True, tag="pkcs11"):
     """An HMAC key in a PKCS #11 token; ``uri`` is of RFC 7512, with module-path."""
 
+    example: ClassVar[str] = "pkcs11:token=LABEL?module-path=/path/to/module.so&pin-source=FILE"
     uri: Annotated[str, Meta(pattern=r"^pkcs11:")]
 
 
 class OtpPlan(_Plan, frozen=True, tag="raspberry-pi-otp"):
     """A key in the one-time-programmable memory of a Raspberry Pi."""
 
+    example: ClassVar[str] = "raspberry-pi-otp:1"
     key: Annotated[int, Meta(ge=1, le=255)] = 1
 
 
@@ -57,13 +71,8 @@ RootMaker: TypeAlias = Callable[[RootPlan, Fs], RootOfTrust]
 
 FILE: Final = FilePlan()
 _PLANS: Final[dict[str, type[RootPlan]]] = {
-    "file": FilePlan,
-    "systemd-credential": CredentialPlan,
-    "tpm": TpmPlan,
-    "pkcs11": Pkcs11Plan,
-    "raspberry-pi-otp": OtpPlan,
+    str(each.__struct_config__.tag): each for each in get_args(RootPlan)
 }
-KINDS: Final = tuple(_PLANS)
 
 
 def parse_plan(text: str, source: str) -> RootPlan:
@@ -78,17 +87,19 @@ def parse_plan(text: str, source: str) -> RootPlan:
     """
     kind, colon, parameter = text.partition(":")
     if kind not in _PLANS:
-        step = f"Choose one of: {', '.join(KINDS)}."
+        step = f"Choose one of: {', '.join(_PLANS)}."
         raise ConfigurationError(source, "", f"no root of trust is called {kind!r}", step)
-    names = _PLANS[kind].__struct_fields__
-    if colon and not names:
-        raise ConfigurationError(source, "", f"{kind} takes no parameter", f"Write {kind}.")
-    value = text if kind == "pkcs11" else parameter
-    fields = {names[0]: value} if colon else {}
+    plan = _PLANS[kind]
+    names = plan.__struct_fields__
+    fields = {"kind": kind}
+    if colon:
+        fields[names[0] if names else ""] = text if kind == "pkcs11" else parameter
     try:
-        return msgspec.convert({"kind": kind, **fields}, _PLANS[kind], strict=False)
-    except msgspec.ValidationError as error:
-        raise ConfigurationError(source, kind, str(error)) from None
+        return msgspec.convert(fields, plan, strict=False)
+    except msgspec.ValidationError:
+        problem = f"{text!r} is not a root of trust of the kind {kind}"
+        step = f"Write it like this: {plan.example}"
+        raise ConfigurationError(source, "", problem, step) from None
 
 
 def make_root(plan: RootPlan, fs: Fs) -> RootOfTrust:

@@ -23,7 +23,7 @@ class SystemdCredential(KeyedFuses):
     kind: ClassVar[str] = "systemd-credential"
     strength: ClassVar[Strength] = Strength(
         (*SEALED, Threat.STOLEN_STATE),
-        "against a cloned disk as well if systemd-creds sealed it by a TPM",
+        "against a cloned disk, too, if a TPM seals the credential",
     )
 
     def __init__(self, fs: Fs, name: str, environment: Mapping[str, str] = os.environ) -> None:

@@ -64,12 +64,12 @@ class Tpm2:
 
     def __init__(self, tcti: str) -> None:
         """Connect when first used."""
-        self._tcti = tcti
+        self.tcti: Final = tcti
 
     def seal(self, secret: bytes) -> bytes:
         """See ``Tpm``."""
         private, public = c.c_void_p(), c.c_void_p()
-        with connected(self._tcti) as tss, _storage_key(tss) as (parent, session):
+        with connected(self.tcti) as tss, _storage_key(tss) as (parent, session):
             content = tss.structure("TPM2B_SENSITIVE_CREATE", _sized(_sized(b"") + _sized(secret)))
             template = tss.structure("TPM2B_PUBLIC", _SEALED)
             nothing, outputs = sized(b""), (c.byref(private), c.byref(public), None, None, None)
@@ -80,7 +80,7 @@ class Tpm2:
     def unseal(self, blob: bytes) -> bytes:
         """See ``Tpm``."""
         size = 2 + int.from_bytes(blob[:2], "big")
-        with connected(self._tcti) as tss, _storage_key(tss) as (parent, session):
+        with connected(self.tcti) as tss, _storage_key(tss) as (parent, session):
             public = tss.structure("TPM2B_PUBLIC", blob[:size])
             private = sized(blob[size + 2 :])
             loaded = tss.handle("Load", parent, PASSWORD, NONE, NONE, private, public)
@@ -94,25 +94,25 @@ class Tpm2:
     def begin_chain(self, index: int, auth: bytes) -> None:
         """See ``Tpm``."""
         wire = struct.pack(">IHIHH", index, _SHA256, _CHAIN, 0, _BYTES)
-        with connected(self._tcti) as tss, _storage_key(tss) as (_, session):
+        with connected(self.tcti) as tss, _storage_key(tss) as (_, session):
             public = tss.structure("TPM2B_NV_PUBLIC", _sized(wire))
             tss.handle("NV_DefineSpace", OWNER, session, NONE, NONE, sized(auth), public)
         self.extend_chain(index, auth, secrets.token_bytes(_BYTES))
 
     def read_chain(self, index: int, auth: bytes) -> bytes | None:
         """See ``Tpm``."""
-        with connected(self._tcti) as tss:
+        with connected(self.tcti) as tss:
             return _chain_in(tss, index, auth)
 
     def extend_chain(self, index: int, auth: bytes, link: bytes) -> None:
         """See ``Tpm``."""
-        with connected(self._tcti) as tss, _session(tss) as session:
+        with connected(self.tcti) as tss, _session(tss) as session:
             chain = _opened(tss, index, auth)
             tss.call("NV_Extend", chain, chain, session, NONE, NONE, sized(link))
 
     def remove_chain(self, index: int, auth: bytes) -> None:
         """See ``Tpm``."""
-        with connected(self._tcti) as tss:
+        with connected(self.tcti) as tss:
             if _chain_in(tss, index, auth) is not None:
                 chain = _opened(tss, index, auth)
                 tss.call("NV_UndefineSpace", OWNER, chain, PASSWORD, NONE, NONE)

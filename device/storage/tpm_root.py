@@ -27,7 +27,7 @@ from device.errors import (
 )
 from device.storage.filesystem import Fs, replace
 from device.storage.flags import StorageFlag
-from device.storage.fuse_files import KEY_BYTES, KeyedFuses
+from device.storage.fuse_files import KEY_BYTES, KeyedFuses, check_grows
 from device.storage.lifecycle import STORAGE_AVAILABLE, Lifecycle
 from device.storage.root_of_trust import BLANK, SEALED, Anchor, Strength, Threat
 
@@ -104,7 +104,7 @@ class TpmRoot(KeyedFuses):
     protection: ClassVar[StorageFlag] = StorageFlag.NONE
     strength: ClassVar[Strength] = Strength(
         (*SEALED, Threat.STOLEN_STATE, Threat.CLONED_DISK, Threat.OLD_DISK),
-        "tried on swtpm, not on a chip; not bound to PCRs: whatever starts on this machine gets in",
+        "tried on swtpm alone; not bound to PCRs: whatever starts here gets in",
     )
 
     def __init__(self, fs: Fs, tpm: Tpm) -> None:
@@ -119,19 +119,19 @@ class TpmRoot(KeyedFuses):
         if self.lifecycle is Lifecycle.DECOMMISSIONED:
             self._forget_key()
         elif self.lifecycle in STORAGE_AVAILABLE:
-            record = self._current()
-            if record and record.follows == self._chain():
+            record, chain = self._standing()
+            if record and record.follows == chain:
                 self._extend(record)
 
     def read_anchor(self) -> Anchor:
         """See ``RootOfTrust``."""
-        record = self._current()
-        return record.anchor if record else BLANK
+        return _anchor_in(self._standing()[0])
 
     def write_anchor(self, anchor: Anchor) -> None:
         """See ``RootOfTrust``."""
-        self._check_grows(anchor)
-        record = Record(anchor, self._chain())
+        before, chain = self._standing()
+        check_grows(anchor, _anchor_in(before))
+        record = Record(anchor, chain)
         self._write(record)
         self._extend(record)
 
@@ -188,12 +188,15 @@ class TpmRoot(KeyedFuses):
     def _extend(self, record: Record) -> None:
         self._tpm.extend_chain(self._unsealed()[1], self._auth(), record.link)
 
-    def _current(self) -> Record | None:
-        """Return the record that counts, or None before the first; a writer may overtake us."""
+    def _standing(self) -> tuple[Record | None, bytes]:
+        """Return the record that counts, or None before the first, and the chain's value.
+
+        A writer may overtake us between the two.
+        """
         for _ in range(_ATTEMPTS):
-            record = self._record()
-            if record is None or self._chain() in (record.value, record.follows):
-                return record
+            record, chain = self._record(), self._chain()
+            if record is None or chain in (record.value, record.follows):
+                return record, chain
             if self._record() == record:
                 raise RolledBackError(
                     f"generation {record.anchor.generation} is not the one that the TPM knows: "
@@ -214,3 +217,7 @@ class TpmRoot(KeyedFuses):
     def _mac_of(self, body: bytes) -> bytes:
         key = self._hmac(b"firstboot v1 anchor")
         return hmac.digest(key, body, "sha256").hex().encode("ascii")
+
+
+def _anchor_in(record: Record | None) -> Anchor:
+    return record.anchor if record else BLANK

@@ -10,7 +10,7 @@ Functions and types: tss2_esys.h, of the TCG's TSS 2.0 Enhanced System API.
 import ctypes as c
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -79,7 +79,7 @@ class Tss:
         """
         # Its own log would print each refusal that is handled here.
         os.environ.setdefault("TSS2_LOG", "all+none")
-        self._esys, self._mu, self._loader = _libraries()
+        self._esys, self._mu, self._loader = load_libraries()
         self._name = tcti
         self._tcti, self._context = c.c_void_p(), c.c_void_p()
         self._check(self._loader.Tss2_TctiLdr_Initialize(tcti.encode(), c.byref(self._tcti)))
@@ -178,8 +178,13 @@ def explained(code: int, tcti: str) -> StorageError:
     return _ERRORS.get(kind_of(code), TpmError)(code)
 
 
-def _libraries() -> list[c.CDLL]:
+def load_libraries(names: Sequence[str] = _LIBRARIES) -> list[c.CDLL]:
+    """Load tpm2-tss.
+
+    Raises:
+        TpmSupportMissingError: it is not installed.
+    """
     try:
-        return [c.CDLL(name) for name in _LIBRARIES]
+        return [c.CDLL(name) for name in names]
     except OSError as error:
         raise TpmSupportMissingError(f"tpm2-tss is not installed: {error}") from None

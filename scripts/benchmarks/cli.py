@@ -41,6 +41,12 @@ def _methods(rounds: int) -> Rows:
     return methods(rounds)
 
 
+def _element(rounds: int) -> Rows:
+    from scripts.benchmarks.element import element  # noqa: PLC0415
+
+    return element(rounds)
+
+
 BENCHES: Final[Mapping[str, Bench]] = {
     "first-boot": Bench(
         "our whole first boot against the same exchange written with AWS's SDK alone",
@@ -56,6 +62,11 @@ BENCHES: Final[Mapping[str, Bench]] = {
         "the first boot by every method against that by claim",
         "the first boot by claim",
         _methods,
+    ),
+    "element": Bench(
+        "a CSR and a connection with the key in SoftHSM, and in swtpm, against a key in software",
+        "the sealed key, in software",
+        _element,
     ),
 }
 

@@ -2,7 +2,8 @@
 
 import ctypes
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
@@ -12,7 +13,7 @@ import msgspec
 import pytest
 
 from device.agent import Agent
-from device.errors import FirstbootError, NotReachableError
+from device.errors import FirstbootError, NotReachableError, TokenFullError
 from device.plan import plan_for
 from device.provisioning.events import Event, ThingRegistered
 from device.runtime.session import Session
@@ -23,6 +24,7 @@ from device.storage.cryptoki_codes import ReturnValue
 from device.storage.device_storage import open_device_storage
 from device.storage.elements import InstalledElement, install_element, plan_of
 from device.storage.keys import CLAIM_KEY
+from tests.hardware.conftest import Figures
 from tests.support.elements import PIN, ElementBench, module_of
 from tests.support.library_faults import Function, close_all_sessions, in_front_of
 from tests.support.wire_world import WireWorld
@@ -115,6 +117,53 @@ def test_nothing_that_the_device_keeps_or_shows_holds_the_pin(
     assert PIN not in shown + caplog.text
     for file in state.rglob("*"):
         assert not file.is_file() or PIN.encode() not in file.read_bytes(), file
+
+
+def slow(seconds: float, calls: list[float]) -> Callable[[Function], Function]:
+    """Return what makes a function of the element take so long, each time it does its work."""
+
+    def replacement(work: Function) -> Function:
+        def slowed(*arguments: int) -> int:
+            if arguments[3]:  # C_Sign without room only asks how long a signature is
+                time.sleep(seconds)
+                calls.append(seconds)
+            return work(*arguments)
+
+        return slowed
+
+    return replacement
+
+
+def test_a_first_boot_with_an_element_that_takes_its_time(
+    world: WireWorld, state: Path, element: InstalledElement, figures: Figures
+) -> None:
+    """A chip takes tens to hundreds of milliseconds a signature, and may take seconds for a key."""
+    path, calls = module_of(plan_of(element)).path, list[float]()
+    with (
+        in_front_of(path, "C_Sign", slow(0.3, calls)),
+        in_front_of(path, "C_GenerateKeyPair", slow(2.0, calls)),
+    ):
+        diary, started = Diary(), time.monotonic()
+        boot(world, state, diary=diary)
+        figures(f"proven after {time.monotonic() - started:.1f} s, of them {sum(calls):.1f} s slow")
+
+    assert diary.waits == [], "nothing timed out, and nothing was tried again"
+    assert calls == [2.0, 0.3, 0.3], "the key, its CSR, the handshake"
+
+
+def test_a_token_that_is_full_ends_the_boot_and_room_mends_it(
+    world: WireWorld, state: Path, serial: str, element: InstalledElement
+) -> None:
+    path = module_of(plan_of(element)).path
+    with (
+        in_front_of(path, "C_GenerateKeyPair", lambda _: lambda *_: int(ReturnValue.DEVICE_MEMORY)),
+        pytest.raises(TokenFullError, match=f"token {serial.replace('SN-', 'dev-')} has no room"),
+    ):
+        boot(world, state)
+    assert world.registry(serial).active_certificates == [], "it is said before AWS is asked"
+
+    identity = boot(world, state)
+    assert world.registry(serial).active_certificates == [identity.certificate_id]
 
 
 class Slot:

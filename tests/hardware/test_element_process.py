@@ -3,10 +3,12 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from device.errors import ExitCode, WrongPinError
+from device.errors import CryptokiError, ExitCode, PinLockedError, WrongPinError
+from device.storage.cryptoki_codes import ReturnValue
 from device.storage.device_storage import open_device_storage
 from device.storage.element_making import make_softhsm_element
 from device.storage.elements import (
@@ -16,8 +18,9 @@ from device.storage.elements import (
     plan_of,
 )
 from tests.hardware.conftest import Figures
+from tests.support import elements
 from tests.support.device_process import Finished, Works, boot, device, running, works_for
-from tests.support.elements import PIN, ElementBench, softhsm_module, variables
+from tests.support.elements import PIN, ElementBench, module_of, softhsm_module, variables
 from tests.support.library_faults import Function, in_front_of
 from tests.support.own_process import in_own_process
 from tests.support.sealed_device import make_device
@@ -175,6 +178,34 @@ def log_in(element: dict[str, str], state: str) -> list[str | int]:
             except WrongPinError:
                 story.append("refused")
     return [*story, *asked]
+
+
+def lock_and_open(fields: dict[str, Any], label: str, state: str) -> dict[str, str]:
+    """Try wrong PINs until the token is locked; return what a device says then."""
+    plan = plan_of(InstalledElement(**fields))
+    module = module_of(plan)
+    [slot] = [slot for slot in module.slots() if module.token_info(slot).label == label]
+    session = module.open_session(slot)
+    code: int = ReturnValue.OK
+    while code != ReturnValue.PIN_LOCKED:
+        with pytest.raises(CryptokiError) as refused:
+            module.login(session, "not-the-pin")
+        code = refused.value.code
+    with open_device_storage(Path(state)) as storage, pytest.raises(PinLockedError) as raised:
+        attach_element(storage, plan)
+    return {"error": str(raised.value), "next_step": raised.value.next_step}
+
+
+def test_a_tpm_that_is_locked_is_called_locked(label: str, tmp_path: Path) -> None:
+    """On a TPM of its own, which nobody else needs."""
+    state = str(make_device(tmp_path / "device"))
+    with elements.tpm(tmp_path) as bench:
+        made = bench.new_token(label)
+        fields = {"uri": made.uri, "environment": made.environment}
+        said = in_own_process(lock_and_open, fields, label, state)
+    assert f"token {label}" in said["error"]
+    assert "locked" in said["error"]
+    assert "tpm2_dictionarylockout" in said["next_step"]
 
 
 def test_the_token_is_asked_once_about_a_wrong_pin_whatever_restarts(

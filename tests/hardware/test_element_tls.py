@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -148,6 +149,60 @@ def test_connections_that_are_over_hold_no_session_of_the_element(
         for _ in range(3):
             assert shake_hands(storage, broker) == LET_IN
         assert all(returned.acquire(timeout=20.0) for _ in range(3))
+
+
+class TwoSessions:
+    """What an ATECC608 has room for, as its module is built; the device has one of them."""
+
+    def __init__(self) -> None:
+        self._free = 1
+
+    def opening(self, open_session: Function) -> Function:
+        def opened(*arguments: int) -> int:
+            if not self._free:
+                return int(ReturnValue.SESSION_COUNT)
+            self._free -= 1
+            return open_session(*arguments)
+
+        return opened
+
+    def closing(self, close_session: Function) -> Function:
+        def closed(session: int) -> int:
+            self._free += 1
+            return close_session(session)
+
+        return closed
+
+
+def test_two_sessions_are_enough_to_connect_again_and_again(
+    storage: DeviceStorage, plan: ElementPlan, tmp_path: Path
+) -> None:
+    """awscrt may still hold the old one: that attempt fails, with the reason, and not the next."""
+    storage.keys.generate_key(FIRST_DEVICE_KEY, KeyType.EC_P256)
+    element, path = TwoSessions(), module_of(plan).path
+    with (
+        tls_broker(tmp_path) as broker,
+        in_front_of(path, "C_OpenSession", element.opening),
+        in_front_of(path, "C_CloseSession", element.closing),
+    ):
+        pem = broker.certificate_for(storage.keys.export_public_key(FIRST_DEVICE_KEY))
+        where = broker.endpoint, broker.ca_pem
+        identity = partial(storage.keys.tls_identity, FIRST_DEVICE_KEY, pem)
+        session = AwscrtSession(*where, lambda _: identity(), Connection())
+        for _ in range(3):
+            assert LET_IN in attempts(session)
+        session.close()
+
+
+def attempts(session: AwscrtSession) -> Iterator[ev.Event | None]:
+    """Connect, and once more as long as the element is said to have no session left."""
+    give_up = time.monotonic() + 20.0
+    while time.monotonic() < give_up:
+        session.perform(act.Connect(ev.Credential.DEVICE, "SN-1"))
+        event = session.next_event(20.0)
+        if isinstance(event, ev.ConnectFailed):
+            assert "CKR_SESSION_COUNT" in event.detail
+        yield event
 
 
 def test_an_element_that_fails_in_the_handshake_is_to_blame(

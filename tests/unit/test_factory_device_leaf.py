@@ -105,11 +105,12 @@ def test_unusable_settings_are_named(authorities: Authorities, tmp_path: Path) -
 
 
 def test_nothing_is_issued_before_prepare(authorities: Authorities, tmp_path: Path) -> None:
-    with pytest.raises(StationNotPreparedError, match="jitr"):
+    with pytest.raises(StationNotPreparedError, match="jitr") as refused:
         make_device(
             order(), tmp_path / "device",
             lambda storage: install_leaf(authorities, "jitr", storage, order()),
         )  # fmt: skip
+    assert "claim" not in refused.value.next_step
 
 
 def test_device_of_another_method_has_no_leaf(tmp_path: Path) -> None:

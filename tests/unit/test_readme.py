@@ -9,6 +9,7 @@ import pytest
 
 from device.errors import ExitCode
 from scripts._docs import help_of
+from scripts.demonstration.methods import METHODS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -23,6 +24,11 @@ def test_each_help_is_what_the_command_prints(line: str) -> None:
 @pytest.mark.parametrize("command", ["device", "factory", "localcloud"])
 def test_each_command_is_shown(command: str) -> None:
     assert f"$ {command} --help\n" in README
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_each_method_is_named_with_its_page(method: str) -> None:
+    assert f"](docs/{method}.md) `{method}` |" in README
 
 
 @pytest.mark.parametrize("code", ExitCode)

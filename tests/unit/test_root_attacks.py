@@ -4,6 +4,7 @@ An attack ends with a state folder on some board. The device must open there exa
 of trust does not claim to protect against that attack: claims too small are found as well.
 """
 
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,6 +25,7 @@ from tests.support.fake_firmware import FakeFirmware
 from tests.support.fake_tpm import FakeTpm
 from tests.support.roots import PLANS, Hardware, RootBench
 
+DOCUMENT = Path(__file__).parents[2] / "docs" / "roots-of-trust.md"
 REFUSALS = (
     CredentialMissingError,
     OtherTpmError,
@@ -119,6 +121,25 @@ def test_an_attack_is_refused_exactly_if_the_root_claims_it(
     place, other = ATTACKS[threat](kind, board, state)
 
     assert is_refused(RootBench.of(kind, other), place) == (threat in claims)
+
+
+def claims_in_the_document() -> dict[str, list[Threat]]:
+    """Read docs/roots-of-trust.md: what is refused, by kind."""
+    rows = re.findall(r"^\| `([a-z0-9-]+)` \| (.*) \|$", DOCUMENT.read_text(), re.MULTILINE)
+    return {
+        kind: [
+            threat
+            for threat, cell in zip(Threat, cells.split(" | "), strict=True)
+            if cell == "refused"
+        ]
+        for kind, cells in rows
+    }
+
+
+def test_the_document_claims_what_the_roots_claim(root: RootBench, tmp_path: Path) -> None:
+    with root.create(tmp_path / "device") as storage:
+        claims = storage.root_of_trust.strength.protects_against
+    assert claims_in_the_document()[root.plan.kind] == list(claims)
 
 
 def test_nobody_claims_to_stop_the_root_user(root: RootBench, tmp_path: Path) -> None:

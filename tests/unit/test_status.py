@@ -12,6 +12,7 @@ from device.status import read_status
 from device.storage.device_storage import create_device_storage, open_device_storage
 from device.storage.lifecycle import Lifecycle
 from tests.support.devices import DEVICE_ID, SERIAL, advance_to, enrolment_of, make_device
+from tests.support.roots import RootBench
 
 ROOT = Path(__file__).parents[2]
 
@@ -130,3 +131,19 @@ def test_it_never_loads_what_only_the_network_needs(tmp_path: Path) -> None:
     answer = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, timeout=20)
 
     assert answer.stdout.splitlines()[-1] == b"set()"
+
+
+def test_the_root_of_trust_says_that_files_do_not_stop_a_clone(tmp_path: Path) -> None:
+    found = read_status(make_device(tmp_path / "device"))
+
+    assert found.root_of_trust == "file"
+    assert "stolen storage" in found.protects_against
+    assert "cloned disk" in found.no_protection_against
+    assert found.storage_protection == ["NO_REPLAY_PROTECTION"]
+
+
+def test_each_root_of_trust_is_told_in_short_lines(root: RootBench, tmp_path: Path) -> None:
+    with root.create(tmp_path) as storage:
+        strength = storage.root_of_trust.strength
+    lines = (*map(", ".join, (strength.protects_against, strength.no_protection_against)),)
+    assert max(map(len, (*lines, strength.note))) < 90

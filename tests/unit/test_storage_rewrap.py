@@ -11,13 +11,16 @@ from device.errors import (
     LifecycleError,
     NotPermittedError,
     StorageError,
+    StorageFailureError,
     TpmError,
 )
+from device.storage.device_place import DevicePlace
 from device.storage.device_storage import DeviceStorage, create_device_storage
+from device.storage.filesystem import OsFs
 from device.storage.keys import KeyId, KeyType
 from device.storage.lifecycle import Lifecycle
 from device.storage.rewrap import rewrap_device_storage
-from device.storage.root_descriptor import NAME
+from device.storage.root_descriptor import NAME, Descriptor, read_descriptor
 from device.storage.root_plan import FILE, CredentialPlan, RootPlan
 from device.storage.secure_storage import Uid
 from tests.support.crash_states import CrashState, crash_states, explore
@@ -157,28 +160,61 @@ def test_a_fault_of_the_disk_anywhere_loses_nothing(
     assert failures > 5
 
 
-@pytest.mark.parametrize("call", ["seal", "define", "extend", "read", "unseal"])
-def test_a_tpm_that_refuses_leaves_the_device_where_it_was(
+def refuse_once(board: Hardware, call: str) -> None:
+    calls = [call]
+
+    def refuse(name: str) -> None:
+        if name in calls:
+            calls.remove(name)
+            raise TpmError(0x101)
+
+    board.tpm.before = refuse
+
+
+@pytest.mark.parametrize("call", ["seal", "unseal", "define", "extend"])
+def test_a_tpm_that_fails_while_it_is_burned_is_left_as_it_was(
     call: str, board: Hardware, state: Path
 ) -> None:
     bench = RootBench.of("file", board)
     bench.make_device(state)
-    with bench.open(state) as storage:
-        storage.ps.set(Uid.ENDPOINT, b"here:8883")
+    refuse_once(board, call)
 
-    def refuse(name: str) -> None:
-        if name == call:
-            raise TpmError(0x101)
-
-    board.tpm.before = refuse
     with pytest.raises(TpmError):
         rewrap_device_storage(state, plan_of("tpm", board), make_root=bench.make_root)
-    board.tpm.before = lambda _: None
+
+    assert board.tpm.memory.held() == {}
+    assert list((state / "fuses-2").iterdir()) == []
+    assert read_descriptor(OsFs(state)) == Descriptor()
+    with bench.open(state) as storage:
+        assert storage.root_of_trust.kind == "file"
+
+
+def test_a_tpm_that_fails_later_is_erased_at_the_next_opening(board: Hardware, state: Path) -> None:
+    bench = RootBench.of("file", board)
+    bench.make_device(state)
+    refuse_once(board, "read")
+
+    with pytest.raises(TpmError):
+        rewrap_device_storage(state, plan_of("tpm", board), make_root=bench.make_root)
 
     with bench.open(state) as storage:
-        assert held_by(storage) == CONTENT
         assert storage.root_of_trust.kind == "file"
     assert board.tpm.memory.held() == {}
+
+
+def test_a_storage_that_may_have_moved_must_be_opened_again(board: Hardware, state: Path) -> None:
+    bench = RootBench.of("file", board)
+    bench.make_device(state)
+
+    def unsure() -> None:
+        raise StorageFailureError("the folder was not synced")
+
+    with bench.open(state) as storage:
+        root = DevicePlace(state, OsFs, bench.make_root).begin_move(plan_of("tpm", board))
+        with pytest.raises(StorageFailureError, match="not synced"):
+            storage.move(root, unsure)
+        with pytest.raises(StorageFailureError, match="half-way"):
+            storage.ps.set(WITNESS, b"under which root?")
 
 
 def test_an_old_root_that_is_out_of_reach_is_erased_later(
@@ -191,7 +227,7 @@ def test_an_old_root_that_is_out_of_reach_is_erased_later(
         if name == "remove":
             raise TpmError(0x101)
 
-    board.tpm.before = refuse
+    board.tpm.before = refuse  # each time: the opening after the move tries it, too
     with pytest.raises(TpmError):
         rewrap_device_storage(state, FILE, make_root=bench.make_root)
     assert "is not erased yet" in caplog.text

@@ -404,7 +404,7 @@ def test_a_stop_is_heard_whichever_connection_is_open() -> None:
 
 
 def test_the_key_of_a_connection_is_shown_nowhere(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("DEBUG")
+    caplog.set_level("DEBUG", logger="device")
     with ScriptedServer(let_in, SERVER) as server, session_at(server) as session:
         outcome(session, CONNECT)
 

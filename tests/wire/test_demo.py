@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,15 @@ AS_EXPECTED = {
     "device run": "timeout 2 {} || true",  # endless
     "DEVICE_JUST_IN_TIME__BUDGET": "{} || [ $? = 4 ]",  # denied
 }
+README_TABLE = [
+    (method, re.sub(r"(your|any) CA", "a CA", facts))
+    for method, facts in re.findall(
+        r"`([a-z-]+)` \| (\w+ \| [^|]+ \| [^|]+) \| [^|]+ \|$",
+        (ROOT / "README.md").read_text(),
+        re.MULTILINE,
+    )
+]
+"""Of the methods: who makes the key, who signs, how many connections."""
 STEP_BY_STEP = re.compile(r"## Step by step.*?```sh\n(.*?)```", re.DOTALL)
 
 
@@ -100,6 +110,15 @@ def test_all_methods_end_with_one_object_of_all(checkout: Path) -> None:
     own = [method for method, row in rows.items() if row["certificate_issuer"] != "AWS IoT"]
     assert own == ["jitp", "jitr", "multi-account"]
     assert "The same device in another account" in done.stderr
+    assert {method: as_in_readme(row) for method, row in rows.items()} == dict(README_TABLE)
+
+
+def as_in_readme(row: dict[str, Any]) -> str:
+    """Return who made the key, and the connections, as the README's table says it."""
+    maker = {"aws": "AWS"}.get(row["key_made_by"], row["key_made_by"])
+    signer = "AWS IoT" if row["certificate_issuer"] == "AWS IoT" else "a CA"
+    refused = "refused, then " if row["refusals"] else ""
+    return f"{maker} | {signer} | {refused}{row['connections'] - row['refusals']}"
 
 
 @pytest.mark.wire

@@ -1,0 +1,35 @@
+"""``factory rewrap``: a finished device, moved to another root of trust."""
+
+import argparse
+from pathlib import Path
+
+from device.storage.rewrap import rewrap_device_storage
+from device.storage.root_plan import parse_plan
+from factory.console import Console
+from factory.options import ROOTS
+
+
+def add_options(command: argparse.ArgumentParser) -> None:
+    """Add the options of ``factory rewrap``."""
+    command.add_argument(
+        "--state", type=Path, required=True, metavar="DIR", help="the device's state folder"
+    )
+    command.add_argument("--to", required=True, metavar="ROOT", help=ROOTS)
+
+
+def run(arguments: argparse.Namespace, console: Console) -> None:
+    """Move the device.
+
+    Raises:
+        ConfigurationError: there is no such root of trust.
+        StorageError, ElementError: see ``rewrap_device_storage``.
+    """
+    state, to = arguments.state, parse_plan(arguments.to, "--to")
+    was = rewrap_device_storage(state, to)
+    if arguments.json:
+        console.put(state=str(state), was=was, root_of_trust=to.kind)
+        return
+    console.say(
+        f"Moved {state} from {was} to {to.kind}.",
+        f"Next: device status --state {state} says what it is protected against now.",
+    )

@@ -1,0 +1,156 @@
+"""A local AWS and a shell, in a scratch folder that looks like a checkout."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Final
+
+from localcloud import lifecycle
+from scripts.recording.page import CHECKOUT, RecordingError
+
+_FOREIGN: Final = ("AWS_", "DEVICE_")
+_PATIENCE_SECONDS: Final = 120.0
+_MOMENT: Final = 0.02
+_DONE: Final = "--- done:"
+
+
+class CommandError(RecordingError):
+    """A command of a page did not do what the page says."""
+
+
+class Shell:
+    """One shell, fed line by line: a variable that one line sets is there in the next."""
+
+    def __init__(self, words: IO[str], answers: IO[str]) -> None:
+        """Write ``words`` to a shell, both of whose output streams are ``answers``."""
+        self._words = words
+        self._answers = answers
+
+    def run(self, line: str) -> str:
+        """Run ``line`` and return what it printed.
+
+        Raises:
+            CommandError: it ended with another exit code than 0.
+        """
+        self._words.write(f"{line}\necho '{_DONE}' $?\n")
+        self._words.flush()
+        said = ""
+        for answer in self._answers:
+            if answer.startswith(_DONE):
+                if answer.split()[-1] != "0":
+                    raise CommandError(f"{line}\n{said}")
+                return said
+            said += answer
+        raise CommandError(f"the shell ended in: {line}\n{said}")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Where the commands of a page are played."""
+
+    folder: Path
+    environment: Mapping[str, str]
+    """Of a user's shell, with the local AWS in it."""
+
+    def admin(self, method: str, path: str, document: object = None) -> Any:
+        """Call an admin path of the local AWS."""
+        port = int(self.environment["AWS_ENDPOINT_URL"].rpartition(":")[2])
+        return lifecycle.call(port, method, path, document)
+
+    def clear(self) -> None:
+        """Forget the page before: its station, its devices, and what the cloud knows of them."""
+        self.admin("POST", "reset")
+        self.admin("PUT", "settings", {"jitp_seconds": 0.2})
+        for name in ("station", "devices"):
+            shutil.rmtree(self.folder / ".firstboot" / name, ignore_errors=True)
+
+    @contextmanager
+    def shell(self) -> Iterator[Shell]:
+        """Open a shell in the scratch folder; what it left running ends with it."""
+        with subprocess.Popen(
+            ["/bin/sh"],
+            cwd=self.folder,
+            env=dict(self.environment),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            text=True,
+        ) as process:
+            impatience = threading.Timer(_PATIENCE_SECONDS, _end, [process])
+            impatience.start()
+            try:
+                if process.stdin and process.stdout:
+                    yield Shell(process.stdin, process.stdout)
+            finally:
+                impatience.cancel()
+                _end(process)
+
+
+@contextmanager
+def open_stage() -> Iterator[Stage]:
+    """Start a local AWS on free ports; all of it is gone afterwards.
+
+    Raises:
+        CommandError: the local AWS did not start.
+    """
+    with tempfile.TemporaryDirectory(prefix="firstboot-page-") as name:
+        folder = Path(name)
+        (folder / "config").symlink_to(CHECKOUT / "config")
+        stage = Stage(folder, _user_environment())
+        ports = [
+            f"--{kind}-port {port}"
+            for kind, port in zip(("api", "mqtt"), _two_ports(), strict=True)
+        ]
+        with stage.shell() as shell:
+            shell.run(f"localcloud up --detach {' '.join(ports)}")
+            cloud = json.loads(shell.run("localcloud env --json"))
+        try:
+            yield Stage(folder, {**stage.environment, **cloud})
+        finally:
+            with stage.shell() as shell:
+                shell.run("localcloud down")
+
+
+def wait_until(is_so: Callable[[], bool], what: str) -> None:
+    """Wait for something that a command in the background does.
+
+    Raises:
+        CommandError: it never came.
+    """
+    give_up = time.monotonic() + _PATIENCE_SECONDS
+    while not is_so():
+        if time.monotonic() > give_up:
+            raise CommandError(f"never came: {what}")
+        time.sleep(_MOMENT)
+
+
+def _end(shell: "subprocess.Popen[str]") -> None:
+    """End a shell and what it started, unless it has ended by itself."""
+    with suppress(ProcessLookupError):
+        os.killpg(shell.pid, signal.SIGTERM)
+
+
+def _user_environment() -> Mapping[str, str]:
+    """Return the environment of a shell in which .venv is active, without the caller's accounts."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(_FOREIGN)}
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    return {**kept, "PATH": path, "PYTHONPATH": str(CHECKOUT), "NO_PROXY": "localhost,127.0.0.1"}
+
+
+def _two_ports() -> tuple[int, int]:
+    with socket.socket() as first, socket.socket() as second:
+        first.bind(("127.0.0.1", 0))
+        second.bind(("127.0.0.1", 0))
+        return first.getsockname()[1], second.getsockname()[1]
