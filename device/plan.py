@@ -11,6 +11,7 @@ from typing import Final
 
 from device.element_plan import element_plan
 from device.errors import ConfigurationError, DoesNotExistError, SubjectFieldMissingError
+from device.methods import CLAIM_METHODS, JUST_IN_TIME_METHODS, check_made_for
 from device.provisioning import messages, template
 from device.provisioning.claim import ClaimPlan
 from device.provisioning.presented import PresentedPlan
@@ -29,8 +30,6 @@ _PEM_END: Final = b"-----END CERTIFICATE-----"
 _MAX_CLIENT_ID_BYTES: Final = 128  # AWS IoT Core quotas
 _AWSCRT_REPORTS_FIRST: Final = 5.0
 """Seconds that the machine waits longer than awscrt, whose errors say more than a time-out."""
-CLAIM_METHODS: Final = frozenset({"claim", "claim-aws-keys", "trusted-user"})
-JUST_IN_TIME_METHODS: Final = frozenset({"jitp", "jitr"})
 _INSTALLED: Final = "the device's storage"
 
 
@@ -59,6 +58,7 @@ def plan_for(storage: DeviceStorage, settings: Settings, source: str) -> Plan:
         "device_id": storage.its.get(Uid.DEVICE_ID).decode(),
     }
     fill = _Filler(source, names)
+    check_made_for(storage, settings.method, source)
     by_claim = settings.method in CLAIM_METHODS
     if settings.method == "jitp":
         _check_subject(storage, settings.just_in_time.template_file)

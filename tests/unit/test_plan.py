@@ -10,7 +10,8 @@ from device.plan import Plan, plan_for
 from device.provisioning.claim import ClaimPlan
 from device.provisioning.presented import PresentedPlan
 from device.runtime.endpoint import Endpoint
-from device.settings import Claim, JustInTime, Settings, Telemetry
+from device.runtime.journal import Keyed, save
+from device.settings import Claim, JustInTime, Method, Settings, Telemetry
 from device.storage.device_storage import open_device_storage
 from device.storage.secure_storage import Uid
 from tests.support.certificates import DeviceAuthority, new_key, pem_of
@@ -317,3 +318,35 @@ def test_a_subject_that_has_all_that_the_template_takes(tmp_path: Path) -> None:
 def test_a_just_in_time_template_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="is no provisioning template"):
         plan(*just_in_time(tmp_path, "[]", {"common_name": SERIAL}))
+
+
+# --- the settings of another method -----------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["jitp", "jitr", "multi-account", "bulk", "single-thing"])
+def test_a_device_with_a_claim_is_not_booted_as_one_with_a_certificate(
+    state: Path, method: Method
+) -> None:
+    error = refused(state, Settings(method=method))
+
+    assert (error.source, error.key) == ("claim.yaml", "method")
+    assert "asks for its certificate with a claim" in str(error)
+
+
+def test_a_device_that_has_begun_goes_on_by_claim_only(tmp_path: Path) -> None:
+    state = make_device(tmp_path / "device", claim=None)
+    with open_device_storage(state) as storage:
+        save(storage.ps, Keyed("device-key.1", "csr"))
+
+    assert refused(state, Settings(method="jitp")).key == "method"
+    assert isinstance(plan(state, Settings(method="trusted-user")).machine, ClaimPlan)
+
+
+@pytest.mark.parametrize("method", ["claim", "claim-aws-keys", "trusted-user"])
+def test_a_device_with_a_certificate_is_not_booted_as_one_with_a_claim(
+    tmp_path: Path, method: Method
+) -> None:
+    state, settings = just_in_time(tmp_path, "{}", {"common_name": SERIAL})
+
+    assert "a certificate of its own" in str(refused(state, Settings(method=method)))
+    assert settings.method == "jitp"
