@@ -10,12 +10,13 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from factory import errors
 from factory.cloud import Account, Cloud, Response, Value, structure, text
 
 if TYPE_CHECKING:
+    import boto3
     from botocore.exceptions import ClientError
 
 _log = logging.getLogger(__name__)
@@ -38,28 +39,32 @@ ClientFactory = Callable[[str], Client]
 
 
 def clients_of(session: Mapping[str, str]) -> ClientFactory:
-    """Return what makes clients of a boto3 session, which ``session`` describes in its words."""
+    """Return what makes clients of a boto3 session, which ``session`` describes in its words.
+
+    One session for all of them: each new one reads AWS's endpoints again, in 0.1 s.
+    """
+
+    @cache
+    def opened() -> "boto3.Session":
+        import boto3  # noqa: PLC0415 - costs 0.2 s, and `factory make` may not need it
+
+        return boto3.Session(**session)
 
     def client(service: str) -> Client:
-        import boto3  # noqa: PLC0415 - costs 0.2 s, and `factory make` may not need it
-        from botocore.config import Config  # noqa: PLC0415 - as above
+        from botocore.config import Config  # noqa: PLC0415 - as boto3
 
         # Told not to wait for ever.
         patience = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard"})
-        made: Client = boto3.Session(**session).client(service, config=patience)
+        made: Client = opened().client(service, config=patience)
         return made
 
     return client
 
 
-boto3_client: Final = clients_of({})
-"""Makes clients of the environment's account and Region."""
-
-
 class Aws:
     """A real AWS account, or the local AWS: the code is the same."""
 
-    def __init__(self, clients: ClientFactory = boto3_client) -> None:
+    def __init__(self, clients: ClientFactory) -> None:
         """Make nothing yet: clients are made when they are first needed."""
         self._client = cache(clients)
 

@@ -1,11 +1,13 @@
 """Rules for every test: no network but loopback, and in CI no test that does not run."""
 
+import functools
 import ipaddress
 import os
 import signal
 import sys
 from collections.abc import Generator
 
+import botocore.session
 import hypothesis
 import pytest
 
@@ -18,8 +20,9 @@ hypothesis.settings.load_profile("firstboot")
 
 
 def pytest_configure() -> None:
-    """Refuse the network from here on; an audit hook stays until the process ends."""
-    sys.addaudithook(refuse_network)
+    """Refuse the network from here on; read AWS's models once, not for each boto3 session."""
+    sys.addaudithook(refuse_network)  # it stays until the process ends
+    botocore.session.create_loader = functools.cache(botocore.session.create_loader)
     # Who is started in the background of a shell script ignores Ctrl-C, and so would its children.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -22,6 +22,10 @@ _TEMPLATE: Final = (
     "The template is missing or disabled, or could not be applied: look at its role (may it do "
     "what the template asks?), policy, thing type and groups."
 )
+_REFUSED: Final = (
+    "The Lambda refused it: the serial number is not on the allow-list, or another certificate has "
+    "taken it (this one is INACTIVE then)."
+)
 _TURNED_OFF: Final = "The certificate was set INACTIVE or REVOKED."
 
 _CAUSES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -34,7 +38,7 @@ _CAUSES: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "jitr": (
         _CA,
-        "The Lambda refused it: the serial number is not on the allow-list (it is INACTIVE then).",
+        _REFUSED,
         "The topic rule or its Lambda is missing, disabled, failing, or not allowed to be invoked.",
         _POLICY,
         _TURNED_OFF,

@@ -29,6 +29,7 @@ from localcloud.gaps.template_grammar import (
     Plan,
     certificate_properties,
     grammar_error,
+    length_error,
     resources,
     template_record,
 )
@@ -80,7 +81,7 @@ def parse_template(text: object) -> Body:
         raise invalid_template(reason) from error
     if not isinstance(body, dict):
         raise invalid_template("Template format error: it is no JSON object")
-    error_found = grammar_error(body) or next(_policy_errors(body), None)
+    error_found = length_error(text) or grammar_error(body) or next(_policy_errors(body), None)
     if error_found:
         raise invalid_template(error_found)
     return body

@@ -9,7 +9,8 @@ reference/aws-iot-facts.md, 3.1 to 3.4):
   parameter type is String;
 - a Policy resource has PolicyName or PolicyDocument, not both; and that document is a policy;
 - the properties of the Certificate resource: where the certificate comes from, Status,
-  ThingPrincipalType, OverrideSettings.
+  ThingPrincipalType, OverrideSettings;
+- a template has 10,240 characters at most.
 
 Where AWS notices the first three is not published: here they are refused when the template is
 made, and in any case when it is applied.
@@ -25,6 +26,7 @@ CERTIFICATE: Final = "AWS::IoT::Certificate"
 POLICY: Final = "AWS::IoT::Policy"
 THING: Final = "AWS::IoT::Thing"
 _JOIN: Final = "Fn::Join"
+_LONGEST: Final = 10_240  # characters
 
 Body = Mapping[str, Any]
 Plan = dict[str, Any]
@@ -59,7 +61,7 @@ def close(iot: Seam) -> None:
 
     def validate_body(body: object) -> object:
         refused = refuse_body(body)
-        reason = None if refused else grammar_error(_parsed(body))
+        reason = None if refused else length_error(body) or grammar_error(_parsed(body))
         if reason:
             message = f"The template body is invalid: {reason}"
             return iot["error_response_json"]("InvalidRequestException", message, 400)
@@ -93,6 +95,13 @@ def certificate_properties(plan: Plan) -> Body:
     """Return the resolved properties of the plan's Certificate resource; none if there is none."""
     properties: Body = plan["certificate"][0] if "certificate" in plan else {}
     return properties
+
+
+def length_error(text: object) -> str | None:
+    """Say that a template is longer than AWS takes it, if it is (botocore model, templateBody)."""
+    if isinstance(text, str) and len(text) > _LONGEST:
+        return f"templateBody must have length less than or equal to {_LONGEST}"
+    return None
 
 
 def grammar_error(body: Body) -> str | None:

@@ -125,10 +125,7 @@ def production_line(
     cloud: LocalCloud, account: str, folder: Path, method: str
 ) -> Iterator[ProductionLine]:
     """Open a line; what it leaves in the account is removed in the end."""
-    line = ProductionLine(cloud, account, folder, method)
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in line.environment.items():
-            patch.setenv(name, value)
+    with _opened(ProductionLine(cloud, account, folder, method)) as line:
         yield line
     METHODS[method].teardown(line.aws, None, devices=True)
 
@@ -137,14 +134,20 @@ def production_line(
 def prepared_line(
     cloud: LocalCloud, account: str, folder: Path, *methods: str
 ) -> Iterator[ProductionLine]:
-    """Open a line on which one station has prepared ``methods``, side by side."""
-    with production_line(cloud, account, folder, "claim") as line:
+    """Open a line on which one station has prepared ``methods``, in an account for this alone."""
+    with _opened(ProductionLine(cloud, account, folder, methods[0])) as line:
         for method in methods:
             prepared = line.of(method).prepare()
             assert prepared.code == 0, prepared.err
         yield line
-        for method in methods:
-            METHODS[method].teardown(line.aws, None, devices=True)
+
+
+@contextmanager
+def _opened(line: ProductionLine) -> Iterator[ProductionLine]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in line.environment.items():
+            patch.setenv(name, value)
+        yield line
 
 
 def as_object(text: str) -> dict[str, Any]:

@@ -292,8 +292,9 @@ class IdentityV2:
         request = iotidentity.CreateKeysAndCertificateRequest()
         return _answer(self._client.create_keys_and_certificate(request))
 
-    def register(self, template: str, token: str | None, serial: str) -> Any:
-        return _answer(self._client.register_thing(_register_request(template, token, serial)))
+    def register(self, template: str, token: str | None, serial: str, **parameters: str) -> Any:
+        request = _register_request(template, token, serial, **parameters)
+        return _answer(self._client.register_thing(request))
 
 
 class IdentityV1:
@@ -337,12 +338,12 @@ class IdentityV1:
 
 
 def _register_request(
-    template: str, token: str | None, serial: str
+    template: str, token: str | None, serial: str, **parameters: str
 ) -> iotidentity.RegisterThingRequest:
     return iotidentity.RegisterThingRequest(
         template_name=template,
         certificate_ownership_token=token,
-        parameters={"SerialNumber": serial},
+        parameters={"SerialNumber": serial, **parameters},
     )
 
 

@@ -162,6 +162,100 @@ def test_register_thing_with_everything(iot: Any, places: tuple[str, str, str]) 
     assert set(made["resourceArns"]) == {"thing", "certificate", "policy", "policy1"}
 
 
+def test_devices_share_the_policy_of_one_document_and_are_told_nothing_more(
+    iot: Any, fleet_of: Callable[[str], Template]
+) -> None:
+    made = fleet_of(template(NAMED, INLINE))
+    (one, nothing), (other, _nothing) = made.provision(mark("SN")), made.provision(mark("SN"))
+    assert policies_of(iot, one.certificate_id) == policies_of(iot, other.certificate_id)
+    assert nothing == {}
+
+
+# --- a thing that was there before ---------------------------------------------------
+
+
+@pytest.fixture
+def known(iot: Any, places: tuple[str, str, str]) -> str:
+    """A thing with a type, in a group, with an attribute."""
+    name, (kind, group, _billing_group) = mark("thing"), places
+    attributes = {"attributes": {"a": "1"}}
+    iot.create_thing(thingName=name, thingTypeName=kind, attributePayload=attributes)
+    iot.add_thing_to_thing_group(thingGroupName=group, thingName=name)
+    return name
+
+
+def held(iot: Any, name: str) -> tuple[str, list[str], dict[str, str]]:
+    """Return a thing's type, groups and attributes."""
+    thing = iot.describe_thing(thingName=name)
+    groups = iot.list_thing_groups_for_thing(thingName=name)["thingGroups"]
+    return thing["thingTypeName"], [each["groupName"] for each in groups], thing["attributes"]
+
+
+def register_again(iot: Any, name: str, thing: dict[str, Any], overrides: dict[str, str]) -> None:
+    csr, _key = new_csr(name)
+    body = template(
+        {**NAMED, **thing}, INLINE, certificate={"CertificateSigningRequest": {"Ref": "CSR"}},
+        overrides=overrides,
+    )  # fmt: skip
+    iot.register_thing(templateBody=body, parameters={"SerialNumber": name, "CSR": csr})
+
+
+@pytest.mark.parametrize(
+    ("setting", "property_", "left"),
+    [
+        ("DO_NOTHING", "ThingTypeName", "old"),
+        ("REPLACE", "ThingTypeName", "new"),
+        ("DO_NOTHING", "ThingGroups", ["old"]),
+        ("REPLACE", "ThingGroups", ["new"]),
+        ("MERGE", "ThingGroups", ["new", "old"]),
+        ("DO_NOTHING", "AttributePayload", {"a": "1"}),
+        ("REPLACE", "AttributePayload", {"b": "2"}),
+        ("MERGE", "AttributePayload", {"a": "1", "b": "2"}),
+    ],
+)
+def test_override_settings_of_a_thing(  # noqa: PLR0917 - fixtures, and one table
+    iot: Any, known: str, places: tuple[str, str, str], setting: str, property_: str, left: Any
+) -> None:
+    kind, group = mark("type"), mark("group")
+    iot.create_thing_type(thingTypeName=kind)
+    iot.create_thing_group(thingGroupName=group)
+    words = {places[0]: "old", places[1]: "old", kind: "new", group: "new"}
+    wanted = {"ThingTypeName": kind, "ThingGroups": [group], "AttributePayload": {"b": "2"}}
+
+    register_again(iot, known, {property_: wanted[property_]}, {property_: setting})
+
+    type_name, groups, attributes = held(iot, known)
+    found = {"ThingTypeName": words[type_name], "AttributePayload": attributes,
+             "ThingGroups": sorted(words[each] for each in groups)}  # fmt: skip
+    assert found[property_] == left
+
+
+@pytest.mark.parametrize(
+    ("property_", "value"),
+    [
+        ("ThingTypeName", "another"),
+        ("ThingGroups", ["another"]),
+        ("AttributePayload", {"a": "another"}),
+    ],
+)
+@pytest.mark.parametrize("setting", [None, "FAIL"])
+def test_a_conflict_is_named_and_changes_nothing(
+    iot: Any, known: str, property_: str, value: Any, setting: str | None
+) -> None:
+    before, listed = held(iot, known), len(iot.list_certificates()["certificates"])
+    if property_ == "ThingTypeName":
+        iot.create_thing_type(thingTypeName=value)
+    if property_ == "ThingGroups":
+        iot.create_thing_group(thingGroupName=value[0])
+    settings = {property_: setting} if setting else {}
+
+    with pytest.raises(iot.exceptions.ResourceRegistrationFailureException, match="conflict"):
+        register_again(iot, known, {property_: value}, settings)
+
+    assert held(iot, known) == before
+    assert len(iot.list_certificates()["certificates"]) == listed
+
+
 # --- what breaks the grammar ---------------------------------------------------------
 
 JOINED = {"Fn::Join": ["", ["fire", "boot"]]}
@@ -169,6 +263,7 @@ BROKEN: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"PolicyName": JOINED}, {}, "Fn::Join is not supported in Policy"),
     ({"PolicyDocument": "no policy"}, {}, "is not a policy"),
     ({"PolicyDocument": "[]"}, {}, "is not a policy"),
+    (INLINE, {"DeviceConfiguration": {"a": "x" * 10_240}}, "less than or equal to 10240"),
     (INLINE, {"Mappings": {"a": {"b": {"c": {"Ref": "P"}}}}}, "Mappings cannot include"),
     (INLINE, {"Mappings": {"a": {"b": {"c": [{"Fn::Sub": "x"}]}}}}, "Mappings cannot include"),
     (INLINE, {"DeviceConfiguration": {"a": {"b": "c"}}}, "nested"),
@@ -218,6 +313,33 @@ def test_a_device_is_told_what_is_wrong(
     with pytest.raises(RejectedError, match=message) as rejected:
         made.provision(mark("SN"))
     assert rejected.value.error_code == code
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({"Ref": "Nobody"}, "Cannot resolve reference value: Nobody"),
+        ({"Fn::Sub": "${Nobody}"}, "Cannot resolve reference value: Nobody"),
+        ({"Fn::Sub": ["${Nobody}", {"Somebody": "x"}]}, "Cannot resolve reference value: Nobody"),
+        ({"Fn::Sub": ["a"]}, "invalid Fn::Sub"),
+        ({"Fn::Join": "a"}, "invalid Fn::Join"),
+        ({"Fn::Split": [",", {"Fn::Split": [",", "a,b"]}]}, "invalid Fn::Split"),
+        ({"Fn::Select": [0, [None]]}, "invalid Fn::Select"),
+        ({"Fn::Select": [2, {"Fn::Split": [",", "a,b"]}]}, "invalid Fn::Select"),
+        ({"Fn::FindInMap": ["Kinds", "C", "Type"]}, "invalid Fn::FindInMap"),
+        ({"Fn::GetAtt": ["thing", "Arn"]}, "invalid Fn::GetAtt"),
+    ],
+)
+def test_a_function_without_a_result(iot: Any, value: dict[str, Any], message: str) -> None:
+    body = template(
+        {**NAMED, "ThingTypeName": value}, INLINE, Mappings={"Kinds": {"A": {"Type": "lamp"}}},
+        certificate={"CertificateSigningRequest": {"Ref": "CSR"}},
+    )  # fmt: skip
+    serial = mark("SN")
+    with pytest.raises(iot.exceptions.InvalidRequestException, match=message):
+        iot.register_thing(
+            templateBody=body, parameters={"SerialNumber": serial, "CSR": new_csr(serial)[0]}
+        )
 
 
 def test_a_role_that_may_not_put_things_into_billing_groups(

@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 
 from factory.methods import METHODS
-from tests.support.production_line import CONFIG, ProductionLine, prepared_line
+from tests.support.production_line import CONFIG, ProductionLine, production_line
 from tests.support.station_cloud import contents
 from tests.wire.conftest import LocalCloud
 
@@ -21,7 +21,7 @@ HOOKED: Final = ("--config", CONFIG / "claim-hook.yaml")
 def line(local_cloud: LocalCloud, tmp_path: Path) -> Iterator[ProductionLine]:
     before = local_cloud.admin("GET", "settings")
     local_cloud.admin("PUT", "settings", {"jitp_seconds": 0.05, "registration_line_seconds": 0})
-    with prepared_line(local_cloud, "318987654321", tmp_path) as line:
+    with production_line(local_cloud, "318987654321", tmp_path, "claim") as line:
         yield line
     local_cloud.admin("PUT", "settings", before)
 
