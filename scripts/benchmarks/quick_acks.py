@@ -7,6 +7,7 @@ for that in each handshake (docs/performance.md). What is left without is what t
 import contextlib
 import select
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ _CHUNK: Final = 65536
 def quick_acks(host: str, port: int) -> Iterator[int]:
     """Relay connections to ``host``; yield the port on loopback to connect to.
 
-    TCP_QUICKACK is Linux's (tcp(7)), and not permanent: it is set again before each read.
+    TCP_QUICKACK is Linux's alone (tcp(7)), and not permanent: it is set again before each read.
     """
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=_serve, args=(listener, (host, port)), daemon=True).start()
@@ -40,7 +41,8 @@ def _relay(client: socket.socket, server: tuple[str, int]) -> None:
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         while True:
             for end in other:
-                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+                if sys.platform == "linux":
+                    end.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
             for source in select.select(list(other), [], [])[0]:
                 data = source.recv(_CHUNK)
                 if not data:
