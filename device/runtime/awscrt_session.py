@@ -13,8 +13,10 @@ and so holds the first packets back for 7 ms each; this device never sends that 
 """
 
 import logging
+import math
 import queue
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -49,6 +51,9 @@ _STOP_SECONDS: Final = 2.0
 _SUSPICIOUS_SECONDS: Final = 2.0
 """After so long without CONNACK the server may be one that TLS does not trust: s2n, inside
 awscrt, reports that only after 10 to 30 s, to blind those who measure its time."""
+_DEAF_SECONDS: Final = 1.0
+"""No wait is longer: a signal that comes in the instant before one begins, or in another thread,
+is only heard when it ends, since Python runs signal handlers between two bytecodes."""
 _GRANTED: Final = 0x80  # MQTT 5, 3.9.3: SUBACK and PUBACK reason codes from here on are refusals
 
 
@@ -115,11 +120,15 @@ class AwscrtSession:
         return None
 
     def _next_event(self, timeout: float | None) -> ev.Event | None:
+        until = math.inf if timeout is None else time.monotonic() + timeout
         while True:
+            left = max(0.0, until - time.monotonic())
             try:
-                connection, event = self._events.get(timeout=timeout)
+                connection, event = self._events.get(timeout=min(left, _DEAF_SECONDS))
             except queue.Empty:
-                return None
+                if left <= _DEAF_SECONDS:
+                    return None
+                continue
             if isinstance(event, StopRequested):
                 return event
             if connection != self._connection:

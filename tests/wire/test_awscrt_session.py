@@ -1,9 +1,11 @@
 """Does the session report what happened, with the local AWS and with servers that misbehave?"""
 
 import queue
+import signal
 import socket
 import ssl
 import struct
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -23,6 +25,7 @@ from device.settings import Connection
 from device.storage.keys import MemoryIdentity
 from tests.support.certificates import new_key, pem_of
 from tests.support.device_process import Works, works_for
+from tests.support.own_process import in_own_process
 from tests.support.scripted_server import (
     DISCONNECT,
     Peer,
@@ -411,3 +414,22 @@ def test_the_key_of_a_connection_is_shown_nowhere(caplog: pytest.LogCaptureFixtu
     assert f"CONNECT as {CLIENT_ID}" in caplog.text
     assert "PRIVATE" not in caplog.text
     assert KEY_PEM.decode().splitlines()[1] not in caplog.text
+
+
+def stop_that_interrupts_nothing() -> str:
+    """Wait for long, and be asked to stop by a signal that another thread receives."""
+    session = AwscrtSession(Endpoint("localhost", 1), b"", lambda _: TEST_IDENTITY, QUICK)
+    signal.signal(signal.SIGTERM, lambda *_: session.request_stop())
+
+    def receive() -> None:
+        threading.Event().wait(0.5)  # until the main thread waits; else this shows nothing
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+
+    threading.Thread(target=receive).start()
+    return type(session.next_event(10 * SECONDS)).__name__
+
+
+def test_a_stop_is_heard_in_the_middle_of_a_long_wait() -> None:
+    """As when the signal comes in the instant before the wait begins."""
+    heard = in_own_process(stop_that_interrupts_nothing, seconds=5 * SECONDS)
+    assert heard == "StopRequested"
