@@ -31,6 +31,7 @@ from tests.wire.bad_input.steps import (
     take_rights_of_template,
 )
 from tests.wire.conftest import ROOT
+from tests.wire.localcloud_registry import status_of, until
 
 pytestmark = pytest.mark.wire
 
@@ -309,6 +310,7 @@ def test_serial_that_is_not_on_the_allow_list(line: ProductionLine, state: Path)
     causes = refused_for_good(line, state)
 
     assert "(2) The Lambda refused it: the serial number is not on the allow-list" in causes
+    until(lambda: status_of(line.client("iot"), leaf_id(state)), "INACTIVE")
     line.make(state)
     delete_certificate(line, state)
     assert_let_in(line, state)
