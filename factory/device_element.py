@@ -8,7 +8,7 @@ needs no settings to find its element.
 from pathlib import Path
 from typing import Final
 
-from device.errors import LifecycleError, StorageMissingError
+from device.errors import StorageError
 from device.storage.device_storage import DeviceStorage, resume_device_storage
 from device.storage.element_making import find_softhsm, make_softhsm_element, use_softhsm
 from device.storage.elements import (
@@ -110,7 +110,7 @@ def clear_element(choice: str, serial_number: str, out: Path) -> None:
     """
     try:
         storage = resume_device_storage(out)
-    except (StorageMissingError, LifecycleError):
+    except StorageError:  # none, finished, or not to be opened again: making it says which
         return
     with storage:
         element = installed_element(storage)

@@ -77,10 +77,8 @@ class AwscrtSession:
         self._events: Final[queue.SimpleQueue[tuple[int, ev.Event]]] = queue.SimpleQueue()
         self._connection = 0
         self._client: mqtt5.Client | None = None
-        self._stopped = threading.Event()
+        self._stopped = self._released = threading.Event()
         self._is_connecting = False
-        loop = io.EventLoopGroup(1)
-        self._bootstrap = io.ClientBootstrap(loop, io.DefaultHostResolver(loop))
 
     def perform(self, action: act.Action) -> None:
         """Begin ``action``; the outcome comes as an event."""
@@ -94,7 +92,7 @@ class AwscrtSession:
             case act.Publish(topic, payload):
                 self._publish(topic, payload, report=True)
             case act.Disconnect():
-                self._hang_up()
+                self._hang_up(_STOP_SECONDS)
                 self._put(ev.Disconnected())
             case _:
                 raise TypeError(f"a session cannot perform {type(action).__name__}")
@@ -112,8 +110,7 @@ class AwscrtSession:
         with suppress(OSError):  # then awscrt will say so, in its own time
             distrust = reason_for_distrust(self._endpoint, self._root_ca_pem)
             if distrust is not None:
-                self._stopped.set()  # it never was a session: nobody has to wait for its end
-                self.close()
+                self._end(patience=0.0)  # it never was a session, and s2n keeps it for long
                 return distrust
         return None
 
@@ -134,8 +131,11 @@ class AwscrtSession:
 
     def close(self) -> None:
         """Close the connection, if there is one, and drop what it still had to say."""
+        self._end(_STOP_SECONDS)
+
+    def _end(self, patience: float) -> None:
         self._is_connecting = False
-        self._hang_up()
+        self._hang_up(patience)
         self._connection += 1
 
     def request_stop(self) -> None:
@@ -158,7 +158,9 @@ class AwscrtSession:
                 raise CredentialUnusableError(order.credential, str(error)) from None
             self._events.put((connection, _ConnectRefused(name, None)))
             return
-        self._stopped = stopped = threading.Event()
+        loop = io.EventLoopGroup(1)
+        self._released, self._stopped = loop.shutdown_event, threading.Event()
+        stopped = self._stopped
 
         def connected(_: mqtt5.LifecycleConnectSuccessData) -> None:
             self._events.put((connection, ev.Connected(order.credential)))
@@ -188,7 +190,7 @@ class AwscrtSession:
             mqtt5.ClientOptions(
                 host_name=self._endpoint.host,
                 port=self._endpoint.port,
-                bootstrap=self._bootstrap,
+                bootstrap=io.ClientBootstrap(loop, io.DefaultHostResolver(loop)),
                 tls_ctx=context,
                 http_proxy_options=_proxy_options(self._endpoint.proxy),
                 connect_options=mqtt5.ConnectPacket(
@@ -216,14 +218,19 @@ class AwscrtSession:
         options.alpn_list = self._endpoint.alpn
         return io.ClientTlsContext(options)
 
-    def _hang_up(self) -> None:
-        """Send DISCONNECT and wait until the socket is closed, so that no two sessions overlap."""
+    def _hang_up(self, patience: float) -> None:
+        """Send DISCONNECT and wait until nothing is left: no socket, no session of an element.
+
+        So no two sessions overlap, and at the end of the process no thread is still at work in
+        an element's library while that is being unloaded.
+        """
         if self._client is None:
             return
         self._client.stop(mqtt5.DisconnectPacket())
-        if not self._stopped.wait(_STOP_SECONDS):
-            _log.info("the connection did not close within %s s", _STOP_SECONDS)
+        has_stopped = self._stopped.wait(patience)
         self._client = None
+        if not (has_stopped and self._released.wait(patience)):
+            _log.info("the connection did not close within %s s", patience)
 
     def _subscribe(self, topics: tuple[str, ...]) -> None:
         quality = mqtt5.QoS.AT_MOST_ONCE

@@ -149,14 +149,26 @@ class SecureElement:
         return self._session
 
     def _find_token(self) -> TokenInfo:
-        present = [self._module.token_info(slot) for slot in self._module.slots()]
+        present, unreadable = self._tokens()
         found = [token for token in present if _is_meant(token, self.uri)]
+        if not found and unreadable:
+            raise unreadable
         if not found:
             labels = (token.label for token in present if token.label)
             raise TokenMissingError(_wanted(self.uri), tuple(labels))
         if len(found) > 1:
             raise TokenAmbiguousError(f"{len(found)} tokens are {_wanted(self.uri)}")
         return found[0]
+
+    def _tokens(self) -> tuple[list[TokenInfo], CryptokiError | None]:
+        """Return all tokens, and why one could not be read: it may be none of our business."""
+        tokens, unreadable = [], None
+        for slot in self._module.slots():
+            try:
+                tokens.append(self._module.token_info(slot))
+            except CryptokiError as error:
+                unreadable = error
+        return tokens, unreadable
 
     def _log_in(self, token: TokenInfo, session: int) -> None:
         if TokenFlag.LOGIN_REQUIRED not in token.flags:

@@ -26,8 +26,8 @@ from tests.support.power import PowerCutError, PowerSupply
 from tests.support.sealed_device import make_device
 
 KEY = KeyId("device-key.1")
-EVERY = 10
-"""Of the moments of a boot, one in so many is cut; an element in memory is cut at each
+CUTS = 8
+"""So many moments of a boot are cut; an element in memory is cut at each
 (tests/scenarios/test_element_power_cuts.py)."""
 
 
@@ -100,7 +100,7 @@ def test_a_cut_at_any_moment_of_making_a_key(
 ) -> None:
     uri, folder = bench.new_token(label).uri, str(tmp_path)
     count = in_own_process(one_life, uri, folder, 0)["moments"]
-    moments, left_over = range(1, count + 1, EVERY), 0
+    moments, left_over = range(1, count + 1, -(-count // CUTS)), 0
     assert in_own_process(one_life, uri, folder, moments[0])["found"] == ["device-key.1"]
     for before, moment in pairwise([*moments, -1]):
         life = in_own_process(one_life, uri, folder, moment)

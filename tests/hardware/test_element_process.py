@@ -3,7 +3,6 @@
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -180,9 +179,10 @@ def log_in(element: dict[str, str], state: str) -> list[str | int]:
     return [*story, *asked]
 
 
-def lock_and_open(fields: dict[str, Any], label: str, state: str) -> dict[str, str]:
-    """Try wrong PINs until the token is locked; return what a device says then."""
-    plan = plan_of(InstalledElement(**fields))
+def lock_and_open(module_path: str, folder: str, label: str, state: str) -> dict[str, str]:
+    """Try wrong PINs until a new token is locked; return what a device says then."""
+    bench = ElementBench("tpm", Path(module_path), Path(folder), {})
+    plan = plan_of(bench.new_token(label))
     module = module_of(plan)
     [slot] = [slot for slot in module.slots() if module.token_info(slot).label == label]
     session = module.open_session(slot)
@@ -200,9 +200,8 @@ def test_a_tpm_that_is_locked_is_called_locked(label: str, tmp_path: Path) -> No
     """On a TPM of its own, which nobody else needs."""
     state = str(make_device(tmp_path / "device"))
     with elements.tpm(tmp_path) as bench:
-        made = bench.new_token(label)
-        fields = {"uri": made.uri, "environment": made.environment}
-        said = in_own_process(lock_and_open, fields, label, state)
+        place = str(bench.module_path), str(bench.folder)
+        said = in_own_process(lock_and_open, *place, label, state)
     assert f"token {label}" in said["error"]
     assert "locked" in said["error"]
     assert "tpm2_dictionarylockout" in said["next_step"]

@@ -1,7 +1,7 @@
 """One process, one module, two users: threads sign here while awscrt shakes hands, and no error.
 
 In a process of its own, since what is wrong here ends as a crash (docs/adr/0010). Some seconds
-long; ``FIRSTBOOT_STRESS=20 scripts/test tests/hardware/test_element_stress.py`` shakes hands
+long; ``FIRSTBOOT_STRESS=30 scripts/test tests/hardware/test_element_stress.py`` shakes hands
 thousands of times.
 """
 
@@ -28,7 +28,7 @@ from tests.support.own_process import in_own_process
 from tests.support.sealed_device import make_device
 from tests.support.tls_broker import tls_broker
 
-ROUNDS = {"softhsm": 50, "tpm": 20}
+ROUNDS = {"softhsm": 30, "tpm": 15}
 TIMES = int(os.environ.get("FIRSTBOOT_STRESS", "1"))
 """How many times as long to go on."""
 

@@ -1,6 +1,5 @@
 """Does awscrt shake hands with a key that stays in the element: fast, slow, and over TLS 1.3?"""
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -128,56 +127,36 @@ def test_a_certificate_of_another_key_is_refused_before_connecting(
         assert not broker.stop(), "nobody was spoken to"
 
 
-def test_connections_that_are_over_hold_no_session_of_the_element(
-    storage: DeviceStorage, plan: ElementPlan, tmp_path: Path
-) -> None:
-    """tpm2-pkcs11 has 1024 of them, an ATECC608 two: a device that kept them would be shut out."""
-    returned = threading.Semaphore(0)  # awscrt does so in a thread of its own
-
-    def counted(close: Function) -> Function:
-        def counting(session: int) -> int:
-            returned.release()
-            return close(session)
-
-        return counting
-
-    storage.keys.generate_key(FIRST_DEVICE_KEY, KeyType.EC_P256)
-    with (
-        tls_broker(tmp_path) as broker,
-        in_front_of(module_of(plan).path, "C_CloseSession", counted),
-    ):
-        for _ in range(3):
-            assert shake_hands(storage, broker) == LET_IN
-        assert all(returned.acquire(timeout=20.0) for _ in range(3))
-
-
 class TwoSessions:
     """What an ATECC608 has room for, as its module is built; the device has one of them."""
 
     def __init__(self) -> None:
-        self._free = 1
+        self.free = 1
 
     def opening(self, open_session: Function) -> Function:
         def opened(*arguments: int) -> int:
-            if not self._free:
+            if not self.free:
                 return int(ReturnValue.SESSION_COUNT)
-            self._free -= 1
+            self.free -= 1
             return open_session(*arguments)
 
         return opened
 
     def closing(self, close_session: Function) -> Function:
         def closed(session: int) -> int:
-            self._free += 1
+            self.free += 1
             return close_session(session)
 
         return closed
 
 
-def test_two_sessions_are_enough_to_connect_again_and_again(
+def test_a_connection_that_is_over_holds_no_session_of_the_element(
     storage: DeviceStorage, plan: ElementPlan, tmp_path: Path
 ) -> None:
-    """awscrt may still hold the old one: that attempt fails, with the reason, and not the next."""
+    """Else two sessions are too few, tpm2-pkcs11's 1024 some day, and the process may end badly.
+
+    A thread that is at work in the library while that is being unloaded ends as a crash.
+    """
     storage.keys.generate_key(FIRST_DEVICE_KEY, KeyType.EC_P256)
     element, path = TwoSessions(), module_of(plan).path
     with (
@@ -190,19 +169,10 @@ def test_two_sessions_are_enough_to_connect_again_and_again(
         identity = partial(storage.keys.tls_identity, FIRST_DEVICE_KEY, pem)
         session = AwscrtSession(*where, lambda _: identity(), Connection())
         for _ in range(3):
-            assert LET_IN in attempts(session)
+            session.perform(act.Connect(ev.Credential.DEVICE, "SN-1"))
+            assert session.next_event(20.0) == LET_IN
         session.close()
-
-
-def attempts(session: AwscrtSession) -> Iterator[ev.Event | None]:
-    """Connect, and once more as long as the element is said to have no session left."""
-    give_up = time.monotonic() + 20.0
-    while time.monotonic() < give_up:
-        session.perform(act.Connect(ev.Credential.DEVICE, "SN-1"))
-        event = session.next_event(20.0)
-        if isinstance(event, ev.ConnectFailed):
-            assert "CKR_SESSION_COUNT" in event.detail
-        yield event
+        assert element.free == 1
 
 
 def test_an_element_that_fails_in_the_handshake_is_to_blame(

@@ -62,6 +62,20 @@ def test_interrupted_device_does_not_open_and_is_made_anew(tmp_path: Path) -> No
         assert storage.lifecycle is Lifecycle.SECURED
 
 
+def test_interrupted_device_that_cannot_be_read_any_more_is_made_anew(tmp_path: Path) -> None:
+    def cut(storage: DeviceStorage) -> None:
+        raise PowerCutError
+
+    with pytest.raises(PowerCutError):
+        make_device(ORDER, tmp_path, cut)
+    for image in (tmp_path / "storage").glob("image-*"):
+        image.write_bytes(b"spoiled")
+
+    make_device(ORDER, tmp_path, nothing)
+    with open_device_storage(tmp_path) as storage:
+        assert storage.lifecycle is Lifecycle.SECURED
+
+
 def test_finished_device_is_not_made_over(tmp_path: Path) -> None:
     make_device(ORDER, tmp_path, nothing)
     other = DeviceOrder("SN-2", ORDER.device_id, ORDER.endpoint, ORDER.root_ca)

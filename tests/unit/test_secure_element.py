@@ -92,6 +92,25 @@ def test_a_missing_token_is_named_with_those_that_are_there(
     assert "SOFTHSM2_CONF" in raised.value.next_step
 
 
+def test_a_foreign_token_that_cannot_be_read_is_passed_over(
+    storage: DeviceStorage, module: FakeModule
+) -> None:
+    """Somebody's bank card in another reader, or a token that another process is writing."""
+    module.tokens.insert(0, replace(module.tokens[0], slot_id=6, label="other"))
+    module.fail("C_GetTokenInfo", ReturnValue.TOKEN_NOT_RECOGNIZED)
+    element = element_of(storage, module)
+    assert element.run(lambda session: session.token.slot_id) == 7
+    assert module.calls["C_GetTokenInfo"] == 2
+
+
+def test_a_token_that_cannot_be_read_is_not_called_missing(
+    storage: DeviceStorage, module: FakeModule
+) -> None:
+    module.fail("C_GetTokenInfo", ReturnValue.GENERAL_ERROR, ReturnValue.GENERAL_ERROR)
+    with pytest.raises(ElementLostError, match="GENERAL_ERROR"):
+        use(element_of(storage, module))
+
+
 def test_two_tokens_of_one_label_are_told_apart_by_their_serial(
     storage: DeviceStorage, module: FakeModule
 ) -> None:

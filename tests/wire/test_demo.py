@@ -50,13 +50,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def run(folder: Path, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    environment = unmeasured() | {"PATH": path, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
     return succeeded(folder, [sys.executable, "-m", module, *arguments], environment)
-
-
-def unmeasured() -> dict[str, str]:
-    """Return our variables without coverage's: it doubles the time of what is tested elsewhere."""
-    return {name: each for name, each in os.environ.items() if not name.startswith("COVERAGE_")}
 
 
 def shell(folder: Path, lines: list[str]) -> str:
