@@ -288,8 +288,15 @@ def take_rights_of_lambda(line: ProductionLine) -> None:
     line.client("iam").delete_role_policy(**role)
 
 
+def take_right_to_invoke(line: ProductionLine) -> None:
+    permission = {"FunctionName": jitr.FUNCTION, "StatementId": "firstboot-iot"}
+    line.client("lambda").remove_permission(**permission)
+
+
 @of("jitr")
-@pytest.mark.parametrize("spoil", [disable_rule, delete_function, take_rights_of_lambda])
+@pytest.mark.parametrize(
+    "spoil", [disable_rule, delete_function, take_rights_of_lambda, take_right_to_invoke]
+)
 def test_nobody_decides(
     line: ProductionLine, state: Path, spoil: Callable[[ProductionLine], None]
 ) -> None:
