@@ -127,6 +127,24 @@ class ThingTakenError(StationError):
         )
 
 
+class SerialNumberTakenError(StationError):
+    """The allow-list has given the device's serial number to another device."""
+
+    def __init__(self, serial_number: str, certificate_id: str, table: str) -> None:
+        """Name the serial number, and the certificate that took it."""
+        super().__init__(
+            f"serial number {serial_number} is taken by certificate {certificate_id[:12]}...: the "
+            "Lambda would refuse this device"
+        )
+        self.serial_number = serial_number
+        self.certificate_id = certificate_id
+        self.next_step = (
+            "Is the serial number used twice? If the other device is gone, delete its entry, then "
+            f"run the same command again: aws dynamodb delete-item --table-name {table} --key "
+            f'\'{{"SerialNumber": {{"S": "{serial_number}"}}}}\''
+        )
+
+
 class NotRegisteredError(StationError):
     """AWS would not register a device."""
 
