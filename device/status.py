@@ -8,6 +8,7 @@ from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import asdict
 
 from device.errors import DoesNotExistError
+from device.manufacture import device_id, serial_number
 from device.runtime import journal
 from device.runtime.journal import Identity, Keyed, Registered, Staged
 from device.storage import element_book
@@ -74,9 +75,9 @@ def _status_of(storage: DeviceStorage) -> Status:
     )
     if storage.lifecycle is not Lifecycle.SECURED:
         return base
+    facts = asdict(base) | _manufacture(storage)
     progress, identity = journal.load(storage.ps), journal.load_identity(storage.ps)
-    state = "provisioned" if identity else STATES[type(progress)]
-    facts = asdict(base) | _manufacture(storage) | {"state": state}
+    facts["state"] = "provisioned" if identity else STATES[type(progress)]
     if identity:
         facts |= _who(identity) | {"device_configuration": journal.load_configuration(storage.ps)}
         facts |= _element(storage, identity.key)
@@ -91,8 +92,8 @@ def _manufacture(storage: DeviceStorage) -> dict[str, Any]:
     """What the station put in."""
     return {
         "storage_generation": storage.generation,
-        "serial": storage.its.get(Uid.SERIAL_NUMBER).decode(),
-        "device_id": storage.its.get(Uid.DEVICE_ID).decode(),
+        "serial": serial_number(storage),
+        "device_id": device_id(storage),
         "claim_installed": _holds(storage, Uid.CLAIM_CERTIFICATE),
     }
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from device.errors import DataCorruptError, StorageMissingError
+from device.errors import DataCorruptError, NotADeviceError, StorageMissingError
 from device.status import read_status
 from device.storage.device_storage import create_device_storage, open_device_storage
 from device.storage.lifecycle import Lifecycle
+from factory.station import open_or_make_station
 from tests.support.devices import DEVICE_ID, SERIAL, advance_to, enrolment_of, make_device
 from tests.support.roots import RootBench
 
@@ -85,6 +86,16 @@ def test_a_device_out_of_service(tmp_path: Path) -> None:
         storage.advance(Lifecycle.DECOMMISSIONED)
 
     assert read_status(state).lifecycle == "DECOMMISSIONED"
+
+
+def test_the_storage_of_a_station_is_no_device(tmp_path: Path) -> None:
+    with open_or_make_station(tmp_path / "station"):
+        pass
+
+    with pytest.raises(NotADeviceError, match="no serial number") as raised:
+        read_status(tmp_path / "station")
+
+    assert "--state" in raised.value.next_step
 
 
 def test_no_device(tmp_path: Path) -> None:
