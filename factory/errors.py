@@ -48,6 +48,13 @@ class StationNotPreparedError(StationError):
     )
 
 
+class NotAStationError(StationError):
+    """The folder holds a device; a station written into it would cost the device its claim."""
+
+    exit_code = ExitCode.CONFIGURATION_INVALID
+    next_step = "Name the station's folder: --station DIR. Nothing was changed in this one."
+
+
 class OtherAccountError(StationError):
     """The station was prepared for another account or Region."""
 
