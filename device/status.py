@@ -34,7 +34,8 @@ class Status(Struct, frozen=True, kw_only=True, omit_defaults=True):
     protects_against: list[str]
     no_protection_against: list[str]
     root_of_trust_note: str
-    storage_protection: list[str]
+    storage_flags: list[str]
+    """PSA's, such as NO_REPLAY_PROTECTION where a whole old state can be put back."""
     storage_generation: int | UnsetType = UNSET
     serial: str | UnsetType = UNSET
     device_id: str | UnsetType = UNSET
@@ -71,7 +72,7 @@ def _status_of(storage: DeviceStorage) -> Status:
         protects_against=list(root.strength.protects_against),
         no_protection_against=list(root.strength.no_protection_against),
         root_of_trust_note=root.strength.note,
-        storage_protection=[flag.name or "" for flag in root.protection],
+        storage_flags=[flag.name or "" for flag in root.protection],
     )
     if storage.lifecycle is not Lifecycle.SECURED:
         return base

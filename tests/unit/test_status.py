@@ -150,7 +150,7 @@ def test_the_root_of_trust_says_that_files_do_not_stop_a_clone(tmp_path: Path) -
     assert found.root_of_trust == "file"
     assert "stolen storage" in found.protects_against
     assert "cloned disk" in found.no_protection_against
-    assert found.storage_protection == ["NO_REPLAY_PROTECTION"]
+    assert found.storage_flags == ["NO_REPLAY_PROTECTION"]
 
 
 def test_each_root_of_trust_is_told_in_short_lines(root: RootBench, tmp_path: Path) -> None:
