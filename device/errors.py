@@ -138,6 +138,12 @@ class StorageMissingError(StorageError):
     next_step = "Make one: factory make --method M --serial SN --out DIR, then use --state DIR."
 
 
+class NotADeviceError(StorageError):
+    """The storage is whole, but no device's: it has no serial number."""
+
+    next_step = "Name a device's folder with --state; a station's folder is for factory alone."
+
+
 class StorageBusyError(StorageError):
     """Another process has this device's storage open."""
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from device.element_plan import element_plan
 from device.errors import ConfigurationError, DoesNotExistError, SubjectFieldMissingError
+from device.manufacture import device_id, serial_number
 from device.methods import CLAIM_METHODS, JUST_IN_TIME_METHODS, check_made_for
 from device.provisioning import messages, template
 from device.provisioning.claim import ClaimPlan
@@ -54,8 +55,8 @@ def plan_for(storage: DeviceStorage, settings: Settings, source: str) -> Plan:
         ConfigurationError: a setting, or a file it names, cannot be used on this device.
     """
     names = {
-        "serial": storage.its.get(Uid.SERIAL_NUMBER).decode(),
-        "device_id": storage.its.get(Uid.DEVICE_ID).decode(),
+        "serial": serial_number(storage),
+        "device_id": device_id(storage),
     }
     fill = _Filler(source, names)
     check_made_for(storage, settings.method, source)

@@ -8,6 +8,7 @@ from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import asdict
 
 from device.errors import DoesNotExistError
+from device.manufacture import device_id, serial_number
 from device.runtime import journal
 from device.runtime.journal import Identity, Keyed, Registered, Staged
 from device.storage import element_book
@@ -33,7 +34,8 @@ class Status(Struct, frozen=True, kw_only=True, omit_defaults=True):
     protects_against: list[str]
     no_protection_against: list[str]
     root_of_trust_note: str
-    storage_protection: list[str]
+    storage_flags: list[str]
+    """PSA's, such as NO_REPLAY_PROTECTION where a whole old state can be put back."""
     storage_generation: int | UnsetType = UNSET
     serial: str | UnsetType = UNSET
     device_id: str | UnsetType = UNSET
@@ -70,13 +72,13 @@ def _status_of(storage: DeviceStorage) -> Status:
         protects_against=list(root.strength.protects_against),
         no_protection_against=list(root.strength.no_protection_against),
         root_of_trust_note=root.strength.note,
-        storage_protection=[flag.name or "" for flag in root.protection],
+        storage_flags=[flag.name or "" for flag in root.protection],
     )
     if storage.lifecycle is not Lifecycle.SECURED:
         return base
+    facts = asdict(base) | _manufacture(storage)
     progress, identity = journal.load(storage.ps), journal.load_identity(storage.ps)
-    state = "provisioned" if identity else STATES[type(progress)]
-    facts = asdict(base) | _manufacture(storage) | {"state": state}
+    facts["state"] = "provisioned" if identity else STATES[type(progress)]
     if identity:
         facts |= _who(identity) | {"device_configuration": journal.load_configuration(storage.ps)}
         facts |= _element(storage, identity.key)
@@ -91,8 +93,8 @@ def _manufacture(storage: DeviceStorage) -> dict[str, Any]:
     """What the station put in."""
     return {
         "storage_generation": storage.generation,
-        "serial": storage.its.get(Uid.SERIAL_NUMBER).decode(),
-        "device_id": storage.its.get(Uid.DEVICE_ID).decode(),
+        "serial": serial_number(storage),
+        "device_id": device_id(storage),
         "claim_installed": _holds(storage, Uid.CLAIM_CERTIFICATE),
     }
 

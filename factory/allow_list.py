@@ -9,13 +9,15 @@ from typing import Final
 
 from factory.changes import Change, Outcome
 from factory.cloud import Cloud, Response, Value, items, structure, text
-from factory.errors import NotInCloudError, NotMadeByStationError
+from factory.errors import NotInCloudError, NotMadeByStationError, SerialNumberTakenError
 from factory.propagation import Sleep, wait_until
 from factory.tags import USED_BY, is_made_by_station, station_tags, users_in
 
 TABLE: Final = "firstboot-allow-list"
 KIND: Final = "allow-list (DynamoDB)"
 _KEY: Final = "SerialNumber"
+_TAKEN_BY: Final = "CertificateId"
+"""Noted by ``lambdas/jitr_activate.py``."""
 
 
 def ensure_table(cloud: Cloud, user: str, sleep: Sleep = time.sleep) -> Change:
@@ -63,16 +65,20 @@ def remove_table(cloud: Cloud, user: str) -> Change:
     return Change(KIND, TABLE, Outcome.REMOVED)
 
 
-def allow(cloud: Cloud, serial_number: str) -> Change:
-    """Put ``serial_number`` on the list; an entry that is there stays as it is.
+def allow(cloud: Cloud, serial_number: str, certificate_id: str) -> Change:
+    """Put ``serial_number`` on the list, for the device with this certificate.
 
     Raises:
+        SerialNumberTakenError: the Lambda has given it to another certificate.
         NotInCloudError: there is no list: the method was not prepared here.
         CloudError: AWS did not answer, or said no.
     """
     key: Value = {_KEY: {"S": serial_number}}
     found = cloud.call("dynamodb", "GetItem", TableName=TABLE, Key=key, ConsistentRead=True)
     if "Item" in found:
+        taken = structure(structure(found, "Item"), _TAKEN_BY).get("S", certificate_id)
+        if taken != certificate_id:
+            raise SerialNumberTakenError(serial_number, str(taken), TABLE)
         return Change("allow-list entry", serial_number, Outcome.UNCHANGED)
     cloud.call("dynamodb", "PutItem", TableName=TABLE, Item=key)
     return Change("allow-list entry", serial_number, Outcome.CREATED)

@@ -48,6 +48,13 @@ class StationNotPreparedError(StationError):
     )
 
 
+class NotAStationError(StationError):
+    """The folder holds a device; a station written into it would cost the device its claim."""
+
+    exit_code = ExitCode.CONFIGURATION_INVALID
+    next_step = "Name the station's folder: --station DIR. Nothing was changed in this one."
+
+
 class OtherAccountError(StationError):
     """The station was prepared for another account or Region."""
 
@@ -124,6 +131,24 @@ class ThingTakenError(StationError):
             "Is the serial number used twice? If the other device is gone, turn its certificate "
             "off and detach it: aws iot update-certificate --new-status INACTIVE, aws iot "
             f"detach-thing-principal --thing-name {thing_name}. Then run the same command again."
+        )
+
+
+class SerialNumberTakenError(StationError):
+    """The allow-list has given the device's serial number to another device."""
+
+    def __init__(self, serial_number: str, certificate_id: str, table: str) -> None:
+        """Name the serial number, and the certificate that took it."""
+        super().__init__(
+            f"serial number {serial_number} is taken by certificate {certificate_id[:12]}...: the "
+            "Lambda would refuse this device"
+        )
+        self.serial_number = serial_number
+        self.certificate_id = certificate_id
+        self.next_step = (
+            "Is the serial number used twice? If the other device is gone, delete its entry, then "
+            f"run the same command again: aws dynamodb delete-item --table-name {table} --key "
+            f'\'{{"SerialNumber": {{"S": "{serial_number}"}}}}\''
         )
 
 

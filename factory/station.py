@@ -26,7 +26,7 @@ from device.storage.lifecycle import Lifecycle
 from device.storage.secure_storage import Uid
 from factory.authorities import Authorities
 from factory.cloud import Account
-from factory.errors import OtherAccountError, StationNotPreparedError
+from factory.errors import NotAStationError, OtherAccountError, StationNotPreparedError
 
 CLAIM_COMMON_NAME: Final = "firstboot-claim"
 """Subject of the claim's certificate; AWS keeps the CSR's subject, so it is found again by it."""
@@ -169,6 +169,7 @@ def open_station(folder: Path, *, read_only: bool = False) -> Iterator[Station]:
 
     Raises:
         StationNotPreparedError: there is no station, or it was never finished.
+        NotAStationError: there is a device.
         StorageError: the storage is busy, corrupt or rolled back.
     """
     try:
@@ -178,6 +179,7 @@ def open_station(folder: Path, *, read_only: bool = False) -> Iterator[Station]:
     with storage:
         if storage.lifecycle is not Lifecycle.SECURED:
             raise StationNotPreparedError(f"the station in {folder} was never finished")
+        _check_is_station(storage, folder)
         yield Station(storage, folder)
 
 
@@ -186,6 +188,7 @@ def open_or_make_station(folder: Path) -> Iterator[Station]:
     """Open the station in ``folder``, or make one there.
 
     Raises:
+        NotAStationError: there is a device.
         StorageError: the storage is busy, corrupt or rolled back.
     """
     try:
@@ -195,4 +198,10 @@ def open_or_make_station(folder: Path) -> Iterator[Station]:
         storage.advance(Lifecycle.PSA_ROT_PROVISIONING)
         storage.advance(Lifecycle.SECURED)
     with storage:
+        _check_is_station(storage, folder)
         yield Station(storage, folder)
+
+
+def _check_is_station(storage: DeviceStorage, folder: Path) -> None:
+    if Uid.SERIAL_NUMBER in storage.its.uids():
+        raise NotAStationError(f"{folder} holds a device, not a station")

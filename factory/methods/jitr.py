@@ -8,6 +8,7 @@ AWS IoT developer guide, "Just-in-time registration".
 from datetime import UTC, datetime
 from typing import Final
 
+from device.identity.certificates import certificate_id
 from device.storage.device_storage import DeviceStorage
 from factory import allow_list
 from factory.ca_certificates import (
@@ -88,11 +89,12 @@ def register(cloud: Cloud, storage: DeviceStorage, order: DeviceOrder) -> Report
     Raises:
         StationNotPreparedError: there is no allow-list in this account and Region.
         OtherMethodError: the device was made for another method.
+        SerialNumberTakenError: another device has its serial number.
         CloudError: AWS did not answer, or said no.
     """
-    installed_leaf(storage)
+    leaf = certificate_id(installed_leaf(storage))
     try:
-        return Report((allow_list.allow(cloud, order.serial_number),))
+        return Report((allow_list.allow(cloud, order.serial_number, leaf),))
     except NotInCloudError as error:
         problem = f"there is no allow-list in {cloud.account}"
         raise StationNotPreparedError(problem) from error

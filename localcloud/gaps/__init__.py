@@ -29,6 +29,7 @@ from localcloud.gaps import (
     policy_variables,
     register_thing,
     registration_tasks,
+    rule_permission,
     template_grammar,
     thing_attributes,
     thing_principal_type,
@@ -79,6 +80,7 @@ def all_gaps(issuer: Issuer, settings: Settings) -> list[Gap]:
         Gap("register_thing", register_thing.is_open, register_thing.close),
         Gap("registration_tasks", registration_tasks.is_open, register),
         Gap("ca_registration", ca_registration.is_open, ca_registration.close),
+        Gap("rule_permission", rule_permission.is_open, rule_permission.close),
         Gap("jitr_client_id", jitr_client_id.is_open, jitr_client_id.close),
         Gap("jitp", jitp.is_open, provision),
     ]

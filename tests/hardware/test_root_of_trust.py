@@ -263,7 +263,7 @@ def test_a_device_is_made_and_boots_on_a_tpm(
 
     assert world.registry(f"SN-{label}").active_certificates == [identity.certificate_id]
     status = read_status(state)
-    assert (status.root_of_trust, status.storage_protection) == ("tpm", [])
+    assert (status.root_of_trust, status.storage_flags) == ("tpm", [])
 
 
 # --- a token with an HMAC key ------------------------------------------------------------

@@ -12,6 +12,7 @@ from device.errors import (
     NotLetInError,
     TopicDeniedError,
 )
+from device.identity.certificates import certificate_id
 from device.provisioning import actions as act
 from device.storage.device_storage import open_device_storage
 from device.storage.secure_storage import Uid
@@ -48,7 +49,7 @@ def test_never_activated_ends_with_the_likely_causes(
     memory: MemoryWorld, state: Path, method: str
 ) -> None:
     use(memory, method)
-    memory.make_device_with_leaf(state, SERIAL)
+    leaf = certificate_id(memory.make_device_with_leaf(state, SERIAL).encode())
     diary = Diary()
 
     with pytest.raises(NotActivatedYetError) as raised:
@@ -58,6 +59,7 @@ def test_never_activated_ends_with_the_likely_causes(
     assert sum(seconds for _, seconds in diary.waits) <= 90.0
     assert raised.value.refusals == len(diary.waits) + 1
     assert "(1) The CA" in raised.value.next_step
+    assert f"aws iot delete-certificate --certificate-id {leaf})" in raised.value.next_step
     memory.cloud.activation_delay = 0.0
     assert boot(memory, state).thing_name == SERIAL
 
@@ -85,12 +87,14 @@ def test_a_refusal_without_a_reason_is_an_error_with_causes(
     use(memory, method)
     leaf = memory.make_device_with_leaf(state, SERIAL)
     memory.cloud.register_leaf(leaf, SERIAL, status)
+    look = f"aws iot describe-certificate --certificate-id {certificate_id(leaf.encode())}."
 
     with pytest.raises(NotLetInError) as raised:
         boot(memory, state)
 
     assert not isinstance(raised.value, NotActivatedYetError)
     assert "ACTIVE" in raised.value.next_step
+    assert raised.value.next_step.endswith(look), "and nothing is to be deleted"
 
 
 @pytest.mark.parametrize("method", JUST_IN_TIME + PREREGISTERED)

@@ -268,7 +268,7 @@ def test_a_status_is_read_by_programs(device: Device, state: Path) -> None:
     assert len(answer.out.splitlines()) == 1
     assert answer.document["serial"] == SERIAL
     assert answer.document["claim_installed"] is True
-    assert answer.document["storage_protection"] == ["NO_REPLAY_PROTECTION"]
+    assert answer.document["storage_flags"] == ["NO_REPLAY_PROTECTION"]
 
 
 def test_the_device_may_be_named_by_a_variable(

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from device.errors import (
     CertificateUnacceptableError,
     ClaimMissingError,
+    CredentialUnusableError,
     DataCorruptError,
     ExitCode,
     InstalledCertificateError,
@@ -376,6 +377,17 @@ def test_a_claim_that_was_destroyed(storage: DeviceStorage) -> None:
 
     with pytest.raises(ClaimMissingError):
         identity_for(storage, Credential.CLAIM)
+
+
+def test_a_claim_that_has_expired_is_not_used(storage: DeviceStorage) -> None:
+    claims = InstalledClaim(storage, FakeClock(4_000_000_000.0))
+    with pytest.raises(CredentialUnusableError, match="expired at 2049-12-31"):
+        claims.claim()
+
+
+def test_a_clock_that_was_never_set_gives_no_verdict_on_a_claim(storage: DeviceStorage) -> None:
+    claim = InstalledClaim(storage, FakeClock(0.0)).claim()
+    assert claim.certificate_pem == storage.ps.get(Uid.CLAIM_CERTIFICATE)
 
 
 def test_no_identity_to_connect_with(storage: DeviceStorage) -> None:

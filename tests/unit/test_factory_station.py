@@ -1,5 +1,7 @@
 """The station keeps the claim sealed, and knows how far it has come."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -7,10 +9,12 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from device.storage.device_storage import create_device_storage
+from device.storage.device_storage import create_device_storage, open_device_storage
+from device.storage.secure_storage import Uid
 from factory.cloud import Account
-from factory.errors import OtherAccountError, StationNotPreparedError
-from factory.station import CLAIM_COMMON_NAME, open_or_make_station, open_station
+from factory.errors import NotAStationError, OtherAccountError, StationNotPreparedError
+from factory.station import CLAIM_COMMON_NAME, Station, open_or_make_station, open_station
+from tests.support.devices import make_device
 
 HERE = Account("123456789012", "eu-central-1")
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -85,6 +89,21 @@ def test_station_keeps_to_one_account_and_region(tmp_path: Path, elsewhere: Acco
         station.check_account(HERE)
         with pytest.raises(OtherAccountError, match="123456789012, eu-central-1"):
             station.check_account(elsewhere)
+
+
+@pytest.mark.parametrize("open_it", [open_station, open_or_make_station])
+def test_a_device_is_not_written_over(
+    tmp_path: Path, open_it: Callable[[Path], AbstractContextManager[Station]]
+) -> None:
+    state = make_device(tmp_path / "device")
+    with open_device_storage(state, read_only=True) as storage:
+        before = storage.ps.get(Uid.CLAIM_CERTIFICATE)
+
+    with pytest.raises(NotAStationError, match="holds a device"), open_it(state):
+        pass
+
+    with open_device_storage(state, read_only=True) as storage:
+        assert storage.ps.get(Uid.CLAIM_CERTIFICATE) == before
 
 
 def test_missing_station_is_not_made_by_looking(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from localcloud.gaps import (
     policy_variables,
     register_thing,
     registration_tasks,
+    rule_permission,
     template_grammar,
     thing_attributes,
     thing_principal_type,
@@ -40,6 +41,7 @@ MODULES: dict[str, Any] = {
     "policy_variables": policy_variables,
     "register_thing": register_thing,
     "registration_tasks": registration_tasks,
+    "rule_permission": rule_permission,
     "template_grammar": template_grammar,
     "thing_attributes": thing_attributes,
     "thing_principal_type": thing_principal_type,
@@ -97,3 +99,10 @@ def test_an_event_that_names_its_client_closes_the_gap(monkeypatch: pytest.Monke
         """As MiniStack might."""
 
     assert not jitr_client_id.is_open(replaced(monkeypatch, _publish_event=publish_event))
+
+
+def test_a_look_at_the_policy_closes_the_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    def dispatch(function_arn: str, event: object) -> None:
+        ministack_iot._provisioning_hook_function(function_arn, str(event))
+
+    assert not rule_permission.is_open(replaced(monkeypatch, _dispatch_rule_to_lambda=dispatch))

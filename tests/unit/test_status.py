@@ -7,10 +7,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from device.errors import DataCorruptError, StorageMissingError
+from device.errors import DataCorruptError, NotADeviceError, StorageMissingError
 from device.status import read_status
 from device.storage.device_storage import create_device_storage, open_device_storage
 from device.storage.lifecycle import Lifecycle
+from factory.station import open_or_make_station
 from tests.support.devices import DEVICE_ID, SERIAL, advance_to, enrolment_of, make_device
 from tests.support.roots import RootBench
 
@@ -87,6 +88,16 @@ def test_a_device_out_of_service(tmp_path: Path) -> None:
     assert read_status(state).lifecycle == "DECOMMISSIONED"
 
 
+def test_the_storage_of_a_station_is_no_device(tmp_path: Path) -> None:
+    with open_or_make_station(tmp_path / "station"):
+        pass
+
+    with pytest.raises(NotADeviceError, match="no serial number") as raised:
+        read_status(tmp_path / "station")
+
+    assert "--state" in raised.value.next_step
+
+
 def test_no_device(tmp_path: Path) -> None:
     with pytest.raises(StorageMissingError):
         read_status(tmp_path / "none")
@@ -139,7 +150,7 @@ def test_the_root_of_trust_says_that_files_do_not_stop_a_clone(tmp_path: Path) -
     assert found.root_of_trust == "file"
     assert "stolen storage" in found.protects_against
     assert "cloned disk" in found.no_protection_against
-    assert found.storage_protection == ["NO_REPLAY_PROTECTION"]
+    assert found.storage_flags == ["NO_REPLAY_PROTECTION"]
 
 
 def test_each_root_of_trust_is_told_in_short_lines(root: RootBench, tmp_path: Path) -> None:

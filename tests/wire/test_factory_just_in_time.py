@@ -7,6 +7,7 @@ import pytest
 
 from factory.aws import Aws
 from factory.changes import Outcome
+from factory.methods import jitr
 from tests.support.preparations import (
     CASES,
     SIDE_BY_SIDE,
@@ -63,6 +64,18 @@ def test_runs_that_are_cut_at_every_change_come_to_their_end(
     assert is_whole(case, empty, folder)
     step_by_step(lambda cloud: teardown(case, cloud, folder), empty, reply_lost=reply_lost)
     assert contents(empty) == before, "something was made twice, or forgotten"
+
+
+def test_log_group_of_somebody_else_is_used_and_kept(empty: Aws, folder: Path) -> None:
+    name = f"/aws/lambda/{jitr.FUNCTION}"
+    empty.call("logs", "CreateLogGroup", logGroupName=name)
+
+    prepared = prepare(CASES["jitr"], empty, folder)
+    removed = teardown(CASES["jitr"], empty, folder)
+
+    assert outcome_of(prepared, "log group") == (Outcome.UNCHANGED, "")
+    assert outcome_of(removed, "log group") == (Outcome.KEPT, "the station did not make it")
+    empty.call("logs", "DeleteLogGroup", logGroupName=name)
 
 
 def test_each_method_leaves_what_the_others_need(empty: Aws, folder: Path) -> None:

@@ -209,7 +209,20 @@ def make_function(cloud: LocalCloud, name: str) -> str:
         Timeout=30,
     )
     arn: str = made["FunctionArn"]
+    allow_rule(cloud, name)
     return arn
+
+
+def allow_rule(cloud: LocalCloud, name: str) -> None:
+    """Let the function's own rule, and nobody else, invoke it."""
+    cloud.client("lambda").add_permission(
+        FunctionName=name,
+        StatementId="rule",
+        Action="lambda:InvokeFunction",
+        Principal="iot.amazonaws.com",
+        SourceArn=f"arn:aws:iot:us-east-1:000000000000:rule/{name.replace('-', '_')}",
+        SourceAccount="000000000000",
+    )
 
 
 def test_a_serial_on_the_list_is_let_in(
@@ -246,3 +259,26 @@ def test_a_serial_that_is_not_on_the_list_ends_inactive(
     with pytest.raises(AwsCrtError), mqtt311_connection(local_cloud, leaf, serial):
         pass
     assert status_of(iot, leaf.certificate_id) == "INACTIVE"
+
+
+@pytest.mark.parametrize("permission", ["none", "another rule's"])
+def test_a_rule_that_may_not_invoke_its_lambda_decides_nothing(
+    local_cloud: LocalCloud, iot: Any, allow_list: AllowList, permission: str
+) -> None:
+    serial, functions = mark("SN"), local_cloud.client("lambda")
+    functions.remove_permission(FunctionName=allow_list.name, StatementId="rule")
+    if permission != "none":
+        functions.add_permission(
+            FunctionName=allow_list.name, StatementId="another", Action="lambda:InvokeFunction",
+            Principal="iot.amazonaws.com",
+            SourceArn="arn:aws:iot:us-east-1:000000000000:rule/another",
+        )  # fmt: skip
+    leaf = allow_list.authority.issue({"CN": serial})
+
+    knock(local_cloud, leaf, serial)
+    knock(local_cloud, leaf, serial)
+
+    assert status_of(iot, leaf.certificate_id) == "PENDING_ACTIVATION"
+    allow_rule(local_cloud, allow_list.name)
+    knock(local_cloud, leaf, serial)
+    until(lambda: status_of(iot, leaf.certificate_id), "INACTIVE")

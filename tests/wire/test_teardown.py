@@ -7,10 +7,14 @@ from typing import Final
 
 import pytest
 
+from device.identity.certificates import certificate_id
+from device.storage.device_storage import open_device_storage
+from factory.device_leaf import installed_leaf
 from factory.methods import METHODS
 from tests.support.production_line import CONFIG, ProductionLine, production_line
 from tests.support.station_cloud import contents
 from tests.wire.conftest import LocalCloud
+from tests.wire.localcloud_registry import status_of, until
 
 pytestmark = pytest.mark.wire
 
@@ -44,6 +48,9 @@ def use_in_vain(line: ProductionLine) -> None:
     on = line.of("jitr")
     state = on.make(line.folder / "SN-unwanted", "--not-allowed")
     assert on.boot(state, DEVICE_JUST_IN_TIME__BUDGET="0").code != 0
+    with open_device_storage(state, read_only=True) as storage:
+        leaf = certificate_id(installed_leaf(storage))
+    until(lambda: status_of(on.client("iot"), leaf), "INACTIVE")
 
 
 def add_what_is_somebody_elses(line: ProductionLine) -> None:

@@ -18,6 +18,7 @@ from device.identity.csr import build_csr, subject_name
 from device.storage.device_storage import open_device_storage
 from device.storage.keys import FIRST_DEVICE_KEY
 from device.storage.secure_storage import Uid
+from factory import allow_list
 from factory.device_leaf import installed_leaf
 from factory.methods import METHODS, jitr
 from factory.station import open_station
@@ -31,6 +32,7 @@ from tests.wire.bad_input.steps import (
     take_rights_of_template,
 )
 from tests.wire.conftest import ROOT
+from tests.wire.localcloud_registry import status_of, until
 
 pytestmark = pytest.mark.wire
 
@@ -287,8 +289,15 @@ def take_rights_of_lambda(line: ProductionLine) -> None:
     line.client("iam").delete_role_policy(**role)
 
 
+def take_right_to_invoke(line: ProductionLine) -> None:
+    permission = {"FunctionName": jitr.FUNCTION, "StatementId": "firstboot-iot"}
+    line.client("lambda").remove_permission(**permission)
+
+
 @of("jitr")
-@pytest.mark.parametrize("spoil", [disable_rule, delete_function, take_rights_of_lambda])
+@pytest.mark.parametrize(
+    "spoil", [disable_rule, delete_function, take_rights_of_lambda, take_right_to_invoke]
+)
 def test_nobody_decides(
     line: ProductionLine, state: Path, spoil: Callable[[ProductionLine], None]
 ) -> None:
@@ -309,9 +318,27 @@ def test_serial_that_is_not_on_the_allow_list(line: ProductionLine, state: Path)
     causes = refused_for_good(line, state)
 
     assert "(2) The Lambda refused it: the serial number is not on the allow-list" in causes
+    until(lambda: status_of(line.client("iot"), leaf_id(state)), "INACTIVE")
     line.make(state)
     delete_certificate(line, state)
     assert_let_in(line, state)
+
+
+@of("jitr")
+def test_serial_that_another_device_has(line: ProductionLine, state: Path) -> None:
+    assert_let_in(line, line.make(state))
+    anew = state.parent / "anew" / state.name
+    words = ("make", "--method", "jitr", "--serial", anew.name, "--out", anew)
+
+    stopped = line.run(*words)
+
+    assert stopped.code == ExitCode.FAILED
+    assert f"{state.name} is taken by certificate {leaf_id(state)[:12]}..." in stopped.err
+    assert "aws dynamodb delete-item --table-name firstboot-allow-list" in stopped.err
+    key = {"SerialNumber": {"S": state.name}}
+    line.client("dynamodb").delete_item(TableName=allow_list.TABLE, Key=key)
+    assert line.run(*words).code == 0
+    assert line.boot(anew).code == 0
 
 
 @of("multi-account")
