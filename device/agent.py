@@ -5,7 +5,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from device.errors import ExitCode, FirstbootError, ProvisioningError
+from device.errors import ExitCode, FirstbootError
+from device.errors.provisioning import ProvisioningError
 from device.identity.csr import subject_name
 from device.plan import Plan
 from device.provisioning.claim import ClaimMachine

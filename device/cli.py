@@ -14,7 +14,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from device import __version__
-from device.errors import ConfigurationError, ExitCode, FirstbootError, StoppedError
+from device.errors import ConfigurationError, ExitCode, FirstbootError
+from device.errors.provisioning import StoppedError
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

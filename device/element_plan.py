@@ -6,7 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from device.errors import ConfigurationError, Pkcs11UriError
+from device.errors import ConfigurationError
+from device.errors.element import Pkcs11UriError
 from device.settings import Key
 from device.storage.device_storage import DeviceStorage
 from device.storage.element_pin import PinSource, pin_from_credential, pin_from_file

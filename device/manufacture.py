@@ -1,6 +1,6 @@
 """What the station wrote into a device for good."""
 
-from device.errors import DoesNotExistError, NotADeviceError
+from device.errors.storage import DoesNotExistError, NotADeviceError
 from device.storage.device_storage import DeviceStorage
 from device.storage.secure_storage import Uid
 

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from device.element_plan import element_plan
-from device.errors import ConfigurationError, DoesNotExistError, SubjectFieldMissingError
+from device.errors import ConfigurationError
+from device.errors.provisioning import SubjectFieldMissingError
+from device.errors.storage import DoesNotExistError
 from device.manufacture import device_id, serial_number
 from device.methods import CLAIM_METHODS, JUST_IN_TIME_METHODS, check_made_for
 from device.provisioning import messages, template

@@ -1,6 +1,6 @@
 """Factory reset: forget how far provisioning came, or who the device was."""
 
-from device.errors import ResetRefusedError
+from device.errors.provisioning import ResetRefusedError
 from device.runtime import journal
 from device.runtime.journal import Keyed, Registered, Staged
 from device.storage.device_storage import DeviceStorage

@@ -7,7 +7,7 @@ from typing import Any, Final
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import asdict
 
-from device.errors import DoesNotExistError
+from device.errors.storage import DoesNotExistError
 from device.manufacture import device_id, serial_number
 from device.runtime import journal
 from device.runtime.journal import Identity, Keyed, Registered, Staged

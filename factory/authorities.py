@@ -12,7 +12,7 @@ import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from device.errors import DoesNotExistError
+from device.errors.storage import DoesNotExistError
 from device.storage.device_storage import DeviceStorage
 from device.storage.keys import KeyId, KeyType
 from factory.authority import Authority, issue_root

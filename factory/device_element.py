@@ -8,7 +8,7 @@ needs no settings to find its element.
 from pathlib import Path
 from typing import Final
 
-from device.errors import StorageError
+from device.errors.storage import StorageError
 from device.storage.device_storage import DeviceStorage, resume_device_storage
 from device.storage.element_making import find_softhsm, make_softhsm_element, use_softhsm
 from device.storage.elements import (

@@ -12,7 +12,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Final
 
-from device.errors import StorageExistsError
+from device.errors.storage import StorageExistsError
 from device.storage.device_storage import (
     DeviceStorage,
     create_device_storage,

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 from cryptography import x509
 
-from device.errors import DoesNotExistError, LifecycleError, StorageMissingError
+from device.errors.storage import DoesNotExistError, LifecycleError, StorageMissingError
 from device.identity.csr import build_csr, subject_name
 from device.storage.device_storage import (
     DeviceStorage,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cryptography import x509
 
-from device.errors import (
+from device.errors.storage import (
     DoesNotExistError,
     LifecycleError,
     StorageExistsError,

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from device.errors import NoModuleError
+from device.errors.element import NoModuleError
 from device.storage.element_making import find_softhsm, initialize_token
 from device.storage.elements import InstalledElement
 from device.storage.pkcs11_uri import Pkcs11Uri

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.x509.oid import NameOID
 
-from device.errors import CertificateUnacceptableError
+from device.errors.provisioning import CertificateUnacceptableError
 from device.identity.csr import DevicePublicKey
 
 CLOCK_SKEW: Final = timedelta(minutes=5)

@@ -2,11 +2,11 @@
 
 import re
 
-from device.errors import (
+from device.errors import FirstbootError
+from device.errors.provisioning import (
     CertificateUnacceptableError,
     CloudRejectedError,
     ConnectionLostError,
-    FirstbootError,
     MalformedReplyError,
     NoReplyError,
     NotLetInError,

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any, Final, Generic, TypeVar
 
-from device.errors import UnexpectedEventError
+from device.errors.provisioning import UnexpectedEventError
 from device.provisioning.actions import Action
 from device.provisioning.events import Event
 

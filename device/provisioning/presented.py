@@ -15,7 +15,8 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Final
 
-from device.errors import FirstbootError, NotActivatedYetError, NotLetInError
+from device.errors import FirstbootError
+from device.errors.provisioning import NotActivatedYetError, NotLetInError
 from device.provisioning import events as ev
 from device.provisioning import messages
 from device.provisioning.actions import (

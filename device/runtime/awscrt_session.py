@@ -28,7 +28,9 @@ from typing import TYPE_CHECKING, Final
 from awscrt import io, mqtt5
 from awscrt.exceptions import AwsCrtError
 
-from device.errors import CredentialUnusableError, ElementError, ExitCode
+from device.errors import ExitCode
+from device.errors.element import ElementError
+from device.errors.provisioning import CredentialUnusableError
 from device.provisioning import actions as act
 from device.provisioning import events as ev
 from device.runtime.endpoint import Endpoint

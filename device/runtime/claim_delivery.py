@@ -16,12 +16,8 @@ from typing import Any, Final
 
 import msgspec
 
-from device.errors import (
-    ClaimExpiredError,
-    ClaimUnusableError,
-    ConfigurationError,
-    StoppedError,
-)
+from device.errors import ConfigurationError
+from device.errors.provisioning import ClaimExpiredError, ClaimUnusableError, StoppedError
 from device.runtime.clock import Clock
 from device.runtime.credentials import BorrowedClaim
 from device.storage.keys import MemoryIdentity, TlsIdentity

@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
-from device.errors import (
+from device.errors.provisioning import (
     CertificateUnacceptableError,
     ClaimExpiredError,
     ClaimMissingError,
     CredentialUnusableError,
-    DataCorruptError,
-    DoesNotExistError,
 )
+from device.errors.storage import DataCorruptError, DoesNotExistError
 from device.identity.certificates import leaf_of, validity
 from device.provisioning.events import Credential
 from device.runtime import journal

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Protocol
 
-from device.errors import (
+from device.errors import ExitCode, FirstbootError
+from device.errors.provisioning import (
     CertificateUnacceptableError,
-    ExitCode,
-    FirstbootError,
     NotActivatedYetError,
     StoppedError,
     UnexpectedEventError,

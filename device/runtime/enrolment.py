@@ -7,12 +7,8 @@ from typing import Final
 import msgspec
 from cryptography import x509
 
-from device.errors import (
-    CertificateUnacceptableError,
-    DataCorruptError,
-    InstalledCertificateError,
-    KeyNotUsableError,
-)
+from device.errors.provisioning import CertificateUnacceptableError, InstalledCertificateError
+from device.errors.storage import DataCorruptError, KeyNotUsableError
 from device.identity import csr as signing_request
 from device.identity.certificates import (
     Expectation,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from msgspec import Struct
 
-from device.errors import DataCorruptError, DoesNotExistError
+from device.errors.storage import DataCorruptError, DoesNotExistError
 from device.storage.secure_storage import SecureStorage, Uid
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from typing import Final, Protocol
 
 import msgspec
 
-from device.errors import FirstbootError, StoppedError
+from device.errors import FirstbootError
+from device.errors.provisioning import StoppedError
 from device.provisioning import events as ev
 from device.provisioning.actions import Connect, Publish
 from device.provisioning.events import Credential

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from device.errors import StoppedError
+from device.errors.provisioning import StoppedError
 from device.provisioning.actions import Action
 from device.provisioning.events import Event
 from device.runtime.clock import Clock

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from device.errors import CryptokiError
+from device.errors.element import CryptokiError
 from device.storage.cryptoki_codes import (
     CKF_OS_LOCKING_OK,
     CKF_RW_SESSION,

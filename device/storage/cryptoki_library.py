@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from device.errors import ModuleArchitectureError, ModuleInterfaceError, NoModuleError
+from device.errors.element import ModuleArchitectureError, ModuleInterfaceError, NoModuleError
 
 
 class _Version(c.Structure):

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from device.errors import (
+from device.errors.storage import (
     DecommissionedError,
     LifecycleError,
     NotPermittedError,

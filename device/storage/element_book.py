@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from device.errors import DataCorruptError, DoesNotExistError
+from device.errors.storage import DataCorruptError, DoesNotExistError
 from device.storage.keys import KeyProof, KeyType
 from device.storage.secure_storage import SecureStorage, Uid
 

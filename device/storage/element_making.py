@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from device.errors import NoModuleError, TokenExistsError, TokenMissingError
+from device.errors.element import NoModuleError, TokenExistsError, TokenMissingError
 from device.storage.cryptoki import Module, TokenInfo
 from device.storage.cryptoki_codes import TokenFlag
 from device.storage.element_pin import pin_from_file

@@ -5,7 +5,7 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from device.errors import (
+from device.errors.element import (
     CryptokiError,
     DuplicateKeyError,
     ElementKeyMissingError,

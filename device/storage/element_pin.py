@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, Protocol
 
-from device.errors import DoesNotExistError, PinExposedError, PinUnavailableError, WrongPinError
+from device.errors.element import PinExposedError, PinUnavailableError, WrongPinError
+from device.errors.storage import DoesNotExistError
 from device.storage.root_of_trust import RootOfTrust
 from device.storage.secure_storage import SecureStorage, Uid
 

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa, utils
 from cryptography.hazmat.primitives.asymmetric.padding import AsymmetricPadding, PKCS1v15
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from device.errors import KeyNotUsableError
+from device.errors.storage import KeyNotUsableError
 from device.storage import element_objects
 from device.storage.cryptoki_codes import Mechanism
 from device.storage.element_book import ElementKey

@@ -14,7 +14,8 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from device.errors import DataCorruptError, DoesNotExistError, Pkcs11UriError
+from device.errors.element import Pkcs11UriError
+from device.errors.storage import DataCorruptError, DoesNotExistError
 from device.storage.device_storage import DeviceStorage
 from device.storage.element_pin import PinSource, RefusedPins, pin_from_file
 from device.storage.pkcs11_uri import Pkcs11Uri, parse

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
-from device.errors import (
+from device.errors.storage import (
     InsufficientStorageError,
     StorageAccessError,
     StorageBusyError,

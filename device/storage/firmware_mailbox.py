@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from device.errors import FirmwareMailboxError
+from device.errors.root_of_trust import FirmwareMailboxError
 
 Mailbox = Callable[[bytearray], None]
 """Hands a property buffer to the firmware, which writes its answer into it."""

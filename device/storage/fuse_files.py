@@ -15,7 +15,7 @@ from typing import ClassVar, Final
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from device.errors import (
+from device.errors.storage import (
     DataCorruptError,
     DecommissionedError,
     LifecycleError,

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from device.errors import DataCorruptError, WrongDeviceError
+from device.errors.storage import DataCorruptError, WrongDeviceError
 from device.storage.flags import StorageFlag
 from device.storage.root_of_trust import RootOfTrust
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from enum import IntEnum
 from typing import Final
 
-from device.errors import LifecycleError
+from device.errors.storage import LifecycleError
 
 
 class Lifecycle(IntEnum):

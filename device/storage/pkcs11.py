@@ -21,14 +21,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from msgspec.structs import replace as changed
 
-from device.errors import (
+from device.errors.element import (
     ElementError,
     ElementNotOpenError,
-    KeyExistsError,
     KeyMismatchError,
     KeyNotConfinedError,
     MechanismMissingError,
 )
+from device.errors.storage import KeyExistsError
 from device.storage import element_book, element_objects
 from device.storage.element_book import ElementBook, ElementKey
 from device.storage.element_private_key import element_private_key, element_public_key

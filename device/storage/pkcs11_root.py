@@ -5,13 +5,8 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import ClassVar, Final
 
-from device.errors import (
-    CryptokiError,
-    DuplicateKeyError,
-    HmacMissingError,
-    Pkcs11UriError,
-    RootKeyMissingError,
-)
+from device.errors.element import CryptokiError, DuplicateKeyError, Pkcs11UriError
+from device.errors.root_of_trust import HmacMissingError, RootKeyMissingError
 from device.storage.cryptoki import Module, Template
 from device.storage.cryptoki_codes import Attribute, Mechanism, ObjectClass, ReturnValue
 from device.storage.element_objects import proofs

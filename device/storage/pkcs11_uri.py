@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote, unquote_to_bytes
 
-from device.errors import Pkcs11UriError
+from device.errors.element import Pkcs11UriError
 
 SCHEME: Final = "pkcs11:"
 

@@ -9,7 +9,7 @@ import struct
 from enum import IntEnum
 from typing import ClassVar, Final
 
-from device.errors import OtpKeyError
+from device.errors.root_of_trust import OtpKeyError
 from device.storage.filesystem import Fs
 from device.storage.firmware_mailbox import Mailbox, ask
 from device.storage.fuse_files import KeyedFuses

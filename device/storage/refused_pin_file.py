@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from typing import Final
 
-from device.errors import WrongPinError
+from device.errors.element import WrongPinError
 from device.storage.filesystem import Fs, replace
 
 

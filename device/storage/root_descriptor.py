@@ -10,7 +10,7 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Struct
 
-from device.errors import DataCorruptError
+from device.errors.storage import DataCorruptError
 from device.storage.filesystem import Fs, replace
 from device.storage.root_plan import FILE, RootPlan
 

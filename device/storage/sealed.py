@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Final
 
-from device.errors import (
+from device.errors.storage import (
     DataCorruptError,
     NotPermittedError,
     RolledBackError,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final, TypeVar
 
-from device.errors import (
+from device.errors.element import (
     CryptokiError,
     ElementLostError,
     PinLastTryError,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
-from device.errors import (
+from device.errors.storage import (
     CapacityExceededError,
     DoesNotExistError,
     InvalidArgumentError,

@@ -11,7 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from device.errors import CredentialExposedError, CredentialMissingError, CredentialSizeError
+from device.errors.root_of_trust import (
+    CredentialExposedError,
+    CredentialMissingError,
+    CredentialSizeError,
+)
 from device.storage.filesystem import Fs
 from device.storage.fuse_files import KEY_BYTES, KeyedFuses
 from device.storage.root_of_trust import SEALED, Strength, Threat

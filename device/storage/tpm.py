@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
-from device.errors import StorageError, TpmError
+from device.errors.root_of_trust import TpmError
+from device.errors.storage import StorageError
 from device.storage.tss import (
     AUTH_FAIL,
     BAD_AUTH,

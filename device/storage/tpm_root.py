@@ -19,12 +19,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar, Final, Protocol
 
-from device.errors import (
-    DataCorruptError,
-    OtherTpmError,
-    RolledBackError,
-    StorageFailureError,
-)
+from device.errors.root_of_trust import OtherTpmError
+from device.errors.storage import DataCorruptError, RolledBackError, StorageFailureError
 from device.storage.filesystem import Fs, replace
 from device.storage.flags import StorageFlag
 from device.storage.fuse_files import KEY_BYTES, KeyedFuses, check_grows

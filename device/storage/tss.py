@@ -14,9 +14,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from device.errors import (
+from device.errors.root_of_trust import (
     OtherTpmError,
-    StorageError,
     TpmError,
     TpmFullError,
     TpmLockedError,
@@ -24,6 +23,7 @@ from device.errors import (
     TpmOwnerError,
     TpmSupportMissingError,
 )
+from device.errors.storage import StorageError
 
 NONE: Final = 0xFFF  # ESYS_TR_NONE
 PASSWORD: Final = 0x0FF  # ESYS_TR_PASSWORD

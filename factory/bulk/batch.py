@@ -9,7 +9,7 @@ twice.
 
 from collections.abc import Iterator
 
-from device.errors import StorageExistsError
+from device.errors.storage import StorageExistsError
 from factory.bulk.collection import collect
 from factory.bulk.input_file import checked_csr, fingerprint, parameters_line
 from factory.bulk.journal import Attempt, Batch, Line, new_attempt

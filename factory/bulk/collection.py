@@ -6,7 +6,7 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from device.errors import StorageExistsError
+from device.errors.storage import StorageExistsError
 from factory.bulk.input_file import fingerprint
 from factory.bulk.journal import Attempt, Batch, Line
 from factory.bulk.reports import issued_certificates, refusals

@@ -6,7 +6,9 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from device.errors import CertificateUnacceptableError, ElementError, StorageExistsError
+from device.errors.element import ElementError
+from device.errors.provisioning import CertificateUnacceptableError
+from device.errors.storage import StorageExistsError
 from device.identity.certificates import certificate_id
 from device.storage.device_storage import open_device_storage
 from device.storage.secure_storage import Uid

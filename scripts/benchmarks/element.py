@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 import factory.cli
-from device.errors import NoModuleError
+from device.errors.element import NoModuleError
 from device.identity.csr import build_csr, subject_name
 from device.provisioning.actions import Connect
 from device.provisioning.events import Connected, Credential

@@ -13,7 +13,9 @@ import msgspec
 import pytest
 
 from device.agent import Agent
-from device.errors import FirstbootError, NotReachableError, TokenFullError
+from device.errors import FirstbootError
+from device.errors.element import TokenFullError
+from device.errors.provisioning import NotReachableError
 from device.plan import plan_for
 from device.provisioning.events import Event, ThingRegistered
 from device.runtime.session import Session

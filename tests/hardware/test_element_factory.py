@@ -7,7 +7,8 @@ from typing import get_args
 
 import pytest
 
-from device.errors import PinUnavailableError, StorageExistsError, WrongPinError
+from device.errors.element import PinUnavailableError, WrongPinError
+from device.errors.storage import StorageExistsError
 from device.settings import Method
 from device.status import read_status
 from device.storage.device_storage import DeviceStorage, open_device_storage

@@ -10,11 +10,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from device.errors import (
-    CryptokiError,
-    DuplicateKeyError,
-    ElementKeyMissingError,
-)
+from device.errors.element import CryptokiError, DuplicateKeyError, ElementKeyMissingError
 from device.identity.csr import build_csr, subject_name
 from device.storage.cryptoki import Template
 from device.storage.cryptoki_codes import Attribute, Mechanism, ObjectClass, ReturnValue

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from device.errors import CryptokiError, ExitCode, PinLockedError, WrongPinError
+from device.errors import ExitCode
+from device.errors.element import CryptokiError, PinLockedError, WrongPinError
 from device.storage.cryptoki_codes import ReturnValue
 from device.storage.device_storage import open_device_storage
 from device.storage.element_making import make_softhsm_element

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from device.errors import KeyMismatchError
+from device.errors.element import KeyMismatchError
 from device.provisioning import actions as act
 from device.provisioning import events as ev
 from device.runtime.awscrt_session import AwscrtSession

@@ -9,13 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from device.errors import (
-    ExitCode,
-    HmacMissingError,
-    OtherTpmError,
-    RolledBackError,
-    StorageError,
-)
+from device.errors import ExitCode
+from device.errors.root_of_trust import HmacMissingError, OtherTpmError
+from device.errors.storage import RolledBackError, StorageError
 from device.status import read_status
 from device.storage.device_storage import create_device_storage, open_device_storage
 from device.storage.filesystem import Fs, OsFs

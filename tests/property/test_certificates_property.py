@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from device.errors import CertificateUnacceptableError
+from device.errors.provisioning import CertificateUnacceptableError
 from device.identity.certificates import (
     Expectation,
     certificate_id,

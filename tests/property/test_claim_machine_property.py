@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from device.errors import UnexpectedEventError
+from device.errors.provisioning import UnexpectedEventError
 from device.provisioning import actions as act
 from device.provisioning import events as ev
 from device.provisioning.claim import ClaimMachine, ClaimPlan

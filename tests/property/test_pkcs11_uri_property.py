@@ -5,7 +5,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device.errors import Pkcs11UriError
+from device.errors.element import Pkcs11UriError
 from device.storage.pkcs11_uri import Pkcs11Uri, parse
 
 

@@ -18,7 +18,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from device.errors import (
+from device.errors.storage import (
     DoesNotExistError,
     InsufficientStorageError,
     NotPermittedError,

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from device.errors import (
+from device.errors import ExitCode
+from device.errors.provisioning import (
     CloudRejectedError,
     ConnectionLostError,
-    ExitCode,
     NoReplyError,
     NotLetInError,
     ThrottledError,

@@ -8,17 +8,16 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from device.errors import (
+from device.errors import ConfigurationError
+from device.errors.provisioning import (
     CertificateUnacceptableError,
-    ConfigurationError,
-    InsufficientStorageError,
     MalformedReplyError,
     NoReplyError,
     NotLetInError,
     NotReachableError,
-    StorageFailureError,
     TopicDeniedError,
 )
+from device.errors.storage import InsufficientStorageError, StorageFailureError
 from device.provisioning import actions as act
 from device.provisioning.events import Credential
 from device.runtime.driver import Patience

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from device.errors import (
+from device.errors import ExitCode, FirstbootError
+from device.errors.provisioning import (
     ClaimExpiredError,
-    ExitCode,
-    FirstbootError,
     NoReplyError,
     NotActivatedYetError,
     NotLetInError,

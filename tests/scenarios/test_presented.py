@@ -5,8 +5,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from device.errors import (
-    ExitCode,
+from device.errors import ExitCode
+from device.errors.provisioning import (
     InstalledCertificateError,
     NotActivatedYetError,
     NotLetInError,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from device.errors import NoModuleError
+from device.errors.element import NoModuleError
 from device.storage.cryptoki import Module
 from device.storage.elements import ElementPlan
 from scripts import _soft_elements

@@ -11,7 +11,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 
-from device.errors import CryptokiError
+from device.errors.element import CryptokiError
 from device.storage.cryptoki import Module, Template, TokenInfo
 from device.storage.cryptoki_codes import Attribute, Mechanism, ObjectClass, ReturnValue, TokenFlag
 from tests.support.power import PowerSupply

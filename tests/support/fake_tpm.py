@@ -8,7 +8,8 @@ from typing import Protocol
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from device.errors import OtherTpmError, StorageError
+from device.errors.root_of_trust import OtherTpmError
+from device.errors.storage import StorageError
 from tests.support.recording_fs import RecordingDisk
 
 FOLDER = "chip"

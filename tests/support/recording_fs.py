@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from pathlib import Path
 
-from device.errors import InsufficientStorageError, StorageFailureError
+from device.errors.storage import InsufficientStorageError, StorageFailureError
 
 Content = Mapping[str, Mapping[str, bytes]]
 """Folder name -> file name -> bytes: a disk as the next power-on finds it."""

@@ -7,7 +7,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from device.errors import CertificateUnacceptableError, ExitCode
+from device.errors import ExitCode
+from device.errors.provisioning import CertificateUnacceptableError
 from device.identity.certificates import (
     CLOCK_SKEW,
     Expectation,

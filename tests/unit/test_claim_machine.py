@@ -2,7 +2,7 @@
 
 import pytest
 
-from device.errors import CloudRejectedError, NotLetInError, UnexpectedEventError
+from device.errors.provisioning import CloudRejectedError, NotLetInError, UnexpectedEventError
 from device.provisioning import actions as act
 from device.provisioning import events as ev
 from device.provisioning.claim import ClaimMachine, ClaimPlan

@@ -6,7 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from device.errors import ExitCode, ModuleArchitectureError, ModuleInterfaceError, NoModuleError
+from device.errors import ExitCode
+from device.errors.element import ModuleArchitectureError, ModuleInterfaceError, NoModuleError
 from device.storage.cryptoki import Module
 from device.storage.cryptoki_library import FunctionList, functions_in, open_library
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from device.errors import ExitCode, PinExposedError, PinUnavailableError
+from device.errors import ExitCode
+from device.errors.element import PinExposedError, PinUnavailableError
 from device.storage.element_pin import pin_from_credential, pin_from_file
 
 

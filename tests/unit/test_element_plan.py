@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from device.element_plan import element_plan
-from device.errors import ConfigurationError, Pkcs11UriError
+from device.errors import ConfigurationError
+from device.errors.element import Pkcs11UriError
 from device.settings import Key
 from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.elements import (

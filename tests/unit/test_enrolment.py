@@ -10,15 +10,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from msgspec.structs import replace
 
-from device.errors import (
+from device.errors import ExitCode
+from device.errors.provisioning import (
     CertificateUnacceptableError,
     ClaimMissingError,
     CredentialUnusableError,
-    DataCorruptError,
-    ExitCode,
     InstalledCertificateError,
-    InsufficientStorageError,
 )
+from device.errors.storage import DataCorruptError, InsufficientStorageError
 from device.identity.certificates import certificate_id
 from device.identity.csr import subject_name
 from device.provisioning import events as ev

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from device.errors import ExitCode, StorageBusyError
+from device.errors import ExitCode
+from device.errors.storage import StorageBusyError
 from device.storage.device_storage import open_device_storage
 from device.storage.lifecycle import Lifecycle
 from device.storage.secure_storage import Uid

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from device.errors import LifecycleError, NotPermittedError, StorageExistsError
+from device.errors.storage import LifecycleError, NotPermittedError, StorageExistsError
 from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.lifecycle import Lifecycle
 from device.storage.secure_storage import StorageFlag, Uid

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from device.errors import CertificateUnacceptableError, StorageExistsError
+from device.errors.provisioning import CertificateUnacceptableError
+from device.errors.storage import StorageExistsError
 from device.storage.device_storage import open_device_storage
 from device.storage.lifecycle import Lifecycle
 from device.storage.secure_storage import Uid

@@ -6,13 +6,9 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from device.errors import (
-    CertificateUnacceptableError,
-    ConfigurationError,
-    LifecycleError,
-    StorageBusyError,
-    StorageExistsError,
-)
+from device.errors import ConfigurationError
+from device.errors.provisioning import CertificateUnacceptableError
+from device.errors.storage import LifecycleError, StorageBusyError, StorageExistsError
 from device.storage.device_storage import (
     create_device_storage,
     open_device_storage,

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from device.errors import DataCorruptError, ExitCode
+from device.errors import ExitCode
+from device.errors.storage import DataCorruptError
 from device.provisioning import events as ev
 from device.runtime import journal
 from device.runtime.clock import EARLIEST_PLAUSIBLE, trusted_wall_time

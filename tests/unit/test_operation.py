@@ -7,9 +7,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from device.errors import (
+from device.errors import FirstbootError
+from device.errors.provisioning import (
     ConnectionLostError,
-    FirstbootError,
     NoReplyError,
     NotLetInError,
     NotReachableError,

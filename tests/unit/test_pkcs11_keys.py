@@ -11,18 +11,16 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from device.errors import (
-    DoesNotExistError,
+from device.errors.element import (
     DuplicateKeyError,
     ElementKeyMissingError,
     ElementNotOpenError,
-    KeyExistsError,
     KeyMismatchError,
     KeyNotConfinedError,
-    KeyNotUsableError,
     MechanismMissingError,
     TokenFullError,
 )
+from device.errors.storage import DoesNotExistError, KeyExistsError, KeyNotUsableError
 from device.identity.csr import build_csr, subject_name
 from device.storage.cryptoki_codes import Attribute, Mechanism, ObjectClass, ReturnValue
 from device.storage.device_storage import DeviceStorage, open_device_storage

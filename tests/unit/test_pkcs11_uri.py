@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from device.errors import ExitCode, Pkcs11UriError
+from device.errors import ExitCode
+from device.errors.element import Pkcs11UriError
 from device.storage.pkcs11_uri import Pkcs11Uri, parse
 
 WHOLE = (

@@ -5,7 +5,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from device.errors import ConfigurationError, ExitCode, SubjectFieldMissingError
+from device.errors import ConfigurationError, ExitCode
+from device.errors.provisioning import SubjectFieldMissingError
 from device.plan import Plan, plan_for
 from device.provisioning.claim import ClaimPlan
 from device.provisioning.presented import PresentedPlan

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from device.errors import ExitCode, ResetRefusedError
+from device.errors import ExitCode
+from device.errors.provisioning import ResetRefusedError
 from device.reset import reset
 from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.keys import CLAIM_KEY

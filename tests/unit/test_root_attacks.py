@@ -12,13 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from device.errors import (
-    CredentialMissingError,
-    OtherTpmError,
-    RolledBackError,
-    RootKeyMissingError,
-    WrongDeviceError,
-)
+from device.errors.root_of_trust import CredentialMissingError, OtherTpmError, RootKeyMissingError
+from device.errors.storage import RolledBackError, WrongDeviceError
 from device.storage.root_of_trust import SEALED, Threat
 from device.storage.secure_storage import StorageFlag, Uid
 from tests.support.fake_firmware import FakeFirmware

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from device.errors import ConfigurationError, DataCorruptError, Pkcs11UriError
+from device.errors import ConfigurationError
+from device.errors.element import Pkcs11UriError
+from device.errors.storage import DataCorruptError
 from device.storage.device_storage import create_device_storage, open_device_storage
 from device.storage.filesystem import OsFs
 from device.storage.root_descriptor import NAME, Descriptor, read_descriptor, write_descriptor

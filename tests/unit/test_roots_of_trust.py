@@ -6,29 +6,33 @@ from pathlib import Path
 
 import pytest
 
-from device.errors import (
+from device.errors.element import (
+    DuplicateKeyError,
+    KeyNotConfinedError,
+    Pkcs11UriError,
+    WrongPinError,
+)
+from device.errors.root_of_trust import (
     CredentialExposedError,
     CredentialMissingError,
     CredentialSizeError,
-    DataCorruptError,
-    DuplicateKeyError,
     FirmwareMailboxError,
     HmacMissingError,
-    KeyNotConfinedError,
     OtherTpmError,
     OtpKeyError,
-    Pkcs11UriError,
-    RolledBackError,
     RootKeyMissingError,
-    StorageExistsError,
-    StorageFailureError,
     TpmError,
     TpmFullError,
     TpmLockedError,
     TpmMissingError,
     TpmOwnerError,
     TpmSupportMissingError,
-    WrongPinError,
+)
+from device.errors.storage import (
+    DataCorruptError,
+    RolledBackError,
+    StorageExistsError,
+    StorageFailureError,
 )
 from device.storage import tss
 from device.storage.cryptoki_codes import Attribute, Mechanism, ObjectClass

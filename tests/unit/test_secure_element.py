@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from device.errors import (
+from device.errors import ExitCode
+from device.errors.element import (
     CryptokiError,
     ElementLostError,
-    ExitCode,
     PinLastTryError,
     PinLockedError,
     PinUnavailableError,

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from device.errors import DataCorruptError, NotADeviceError, StorageMissingError
+from device.errors.storage import DataCorruptError, NotADeviceError, StorageMissingError
 from device.status import read_status
 from device.storage.device_storage import create_device_storage, open_device_storage
 from device.storage.lifecycle import Lifecycle

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from device.errors import StorageError
+from device.errors.storage import StorageError
 from device.storage.file_fuses import FileFuses
 from device.storage.filesystem import replace
 from device.storage.image import Entry, Service

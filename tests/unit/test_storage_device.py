@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from device.errors import (
+from device.errors.storage import (
     DataCorruptError,
     DecommissionedError,
     LifecycleError,

@@ -7,11 +7,7 @@ from typing import Final
 
 import pytest
 
-from device.errors import (
-    InsufficientStorageError,
-    StorageError,
-    StorageFailureError,
-)
+from device.errors.storage import InsufficientStorageError, StorageError, StorageFailureError
 from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.filesystem import Fs
 from device.storage.secure_storage import Uid

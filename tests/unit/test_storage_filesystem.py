@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from device.errors import (
+from device.errors.storage import (
     InsufficientStorageError,
     StorageAccessError,
     StorageBusyError,

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from device.errors import (
+from device.errors.storage import (
     DoesNotExistError,
     InvalidArgumentError,
     KeyExistsError,

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from device.errors import LifecycleError
+from device.errors.storage import LifecycleError
 from device.storage.lifecycle import TRANSITIONS, Lifecycle, check_transition
 
 LEGAL = {

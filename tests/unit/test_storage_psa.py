@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from device.errors import (
+from device.errors.storage import (
     CapacityExceededError,
     DoesNotExistError,
     InvalidArgumentError,

@@ -6,9 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from device.errors import (
-    StorageFailureError,
-)
+from device.errors.storage import StorageFailureError
 from device.storage.device_storage import open_device_storage
 from device.storage.filesystem import Fs, Mount
 from device.storage.secure_storage import Uid

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from device.errors import (
-    CredentialMissingError,
+from device.errors.root_of_trust import CredentialMissingError, TpmError
+from device.errors.storage import (
     LifecycleError,
     NotPermittedError,
     StorageError,
     StorageFailureError,
-    TpmError,
 )
 from device.storage.device_place import DevicePlace
 from device.storage.device_storage import DeviceStorage, create_device_storage

@@ -8,11 +8,7 @@ from typing import cast
 
 import pytest
 
-from device.errors import (
-    DataCorruptError,
-    RolledBackError,
-    WrongDeviceError,
-)
+from device.errors.storage import DataCorruptError, RolledBackError, WrongDeviceError
 from device.storage.device_storage import open_device_storage
 from device.storage.file_fuses import FileFuses
 from device.storage.filesystem import OsFs

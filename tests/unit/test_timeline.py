@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from device.errors import NoReplyError, NotLetInError
+from device.errors.provisioning import NoReplyError, NotLetInError
 from device.provisioning import events as ev
 from device.provisioning.claim_states import State
 from device.provisioning.events import Credential

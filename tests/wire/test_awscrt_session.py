@@ -13,7 +13,8 @@ from typing import Final
 import pytest
 import trustme
 
-from device.errors import CredentialUnusableError, ExitCode
+from device.errors import ExitCode
+from device.errors.provisioning import CredentialUnusableError
 from device.provisioning import actions as act
 from device.provisioning import events as ev
 from device.provisioning import topics

@@ -8,7 +8,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from device.errors import DataCorruptError
+from device.errors.storage import DataCorruptError
 from device.identity.certificates import certificate_id
 from device.storage.file_fuses import FileFuses
 from device.storage.filesystem import OsFs

@@ -1,0 +1,41 @@
+"""Every deliberate error; the pages beside this one have them by what they are about.
+
+An error names its cause in its text and what to do about it in ``next_step``; the
+command line prints both and exits with ``exit_code``. Text never holds a secret.
+"""
+
+from enum import IntEnum
+from typing import ClassVar
+
+
+class ExitCode(IntEnum):
+    """The exit codes of ``device``, ``factory``; other people's scripts rely on them."""
+
+    DONE = 0
+    FAILED = 1
+    MISUSE = 2
+    CONFIGURATION_INVALID = 3
+    DENIED = 4
+    TRY_LATER = 5
+    STORAGE_UNUSABLE = 6
+
+
+class FirstbootError(Exception):
+    """The base of every error that this project raises on purpose."""
+
+    exit_code: ClassVar[ExitCode] = ExitCode.FAILED
+    next_step: str = "Run the command again with --log-level debug and read the last lines."
+
+
+class ConfigurationError(FirstbootError):
+    """A settings file, environment variable or flag is not usable."""
+
+    exit_code = ExitCode.CONFIGURATION_INVALID
+
+    def __init__(self, source: str, key: str, problem: str, next_step: str = "") -> None:
+        """Name the ``source`` (file, variable or flag), the ``key`` in it and the problem."""
+        super().__init__(f"{source}: {key}: {problem}" if key else f"{source}: {problem}")
+        self.source = source
+        self.key = key
+        self.problem = problem
+        self.next_step = next_step or f"Correct {key or 'the file'} in {source}."

@@ -1,0 +1,246 @@
+"""What can go wrong between the device and AWS IoT."""
+
+from device.errors import ExitCode, FirstbootError
+
+
+class ProvisioningError(FirstbootError):
+    """The device could not become, or prove to be, a registered thing."""
+
+
+class UnexpectedEventError(ProvisioningError):
+    """An event came that cannot happen in this state; the state is unchanged."""
+
+    next_step = "This is a bug, or a server that answers what nobody asked: report it with the log."
+
+    def __init__(self, event: str, state: str) -> None:
+        """Name the ``event``'s type and the ``state`` that has no row for it."""
+        super().__init__(f"{event} while {state}")
+        self.event = event
+        self.state = state
+
+
+class NotReachableError(ProvisioningError):
+    """The endpoint was not reached, or is not the one the device trusts."""
+
+    exit_code = ExitCode.TRY_LATER
+
+    def __init__(self, step: str, detail: str, next_step: str = "") -> None:
+        """Say at which ``step`` and what was seen."""
+        super().__init__(f"{step}: {detail}")
+        self.step = step
+        self.next_step = next_step or "Check the endpoint and the network."
+
+
+class NotLetInError(ProvisioningError):
+    """AWS IoT was reached and closed the door; it gives no reason, so likely ones are listed."""
+
+    exit_code = ExitCode.DENIED
+
+    def __init__(
+        self, credential: str, detail: str, causes: tuple[str, ...], advice: str = ""
+    ) -> None:
+        """Name the ``credential`` used, what was seen, and ``causes`` in order of likelihood.
+
+        ``advice`` says how to find out which of them it is, and what to do then.
+        """
+        super().__init__(f"connection with the {credential} was not let in ({detail})")
+        self.credential = credential
+        self.causes = causes
+        listed = [f"({number}) {cause}" for number, cause in enumerate(causes, 1)]
+        words = ["AWS gives no reason. In order of likelihood:", *listed, advice]
+        self.next_step = " ".join(filter(None, words))
+
+
+class TopicDeniedError(ProvisioningError):
+    """The policy of the certificate in use does not allow a topic."""
+
+    exit_code = ExitCode.DENIED
+
+    def __init__(self, verb: str, topic_names: tuple[str, ...], policy_hint: str) -> None:
+        """Name the ``verb`` (subscribe or publish) and the topics that were denied."""
+        listed = ", ".join(topic_names)
+        super().__init__(f"{verb} was denied on {listed}")
+        self.topics = topic_names
+        self.next_step = f"Allow it in {policy_hint}: {listed}"
+
+
+class CloudRejectedError(ProvisioningError):
+    """The cloud answered a request, and the answer was no."""
+
+    exit_code = ExitCode.DENIED
+
+    def __init__(
+        self, operation: str, status_code: int, error_code: str, error_message: str, next_step: str
+    ) -> None:
+        """Keep AWS's ``status_code``, ``error_code`` and ``error_message`` verbatim."""
+        super().__init__(
+            f"{operation} was rejected: {status_code} {error_code}: {error_message}".rstrip(": ")
+        )
+        self.operation = operation
+        self.status_code = status_code
+        self.error_code = error_code
+        self.error_message = error_message
+        self.next_step = next_step
+
+
+class ThrottledError(CloudRejectedError):
+    """The cloud is too busy, or the account's quota is used up."""
+
+    exit_code = ExitCode.TRY_LATER
+
+
+class ConnectionLostError(ProvisioningError):
+    """An established connection ended before the step was done."""
+
+    exit_code = ExitCode.TRY_LATER
+    next_step = (
+        "The device tries again by itself. If it always ends at this step, look for a second "
+        "client with the same client id, and for a topic that the policy does not allow."
+    )
+
+    def __init__(self, step: str, detail: str) -> None:
+        """Say during which ``step`` and what was seen."""
+        super().__init__(f"connection lost while {step}: {detail}")
+        self.step = step
+
+
+class NoReplyError(ProvisioningError):
+    """The cloud did not answer in time."""
+
+    exit_code = ExitCode.TRY_LATER
+    next_step = (
+        "The device tries again by itself. If it never gets an answer: is the template enabled "
+        "and the region right, and does the claim policy allow iot:Receive on the reply topics?"
+    )
+
+    def __init__(self, step: str) -> None:
+        """Say during which ``step``."""
+        super().__init__(f"no answer while {step}")
+        self.step = step
+
+
+class MalformedReplyError(ProvisioningError):
+    """The cloud's reply is not what AWS documents; nothing of it was used."""
+
+    next_step = "Is the endpoint really AWS IoT Core or the local AWS, and of a version that fits?"
+
+    def __init__(self, operation: str, problem: str) -> None:
+        """Name the ``operation`` and what is wrong with the reply."""
+        super().__init__(f"the reply to {operation} cannot be used: {problem}")
+        self.operation = operation
+
+
+class CertificateUnacceptableError(ProvisioningError):
+    """A certificate is not one this device may use; nothing of it was stored."""
+
+    next_step = (
+        "Do not trust this endpoint until it is explained: a certificate for another key or "
+        "subject means a wrong certificate provider, a mixed-up reply or an impostor."
+    )
+
+
+class CredentialUnusableError(ProvisioningError):
+    """TLS cannot begin: certificate, key and root CA are not what they should be."""
+
+    exit_code = ExitCode.CONFIGURATION_INVALID
+    next_step = (
+        "Have the station install a certificate together with the key it was issued for, and "
+        "the right root CA: factory make. If root_ca is set, name a file of PEM certificates."
+    )
+
+    def __init__(self, credential: str, detail: str) -> None:
+        """Name the ``credential`` and what the TLS library said."""
+        super().__init__(f"TLS cannot use the {credential} with its key and root CA: {detail}")
+        self.credential = credential
+
+
+class ClaimMissingError(ProvisioningError):
+    """The device holds no claim credential to provision itself with."""
+
+    exit_code = ExitCode.CONFIGURATION_INVALID
+    next_step = (
+        "Have the station install one: factory make --method claim. A claim is destroyed once "
+        "the identity is proven; a device that lost its identity has to go back to the station."
+    )
+
+    def __init__(self) -> None:
+        """Say it in the same words everywhere."""
+        super().__init__("there is no claim credential in this device")
+
+
+class StoppedError(FirstbootError):
+    """Somebody asked the device to stop before it was done."""
+
+    exit_code = ExitCode.TRY_LATER
+    next_step = "Boot again: the device goes on where it stopped."
+
+
+class ResetRefusedError(FirstbootError):
+    """A reset would throw away a working identity, and nobody said that it may."""
+
+    def __init__(self, thing_name: str) -> None:
+        """Name the thing that the device is."""
+        super().__init__(f"this device is {thing_name}, and its claim is destroyed")
+        self.thing_name = thing_name
+        self.next_step = (
+            "To throw the identity away: device reset --forget-identity. The device then needs "
+            "the station again, and the cloud keeps the thing and its certificate until deleted."
+        )
+
+
+class NotActivatedYetError(NotLetInError):
+    """A just-in-time method is refused, as it is at first while AWS IoT registers the device."""
+
+    def __init__(self, detail: str, causes: tuple[str, ...], advice: str, refusals: int) -> None:
+        """Say what is known after so many ``refusals``."""
+        super().__init__("installed certificate", detail, causes, advice)
+        self.refusals = refusals
+        first = (
+            f"AWS IoT closed the first connection ({detail}), as it does while it registers a "
+            "certificate that it has not seen before"
+        )
+        later = (
+            f"not let in yet, after {refusals} attempts ({detail}); AWS IoT usually needs 1 to "
+            "3 s for a template, and as long as the Lambda takes for a rule"
+        )
+        self.args = (first if refusals == 1 else later,)
+
+
+class InstalledCertificateError(CertificateUnacceptableError):
+    """The certificate that the station installed cannot be this device's."""
+
+    next_step = "Have the station install a certificate for this device's key and subject."
+
+
+class ClaimExpiredError(ProvisioningError):
+    """The claim that a trusted user handed over is past its five minutes."""
+
+    exit_code = ExitCode.DENIED
+    next_step = (
+        "Boot again with --wait-for-claim and hand over a new one: factory claim --trusted-user. "
+        "What was reached so far is kept."
+    )
+
+
+class ClaimUnusableError(ProvisioningError):
+    """What was handed over as a claim is none; it was not used."""
+
+    exit_code = ExitCode.CONFIGURATION_INVALID
+    next_step = "Hand over what factory claim --trusted-user makes, unchanged."
+
+
+class SubjectFieldMissingError(ProvisioningError):
+    """The installed certificate lacks what a just-in-time template takes from its subject."""
+
+    exit_code = ExitCode.CONFIGURATION_INVALID
+
+    def __init__(self, template: str, fields: tuple[str, ...]) -> None:
+        """Name the ``template`` and the subject ``fields``, e.g. ``CommonName``."""
+        listed = ", ".join(fields)
+        super().__init__(f"the certificate's subject lacks {listed}, which {template} wants")
+        self.fields = fields
+        self.next_step = (
+            f"Have the station issue a certificate whose subject has {listed}, or give the "
+            "template's parameter a Default. AWS IoT would leave this certificate "
+            "PENDING_ACTIVATION for good, and tell nobody."
+        )

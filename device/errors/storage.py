@@ -1,0 +1,124 @@
+"""What can be wrong with the device's own storage; named after PSA's status codes."""
+
+from device.errors import ExitCode, FirstbootError
+
+
+class StorageError(FirstbootError):
+    """The device's own storage cannot be used as it is."""
+
+    exit_code = ExitCode.STORAGE_UNUSABLE
+    next_step = "Keep a copy of the state folder, then have the station make the device anew."
+
+
+class DoesNotExistError(StorageError):
+    """No entry has this uid (PSA_ERROR_DOES_NOT_EXIST)."""
+
+
+class NotPermittedError(StorageError):
+    """The entry is WRITE_ONCE, or the lifecycle forbids it (PSA_ERROR_NOT_PERMITTED)."""
+
+
+class InvalidArgumentError(StorageError):
+    """A uid, offset, size or flag is out of range (PSA_ERROR_INVALID_ARGUMENT)."""
+
+
+class InsufficientStorageError(StorageError):
+    """The disk, or the store's capacity, is full (PSA_ERROR_INSUFFICIENT_STORAGE)."""
+
+    exit_code = ExitCode.TRY_LATER
+    next_step = "Free space on the disk that holds the state folder; nothing was lost."
+
+
+class CapacityExceededError(InsufficientStorageError):
+    """What is to be stored is more than the store holds, however free the disk is."""
+
+    exit_code = ExitCode.FAILED
+
+    def __init__(self, needed: int, capacity: int) -> None:
+        """Say how many bytes were ``needed``, of the ``capacity`` in bytes."""
+        super().__init__(f"the storage holds {capacity} bytes, not {needed}")
+        self.needed = needed
+        self.capacity = capacity
+        self.next_step = (
+            "Nothing was stored or lost. Make the largest entry smaller: the template's "
+            "DeviceConfiguration, the root CAs, or a certificate chain."
+        )
+
+
+class StorageFailureError(StorageError):
+    """The disk refused or lied (PSA_ERROR_STORAGE_FAILURE)."""
+
+    next_step = "Check the disk (dmesg, SMART, SD card); the last committed state is intact."
+
+
+class DataCorruptError(StorageError):
+    """No copy of the storage is authentic (PSA_ERROR_DATA_CORRUPT)."""
+
+
+class RolledBackError(StorageError):
+    """The storage is authentic but older than the anchor: somebody put old data back."""
+
+    next_step = (
+        "Restore the newest copy of the storage, or have the station make the device anew. "
+        "The old state is refused, since its certificate may have been replaced."
+    )
+
+
+class WrongDeviceError(StorageError):
+    """The storage was sealed under the fuses of another device."""
+
+    next_step = "Put back the storage that belongs to these fuses; a storage cannot be moved."
+
+
+class StorageMissingError(StorageError):
+    """There is no device at this place."""
+
+    next_step = "Make one: factory make --method M --serial SN --out DIR, then use --state DIR."
+
+
+class NotADeviceError(StorageError):
+    """The storage is whole, but no device's: it has no serial number."""
+
+    next_step = "Name a device's folder with --state; a station's folder is for factory alone."
+
+
+class StorageBusyError(StorageError):
+    """Another process has this device's storage open."""
+
+    exit_code = ExitCode.FAILED
+    next_step = "Stop the other device process on this state folder, or wait for it."
+
+
+class LifecycleError(StorageError):
+    """The lifecycle does not allow this transition or this use."""
+
+    next_step = "Have the station finish the device: factory make ends with lifecycle SECURED."
+
+
+class DecommissionedError(LifecycleError):
+    """The device was taken out of service; its root key is destroyed."""
+
+    next_step = "Decommissioning is final: have the station make a new device in another folder."
+
+
+class StorageExistsError(StorageError):
+    """There is a finished device at this place already."""
+
+    exit_code = ExitCode.FAILED
+    next_step = "Choose another folder, or remove this one yourself if the device may be lost."
+
+
+class StorageAccessError(StorageFailureError):
+    """This user may not read or write the storage."""
+
+    next_step = "Run as the user that owns the state folder, on a file system mounted read-write."
+
+
+class KeyExistsError(StorageError):
+    """The name is taken by another key."""
+
+    next_step = "Choose another key name, or destroy the old key first."
+
+
+class KeyNotUsableError(StorageError):
+    """A key is missing, of an unsupported type, or may not be used in this way."""
