@@ -115,9 +115,9 @@ class TokenNotReadyError(ElementError):
     """The token was never initialised, or its user has no PIN yet."""
 
     next_step = (
-        "Initialise it: pkcs11-tool --init-token, then --init-pin (docs/secure-elements.md). If the "
-        "station was cut while it made a SoftHSM token, remove that one first, and run it again: "
-        "softhsm2-util --delete-token --token LABEL."
+        "Initialise it: pkcs11-tool --init-token, then --init-pin (docs/secure-elements.md). If "
+        "the station was cut while it made a SoftHSM token, remove that token, with the device's "
+        "SOFTHSM2_CONF set, and run it again: softhsm2-util --delete-token --token LABEL."
     )
 
 
