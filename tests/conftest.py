@@ -6,12 +6,31 @@ import os
 import signal
 import sys
 from collections.abc import Generator
+from pathlib import Path
 
 import botocore.session
 import hypothesis
 import pytest
 
+TESTS = Path(__file__).parent
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
+UNMEASURED = (
+    "unit/test_storage_crash.py",
+    "unit/test_storage_rewrap.py",
+    "property/test_storage_model.py",
+    "property/test_claim_machine_property.py",
+    "scenarios/test_claim_power_cuts.py",
+    "scenarios/test_element_power_cuts.py",
+    "scenarios/test_methods_over_tls.py",
+    "wire/bad_input",
+    "wire/test_factory_drift.py",
+    "wire/test_factory_just_in_time.py",
+    "wire/test_factory_prepare.py",
+    "wire/test_pages.py",
+    "wire/test_teardown.py",
+)
+"""What goes again and again through lines that other tests measure; measuring doubles its time."""
+
 LOOPBACK_NAMES = {None, "", "localhost", b"localhost"}
 
 # Time is what a test passes in; how fast the machine is today says nothing about the code.
@@ -25,6 +44,14 @@ def pytest_configure() -> None:
     botocore.session.create_loader = functools.cache(botocore.session.create_loader)
     # Who is started in the background of a shell script ignores Ctrl-C, and so would its children.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out of the coverage what costs more to measure than it adds."""
+    if config.pluginmanager.hasplugin("_cov"):
+        for item in items:
+            if item.path.relative_to(TESTS).as_posix().startswith(UNMEASURED):
+                item.add_marker("no_cover")
 
 
 def refuse_network(event: str, arguments: tuple[object, ...]) -> None:

@@ -4,7 +4,6 @@ from collections import Counter
 from contextlib import suppress
 from typing import Final
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,8 +13,6 @@ from device.provisioning import events as ev
 from device.provisioning.claim import ClaimMachine, ClaimPlan
 from device.provisioning.claim_states import State
 from device.provisioning.events import Credential
-
-pytestmark = pytest.mark.no_cover  # so many states: measuring them all would double the time
 
 EVENTS: Final[tuple[ev.Event, ...]] = (
     ev.NothingStored(),

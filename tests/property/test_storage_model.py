@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -32,7 +31,6 @@ from tests.support.recording_fs import Fault, RecordingDisk
 from tests.support.sealed_device import make_device
 
 Model = dict[tuple[str, int], tuple[bytes, StorageFlag]]
-pytestmark = pytest.mark.no_cover  # so many states: measuring them all would double the time
 SERVICES = st.sampled_from(["its", "ps"])
 UIDS = st.sampled_from(range(1, 30))
 FLAGS = st.sampled_from([StorageFlag.NONE] * 7 + [StorageFlag.WRITE_ONCE])

@@ -15,7 +15,6 @@ from tests.support.power import PowerCutError, PowerSupply
 from tests.support.wire_world import WireWorld
 from tests.support.worlds import MemoryWorld, boot
 
-pytestmark = pytest.mark.no_cover  # so many states: measuring them all would double the time
 SERIAL = "SN-1"
 METHODS = ("claim", "claim-aws-keys", "trusted-user")
 

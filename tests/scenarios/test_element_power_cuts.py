@@ -20,7 +20,6 @@ from tests.support.fake_module import FakeModule
 from tests.support.power import PowerCutError, PowerSupply
 from tests.support.worlds import PATIENCE, Diary, MemoryWorld
 
-pytestmark = pytest.mark.no_cover  # so many states: measuring them all would double the time
 SERIAL = "SN-1"
 
 

@@ -26,7 +26,6 @@ from tests.support.recording_fs import Acknowledged, Content, RecordingDisk
 from tests.support.roots import RootBench
 
 logger = logging.getLogger(__name__)
-pytestmark = pytest.mark.no_cover  # so many states: measuring them all would double the time
 
 UNFINISHED = "unfinished"
 DECOMMISSIONED = "decommissioned"

@@ -28,7 +28,6 @@ from tests.support.recording_fs import Fault, RecordingDisk
 from tests.support.roots import PLANS, Hardware, RootBench
 
 logger = logging.getLogger(__name__)
-pytestmark = pytest.mark.no_cover  # so many states: measuring them all would double the time
 
 WITNESS = 0x7777
 State = dict[tuple[str, int], bytes]
