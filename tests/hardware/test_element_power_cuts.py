@@ -107,4 +107,4 @@ def test_a_cut_at_any_moment_of_making_a_key(
         assert life["found"] == ["device-key.1"], before
         left_over += life["left_over"]
     figures(f"{len(moments)} cuts, {left_over} of them after the key was made: one key each time")
-    assert left_over >= len(moments) // 4
+    assert left_over, "some cuts come when the element has the key and the device does not know"
