@@ -24,7 +24,7 @@ from device.runtime.session import Session, pause
 from device.runtime.telemetry import Sensors
 from device.settings import Connection, Settings, configured
 from device.storage.device_storage import DeviceStorage
-from device.storage.elements import attach_element
+from device.storage.element.installation import attach_element
 from device.storage.keys import KeyType, TlsIdentity
 
 SessionFactory = Callable[

@@ -10,8 +10,13 @@ from device.errors import ConfigurationError
 from device.errors.element import Pkcs11UriError
 from device.settings import Key
 from device.storage.device_storage import DeviceStorage
-from device.storage.element_pin import PinSource, pin_from_credential, pin_from_file
-from device.storage.elements import ElementPlan, InstalledElement, installed_element, plan_of
+from device.storage.element.installation import (
+    ElementPlan,
+    InstalledElement,
+    installed_element,
+    plan_of,
+)
+from device.storage.element.pin import PinSource, pin_from_credential, pin_from_file
 
 SEALED: Final = "sealed:"
 

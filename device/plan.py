@@ -22,7 +22,7 @@ from device.provisioning.refusal_causes import refusal_causes
 from device.runtime.endpoint import Endpoint
 from device.settings import Settings
 from device.storage.device_storage import DeviceStorage
-from device.storage.elements import ElementPlan
+from device.storage.element.installation import ElementPlan
 from device.storage.secure_storage import Uid
 
 _PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")

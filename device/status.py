@@ -11,8 +11,8 @@ from device.errors.storage import DoesNotExistError
 from device.manufacture import device_id, serial_number
 from device.runtime import journal
 from device.runtime.journal import Identity, Keyed, Registered, Staged
-from device.storage import element_book
 from device.storage.device_storage import DeviceStorage, open_device_storage
+from device.storage.element import element_book
 from device.storage.keys import KeyLocation
 from device.storage.lifecycle import Lifecycle
 from device.storage.secure_storage import Uid

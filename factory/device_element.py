@@ -10,14 +10,14 @@ from typing import Final
 
 from device.errors.storage import StorageError
 from device.storage.device_storage import DeviceStorage, resume_device_storage
-from device.storage.element_making import find_softhsm, make_softhsm_element, use_softhsm
-from device.storage.elements import (
+from device.storage.element.installation import (
     attach_element,
     element_at,
     install_element,
     installed_element,
     plan_of,
 )
+from device.storage.element.making import find_softhsm, make_softhsm_element, use_softhsm
 from device.storage.secure_storage import Uid
 from factory.errors import ElementChoiceError
 

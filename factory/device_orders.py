@@ -4,7 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
-from device.storage.root_plan import FILE, RootPlan, parse_plan
+from device.storage.roots.plan import FILE, RootPlan, parse_plan
 from factory.cloud import Cloud
 from factory.device_element import check_element
 from factory.documents import CONFIG

@@ -19,7 +19,7 @@ from device.storage.device_storage import (
     open_device_storage,
 )
 from device.storage.lifecycle import Lifecycle
-from device.storage.root_plan import FILE, RootPlan
+from device.storage.roots.plan import FILE, RootPlan
 from device.storage.secure_storage import StorageFlag, Uid
 from factory.device_element import clear_element, give_element
 from factory.errors import DeviceIdError

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 ROOTS: Final = "file, systemd-credential:NAME, tpm:TCTI, raspberry-pi-otp:KEY or a pkcs11: URI"
-"""Roots of trust, as ``device.storage.root_plan`` reads them."""
+"""Roots of trust, as ``device.storage.roots.plan`` reads them."""
 
 
 def add_account(command: argparse.ArgumentParser) -> None:

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Final
 
 from device.errors.element import NoModuleError
-from device.storage.element_making import find_softhsm, initialize_token
-from device.storage.elements import InstalledElement
-from device.storage.pkcs11_uri import Pkcs11Uri
+from device.storage.element.installation import InstalledElement
+from device.storage.element.making import find_softhsm, initialize_token
+from device.storage.element.pkcs11_uri import Pkcs11Uri
 from scripts._elements import PATH
 
 SO_PIN: Final = "5678-officer"

@@ -23,9 +23,9 @@ from device.storage.filesystem import FolderLock, Mount, OsFs, make_folder
 from device.storage.image import Service
 from device.storage.keys import KeyStore
 from device.storage.lifecycle import STORAGE_AVAILABLE, Lifecycle
-from device.storage.root_descriptor import Descriptor, write_descriptor
-from device.storage.root_of_trust import RootOfTrust
-from device.storage.root_plan import FILE, RootMaker, RootPlan, make_root
+from device.storage.roots.descriptor import Descriptor, write_descriptor
+from device.storage.roots.plan import FILE, RootMaker, RootPlan, make_root
+from device.storage.roots.root_of_trust import RootOfTrust
 from device.storage.sealed import SealedStore
 from device.storage.secure_storage import SecureStorage, Uid
 
@@ -50,7 +50,7 @@ class DeviceStorage:
 
         if Uid.ELEMENT_KEYS not in self.ps.uids():
             return SealedKeyStore(self.its)
-        from device.storage.pkcs11 import Pkcs11KeyStore  # noqa: PLC0415 - rarely needed
+        from device.storage.element.pkcs11 import Pkcs11KeyStore  # noqa: PLC0415 - rarely needed
 
         return Pkcs11KeyStore(self, SealedKeyStore(self.its), element=None)
 

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from device.errors.storage import DataCorruptError, WrongDeviceError
 from device.storage.flags import StorageFlag
-from device.storage.root_of_trust import RootOfTrust
+from device.storage.roots.root_of_trust import RootOfTrust
 
 
 class Service(IntEnum):

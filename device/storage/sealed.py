@@ -27,7 +27,7 @@ from device.errors.storage import (
 )
 from device.storage.filesystem import Fs, replace
 from device.storage.image import Entries, Entry, Sealer, Service
-from device.storage.root_of_trust import BLANK, Anchor, RootOfTrust
+from device.storage.roots.root_of_trust import BLANK, Anchor, RootOfTrust
 
 logger = logging.getLogger("device.storage")
 

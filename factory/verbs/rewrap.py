@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from device.storage.rewrap import rewrap_device_storage
-from device.storage.root_plan import parse_plan
+from device.storage.roots.plan import parse_plan
 from factory.console import Console
 from factory.options import ROOTS
 

@@ -23,7 +23,7 @@ from device.runtime.awscrt_session import AwscrtSession
 from device.runtime.endpoint import Endpoint
 from device.settings import Connection
 from device.storage.device_storage import open_device_storage
-from device.storage.elements import attach_element, installed_element, plan_of
+from device.storage.element.installation import attach_element, installed_element, plan_of
 from device.storage.keys import FIRST_DEVICE_KEY, Pkcs11Identity, TlsIdentity
 from device.storage.secure_storage import Uid
 from scripts import _soft_elements

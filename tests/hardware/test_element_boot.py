@@ -22,9 +22,9 @@ from device.runtime.session import Session
 from device.runtime.telemetry import Reading
 from device.settings import Key, KeyTypeName, Telemetry
 from device.status import read_status
-from device.storage.cryptoki_codes import ReturnValue
 from device.storage.device_storage import open_device_storage
-from device.storage.elements import InstalledElement, install_element, plan_of
+from device.storage.element.cryptoki_codes import ReturnValue
+from device.storage.element.installation import InstalledElement, install_element, plan_of
 from device.storage.keys import CLAIM_KEY
 from tests.hardware.conftest import Figures
 from tests.support.elements import PIN, ElementBench, module_of

@@ -12,7 +12,7 @@ from device.errors.storage import StorageExistsError
 from device.settings import Method
 from device.status import read_status
 from device.storage.device_storage import DeviceStorage, open_device_storage
-from device.storage.elements import InstalledElement, installed_element, plan_of
+from device.storage.element.installation import InstalledElement, installed_element, plan_of
 from device.storage.keys import FIRST_DEVICE_KEY, KeyLocation, KeyType
 from factory.documents import CONFIG
 from factory.manufacture import DeviceOrder, make_device, new_device_id

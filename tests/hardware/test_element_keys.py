@@ -12,19 +12,19 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from device.errors.element import CryptokiError, DuplicateKeyError, ElementKeyMissingError
 from device.identity.csr import build_csr, subject_name
-from device.storage.cryptoki import Template
-from device.storage.cryptoki_codes import Attribute, Mechanism, ObjectClass, ReturnValue
 from device.storage.device_storage import DeviceStorage, open_device_storage
-from device.storage.element_pin import RefusedPins
-from device.storage.elements import (
+from device.storage.element.cryptoki import Template
+from device.storage.element.cryptoki_codes import Attribute, Mechanism, ObjectClass, ReturnValue
+from device.storage.element.installation import (
     ElementPlan,
     attach_element,
     install_element,
     installed_element,
     plan_of,
 )
+from device.storage.element.pin import RefusedPins
+from device.storage.element.secure_element import ElementSession, SecureElement
 from device.storage.keys import KeyAttributes, KeyId, KeyLocation, KeyOrigin, KeyProof, KeyType
-from device.storage.secure_element import ElementSession, SecureElement
 from tests.support.elements import ElementBench, module_of
 from tests.support.sealed_device import make_device
 

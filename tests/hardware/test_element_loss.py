@@ -12,10 +12,10 @@ from device.provisioning import events as ev
 from device.runtime.awscrt_session import AwscrtSession
 from device.settings import Connection
 from device.storage.device_storage import DeviceStorage, open_device_storage
-from device.storage.element_pin import RefusedPins
-from device.storage.elements import InstalledElement, attach_element, plan_of
+from device.storage.element.installation import InstalledElement, attach_element, plan_of
+from device.storage.element.pin import RefusedPins
+from device.storage.element.secure_element import SecureElement
 from device.storage.keys import FIRST_DEVICE_KEY, KeyType
-from device.storage.secure_element import SecureElement
 from tests.support.elements import ElementBench, module_of
 from tests.support.library_faults import (
     close_all_sessions,

@@ -9,7 +9,7 @@ import pytest
 
 from device.errors import ExitCode
 from device.storage.device_storage import open_device_storage
-from device.storage.elements import element_at, install_element
+from device.storage.element.installation import element_at, install_element
 from tests.support.device_process import Works, boot, device, works_for
 from tests.support.elements import variables
 from tests.support.key_server import KeyServer, key_server

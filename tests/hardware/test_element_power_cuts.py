@@ -9,16 +9,16 @@ from itertools import pairwise
 from pathlib import Path
 
 from device.identity.csr import build_csr, subject_name
-from device.storage.cryptoki import Module, Template
-from device.storage.cryptoki_codes import Attribute, ObjectClass
 from device.storage.device_storage import DeviceStorage, open_device_storage
-from device.storage.element_pin import RefusedPins
-from device.storage.elements import ElementPlan, InstalledElement, plan_of
+from device.storage.element.cryptoki import Module, Template
+from device.storage.element.cryptoki_codes import Attribute, ObjectClass
+from device.storage.element.installation import ElementPlan, InstalledElement, plan_of
+from device.storage.element.pin import RefusedPins
+from device.storage.element.pkcs11 import Pkcs11KeyStore
+from device.storage.element.secure_element import ElementSession, SecureElement
 from device.storage.filesystem import Fs, OsFs
 from device.storage.keys import KeyId, KeyType
-from device.storage.pkcs11 import Pkcs11KeyStore
 from device.storage.sealed_keys import SealedKeyStore
-from device.storage.secure_element import ElementSession, SecureElement
 from tests.hardware.conftest import Figures
 from tests.support.elements import ElementBench, module_of
 from tests.support.own_process import in_own_process

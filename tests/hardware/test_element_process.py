@@ -8,15 +8,15 @@ import pytest
 
 from device.errors import ExitCode
 from device.errors.element import CryptokiError, PinLockedError, WrongPinError
-from device.storage.cryptoki_codes import ReturnValue
 from device.storage.device_storage import open_device_storage
-from device.storage.element_making import make_softhsm_element
-from device.storage.elements import (
+from device.storage.element.cryptoki_codes import ReturnValue
+from device.storage.element.installation import (
     InstalledElement,
     attach_element,
     install_element,
     plan_of,
 )
+from device.storage.element.making import make_softhsm_element
 from tests.hardware.conftest import Figures
 from tests.support import elements
 from tests.support.device_process import Finished, Works, boot, device, running, works_for

@@ -20,7 +20,7 @@ from device.provisioning import events as ev
 from device.runtime.awscrt_session import AwscrtSession
 from device.settings import Connection
 from device.storage.device_storage import open_device_storage
-from device.storage.elements import InstalledElement, attach_element, plan_of
+from device.storage.element.installation import InstalledElement, attach_element, plan_of
 from device.storage.keys import FIRST_DEVICE_KEY, KeyType, TlsIdentity
 from tests.hardware.conftest import Figures
 from tests.support.elements import ElementBench

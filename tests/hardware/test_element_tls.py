@@ -13,9 +13,9 @@ from device.provisioning import actions as act
 from device.provisioning import events as ev
 from device.runtime.awscrt_session import AwscrtSession
 from device.settings import Connection
-from device.storage.cryptoki_codes import ReturnValue
 from device.storage.device_storage import DeviceStorage, open_device_storage
-from device.storage.elements import ElementPlan, attach_element, plan_of
+from device.storage.element.cryptoki_codes import ReturnValue
+from device.storage.element.installation import ElementPlan, attach_element, plan_of
 from device.storage.keys import FIRST_DEVICE_KEY, KeyType, Pkcs11Identity, TlsIdentity
 from tests.hardware.conftest import Figures
 from tests.support.certificates import new_key

@@ -17,11 +17,11 @@ from device.storage.device_storage import create_device_storage, open_device_sto
 from device.storage.filesystem import Fs, OsFs
 from device.storage.lifecycle import Lifecycle
 from device.storage.rewrap import rewrap_device_storage
-from device.storage.root_of_trust import RootOfTrust
-from device.storage.root_plan import FILE, Pkcs11Plan, RootMaker, RootPlan, TpmPlan
+from device.storage.roots.plan import FILE, Pkcs11Plan, RootMaker, RootPlan, TpmPlan
+from device.storage.roots.root_of_trust import RootOfTrust
+from device.storage.roots.tpm import Tpm2
+from device.storage.roots.tpm_root import TpmRoot
 from device.storage.secure_storage import StorageFlag, Uid
-from device.storage.tpm import Tpm2
-from device.storage.tpm_root import TpmRoot
 from scripts._soft_elements import swtpm
 from tests.hardware.conftest import Figures
 from tests.support import elements

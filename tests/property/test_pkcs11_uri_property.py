@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device.errors.element import Pkcs11UriError
-from device.storage.pkcs11_uri import Pkcs11Uri, parse
+from device.storage.element.pkcs11_uri import Pkcs11Uri, parse
 
 
 def texts(most: int) -> st.SearchStrategy[str]:

@@ -11,8 +11,8 @@ import pytest
 from device.agent import Agent
 from device.plan import plan_for
 from device.runtime.journal import Identity
-from device.storage import element_book
 from device.storage.device_storage import open_device_storage
+from device.storage.element import element_book
 from device.storage.filesystem import Fs
 from device.storage.keys import KeyId
 from tests.support.fake_element import attach

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from device.errors.element import NoModuleError
-from device.storage.cryptoki import Module
-from device.storage.elements import ElementPlan
+from device.storage.element.cryptoki import Module
+from device.storage.element.installation import ElementPlan
 from scripts import _soft_elements
 from scripts._soft_elements import PIN, ElementBench, variables
 

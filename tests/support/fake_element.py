@@ -1,11 +1,11 @@
 """A device whose secure element is a `FakeModule`."""
 
 from device.storage.device_storage import DeviceStorage
-from device.storage.element_pin import RefusedPins
-from device.storage.pkcs11 import Pkcs11KeyStore
-from device.storage.pkcs11_uri import parse
+from device.storage.element.pin import RefusedPins
+from device.storage.element.pkcs11 import Pkcs11KeyStore
+from device.storage.element.pkcs11_uri import parse
+from device.storage.element.secure_element import SecureElement
 from device.storage.sealed_keys import SealedKeyStore
-from device.storage.secure_element import SecureElement
 from tests.support.fake_module import FakeModule
 
 URI = "pkcs11:token=dev?module-path=/fake/module.so"

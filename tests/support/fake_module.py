@@ -12,8 +12,14 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 
 from device.errors.element import CryptokiError
-from device.storage.cryptoki import Module, Template, TokenInfo
-from device.storage.cryptoki_codes import Attribute, Mechanism, ObjectClass, ReturnValue, TokenFlag
+from device.storage.element.cryptoki import Module, Template, TokenInfo
+from device.storage.element.cryptoki_codes import (
+    Attribute,
+    Mechanism,
+    ObjectClass,
+    ReturnValue,
+    TokenFlag,
+)
 from tests.support.power import PowerSupply
 
 CURVES = {

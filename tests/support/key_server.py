@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from device.storage.elements import InstalledElement
-from device.storage.pkcs11_uri import Pkcs11Uri
+from device.storage.element.installation import InstalledElement
+from device.storage.element.pkcs11_uri import Pkcs11Uri
 from tests.support.elements import PIN, softhsm_module
 
 SECONDS = 15.0

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from device.storage.cryptoki_library import FunctionList, open_library
+from device.storage.element.cryptoki_library import FunctionList, open_library
 
 Function = Callable[..., int]
 

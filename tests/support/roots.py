@@ -11,10 +11,8 @@ from device.storage.device_storage import (
 )
 from device.storage.filesystem import Fs, Mount, OsFs
 from device.storage.lifecycle import Lifecycle
-from device.storage.pkcs11_root import Pkcs11Root
-from device.storage.raspberry_pi_otp import RaspberryPiOtp
-from device.storage.root_of_trust import RootOfTrust
-from device.storage.root_plan import (
+from device.storage.roots.pkcs11_root import Pkcs11Root
+from device.storage.roots.plan import (
     FILE,
     CredentialPlan,
     OtpPlan,
@@ -24,9 +22,11 @@ from device.storage.root_plan import (
     TpmPlan,
     make_root,
 )
+from device.storage.roots.raspberry_pi_otp import RaspberryPiOtp
+from device.storage.roots.root_of_trust import RootOfTrust
+from device.storage.roots.systemd_credential import SystemdCredential
+from device.storage.roots.tpm_root import TpmRoot
 from device.storage.secure_storage import StorageFlag, Uid
-from device.storage.systemd_credential import SystemdCredential
-from device.storage.tpm_root import TpmRoot
 from tests.support.fake_firmware import FakeFirmware
 from tests.support.fake_module import FakeModule
 from tests.support.fake_tpm import FakeTpm, RecordedMemory

@@ -8,8 +8,8 @@ import pytest
 
 from device.errors import ExitCode
 from device.errors.element import ModuleArchitectureError, ModuleInterfaceError, NoModuleError
-from device.storage.cryptoki import Module
-from device.storage.cryptoki_library import FunctionList, functions_in, open_library
+from device.storage.element.cryptoki import Module
+from device.storage.element.cryptoki_library import FunctionList, functions_in, open_library
 
 LIBRARY = Path(_ctypes.__file__)
 """A shared library of this machine that has nothing to do with PKCS #11."""

@@ -6,7 +6,7 @@ import pytest
 
 from device.errors import ExitCode
 from device.errors.element import PinExposedError, PinUnavailableError
-from device.storage.element_pin import pin_from_credential, pin_from_file
+from device.storage.element.pin import pin_from_credential, pin_from_file
 
 
 def pin_file(folder: Path, content: bytes = b"1234-pin\n", mode: int = 0o600) -> Path:

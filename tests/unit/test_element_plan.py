@@ -11,7 +11,7 @@ from device.errors import ConfigurationError
 from device.errors.element import Pkcs11UriError
 from device.settings import Key
 from device.storage.device_storage import DeviceStorage, open_device_storage
-from device.storage.elements import (
+from device.storage.element.installation import (
     InstalledElement,
     attach_element,
     element_at,

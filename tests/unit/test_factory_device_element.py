@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from device.errors.element import NoModuleError, Pkcs11UriError
-from device.storage.element_making import find_softhsm
+from device.storage.element.making import find_softhsm
 from factory.cli import main
 from factory.device_element import check_element
 from factory.errors import ElementChoiceError

@@ -8,7 +8,7 @@ import pytest
 
 from device.errors import ExitCode
 from device.status import read_status
-from device.storage.root_plan import CredentialPlan
+from device.storage.roots.plan import CredentialPlan
 from factory.cli import main
 from factory.cloud import Account
 from factory.station import open_or_make_station

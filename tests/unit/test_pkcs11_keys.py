@@ -22,8 +22,9 @@ from device.errors.element import (
 )
 from device.errors.storage import DoesNotExistError, KeyExistsError, KeyNotUsableError
 from device.identity.csr import build_csr, subject_name
-from device.storage.cryptoki_codes import Attribute, Mechanism, ObjectClass, ReturnValue
 from device.storage.device_storage import DeviceStorage, open_device_storage
+from device.storage.element.cryptoki_codes import Attribute, Mechanism, ObjectClass, ReturnValue
+from device.storage.element.pkcs11 import Pkcs11KeyStore
 from device.storage.keys import (
     CLAIM_KEY,
     KeyId,
@@ -34,7 +35,6 @@ from device.storage.keys import (
     MemoryIdentity,
     Pkcs11Identity,
 )
-from device.storage.pkcs11 import Pkcs11KeyStore
 from device.storage.secure_storage import Uid
 from tests.support.certificates import self_signed
 from tests.support.fake_element import URI, attach

@@ -6,7 +6,7 @@ import pytest
 
 from device.errors import ExitCode
 from device.errors.element import Pkcs11UriError
-from device.storage.pkcs11_uri import Pkcs11Uri, parse
+from device.storage.element.pkcs11_uri import Pkcs11Uri, parse
 
 WHOLE = (
     "pkcs11:token=my%20dev;manufacturer=Fake;model=M;serial=01;slot-id=7;object=key;id=%00%FF"

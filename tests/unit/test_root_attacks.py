@@ -14,7 +14,7 @@ import pytest
 
 from device.errors.root_of_trust import CredentialMissingError, OtherTpmError, RootKeyMissingError
 from device.errors.storage import RolledBackError, WrongDeviceError
-from device.storage.root_of_trust import SEALED, Threat
+from device.storage.roots.root_of_trust import SEALED, Threat
 from device.storage.secure_storage import StorageFlag, Uid
 from tests.support.fake_firmware import FakeFirmware
 from tests.support.fake_tpm import FakeTpm

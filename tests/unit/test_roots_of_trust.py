@@ -34,17 +34,17 @@ from device.errors.storage import (
     StorageExistsError,
     StorageFailureError,
 )
-from device.storage import tss
-from device.storage.cryptoki_codes import Attribute, Mechanism, ObjectClass
+from device.storage.element.cryptoki_codes import Attribute, Mechanism, ObjectClass
 from device.storage.filesystem import OsFs
-from device.storage.firmware_mailbox import FirmwareMailbox
 from device.storage.lifecycle import Lifecycle
-from device.storage.pkcs11_root import Pkcs11Root
-from device.storage.raspberry_pi_otp import RaspberryPiOtp
-from device.storage.root_of_trust import BLANK, Anchor, RootOfTrust
+from device.storage.roots import tss
+from device.storage.roots.firmware_mailbox import FirmwareMailbox
+from device.storage.roots.pkcs11_root import Pkcs11Root
+from device.storage.roots.raspberry_pi_otp import RaspberryPiOtp
+from device.storage.roots.root_of_trust import BLANK, Anchor, RootOfTrust
+from device.storage.roots.systemd_credential import SystemdCredential
+from device.storage.roots.tpm_root import TpmRoot
 from device.storage.secure_storage import Uid
-from device.storage.systemd_credential import SystemdCredential
-from device.storage.tpm_root import TpmRoot
 from tests.support.fake_firmware import FakeFirmware
 from tests.support.fake_tpm import FakeTpm
 from tests.support.roots import Hardware, RootBench

@@ -20,11 +20,11 @@ from device.errors.element import (
     TokenNotReadyError,
     WrongPinError,
 )
-from device.storage.cryptoki import TokenInfo
-from device.storage.cryptoki_codes import ReturnValue, TokenFlag
 from device.storage.device_storage import DeviceStorage, open_device_storage
-from device.storage.element_profiles import CRYPTOAUTHLIB, GENERIC, SOFTHSM, TPM, YKCS11, profile_of
-from device.storage.secure_element import SecureElement
+from device.storage.element.cryptoki import TokenInfo
+from device.storage.element.cryptoki_codes import ReturnValue, TokenFlag
+from device.storage.element.profiles import CRYPTOAUTHLIB, GENERIC, SOFTHSM, TPM, YKCS11, profile_of
+from device.storage.element.secure_element import SecureElement
 from device.storage.secure_storage import Uid
 from tests.support.fake_element import element_of
 from tests.support.fake_module import READY, FakeModule

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import pytest
 
 from device.errors.storage import StorageError
-from device.storage.file_fuses import FileFuses
 from device.storage.filesystem import replace
 from device.storage.image import Entry, Service
-from device.storage.root_of_trust import Anchor, RootOfTrust
+from device.storage.roots.file_fuses import FileFuses
+from device.storage.roots.root_of_trust import Anchor, RootOfTrust
+from device.storage.roots.tpm_root import Record, TpmRoot
 from device.storage.sealed import COPIES, SealedStore
 from device.storage.secure_storage import StorageFlag
-from device.storage.tpm_root import Record, TpmRoot
 from tests.support.crash_states import CrashState, Exploration, crash_states, explore
 from tests.support.fake_tpm import FakeTpm, RecordedMemory
 from tests.support.recording_fs import Fault, RecordingDisk, RecordingFs

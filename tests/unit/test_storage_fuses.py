@@ -14,10 +14,10 @@ from device.errors.storage import (
     StorageExistsError,
     StorageFailureError,
 )
-from device.storage.file_fuses import FileFuses
 from device.storage.filesystem import OsFs
 from device.storage.lifecycle import Lifecycle
-from device.storage.root_of_trust import BLANK, Anchor
+from device.storage.roots.file_fuses import FileFuses
+from device.storage.roots.root_of_trust import BLANK, Anchor
 from tests.support.crash_states import crash_states
 from tests.support.recording_fs import Fault, RecordingDisk
 

@@ -19,8 +19,8 @@ from device.storage.filesystem import OsFs
 from device.storage.keys import KeyId, KeyType
 from device.storage.lifecycle import Lifecycle
 from device.storage.rewrap import rewrap_device_storage
-from device.storage.root_descriptor import NAME, Descriptor, read_descriptor
-from device.storage.root_plan import FILE, CredentialPlan, RootPlan
+from device.storage.roots.descriptor import NAME, Descriptor, read_descriptor
+from device.storage.roots.plan import FILE, CredentialPlan, RootPlan
 from device.storage.secure_storage import Uid
 from tests.support.crash_states import CrashState, crash_states, explore
 from tests.support.fake_tpm import FOLDER as CHIP

@@ -10,9 +10,9 @@ import pytest
 
 from device.errors.storage import DataCorruptError, RolledBackError, WrongDeviceError
 from device.storage.device_storage import open_device_storage
-from device.storage.file_fuses import FileFuses
 from device.storage.filesystem import OsFs
 from device.storage.image import Entries, Entry, Sealer, Service
+from device.storage.roots.file_fuses import FileFuses
 from device.storage.secure_storage import StorageFlag, Uid
 from tests.support.recording_fs import FolderSynced, RecordingDisk, Synced
 from tests.support.sealed_device import make_device

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Final
 
 from device.errors.element import NoModuleError, TokenExistsError, TokenMissingError
-from device.storage.cryptoki import Module, TokenInfo
-from device.storage.cryptoki_codes import TokenFlag
-from device.storage.element_pin import pin_from_file
-from device.storage.elements import InstalledElement, element_at
+from device.storage.element.cryptoki import Module, TokenInfo
+from device.storage.element.cryptoki_codes import TokenFlag
+from device.storage.element.installation import InstalledElement, element_at
+from device.storage.element.pin import pin_from_file
+from device.storage.element.pkcs11_uri import Pkcs11Uri
 from device.storage.filesystem import OsFs, make_folder, replace
-from device.storage.pkcs11_uri import Pkcs11Uri
 
 _SOFTHSM: Final = (
     "usr/lib/softhsm/libsofthsm2.so",

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 from device.errors.element import PinExposedError, PinUnavailableError, WrongPinError
 from device.errors.storage import DoesNotExistError
-from device.storage.root_of_trust import RootOfTrust
+from device.storage.roots.root_of_trust import RootOfTrust
 from device.storage.secure_storage import SecureStorage, Uid
 
 PinSource = Callable[[], str]

@@ -1,7 +1,7 @@
 """What the storage stands on: a key that never leaves, an anchor that only grows, a lifecycle.
 
 Each root of trust is a page of its own (`FileFuses`, `SystemdCredential`, `TpmRoot`,
-`Pkcs11Root`, `RaspberryPiOtp`); ``root_plan.py`` says which one a device has.
+`Pkcs11Root`, `RaspberryPiOtp`); ``plan.py`` says which one a device has.
 """
 
 from dataclasses import dataclass

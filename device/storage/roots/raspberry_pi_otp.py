@@ -11,9 +11,9 @@ from typing import ClassVar, Final
 
 from device.errors.root_of_trust import OtpKeyError
 from device.storage.filesystem import Fs
-from device.storage.firmware_mailbox import Mailbox, ask
-from device.storage.fuse_files import KeyedFuses
-from device.storage.root_of_trust import SEALED, Strength, Threat
+from device.storage.roots.firmware_mailbox import Mailbox, ask
+from device.storage.roots.fuse_files import KeyedFuses
+from device.storage.roots.root_of_trust import SEALED, Strength, Threat
 
 _GET_LAST_ERROR: Final = 0x0003_008E
 _HMAC_SHA256: Final = 0x0003_0092

@@ -12,11 +12,11 @@ from cryptography.hazmat.primitives.asymmetric.padding import AsymmetricPadding,
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from device.errors.storage import KeyNotUsableError
-from device.storage import element_objects
-from device.storage.cryptoki_codes import Mechanism
-from device.storage.element_book import ElementKey
+from device.storage.element import objects
+from device.storage.element.cryptoki_codes import Mechanism
+from device.storage.element.element_book import ElementKey
+from device.storage.element.secure_element import ElementSession, SecureElement
 from device.storage.keys import PrivateKey, PublicKey
-from device.storage.secure_element import ElementSession, SecureElement
 
 Data = bytes | bytearray | memoryview
 
@@ -55,7 +55,7 @@ class _Signer:
         label, identifier = self._key.label, self._key.identifier
 
         def sign(session: ElementSession) -> bytes:
-            handle = element_objects.private_key(session, label, identifier)
+            handle = objects.private_key(session, label, identifier)
             return session.module.sign(session.handle, handle, mechanism, data)
 
         return self._element.run(sign)

@@ -17,8 +17,8 @@ from device.errors.root_of_trust import (
     CredentialSizeError,
 )
 from device.storage.filesystem import Fs
-from device.storage.fuse_files import KEY_BYTES, KeyedFuses
-from device.storage.root_of_trust import SEALED, Strength, Threat
+from device.storage.roots.fuse_files import KEY_BYTES, KeyedFuses
+from device.storage.roots.root_of_trust import SEALED, Strength, Threat
 
 
 class SystemdCredential(KeyedFuses):

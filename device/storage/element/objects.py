@@ -13,10 +13,10 @@ from device.errors.element import (
     MechanismMissingError,
     TokenFullError,
 )
-from device.storage.cryptoki import Template
-from device.storage.cryptoki_codes import Attribute, Mechanism, ObjectClass, ReturnValue
+from device.storage.element.cryptoki import Template
+from device.storage.element.cryptoki_codes import Attribute, Mechanism, ObjectClass, ReturnValue
+from device.storage.element.secure_element import ElementSession
 from device.storage.keys import KeyProof, KeyType, PublicKey
-from device.storage.secure_element import ElementSession
 
 _CURVES: Final[dict[KeyType, tuple[ec.EllipticCurve, bytes]]] = {
     KeyType.EC_P256: (ec.SECP256R1(), bytes.fromhex("06082a8648ce3d030107")),

@@ -17,8 +17,8 @@ from msgspec import Struct
 from device.errors.element import Pkcs11UriError
 from device.errors.storage import DataCorruptError, DoesNotExistError
 from device.storage.device_storage import DeviceStorage
-from device.storage.element_pin import PinSource, RefusedPins, pin_from_file
-from device.storage.pkcs11_uri import Pkcs11Uri, parse
+from device.storage.element.pin import PinSource, RefusedPins, pin_from_file
+from device.storage.element.pkcs11_uri import Pkcs11Uri, parse
 from device.storage.secure_storage import Uid
 
 MODULE_VARIABLES: Final = (
@@ -93,10 +93,10 @@ def attach_element(storage: DeviceStorage, plan: ElementPlan) -> None:
     Raises:
         ElementError: the module, the token or the PIN cannot be used.
     """
-    from device.storage.cryptoki import Module  # noqa: PLC0415
-    from device.storage.pkcs11 import Pkcs11KeyStore  # noqa: PLC0415 - ctypes, and only here
+    from device.storage.element.cryptoki import Module  # noqa: PLC0415
+    from device.storage.element.pkcs11 import Pkcs11KeyStore  # noqa: PLC0415 - ctypes, and only here
+    from device.storage.element.secure_element import SecureElement  # noqa: PLC0415
     from device.storage.sealed_keys import SealedKeyStore  # noqa: PLC0415
-    from device.storage.secure_element import SecureElement  # noqa: PLC0415
 
     for name, value in plan.environment.items():
         os.environ.setdefault(name, value)

@@ -16,7 +16,7 @@ from typing import Final
 
 from device.errors.root_of_trust import TpmError
 from device.errors.storage import StorageError
-from device.storage.tss import (
+from device.storage.roots.tss import (
     AUTH_FAIL,
     BAD_AUTH,
     HANDLE,
@@ -61,7 +61,7 @@ _SEALED: Final = _sized(struct.pack(">2HI3H", 0x08, _SHA256, _FIXED, 0, _NULL, 0
 
 
 class Tpm2:
-    """The TPM behind ``tcti``, e.g. ``device:/dev/tpmrm0``; see `device.storage.tpm_root.Tpm`."""
+    """The TPM behind ``tcti``, e.g. ``device:/dev/tpmrm0``; see `tpm_root.Tpm`."""
 
     def __init__(self, tcti: str) -> None:
         """Connect when first used."""

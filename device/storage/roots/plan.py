@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 
 from device.errors import ConfigurationError
 from device.storage.filesystem import Fs
-from device.storage.root_of_trust import RootOfTrust
+from device.storage.roots.root_of_trust import RootOfTrust
 
 
 class _Plan(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind"):
@@ -106,24 +106,24 @@ def make_root(plan: RootPlan, fs: Fs) -> RootOfTrust:
     """Return the root of trust of ``plan`` on this machine, with its files in ``fs``."""
     match plan:
         case FilePlan():
-            from device.storage.file_fuses import FileFuses  # noqa: PLC0415
+            from device.storage.roots.file_fuses import FileFuses  # noqa: PLC0415
 
             return FileFuses(fs)
         case CredentialPlan(credential=name):
-            from device.storage.systemd_credential import SystemdCredential  # noqa: PLC0415
+            from device.storage.roots.systemd_credential import SystemdCredential  # noqa: PLC0415
 
             return SystemdCredential(fs, name)
         case TpmPlan(tcti=tcti):
-            from device.storage.tpm import Tpm2  # noqa: PLC0415
-            from device.storage.tpm_root import TpmRoot  # noqa: PLC0415
+            from device.storage.roots.tpm import Tpm2  # noqa: PLC0415
+            from device.storage.roots.tpm_root import TpmRoot  # noqa: PLC0415
 
             return TpmRoot(fs, Tpm2(tcti))
         case Pkcs11Plan(uri=uri):
-            from device.storage.pkcs11_root import Pkcs11Root  # noqa: PLC0415
+            from device.storage.roots.pkcs11_root import Pkcs11Root  # noqa: PLC0415
 
             return Pkcs11Root(fs, uri)
         case OtpPlan(key=key):
-            from device.storage.firmware_mailbox import FirmwareMailbox  # noqa: PLC0415
-            from device.storage.raspberry_pi_otp import RaspberryPiOtp  # noqa: PLC0415
+            from device.storage.roots.firmware_mailbox import FirmwareMailbox  # noqa: PLC0415
+            from device.storage.roots.raspberry_pi_otp import RaspberryPiOtp  # noqa: PLC0415
 
             return RaspberryPiOtp(fs, FirmwareMailbox(), key)

@@ -25,7 +25,7 @@ from device.errors.storage import (
 from device.storage.filesystem import Fs, replace
 from device.storage.flags import StorageFlag
 from device.storage.lifecycle import STORAGE_AVAILABLE, Lifecycle, check_transition
-from device.storage.root_of_trust import BLANK, Anchor, Strength
+from device.storage.roots.root_of_trust import BLANK, Anchor, Strength
 
 KEY_BYTES: Final = 32
 _DESTROYED: Final = b"destroyed\n"

@@ -7,16 +7,16 @@ from typing import ClassVar, Final
 
 from device.errors.element import CryptokiError, DuplicateKeyError, Pkcs11UriError
 from device.errors.root_of_trust import HmacMissingError, RootKeyMissingError
-from device.storage.cryptoki import Module, Template
-from device.storage.cryptoki_codes import Attribute, Mechanism, ObjectClass, ReturnValue
-from device.storage.element_objects import proofs
-from device.storage.element_pin import pin_from_file
+from device.storage.element.cryptoki import Module, Template
+from device.storage.element.cryptoki_codes import Attribute, Mechanism, ObjectClass, ReturnValue
+from device.storage.element.objects import proofs
+from device.storage.element.pin import pin_from_file
+from device.storage.element.pkcs11_uri import parse
+from device.storage.element.secure_element import ElementSession, SecureElement
 from device.storage.filesystem import Fs
-from device.storage.fuse_files import KEY_BYTES, KeyedFuses
-from device.storage.pkcs11_uri import parse
-from device.storage.refused_pin_file import RefusedPinFile
-from device.storage.root_of_trust import SEALED, Strength, Threat
-from device.storage.secure_element import ElementSession, SecureElement
+from device.storage.roots.fuse_files import KEY_BYTES, KeyedFuses
+from device.storage.roots.refused_pin_file import RefusedPinFile
+from device.storage.roots.root_of_trust import SEALED, Strength, Threat
 
 _LABEL: Final = "firstboot-root"
 _NOT_THERE: Final = frozenset({ReturnValue.FUNCTION_NOT_SUPPORTED, ReturnValue.MECHANISM_INVALID})

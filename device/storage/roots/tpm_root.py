@@ -23,9 +23,9 @@ from device.errors.root_of_trust import OtherTpmError
 from device.errors.storage import DataCorruptError, RolledBackError, StorageFailureError
 from device.storage.filesystem import Fs, replace
 from device.storage.flags import StorageFlag
-from device.storage.fuse_files import KEY_BYTES, KeyedFuses, check_grows
 from device.storage.lifecycle import STORAGE_AVAILABLE, Lifecycle
-from device.storage.root_of_trust import BLANK, SEALED, Anchor, Strength, Threat
+from device.storage.roots.fuse_files import KEY_BYTES, KeyedFuses, check_grows
+from device.storage.roots.root_of_trust import BLANK, SEALED, Anchor, Strength, Threat
 
 _SECRET: Final = struct.Struct(">32sI")  # the key, the NV index
 _CHECKSUM: Final = struct.Struct(">I")

@@ -2,8 +2,8 @@
 
 from typing import ClassVar
 
-from device.storage.fuse_files import FuseFiles
-from device.storage.root_of_trust import SEALED, Strength
+from device.storage.roots.fuse_files import FuseFiles
+from device.storage.roots.root_of_trust import SEALED, Strength
 
 
 class FileFuses(FuseFiles):

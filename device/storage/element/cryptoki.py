@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from device.errors.element import CryptokiError
-from device.storage.cryptoki_codes import (
+from device.storage.element.cryptoki_codes import (
     CKF_OS_LOCKING_OK,
     CKF_RW_SESSION,
     CKF_SERIAL_SESSION,
@@ -32,7 +32,7 @@ from device.storage.cryptoki_codes import (
     ReturnValue,
     TokenFlag,
 )
-from device.storage.cryptoki_library import (
+from device.storage.element.cryptoki_library import (
     FunctionList,
     InitializeArguments,
     LibraryInfo,

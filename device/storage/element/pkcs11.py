@@ -29,9 +29,10 @@ from device.errors.element import (
     MechanismMissingError,
 )
 from device.errors.storage import KeyExistsError
-from device.storage import element_book, element_objects
-from device.storage.element_book import ElementBook, ElementKey
-from device.storage.element_private_key import element_private_key, element_public_key
+from device.storage.element import element_book, objects
+from device.storage.element.element_book import ElementBook, ElementKey
+from device.storage.element.private_key import element_private_key, element_public_key
+from device.storage.element.secure_element import ElementSession, SecureElement
 from device.storage.keys import (
     KeyAttributes,
     KeyId,
@@ -45,7 +46,6 @@ from device.storage.keys import (
     PublicKey,
     TlsIdentity,
 )
-from device.storage.secure_element import ElementSession, SecureElement
 
 if TYPE_CHECKING:
     from device.storage.device_storage import DeviceStorage
@@ -83,7 +83,7 @@ class Pkcs11KeyStore:
         doomed = [key.identifier for key in book.keys if key.doomed and not key.adopted]
 
         def clear(session: ElementSession) -> int:
-            return sum(element_objects.destroy(session, each) for each in [book.reserved, *doomed])
+            return sum(objects.destroy(session, each) for each in [book.reserved, *doomed])
 
         if count := self._element.run(clear):
             _log.info("%s objects of keys that do not count were destroyed in the element", count)
@@ -111,7 +111,7 @@ class Pkcs11KeyStore:
             identifier=identifier,
             key_type=key_type,
             uri=str(replace(uri, object=label, pin_source=None)),
-            public_key=element_objects.encoded(made),
+            public_key=objects.encoded(made),
             proofs=vouched,
             adopted=uri.id is not None,
         )
@@ -163,9 +163,9 @@ class Pkcs11KeyStore:
             raise KeyMismatchError(f"the certificate belongs to another key than {record.uri}")
 
         def slot_of_the_key(session: ElementSession) -> int:
-            element_objects.private_key(session, record.label, record.identifier)
-            present = element_objects.public_key(session, record.key_type, record.identifier)
-            if element_objects.encoded(present) != record.public_key:
+            objects.private_key(session, record.label, record.identifier)
+            present = objects.public_key(session, record.key_type, record.identifier)
+            if objects.encoded(present) != record.public_key:
                 raise KeyMismatchError(f"{record.uri} is another key than the device made")
             return session.token.slot_id
 
@@ -243,12 +243,12 @@ def _generation(
     key_type: KeyType, label: str, identifier: bytes
 ) -> Callable[[ElementSession], Made]:
     def generate(session: ElementSession) -> Made:
-        element_objects.destroy(session, identifier)  # what was cut short before
-        element_objects.generate(session, key_type, label, identifier)
+        objects.destroy(session, identifier)  # what was cut short before
+        objects.generate(session, key_type, label, identifier)
         try:
             return _examined(session, key_type, label, identifier)
         except KeyNotConfinedError:
-            element_objects.destroy(session, identifier)
+            objects.destroy(session, identifier)
             raise
 
     return generate
@@ -259,9 +259,9 @@ def _adoption(key_type: KeyType, label: str, identifier: bytes) -> Callable[[Ele
 
 
 def _examined(session: ElementSession, key_type: KeyType, label: str, identifier: bytes) -> Made:
-    handle = element_objects.private_key(session, label, identifier)
-    vouched = element_objects.proofs(session, handle)
-    return element_objects.public_key(session, key_type, identifier), vouched
+    handle = objects.private_key(session, label, identifier)
+    vouched = objects.proofs(session, handle)
+    return objects.public_key(session, key_type, identifier), vouched
 
 
 def _key_of(certificate_pem: bytes) -> bytes:

@@ -24,11 +24,11 @@ from device.errors.element import (
     TokenNotReadyError,
     WrongPinError,
 )
-from device.storage.cryptoki import Module, TokenInfo
-from device.storage.cryptoki_codes import ReturnValue, TokenFlag
-from device.storage.element_pin import PinMemory, PinSource
-from device.storage.element_profiles import ElementProfile, profile_of
-from device.storage.pkcs11_uri import Pkcs11Uri
+from device.storage.element.cryptoki import Module, TokenInfo
+from device.storage.element.cryptoki_codes import ReturnValue, TokenFlag
+from device.storage.element.pin import PinMemory, PinSource
+from device.storage.element.pkcs11_uri import Pkcs11Uri
+from device.storage.element.profiles import ElementProfile, profile_of
 
 _log = logging.getLogger(__name__)
 

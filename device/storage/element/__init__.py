@@ -1,0 +1,1 @@
+"""Keys in a secure element, through PKCS #11: the binding, the token, the key store."""
