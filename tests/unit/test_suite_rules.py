@@ -29,6 +29,7 @@ def suite_ends_with(folder: Path, test: str, ci: str) -> tuple[int, str]:
             "tests.conftest",
             "-c",
             "setup.cfg",
+            f"--rootdir={folder}",  # or pytest looks at what others have in /tmp, and may not
             str(file),
         ],
         cwd=ROOT,
