@@ -30,6 +30,7 @@ def suite_ends_with(folder: Path, test: str, ci: str) -> tuple[int, str]:
             "-c",
             "setup.cfg",
             f"--rootdir={folder}",  # or pytest looks at what others have in /tmp, and may not
+            f"--confcutdir={folder}",
             str(file),
         ],
         cwd=ROOT,
