@@ -1,9 +1,9 @@
 """Secure elements to test with: what scripts/_soft_elements.py runs, or a skipped test."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -13,7 +13,16 @@ from device.storage.element.installation import ElementPlan
 from scripts import _soft_elements
 from scripts._soft_elements import PIN, ElementBench, variables
 
-__all__ = ["PIN", "ElementBench", "module_of", "softhsm", "softhsm_module", "tpm", "variables"]
+__all__ = [
+    "PIN",
+    "ElementBench",
+    "module_of",
+    "skip_without",
+    "softhsm",
+    "softhsm_module",
+    "tpm",
+    "variables",
+]
 
 
 def module_of(plan: ElementPlan) -> Module:
@@ -40,7 +49,7 @@ def tpm(folder: Path) -> Iterator[ElementBench]:
 
 
 def softhsm_module() -> Path:
-    """Return SoftHSM's module, or skip; in CI nothing is skipped."""
+    """Return SoftHSM's module, or skip."""
     with _or_skip():
         return _soft_elements.softhsm_module()
 
@@ -50,6 +59,9 @@ def _or_skip() -> Iterator[None]:
     try:
         yield
     except NoModuleError as error:
-        if os.environ.get("CI"):
-            pytest.fail(f"{error}: python3 -m scripts._elements installs it")
-        pytest.skip(str(error))
+        skip_without(str(error))
+
+
+def skip_without(what: str) -> NoReturn:
+    """Skip for want of ``what``; in CI that is a failure, as any skip (tests/conftest.py)."""
+    pytest.skip(f"{what}: python3 -m scripts._elements installs it")
