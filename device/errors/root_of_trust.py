@@ -104,6 +104,17 @@ class TpmFullError(TpmError):
     next_step = "See what is there: tpm2_getcap handles-nv-index; tpm2_nvundefine what is unused."
 
 
+class TpmOccupiedError(TpmError):
+    """Processes that were killed left objects or sessions in the TPM, and it has few places."""
+
+    words = "the TPM has no place left for objects or sessions"
+    next_step = (
+        "The storage is whole. Reach the TPM through a resource manager, which clears up after a "
+        "process that was killed (/dev/tpmrm0, tabrmd; the way is in root-of-trust.json in the "
+        "state folder). For now: tpm2_flushcontext -t, -l and -s, or start the machine again."
+    )
+
+
 class TpmLockedError(TpmError):
     """The TPM is locked, since somebody tried too many wrong passwords."""
 

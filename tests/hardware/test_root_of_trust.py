@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from device.errors import ExitCode
-from device.errors.root_of_trust import HmacMissingError, OtherTpmError
+from device.errors.root_of_trust import HmacMissingError, OtherTpmError, TpmOccupiedError
 from device.errors.storage import RolledBackError, StorageError
 from device.status import read_status
 from device.storage.device_storage import create_device_storage, open_device_storage
@@ -58,9 +58,9 @@ def value_in(state: Path) -> bytes:
         return storage.ps.get(Uid.DEVICE_CONFIGURATION)
 
 
-def tpm2(*command: str) -> str:
+def tpm2(*command: str, tcti: str = TPM.tcti) -> str:
     """Run one of tpm2-tools."""
-    environment = {"TPM2TOOLS_TCTI": TPM.tcti, **os.environ}
+    environment = {**os.environ, "TPM2TOOLS_TCTI": tcti}
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     return done.stdout
 
@@ -129,6 +129,41 @@ def test_the_chip_forgets_what_moved_on(tpm: ElementBench, tmp_path: Path) -> No
     assert value_in(state) == b"kept"
     with pytest.raises(RolledBackError, match="no longer holds"):
         open_device_storage(tmp_path / "copy")
+
+
+LEFT_BEHIND = 4
+"""More objects than a chip has places for: each tool that ends without a flush leaves one."""
+
+
+def test_what_killed_processes_left_in_a_chip_without_a_manager_is_told_apart(
+    tmp_path: Path,
+) -> None:
+    elements.softhsm_module()  # installed with the TPM's software: scripts/_elements.py
+    with swtpm(tmp_path) as port:
+        way = TpmPlan(f"swtpm:host=127.0.0.1,port={port}")
+        state = make_device(tmp_path / "device", way)
+        with suppress(subprocess.CalledProcessError):
+            for _ in range(LEFT_BEHIND):
+                tpm2("tpm2_createprimary", "-C", "o", tcti=way.tcti)
+
+        with pytest.raises(TpmOccupiedError) as refused:
+            write(state, b"not now")
+        assert "tpm2_flushcontext -t" in refused.value.next_step
+        tpm2("tpm2_flushcontext", "-t", tcti=way.tcti)
+
+        write(state, b"as before")
+        assert value_in(state) == b"as before"
+
+
+def test_a_resource_manager_clears_up_after_killed_processes(
+    tpm: ElementBench, tmp_path: Path
+) -> None:
+    state = make_device(tmp_path / "device", TPM)
+    for _ in range(LEFT_BEHIND):
+        tpm2("tpm2_createprimary", "-C", "o")
+
+    write(state, b"as ever")
+    assert value_in(state) == b"as ever"
 
 
 def test_a_device_out_of_service_leaves_nothing_in_the_chip(

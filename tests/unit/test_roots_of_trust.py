@@ -25,6 +25,7 @@ from device.errors.root_of_trust import (
     TpmFullError,
     TpmLockedError,
     TpmMissingError,
+    TpmOccupiedError,
     TpmOwnerError,
     TpmSupportMissingError,
 )
@@ -315,6 +316,8 @@ def test_decommissioning_takes_the_chain_from_the_tpm(board: Hardware, fuses: Os
     [
         (0x000A000A, TpmMissingError),  # the TCTI's input/output error
         (0x0000014B, TpmFullError),
+        (0x00000902, TpmOccupiedError),
+        (0x00000905, TpmOccupiedError),
         (0x00000921, TpmLockedError),
         (0x000009A2, TpmOwnerError),  # session 1
         (0x000001DF, OtherTpmError),  # parameter 1

@@ -20,6 +20,7 @@ from device.errors.root_of_trust import (
     TpmFullError,
     TpmLockedError,
     TpmMissingError,
+    TpmOccupiedError,
     TpmOwnerError,
     TpmSupportMissingError,
 )
@@ -36,6 +37,11 @@ NV_UNINITIALIZED: Final = 0x14A
 _ERRORS: Final[dict[int, type[OtherTpmError | TpmError]]] = {
     0x09F: OtherTpmError,  # TPM_RC_INTEGRITY
     0x14B: TpmFullError,  # TPM_RC_NV_SPACE
+    0x902: TpmOccupiedError,  # TPM_RC_OBJECT_MEMORY
+    0x903: TpmOccupiedError,  # TPM_RC_SESSION_MEMORY
+    0x904: TpmOccupiedError,  # TPM_RC_MEMORY
+    0x905: TpmOccupiedError,  # TPM_RC_SESSION_HANDLES
+    0x906: TpmOccupiedError,  # TPM_RC_OBJECT_HANDLES
     0x921: TpmLockedError,  # TPM_RC_LOCKOUT
     BAD_AUTH: TpmOwnerError,  # what is not found by a password of ours is the owner's
 }
