@@ -33,6 +33,8 @@ _PEM_END: Final = b"-----END CERTIFICATE-----"
 _MAX_CLIENT_ID_BYTES: Final = 128  # AWS IoT Core quotas
 _AWSCRT_REPORTS_FIRST: Final = 5.0
 """Seconds that the machine waits longer than awscrt, whose errors say more than a time-out."""
+NAMED_BY_CLOUD: Final = "{cloud}"
+"""As ``thing_name``: only the template knows the name, so the one that comes is taken."""
 _INSTALLED: Final = "the device's storage"
 
 
@@ -82,13 +84,13 @@ class _Filler:
         self._source = source
         self._names = names
 
-    def __call__(self, key: str, text: str, *, keep: str = "") -> str:
+    def __call__(self, key: str, text: str, *, keep: tuple[str, ...] = ()) -> str:
         def value(match: re.Match[str]) -> str:
             name = match.group(1)
-            if keep and name == keep:
+            if name in keep:
                 return match.group(0)
             if name not in self._names:
-                known = ", ".join("{" + known + "}" for known in [*self._names, keep] if known)
+                known = ", ".join("{" + known + "}" for known in [*self._names, *keep])
                 problem = f"unknown placeholder {{{name}}}"
                 raise ConfigurationError(self._source, key, problem, f"Known here: {known}.")
             return self._names[name]
@@ -99,11 +101,14 @@ class _Filler:
 def _claim_plan(settings: Settings, fill: _Filler, source: str) -> ClaimPlan:
     claim = settings.claim
     parameters = {
-        name: fill(f"claim.parameters.{name}", text, keep="proof")
+        name: fill(f"claim.parameters.{name}", text, keep=("proof", "given_up"))
         for name, text in claim.parameters.items()
     }
     _check_parameters(parameters, claim.template_file, source)
-    thing_name = _thing_name(settings, fill, source)
+    named_by_cloud = settings.thing_name == NAMED_BY_CLOUD
+    thing_name = (
+        fill("thing_name", "{serial}") if named_by_cloud else _thing_name(settings, fill, source)
+    )
     return ClaimPlan(
         template_name=claim.template,
         parameters=parameters,
@@ -111,6 +116,7 @@ def _claim_plan(settings: Settings, fill: _Filler, source: str) -> ClaimPlan:
         expected_thing_name=thing_name,
         proof_topic=_telemetry_topic(settings, fill, source),
         keys_made_by_aws=settings.method == "claim-aws-keys",
+        named_by_cloud=named_by_cloud,
         reply_timeout=settings.connection.reply_timeout,
         connect_timeout=settings.connection.connect_timeout + _AWSCRT_REPORTS_FIRST,
     )
@@ -136,7 +142,7 @@ def _thing_name(settings: Settings, fill: _Filler, source: str) -> str:
 
 
 def _telemetry_topic(settings: Settings, fill: _Filler, source: str) -> str:
-    topic = fill("telemetry.topic", settings.telemetry.topic, keep="thing_name")
+    topic = fill("telemetry.topic", settings.telemetry.topic, keep=("thing_name",))
     if not _TOPIC.fullmatch(topic) or topic.count("/") > 7 or len(topic.encode()) > 256:
         problem = f"{topic!r} is no topic to publish on (1 to 256 bytes, 8 levels, no + # $)"
         raise ConfigurationError(source, "telemetry.topic", problem)

@@ -5,17 +5,22 @@ import re
 from device.errors import FirstbootError
 from device.errors.provisioning import (
     CertificateUnacceptableError,
+    ClockBehindError,
     CloudRejectedError,
     ConnectionLostError,
+    HungUpError,
     MalformedReplyError,
     NoReplyError,
     NotLetInError,
     NotReachableError,
+    TakenOverError,
     ThrottledError,
     TopicDeniedError,
+    UnexpectedThingNameError,
 )
 from device.provisioning.events import (
     CertificateUnacceptable,
+    ClockFoundBehind,
     ConnectFailed,
     ConnectionLost,
     Credential,
@@ -24,16 +29,19 @@ from device.provisioning.events import (
     PublishDenied,
     Rejection,
     ReplyMalformed,
+    RequestRefused,
     RequestThrottled,
     SubscriptionDenied,
     TimedOut,
+    TokenRefused,
+    UnexpectedThingNamed,
 )
 
 CAUSES = {
     Credential.CLAIM: (
         "The claim certificate is not ACTIVE, or is registered in another account or region.",
         "Its policy does not allow iot:Connect for this client id (claim-<serial>).",
-        "A trusted user's claim is older than 5 minutes.",
+        "A trusted user's claim is older than 5 minutes, or the claim has expired.",
         "A policy was changed less than 8 minutes ago and is not in force yet.",
     ),
     Credential.STAGED: (
@@ -57,15 +65,28 @@ POLICY_HINTS = {
 _UNRESOLVED = re.compile(r"Cannot resolve reference value: (\S+)")
 
 
+def is_about_the_token(event: Event) -> bool:
+    """Whether RegisterThing refused the token itself, and not the template or its parameters.
+
+    AWS publishes no list of its error codes, so a refusal in unknown words is taken for one.
+    """
+    match event:
+        case TokenRefused():
+            return True
+        case RequestRefused(error_code=code):
+            return code not in _NEXT_STEPS
+    return False
+
+
 def error_of(event: Event, step: str, credential: Credential) -> FirstbootError:
     """Return the error that ``event``, seen during ``step``, amounts to."""
     match event:
-        case NotLetIn(detail):
-            return NotLetInError(credential, detail, CAUSES[credential])
+        case NotLetIn():
+            return refusal_of(event, credential, CAUSES[credential])
         case ConnectFailed(detail, next_step):
             return NotReachableError(step, detail, next_step)
-        case ConnectionLost(detail):
-            return ConnectionLostError(step, detail)
+        case ConnectionLost(detail, taken_over):
+            return (TakenOverError if taken_over else ConnectionLostError)(step, detail)
         case SubscriptionDenied(denied):
             return TopicDeniedError("subscribe", denied, _policy_hint(denied, credential))
         case PublishDenied(topic):
@@ -76,9 +97,21 @@ def error_of(event: Event, step: str, credential: Credential) -> FirstbootError:
             return MalformedReplyError(operation, problem)
         case CertificateUnacceptable(problem):
             return CertificateUnacceptableError(problem)
+        case ClockFoundBehind(now, not_before):
+            return ClockBehindError(now, not_before)
+        case UnexpectedThingNamed(expected, named):
+            return UnexpectedThingNameError(expected, named)
         case Rejection():
             return _rejected(event)
     raise TypeError(f"{type(event).__name__} is no failure")
+
+
+def refusal_of(
+    event: NotLetIn, credential: str, causes: tuple[str, ...], advice: str = ""
+) -> NotLetInError:
+    """Return the error for a refused connection; only an answer in words is a denial."""
+    error = NotLetInError if event.in_words else HungUpError
+    return error(credential, event.detail, causes, advice)
 
 
 def _policy_hint(denied: tuple[str, ...], credential: Credential) -> str:
@@ -115,7 +148,7 @@ _NEXT_STEP_BY_STATUS = {
 _NEXT_STEPS = {
     "InvalidTemplate": "Check claim.template in the configuration: does it exist, enabled?",
     "InvalidParameters": "Compare claim.parameters with the template's Parameters.",
-    "InvalidCertificateOwnershipToken": "The token expired or was used: a new one is asked for.",
+    "InvalidCertificateOwnershipToken": "The token expired or was used; the device tries again.",
     "InvalidPayload": "The request was not understood: is this endpoint AWS IoT Core?",
     "InvalidCsr": "Check key.type and subject in the configuration.",
     "ProvisioningFailed": "The template could not be applied: read the message, and check the "

@@ -1,18 +1,10 @@
 """Which certificate and key a connection is made with, and where they come from."""
 
-from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final, Protocol
 
-from device.errors.provisioning import (
-    CertificateUnacceptableError,
-    ClaimExpiredError,
-    ClaimMissingError,
-    CredentialUnusableError,
-)
+from device.errors.provisioning import ClaimExpiredError, ClaimMissingError
 from device.errors.storage import DataCorruptError, DoesNotExistError
-from device.identity.certificates import leaf_of, validity
 from device.provisioning.events import Credential
 from device.runtime import journal
 from device.runtime.clock import Clock, trusted_wall_time
@@ -43,30 +35,21 @@ class ClaimSource(Protocol):
 class InstalledClaim:
     """The claim that the station put into the device."""
 
-    def __init__(self, storage: DeviceStorage, clock: Clock) -> None:
-        """Read it from ``storage`` when it is asked for; ``clock`` tells how old it is."""
+    def __init__(self, storage: DeviceStorage) -> None:
+        """Read it from ``storage`` when it is asked for."""
         self._storage: Final = storage
-        self._clock: Final = clock
 
     def claim(self) -> TlsIdentity:
-        """Return the installed claim.
+        """Return the installed claim, whatever its age: this device's clock may be wrong.
 
         Raises:
-            CredentialUnusableError: it has expired.
+            ClaimMissingError: there is none.
         """
         try:
             pem = self._storage.ps.get(Uid.CLAIM_CERTIFICATE)
         except DoesNotExistError:
             raise ClaimMissingError from None
-        with suppress(CertificateUnacceptableError):  # of what is none, the TLS library says more
-            self._check_age(validity(leaf_of(pem))[1])
         return self._storage.keys.tls_identity(CLAIM_KEY, pem)
-
-    def _check_age(self, not_after: float) -> None:
-        now = trusted_wall_time(self._clock)
-        if now is not None and now > not_after:
-            until = datetime.fromtimestamp(not_after, UTC).isoformat()
-            raise CredentialUnusableError("claim", f"its certificate expired at {until}")
 
 
 @dataclass(frozen=True)
@@ -98,8 +81,7 @@ class Credentials:
         """Return what to connect with.
 
         Raises:
-            ClaimMissingError, ClaimExpiredError, CredentialUnusableError: there is no claim
-                that could be used.
+            ClaimMissingError, ClaimExpiredError: there is no claim that could be used.
         """
         match credential:
             case Credential.CLAIM:

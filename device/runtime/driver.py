@@ -19,7 +19,6 @@ from device.errors.provisioning import (
 )
 from device.provisioning import actions as act
 from device.provisioning import events as ev
-from device.provisioning import messages
 from device.provisioning.machine import AnyMachine
 from device.runtime.backoff import Backoff
 from device.runtime.clock import Clock
@@ -111,13 +110,9 @@ class Driver:
                 return ev.TimedOut()
             if not isinstance(event, ev.MessageReceived):
                 return event
-            if (reply := messages.decode(event)) is not None and self._is_awaited(reply):
+            if (reply := self._machine.reply_in(event)) is not None:
                 return reply
             _log.warning("ignored a message that nobody waits for, on %s", event.topic)
-
-    def _is_awaited(self, reply: ev.Event) -> bool:
-        """A reply sent twice, or to nobody's question, must not stop the device."""
-        return type(reply) in self._machine.transitions[self._machine.state]
 
     def _receive(self, event: ev.Event) -> None:
         try:
@@ -136,8 +131,10 @@ class Driver:
                 self._facts.append(ev.KeyGenerated(self._enrolment.generate_key()))
             case act.StageCertificate():
                 self._facts.append(self._stage(order))
-            case act.ForgetStagedCertificate():
-                self._enrolment.forget_staged()
+            case act.RecordRefusal():
+                self._enrolment.record_refusal()
+            case act.GiveUpStagedCertificate():
+                self._enrolment.give_up_staged()
             case act.RecordRegistration(thing_name, configuration):
                 self._enrolment.record_registration(thing_name, configuration)
             case act.Promote(thing_name):
@@ -156,7 +153,7 @@ class Driver:
 
     def _stage(self, order: act.StageCertificate) -> ev.Event:
         try:
-            return ev.CertificateStaged(self._enrolment.stage(order))
+            return self._enrolment.stage(order)
         except CertificateUnacceptableError as error:
             return ev.CertificateUnacceptable(str(error))
 

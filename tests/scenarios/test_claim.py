@@ -9,8 +9,8 @@ from device.errors import ExitCode
 from device.errors.provisioning import (
     CloudRejectedError,
     ConnectionLostError,
+    HungUpError,
     NoReplyError,
-    NotLetInError,
     ThrottledError,
 )
 from device.runtime.driver import Patience
@@ -115,23 +115,6 @@ def test_a_missing_parameter_is_named(world: World, state: Path, serial: str) ->
     assert "BatchNumber" in raised.value.next_step
 
 
-def test_an_expired_token_is_replaced_with_the_same_key(
-    world: World, state: Path, serial: str
-) -> None:
-    world.make_device(state, serial)
-    world.fault("reject", operation="provision", status_code=400, error_code="ProvisioningFailed")
-    with pytest.raises(CloudRejectedError):
-        boot(world, state)
-    world.expire_tokens()
-    diary = Diary()
-
-    identity = boot(world, state, diary=diary)
-
-    assert "KeyGenerated" not in diary.types()
-    assert diary.types().count("CertificateIssued") == 1
-    assert_one(world, serial, identity.certificate_id)
-
-
 def test_a_closed_door_opens_again(world: World, state: Path, serial: str) -> None:
     world.make_device(state, serial)
     world.fault("cut-at-connect", count=2)
@@ -139,7 +122,7 @@ def test_a_closed_door_opens_again(world: World, state: Path, serial: str) -> No
 
     identity = boot(world, state, diary=diary)
 
-    assert [type(cause) for cause, _ in diary.waits] == [NotLetInError] * 2
+    assert [type(cause) for cause, _ in diary.waits] == [HungUpError] * 2
     assert_one(world, serial, identity.certificate_id)
 
 
@@ -147,8 +130,8 @@ def test_a_door_that_stays_closed(world: World, state: Path, serial: str) -> Non
     world.make_device(state, serial)
     world.fault("cut-at-connect", count=None)
 
-    with pytest.raises(NotLetInError) as raised:
+    with pytest.raises(HungUpError) as raised:
         boot(world, state, patience=Patience(unreachable=5.0, refused=3.0))
 
-    assert raised.value.exit_code is ExitCode.DENIED
+    assert raised.value.exit_code is ExitCode.TRY_LATER
     assert raised.value.causes[0] in raised.value.next_step

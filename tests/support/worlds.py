@@ -5,6 +5,7 @@ registry; it does not know which world it is in.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -203,3 +204,11 @@ def boot(
         identity = agent.identity
         assert identity is not None
         return identity
+
+
+def boot_home(world: World, state: Path, *, boots: int = 4, diary: Diary | None = None) -> Identity:
+    """Boot until the device is proven, ``boots`` times at most; a person boots again, too."""
+    for _ in range(boots - 1):
+        with suppress(FirstbootError):
+            return boot(world, state, diary=diary)
+    return boot(world, state, diary=diary)
