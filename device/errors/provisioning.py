@@ -69,30 +69,6 @@ class HungUpError(NotLetInError):
         self.next_step = f"The device tries again by itself. {self.next_step}"
 
 
-class IdentityRefusedError(ProvisioningError):
-    """The cloud goes on refusing the certificate of a thing that this device was, or is."""
-
-    exit_code = ExitCode.DENIED
-
-    def __init__(
-        self, thing_name: str, certificate_id: str, refusals: int, seconds: float, detail: str
-    ) -> None:
-        """Give the evidence: ``refusals`` in so many ``seconds``, and ``detail`` of the last."""
-        super().__init__(
-            f"AWS IoT refuses this device's identity: it ended {refusals} connections as "
-            f"{thing_name} in {seconds:.0f} s, the last with: {detail}"
-        )
-        self.thing_name = thing_name
-        self.certificate_id = certificate_id
-        self.refusals = refusals
-        self.next_step = (
-            f"Is its certificate ACTIVE? aws iot describe-certificate --certificate-id "
-            f"{certificate_id}. Is a policy attached that allows iot:Connect for "
-            f"client/{thing_name}? aws iot list-attached-policies --target CERTIFICATE_ARN. Set it "
-            "ACTIVE again, or have the station make the device anew. The device goes on trying."
-        )
-
-
 class CertificateInDoubtError(ProvisioningError):
     """The staged certificate's token was refused; that does not say whether it is registered."""
 
@@ -211,10 +187,11 @@ class ConnectionLostError(ProvisioningError):
         "client with the same client id, and for a topic that the policy does not allow."
     )
 
-    def __init__(self, step: str, detail: str) -> None:
+    def __init__(self, step: str, detail: str, next_step: str = "") -> None:
         """Say during which ``step`` and what was seen."""
         super().__init__(f"connection lost while {step}: {detail}")
         self.step = step
+        self.next_step = next_step or self.next_step
 
 
 class TakenOverError(ConnectionLostError):

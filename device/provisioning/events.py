@@ -139,8 +139,9 @@ class ConnectionLost(Event, frozen=True):
     """An established connection ended, and not by us."""
 
     detail: str
+    next_step: str = ""
     taken_over: bool = False
-    """Whether another client connected under the same client id (DISCONNECT 0x8E)."""
+    """Whether the server said that another client came with the same client id."""
 
 
 class Disconnected(Event, frozen=True):

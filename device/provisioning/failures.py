@@ -85,8 +85,10 @@ def error_of(event: Event, step: str, credential: Credential) -> FirstbootError:
             return refusal_of(event, credential, CAUSES[credential])
         case ConnectFailed(detail, next_step):
             return NotReachableError(step, detail, next_step)
-        case ConnectionLost(detail, taken_over):
-            return (TakenOverError if taken_over else ConnectionLostError)(step, detail)
+        case ConnectionLost(detail, taken_over=True):
+            return TakenOverError(step, detail)
+        case ConnectionLost(detail, next_step):
+            return ConnectionLostError(step, detail, next_step)
         case SubscriptionDenied(denied):
             return TopicDeniedError("subscribe", denied, _policy_hint(denied, credential))
         case PublishDenied(topic):

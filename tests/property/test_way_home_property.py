@@ -76,7 +76,14 @@ def is_proven(world: MemoryWorld, state: Path) -> bool:
 
 
 def suffer(data: st.DataObject, world: MemoryWorld, boots: int, state: Path) -> None:
-    """Boot among faults and power cuts, then make the cloud honest again."""
+    """Boot among faults and power cuts, then make the cloud honest again.
+
+    Half of the devices get as far as a thing whose certificate is refused, before it begins.
+    """
+    if data.draw(st.booleans()):
+        world.cloud.attaches_policy = False
+        with suppress(FirstbootError):
+            boot(world, state, patience=PATIENCE)
     for _ in range(boots):
         break_something(data, world)
         cut_at = data.draw(st.none() | st.integers(1, 200))
