@@ -50,7 +50,7 @@ class ServiceManager:
             return
         # A manager that does not listen is no reason for a device to stop.
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-            sender.setblocking(False)
+            sender.settimeout(0)
             sender.sendto(message.encode(), self._address)
 
 
