@@ -21,6 +21,7 @@ from device.provisioning.presented import PresentedPlan
 from device.provisioning.refusal_causes import refusal_causes
 from device.runtime.endpoint import Endpoint
 from device.settings import Settings
+from device.storage.decoding import decoded
 from device.storage.device_storage import DeviceStorage
 from device.storage.element.installation import ElementPlan
 from device.storage.secure_storage import Uid
@@ -190,7 +191,8 @@ def _address(storage: DeviceStorage, settings: Settings, source: str) -> Endpoin
     if settings.endpoint is not None:
         return Endpoint.parse(settings.endpoint, source)
     try:
-        return Endpoint.parse(storage.ps.get(Uid.ENDPOINT).decode(), _INSTALLED)
+        installed = decoded(storage.ps.get(Uid.ENDPOINT), bytes.decode, "the endpoint")
+        return Endpoint.parse(installed, _INSTALLED)
     except DoesNotExistError:
         problem = "is not set, and the station installed none"
         raise ConfigurationError(source, "endpoint", problem) from None
