@@ -37,7 +37,6 @@ def exit_code_of(bench: RootBench, state: Path, disk: MemoryDisk, *, read_only: 
         with bench.open(state, read_only=read_only, mount=disk.mount) as storage:
             assert serial_number(storage) == "SN-1"
     except FirstbootError as error:
-        assert error.next_step
         return error.exit_code
     return ExitCode.DONE
 
@@ -80,12 +79,13 @@ def test_a_bad_bit_leads_to_no_root_of_trust(tmp_path: Path, plan: RootPlan) -> 
     [
         b"",
         b"\xff",
-        b"[" * 100_000,
-        b'{"root_of_trust":' * 50_000,
+        b"[" * 100000,
+        b'{"root_of_trust":' * 50000,
         b'{"folder":' + b"9" * 9000,
         b"{}x",
-    ]
-    + [b'{"root_of_trust":{"kind":"tpm","tcti":"device:\\u0000\\u001b"}}', b'{"folder":"\\ud800"}'],
+        b'{"root_of_trust":{"kind":"tpm","tcti":"device:\\u0000\\u001b"}}',
+        b'{"folder":"\\ud800"}',
+    ],
     ids=lambda content: repr(content[:20]),
 )
 def test_a_descriptor_that_somebody_wrote(tmp_path: Path, content: bytes) -> None:
