@@ -11,7 +11,7 @@ from typing import Final
 
 from device.element_plan import element_plan
 from device.errors import ConfigurationError
-from device.errors.provisioning import SubjectFieldMissingError
+from device.errors.provisioning import CertificateUnacceptableError, SubjectFieldMissingError
 from device.errors.storage import DoesNotExistError
 from device.manufacture import device_id, serial_number
 from device.methods import CLAIM_METHODS, JUST_IN_TIME_METHODS, check_made_for
@@ -21,6 +21,7 @@ from device.provisioning.presented import PresentedPlan
 from device.provisioning.refusal_causes import refusal_causes
 from device.runtime.endpoint import Endpoint
 from device.settings import Settings
+from device.storage.decoding import decoded
 from device.storage.device_storage import DeviceStorage
 from device.storage.element.installation import ElementPlan
 from device.storage.secure_storage import Uid
@@ -28,8 +29,6 @@ from device.storage.secure_storage import Uid
 _PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
 _THING_NAME: Final = re.compile(messages.THING_NAME)
 _TOPIC: Final = re.compile(r"[^$+#\0][^+#\0]*")  # MQTT 5, 4.7; lengths from AWS IoT Core quotas
-_PEM_CERTIFICATE: Final = b"-----BEGIN CERTIFICATE-----"
-_PEM_END: Final = b"-----END CERTIFICATE-----"
 _MAX_CLIENT_ID_BYTES: Final = 128  # AWS IoT Core quotas
 _AWSCRT_REPORTS_FIRST: Final = 5.0
 """Seconds that the machine waits longer than awscrt, whose errors say more than a time-out."""
@@ -190,7 +189,8 @@ def _address(storage: DeviceStorage, settings: Settings, source: str) -> Endpoin
     if settings.endpoint is not None:
         return Endpoint.parse(settings.endpoint, source)
     try:
-        return Endpoint.parse(storage.ps.get(Uid.ENDPOINT).decode(), _INSTALLED)
+        installed = decoded(storage.ps.get(Uid.ENDPOINT), bytes.decode, "the endpoint")
+        return Endpoint.parse(installed, _INSTALLED)
     except DoesNotExistError:
         problem = "is not set, and the station installed none"
         raise ConfigurationError(source, "endpoint", problem) from None
@@ -211,19 +211,15 @@ def _certificates_in(path: str | None, key: str) -> bytes | None:
     if path is None:
         return None
     pem = _read(Path(path), key)
-    if pem.count(_PEM_CERTIFICATE) != pem.count(_PEM_END):
-        raise ConfigurationError(path, key, "holds a malformed certificate: one is cut")
-    if _PEM_CERTIFICATE not in pem:
-        what = "is empty" if not pem.strip() else "holds no PEM certificate"
-        raise ConfigurationError(path, key, what)
-    try:
-        import ssl  # noqa: PLC0415 - 8 ms, and most devices use the CAs that are installed
+    if not pem.strip():
+        raise ConfigurationError(path, key, "is empty")
+    # 8 ms, and most devices use the CAs that are installed
+    from device.identity.trust_anchors import canonical_trust_anchors  # noqa: PLC0415
 
-        # Not pyca/cryptography: it refuses Starfield's root soon, whose serial number is zero.
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem.decode("ascii"))
-    except (ssl.SSLError, UnicodeDecodeError) as error:
-        raise ConfigurationError(path, key, f"holds a malformed certificate: {error}") from None
-    return pem
+    try:
+        return canonical_trust_anchors(pem)
+    except CertificateUnacceptableError as error:
+        raise ConfigurationError(path, key, str(error)) from None
 
 
 def _read(path: Path, key: str) -> bytes:
