@@ -193,9 +193,7 @@ def _flag_text(key: str, flag: str) -> str:
     return flag
 
 
-def _override(
-    raw: Section, key: str, value: str, elsewhere: dict[str, str], source: str
-) -> None:
+def _override(raw: Section, key: str, value: str, elsewhere: dict[str, str], source: str) -> None:
     other = elsewhere.get(key)
     if other is not None and not source.startswith("--"):
         raise ConfigurationError(source, key, f"{other} sets the same", "Remove one of the two.")

@@ -1,4 +1,4 @@
-"""Reading a file that the settings name, or the settings themselves: never endless, never waiting."""
+"""Reading the settings, or a file that they name, without waiting and without end."""
 
 import os
 import stat
@@ -38,7 +38,7 @@ def read_regular_file(
 def _content(path: Path, max_bytes: int) -> bytes | None:
     if path.is_dir():
         return None
-    with open(path, "rb", opener=_open_without_waiting) as file:  # noqa: PTH123 - has no opener
+    with open(path, "rb", opener=_open_without_waiting) as file:
         return file.read(max_bytes + 1) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else None
 
 

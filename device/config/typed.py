@@ -14,7 +14,9 @@ SourceOf = Callable[[str], str]
 """The file, variable or flag that a key, such as ``claim.template``, was set by."""
 
 _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,18}")
-_NUMBER: Final = re.compile(r"[+-]?([0-9]{1,18}(\.[0-9]{0,18})?|\.[0-9]{1,18})([eE][+-]?[0-9]{1,3})?")
+_NUMBER: Final = re.compile(
+    r"[+-]?([0-9]{1,18}(\.[0-9]{0,18})?|\.[0-9]{1,18})([eE][+-]?[0-9]{1,3})?"
+)
 _TRUTH: Final = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
@@ -26,9 +28,7 @@ def typed(raw: Section, schema: type, source_of: SourceOf) -> dict[str, object]:
     Raises:
         ConfigurationError: a key is unknown, or its value is of the wrong kind.
     """
-    shape = inspect.type_info(schema)
-    assert isinstance(shape, inspect.StructType)
-    return _Typing(source_of).section(raw, shape, "")
+    return _Typing(source_of).section(raw, inspect.type_info(schema), "")
 
 
 def leaves(section: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
@@ -53,10 +53,9 @@ class _Typing:
     def __init__(self, source_of: SourceOf) -> None:
         self._source_of = source_of
 
-    def section(
-        self, raw: Section, shape: inspect.StructType, parent: str
-    ) -> dict[str, object]:
-        types = {field.encode_name: field.type for field in shape.fields}
+    def section(self, raw: Section, shape: inspect.Type, parent: str) -> dict[str, object]:
+        fields = shape.fields if isinstance(shape, inspect.StructType) else ()
+        types = {field.encode_name: field.type for field in fields}
         found: dict[str, object] = {}
         for name, value in raw.items():
             key = f"{parent}{name}"

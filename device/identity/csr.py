@@ -34,7 +34,7 @@ class SubjectField:
 
     oid: x509.ObjectIdentifier
     longest: int
-    """Characters."""
+    """Bytes in UTF-8: X.520 counts characters, pyca/cryptography does not."""
     allowed: re.Pattern[str] | None = None
     """None for UTF8String."""
     words: str = "any text without control characters"
@@ -47,8 +47,8 @@ class SubjectField:
             return f"{value!r} cannot be used; allowed: {self.words}"
         if any(unicodedata.category(character) in _NOT_IN_A_NAME for character in value):
             return f"{value!r} cannot be used; allowed: {self.words}"
-        if len(value) > self.longest:
-            return f"{value!r} has {len(value)} characters; allowed: {self.longest}"
+        if (size := len(value.encode())) > self.longest:
+            return f"{value!r} has {size} bytes in UTF-8; allowed: {self.longest}"
         return None
 
 
