@@ -21,12 +21,13 @@ from device.storage.element.pin import PinSource, pin_from_credential, pin_from_
 SEALED: Final = "sealed:"
 
 
-def element_plan(storage: DeviceStorage, key: Key, sources: Sources) -> ElementPlan | None:
+def element_plan(storage: DeviceStorage, key: Key, source: Sources | str) -> ElementPlan | None:
     """Return how to use the element; None where keys are software keys.
 
     Raises:
-        ConfigurationError: the settings, from ``sources``, contradict themselves or the element.
+        ConfigurationError: the settings, from ``source``, contradict themselves or the element.
     """
+    sources = Sources.named(source)
     installed = installed_element(storage)
     store = key.store or (installed.uri if installed else SEALED)
     if store == SEALED:

@@ -59,7 +59,7 @@ def plan_for(storage: DeviceStorage, settings: Settings, source: Sources | str) 
     Raises:
         ConfigurationError: a setting, or a file it names, cannot be used on this device.
     """
-    sources = Sources(source) if isinstance(source, str) else source
+    sources = Sources.named(source)
     names = {
         "serial": serial_number(storage),
         "device_id": device_id(storage),

@@ -110,5 +110,6 @@ class _Reader:
             raise self._refused(event, key, "tags (!) are not for settings")
 
     def _refused(self, event: yaml.Event, key: str, problem: str) -> ConfigurationError:
-        words = f"line {event.start_mark.line + 1}: {problem}"
-        return ConfigurationError(self._source, key, words)
+        mark = event.start_mark
+        line = mark.line + 1 if mark else 0
+        return ConfigurationError(self._source, key, f"line {line}: {problem}")

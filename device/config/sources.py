@@ -16,6 +16,11 @@ class Sources:
     in_file: frozenset[str] | None = None
     """The keys that the file sets; None where nobody asked: then all are taken to be its."""
 
+    @classmethod
+    def named(cls, source: "Sources | str") -> "Sources":
+        """Return ``source``, or the sources of settings that are all from the file so named."""
+        return cls(source) if isinstance(source, str) else source
+
     def of(self, key: str) -> str:
         """Return what set ``key``: a variable, a flag, the file, or the default."""
         if key in self.elsewhere:
