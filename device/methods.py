@@ -3,7 +3,7 @@
 from typing import Final
 
 from device.errors import ConfigurationError
-from device.errors.provisioning import NoCredentialError
+from device.errors.provisioning import ClaimMissingError, NoCredentialError
 from device.runtime import journal
 from device.storage.device_storage import DeviceStorage
 from device.storage.secure_storage import Uid
@@ -38,6 +38,17 @@ def check_made_for(storage: DeviceStorage, method: str, source: str) -> None:
         raise ConfigurationError(source, "method", problem, step)
     if method not in CLAIM_METHODS and Uid.STAGED_CERTIFICATE not in held:
         raise NoCredentialError
+
+
+def check_has_claim(storage: DeviceStorage, method: str) -> None:
+    """Check that a device which is to begin with a claim of its own holds one.
+
+    Raises:
+        ClaimMissingError: it holds none, and nobody is to hand one over; nothing was changed.
+    """
+    enough = {Uid.IDENTITY, Uid.STAGED_CERTIFICATE, Uid.CLAIM_CERTIFICATE}
+    if method in CLAIM_METHODS and enough.isdisjoint(storage.ps.uids()):
+        raise ClaimMissingError
 
 
 def _check_provisioned_by(held: str, method: str, source: str) -> None:
