@@ -24,6 +24,8 @@ from localcloud.gaps import (
     jitp,
     jitr_client_id,
     loopback,
+    mqtt_session,
+    mqtt_transport,
     ownership_tokens,
     policy_target,
     policy_variables,
@@ -60,12 +62,15 @@ def all_gaps(issuer: Issuer, settings: Settings) -> list[Gap]:
     provision = partial(jitp.close, settings=settings)
     change_status = partial(certificate_status.close, settings=settings)
     register = partial(registration_tasks.close, settings=settings)
+    serve_mqtt = partial(mqtt_session.close, settings=settings)
     csr = create_certificate_from_csr
     return [
         Gap("loopback", loopback.is_open, loopback.close),
+        Gap("mqtt_session", mqtt_session.is_open, serve_mqtt),
         Gap("connect_tunnel", connect_tunnel.is_open, connect_tunnel.close),
         Gap("endpoint_names", endpoint_names.is_open, endpoint_names.close),
         Gap("client_certificate", client_certificate.is_open, client_certificate.close),
+        Gap("mqtt_transport", mqtt_transport.is_open, mqtt_transport.close),
         Gap("certificate_shape", certificate_shape.is_open, sign),
         Gap("certificate_status", certificate_status.is_open, change_status),
         Gap("ownership_tokens", ownership_tokens.is_open, ownership_tokens.close),
