@@ -83,6 +83,7 @@ class Connection:
         self._version_number = 0
         self._ended_by: str | None = None
         self._is_open = True
+        self._was_let_in = False
         self._heard_at = 0.0
         self._timers: list[asyncio.TimerHandle] = []
 
@@ -160,7 +161,7 @@ class Connection:
         if self.protocol_version != MQTT_5:
             return
         packet = packets.disconnect(end.code, str(end))
-        if self._session is None:
+        if not self._was_let_in:
             packet = packets.connack(MQTT_5, end.code, {Property.REASON_STRING: str(end)})
         with contextlib.suppress(OSError, RuntimeError):
             await self.send_bytes(packet)
@@ -226,7 +227,7 @@ class Connection:
         if other is not None:
             await other.take_over()
         session, present = self._take_session(asked)
-        self._session = session
+        self._session, self._was_let_in = session, True
         self.broker.connected(self.key, self)
         cloud.note_connected(self.key, self, "DUPLICATE_CLIENTID" if other else None)
         self._limit(asked)
