@@ -12,6 +12,8 @@ from ministack import app
 from ministack.core import persistence, responses
 from ministack.services import iot as ministack_iot
 
+from localcloud import lambda_credentials
+from localcloud.door import Door
 from localcloud.errors import LocalCloudError, PortInUseError
 from localcloud.fault_board import FaultBoard
 from localcloud.fault_injection import inject
@@ -22,6 +24,7 @@ from localcloud.gateway import Gateway
 from localcloud.issuer import open_issuer
 from localcloud.ports import owner_of
 from localcloud.settings import Settings
+from localcloud.signatures import Signatures
 from localcloud.snapshot import Snapshot
 from localcloud.state_folder import Ports, StateFolder
 from localcloud.wire_log import WireLog, listen
@@ -53,7 +56,9 @@ class Cloud:
         self._snapshot = Snapshot(self._save)
         self._snapshot.watch(responses.AccountRegionScopedDict)
         self._snapshot.watch(responses.AccountScopedDict)
+        lambda_credentials.close(folder.access_key())
         self.gateway = Gateway(app.app, self._admin, self._snapshot.note_change, self._running)
+        self.application = Door(self.gateway, ports.api, Signatures())
 
     def _save(self) -> None:
         persistence.save_all(self._app["_build_persistence_save_dict"]())

@@ -118,7 +118,7 @@ from pathlib import Path
 from localcloud.server import environment
 from localcloud.state_folder import Ports, StateFolder
 folder, ports = StateFolder(Path(sys.argv[1])), Ports(1, 2)
-os.environ.update(environment(folder, ports, {}, "warning"))
+os.environ.update(environment(folder, ports, folder.access_key(), {}, "warning"))
 from localcloud.cloud import Cloud
 Cloud(folder, ports)
 socket.create_server(("0.0.0.0", 0))
@@ -187,7 +187,7 @@ def test_web_pages_are_kept_from_the_admin_paths(local_cloud: LocalCloud) -> Non
             b"POST /_localcloud/reset HTTP/1.1\r\nHost: x\r\nOrigin: http://evil\r\n"
             b"Content-Length: 0\r\nConnection: close\r\n\r\n"
         )
-        assert connection.recv(64).startswith(b"HTTP/1.1 400")
+        assert connection.recv(64).startswith(b"HTTP/1.1 403")
 
 
 def listening_addresses(pid: int) -> set[tuple[str, int]]:
