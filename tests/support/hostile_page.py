@@ -100,7 +100,9 @@ class _Handler(BaseHTTPRequestHandler):
 def shown(targets: Sequence[str], profile: Path, seconds: float = 90) -> Mapping[str, str]:
     """Show the page that attacks ``targets`` in a browser; return what came of each attempt."""
     page = _PAGE.replace("TARGETS", json.dumps(list(targets))).encode()
-    facts = {"page": page, "outcomes": {}, "done": threading.Event()}
+    outcomes: dict[str, str] = {}
+    done = threading.Event()
+    facts = {"page": page, "outcomes": outcomes, "done": done}
     handler = type("Handler", (_Handler,), facts)
     with (
         _serving(handler) as port,
@@ -111,10 +113,10 @@ def shown(targets: Sequence[str], profile: Path, seconds: float = 90) -> Mapping
         ) as browser,
     ):
         try:
-            assert handler.done.wait(seconds), "the page never told what came of it"
+            assert done.wait(seconds), "the page never told what came of it"
         finally:
             browser.kill()
-    return handler.outcomes
+    return outcomes
 
 
 @contextmanager
