@@ -7,13 +7,16 @@ import json
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, Scope
 
 from localcloud.door import Receive, Send, answer, read_body
+from localcloud.durable.watched import working
 from localcloud.errors import LocalCloudError
 from localcloud.ports import ADMIN
+
+_SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 AdminHandler = Callable[[str, str, bytes], Awaitable[object]]
 """Takes the method, the path below ``/_localcloud/`` and the body; returns what JSON can say."""
@@ -46,11 +49,16 @@ class Gateway:
         """Serve one connection, as ASGI has it."""
         if scope["type"] == "lifespan":
             await self._lifespan(scope, receive, send)
-        elif scope["type"] == "http" and scope["path"].startswith(ADMIN):
-            await self._serve_admin(scope, receive, self._keeping(send))
         else:
-            await self._cloud(scope, receive, self._keeping(send))
-            self._keep()
+            with working(alters=scope.get("method", "GET") not in _SAFE_METHODS):
+                await self._serve(scope, receive, self._keeping(send))
+                self._keep()  # what it did after its answer
+
+    async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http" and scope["path"].startswith(ADMIN):
+            await self._serve_admin(scope, receive, send)
+        else:
+            await self._cloud(scope, receive, send)
 
     def _keeping(self, send: Any) -> Send:
         """Return a ``send`` that answers only when what was changed is on disk."""
