@@ -85,10 +85,8 @@ def error_of(event: Event, step: str, credential: Credential) -> FirstbootError:
             return refusal_of(event, credential, CAUSES[credential])
         case ConnectFailed(detail, next_step):
             return NotReachableError(step, detail, next_step)
-        case ConnectionLost(detail, taken_over=True):
-            return TakenOverError(step, detail)
-        case ConnectionLost(detail, next_step):
-            return ConnectionLostError(step, detail, next_step)
+        case ConnectionLost():
+            return _lost(event, step)
         case SubscriptionDenied(denied):
             return TopicDeniedError("subscribe", denied, _policy_hint(denied, credential))
         case PublishDenied(topic):
@@ -97,12 +95,8 @@ def error_of(event: Event, step: str, credential: Credential) -> FirstbootError:
             return NoReplyError(step)
         case ReplyMalformed(operation, problem):
             return MalformedReplyError(operation, problem)
-        case CertificateUnacceptable(problem):
-            return CertificateUnacceptableError(problem)
-        case ClockFoundBehind(now, not_before):
-            return ClockBehindError(now, not_before)
-        case UnexpectedThingNamed(expected, named):
-            return UnexpectedThingNameError(expected, named)
+        case CertificateUnacceptable() | ClockFoundBehind() | UnexpectedThingNamed():
+            return _unusable(event)
         case Rejection():
             return _rejected(event)
     raise TypeError(f"{type(event).__name__} is no failure")
@@ -114,6 +108,24 @@ def refusal_of(
     """Return the error for a refused connection; only an answer in words is a denial."""
     error = NotLetInError if event.in_words else HungUpError
     return error(credential, event.detail, causes, advice)
+
+
+def _lost(event: ConnectionLost, step: str) -> ConnectionLostError:
+    if event.taken_over:
+        return TakenOverError(step, event.detail)
+    return ConnectionLostError(step, event.detail, event.next_step)
+
+
+def _unusable(
+    event: CertificateUnacceptable | ClockFoundBehind | UnexpectedThingNamed,
+) -> FirstbootError:
+    match event:
+        case CertificateUnacceptable(problem):
+            return CertificateUnacceptableError(problem)
+        case ClockFoundBehind(now, not_before):
+            return ClockBehindError(now, not_before)
+        case UnexpectedThingNamed(expected, named):
+            return UnexpectedThingNameError(expected, named)
 
 
 def _policy_hint(denied: tuple[str, ...], credential: Credential) -> str:

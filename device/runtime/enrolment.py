@@ -2,7 +2,7 @@
 
 import hmac
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from typing import Final
@@ -19,9 +19,11 @@ from device.errors.storage import DataCorruptError, KeyNotUsableError
 from device.identity import csr as signing_request
 from device.identity.certificates import (
     CLOCK_SKEW,
+    CheckedCertificate,
     Expectation,
     certificate_id,
     check_certificate,
+    check_chain,
     leaf_of,
     validity,
 )
@@ -100,7 +102,8 @@ class Enrolment:
         csr_pem = progress.csr_pem if isinstance(progress, Keyed) else None
         with self._storage.transaction():
             key = self._key_of(order, progress)
-            self._check(
+            checked = self._checked(
+                check_certificate,
                 pem,
                 Expectation(
                     public_key=self._storage.keys.export_public_key(key),
@@ -110,10 +113,10 @@ class Enrolment:
                 ),
             )
             proof = self._proof_of(order.certificate_id)
-            self._storage.ps.set(Uid.STAGED_CERTIFICATE, pem)
+            self._storage.ps.set(Uid.STAGED_CERTIFICATE, checked.pem)
             staged = Staged(key, csr_pem, order.certificate_id, order.ownership_token, proof)
             journal.save(self._storage.ps, staged)
-        not_before = self._still_to_come(pem)
+        not_before = self._still_to_come(checked)
         if not_before is not None:
             return ClockFoundBehind(self._clock.wall(), not_before)
         return CertificateStaged(proof, journal.load_given_up(self._storage.ps))
@@ -207,30 +210,37 @@ class Enrolment:
         )
 
     def _installed(self) -> CertificateInstalled:
-        leaf = leaf_of(self._storage.ps.get(Uid.STAGED_CERTIFICATE))
+        chain = self._storage.ps.get(Uid.STAGED_CERTIFICATE)
         public_key = self._storage.keys.export_public_key(FIRST_DEVICE_KEY)
+        expected = Expectation(public_key, issuer_pem=self._issuer_pem)
         try:
-            self._check(leaf, Expectation(public_key, issuer_pem=self._issuer_pem))
+            leaf = self._checked(check_chain, chain, expected)
         except CertificateUnacceptableError as error:
             raise InstalledCertificateError(f"installed by the station: {error}") from None
-        not_before = self._still_to_come(leaf)
-        return CertificateInstalled(certificate_id(leaf), not_before, self._clock.wall())
+        return CertificateInstalled(
+            leaf.certificate_id, self._still_to_come(leaf), self._clock.wall()
+        )
 
-    def _check(self, pem: bytes, expected: Expectation) -> None:
+    def _checked(
+        self,
+        check: Callable[[bytes, Expectation], CheckedCertificate],
+        pem: bytes,
+        expected: Expectation,
+    ) -> CheckedCertificate:
         """Check all but the times, and those only against what has passed for certain."""
-        check_certificate(pem, expected)
-        made_at, (_, not_after) = self._made_at(), validity(pem)
-        if made_at is not None and made_at > not_after:
+        checked, made_at = check(pem, expected), self._made_at()
+        if made_at is not None and made_at > checked.not_after:
             raise CertificateUnacceptableError("the certificate expired before the device was made")
+        return checked
 
-    def _still_to_come(self, pem: bytes) -> float | None:
+    def _still_to_come(self, checked: CheckedCertificate) -> float | None:
         """Return from when the certificate is valid, if that is later than now by our clock."""
-        now, (not_before, _) = trusted_wall_time(self._clock, self._made_at()), validity(pem)
-        if now is None or now + CLOCK_SKEW.total_seconds() >= not_before:
+        now = trusted_wall_time(self._clock, self._made_at())
+        if now is None or now + CLOCK_SKEW.total_seconds() >= checked.not_before:
             return None
-        error = ClockBehindError(self._clock.wall(), not_before)
+        error = ClockBehindError(self._clock.wall(), checked.not_before)
         _log.warning("%s. %s", error, error.next_step)
-        return not_before
+        return checked.not_before
 
     def _made_at(self) -> float | None:
         """Return when the station made the device, where it said so."""

@@ -1,13 +1,13 @@
 """How far provisioning has come, and what came of it: one entry each in protected storage."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from msgspec import Struct
 
-from device.errors.storage import DataCorruptError, DoesNotExistError
 from device.provisioning.evidence import Evidence, with_given_up
+from device.storage.decoding import decoded, stored
 from device.storage.secure_storage import SecureStorage, Uid
 
 if TYPE_CHECKING:
@@ -75,20 +75,23 @@ class Identity(Struct, frozen=True):
     promoted_at: float
 
 
+_IDENTITY: Final = msgspec.msgpack.Decoder(Identity)
+_PROGRESS: Final[msgspec.msgpack.Decoder[Progress]] = msgspec.msgpack.Decoder(Progress)
+_GIVEN_UP: Final[msgspec.msgpack.Decoder[tuple[str, ...]]] = msgspec.msgpack.Decoder(
+    tuple[str, ...]
+)
+_CONFIGURATION: Final[msgspec.json.Decoder[dict[str, str] | None]] = msgspec.json.Decoder(
+    dict[str, str] | None
+)
+
+
 def load_identity(storage: SecureStorage) -> Identity | None:
     """Return the proven identity, or None when there is none yet.
 
     Raises:
         DataCorruptError: the entry is authentic, but of a form this firmware cannot read.
     """
-    try:
-        encoded = storage.get(Uid.IDENTITY)
-    except DoesNotExistError:
-        return None
-    try:
-        return msgspec.msgpack.decode(encoded, type=Identity)
-    except msgspec.DecodeError as error:
-        raise DataCorruptError(f"the identity cannot be read: {error}") from None
+    return stored(storage, Uid.IDENTITY, _IDENTITY.decode, "the identity")
 
 
 def load(storage: SecureStorage) -> Progress | None:
@@ -97,14 +100,7 @@ def load(storage: SecureStorage) -> Progress | None:
     Raises:
         DataCorruptError: the entry is authentic, but of a form this firmware cannot read.
     """
-    try:
-        encoded = storage.get(Uid.PROVISIONING_JOURNAL)
-    except DoesNotExistError:
-        return None
-    try:
-        return msgspec.msgpack.decode(encoded, type=Keyed | Staged | Registered)
-    except msgspec.DecodeError as error:
-        raise DataCorruptError(f"the provisioning journal cannot be read: {error}") from None
+    return stored(storage, Uid.PROVISIONING_JOURNAL, _PROGRESS.decode, "the provisioning journal")
 
 
 def save(storage: SecureStorage, progress: Progress) -> None:
@@ -118,12 +114,8 @@ def load_given_up(storage: SecureStorage) -> tuple[str, ...]:
     Raises:
         DataCorruptError: the entry is authentic, but of a form this firmware cannot read.
     """
-    try:
-        return msgspec.msgpack.decode(storage.get(Uid.GIVEN_UP), type=tuple[str, ...])
-    except DoesNotExistError:
-        return ()
-    except msgspec.DecodeError as error:
-        raise DataCorruptError(f"what was given up cannot be read: {error}") from None
+    ids = stored(storage, Uid.GIVEN_UP, _GIVEN_UP.decode, "what was given up")
+    return () if ids is None else ids
 
 
 def note_given_up(storage: SecureStorage, certificate_id: str) -> None:
@@ -158,9 +150,5 @@ def load_configuration(storage: SecureStorage) -> dict[str, str] | None:
         DoesNotExistError: the device has no identity yet.
         DataCorruptError: the entry is authentic, but of a form this firmware cannot read.
     """
-    try:
-        return msgspec.json.decode(
-            storage.get(Uid.DEVICE_CONFIGURATION), type=dict[str, str] | None
-        )
-    except msgspec.DecodeError as error:
-        raise DataCorruptError(f"the device configuration cannot be read: {error}") from None
+    content = storage.get(Uid.DEVICE_CONFIGURATION)
+    return decoded(content, _CONFIGURATION.decode, "the device configuration")

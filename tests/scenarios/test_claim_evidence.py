@@ -191,7 +191,7 @@ def test_without_a_claim_a_refused_certificate_is_tried_again(
     """A trusted user's claim is gone after five minutes; a hang-up must not ask for another."""
     memory.settings = msgspec.structs.replace(memory.settings, method="trusted-user")
     register_and_lose_power(memory, state)
-    memory.claims = lambda _state: None  # type: ignore[method-assign] # nobody hands one over
+    memory.user_is_there = False
     memory.fault("cut-after-tls", operation=SERIAL, count=2)
 
     assert boot(memory, state).thing_name == SERIAL

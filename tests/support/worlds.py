@@ -107,6 +107,8 @@ class MemoryWorld:
         self.cloud = SimulatedCloud(self.clock)
         self.settings = Settings(method="claim")
         self.sessions: list[SimulatedSession] = []
+        self.user_is_there = True
+        """Whether a trusted user hands a claim over."""
         self.mount = MemoryDisk().mount
 
     def open_session(
@@ -153,7 +155,7 @@ class MemoryWorld:
         return leaf
 
     def claims(self, state: Path) -> ClaimSource | None:
-        if self.settings.method != "trusted-user":
+        if self.settings.method != "trusted-user" or not self.user_is_there:
             return None
         pair = MemoryIdentity(self.cloud.claim_pem.encode(), self.cloud.claim_key_pem.encode())
         return BorrowedClaim(pair, self.clock.wall() + TEMPORARY_CLAIM_SECONDS, self.clock)
