@@ -40,3 +40,11 @@ def trusted_wall_time(clock: Clock, *known: float | None) -> float | None:
     now = clock.wall()
     readings = [now] if now >= EARLIEST_PLAUSIBLE else []
     return max((*readings, *filter(None, known)), default=None)
+
+
+def has_certainly_expired(not_after: float, *known: float | None) -> bool:
+    """Whether ``not_after`` lies before a moment that has passed for certain.
+
+    Our own clock is not asked: it may be ahead, and then it would refuse what AWS takes.
+    """
+    return any(moment is not None and moment > not_after for moment in known)

@@ -1,13 +1,22 @@
 """Which certificate and key a connection is made with, and where they come from."""
 
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final, Protocol
 
-from device.errors.provisioning import ClaimExpiredError, ClaimMissingError
+from device.errors.provisioning import (
+    CertificateUnacceptableError,
+    ClaimExpiredError,
+    ClaimMissingError,
+    CredentialUnusableError,
+)
 from device.errors.storage import DataCorruptError, DoesNotExistError
+from device.identity.certificates import leaf_of, validity
+from device.manufacture import made_at
 from device.provisioning.events import Credential
 from device.runtime import journal
-from device.runtime.clock import Clock, trusted_wall_time
+from device.runtime.clock import Clock, has_certainly_expired, trusted_wall_time
 from device.storage.device_storage import DeviceStorage
 from device.storage.keys import (
     CLAIM_KEY,
@@ -40,16 +49,24 @@ class InstalledClaim:
         self._storage: Final = storage
 
     def claim(self) -> TlsIdentity:
-        """Return the installed claim, whatever its age: this device's clock may be wrong.
+        """Return the installed claim, whatever our clock says of its age: that may be wrong.
 
         Raises:
             ClaimMissingError: there is none.
+            CredentialUnusableError: it had expired when the station made the device.
         """
         try:
             pem = self._storage.ps.get(Uid.CLAIM_CERTIFICATE)
         except DoesNotExistError:
             raise ClaimMissingError from None
+        with suppress(CertificateUnacceptableError):  # of what is none, the TLS library says more
+            self._check_age(validity(leaf_of(pem))[1])
         return self._storage.keys.tls_identity(CLAIM_KEY, pem)
+
+    def _check_age(self, not_after: float) -> None:
+        if has_certainly_expired(not_after, made_at(self._storage)):
+            until = datetime.fromtimestamp(not_after, UTC).isoformat()
+            raise CredentialUnusableError("claim", f"its certificate expired at {until}")
 
 
 @dataclass(frozen=True)

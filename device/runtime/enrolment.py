@@ -3,8 +3,7 @@
 import hmac
 import logging
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
@@ -27,6 +26,7 @@ from device.identity.certificates import (
     leaf_of,
     validity,
 )
+from device.manufacture import made_at
 from device.provisioning.actions import StageCertificate
 from device.provisioning.events import (
     CertificateInstalled,
@@ -35,7 +35,7 @@ from device.provisioning.events import (
     Event,
 )
 from device.runtime import journal
-from device.runtime.clock import Clock, trusted_wall_time
+from device.runtime.clock import Clock, has_certainly_expired, trusted_wall_time
 from device.runtime.journal import Identity, Keyed, Progress, Registered, Staged
 from device.storage.device_storage import DeviceStorage
 from device.storage.keys import CLAIM_KEY, FIRST_DEVICE_KEY, KeyId, KeyOrigin, KeyType
@@ -228,27 +228,21 @@ class Enrolment:
         expected: Expectation,
     ) -> CheckedCertificate:
         """Check all but the times, and those only against what has passed for certain."""
-        checked, made_at = check(pem, expected), self._made_at()
-        if made_at is not None and made_at > checked.not_after:
-            raise CertificateUnacceptableError("the certificate expired before the device was made")
+        checked = check(pem, expected)
+        if has_certainly_expired(checked.not_after, made_at(self._storage)):
+            until = datetime.fromtimestamp(checked.not_after, UTC).isoformat()
+            problem = f"the certificate expired at {until}, before the device was made"
+            raise CertificateUnacceptableError(problem)
         return checked
 
     def _still_to_come(self, checked: CheckedCertificate) -> float | None:
         """Return from when the certificate is valid, if that is later than now by our clock."""
-        now = trusted_wall_time(self._clock, self._made_at())
+        now = trusted_wall_time(self._clock, made_at(self._storage))
         if now is None or now + CLOCK_SKEW.total_seconds() >= checked.not_before:
             return None
         error = ClockBehindError(self._clock.wall(), checked.not_before)
         _log.warning("%s. %s", error, error.next_step)
         return checked.not_before
-
-    def _made_at(self) -> float | None:
-        """Return when the station made the device, where it said so."""
-        if Uid.MADE_AT not in self._storage.its.uids():
-            return None
-        with suppress(ValueError):
-            return datetime.fromisoformat(self._storage.its.get(Uid.MADE_AT).decode()).timestamp()
-        return None
 
     def _key_of(self, order: StageCertificate, progress: Progress | None) -> KeyId:
         if order.private_key_pem is not None:

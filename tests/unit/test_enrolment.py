@@ -2,7 +2,8 @@
 
 import hmac
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from device.errors import ExitCode
 from device.errors.provisioning import (
     CertificateUnacceptableError,
     ClaimMissingError,
+    CredentialUnusableError,
     InstalledCertificateError,
 )
 from device.errors.storage import DataCorruptError, InsufficientStorageError
@@ -470,6 +472,17 @@ def test_a_claim_that_was_destroyed(storage: DeviceStorage) -> None:
 
     with pytest.raises(ClaimMissingError):
         identity_for(storage, Credential.CLAIM)
+
+
+@pytest.mark.parametrize(("made", "is_used"), [(None, True), (2040, True), (2060, False)])
+def test_a_claim_is_used_unless_it_had_expired_when_the_device_was_made(
+    storage: DeviceStorage, made: int | None, *, is_used: bool
+) -> None:
+    if made is not None:
+        set_made_at(storage, datetime(made, 1, 1, tzinfo=UTC))
+    expectation = nullcontext() if is_used else pytest.raises(CredentialUnusableError, match="2049")
+    with expectation:
+        assert InstalledClaim(storage).claim().certificate_pem == CLAIM_PEM
 
 
 def test_no_identity_to_connect_with(storage: DeviceStorage) -> None:
