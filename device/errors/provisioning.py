@@ -53,29 +53,13 @@ class NotLetInError(ProvisioningError):
         self.next_step = " ".join(filter(None, words))
 
 
-class HungUpError(NotLetInError):
-    """The server ended a connection after TLS without a word; that may be a passing fault."""
-
-    exit_code = ExitCode.TRY_LATER
-
-    def __init__(
-        self, credential: str, detail: str, causes: tuple[str, ...], advice: str = ""
-    ) -> None:
-        """As for `NotLetInError`."""
-        super().__init__(credential, detail, causes, advice)
-        self.args = (
-            f"the connection with the {credential} was closed without an answer ({detail})",
-        )
-        self.next_step = f"The device tries again by itself. {self.next_step}"
-
-
 class CertificateInDoubtError(ProvisioningError):
-    """The staged certificate's token was refused; that does not say whether it is registered."""
+    """The staged certificate was refused; that does not say whether it is registered."""
 
     exit_code = ExitCode.TRY_LATER
 
     def __init__(self, certificate_id: str, refusal: str) -> None:
-        """Name the certificate, and what RegisterThing said to its token."""
+        """Name the certificate, and how it, or its token, was refused."""
         super().__init__(f"{refusal}; certificate {certificate_id} is kept and tried again")
         self.certificate_id = certificate_id
         self.next_step = (

@@ -192,18 +192,18 @@ class ClaimMachine(Machine[State]):
 
     def _cause(self, before: State, event: Event) -> FirstbootError:
         credential = Credential.CLAIM if before in WITH_CLAIM else Credential.STAGED
+        failure = error_of(event, before.value, credential)
         match before, event:
             case S.PROBING_DOUBTED_CERTIFICATE, ev.NotLetIn(detail):
                 return CertificateGivenUpError(self._certificate_id, detail)
-            case S.REGISTERING_THING, ev.TokenRefused():
-                return self._in_doubt(event)
-            case S.REDEEMING_SAVED_TOKEN, ev.Rejection() if is_about_the_token(event):
-                return self._in_doubt(event)
-        return error_of(event, before.value, credential)
-
-    def _in_doubt(self, rejection: ev.Rejection) -> CertificateInDoubtError:
-        refusal = error_of(rejection, self._state.value, Credential.CLAIM)
-        return CertificateInDoubtError(self._certificate_id, str(refusal))
+            case (S.PROBING_STAGED_CERTIFICATE, ev.NotLetIn()) | (
+                S.REGISTERING_THING,
+                ev.TokenRefused(),
+            ):
+                return CertificateInDoubtError(self._certificate_id, str(failure))
+            case S.REDEEMING_SAVED_TOKEN, _ if is_about_the_token(event):
+                return CertificateInDoubtError(self._certificate_id, str(failure))
+        return failure
 
     def _subscribe(self) -> Subscribe:
         register = topics.replies(topics.register_thing(self._plan.template_name))

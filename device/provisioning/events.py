@@ -118,14 +118,13 @@ class Connected(Event, frozen=True):
 
 
 class NotLetIn(Event, frozen=True):
-    """The server refused us after TLS was complete, by a TLS alert or by CONNACK; or it hung up.
+    """The server itself refused us: it answered no, or closed after TLS was complete.
 
-    What ends before TLS is complete is a `ConnectFailed`.
+    An answer is a CONNACK such as 'not authorized', or a TLS alert at our certificate. Whatever
+    ends a connection before TLS is complete is `ConnectFailed`: anybody on the way can do that.
     """
 
     detail: str
-    in_words: bool = False
-    """Whether it answered: a CONNACK, or an alert about our certificate. A hang-up says nothing."""
 
 
 class ConnectFailed(Event, frozen=True):

@@ -8,7 +8,6 @@ from device.errors.provisioning import (
     ClockBehindError,
     CloudRejectedError,
     ConnectionLostError,
-    HungUpError,
     MalformedReplyError,
     NoReplyError,
     NotLetInError,
@@ -81,8 +80,8 @@ def is_about_the_token(event: Event) -> bool:
 def error_of(event: Event, step: str, credential: Credential) -> FirstbootError:
     """Return the error that ``event``, seen during ``step``, amounts to."""
     match event:
-        case NotLetIn():
-            return refusal_of(event, credential, CAUSES[credential])
+        case NotLetIn(detail):
+            return NotLetInError(credential, detail, CAUSES[credential])
         case ConnectFailed(detail, next_step):
             return NotReachableError(step, detail, next_step)
         case ConnectionLost():
@@ -100,14 +99,6 @@ def error_of(event: Event, step: str, credential: Credential) -> FirstbootError:
         case Rejection():
             return _rejected(event)
     raise TypeError(f"{type(event).__name__} is no failure")
-
-
-def refusal_of(
-    event: NotLetIn, credential: str, causes: tuple[str, ...], advice: str = ""
-) -> NotLetInError:
-    """Return the error for a refused connection; only an answer in words is a denial."""
-    error = NotLetInError if event.in_words else HungUpError
-    return error(credential, event.detail, causes, advice)
 
 
 def _lost(event: ConnectionLost, step: str) -> ConnectionLostError:

@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Final
 
 from device.errors import FirstbootError
-from device.errors.provisioning import ClockBehindError, NotActivatedYetError
+from device.errors.provisioning import ClockBehindError, NotActivatedYetError, NotLetInError
 from device.provisioning import events as ev
 from device.provisioning import messages
 from device.provisioning.actions import (
@@ -28,7 +28,7 @@ from device.provisioning.actions import (
     WaitBeforeRetry,
 )
 from device.provisioning.events import Credential, Event
-from device.provisioning.failures import error_of, refusal_of
+from device.provisioning.failures import error_of
 from device.provisioning.machine import Machine, Transitions
 from device.provisioning.refusal_causes import advice_on
 
@@ -150,4 +150,4 @@ class PresentedMachine(Machine[State]):
         advice = advice_on(self._found.certificate_id, just_in_time=just_in_time)
         if just_in_time:
             return NotActivatedYetError(event.detail, causes, advice, self._refusals)
-        return refusal_of(event, "installed certificate", causes, advice)
+        return NotLetInError("installed certificate", event.detail, causes, advice)

@@ -40,7 +40,7 @@ def classify_connack(reason_code: int) -> Event:
     """Return what a CONNACK with a refusing ``reason_code`` means (MQTT 5, 3.2.2.2)."""
     label = f"CONNACK 0x{reason_code:02X}"
     if reason_code in _REFUSING_CODES:
-        return NotLetIn(f"{label} {_REFUSING_CODES[reason_code]}", in_words=True)
+        return NotLetIn(f"{label} {_REFUSING_CODES[reason_code]}")
     if reason_code in _BUSY_CODES:
         step = "The device backs off; spread the connects of a batch further."
         return ConnectFailed(f"{label} {_BUSY_CODES[reason_code]}", step)

@@ -102,7 +102,6 @@ def suffer(data: st.DataObject, world: MemoryWorld, boots: int, state: Path) -> 
     method=st.sampled_from(CLAIM_METHODS),
     boots=st.integers(1, 5),
     strict=st.booleans(),
-    words=st.booleans(),
 )
 def test_every_stored_state_leads_home_by_claim(
     tmp_path_factory: pytest.TempPathFactory,
@@ -111,12 +110,10 @@ def test_every_stored_state_leads_home_by_claim(
     boots: int,
     *,
     strict: bool,
-    words: bool,
 ) -> None:
     world = MemoryWorld()
     world.settings = msgspec.structs.replace(world.settings, method=method)
     world.cloud.used_tokens_are_refused = strict
-    world.cloud.refuses_in_words = words
     state = world.make_device(tmp_path_factory.mktemp("device") / "d", SERIAL)
     suffer(data, world, boots, state)
     proven = is_proven(world, state)

@@ -9,8 +9,8 @@ from device.errors import ExitCode
 from device.errors.provisioning import (
     CloudRejectedError,
     ConnectionLostError,
-    HungUpError,
     NoReplyError,
+    NotLetInError,
     ThrottledError,
 )
 from device.runtime.driver import Patience
@@ -122,7 +122,7 @@ def test_a_closed_door_opens_again(world: World, state: Path, serial: str) -> No
 
     identity = boot(world, state, diary=diary)
 
-    assert [type(cause) for cause, _ in diary.waits] == [HungUpError] * 2
+    assert [type(cause) for cause, _ in diary.waits] == [NotLetInError] * 2
     assert_one(world, serial, identity.certificate_id)
 
 
@@ -130,8 +130,8 @@ def test_a_door_that_stays_closed(world: World, state: Path, serial: str) -> Non
     world.make_device(state, serial)
     world.fault("cut-at-connect", count=None)
 
-    with pytest.raises(HungUpError) as raised:
+    with pytest.raises(NotLetInError) as raised:
         boot(world, state, patience=Patience(unreachable=5.0, refused=3.0))
 
-    assert raised.value.exit_code is ExitCode.TRY_LATER
+    assert raised.value.exit_code is ExitCode.DENIED
     assert raised.value.causes[0] in raised.value.next_step

@@ -111,11 +111,9 @@ def test_a_hook_that_lets_a_serial_in_once_stops_no_registered_device(
     assert boot_home(world, state).thing_name == SERIAL
 
 
-@pytest.mark.parametrize("words", [True, False], ids=["CONNACK", "hang-up"])
 def test_a_certificate_that_the_cloud_does_not_know_is_replaced_and_told(
-    world: MemoryWorld, state: Path, *, words: bool
+    world: MemoryWorld, state: Path
 ) -> None:
-    world.cloud.refuses_in_words = words
     stage_and_lose_power(world, state)
     (lost,) = world.cloud.everything_issued
     began, diary = world.clock.monotonic(), Diary()

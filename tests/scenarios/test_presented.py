@@ -8,7 +8,6 @@ import pytest
 from device.errors import ExitCode
 from device.errors.provisioning import (
     ClockBehindError,
-    HungUpError,
     InstalledCertificateError,
     NotActivatedYetError,
     NotLetInError,
@@ -191,17 +190,6 @@ def test_a_leaf_that_is_not_valid_yet_and_is_refused_says_that_the_clock_is_behi
     memory.clock.set_wall(1_790_000_100.0)
     memory.cloud.register_leaf(leaf, SERIAL)
     assert boot(memory, state).thing_name == SERIAL
-
-
-def test_a_hang_up_alone_is_no_denial(memory: MemoryWorld, state: Path) -> None:
-    use(memory, "bulk")
-    memory.make_device_with_leaf(state, SERIAL)
-    memory.cloud.refuses_in_words = False
-
-    with pytest.raises(HungUpError) as raised:
-        boot(memory, state, patience=Patience(unreachable=30.0, refused=0.0))
-
-    assert raised.value.exit_code is ExitCode.TRY_LATER
 
 
 def test_the_client_id_is_the_thing_name_from_the_first_packet(

@@ -67,8 +67,6 @@ class SimulatedCloud:
         self.device_configuration: dict[str, str] = {"greeting": "hello"}
         self.template_enabled = True
         self.attaches_policy = True
-        self.refuses_in_words = True
-        """AWS may also close without a CONNACK where it refuses."""
         self.thing_name_prefix = ""
         """What the template puts before the serial number."""
         self.everything_issued: dict[str, str] = {}
@@ -318,9 +316,7 @@ class SimulatedSession:
             cloud.peak_sessions = max(cloud.peak_sessions, len(cloud.sessions))
             self._events.append(ev.Connected(order.credential))
         else:
-            words = cloud.refuses_in_words
-            detail = "CONNACK 0x87 not authorized" if words else "hang-up"
-            self._events.append(ev.NotLetIn(detail, in_words=words))
+            self._events.append(ev.NotLetIn("CONNACK 0x87 not authorized"))
 
     def _request(self, topic: str, payload: bytes) -> None:
         operation = topics.operation_of(topic)

@@ -189,7 +189,7 @@ def test_an_unacknowledged_reading_ends_the_connection(operate: Operate) -> None
 @pytest.mark.parametrize(
     ("event", "cause"),
     [
-        (ev.NotLetIn("CONNACK 0x87", in_words=True), NotLetInError),
+        (ev.NotLetIn("CONNACK 0x87"), NotLetInError),
         (ev.ConnectFailed("down"), NotReachableError),
         (SILENCE, NoReplyError),
     ],

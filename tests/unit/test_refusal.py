@@ -29,7 +29,7 @@ NOW: Final = datetime.now(UTC)
     ],
 )
 def test_a_connack_that_refuses_this_client(code: int, detail: str) -> None:
-    assert classify_connack(code) == NotLetIn(detail, in_words=True)
+    assert classify_connack(code) == NotLetIn(detail)
 
 
 @pytest.mark.parametrize(

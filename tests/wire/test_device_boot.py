@@ -160,10 +160,12 @@ def test_keys_made_by_aws(works: Works, state: Path, serial: str) -> None:
 
 
 def test_the_thing_may_be_called_by_another_name(works: Works, state: Path, serial: str) -> None:
-    """The name comes from the cloud; the device's own guess is only for a lost reply."""
-    finished = boot(state, DEVICE_THING_NAME="a-guess")
+    """Where the settings say so; otherwise another name is an error, and nothing is adopted."""
+    guessed = boot(state, DEVICE_THING_NAME="a-guess")
 
-    assert_one(works, serial, finished)
+    assert guessed.code == 1
+    assert guessed.error["error"] == "UnexpectedThingNameError"
+    assert_one(works, serial, boot(state, DEVICE_THING_NAME="{cloud}"))
 
 
 # --- asked to wait --------------------------------------------------------------------------
