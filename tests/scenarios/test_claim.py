@@ -7,6 +7,7 @@ import pytest
 
 from device.errors import ExitCode
 from device.errors.provisioning import (
+    CertificateInDoubtError,
     CloudRejectedError,
     ConnectionLostError,
     NoReplyError,
@@ -113,6 +114,25 @@ def test_a_missing_parameter_is_named(world: World, state: Path, serial: str) ->
         boot(world, state)
 
     assert "BatchNumber" in raised.value.next_step
+
+
+def test_two_hours_after_a_lost_reply_a_hang_up_makes_no_second_certificate(
+    world: World, state: Path, serial: str
+) -> None:
+    """RegisterThing was applied; then the power was cut, and the token expired."""
+    world.make_device(state, serial)
+    world.fault("cut-before-reply", operation="provision")
+    with pytest.raises(ConnectionLostError):
+        boot(world, state, patience=Patience(unreachable=0.0, refused=0.0))
+    world.expire_tokens()
+    world.fault("cut-at-connect", client_id=serial)
+    diary = Diary()
+
+    identity = boot(world, state, diary=diary)
+
+    assert [type(cause) for cause, _ in diary.waits] == [CertificateInDoubtError]
+    assert "CertificateIssued" not in diary.types()
+    assert_one(world, serial, identity.certificate_id)
 
 
 def test_a_closed_door_opens_again(world: World, state: Path, serial: str) -> None:

@@ -161,6 +161,8 @@ class MemoryWorld:
         return BorrowedClaim(pair, self.clock.wall() + TEMPORARY_CLAIM_SECONDS, self.clock)
 
     def fault(self, kind: str, **fields: Any) -> None:
+        if "client_id" in fields:
+            fields["operation"] = fields.pop("client_id")
         self.cloud.fault(kind, **fields)
 
     def expire_tokens(self) -> None:
