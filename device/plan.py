@@ -20,7 +20,7 @@ from device.errors.storage import DoesNotExistError
 from device.manufacture import device_id, serial_number
 from device.methods import CLAIM_METHODS, JUST_IN_TIME_METHODS, check_made_for
 from device.provisioning import messages, template
-from device.provisioning.claim import ClaimPlan
+from device.provisioning.claim import GIVEN_UP, ClaimPlan
 from device.provisioning.presented import PresentedPlan
 from device.provisioning.refusal_causes import refusal_causes
 from device.runtime.endpoint import Endpoint
@@ -198,7 +198,8 @@ def _check_template(
     if template_file is None:
         return
     body = _template(template_file, "claim.template_file", sources)
-    for name in sorted(template.required_parameters(body, template_file) - set(parameters)):
+    always = {name for name, text in parameters.items() if GIVEN_UP not in text}
+    for name in sorted(template.required_parameters(body, template_file) - always):
         problem = f"the template {template_file} wants {name}, and it is not set"
         raise sources.missing(f"claim.parameters.{name}", problem)
 

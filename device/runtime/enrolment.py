@@ -64,6 +64,7 @@ class Enrolment:
         self._key_type: Final = key_type
         self._subject: Final = subject
         self._issuer_pem: Final = issuer_pem
+        self._said_clock_is_behind = False
 
     @property
     def progress(self) -> Progress | None:
@@ -217,9 +218,12 @@ class Enrolment:
             leaf = self._checked(check_chain, chain, expected)
         except CertificateUnacceptableError as error:
             raise InstalledCertificateError(f"installed by the station: {error}") from None
-        return CertificateInstalled(
-            leaf.certificate_id, self._still_to_come(leaf), self._clock.wall()
-        )
+        not_before, now = self._still_to_come(leaf), self._clock.wall()
+        if not_before is not None and not self._said_clock_is_behind:
+            self._said_clock_is_behind = True
+            error = ClockBehindError(now, not_before)
+            _log.warning("%s. %s", error, error.next_step)
+        return CertificateInstalled(leaf.certificate_id, not_before, now)
 
     def _checked(
         self,
@@ -240,8 +244,6 @@ class Enrolment:
         now = trusted_wall_time(self._clock, made_at(self._storage))
         if now is None or now + CLOCK_SKEW.total_seconds() >= checked.not_before:
             return None
-        error = ClockBehindError(self._clock.wall(), checked.not_before)
-        _log.warning("%s. %s", error, error.next_step)
         return checked.not_before
 
     def _key_of(self, order: StageCertificate, progress: Progress | None) -> KeyId:

@@ -137,7 +137,7 @@ def set_made_at(storage: DeviceStorage, moment: datetime) -> None:
 
 
 def test_a_clock_that_is_behind_is_reported_and_the_certificate_kept(
-    storage: DeviceStorage, caplog: pytest.LogCaptureFixture
+    storage: DeviceStorage,
 ) -> None:
     enrolment = enrolment_of(storage, FakeClock((NOW - timedelta(days=1)).timestamp()))
     enrolment.generate_key()
@@ -147,7 +147,6 @@ def test_a_clock_that_is_behind_is_reported_and_the_certificate_kept(
     assert isinstance(event, ev.ClockFoundBehind)
     assert event.now < event.not_before
     assert isinstance(journal.load(storage.ps), Staged)
-    assert "this device's clock is behind" in caplog.text
 
 
 def test_a_clock_that_is_behind_matters_not_where_the_station_knew_better(
@@ -523,12 +522,15 @@ def test_an_installed_certificate_for_another_key(storage: DeviceStorage) -> Non
 
 @pytest.mark.parametrize("days", [-1, 20_000], ids=["behind", "future"])
 def test_an_installed_certificate_is_presented_whatever_our_clock_says(
-    storage: DeviceStorage, days: int
+    storage: DeviceStorage, days: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     key = new_key()
     install(storage, AUTHORITY.issue(key.public_key(), {}), key)
+    enrolment = enrolment_of(storage, FakeClock(NOW.timestamp() + days * 86_400.0))
 
-    stored = enrolment_of(storage, FakeClock(NOW.timestamp() + days * 86_400.0)).stored()
+    stored = [enrolment.stored() for _ in range(3)]
 
-    assert isinstance(stored, ev.CertificateInstalled)
-    assert (stored.not_before is not None) is (days < 0)
+    for event in stored:
+        assert isinstance(event, ev.CertificateInstalled)
+        assert (event.not_before is not None) is (days < 0)
+    assert caplog.text.count("this device's clock is behind") == (days < 0), "said once"
