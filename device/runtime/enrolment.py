@@ -221,8 +221,8 @@ class Enrolment:
         not_before, now = self._still_to_come(leaf), self._clock.wall()
         if not_before is not None and not self._said_clock_is_behind:
             self._said_clock_is_behind = True
-            error = ClockBehindError(now, not_before)
-            _log.warning("%s. %s", error, error.next_step)
+            behind = ClockBehindError(now, not_before)
+            _log.warning("%s. %s", behind, behind.next_step)
         return CertificateInstalled(leaf.certificate_id, not_before, now)
 
     def _checked(
