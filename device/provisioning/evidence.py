@@ -18,6 +18,8 @@ ROUNDS: Final = 4
 """How many rounds are enough: the first, and three more."""
 SPACING_SECONDS: Final = 60.0
 """A round counts only so long after the last that counted; so four of them take three minutes."""
+WORTH_A_COMMIT_SECONDS: Final = 15.0
+"""So much time under power is stored before a round counts, for devices that restart often."""
 MAX_GIVEN_UP: Final = 8
 """How many ids of certificates given up are remembered; they fit in a thing's attribute."""
 
@@ -35,6 +37,10 @@ class Evidence(Struct, frozen=True):
     def suffices(self) -> bool:
         """Whether the certificate may be given up, after one more try."""
         return self.rounds >= ROUNDS
+
+    def is_news_to(self, stored: "Evidence") -> bool:
+        """Whether this is worth a commit over ``stored``; flash wears, and a burst adds nothing."""
+        return self.rounds != stored.rounds or self.waited >= stored.waited + WORTH_A_COMMIT_SECONDS
 
     def and_a_round(self, now: float) -> "Evidence":
         """Return the evidence with a round seen ``now``, in seconds since the system started.

@@ -125,8 +125,10 @@ class Enrolment:
     def record_refusal(self) -> None:
         """Add a round to the evidence against the staged certificate."""
         progress = self.progress
-        if isinstance(progress, Staged | Registered):
-            evidence = progress.evidence.and_a_round(self._clock.monotonic())
+        if not isinstance(progress, Staged | Registered):
+            return
+        evidence = progress.evidence.and_a_round(self._clock.monotonic())
+        if evidence.is_news_to(progress.evidence):
             journal.save(self._storage.ps, msgspec.structs.replace(progress, evidence=evidence))
 
     def give_up_staged(self) -> None:

@@ -358,6 +358,17 @@ def test_a_refusal_is_remembered_until_the_certificate_is_let_in(
     assert isinstance(enrolment_of(storage).stored(), ev.RegistrationFound)
 
 
+def test_a_burst_of_refusals_is_two_commits_at_most(storage: DeviceStorage) -> None:
+    advance_to(storage, "staged")
+    clock, before = FakeClock(NOW.timestamp()), storage.generation
+
+    for _ in range(25):
+        enrolment_of(storage, clock).record_refusal()
+        clock.advance(1.0)
+
+    assert storage.generation == before + 2
+
+
 def test_a_registration_keeps_the_token_until_the_proof(storage: DeviceStorage) -> None:
     advance_to(storage, "staged")
     before = storage.generation
