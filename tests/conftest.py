@@ -35,6 +35,19 @@ UNMEASURED = (
 )
 """What goes again and again through lines that other tests measure; measuring doubles its time."""
 
+LONGEST_FIRST = (
+    "wire/test_demo.py",
+    "wire/test_pages.py",
+    "wire/test_factory_prepare.py",
+    "wire/bad_input",
+    "scenarios/test_methods_over_tls.py",
+    "hardware/test_element_boot.py",
+    "wire",
+    "scenarios",
+    "hardware",
+)
+"""Workers take whole files (scripts/_test.py); the last should be short, or one works alone."""
+
 LOOPBACK_NAMES = {None, "", "localhost", b"localhost"}
 
 # Time is what a test passes in; how fast the machine is today says nothing about the code.
@@ -62,14 +75,27 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is long, and of the coverage what costs more to measure than it adds."""
+    """Leave out what is long, and of the coverage what costs too much; put the longest first."""
     if not config.getoption("--long"):
         config.hook.pytest_deselected(items=[each for each in items if is_long(each)])
         items[:] = [each for each in items if not is_long(each)]
+    items.sort(key=place)
     if config.pluginmanager.hasplugin("_cov"):
         for item in items:
-            if item.path.relative_to(TESTS).as_posix().startswith(UNMEASURED):
+            if within_tests(item).startswith(UNMEASURED):
                 item.add_marker("no_cover")
+
+
+def within_tests(item: pytest.Item) -> str:
+    """Return the path of a test's file, from this folder on."""
+    return item.path.relative_to(TESTS).as_posix() if item.path.is_relative_to(TESTS) else ""
+
+
+def place(item: pytest.Item) -> int:
+    """Return when the file of a test has its turn."""
+    name = within_tests(item)
+    turns = [turn for turn, start in enumerate(LONGEST_FIRST) if name.startswith(start)]
+    return min(turns, default=len(LONGEST_FIRST))
 
 
 def is_long(item: pytest.Item) -> bool:
