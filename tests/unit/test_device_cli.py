@@ -18,6 +18,7 @@ from device.cli import main
 from device.storage.device_storage import create_device_storage, open_device_storage
 from device.storage.lifecycle import Lifecycle
 from tests.support.devices import CLAIM_KEY_PEM, SERIAL, advance_to, make_device
+from tests.support.hang import SECONDS
 
 ROOT = Path(__file__).parents[2]
 CONFIG = str(ROOT / "config" / "claim.yaml")
@@ -356,7 +357,7 @@ def test_nobody_reads_the_answer(state: Path, arguments: list[str], place: str) 
     os.close(reader)
     with os.fdopen(writer, "wb") as pipe:
         done = subprocess.run(
-            command, cwd=ROOT, stdout=pipe, stderr=subprocess.PIPE, check=False, timeout=20
+            command, cwd=ROOT, stdout=pipe, stderr=subprocess.PIPE, check=False, timeout=SECONDS
         )
 
     assert b"Traceback" not in done.stderr
@@ -372,6 +373,6 @@ def test_ctrl_c_before_the_device_is_up(state: Path, tmp_path: Path) -> None:
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     with process, config.open("w"):
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=SECONDS)
 
     assert (process.returncode, out, err) == (5, b"", b"")
