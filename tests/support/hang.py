@@ -2,4 +2,4 @@
 
 from typing import Final
 
-SECONDS: Final = 120.0
+SECONDS: Final = 120
