@@ -50,10 +50,6 @@ LONGEST_FIRST = (
 
 LOOPBACK_NAMES = {None, "", "localhost", b"localhost"}
 
-# Time is what a test passes in; how fast the machine is today says nothing about the code.
-hypothesis.settings.register_profile("firstboot", deadline=None, print_blob=True)
-hypothesis.settings.load_profile("firstboot")
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let a run ask for the searches that need longer."""
@@ -66,8 +62,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse the network from here on; read AWS's models once, not for each boto3 session."""
-    if config.getoption("--long"):
-        os.environ[effort.VARIABLE] = "1"
+    os.environ[effort.VARIABLE] = "1" if config.getoption("--long") else ""
+    # Time is what a test passes in; how fast the machine is today says nothing about the code.
+    count = effort.examples(100)
+    hypothesis.settings.register_profile(
+        "firstboot", deadline=None, print_blob=True, max_examples=count
+    )
+    hypothesis.settings.load_profile("firstboot")
     sys.addaudithook(refuse_network)  # it stays until the process ends
     botocore.session.create_loader = functools.cache(botocore.session.create_loader)
     # Who is started in the background of a shell script ignores Ctrl-C, and so would its children.
