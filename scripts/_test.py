@@ -21,18 +21,29 @@ _LONG: Final = ("--long", "--hypothesis-seed=1")
 
 def main(arguments: list[str]) -> int:
     """Run the checks and pytest; return 0 if all of it passed."""
-    options, rest = _parser().parse_known_args(arguments)
-    if options.long:
-        rest = [*_LONG, *rest]
-    if any(not each.startswith("-") for each in rest):
-        return _pytest(rest)
+    all_of_it, options = plan(arguments)
+    if not all_of_it:
+        return _pytest(options)
     _elements.provide()
     _browser.provide()
     failed = _check.failures()
-    exit_code = _pytest([*_PARALLEL, *_GATE, *rest])
+    tests = _pytest(options)
     if failed:
         print(f"All tests were run, and these checks failed: {', '.join(failed)}")  # noqa: T201
-    return exit_code or int(bool(failed))
+    return verdict(tests, failed)
+
+
+def plan(arguments: list[str]) -> tuple[bool, list[str]]:
+    """Return whether all of it is to run, and the options for pytest."""
+    options, rest = _parser().parse_known_args(arguments)
+    chosen = [*(_LONG if options.long else ()), *rest]
+    all_of_it = all(each.startswith("-") for each in rest)
+    return all_of_it, [*_PARALLEL, *_GATE, *chosen] if all_of_it else chosen
+
+
+def verdict(tests: int, failed: list[str]) -> int:
+    """Return the exit code, from that of pytest and the names of the checks that failed."""
+    return tests or int(bool(failed))
 
 
 def _pytest(arguments: list[str]) -> int:
