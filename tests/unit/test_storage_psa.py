@@ -11,6 +11,7 @@ from device.errors.storage import (
     InvalidArgumentError,
     NotPermittedError,
 )
+from device.storage.capacity import CAPACITY
 from device.storage.device_storage import (
     DeviceStorage,
     create_device_storage,
@@ -18,7 +19,6 @@ from device.storage.device_storage import (
 )
 from device.storage.lifecycle import Lifecycle
 from device.storage.secure_storage import (
-    CAPACITY,
     SecureStorage,
     StorageFlag,
     StorageInfo,
