@@ -227,9 +227,14 @@ def test_what_a_commit_removes_makes_room_for_what_it_adds(storage: DeviceStorag
 
 def test_too_much_is_said_by_the_commit_and_changes_nothing(storage: DeviceStorage) -> None:
     storage.ps.set(UID, b"before")
-    with pytest.raises(CapacityExceededError), storage.transaction():
-        storage.ps.set(UID, b"after")
-        storage.ps.set(UID + 1, bytes(CAPACITY))
+
+    def too_much() -> None:
+        with storage.transaction():
+            storage.ps.set(UID, b"after")
+            storage.ps.set(UID + 1, bytes(CAPACITY))
+
+    with pytest.raises(CapacityExceededError):
+        too_much()
     assert storage.ps.get(UID) == b"before"
     storage.ps.set(UID, b"later")
 
