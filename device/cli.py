@@ -48,7 +48,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: Options) -> ExitCode:
+    from device.storage.private_memory import keep_memory_private  # noqa: PLC0415 - a verb runs
+
     verb: Verb = options.verb
+    keep_memory_private()
     try:
         verb(options)
     except FirstbootError as error:

@@ -11,10 +11,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from device.errors.storage import UnfitFileError
 
-_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+_MOUNTS: Final = Path("/proc/self/mountinfo")
+_WITHOUT_MODES: Final = frozenset(
+    {"vfat", "msdos", "exfat", "ntfs", "ntfs3", "fuseblk", "cifs", "smb3", "drvfs", "hfsplus"}
+)
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,8 @@ class PrivateFile:
     """Permissions, such as 0o600."""
     owner: int
     """User id."""
+    device: int
+    """Number of the file system that it is on."""
     version: tuple[int, ...]
     """Another one, once the file is replaced or written to."""
 
@@ -50,7 +57,27 @@ def read_private_file(path: Path, *, at_most: int, follow_links: bool = True) ->
         content = _content(descriptor, at_most + 1) if status.st_size <= at_most else b""
         if max(status.st_size, len(content)) > at_most:
             raise UnfitFileError(f"{path} is longer than {at_most} bytes")
-    return PrivateFile(content, stat.S_IMODE(status.st_mode), status.st_uid, _version(status))
+    return PrivateFile(
+        content,
+        mode=stat.S_IMODE(status.st_mode),
+        owner=status.st_uid,
+        device=status.st_dev,
+        version=_version(status),
+    )
+
+
+def keeps_modes(device: int, mounts: Path = _MOUNTS) -> bool:
+    """Whether the file system ``device`` keeps permissions; on FAT every file looks alike."""
+    try:
+        lines = mounts.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:  # not Linux
+        return True
+    number = f"{os.major(device)}:{os.minor(device)}"
+    for line in lines:  # proc(5): id, parent, major:minor, ..., "-", type, source, options
+        mount, _, kind = line.partition(" - ")
+        if mount.split(" ")[2:3] == [number]:
+            return kind.split(" ")[0] not in _WITHOUT_MODES
+    return True
 
 
 def _check_kind(path: Path, status: os.stat_result) -> None:
