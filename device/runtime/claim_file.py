@@ -45,7 +45,12 @@ class ClaimFile:
         pass
 
     def poll(self, seconds: float) -> BorrowedClaim | None:
-        """Look once; without a claim, return after ``seconds``."""
+        """Look once; without a claim, return after ``seconds``.
+
+        Raises:
+            ClaimExpiredError: the claim is whole and ours, and was there for too long. Nobody
+                stands beside a file who could be told to bring another one.
+        """
         claim = self._look()
         if claim is None:
             self._wait(seconds)
@@ -57,7 +62,7 @@ class ClaimFile:
             return self._judged(found)
         except FileNotFoundError:
             return None
-        except (UnfitFileError, ClaimExpiredError) as error:
+        except UnfitFileError as error:
             self._refuse(str(error))
         except OSError as error:
             self._refuse(f"{self._path}: {error.strerror}")
@@ -72,6 +77,9 @@ class ClaimFile:
         except ClaimUnusableError as error:
             self._not_yet(found, error)
             return None
+        except ClaimExpiredError:
+            self._path.unlink(missing_ok=True)
+            raise
         self._path.unlink(missing_ok=True)
         return claim
 

@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from device.errors import ConfigurationError
-from device.errors.provisioning import ClaimUnusableError
+from device.errors.provisioning import ClaimExpiredError, ClaimUnusableError
 from device.runtime.claim_delivery import read_claim
 from device.runtime.claim_file import MAX_DELIVERY_BYTES, ClaimFile
 from device.runtime.claim_socket import (
@@ -201,6 +201,14 @@ def test_a_file_that_is_still_being_written_is_waited_for(file: File) -> None:
 
     assert file.look(times=1) is not None
     assert file.said == []
+
+
+def test_an_old_claim_in_a_file_ends_the_waiting(file: File) -> None:
+    file.put(document(expiration=CLOCK.wall() - 1.0))
+
+    with pytest.raises(ClaimExpiredError, match="5 minutes"):
+        file.look()
+    assert not file.path.exists()
 
 
 def test_whose_files_are_believed(tmp_path: Path) -> None:
