@@ -1,6 +1,7 @@
 """Whatever was accepted: is there room to promote it, to remember a PIN, to reset, to end?"""
 
 import tempfile
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -63,6 +64,13 @@ def station_makes(state: Path, disk: MemoryDisk, root_ca: int) -> None:
         storage.advance(Lifecycle.SECURED)
 
 
+def fill_up(storage: DeviceStorage) -> None:
+    """Store as much as is accepted, as an application of the device may."""
+    for uid, size in enumerate((30_000, 20_000, 10_000, 5_000, 2_000, 1_000, 500, 200, 100), 0x500):
+        with suppress(CapacityExceededError):
+            storage.ps.set(uid, bytes(size))
+
+
 def provision(
     storage: DeviceStorage, pem: bytes, token: int, configuration: dict[str, str] | None
 ) -> None:
@@ -70,6 +78,7 @@ def provision(
     key = pem_of(KEY).decode()
     order = StageCertificate(certificate_id(pem), pem.decode(), "t" * token, key)
     enrolment.stage(order)
+    fill_up(storage)
     enrolment.record_registration(LONGEST, configuration)
     enrolment.promote(LONGEST)
 
@@ -94,7 +103,6 @@ def test_what_was_accepted_can_be_promoted_and_ended(
             provision(storage, CERTIFICATES[padding], token, configuration)
             storage.its.set(Uid.REFUSED_PINS, bytes(512))
             assert reset(storage, forget_identity=True)
-            provision(storage, CERTIFICATES[padding], token, configuration)
             storage.advance(Lifecycle.DECOMMISSIONED)
 
 
