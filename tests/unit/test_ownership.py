@@ -4,12 +4,14 @@ import os
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from device.errors import ExitCode
 from device.errors.storage import FileExposedError, StorageFailureError, UnfitFileError
+from device.runtime.claim_socket import listening_at
 from device.storage.device_storage import open_device_storage
 from device.storage.filesystem import FolderLock, OsFs, make_folder, replace
 from device.storage.lifecycle import Lifecycle
@@ -57,6 +59,14 @@ def test_what_is_made_in_a_folder_is_its_owners(of_somebody_else: Path) -> None:
     names = {path.name for path in state.rglob("*")}
     assert {"lock", "huk", "image-a", "image-b", "anchor", "lifecycle"} <= names
     assert owners_in(of_somebody_else) == expected
+
+
+def test_the_socket_for_a_claim_is_its_folders_owners(of_somebody_else: Path) -> None:
+    expected = owners_in(of_somebody_else)
+
+    with closing(listening_at(of_somebody_else / "claim")):
+        assert owners_in(of_somebody_else) == expected
+        assert stat.S_IMODE((of_somebody_else / "claim").lstat().st_mode) == 0o600
 
 
 def test_a_link_in_place_of_the_lock_gives_nothing_away(tmp_path: Path) -> None:
