@@ -98,10 +98,29 @@ class ConnectionLostError(ProvisioningError):
         "client with the same client id, and for a topic that the policy does not allow."
     )
 
-    def __init__(self, step: str, detail: str) -> None:
+    def __init__(self, step: str, detail: str, next_step: str = "") -> None:
         """Say during which ``step`` and what was seen."""
         super().__init__(f"connection lost while {step}: {detail}")
         self.step = step
+        self.next_step = next_step or self.next_step
+
+
+class NotAcknowledgedError(ProvisioningError):
+    """AWS IoT answered a SUBSCRIBE or PUBLISH with a reason code that is no denial."""
+
+    exit_code = ExitCode.TRY_LATER
+
+    def __init__(self, step: str, detail: str, next_step: str) -> None:
+        """Say during which ``step`` and what was answered."""
+        super().__init__(f"{step}: {detail}")
+        self.step = step
+        self.next_step = next_step
+
+
+class NotAllowedByMqttError(NotAcknowledgedError):
+    """AWS IoT answered that the device may not send such a packet; the next one is no better."""
+
+    exit_code = ExitCode.FAILED
 
 
 class NoReplyError(ProvisioningError):
