@@ -191,13 +191,17 @@ class AwscrtSession:
         self._released, self._stopped = loop.shutdown_event, threading.Event()
         stopped = self._stopped
 
-        def connected(_: mqtt5.LifecycleConnectSuccessData) -> None:
-            relay.packet_read()
-            self._inbox.put(connection, ev.Connected(order.credential))
-
         def stop() -> None:  # awscrt keeps the callbacks, so one that kept the client would leak
             if (client := this_client()) is not None:
                 client.stop()
+
+        def connected(data: mqtt5.LifecycleConnectSuccessData) -> None:
+            relay.packet_read()
+            if data.connack_packet.reason_code is mqtt5.ConnectReasonCode.SUCCESS:
+                self._inbox.put(connection, ev.Connected(order.credential))
+            else:  # awscrt takes any code below 0x80 for a yes; MQTT knows one
+                stop()
+                self._inbox.put(connection, classify_connack(None))
 
         def failed(data: mqtt5.LifecycleConnectFailureData) -> None:
             stop()

@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     import ssl
 
 PROBE_SECONDS: Final = 5.0
+_CUT: Final = (
+    "It says nothing about this device's certificate. Does something on the way to the endpoint (a "
+    "firewall, a proxy, a captive portal) cut TLS? The device tries again."
+)
 _NO_BROKER: Final = "Is the endpoint really AWS IoT Core, or the local AWS?"
 _MAX_HEAD: Final = 16_384
 
@@ -38,7 +42,6 @@ _HANG_UPS: Final = ("AWS_ERROR_MQTT_UNEXPECTED_HANGUP", "AWS_IO_SOCKET_CLOSED")
 ELEMENT_FAILURES: Final = "AWS_ERROR_PKCS11"
 """How awscrt's errors about a secure element begin."""
 
-_ALERT_IN_TLS13: Final = "AWS_IO_TLS_ERROR_READ_FAILURE"
 _TLS_FAILURES: Final = ("AWS_IO_TLS_ERROR", "AWS_IO_TLS_NEGOTIATION")
 _HANDSHAKE_RECORD: Final = b"\x16"  # RFC 8446, 5.1
 
@@ -115,7 +118,7 @@ def classify_failure(
     if error_name.startswith(_HANG_UPS):
         return _closed(error_name, endpoint, tls_complete=tls_complete)
     if error_name.startswith(_TLS_FAILURES):
-        return _probe(error_name, endpoint, root_ca_pem)
+        return _probe(error_name, endpoint, root_ca_pem, tls_complete=tls_complete)
     if error_name.startswith(ELEMENT_FAILURES):
         step = "The device opens the element anew; if that does not help, read its module's log."
         return ConnectFailed(f"the secure element failed: {error_name}", step)
@@ -141,6 +144,8 @@ def unreached(error: OSError, wanted: Endpoint) -> ConnectFailed:
             return ConnectFailed(f"nothing listens at {hop}: connection refused", step)
         case TimeoutError():
             return _unanswered(hop, "timed out")
+        case ConnectionError():
+            return ConnectFailed(f"{hop} closed before TLS was complete: {error.strerror}", _CUT)
     return ConnectFailed(f"{hop}: {foreign(str(error))}")
 
 
@@ -152,18 +157,14 @@ def _unanswered(hop: Endpoint, how: str) -> ConnectFailed:
 def _closed(error_name: str, endpoint: Endpoint, *, tls_complete: bool) -> Event:
     if tls_complete:
         return NotLetIn(f"the connection was closed without an answer: {error_name}")
-    step = (
-        "It says nothing about this device's certificate. Does something on the way to the "
-        "endpoint (a firewall, a proxy, a captive portal) cut TLS? The device tries again."
-    )
-    return ConnectFailed(f"{endpoint} closed before TLS was complete: {error_name}", step)
+    return ConnectFailed(f"{endpoint} closed before TLS was complete: {error_name}", _CUT)
 
 
-def _probe(error_name: str, endpoint: Endpoint, root_ca_pem: bytes) -> Event:
+def _probe(error_name: str, endpoint: Endpoint, root_ca_pem: bytes, *, tls_complete: bool) -> Event:
     """Tell a server that rejects our certificate from one with which TLS fails otherwise.
 
-    In TLS 1.3 awscrt reports an alert at our certificate by a name of its own. In TLS 1.2 it does
-    not, so there the certificate is to blame if the handshake goes well without it.
+    In TLS 1.3 a server judges our certificate when the handshake is complete. In TLS 1.2 it does so
+    before, so there the certificate is to blame if the handshake goes well without it.
     """
     refused = NotLetIn(f"TLS was refused by the server: {error_name}")
     try:
@@ -172,7 +173,7 @@ def _probe(error_name: str, endpoint: Endpoint, root_ca_pem: bytes) -> Event:
         found = ConnectFailed(f"{endpoint}: TLS failed: {error_name}; then {foreign(str(error))}")
     if isinstance(found, ConnectFailed):
         return found
-    if error_name.startswith(_ALERT_IN_TLS13) or found != "TLSv1.3":
+    if tls_complete or found != "TLSv1.3":
         return refused
     return ConnectFailed(f"{endpoint} did not agree on TLS: {error_name}")
 

@@ -10,11 +10,14 @@ What a closed connection looks like (awscrt 0.36, FIN and RST alike, TLS 1.2 and
 
 | the server closes | awscrt | `Relay.tls_complete` |
 |---|---|---|
-| at accept, after the ClientHello, in mid handshake | 1051 | no |
+| at accept, after the ClientHello, amid its own part of the handshake | 1051 | no |
 | after the handshake, or after CONNECT | 1051 | yes |
-| the same, with close_notify | 5134 | yes |
+| the same, with close_notify, as AWS IoT Core closes | 5134 | yes |
 | with a TLS alert, TLS 1.2 | 1029 | no |
-| with a TLS alert, TLS 1.3 | 1178 | yes |
+| with a TLS alert at the ClientHello | 1029 | no |
+| with a TLS alert at our certificate, TLS 1.3 | 1178, or 1031 while it sends CONNECT | yes |
+
+In TLS 1.3 a server that closes instead of judging our certificate looks like one that refuses it.
 """
 
 import secrets
@@ -22,7 +25,6 @@ import socket
 from base64 import b64encode
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from threading import Thread
 from typing import Final
 
@@ -37,38 +39,12 @@ _ACCEPT_SECONDS: Final = 5.0
 _LARGEST_HEAD: Final = 4_096
 
 
-@dataclass
-class Handshake:
-    """Tells from the types of TLS records whether both sides completed the handshake.
-
-    A client sends application data once it has the server's Finished. In TLS 1.2 that came after
-    the client's own. In TLS 1.3 it came before, in a record of application data, and only a
-    record that follows ours shows that the server took our certificate and our Finished.
-    """
-
-    complete: bool = False
-    _is_tls13: bool = False
-    _client_finished: bool = False
-
-    def sent(self, record_type: int) -> None:
-        """Note a record from the client."""
-        if record_type == _APPLICATION_DATA:
-            self._client_finished = True
-            self.complete = self.complete or not self._is_tls13
-
-    def received(self, record_type: int) -> None:
-        """Note a record from the server."""
-        if record_type == _APPLICATION_DATA:
-            self._is_tls13 = self._is_tls13 or not self._client_finished
-            self.complete = self.complete or self._client_finished
-
-
 class RecordTypes:
     """Finds the types of the TLS records in a stream, however it is cut into pieces."""
 
-    def __init__(self, note: Callable[[int], None]) -> None:
-        """Call ``note`` with the type of each record."""
-        self._note: Final = note
+    def __init__(self) -> None:
+        """Begin with the first record."""
+        self.seen: Final[set[int]] = set()
         self._header = b""
         self._body = 0
 
@@ -87,7 +63,7 @@ class RecordTypes:
 
     def _begin_body(self) -> None:
         if len(self._header) == _RECORD_HEADER:
-            self._note(self._header[0])
+            self.seen.add(self._header[0])
             self._body = int.from_bytes(self._header[3:], "big")
             self._header = b""
 
@@ -103,7 +79,7 @@ class Relay:
         """Where the client connects to."""
         self._near: socket.socket | None = None
         self._far: socket.socket | None = None
-        self._handshake: Final = Handshake()
+        self._client_records: Final = RecordTypes()
         self._unread = 0
         self._is_closed = False
         self._thread: Final = Thread(target=self._run, daemon=True)
@@ -116,8 +92,11 @@ class Relay:
 
     @property
     def tls_complete(self) -> bool:
-        """Whether client and server completed the TLS handshake."""
-        return self._handshake.complete
+        """Whether the TLS handshake was complete, as far as a client can know.
+
+        A client sends application data only when it has verified the server's Finished.
+        """
+        return _APPLICATION_DATA in self._client_records.seen
 
     def start(self) -> None:
         """Wait for the client; the way to the endpoint is opened when it comes."""
@@ -175,18 +154,15 @@ class Relay:
         upward.join()
 
     def _pump_up(self, near: socket.socket, far: socket.socket) -> None:
-        types = RecordTypes(self._handshake.sent)
         with suppress(OSError):
             while data := _received(near):
-                types.feed(data)
+                self._client_records.feed(data)
                 far.sendall(data)
         _shut(far, socket.SHUT_WR)
 
     def _pump_down(self, far: socket.socket, near: socket.socket) -> None:
-        types = RecordTypes(self._handshake.received)
         with suppress(OSError):
             while data := far.recv(_CHUNK):
-                types.feed(data)
                 if self._is_too_much(len(data)):
                     _shut(far, socket.SHUT_RDWR)
                     break
