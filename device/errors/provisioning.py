@@ -225,6 +225,22 @@ class NotActivatedYetError(NotLetInError):
         self.args = (first if refusals == 1 else later,)
 
 
+class IdentityRefusedError(NotLetInError):
+    """AWS IoT keeps refusing a device that it let in before."""
+
+    def __init__(
+        self, detail: str, causes: tuple[str, ...], advice: str, refusals: int, seconds: float
+    ) -> None:
+        """Say how often it was refused in a row, over how many ``seconds``, and how."""
+        super().__init__("device certificate", detail, causes, advice)
+        self.refusals = refusals
+        words = (
+            f"AWS IoT refused this device's identity {refusals} times in a row, over "
+            f"{seconds:.0f} s, each time after TLS was complete ({detail})"
+        )
+        self.args = (words,)
+
+
 class InstalledCertificateError(CertificateUnacceptableError):
     """The certificate that the station installed cannot be this device's."""
 
