@@ -45,10 +45,10 @@ from device.runtime.refusal import (
     classify_failure,
     reason_for_distrust,
     unreached,
-    way_to,
 )
 from device.runtime.relay import LARGEST_PACKET, Relay
 from device.runtime.session import StopRequested
+from device.runtime.tunnel import way_to
 from device.settings import Connection
 from device.storage.keys import MemoryIdentity, TlsIdentity
 from device.text import foreign

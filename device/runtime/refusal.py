@@ -25,18 +25,17 @@ from device.provisioning.events import (
 )
 from device.runtime.endpoint import Endpoint
 from device.runtime.reason_codes import Kind, Packet, Reason, reason_for
+from device.runtime.tunnel import PROBE_SECONDS, TunnelRefusedError, way_to
 from device.text import foreign
 
 if TYPE_CHECKING:
     import ssl
 
-PROBE_SECONDS: Final = 5.0
 _CUT: Final = (
     "It says nothing about this device's certificate. Does something on the way to the endpoint (a "
     "firewall, a proxy, a captive portal) cut TLS? The device tries again."
 )
 _NO_BROKER: Final = "Is the endpoint really AWS IoT Core, or the local AWS?"
-_MAX_HEAD: Final = 16_384
 
 _HANG_UPS: Final = ("AWS_ERROR_MQTT_UNEXPECTED_HANGUP", "AWS_IO_SOCKET_CLOSED")
 ELEMENT_FAILURES: Final = "AWS_ERROR_PKCS11"
@@ -134,8 +133,8 @@ def unreached(error: OSError, wanted: Endpoint) -> ConnectFailed:
     """Return what it means that no connection to ``wanted`` could be opened."""
     hop = wanted.first_hop
     match error:
-        case ProxyRefusedError():
-            return ConnectFailed(str(error), error.next_step)
+        case TunnelRefusedError():
+            return error.event
         case socket.gaierror():
             step = "Check the spelling of the endpoint, and the name server."
             return ConnectFailed(f"the name {hop.host} does not resolve: {error.strerror}", step)
@@ -169,6 +168,8 @@ def _probe(error_name: str, endpoint: Endpoint, root_ca_pem: bytes, *, tls_compl
     refused = NotLetIn(f"TLS was refused by the server: {error_name}")
     try:
         found = _shake_hands(endpoint, root_ca_pem)
+    except TunnelRefusedError as error:
+        return error.event
     except OSError as error:
         found = ConnectFailed(f"{endpoint}: TLS failed: {error_name}; then {foreign(str(error))}")
     if isinstance(found, ConnectFailed):
@@ -248,46 +249,3 @@ def _distrusted(error: "ssl.SSLError", endpoint: Endpoint) -> ConnectFailed:
     if error.reason in {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"}:
         return ConnectFailed(f"{endpoint} does not speak TLS", "Check the endpoint's port.")
     return ConnectFailed(f"{endpoint} does not agree on TLS: {foreign(error.reason or '')}")
-
-
-class ProxyRefusedError(OSError):
-    """The HTTP proxy did not open a tunnel."""
-
-    def __init__(self, endpoint: Endpoint, status: str) -> None:
-        """Name the proxy of ``endpoint``, and the ``status`` that it answered with."""
-        answer = f"answered {foreign(status)}" if status else "gave no answer in HTTP"
-        super().__init__(f"the proxy {endpoint.proxy} does not open {endpoint}: it {answer}")
-        self.next_step = "Ask whoever runs the proxy to allow CONNECT to this name and port."
-
-
-def way_to(endpoint: Endpoint, seconds: float = PROBE_SECONDS) -> socket.socket:
-    """Open a connection on which TLS with ``endpoint`` can begin; each step may take ``seconds``.
-
-    Raises:
-        OSError: it was not reached, or the proxy does not open the way.
-    """
-    hop = endpoint.first_hop
-    raw = socket.create_connection((hop.host, hop.port), seconds)
-    if endpoint.proxy is not None:
-        try:
-            _have_opened(raw, endpoint, time.monotonic() + seconds)
-        except OSError:
-            raw.close()
-            raise
-        raw.settimeout(seconds)
-    return raw
-
-
-def _have_opened(proxy: socket.socket, endpoint: Endpoint, until: float) -> None:
-    """Ask an HTTP proxy for a tunnel (RFC 9110, 9.3.6)."""
-    proxy.sendall(f"CONNECT {endpoint} HTTP/1.1\r\nHost: {endpoint}\r\n\r\n".encode("ascii"))
-    head = b""
-    while not head.endswith(b"\r\n\r\n") and len(head) < _MAX_HEAD:
-        proxy.settimeout(max(0.001, until - time.monotonic()))
-        if not (byte := proxy.recv(1)):
-            break
-        head += byte
-    version, _, rest = head.partition(b" ")
-    status = rest[:3].decode("ascii", "replace") if version.startswith(b"HTTP/") else ""
-    if status != "200":
-        raise ProxyRefusedError(endpoint, status)

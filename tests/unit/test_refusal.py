@@ -10,7 +10,8 @@ import trustme
 
 from device.provisioning.events import ConnectFailed, Event, NotLetIn
 from device.runtime.endpoint import Endpoint
-from device.runtime.refusal import ProxyRefusedError, classify_failure, unreached
+from device.runtime.refusal import classify_failure, unreached
+from device.runtime.tunnel import TunnelRefusedError
 from tests.support.scripted_server import Peer, Script, ScriptedServer, say_nothing, tls
 
 TLS_FAILURE: Final = "AWS_IO_TLS_ERROR_NEGOTIATION_FAILURE (1029)"
@@ -155,16 +156,16 @@ def test_a_proxy_that_does_not_open_the_way() -> None:
         event = classify_failure(TLS_FAILURE, through(proxy.endpoint), TRUSTED)
 
         assert isinstance(event, ConnectFailed)
-        assert f"the proxy {proxy.endpoint} does not open aws.example:8883" in event.detail
-        assert "it answered 403" in event.detail
+        assert f"aws.example:8883: the proxy {proxy.endpoint} does not open it" in event.detail
+        assert "answer: 403" in event.detail
 
 
 def test_what_a_proxy_says_to_the_connection_names_both() -> None:
     endpoint = through(Endpoint("proxy.example", 3128))
 
-    event = unreached(ProxyRefusedError(endpoint, "403"), endpoint)
+    event = unreached(TunnelRefusedError(endpoint, "403"), endpoint)
 
-    assert "the proxy proxy.example:3128 does not open aws.example:8883" in event.detail
+    assert "aws.example:8883: the proxy proxy.example:3128 does not open it" in event.detail
     assert "allow CONNECT" in event.next_step
 
 
@@ -202,5 +203,5 @@ def test_a_proxy_that_speaks_no_http(answer: bytes) -> None:
         event = classify_failure(TLS_FAILURE, behind(proxy), TRUSTED)
 
     assert isinstance(event, ConnectFailed)
-    assert f"the proxy {proxy.endpoint} does not open localhost:443" in event.detail
-    assert "no answer in HTTP" in event.detail
+    assert f"localhost:443: the proxy {proxy.endpoint} does not open it" in event.detail
+    assert "answer: no HTTP" in event.detail
