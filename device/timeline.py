@@ -13,6 +13,7 @@ from device.provisioning.events import Credential
 from device.provisioning.presented import State as Presented
 from device.runtime.outbox import Loss
 from device.runtime.telemetry import Reading
+from device.text import foreign
 
 STEPS: Final[Mapping[type[ev.Event], str]] = {
     ev.KeyGenerated: "key made",
@@ -29,6 +30,7 @@ CONNECTED: Final[Mapping[Credential, str]] = {
 
 WAITS_BEFORE_ADVICE: Final = 2
 """One refusal, or one lost connection, is how things go; at the second somebody may be needed."""
+_LONGEST_DETAIL: Final = 2_000
 ADVICE_SECONDS: Final = 3600.0
 """Advice is repeated no sooner, and waits further apart have nothing to do with each other."""
 
@@ -57,7 +59,8 @@ class Timeline:
 
     def add(self, name: str, detail: str = "") -> None:
         """Note that ``name`` happened now."""
-        step = Step(name, round((time.monotonic() - self.started) * 1000, 1), detail)
+        ms = round((time.monotonic() - self.started) * 1000, 1)
+        step = Step(name, ms, foreign(detail, _LONGEST_DETAIL))
         self.steps.append(step)
         self.tell(step)
 

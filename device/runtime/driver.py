@@ -25,7 +25,7 @@ from device.runtime.clock import Clock
 from device.runtime.enrolment import Enrolment
 from device.runtime.listener import Listener
 from device.runtime.session import Session, pause
-from device.text import hide
+from device.text import LONGEST, foreign, hide
 
 _log = logging.getLogger(__name__)
 
@@ -159,7 +159,7 @@ class Driver:
         try:
             return ev.CertificateStaged(self._enrolment.stage(order))
         except CertificateUnacceptableError as error:
-            return ev.CertificateUnacceptable(str(error))
+            return ev.CertificateUnacceptable(foreign(str(error), 2 * LONGEST))
 
     def _wait_before_retry(self, cause: FirstbootError) -> None:
         self._session.close()

@@ -96,10 +96,10 @@ class Peer:
             read += byte
         return read.rstrip(b"\r\n")
 
-    def start_tls(self, context: ssl.SSLContext) -> None:
-        """Speak TLS from here on, if the client goes along."""
+    def start_tls(self, context: ssl.SSLContext, then: "Script") -> None:
+        """Speak TLS and play ``then``, if the client goes along."""
         with suppress(OSError), context.wrap_socket(self._stream, server_side=True) as stream:
-            self._stream = stream
+            then(Peer(stream))
 
     def play_over_tls(self, context: ssl.SSLContext, script: Script) -> None:
         """Play ``script`` over TLS from here on, if the client goes along."""
@@ -286,6 +286,24 @@ def impostor(answer: Callable[[str], bytes]) -> Script:
                 end = 2 + int.from_bytes(body[:2], "big")
                 topic, packet_id = body[2:end].decode(), body[end : end + 2]
                 peer.send(puback(packet_id) + answer(topic))
+
+    return script
+
+
+OPENED: Final = b"HTTP/1.1 200 Connection established\r\n\r\n"
+
+
+def proxy_to(server: ssl.SSLContext, answer: bytes, then: Script = say_nothing) -> Script:
+    """Return an HTTP proxy that answers CONNECT, and is then the server itself."""
+
+    def script(peer: Peer) -> None:
+        asked = peer.line()
+        while peer.line():
+            pass
+        assert asked.startswith(b"CONNECT ")
+        peer.send(answer)
+        if b" 200 " in answer:
+            peer.start_tls(server, then)
 
     return script
 

@@ -10,9 +10,9 @@ import trustme
 
 from device.provisioning.events import ConnectFailed, Event, NotLetIn
 from device.runtime.endpoint import Endpoint
-from device.runtime.refusal import classify_failure, unreached
+from device.runtime.refusal import classify_failure, reason_for_distrust, unreached
 from device.runtime.tunnel import TunnelRefusedError
-from tests.support.scripted_server import Peer, Script, ScriptedServer, say_nothing, tls
+from tests.support.scripted_server import OPENED, Peer, ScriptedServer, proxy_to, say_nothing, tls
 
 TLS_FAILURE: Final = "AWS_IO_TLS_ERROR_NEGOTIATION_FAILURE (1029)"
 SERVER_CA: Final = trustme.CA()
@@ -169,32 +169,24 @@ def test_what_a_proxy_says_to_the_connection_names_both() -> None:
     assert "allow CONNECT" in event.next_step
 
 
-def proxy_to(server: ssl.SSLContext, answer: bytes) -> Script:
-    """Return an HTTP proxy that answers CONNECT, and is then the server itself."""
-
-    def script(peer: Peer) -> None:
-        asked = peer.line()
-        while peer.line():
-            pass
-        assert asked == b"CONNECT localhost:443 HTTP/1.1"
-        peer.send(answer)
-        if b" 200 " in answer:
-            peer.start_tls(server)
-
-    return script
-
-
 def behind(proxy: ScriptedServer) -> Endpoint:
     return Endpoint("localhost", 443, proxy.endpoint)
 
 
 def test_a_server_behind_a_proxy_is_looked_at() -> None:
-    answer = b"HTTP/1.1 200 Connection established\r\n\r\n"
-    with ScriptedServer(proxy_to(tls(OTHER_CA), answer)) as proxy:
+    with ScriptedServer(proxy_to(tls(OTHER_CA), OPENED)) as proxy:
         event = classify_failure(TLS_FAILURE, behind(proxy), TRUSTED)
 
     assert isinstance(event, ConnectFailed)
     assert "localhost:443 is not trusted" in event.detail
+
+
+@pytest.mark.parametrize(("name", "trusted"), [("aws.example", True), ("localhost", False)])
+def test_the_server_behind_a_proxy_has_to_have_its_own_name(name: str, trusted: bool) -> None:
+    with ScriptedServer(proxy_to(tls(SERVER_CA, name), OPENED)) as proxy:
+        distrust = reason_for_distrust(through(proxy.endpoint), TRUSTED)
+
+    assert (distrust is None) is trusted
 
 
 @pytest.mark.parametrize("answer", [b"", b"x" * 20_000])

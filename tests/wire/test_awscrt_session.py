@@ -30,6 +30,7 @@ from tests.support.device_process import Works, works_for
 from tests.support.own_process import in_own_process
 from tests.support.scripted_server import (
     DISCONNECT,
+    OPENED,
     Peer,
     Script,
     ScriptedServer,
@@ -40,6 +41,7 @@ from tests.support.scripted_server import (
     disconnect,
     hang_up,
     let_in,
+    proxy_to,
     publish,
     say_nothing,
     then_reset,
@@ -187,6 +189,12 @@ def refuse(code: int) -> Callable[[Peer], None]:
     return script
 
 
+def speak_no_mqtt(peer: Peer) -> None:
+    peer.packet()
+    peer.send(b"\0\0")
+    peer.wait_until_closed()
+
+
 def never_answer(peer: Peer) -> None:
     peer.wait_until_closed()
 
@@ -199,7 +207,7 @@ def never_answer(peer: Peer) -> None:
         (refuse(0x03), ev.ConnectFailed, "reason code that MQTT 5 does not define"),
         (refuse(0xFF), ev.ConnectFailed, "reason code that MQTT 5 does not define"),
         (never_answer, ev.ConnectFailed, "TIMEOUT"),
-        (lambda peer: peer.send(b"\0\0"), ev.ConnectFailed, "does not speak MQTT 5"),
+        (speak_no_mqtt, ev.ConnectFailed, "does not speak MQTT 5"),
     ],
 )
 def test_a_server_that_does_not_let_us_in(
@@ -302,6 +310,18 @@ def test_a_server_that_is_not_to_be_trusted(server: ssl.SSLContext, advice: str)
     assert isinstance(event, ev.ConnectFailed)
     assert advice in event.next_step
     assert scripted.log == []
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("aws.example", ev.Connected), ("localhost", ev.ConnectFailed)]
+)
+def test_a_server_behind_a_proxy_has_to_have_its_own_name(name: str, kind: type[ev.Event]) -> None:
+    with ScriptedServer(proxy_to(tls(CA, name), OPENED, let_in)) as proxy:
+        endpoint = Endpoint("aws.example", 8883, proxy.endpoint)
+        with session_with(endpoint, CA.cert_pem.bytes()) as session:
+            event = outcome(session, CONNECT)
+
+    assert isinstance(event, kind)
 
 
 def greet(peer: Peer) -> None:
