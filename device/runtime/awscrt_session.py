@@ -56,6 +56,8 @@ from device.text import foreign
 _log = logging.getLogger(__name__)
 
 _STOP_SECONDS: Final = 2.0
+_GOODBYE_SECONDS: Final = 0.5
+"""How long DISCONNECT may take to go out."""
 _SUSPICIOUS_SECONDS: Final = 2.0
 """After so long without CONNACK the server may be one that TLS does not trust: s2n, inside
 awscrt, reports that only after 10 to 30 s, to blind those who measure its time."""
@@ -217,10 +219,12 @@ class AwscrtSession:
             self._inbox.put(connection, _loss(data, relay))
 
         def received(data: mqtt5.PublishReceivedData) -> None:
-            relay.packet_read()
             packet = data.publish_packet
-            event = ev.MessageReceived(packet.topic, bytes(packet.payload or b""))
-            self._inbox.put_message(connection, event)
+            payload = packet.payload or b""
+            relay.packet_read(len(payload))
+            if not relay.is_oversized:
+                event = ev.MessageReceived(packet.topic, bytes(payload))
+                self._inbox.put_message(connection, event)
 
         client = mqtt5.Client(
             mqtt5.ClientOptions(
@@ -280,11 +284,12 @@ class AwscrtSession:
         if self._client is None:
             return
         self._client.stop(mqtt5.DisconnectPacket())
-        has_stopped = self._stopped.wait(patience)
-        self._client = None
-        if self._relay is not None:
+        self._stopped.wait(min(patience, _GOODBYE_SECONDS))
+        if self._relay is not None:  # in a flood awscrt comes to nothing else
             self._relay.close()
             self._relay = None
+        has_stopped = self._stopped.wait(patience)
+        self._client = None
         if dropped := self._inbox.take_dropped():
             _log.warning("dropped %d messages: they came faster than they were read", dropped)
         if not (has_stopped and self._released.wait(patience)):

@@ -30,12 +30,15 @@ from typing import Final
 
 LARGEST_PACKET: Final = 262_144
 """Bytes of one MQTT packet that CONNECT announces: AWS IoT sends at most 128 KiB of payload."""
-_MOST_UNREAD: Final = 4 * LARGEST_PACKET
-"""Bytes without a complete packet. More than one packet, as the relay runs ahead of awscrt."""
+_MOST_UNREAD: Final = 8 * 1_048_576
+"""Bytes that came without a packet being complete. That is far more than one packet, since the
+relay runs ahead: Linux lets up to 6 MiB wait in the socket that awscrt reads (tcp_rmem)."""
+_SEND_BUFFER: Final = 131_072
 _CHUNK: Final = 65_536
 _RECORD_HEADER: Final = 5
 _APPLICATION_DATA: Final = 23  # RFC 8446, 5.1
 _ACCEPT_SECONDS: Final = 5.0
+_JOIN_SECONDS: Final = 0.5
 _LARGEST_HEAD: Final = 4_096
 
 
@@ -102,17 +105,23 @@ class Relay:
         """Wait for the client; the way to the endpoint is opened when it comes."""
         self._thread.start()
 
-    def packet_read(self) -> None:
-        """Note that awscrt handed a complete packet over; called on awscrt's thread."""
+    def packet_read(self, size: int = 0) -> None:
+        """Note that awscrt handed over a complete packet of ``size``; called on its thread."""
         self._unread = 0
+        if size > LARGEST_PACKET:
+            self._end_as_oversized()
+
+    def _end_as_oversized(self) -> None:
+        self.is_oversized = True
+        _shut(self._far, socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Close both sides at once."""
+        """Close both sides at once; a name that is being looked up is not waited for."""
         self._is_closed = True
         for side in (self._listener, self._near, self._far):
             _shut(side, socket.SHUT_RDWR)
         if self._thread.ident is not None:
-            self._thread.join()
+            self._thread.join(_JOIN_SECONDS)
         self._listener.close()
 
     def _run(self) -> None:
@@ -147,6 +156,7 @@ class Relay:
         for side in (near, far):
             side.settimeout(None)
             side.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
         near.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
         upward = Thread(target=self._pump_up, args=(near, far), daemon=True)
         upward.start()
@@ -163,16 +173,13 @@ class Relay:
     def _pump_down(self, far: socket.socket, near: socket.socket) -> None:
         with suppress(OSError):
             while data := far.recv(_CHUNK):
-                if self._is_too_much(len(data)):
-                    _shut(far, socket.SHUT_RDWR)
+                self._unread += len(data)
+                if self._unread > _MOST_UNREAD:
+                    self._end_as_oversized()
+                if self.is_oversized:
                     break
                 near.sendall(data)
         _shut(near, socket.SHUT_WR)
-
-    def _is_too_much(self, more: int) -> bool:
-        self._unread += more
-        self.is_oversized = self._unread > _MOST_UNREAD
-        return self.is_oversized
 
 
 def _received(near: socket.socket) -> bytes:

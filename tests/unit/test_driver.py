@@ -62,4 +62,4 @@ def test_a_connection_that_takes_long_is_told(memory: MemoryWorld, tmp_path: Pat
 
     [(what, seconds)] = diary.told
     assert what == "connecting with the claim"
-    assert seconds == memory.settings.connection.connect_timeout - SLOW_SECONDS
+    assert seconds >= memory.settings.connection.connect_timeout - SLOW_SECONDS
