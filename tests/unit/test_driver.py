@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from device.runtime.driver import CONNECT_PACING_SECONDS
@@ -63,3 +64,17 @@ def test_a_connection_that_takes_long_is_told(memory: MemoryWorld, tmp_path: Pat
     [(what, seconds)] = diary.told
     assert what == "connecting with the claim"
     assert seconds >= memory.settings.connection.connect_timeout - SLOW_SECONDS
+
+
+def test_a_wait_for_its_turn_is_told(memory: MemoryWorld, tmp_path: Path) -> None:
+    """The dice choose a second or more of these days, but once in a hundred thousand."""
+    spread = msgspec.structs.replace(memory.settings.connection, first_connect_spread=100_000.0)
+    memory.settings = msgspec.structs.replace(memory.settings, connection=spread)
+    memory.make_device(tmp_path / "device", SERIAL)
+    diary = Slow()
+
+    boot(memory, tmp_path / "device", diary=diary)
+
+    [(what, seconds)] = diary.told
+    assert "first_connect_spread" in what
+    assert SLOW_SECONDS <= seconds <= 100_000.0

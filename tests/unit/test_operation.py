@@ -327,6 +327,15 @@ def test_two_clients_of_one_name_meet_ever_less_often(operate: Operate) -> None:
     assert {error.next_step for error, _ in diary.waits} == {"find the other client"}
 
 
+def test_an_hour_of_calm_ends_a_quarrel(operate: Operate) -> None:
+    taken = ev.ConnectionLost("DISCONNECT 0x8E", "find the other client", taken_over=True)
+    hour = [ACKNOWLEDGED, SILENCE] * 61
+
+    _, diary = operate([*[taken, SILENCE, CONNECTED] * 3, *hour, ACKNOWLEDGED, taken])
+
+    assert [seconds for _, seconds in diary.waits] == [2.0, 3.0, 5.0, 2.0]
+
+
 def test_a_message_that_nobody_asked_for_changes_nothing(operate: Operate) -> None:
     stranger = ev.MessageReceived("cmd/SN-1", b"reboot")
 
