@@ -1,5 +1,6 @@
 """A server on loopback that does what a test tells it to, for what no honest broker does."""
 
+import select
 import socket
 import ssl
 import struct
@@ -120,6 +121,11 @@ class Peer:
     def hear(self) -> bytes:
         """Return what comes next, whatever it is."""
         return self._stream.recv(65_536)
+
+    def is_gone(self, seconds: float) -> bool:
+        """Wait; return whether the client closed in that time."""
+        readable, _, _ = select.select([self._stream], [], [], seconds)
+        return bool(readable) and not self._stream.recv(65_536)
 
     def reset(self) -> None:
         """Close so that the client gets a RST."""

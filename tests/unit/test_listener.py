@@ -10,7 +10,7 @@ from device.provisioning import actions as act
 from device.provisioning import events as ev
 from device.runtime.inbox import MOST_BYTES, MOST_MESSAGES, Inbox
 from device.runtime.listener import Listener
-from device.runtime.session import StopRequested
+from device.runtime.session import StopRequested, pause
 from tests.support.clock import FakeClock
 
 STRANGER = ev.MessageReceived("a/topic", b"")
@@ -102,6 +102,14 @@ def test_what_takes_less_is_not_told() -> None:
     _, _, slow = listening(*[STRANGER] * 500, REPLY)
 
     assert slow == []
+
+
+def test_a_pause_is_as_long_as_it_is_whatever_comes_in() -> None:
+    clock = FakeClock()
+
+    pause(Flood(clock, iter([STRANGER] * 10)), clock, 5.0)
+
+    assert clock.monotonic() == pytest.approx(5.0)
 
 
 # --- the queue in front of it ---------------------------------------------------------------

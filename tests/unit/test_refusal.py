@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -11,7 +12,7 @@ import trustme
 from device.provisioning.events import ConnectFailed, Event, NotLetIn
 from device.runtime.endpoint import Endpoint
 from device.runtime.refusal import classify_failure, reason_for_distrust, unreached
-from device.runtime.tunnel import TunnelRefusedError
+from device.runtime.tunnel import TunnelRefusedError, way_to
 from tests.support.scripted_server import OPENED, Peer, ScriptedServer, proxy_to, say_nothing, tls
 
 TLS_FAILURE: Final = "AWS_IO_TLS_ERROR_NEGOTIATION_FAILURE (1029)"
@@ -187,6 +188,17 @@ def test_the_server_behind_a_proxy_has_to_have_its_own_name(name: str, trusted: 
         distrust = reason_for_distrust(through(proxy.endpoint), TRUSTED)
 
     assert (distrust is None) is trusted
+
+
+def drip(peer: Peer) -> None:
+    with suppress(OSError):
+        while not peer.is_gone(0.02):
+            peer.send(b"x")
+
+
+def test_a_proxy_that_never_comes_to_an_end_has_a_deadline() -> None:
+    with ScriptedServer(drip) as proxy, pytest.raises(TimeoutError):
+        way_to(through(proxy.endpoint), 0.3)
 
 
 @pytest.mark.parametrize("answer", [b"", b"x" * 20_000])

