@@ -24,6 +24,7 @@ from device.provisioning.events import (
     TokenRefused,
 )
 from device.provisioning.topics import Operation
+from device.text import foreign
 
 MAX_REPLY_BYTES: Final = 131_072  # AWS IoT's own limit for a payload (128 KiB)
 THING_NAME: Final = limits.THING_NAME
@@ -81,7 +82,7 @@ def decode(message: MessageReceived) -> Event | None:
             return _rejection(operation, message.payload)
         return _acceptance(operation, message.payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return ReplyMalformed(operation, str(error))
+        return ReplyMalformed(operation, foreign(str(error)))
 
 
 def _acceptance(operation: Operation, payload: bytes) -> Event:
@@ -107,7 +108,7 @@ def _acceptance(operation: Operation, payload: bytes) -> Event:
 
 def _rejection(operation: Operation, payload: bytes) -> Rejection:
     reply = msgspec.json.decode(payload, type=_RejectedReply)
-    fields = (operation, reply.status_code, reply.error_code, reply.error_message)
+    fields = (operation, reply.status_code, foreign(reply.error_code), foreign(reply.error_message))
     if reply.status_code == 429 or reply.status_code >= 500:
         return RequestThrottled(*fields)
     if reply.status_code == 403:
