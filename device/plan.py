@@ -84,13 +84,13 @@ class _Filler:
         self._sources = sources
         self._names = names
 
-    def __call__(self, key: str, text: str, *, keep: str = "") -> str:
+    def __call__(self, key: str, text: str, *, keep: tuple[str, ...] = ()) -> str:
         def value(match: re.Match[str]) -> str:
             name = match.group(1)
-            if keep and name == keep:
+            if name in keep:
                 return match.group(0)
             if name not in self._names:
-                known = ", ".join("{" + known + "}" for known in [*self._names, keep] if known)
+                known = ", ".join("{" + known + "}" for known in [*self._names, *keep])
                 problem = f"unknown placeholder {{{name}}}"
                 raise self._sources.error(key, problem, f"Known here: {known}.")
             return self._names[name]
@@ -109,7 +109,7 @@ def _subject(settings: Settings, fill: _Filler, sources: Sources) -> Mapping[str
 def _claim_plan(_: DeviceStorage, settings: Settings, fill: _Filler, sources: Sources) -> ClaimPlan:
     claim = settings.claim
     parameters = {
-        name: fill(f"claim.parameters.{name}", text, keep="proof")
+        name: fill(f"claim.parameters.{name}", text, keep=("proof",))
         for name, text in claim.parameters.items()
     }
     _check_template(parameters, claim.template_file, sources)
@@ -150,7 +150,7 @@ def _thing_name(settings: Settings, fill: _Filler, sources: Sources) -> str:
 
 
 def _telemetry_topic(settings: Settings, fill: _Filler, sources: Sources) -> str:
-    topic = fill("telemetry.topic", settings.telemetry.topic, keep="thing_name")
+    topic = fill("telemetry.topic", settings.telemetry.topic, keep=("thing_name",))
     if not _TOPIC.fullmatch(topic) or topic.count("/") > 7 or len(topic.encode()) > 256:
         problem = f"{topic!r} is no topic to publish on (1 to 256 bytes, 8 levels, no + # $)"
         raise sources.error("telemetry.topic", problem)

@@ -197,3 +197,4 @@ class ReplyMalformed(Event, frozen=True):
 
     operation: str
     problem: str
+    next_step: str = ""

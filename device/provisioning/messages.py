@@ -37,7 +37,7 @@ class _CertificateReply(msgspec.Struct, rename="camel"):
 
 
 class _ThingReply(msgspec.Struct, rename="camel"):
-    thing_name: Annotated[str, msgspec.Meta(pattern=rf"^{THING_NAME}\Z")]
+    thing_name: Annotated[str, msgspec.Meta(pattern=rf"^{THING_NAME}\Z")] | None = None
     device_configuration: dict[str, str] = {}
 
 
@@ -79,14 +79,16 @@ def decode(message: MessageReceived) -> Event | None:
     try:
         if answer == "rejected":
             return _rejection(operation, message.payload)
-        return _acceptance(operation, message.payload)
+        return _acceptance(operation, request_topic, message.payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return ReplyMalformed(operation, str(error))
 
 
-def _acceptance(operation: Operation, payload: bytes) -> Event:
+def _acceptance(operation: Operation, request_topic: str, payload: bytes) -> Event:
     if operation is Operation.REGISTER_THING:
         thing = msgspec.json.decode(payload, type=_ThingReply)
+        if thing.thing_name is None:
+            return _without_thing(topics.template_of(request_topic))
         return ThingRegistered(thing.thing_name, thing.device_configuration)
     reply = msgspec.json.decode(payload, type=_CertificateReply)
     keys_expected = operation is Operation.CREATE_KEYS_AND_CERTIFICATE
@@ -98,6 +100,16 @@ def _acceptance(operation: Operation, payload: bytes) -> Event:
         certificate_pem=reply.certificate_pem,
         ownership_token=reply.certificate_ownership_token,
         private_key_pem=reply.private_key,
+    )
+
+
+def _without_thing(template_name: str) -> ReplyMalformed:
+    """AWS IoT accepts such a template, registers the certificate, and names no thing."""
+    return ReplyMalformed(
+        Operation.REGISTER_THING,
+        f"it has no thingName, so the template {template_name} makes no thing",
+        f"Add a resource of Type AWS::IoT::Thing to the template {template_name}: aws iot "
+        f"describe-provisioning-template --template-name {template_name} shows what it has.",
     )
 
 
