@@ -10,12 +10,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from device.config.data_endpoint import WHAT_TO_USE
 from device.config.regular_file import read_regular_file
 from device.config.sources import Sources
 from device.element_plan import element_plan
 from device.errors import ConfigurationError
-from device.errors.provisioning import SubjectFieldMissingError
+from device.errors.provisioning import CertificateUnacceptableError, SubjectFieldMissingError
 from device.errors.storage import DoesNotExistError
 from device.manufacture import device_id, serial_number
 from device.methods import CLAIM_METHODS, JUST_IN_TIME_METHODS, check_made_for
@@ -25,6 +24,7 @@ from device.provisioning.presented import PresentedPlan
 from device.provisioning.refusal_causes import refusal_causes
 from device.runtime.endpoint import Endpoint
 from device.settings import Settings
+from device.storage.decoding import decoded
 from device.storage.device_storage import DeviceStorage
 from device.storage.element.installation import ElementPlan
 from device.storage.secure_storage import Uid
@@ -224,11 +224,10 @@ def _address(storage: DeviceStorage, settings: Settings, sources: Sources) -> En
     if settings.endpoint is not None:
         return Endpoint.parse(settings.endpoint, sources.of("endpoint"))
     try:
-        return Endpoint.parse(storage.ps.get(Uid.ENDPOINT).decode(), _INSTALLED)
+        installed = decoded(storage.ps.get(Uid.ENDPOINT), bytes.decode, "the endpoint")
+        return Endpoint.parse(installed, _INSTALLED)
     except DoesNotExistError:
         raise sources.missing("endpoint", _NOT_INSTALLED) from None
-    except UnicodeDecodeError:
-        raise ConfigurationError(_INSTALLED, "endpoint", "is not text", WHAT_TO_USE) from None
 
 
 def _root_ca(storage: DeviceStorage, settings: Settings, sources: Sources) -> bytes:
@@ -246,7 +245,12 @@ def _certificates_in(path: str | None, key: str, sources: Sources) -> bytes | No
         return None
     with _in_the_file_of(key, sources):
         pem = read_regular_file(Path(path))
-        from device.config.ca_bundle import check_ca_bundle  # noqa: PLC0415 - loads ssl, 8 ms
+        if not pem.strip():
+            raise ConfigurationError(path, "", "is empty")
+        # 8 ms, and most devices use the CAs that are installed
+        from device.identity.trust_anchors import canonical_trust_anchors  # noqa: PLC0415
 
-        check_ca_bundle(pem, path)
-    return pem
+        try:
+            return canonical_trust_anchors(pem)
+        except CertificateUnacceptableError as error:
+            raise ConfigurationError(path, "", str(error)) from None
