@@ -198,19 +198,20 @@ def _check_template(
 
 def _template(path: str, key: str, sources: Sources) -> bytes:
     """Return the template in ``path``, which has to make a thing: the device is to be one."""
-    with _in_the_file_of(key, sources):
+    with _in_the_file(path, key, sources):
         body = read_regular_file(Path(path))
         template.check_makes_a_thing(body, path)
     return body
 
 
 @contextmanager
-def _in_the_file_of(key: str, sources: Sources) -> Iterator[None]:
+def _in_the_file(path: str, key: str, sources: Sources) -> Iterator[None]:
     """Let an error about a file name the setting that names the file, and where that is set."""
     try:
         yield
     except ConfigurationError as error:
-        raise sources.error(key, str(error), error.next_step) from None
+        step = f"Correct {path}, or name another file: {key} in {sources.of(key)}."
+        raise sources.error(key, str(error), error.next_step if error.key else step) from None
 
 
 def _endpoint(storage: DeviceStorage, settings: Settings, sources: Sources) -> Endpoint:
@@ -243,7 +244,7 @@ def _root_ca(storage: DeviceStorage, settings: Settings, sources: Sources) -> by
 def _certificates_in(path: str | None, key: str, sources: Sources) -> bytes | None:
     if path is None:
         return None
-    with _in_the_file_of(key, sources):
+    with _in_the_file(path, key, sources):
         pem = read_regular_file(Path(path))
         if not pem.strip():
             raise ConfigurationError(path, "", "is empty")

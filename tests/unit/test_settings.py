@@ -304,6 +304,15 @@ def test_an_unusable_variable_is_named(
     assert problem in error.problem
 
 
+@pytest.mark.parametrize("value", ["", "{}"])
+def test_a_variable_empties_a_section_of_ones_own_names(tmp_path: Path, value: str) -> None:
+    loaded = load(
+        tmp_path, LEAST + "claim: {parameters: {A: b}}\n", {"DEVICE_CLAIM__PARAMETERS": value}
+    )
+
+    assert loaded.claim.parameters == {}
+
+
 def test_an_empty_flag_is_named(tmp_path: Path) -> None:
     error = refused(tmp_path, LEAST, endpoint="")
 
