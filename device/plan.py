@@ -246,8 +246,6 @@ def _certificates_in(path: str | None, key: str, sources: Sources) -> bytes | No
         return None
     with _in_the_file(path, key, sources):
         pem = read_regular_file(Path(path))
-        if not pem.strip():
-            raise ConfigurationError(path, "", "is empty")
         # 8 ms, and most devices use the CAs that are installed
         from device.identity.trust_anchors import canonical_trust_anchors  # noqa: PLC0415
 

@@ -21,6 +21,10 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=False):
     """From a certificate not being ACTIVE any more to the end of its connections; AWS says
     "within a few minutes" (1.0)."""
 
+    least_keep_alive_seconds: Annotated[int, msgspec.Meta(ge=1, le=1200)] = 30
+    """What a shorter keep-alive interval of an MQTT client is taken for; AWS's is 30. A client
+    is gone after 1.5 times its interval of silence."""
+
     def listed(self) -> dict[str, float]:
         """Return every setting, as JSON can say it."""
         return {name: getattr(self, name) for name in self.__struct_fields__}

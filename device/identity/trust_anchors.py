@@ -6,6 +6,7 @@ Not by pyca/cryptography: it refuses Starfield's root soon, whose serial number 
 import binascii
 import re
 import ssl
+import warnings
 from typing import Final
 
 from device.errors.provisioning import CertificateUnacceptableError
@@ -13,11 +14,10 @@ from device.errors.provisioning import CertificateUnacceptableError
 MAX_BUNDLE_BYTES: Final = 24 * 1024
 """As stored in a device; Amazon's five roots have 6 KiB."""
 
-_BEGIN: Final = b"-----BEGIN"
+_BEGIN: Final = re.compile(rb"-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----")
 _BLOCK: Final = re.compile(
-    rb"-----BEGIN ([^-\r\n]*)-----((?:(?!-----BEGIN).)*?)-----END ([^-\r\n]*)-----", re.DOTALL
+    rb"-----BEGIN CERTIFICATE-----((?:(?!-----BEGIN ).)*?)-----END CERTIFICATE-----", re.DOTALL
 )
-_LABEL: Final = b"CERTIFICATE"
 
 
 def canonical_trust_anchors(pem: bytes) -> bytes:
@@ -27,56 +27,48 @@ def canonical_trust_anchors(pem: bytes) -> bytes:
 
     Raises:
         CertificateUnacceptableError: there is no certificate, or one that cannot be used; the
-            text says which, counting from 1.
+            text says which, in which line, and its subject where it can be read.
     """
-    blocks = _BLOCK.findall(pem)
-    if pem.count(_BEGIN) != len(blocks):
-        problem = f"holds a malformed certificate: one is cut, in line {_line_of_the_cut(pem)}"
-        raise CertificateUnacceptableError(problem)
-    certificates = [block for block in blocks if block[0].endswith(_LABEL)]
-    if not certificates:
-        raise CertificateUnacceptableError("holds no PEM certificate")
-    bundle = "".join(_canonical(number, *each) for number, each in enumerate(certificates, 1))
+    begins = [found.start() for found in _BEGIN.finditer(pem)]
+    if not begins:
+        what = "holds no PEM certificate" if pem.strip() else "is empty"
+        raise CertificateUnacceptableError(what)
+    certificates = []
+    for number, start in enumerate(begins, 1):
+        line = pem.count(b"\n", 0, start) + 1
+        certificates.append(_canonical(pem, start, f"{number} of {len(begins)} (line {line})"))
+    bundle = "".join(certificates)
     if len(bundle) > MAX_BUNDLE_BYTES:
         problem = f"has {len(bundle)} bytes, at most {MAX_BUNDLE_BYTES} are taken"
         raise CertificateUnacceptableError(problem)
     return bundle.encode("ascii")
 
 
-def _line_of_the_cut(pem: bytes) -> int:
-    """Return the line, counting from 1, in which the first block without an end begins."""
-    start = pem.index(_BEGIN)
-    while (block := _BLOCK.match(pem, start)) is not None:
-        start = pem.index(_BEGIN, block.end())
-    return pem.count(b"\n", 0, start) + 1
-
-
-def _canonical(number: int, label: bytes, body: bytes, end: bytes) -> str:
-    if (label, end) != (_LABEL, _LABEL):
-        kind = label.decode("ascii", "backslashreplace")
-        problem = f"holds a malformed certificate: number {number} is labelled {kind!r}"
-        raise CertificateUnacceptableError(problem)
+def _canonical(pem: bytes, start: int, which: str) -> str:
+    said = f"holds a malformed certificate: certificate {which}"
+    block = _BLOCK.match(pem, start)
+    if block is None:
+        raise CertificateUnacceptableError(f"{said} is cut, or has another label than CERTIFICATE")
     try:
-        der = binascii.a2b_base64(b"".join(body.split()), strict_mode=True)
-        pem = ssl.DER_cert_to_PEM_cert(der)
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem)
+        der = binascii.a2b_base64(b"".join(block[1].split()), strict_mode=True)
+        canonical = ssl.DER_cert_to_PEM_cert(der)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(cadata=canonical)
     except (ssl.SSLError, ValueError) as error:
-        problem = f"holds a malformed certificate: number {number}{_subject(body)}: {error}"
+        problem = f"{said} cannot be read{_subject(block[0])}: {error}"
         raise CertificateUnacceptableError(problem) from None
     if len(der) != _length_of(der):
-        problem = f"holds a malformed certificate: other bytes follow number {number}"
-        raise CertificateUnacceptableError(problem)
-    return pem
+        raise CertificateUnacceptableError(f"{said}: other bytes follow it")
+    return canonical
 
 
-def _subject(body: bytes) -> str:
-    """Return the subject in brackets, where so much can be read."""
+def _subject(pem: bytes) -> str:
     from cryptography import x509  # noqa: PLC0415 - 40 ms, and few bundles are spoiled
 
     try:
-        certificate = x509.load_der_x509_certificate(binascii.a2b_base64(body))
-        return f" ({certificate.subject.rfc4514_string()})"
-    except ValueError:
+        with warnings.catch_warnings(action="ignore"):
+            return f" ({x509.load_pem_x509_certificate(pem).subject.rfc4514_string()})"
+    except (ValueError, TypeError):
         return ""
 
 

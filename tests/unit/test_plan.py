@@ -216,17 +216,16 @@ def test_a_pipe_for_a_certificate_file_is_not_waited_for(state: Path, tmp_path: 
     assert "is not a regular file" in error.problem
 
 
-BAD_VERSION = CA.replace(b"MII", b"MIJ", 1)
 LINES = CA.count(b"\n")
 
 
 @pytest.mark.parametrize(
     ("second", "problem"),
     [
-        (BAD_VERSION, "number 2"),
-        (CA[: len(CA) // 2], f"one is cut, in line {LINES + 2}"),
-        (CA.replace(b"-----END CERTIFICATE-----", b""), f"one is cut, in line {LINES + 2}"),
-        (CA.replace(b"CERTIFICATE", b"TRUSTED CERTIFICATE"), "number 2 is labelled 'TRUSTED CERT"),
+        (CA.replace(b"MII", b"MIJ"), "cannot be read"),
+        (CA[: len(CA) // 2], "is cut"),
+        (CA.replace(b"-----END CERTIFICATE-----", b""), "is cut"),
+        (CA.replace(b"BEGIN CERT", b"BEGIN TRUSTED CERT"), "is cut, or has another label"),
     ],
 )
 def test_a_bundle_names_the_certificate_that_is_spoiled(
@@ -237,9 +236,7 @@ def test_a_bundle_names_the_certificate_that_is_spoiled(
 
     error = refused(state, Settings(method="claim", root_ca=str(path)))
 
-    assert (error.source, error.key) == ("claim.yaml", "root_ca")
-    assert error.problem.startswith(f"{path}: holds a malformed certificate")
-    assert problem in error.problem
+    assert f"certificate 2 of 3 (line {LINES + 2}) {problem}" in error.problem
 
 
 def test_a_bundle_of_certificates(state: Path, tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ class LocalCloud:
 
     def admin(self, method: str, path: str, document: object = None) -> Any:
         """Call an admin path, such as ``faults``."""
-        return lifecycle.call(int(self.api_url.rpartition(":")[2]), method, path, document)
+        return lifecycle.call(self.folder, method, path, document)
 
     def fault(self, kind: str, **fields: object) -> Any:
         """Switch a fault on (docs/local-aws.md); `clear_faults` switches all off."""
