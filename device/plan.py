@@ -31,7 +31,9 @@ from device.storage.secure_storage import Uid
 
 _PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
 _THING_NAME: Final = re.compile(messages.THING_NAME)
-_TOPIC: Final = re.compile(r"[^$+#\0][^+#\0]*")  # MQTT 5, 4.7; lengths from AWS IoT Core quotas
+_TOPIC: Final = re.compile(r"[^$+#{}\0-\x1f\x7f][^+#{}\0-\x1f\x7f]*")
+"""MQTT 5, 4.7; lengths from AWS IoT Core quotas; a brace is a placeholder that was not closed."""
+_CLIENT_ID: Final = re.compile(r"[^${}\0-\x1f\x7f][^{}\0-\x1f\x7f]*")
 _MAX_CLIENT_ID_BYTES: Final = 128  # AWS IoT Core quotas
 _AWSCRT_REPORTS_FIRST: Final = 5.0
 """Seconds that the machine waits longer than awscrt, whose errors say more than a time-out."""
@@ -119,7 +121,7 @@ def _claim_plan(_: DeviceStorage, settings: Settings, fill: _Filler, sources: So
         parameters=parameters,
         claim_client_id=_claim_client_id(settings, fill, sources, thing_name),
         expected_thing_name=thing_name,
-        proof_topic=_telemetry_topic(settings, fill, sources),
+        proof_topic=_telemetry_topic(settings, fill, sources, thing_name),
         keys_made_by_aws=settings.method == "claim-aws-keys",
         reply_timeout=settings.connection.reply_timeout,
         connect_timeout=settings.connection.connect_timeout + _AWSCRT_REPORTS_FIRST,
@@ -131,9 +133,10 @@ def _presented_plan(
 ) -> PresentedPlan:
     if settings.method == "jitp":
         _check_installed_subject(storage, settings.just_in_time.template_file, sources)
+    thing_name = _thing_name(settings, fill, sources)
     return PresentedPlan(
-        thing_name=_thing_name(settings, fill, sources),
-        proof_topic=_telemetry_topic(settings, fill, sources),
+        thing_name=thing_name,
+        proof_topic=_telemetry_topic(settings, fill, sources, thing_name),
         refusal_causes=refusal_causes(settings.method),
         just_in_time=settings.method in JUST_IN_TIME_METHODS,
         reply_timeout=settings.connection.reply_timeout,
@@ -149,18 +152,22 @@ def _thing_name(settings: Settings, fill: _Filler, sources: Sources) -> str:
     return name
 
 
-def _telemetry_topic(settings: Settings, fill: _Filler, sources: Sources) -> str:
+def _telemetry_topic(settings: Settings, fill: _Filler, sources: Sources, thing_name: str) -> str:
     topic = fill("telemetry.topic", settings.telemetry.topic, keep=("thing_name",))
-    if not _TOPIC.fullmatch(topic) or topic.count("/") > 7 or len(topic.encode()) > 256:
-        problem = f"{topic!r} is no topic to publish on (1 to 256 bytes, 8 levels, no + # $)"
+    shown = topic.replace("{thing_name}", thing_name)  # as the settings expect it
+    if not _TOPIC.fullmatch(shown) or shown.count("/") > 7 or len(shown.encode()) > 256:
+        problem = f"{shown!r} is no topic to publish on (1 to 256 bytes, 8 levels, no + # $ {{ }})"
         raise sources.error("telemetry.topic", problem)
     return topic
 
 
 def _claim_client_id(settings: Settings, fill: _Filler, sources: Sources, thing_name: str) -> str:
     client_id = fill("claim.client_id", settings.claim.client_id)
-    if not 0 < len(client_id.encode()) <= _MAX_CLIENT_ID_BYTES or client_id.startswith("$"):
-        problem = f"{client_id!r} is no MQTT client id AWS IoT takes (1 to 128 bytes, no $ first)"
+    if not _CLIENT_ID.fullmatch(client_id) or len(client_id.encode()) > _MAX_CLIENT_ID_BYTES:
+        problem = (
+            f"{client_id!r} is no MQTT client id AWS IoT takes (1 to 128 bytes, no $ first, no "
+            "control characters, no braces but {serial} and {device_id})"
+        )
         raise sources.error("claim.client_id", problem)
     if client_id == thing_name:
         problem = "the claim connection needs a client id of its own, not the thing's name"
