@@ -341,6 +341,7 @@ def test_variables_that_are_no_settings_are_left_alone(
         ("DEVICE_ROOTCA", "DEVICE_ROOT_CA"),
         ("DEVICE_CLAIM_TEMPLATE", "DEVICE_CLAIM__TEMPLATE"),
         ("DEVICE_CLAM__TEMPLATE", "DEVICE_CLAIM__TEMPLATE"),
+        ("DEVICE_SUBJET__SERIAL_NUMBER", "DEVICE_SUBJECT"),
         ("DEVICE_Endpoint", "DEVICE_ENDPOINT"),
         ("DEVICE_CONFIGS", "DEVICE_CONFIG"),
     ],
