@@ -213,7 +213,7 @@ def test_parameter_that_is_not_sent(line: ProductionLine, state: Path) -> None:
     without = {"DEVICE_CLAIM__PARAMETERS": "{}"}
 
     noticed = line.boot_with_claim(state, **without)
-    unchecked = {**without, "DEVICE_CLAIM__TEMPLATE_FILE": "null"}
+    unchecked = {**without, "DEVICE_CLAIM__TEMPLATE_FILE": ""}
     unnoticed = rejected(line, state, "InvalidParameters", **unchecked)
 
     assert noticed.code == ExitCode.CONFIGURATION_INVALID
