@@ -157,6 +157,14 @@ class SubscriptionDenied(Event, frozen=True):
     topics: tuple[str, ...]
 
 
+class NotAcknowledged(Event, frozen=True):
+    """SUBACK or PUBACK said no, and not because of a policy: busy, over a quota, misuse."""
+
+    detail: str
+    next_step: str
+    may_succeed_later: bool
+
+
 class PublishAcknowledged(Event, frozen=True):
     """PUBACK said yes."""
 
@@ -234,3 +242,4 @@ class ReplyMalformed(Event, frozen=True):
 
     operation: str
     problem: str
+    next_step: str = ""

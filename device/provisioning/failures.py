@@ -10,6 +10,8 @@ from device.errors.provisioning import (
     ConnectionLostError,
     MalformedReplyError,
     NoReplyError,
+    NotAcknowledgedError,
+    NotAllowedByMqttError,
     NotLetInError,
     NotReachableError,
     TakenOverError,
@@ -24,6 +26,7 @@ from device.provisioning.events import (
     ConnectionLost,
     Credential,
     Event,
+    NotAcknowledged,
     NotLetIn,
     PublishDenied,
     Rejection,
@@ -86,14 +89,17 @@ def error_of(event: Event, step: str, credential: Credential) -> FirstbootError:
             return NotReachableError(step, detail, next_step)
         case ConnectionLost():
             return _lost(event, step)
+        case NotAcknowledged(detail, next_step, may_succeed_later):
+            error = NotAcknowledgedError if may_succeed_later else NotAllowedByMqttError
+            return error(step, detail, next_step)
         case SubscriptionDenied(denied):
             return TopicDeniedError("subscribe", denied, _policy_hint(denied, credential))
         case PublishDenied(topic):
             return TopicDeniedError("publish", (topic,), _policy_hint((topic,), credential))
         case TimedOut():
             return NoReplyError(step)
-        case ReplyMalformed(operation, problem):
-            return MalformedReplyError(operation, problem)
+        case ReplyMalformed(operation, problem, next_step):
+            return MalformedReplyError(operation, problem, next_step)
         case CertificateUnacceptable() | ClockFoundBehind() | UnexpectedThingNamed():
             return _unusable(event)
         case Rejection():
@@ -103,7 +109,7 @@ def error_of(event: Event, step: str, credential: Credential) -> FirstbootError:
 
 def _lost(event: ConnectionLost, step: str) -> ConnectionLostError:
     if event.taken_over:
-        return TakenOverError(step, event.detail)
+        return TakenOverError(step, event.detail, event.next_step)
     return ConnectionLostError(step, event.detail, event.next_step)
 
 

@@ -169,7 +169,9 @@ class Enrolment:
             progress.ownership_token,
             progress.proof,
         )
-        if registered != progress:
+        if registered == progress:
+            return
+        with self._storage.transaction(finishing=True):
             journal.save(self._storage.ps, registered)
 
     def promote(self, thing_name: str) -> bool:
@@ -186,7 +188,7 @@ class Enrolment:
         configuration = registered.device_configuration if registered else {}
         used_up = {Uid.STAGED_CERTIFICATE, Uid.PROVISIONING_JOURNAL, Uid.CLAIM_CERTIFICATE}
         claim_held = Uid.CLAIM_CERTIFICATE in ps.uids()
-        with self._storage.transaction():
+        with self._storage.transaction(finishing=True):
             ps.set(Uid.DEVICE_CERTIFICATE, pem)
             ps.set(Uid.IDENTITY, msgspec.msgpack.encode(identity))
             ps.set(Uid.DEVICE_CONFIGURATION, msgspec.json.encode(configuration))
