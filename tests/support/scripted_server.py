@@ -14,9 +14,7 @@ from typing import Final, Self
 import trustme
 
 from device.runtime.endpoint import Endpoint
-
-SECONDS: Final = 3.0
-"""After this long without a byte, a conversation is over."""
+from tests.support.hang import SECONDS
 
 CONNECT, PUBLISH, SUBSCRIBE, DISCONNECT = 1, 3, 8, 14
 """Types of MQTT control packets (MQTT 5, 2.1.2)."""

@@ -29,6 +29,7 @@ from device.settings import Connection
 from device.storage.keys import MemoryIdentity
 from tests.support.certificates import new_key, pem_of
 from tests.support.device_process import Works, works_for
+from tests.support.hang import SECONDS
 from tests.support.own_process import in_own_process
 from tests.support.scripted_server import (
     DISCONNECT,
@@ -54,8 +55,9 @@ from tests.wire.conftest import LocalCloud
 
 pytestmark = pytest.mark.wire
 
-SECONDS: Final = 10.0
-QUICK: Final = Connection(connect_timeout=1.0, keep_alive=30)
+OPTIONS: Final = Connection(connect_timeout=SECONDS, keep_alive=30)
+IMPATIENT: Final = Connection(connect_timeout=1.0, keep_alive=30)
+"""For a server that never answers."""
 CLIENT_ID: Final = "claim-session-test"
 CONNECT: Final = act.Connect(Credential.CLAIM, CLIENT_ID)
 CA: Final = trustme.CA()
@@ -73,7 +75,7 @@ def session_with(
     endpoint: Endpoint,
     root_ca: bytes,
     identity: MemoryIdentity = TEST_IDENTITY,
-    options: Connection = QUICK,
+    options: Connection = OPTIONS,
 ) -> Iterator[AwscrtSession]:
     session = AwscrtSession(endpoint, root_ca, lambda _: identity, options)
     try:
@@ -83,8 +85,8 @@ def session_with(
 
 
 @contextmanager
-def session_at(server: ScriptedServer) -> Iterator[AwscrtSession]:
-    with session_with(server.endpoint, CA.cert_pem.bytes()) as session:
+def session_at(server: ScriptedServer, options: Connection = OPTIONS) -> Iterator[AwscrtSession]:
+    with session_with(server.endpoint, CA.cert_pem.bytes(), options=options) as session:
         yield session
 
 
@@ -215,7 +217,8 @@ def never_answer(peer: Peer) -> None:
 def test_a_server_that_does_not_let_us_in(
     script: Script, kind: type[ev.NotLetIn | ev.ConnectFailed], detail: str
 ) -> None:
-    with ScriptedServer(script, SERVER) as server, session_at(server) as session:
+    options = IMPATIENT if script is never_answer else OPTIONS
+    with ScriptedServer(script, SERVER) as server, session_at(server, options) as session:
         event = outcome(session, CONNECT)
 
     assert isinstance(event, kind)
@@ -470,7 +473,7 @@ def test_connect_says_how_much_the_device_takes() -> None:
 
     keep_alive, receive_maximum, packet_size = body[8:10], b"\x21\0\x10", b"\x27\0\x04\0\0"
     assert body.startswith(b"\0\4MQTT\5\2")
-    assert int.from_bytes(keep_alive, "big") == QUICK.keep_alive
+    assert int.from_bytes(keep_alive, "big") == OPTIONS.keep_alive
     assert receive_maximum + packet_size in body
     assert body.endswith(CLIENT_ID.encode())
 
@@ -642,7 +645,7 @@ def test_the_key_of_a_connection_is_shown_nowhere(caplog: pytest.LogCaptureFixtu
 
 def stop_that_interrupts_nothing() -> str:
     """Wait for long, and be asked to stop by a signal that another thread receives."""
-    session = AwscrtSession(Endpoint("localhost", 1), b"", lambda _: TEST_IDENTITY, QUICK)
+    session = AwscrtSession(Endpoint("localhost", 1), b"", lambda _: TEST_IDENTITY, OPTIONS)
     signal.signal(signal.SIGTERM, lambda *_: session.request_stop())
 
     def receive() -> None:
@@ -650,10 +653,10 @@ def stop_that_interrupts_nothing() -> str:
         signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
 
     threading.Thread(target=receive).start()
-    return type(session.next_event(10 * SECONDS)).__name__
+    return type(session.next_event(SECONDS)).__name__
 
 
 def test_a_stop_is_heard_in_the_middle_of_a_long_wait() -> None:
     """As when the signal comes in the instant before the wait begins."""
-    heard = in_own_process(stop_that_interrupts_nothing, seconds=5 * SECONDS)
+    heard = in_own_process(stop_that_interrupts_nothing, seconds=SECONDS)
     assert heard == "StopRequested"
