@@ -11,7 +11,6 @@ from device.provisioning import actions as act
 from device.provisioning import events as ev
 from device.provisioning.events import Credential
 from device.runtime.awscrt_session import AwscrtSession
-from device.runtime.clock import SystemClock
 from device.runtime.credentials import Credentials, InstalledClaim
 from device.runtime.endpoint import Endpoint
 from device.settings import Connection
@@ -127,7 +126,7 @@ def test_another_client_takes_the_name(works: Works, state: Path, serial: str) -
 def session_of(works: Works, state: Path) -> AwscrtSession:
     """Return a session of somebody who copied the device's key."""
     with open_device_storage(state, read_only=True) as storage:
-        claims = InstalledClaim(storage, SystemClock())
+        claims = InstalledClaim(storage)
         stolen = Credentials(storage, claims).tls_identity(Credential.DEVICE)
     endpoint = Endpoint(works.cloud.mqtt_host, works.cloud.mqtt_port)
     root_ca = works.cloud.root_ca.read_bytes()
