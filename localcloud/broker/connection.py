@@ -309,6 +309,24 @@ class Connection:
                 await self._end(end)
                 await self._send({"type": "websocket.close", "code": 1000})
 
+    def drop_will(self) -> None:
+        """Publish no will when the connection ends."""
+        self._will = None
+
+    def drop_session(self) -> None:
+        """Keep nothing of the session when the connection ends."""
+        if self._session:
+            self._session.set_expiry(0)
+
+    def described(self) -> Mapping[str, object]:
+        """Return what GetConnection tells of it, beside the time."""
+        expiry = self._session.expiry if self._session else 0
+        return {
+            "keepAliveDuration": self._keep_alive,
+            "cleanSession": not expiry,
+            "sessionExpiry": expiry,
+        }
+
     async def cleanup(self) -> None:
         """Leave the session, publish the will and the event; a second time does nothing."""
         self._is_open = False

@@ -12,13 +12,16 @@ from functools import partial
 
 from localcloud.errors import GapError
 from localcloud.gaps import (
+    authorization,
     billing_groups,
     ca_registration,
     cbor,
+    certificate_keys,
     certificate_shape,
     certificate_status,
     client_certificate,
     connect_tunnel,
+    connections,
     create_certificate_from_csr,
     endpoint_names,
     jitp,
@@ -31,8 +34,11 @@ from localcloud.gaps import (
     ownership_tokens,
     policy_target,
     policy_variables,
+    provision_request,
     register_thing,
     registration_tasks,
+    registry_versions,
+    request_kinds,
     rule_actions,
     rule_permission,
     rule_sql,
@@ -98,6 +104,12 @@ def all_gaps(issuer: Issuer, settings: Settings) -> list[Gap]:
         Gap("job_timeouts", job_timeouts.is_open, job_timeouts.close),
         Gap("jitr_client_id", jitr_client_id.is_open, jitr_client_id.close),
         Gap("jitp", jitp.is_open, provision),
+        Gap("certificate_keys", certificate_keys.is_open, certificate_keys.close),
+        Gap("provision_request", provision_request.is_open, provision_request.close),
+        Gap("registry_versions", registry_versions.is_open, registry_versions.close),
+        Gap("authorization", authorization.is_open, authorization.close),
+        Gap("connections", connections.is_open, connections.close),
+        Gap("request_kinds", request_kinds.is_open, request_kinds.close),
     ]
 
 
