@@ -17,9 +17,11 @@ from localcloud.gaps import (
     ca_registration,
     cbor,
     certificate_keys,
+    certificate_provider,
     certificate_shape,
     certificate_status,
     client_certificate,
+    commands,
     connect_tunnel,
     connections,
     create_certificate_from_csr,
@@ -77,6 +79,7 @@ def all_gaps(issuer: Issuer, settings: Settings) -> list[Gap]:
     csr = create_certificate_from_csr
     return [
         Gap("loopback", loopback.is_open, loopback.close),
+        Gap("commands", commands.is_open, commands.close),
         Gap("mqtt_session", mqtt_session.is_open, serve_mqtt),
         Gap("connect_tunnel", connect_tunnel.is_open, connect_tunnel.close),
         Gap("endpoint_names", endpoint_names.is_open, endpoint_names.close),
@@ -86,6 +89,7 @@ def all_gaps(issuer: Issuer, settings: Settings) -> list[Gap]:
         Gap("certificate_status", certificate_status.is_open, change_status),
         Gap("ownership_tokens", ownership_tokens.is_open, ownership_tokens.close),
         Gap("create_certificate_from_csr", csr.is_open, csr.close),
+        Gap("certificate_provider", certificate_provider.is_open, certificate_provider.close),
         Gap("cbor", cbor.is_open, cbor.close),
         Gap("template_grammar", template_grammar.is_open, template_grammar.close),
         Gap("thing_attributes", thing_attributes.is_open, thing_attributes.close),
