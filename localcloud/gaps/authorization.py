@@ -35,7 +35,7 @@ def close(iot: Seam) -> None:
     async def test_authorization(request: Request) -> Answer:
         certificate = _certificate(iot, request.body.get("principal"))
         policies = _chosen(iot, certificate, request.body)
-        client_id = str(request.body.get("clientId") or "")
+        client_id = request.query.get("clientId", "")
         place = (iot["get_account_id"](), iot["get_region"]())
         identity = certificate["certificateId"]
         context = iot["_mqtt_policy_context"](*place, identity, client_id)
@@ -115,7 +115,7 @@ def _decide(  # noqa: PLR0913, PLR0917  (who, where, what)
     implicit = False
     for resource in info["resources"]:
         decisions = [(policy, judge(policy, resource)) for policy in policies]
-        denied += [policy for policy, decision in decisions if decision == "ExplicitDeny"]
+        denied += [policy for policy, decision in decisions if decision == "Deny"]
         allows = [policy for policy, decision in decisions if decision == "Allow"]
         allowed += [policy for policy in allows if policy not in allowed]
         implicit = implicit or not allows
