@@ -14,7 +14,7 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=False):
 
     jitp_seconds: Seconds = 2.0
     """From the first CONNECT of a just-in-time provisioned device to its certificate being
-    ACTIVE; AWS's samples say 1 to 3 s (reference/aws-iot-facts.md, 1.8)."""
+    ACTIVE; AWS's samples say 1 to 3 s (docs/aws-iot-facts.md, 1.8)."""
     registration_line_seconds: Seconds = 0.1
     """For each line of a bulk registration; AWS's RegisterThing does 10 a second (4.4)."""
     disconnect_seconds: Seconds = 5.0

@@ -4,7 +4,7 @@ UpdateCertificate to PENDING_ACTIVATION or PENDING_TRANSFER is refused, those ar
 "once a certificate is revoked, its status can't be changed" (developer guide, "Revoke a client
 certificate"); and devices that are connected with a certificate which is not ACTIVE any more are
 disconnected "within a few minutes" (botocore model of UpdateCertificate;
-reference/aws-iot-facts.md, 1.0 and 5.9), here after some seconds that can be set. MiniStack takes
+docs/aws-iot-facts.md, 1.0 and 5.9), here after some seconds that can be set. MiniStack takes
 any status, and a connection lives on. The words of the refusals are ours.
 """
 
