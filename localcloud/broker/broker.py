@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from localcloud.broker.cloud_side import CloudSide
 from localcloud.broker.router import Place, Router
-from localcloud.broker.session import Key, Message, Record, Session
+from localcloud.broker.session import Keep, Key, Message, Session
 from localcloud.settings import Settings
 
 if TYPE_CHECKING:
@@ -41,15 +41,14 @@ class Broker:
         self,
         cloud: CloudSide,
         settings: Settings,
-        save: Callable[[Key, Record], None],
-        forget: Callable[[Key], None],
+        keep: Keep,
         hand_on: HandOn,
     ) -> None:
-        """``save`` and ``forget`` sessions; ``hand_on`` messages to rules, shadows and jobs."""
+        """``keep`` sessions over a restart; ``hand_on`` messages to rules, shadows and jobs."""
         self.cloud = cloud
         self.settings = settings
         # Who gets a shared message is no secret.
-        self.router = Router(save, forget, random.choice)  # nosec B311
+        self.router = Router(keep, random.choice)  # nosec B311
         self._hand_on = hand_on
         self._connections: dict[Key, Connection] = {}
         self._wills: dict[Key, asyncio.Task[None]] = {}
