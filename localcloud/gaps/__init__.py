@@ -26,6 +26,7 @@ from localcloud.gaps import (
     connections,
     create_certificate_from_csr,
     endpoint_names,
+    http_publish,
     jitp,
     jitr_client_id,
     job_requests,
@@ -113,6 +114,7 @@ def all_gaps(issuer: Issuer, settings: Settings) -> list[Gap]:
         Gap("registry_versions", registry_versions.is_open, registry_versions.close),
         Gap("authorization", authorization.is_open, authorization.close),
         Gap("connections", connections.is_open, connections.close),
+        Gap("http_publish", http_publish.is_open, http_publish.close),
         Gap("request_kinds", request_kinds.is_open, request_kinds.close),
     ]
 

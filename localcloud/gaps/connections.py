@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from ministack.services import iot_data
 
-from localcloud.broker.connection import EndError
+from localcloud.broker.link import EndError
 from localcloud.broker.packets import Reason
 from localcloud.gaps.rest import Answer, RefusedError, Request, is_unserved, page, serve
 from localcloud.gaps.seam import Seam
