@@ -124,13 +124,6 @@ def test_a_part_of_the_wrong_kind_is_named(body: dict[str, Any], reason: str) ->
 # --- the client id in CONNECT --------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def iot() -> Seam:
-    from ministack.services import iot as ministack_iot  # noqa: PLC0415  (heavy; here only)
-
-    return Seam(ministack_iot)
-
-
 def connect(level: int, client_id: bytes, properties: bytes = b"") -> bytes:
     body = b"\x00\x04MQTT" + bytes([level, 2, 0, 60]) + properties
     body += len(client_id).to_bytes(2, "big") + client_id
@@ -149,9 +142,8 @@ def connect(level: int, client_id: bytes, properties: bytes = b"") -> bytes:
     ],
     ids=["3.1.1", "5", "none", "cut", "not-utf-8", "properties-past-the-end"],
 )
-def test_the_client_id_is_found(iot: Seam, packet: bytes, client_id: str | None) -> None:
-    level = packet[8]
-    assert jitr_client_id._client_id(iot, packet, level) == client_id
+def test_the_client_id_is_found(packet: bytes, client_id: str | None) -> None:
+    assert jitr_client_id._client_id(packet) == client_id
 
 
 # --- certificates that are gone ------------------------------------------------------
