@@ -14,6 +14,7 @@ from localcloud.errors import GapError
 from localcloud.gaps import (
     authorization,
     billing_groups,
+    ca_by_signature,
     ca_registration,
     cbor,
     certificate_keys,
@@ -86,6 +87,7 @@ def all_gaps(issuer: Issuer, settings: Settings) -> list[Gap]:
         Gap("endpoint_names", endpoint_names.is_open, endpoint_names.close),
         Gap("client_certificate", client_certificate.is_open, client_certificate.close),
         Gap("mqtt_transport", mqtt_transport.is_open, mqtt_transport.close),
+        Gap("ca_by_signature", ca_by_signature.is_open, ca_by_signature.close),
         Gap("certificate_shape", certificate_shape.is_open, sign),
         Gap("certificate_status", certificate_status.is_open, change_status),
         Gap("ownership_tokens", ownership_tokens.is_open, ownership_tokens.close),

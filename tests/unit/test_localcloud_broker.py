@@ -18,6 +18,7 @@ from localcloud.broker.session import (
     new_record,
     properties_left,
 )
+from localcloud.gaps.ca_by_signature import first_certificate
 
 KEY = ("1", "r", "device")
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
@@ -285,3 +286,20 @@ def test_an_expiry_interval_is_told_as_what_is_left() -> None:
     assert properties_left(block, 100.0, 100.5) == {Property.MESSAGE_EXPIRY: 9}
     assert properties_left(block, 100.0, 110.0) is None
     assert properties_left(b"", 0, 1e9) == {}
+
+
+# --- the certificate in a TLS message ------------------------------------------------
+
+
+@given(st.binary(min_size=1, max_size=300), st.booleans())
+def test_the_first_certificate_is_found_in_both_forms(der: bytes, is_13: bool) -> None:
+    context, extensions = (b"\x00", b"\x00\x00") if is_13 else (b"", b"")
+    entry = len(der).to_bytes(3, "big") + der + extensions
+    listed = len(entry).to_bytes(3, "big") + entry
+    message = b"\x0b" + len(context + listed).to_bytes(3, "big") + context + listed
+    assert first_certificate(message, is_13=is_13) == der
+
+
+@given(st.binary(max_size=40), st.booleans())
+def test_any_message_has_a_certificate_or_none(message: bytes, is_13: bool) -> None:
+    assert len(first_certificate(message, is_13=is_13)) <= len(message)

@@ -11,6 +11,7 @@ from ministack.services import iot as ministack_iot
 from localcloud.gaps import (
     authorization,
     billing_groups,
+    ca_by_signature,
     ca_registration,
     cbor,
     certificate_keys,
@@ -67,6 +68,7 @@ MODULES: dict[str, Any] = {
     "certificate_provider": certificate_provider,
     "commands": commands,
     "http_publish": http_publish,
+    "ca_by_signature": ca_by_signature,
     "mqtt_session": mqtt_session,
     "mqtt_transport": mqtt_transport,
     "policy_target": policy_target,

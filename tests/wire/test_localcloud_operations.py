@@ -17,10 +17,12 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from tests.wire.conftest import LocalCloud
 from tests.wire.localcloud_registry import (
     THINGS_REGISTRATION,
+    knock,
     make_role,
     mark,
     new_authority,
     register_ca,
+    status_of,
 )
 from tests.wire.localcloud_sdk import Credential, add_certificate, policy
 from tests.wire.raw_mqtt import DISCONNECT, RawMqtt, Will, connected
@@ -221,6 +223,18 @@ def test_two_authorities_of_one_subject_are_told_apart_by_signature(iot: Any) ->
         made = iot.register_certificate(certificatePem=leaf.certificate_pem)
         listed = iot.list_certificates_by_ca(caCertificateId=ca_id)["certificates"]
         assert [found["certificateId"] for found in listed] == [made["certificateId"]]
+
+
+@pytest.mark.parametrize("chain", [False, True], ids=["leaf-alone", "with-its-ca"])
+def test_devices_of_two_authorities_of_one_subject_are_registered_just_in_time(
+    local_cloud: LocalCloud, iot: Any, chain: bool
+) -> None:
+    one = new_authority()
+    for authority in (one, renewed(one, ec.generate_private_key(ec.SECP256R1()))):
+        register_ca(iot, authority)
+        leaf = authority.issue({"CN": mark("leaf")}, chain=chain)
+        knock(local_cloud, leaf, "any")
+        assert status_of(iot, leaf.certificate_id) == "PENDING_ACTIVATION"
 
 
 def renewed(one: Any, key: Any) -> Any:
