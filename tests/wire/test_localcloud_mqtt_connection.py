@@ -30,7 +30,7 @@ def setting(cloud: LocalCloud, **settings: float) -> Iterator[None]:
     before = cloud.admin("GET", "settings")
     cloud.admin("PUT", "settings", settings)
     yield
-    cloud.admin("PUT", "settings", before)
+    cloud.admin("PUT", "settings", {name: before[name] for name in settings})
 
 
 # --- responses -----------------------------------------------------------------------

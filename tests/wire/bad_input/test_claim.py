@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+import yaml
 
 from device.errors import ExitCode
 from device.storage.device_storage import open_device_storage
 from device.storage.keys import CLAIM_KEY
 from device.storage.secure_storage import Uid
+from factory.device_orders import config_name
 from factory.station import open_station
 from tests.support.certificates import DeviceAuthority
-from tests.support.device_process import Finished
-from tests.support.production_line import ProductionLine
+from tests.support.device_process import Finished, running
+from tests.support.production_line import CONFIG, ProductionLine
 from tests.wire.bad_input.steps import (
     assert_let_in,
     next_step,
@@ -40,9 +42,11 @@ STRANGER: Final = DeviceAuthority("somebody else's CA")
 TODAY: Final = datetime.now(UTC)
 
 
-def rejected(line: ProductionLine, state: Path, code: str, **settings: str) -> Finished:
+def rejected(
+    line: ProductionLine, state: Path, code: str, *words: str | Path, **settings: str
+) -> Finished:
     """Boot a device whose registration AWS is to reject with ``code``."""
-    finished = line.boot_with_claim(state, **settings)
+    finished = line.boot_with_claim(state, *words, **settings)
     assert finished.code == ExitCode.DENIED, finished.err
     assert f" {code}: " in finished.error["message"]
     assert state.name not in line.things()
@@ -123,11 +127,15 @@ def test_claim_of_another_key_or_of_nobody_is_not_used(line: ProductionLine, sta
     stranger = STRANGER.certificate_pem.decode()
 
     place.write_text(json.dumps(right | {"certificatePem": stranger}))
-    finished = line.boot(state, "--wait-for-claim", place)
+    words = ("boot", "--state", state, "--config", CONFIG / "trusted-user.yaml")
+    with running(*words, "--wait-for-claim", place) as process:
+        assert process.process.stderr is not None
+        said = next(text for text in process.process.stderr if "refused" in text)
+        finished = process.stop()
 
-    assert finished.code == ExitCode.CONFIGURATION_INVALID
-    assert "the claim's key does not belong to its certificate" in finished.error["message"]
-    assert "factory claim --trusted-user" in next_step(finished)
+    assert "the key does not belong to its certificate" in said
+    assert finished.code == ExitCode.TRY_LATER  # it would have waited on
+    assert "Boot again" in next_step(finished)
     assert_let_in(line, state)
 
 
@@ -203,14 +211,24 @@ def test_role_that_may_not_do_what_the_template_asks(line: ProductionLine, state
     assert_let_in(line, state)
 
 
+def without_parameters(method: str, folder: Path) -> Path:
+    """Write the settings of ``method`` anew, without parameters; return the file."""
+    settings = yaml.safe_load((CONFIG / config_name(method)).read_text())
+    settings["claim"]["parameters"] = {}
+    settings["claim"]["template_file"] = str(CONFIG / settings["claim"]["template_file"])
+    file = folder / "without.yaml"
+    file.write_text(yaml.safe_dump(settings))
+    return file
+
+
 @of(*BY_CLAIM)
 def test_parameter_that_is_not_sent(line: ProductionLine, state: Path) -> None:
     line.make(state)
-    without = {"DEVICE_CLAIM__PARAMETERS": "{}"}
+    without = ("--config", without_parameters(line.method, state.parent))
 
-    noticed = line.boot_with_claim(state, **without)
-    unchecked = {**without, "DEVICE_CLAIM__TEMPLATE_FILE": "null"}
-    unnoticed = rejected(line, state, "InvalidParameters", **unchecked)
+    noticed = line.boot_with_claim(state, *without)
+    unchecked = {"DEVICE_CLAIM__TEMPLATE_FILE": ""}
+    unnoticed = rejected(line, state, "InvalidParameters", *without, **unchecked)
 
     assert noticed.code == ExitCode.CONFIGURATION_INVALID
     assert "claim.parameters.SerialNumber" in noticed.error["message"]
