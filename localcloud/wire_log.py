@@ -51,10 +51,10 @@ class WireLog:
 class _Listener:
     """One connection: what is read from the device, and what is written to it."""
 
-    def __init__(self, iot: Seam, note: Callable[..., None]) -> None:
+    def __init__(self, note: Callable[..., None]) -> None:
         self._note = note
-        self._describer = PacketDescriber(iot)
-        self._readers = {DEVICE: PacketReader(iot), CLOUD: PacketReader(iot)}
+        self._describer = PacketDescriber()
+        self._readers = {DEVICE: PacketReader(), CLOUD: PacketReader()}
         self._is_open = True
 
     def heard(self, by: str, data: bytes) -> None:
@@ -117,7 +117,7 @@ def listen(iot: Seam, log: WireLog) -> None:
             server_name=iot["_mtls_server_names"].get(tls),
             certificate_id=hashlib.sha256(der).hexdigest() if der else None,
         )
-        listener = _Listener(iot, note)
+        listener = _Listener(note)
         await serve(_HeardReader(reader, listener), _HeardWriter(writer, listener))
 
     iot["_mtls_serve_conn"] = serve_conn

@@ -53,6 +53,7 @@ def close(iot: Seam) -> None:
         if reason:
             raise rejected("InvalidTemplate", f"Template {template['templateName']}: {reason}")
         plan = evaluate(template, parameters, certificate_id)
+        _drop_empty_groups(plan)
         for _name, resource in resources(body, CERTIFICATE):
             probe = template_record("", _as_thing(body, resource.get("Properties") or {}))
             properties, _overrides = evaluate(probe, parameters, certificate_id)["thing"]
@@ -69,6 +70,17 @@ def close(iot: Seam) -> None:
 
     iot["_provisioning_plan"] = provisioning_plan
     iot["_validate_provisioning_template_body"] = validate_body
+
+
+def _drop_empty_groups(plan: Plan) -> None:
+    """Let a thing whose parameter for a group is "" be in none.
+
+    AWS's bulk sample (connected devices deep dive) counts on it; AWS does not say so.
+    """
+    if plan["thing"] and plan["thing"][0].get("ThingGroups"):
+        properties, overrides = plan["thing"]
+        groups = [group for group in properties["ThingGroups"] if group != ""]
+        plan["thing"] = ({**properties, "ThingGroups": groups}, overrides)
 
 
 def template_record(name: str, body: Body) -> Body:
@@ -111,9 +123,32 @@ def grammar_error(body: Body) -> str | None:
             return f"Parameter {name} must be of Type String."
     if _uses(body.get("Mappings"), "Ref", "Fn::"):
         return "Mappings cannot include parameters or intrinsic functions."
-    if any(_nests(value) for value in _section(body, "DeviceConfiguration").values()):
-        return "DeviceConfiguration does not support nested objects."
-    return next(filter(None, (_policy_error(*found) for found in resources(body, POLICY))), None)
+    error = _kind_error(body) or _configuration_error(_section(body, "DeviceConfiguration"))
+    return error or next(
+        filter(None, (_policy_error(*found) for found in resources(body, POLICY))), None
+    )
+
+
+def _kind_error(body: Body) -> str | None:
+    for name in ("Parameters", "Mappings", "Resources", "DeviceConfiguration"):
+        if not isinstance(body.get(name), dict | None):
+            return f"{name} must be an object."
+    for name, resource in _section(body, "Resources").items():
+        if not isinstance(resource, dict):
+            return f"Resource {name} must be an object."
+        for part in ("Properties", "OverrideSettings"):
+            if not isinstance(resource.get(part), dict | None):
+                return f"{part} of resource {name} must be an object."
+    return None
+
+
+def _configuration_error(configuration: Body) -> str | None:
+    for name, value in configuration.items():
+        if _nests(value):
+            return "DeviceConfiguration does not support nested objects."
+        if not isinstance(value, str | dict):
+            return f"DeviceConfiguration {name} must be a string."
+    return None
 
 
 def _policy_error(name: str, resource: Body) -> str | None:
