@@ -107,7 +107,7 @@ class Cloud:
     async def _admin(self, method: str, path: str, body: bytes) -> object:
         match [method, *path.split("/")]:
             case ["GET", "status"]:
-                return {"state": str(self._folder.path), "pid": os.getpid()}
+                return self._status()
             case ["POST", "reset"]:
                 return await self._reset()
             case ["GET", "settings"]:
@@ -119,6 +119,8 @@ class Cloud:
                 return {"name": endpoint_names.endpoint_name(self._iot, account, region)}
             case ["GET", "wire"]:
                 return self._wire.listed()
+            case ["GET", "wire", "after", number] if number.isdecimal():
+                return self._wire.listed(int(number))
             case ["DELETE", "wire"]:
                 self._wire.forget()
                 return {}
@@ -133,6 +135,13 @@ class Cloud:
                 self._faults.switch_off(int(number))
                 return {}
         raise LocalCloudError(f"there is no {method} {path} here")
+
+    def _status(self) -> object:
+        return {
+            "state": str(self._folder.path),
+            "pid": os.getpid(),
+            "faults": len(self._faults.listed()),
+        }
 
     def _switch_on(self, body: bytes) -> object:
         fault = parse_fault(body)

@@ -124,7 +124,10 @@ def _api_answers(folder: StateFolder, server: Server) -> bool:
         status = call(folder, "GET", "status")
     except (NoAnswerError, NotRunningError):
         return False
-    return status == {"state": str(folder.path), "pid": server.pid}
+    match status:
+        case {"state": state, "pid": pid}:
+            return (state, pid) == (str(folder.path), server.pid)
+    return False
 
 
 def _mqtt_answers(folder: StateFolder, server: Server) -> bool:

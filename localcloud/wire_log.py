@@ -27,11 +27,12 @@ class WireLog:
         """Tell times by ``clock``, in seconds."""
         self._clock = clock
         self._numbers = count(1)
+        self._event_numbers = count(1)
         self._events: deque[dict[str, object]] = deque(maxlen=_KEPT)
 
-    def listed(self) -> list[dict[str, object]]:
-        """Return what JSON can say of every event."""
-        return list(self._events)
+    def listed(self, after: int = 0) -> list[dict[str, object]]:
+        """Return what JSON can say of every event with a ``number`` above ``after``."""
+        return [event for event in self._events if int(str(event["number"])) > after]
 
     def forget(self) -> None:
         """Begin anew."""
@@ -43,7 +44,8 @@ class WireLog:
 
         def note(by: str, **facts: object) -> None:
             ms = round((self._clock() - opened) * 1000, 1)
-            self._events.append({"connection": number, "ms": ms, "by": by, **facts})
+            event = {"number": next(self._event_numbers), "connection": number, "ms": ms}
+            self._events.append({**event, "by": by, **facts})
 
         return note
 

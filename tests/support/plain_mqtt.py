@@ -57,9 +57,9 @@ class PlainMqtt:
             self._read()
         self._send(_PUBLISH, _text(topic) + json.dumps(document).encode())
         while True:
-            kind, body = self._read()
-            if kind & 0xF0 == _PUBLISH:
-                return _answer(kind, body)
+            packet, body = self._read()
+            if packet & 0xF0 == _PUBLISH:
+                return _answer(packet, body)
 
     def publish(self, topic: str, payload: bytes) -> None:
         """Publish with QoS 1; return when it is acknowledged."""

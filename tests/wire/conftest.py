@@ -15,8 +15,8 @@ import coverage
 import pytest
 
 from localcloud import lifecycle
-from localcloud.cli import environment_of
 from localcloud.state_folder import Ports, Server, StateFolder
+from localcloud.verbs.env import environment_of
 
 ROOT = Path(__file__).parents[2]
 

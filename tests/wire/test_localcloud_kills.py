@@ -24,8 +24,8 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from localcloud import lifecycle
-from localcloud.cli import environment_of
 from localcloud.state_folder import Ports, Server, StateFolder
+from localcloud.verbs.env import environment_of
 from tests.support.plain_mqtt import PlainMqtt
 from tests.wire.conftest import ROOT, LocalCloud, free_ports
 from tests.wire.localcloud_sdk import Fleet, new_csr, prepare_fleet
