@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import ClassVar, Final, NoReturn
 
 from localcloud.errors import ExitCode, LocalCloudError
 from localcloud.state_folder import StateFolder
@@ -31,6 +31,7 @@ _VERBS: Final = {
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     given = sys.argv[1:] if arguments is None else list(arguments)
+    _Parser.asked_for = given  # an error is raised by a verb's own parser
     options = _parser().parse_args(given)
     console = _Terminal(in_json=options.json)
     try:
@@ -78,12 +79,7 @@ def _document(error: str, message: str, next_step: str, code: ExitCode) -> dict[
 class _Parser(argparse.ArgumentParser):
     """Tells of misuse in JSON, too, if JSON was asked for."""
 
-    asked_for: Sequence[str] = ()
-
-    def parse_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def,override]
-        """Remember what was asked for, since an error is raised by a verb's own parser."""
-        _Parser.asked_for = args or ()
-        return super().parse_args(args, namespace)
+    asked_for: ClassVar[Sequence[str]] = ()
 
     def error(self, message: str) -> NoReturn:
         if "--json" in _Parser.asked_for:
@@ -96,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     form = partial(argparse.HelpFormatter, width=80)
     parser = _Parser(prog="localcloud", description=__doc__, formatter_class=form)
     verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
-    common = argparse.ArgumentParser(add_help=False)
+    common = _Parser(add_help=False)
     common.add_argument(
         "--state", type=Path, default=_DEFAULT_STATE, metavar="DIR", help="default: %(default)s"
     )

@@ -121,3 +121,10 @@ class SettingsError(LocalCloudError):
 
     exit_code = ExitCode.MISUSE
     next_step = "See docs/local-aws.md for the settings and their ranges."
+
+
+class ClockError(LocalCloudError):
+    """The clock cannot be advanced by this."""
+
+    exit_code = ExitCode.MISUSE
+    next_step = "Give a duration: localcloud clock advance 90d"

@@ -11,8 +11,8 @@ from localcloud.state_folder import StateFolder
 SUMMARY: Final = "Show the cloud's clock, or advance it."
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _CANNOT_MOVE: Final = (
-    "Not moved: this machine's clock, so TLS judges every certificate by it; signatures of requests; "
-    "S3, Lambda and DynamoDB; MQTT keep-alive."
+    "Not moved: TLS, which judges certificates by this machine's clock; signatures; STS sessions; "
+    "S3, Lambda and DynamoDB; timers that count seconds, such as MQTT's keep-alive."
 )
 
 

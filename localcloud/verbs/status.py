@@ -22,12 +22,9 @@ def run(_options: argparse.Namespace, folder: StateFolder, console: Console) -> 
         told: dict[str, object] = {"state": str(folder.path), "running": False}
         console.show(told, f"Nothing runs on {folder.path}.")
         return
-    match lifecycle.call(folder, "GET", "status"):
-        case {**answer}:
-            facts = {"running": True, **answer}
-            facts |= {"api_port": server.ports.api, "mqtt_port": server.ports.mqtt}
-            console.show(
-                facts, *(f"{str(name).replace('_', ' '):<14}{facts[name]}" for name in facts)
-            )
-        case answer:
-            raise NoAnswerError(f"the status is no object: {answer}")
+    answer = lifecycle.call(folder, "GET", "status")
+    if not isinstance(answer, dict):
+        raise NoAnswerError(f"the status is no object: {answer}")
+    ports = {"api_port": server.ports.api, "mqtt_port": server.ports.mqtt}
+    facts = {"running": True, **answer, **ports}
+    console.show(facts, *(f"{name.replace('_', ' '):<20}{facts[name]}" for name in facts))

@@ -11,11 +11,13 @@ from localcloud import lifecycle
 from localcloud.console import Console
 from localcloud.errors import AlreadyRunningError, LocalCloudError, MissingExtraError
 from localcloud.ports import LOOPBACK, choose_ports
+from localcloud.rude import MOST_PERCENT, Rude
 from localcloud.server import serve
 from localcloud.state_folder import Ports, Server, StateFolder
 
 SUMMARY: Final = "Start the local AWS of a state folder, unless it runs."
 _WARNING: Final = "NOT FOR PRODUCTION: Lambda functions run here as you, without isolation."
+_USUAL_PERCENT: Final = 5
 _EXTRA: Final = ("ministack", "hypercorn", "botocore", "cbor2", "cryptography")
 
 
@@ -32,6 +34,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default="warning",
         help="of the server's log, default: %(default)s",
     )
+    parser.add_argument(
+        "--rude",
+        type=_percent,
+        nargs="?",
+        const=_USUAL_PERCENT,
+        default=0,
+        metavar="PERCENT",
+        help="throttle, delay, repeat and reorder so many of all answers, 0 to 50; "
+        f"{_USUAL_PERCENT} if no number is given; the root CA is a new one each time",
+    )
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="of what --rude decides")
 
 
 def run(options: argparse.Namespace, folder: StateFolder, console: Console) -> None:
@@ -49,10 +62,15 @@ def run(options: argparse.Namespace, folder: StateFolder, console: Console) -> N
     ports = choose_ports(options.api_port, options.mqtt_port, remembered, console.say)
     console.say(_WARNING)
     if options.detach:
-        _announce(folder, lifecycle.start_detached(folder, ports, options.log_level), console)
+        _announce(folder, lifecycle.start_detached(folder, ports, _passed_on(options)), console)
     else:
         threading.Thread(target=_announce_when_ready, args=(folder, console), daemon=True).start()
-        serve(folder, ports, options.log_level)
+        serve(folder, ports, options.log_level, Rude(options.rude, options.seed))
+
+
+def _passed_on(options: argparse.Namespace) -> list[str]:
+    rude = ["--rude", str(options.rude), "--seed", str(options.seed)] if options.rude else []
+    return ["--log-level", options.log_level, *rude]
 
 
 def _refuse_half_an_installation() -> None:
@@ -83,6 +101,13 @@ def _announce(folder: StateFolder, server: Server, console: Console) -> None:
         f'To use it: eval "$(localcloud env --state {shlex.quote(str(folder.path))})"',
     )
     console.show({"state": str(folder.path), "pid": server.pid, "api_port": api, "mqtt_port": mqtt})
+
+
+def _percent(text: str) -> int:
+    percent = int(text)
+    if not 0 <= percent <= MOST_PERCENT:
+        raise ValueError(text)
+    return percent
 
 
 def _port(text: str) -> int:

@@ -92,10 +92,10 @@ def test_works_are_told_apart_and_a_thread_goes_on_with_its_own() -> None:
             await asyncio.to_thread(records.get, key)
         return noted(work)
 
-    async def both() -> tuple[set[Any], set[Any]]:
-        return await asyncio.gather(one("a"), one("b"))
+    async def both() -> list[set[Any]]:
+        return list(await asyncio.gather(one("a"), one("b")))
 
-    assert asyncio.run(both()) == ({"a"}, {"b"})
+    assert asyncio.run(both()) == [{"a"}, {"b"}]
 
 
 def test_what_outlives_its_work_is_the_backgrounds() -> None:
