@@ -1,7 +1,6 @@
 """What ``/_localcloud/`` on the API port answers."""
 
 import json
-import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -100,7 +99,7 @@ def _seconds(body: bytes) -> float:
     try:
         match json.loads(body):
             case {"advance_seconds": int() | float() as seconds, **rest} if not rest:
-                if math.isfinite(seconds) and 0 <= seconds <= _LONGEST:
+                if not isinstance(seconds, bool) and 0 <= seconds <= _LONGEST:
                     return float(seconds)
     except ValueError:
         pass

@@ -14,8 +14,10 @@ _CONNACK, _PUBLISH = 0x20, 0x30
 class PlainMqtt:
     """A connection to a broker, with a client certificate."""
 
-    def __init__(self, port: int, root_ca: Path, certificate: Path, client_id: str) -> None:
-        """Connect; ``certificate`` is a PEM file with the key.
+    def __init__(
+        self, port: int, root_ca: Path, certificate: Path, client_id: str, seconds: float = 10
+    ) -> None:
+        """Connect; ``certificate`` is a PEM file with the key; wait ``seconds`` for any answer.
 
         Raises:
             OSError: there is no broker, or it hangs up.
@@ -26,6 +28,7 @@ class PlainMqtt:
         with ExitStack() as failing:
             failing.callback(raw.close)
             self._socket = context.wrap_socket(raw, server_hostname="localhost")
+            self._socket.settimeout(seconds)
             failing.callback(self._socket.close)
             self._send(0x10, _text("MQTT") + b"\x04\x02\x00\x3c" + _text(client_id))
             if self._read()[0] != _CONNACK:
@@ -65,6 +68,13 @@ class PlainMqtt:
         """Publish with QoS 1; return when it is acknowledged."""
         self._send(_PUBLISH | 2, _text(topic) + b"\x00\x01" + payload)
         self._read()
+
+    def message(self) -> bytes:
+        """Return the payload of the next message of QoS 0."""
+        while True:
+            kind, body = self._read()
+            if kind & 0xF0 == _PUBLISH:
+                return body[2 + int.from_bytes(body[:2], "big") :]
 
     def _send(self, kind: int, body: bytes) -> None:
         length, rest = b"", len(body)
