@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from device.errors import ConfigurationError
+from device.errors.provisioning import CertificateUnacceptableError
+from device.identity.trust_anchors import canonical_trust_anchors
 
 AMAZON_ROOTS: Final = Path(__file__).resolve().parent.parent / "certs"
 """Folder with Amazon's root CAs, one PEM file each (certs/README.md)."""
@@ -26,7 +28,10 @@ def load_root_ca(source: Path = AMAZON_ROOTS, now: datetime | None = None) -> by
         raise ConfigurationError(str(source), "", "there is no PEM certificate in it", _NEXT)
     for pem in found:
         _check(source, pem, now or datetime.now(UTC))
-    return b"".join(pem.rstrip() + b"\n" for pem in found)
+    try:
+        return canonical_trust_anchors(b"\n".join(found))
+    except CertificateUnacceptableError as error:
+        raise ConfigurationError(str(source), "", str(error), _NEXT) from None
 
 
 def _read(file: Path) -> bytes:

@@ -19,11 +19,7 @@ from device.errors.storage import (
     StorageExistsError,
     StorageMissingError,
 )
-from device.identity.certificates import (
-    Expectation,
-    certificate_id,
-    check_certificate,
-)
+from device.identity.certificates import Expectation, check_certificate
 from device.identity.csr import build_csr
 from device.storage.device_storage import (
     DeviceStorage,
@@ -65,10 +61,11 @@ class UnfinishedDevice:
             CertificateUnacceptableError: it is for another key or subject; nothing is stored.
             StorageError: the disk refused.
         """
-        check_certificate(certificate_pem, Expectation(self.public_key, subject=self.subject))
-        self.storage.ps.set(Uid.STAGED_CERTIFICATE, certificate_pem)
+        expected = Expectation(self.public_key, subject=self.subject)
+        checked = check_certificate(certificate_pem, expected)
+        self.storage.ps.set(Uid.STAGED_CERTIFICATE, checked.pem)
         self.storage.advance(Lifecycle.SECURED)
-        return certificate_id(certificate_pem)
+        return checked.certificate_id
 
 
 @contextmanager

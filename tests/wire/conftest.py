@@ -12,7 +12,6 @@ from typing import Any
 
 import boto3
 import coverage
-import pytest
 
 from localcloud import lifecycle
 from localcloud.state_folder import Ports, Server, StateFolder
@@ -122,10 +121,3 @@ def _describe(folder: StateFolder, server: Server) -> LocalCloud:
         folder=folder,
         pid=server.pid,
     )
-
-
-@pytest.fixture(scope="session")
-def local_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
-    """The local AWS of this test run."""
-    with running(StateFolder(tmp_path_factory.mktemp("cloud")), free_ports()) as cloud:
-        yield cloud
