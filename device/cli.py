@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 Options = argparse.Namespace
 Verb = Callable[[Options], None]
+_LONGEST_WORDS: Final = 4_000
 HELP_FORMAT: Final = partial(argparse.HelpFormatter, width=100)
 """Of fixed width: help reads the same everywhere, and asking the terminal would load 3 ms."""
 
@@ -56,6 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str]) -> ExitCode:
     try:
         options = _parser().parse_args(arguments)
+        from device.storage.private_memory import keep_memory_private  # noqa: PLC0415 - a verb runs
+
+        keep_memory_private()
         verb: Verb = options.verb
         verb(options)
     except FirstbootError as error:
@@ -181,8 +185,9 @@ def _report(error: FirstbootError, arguments: Sequence[str]) -> ExitCode:
     _say(f"device: {error}")
     _say(f"next: {error.next_step}")
     if "--json" in arguments:
-        fields = {"error": type(error).__name__, "message": str(error)}
-        _print_json(fields | {"next_step": error.next_step, "exit_code": int(error.exit_code)})
+        fields = {"error": type(error).__name__, "message": _fit(str(error))}
+        next_step = _fit(error.next_step)
+        _print_json(fields | {"next_step": next_step, "exit_code": int(error.exit_code)})
     return error.exit_code
 
 
@@ -215,7 +220,14 @@ def _print_json(value: object) -> None:
 
 
 def _say(words: str) -> None:
-    print(words, file=sys.stderr, flush=True)
+    """Print one line of words, of which none can begin another line or command the terminal."""
+    print(_fit(words), file=sys.stderr, flush=True)
+
+
+def _fit(words: str) -> str:
+    from device.text import foreign  # noqa: PLC0415 - `device --version` says none
+
+    return foreign(words, _LONGEST_WORDS)
 
 
 class _Parser(argparse.ArgumentParser):

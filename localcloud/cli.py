@@ -89,7 +89,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    form = partial(argparse.HelpFormatter, width=80)
+    form = partial(argparse.HelpFormatter, width=78)
     parser = _Parser(prog="localcloud", description=__doc__, formatter_class=form)
     verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
     common = _Parser(add_help=False)

@@ -6,11 +6,11 @@ Source: AWS IoT Core Developer Guide, "Device provisioning MQTT API".
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Final
+from typing import Final
 
 import msgspec
 
-from device.provisioning import topics
+from device.provisioning import limits, topics
 from device.provisioning.events import (
     CertificateIssued,
     Event,
@@ -24,21 +24,22 @@ from device.provisioning.events import (
     TokenRefused,
 )
 from device.provisioning.topics import Operation
+from device.text import foreign
 
 MAX_REPLY_BYTES: Final = 131_072  # AWS IoT's own limit for a payload (128 KiB)
-THING_NAME: Final = r"[a-zA-Z0-9:_-]{1,128}"  # AWS IoT API reference, CreateThing
+THING_NAME: Final = limits.THING_NAME
 
 
 class _CertificateReply(msgspec.Struct, rename="camel"):
-    certificate_id: str
-    certificate_pem: str
-    certificate_ownership_token: str
-    private_key: str | None = None
+    certificate_id: limits.CertificateId
+    certificate_pem: limits.CertificatePem
+    certificate_ownership_token: limits.OwnershipToken
+    private_key: limits.PrivateKeyPem | None = None
 
 
 class _ThingReply(msgspec.Struct, rename="camel"):
-    thing_name: Annotated[str, msgspec.Meta(pattern=rf"^{THING_NAME}\Z")]
-    device_configuration: dict[str, str] = {}
+    thing_name: limits.ThingName
+    device_configuration: limits.DeviceConfiguration = {}
 
 
 class _RejectedReply(msgspec.Struct, rename="camel"):
@@ -81,12 +82,16 @@ def decode(message: MessageReceived) -> Event | None:
             return _rejection(operation, message.payload)
         return _acceptance(operation, message.payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return ReplyMalformed(operation, str(error))
+        return ReplyMalformed(operation, foreign(str(error)))
 
 
 def _acceptance(operation: Operation, payload: bytes) -> Event:
     if operation is Operation.REGISTER_THING:
         thing = msgspec.json.decode(payload, type=_ThingReply)
+        size = len(msgspec.json.encode(thing.device_configuration))
+        if size > limits.CONFIGURATION_BYTES:
+            problem = f"deviceConfiguration has {size} bytes, at most {limits.CONFIGURATION_BYTES}"
+            return ReplyMalformed(operation, f"{problem} are taken")
         return ThingRegistered(thing.thing_name, thing.device_configuration)
     reply = msgspec.json.decode(payload, type=_CertificateReply)
     keys_expected = operation is Operation.CREATE_KEYS_AND_CERTIFICATE
@@ -103,7 +108,7 @@ def _acceptance(operation: Operation, payload: bytes) -> Event:
 
 def _rejection(operation: Operation, payload: bytes) -> Rejection:
     reply = msgspec.json.decode(payload, type=_RejectedReply)
-    fields = (operation, reply.status_code, reply.error_code, reply.error_message)
+    fields = (operation, reply.status_code, foreign(reply.error_code), foreign(reply.error_message))
     if reply.status_code == 429 or reply.status_code >= 500:
         return RequestThrottled(*fields)
     if reply.status_code == 403:

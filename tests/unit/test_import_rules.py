@@ -24,7 +24,7 @@ PLACES = {
 NEVER = {"device": ("factory", "localcloud"), "localcloud": ("device", "factory")}
 # It fills a device's storage, and its errors derive from the device's.
 FACTORY_MAY_USE = ("device.storage", "device.identity", "device.errors")
-PROVISIONING_MAY_USE = ("msgspec", "device.errors", "device.provisioning")
+PROVISIONING_MAY_USE = ("msgspec", "device.errors", "device.provisioning", "device.text")
 
 
 def modules() -> dict[str, ast.Module]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from device.provisioning import messages, topics
+from device.provisioning import limits, messages, topics
 from device.provisioning.events import (
     CertificateIssued,
     Event,
@@ -54,6 +54,54 @@ def test_a_thing() -> None:
 
 def test_a_thing_without_configuration() -> None:
     assert accepted(REGISTER, {"thingName": "SN-1"}) == ThingRegistered("SN-1", {})
+
+
+LIMITS = [
+    (KEYS, CERTIFICATE | {"privateKey": "k"}, "certificateId", limits.CERTIFICATE_ID_CHARACTERS),
+    (KEYS, CERTIFICATE | {"privateKey": "k"}, "certificatePem", limits.CERTIFICATE_PEM_CHARACTERS),
+    (KEYS, CERTIFICATE | {"privateKey": "k"}, "privateKey", limits.PRIVATE_KEY_PEM_CHARACTERS),
+    (CSR, CERTIFICATE, "certificateOwnershipToken", limits.TOKEN_CHARACTERS),
+    (REGISTER, THING, "thingName", 128),
+]
+
+
+@pytest.mark.parametrize(("topic", "document", "field", "most"), LIMITS)
+def test_what_is_stored_is_bounded(
+    topic: str, document: dict[str, Any], field: str, most: int
+) -> None:
+    assert not isinstance(accepted(topic, document | {field: "x" * most}), ReplyMalformed)
+
+    event = accepted(topic, document | {field: "x" * (most + 1)})
+
+    assert isinstance(event, ReplyMalformed)
+    assert field in event.problem
+
+
+@pytest.mark.parametrize(
+    ("most", "more"),
+    [
+        ({"k" * limits.KEY_CHARACTERS: ""}, {"k" * (limits.KEY_CHARACTERS + 1): ""}),
+        ({"k": "x" * limits.VALUE_CHARACTERS}, {"k": "x" * (limits.VALUE_CHARACTERS + 1)}),
+        (
+            {str(n): "" for n in range(limits.CONFIGURATION_ENTRIES)},
+            {str(n): "" for n in range(limits.CONFIGURATION_ENTRIES + 1)},
+        ),
+        (
+            {f"{n:03}": "x" * 1014 for n in range(16)},
+            {f"{n:03}": "\x01" * 171 for n in range(16)},  # six bytes each as JSON
+        ),
+    ],
+    ids=["key", "value", "entries", "bytes"],
+)
+def test_a_configuration_is_bounded(most: dict[str, str], more: dict[str, str]) -> None:
+    assert accepted(REGISTER, THING | {"deviceConfiguration": most}) == ThingRegistered(
+        "SN-1", most
+    )
+
+    event = accepted(REGISTER, THING | {"deviceConfiguration": more})
+
+    assert isinstance(event, ReplyMalformed)
+    assert "deviceConfiguration" in event.problem
 
 
 def test_fields_that_aws_may_add_are_ignored() -> None:

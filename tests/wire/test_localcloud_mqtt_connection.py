@@ -27,7 +27,6 @@ def device(local_cloud: LocalCloud) -> Credential:
 @contextlib.contextmanager
 def setting(cloud: LocalCloud, **settings: float) -> Iterator[None]:
     before = cloud.admin("GET", "settings")
-    assert isinstance(before, dict)
     cloud.admin("PUT", "settings", settings)
     yield
     cloud.admin("PUT", "settings", {name: before[name] for name in settings})
