@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from localcloud.access_key import AccessKey
-from localcloud.errors import ExitCode, PortInUseError
+from localcloud.errors import PortInUseError
 from localcloud.ports import LOOPBACK, owner_of
 from localcloud.rude import Rude
 from localcloud.state_folder import Ports, StateFolder
@@ -116,4 +116,4 @@ async def _end_without(folder: StateFolder) -> None:
     """
     while folder.is_still_there():
         await asyncio.sleep(_WATCH_SECONDS)
-    os._exit(ExitCode.FAILED)
+    os.kill(os.getpid(), signal.SIGKILL)
