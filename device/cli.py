@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from device.agent import Agent
     from device.power import PoweredDevice
+    from device.runtime.endpoint import Endpoint
     from device.timeline import Step
 
 Options = argparse.Namespace
@@ -108,13 +109,17 @@ def status(options: Options) -> None:
         print(f"{name:<{width}}  {value}")
 
 
-def _chosen_endpoint(options: Options) -> str | None:
+def _chosen_endpoint(options: Options) -> "Endpoint | None":
     """Return the endpoint that the settings choose, where settings are given."""
-    if not (options.config or os.environ.get("DEVICE_CONFIG")):
-        return os.environ.get("DEVICE_ENDPOINT")
-    from device import settings  # noqa: PLC0415 - loads yaml
+    from device.runtime.endpoint import Endpoint  # noqa: PLC0415 - see status
 
-    return settings.load(_config(options), os.environ, {}).endpoint
+    text, source = os.environ.get("DEVICE_ENDPOINT"), "DEVICE_ENDPOINT"
+    if options.config or os.environ.get("DEVICE_CONFIG"):
+        from device import settings  # noqa: PLC0415 - loads yaml
+
+        loaded = settings.load_with_sources(_config(options), os.environ, {})
+        text, source = loaded.settings.endpoint, loaded.sources.of("endpoint")
+    return Endpoint.parse(text, source) if text else None
 
 
 def reset(options: Options) -> None:

@@ -143,10 +143,11 @@ class MalformedReplyError(ProvisioningError):
 
     next_step = "Is the endpoint really AWS IoT Core or the local AWS, and of a version that fits?"
 
-    def __init__(self, operation: str, problem: str) -> None:
+    def __init__(self, operation: str, problem: str, next_step: str = "") -> None:
         """Name the ``operation`` and what is wrong with the reply."""
         super().__init__(f"the reply to {operation} cannot be used: {problem}")
         self.operation = operation
+        self.next_step = next_step or self.next_step
 
 
 class CertificateUnacceptableError(ProvisioningError):

@@ -212,3 +212,4 @@ class ReplyMalformed(Event, frozen=True):
 
     operation: str
     problem: str
+    next_step: str = ""

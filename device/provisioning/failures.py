@@ -78,8 +78,8 @@ def error_of(event: Event, step: str, credential: Credential) -> FirstbootError:
             return TopicDeniedError("publish", (topic,), _policy_hint((topic,), credential))
         case TimedOut():
             return NoReplyError(step)
-        case ReplyMalformed(operation, problem):
-            return MalformedReplyError(operation, problem)
+        case ReplyMalformed(operation, problem, next_step):
+            return MalformedReplyError(operation, problem, next_step)
         case CertificateUnacceptable(problem):
             return CertificateUnacceptableError(problem)
         case Rejection():

@@ -38,7 +38,7 @@ class _CertificateReply(msgspec.Struct, rename="camel"):
 
 
 class _ThingReply(msgspec.Struct, rename="camel"):
-    thing_name: limits.ThingName
+    thing_name: limits.ThingName | None = None
     device_configuration: limits.DeviceConfiguration = {}
 
 
@@ -80,14 +80,16 @@ def decode(message: MessageReceived) -> Event | None:
     try:
         if answer == "rejected":
             return _rejection(operation, message.payload)
-        return _acceptance(operation, message.payload)
+        return _acceptance(operation, request_topic, message.payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return ReplyMalformed(operation, foreign(str(error)))
 
 
-def _acceptance(operation: Operation, payload: bytes) -> Event:
+def _acceptance(operation: Operation, request_topic: str, payload: bytes) -> Event:
     if operation is Operation.REGISTER_THING:
         thing = msgspec.json.decode(payload, type=_ThingReply)
+        if thing.thing_name is None:
+            return _without_thing(topics.template_of(request_topic))
         size = len(msgspec.json.encode(thing.device_configuration))
         if size > limits.CONFIGURATION_BYTES:
             problem = f"deviceConfiguration has {size} bytes, at most {limits.CONFIGURATION_BYTES}"
@@ -103,6 +105,16 @@ def _acceptance(operation: Operation, payload: bytes) -> Event:
         certificate_pem=reply.certificate_pem,
         ownership_token=reply.certificate_ownership_token,
         private_key_pem=reply.private_key,
+    )
+
+
+def _without_thing(template_name: str) -> ReplyMalformed:
+    """AWS IoT accepts such a template, registers the certificate, and names no thing."""
+    return ReplyMalformed(
+        Operation.REGISTER_THING,
+        f"it has no thingName, so the template {template_name} makes no thing",
+        f"Add a resource of Type AWS::IoT::Thing to the template {template_name}: aws iot "
+        f"describe-provisioning-template --template-name {template_name} shows what it has.",
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 from device.provisioning import limits, messages, topics
 from device.provisioning.events import (
     CertificateIssued,
+    Credential,
     Event,
     MessageReceived,
     Rejection,
@@ -18,6 +19,7 @@ from device.provisioning.events import (
     ThingRegistered,
     TokenRefused,
 )
+from device.provisioning.failures import error_of
 
 CSR = topics.CREATE_CERTIFICATE_FROM_CSR
 KEYS = topics.CREATE_KEYS_AND_CERTIFICATE
@@ -256,3 +258,13 @@ def test_no_event_shows_a_secret() -> None:
     assert "CertificateIssued" in shown
     assert "the-token" not in shown
     assert "the-key" not in shown
+
+
+@pytest.mark.parametrize("document", [{}, {"thingName": None}, {"deviceConfiguration": {}}])
+def test_a_template_that_makes_no_thing_is_named(document: object) -> None:
+    event = accepted(REGISTER, document)
+
+    assert isinstance(event, ReplyMalformed)
+    error = error_of(event, "registering the thing", Credential.CLAIM)
+    assert str(error).endswith("no thingName, so the template T makes no thing")
+    assert "AWS::IoT::Thing to the template T" in error.next_step

@@ -473,7 +473,7 @@ def test_connect_says_how_much_the_device_takes() -> None:
 
     keep_alive, receive_maximum, packet_size = body[8:10], b"\x21\0\x10", b"\x27\0\x04\0\0"
     assert body.startswith(b"\0\4MQTT\5\2")
-    assert int.from_bytes(keep_alive, "big") == QUICK.keep_alive
+    assert int.from_bytes(keep_alive, "big") == OPTIONS.keep_alive
     assert receive_maximum + packet_size in body
     assert body.endswith(CLIENT_ID.encode())
 
