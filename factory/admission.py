@@ -20,6 +20,30 @@ from factory.manufacture import DeviceOrder
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """A device that is to be made, and how the ledger is to look at it."""
+
+    order: DeviceOrder
+    out: Path
+    again: bool = False
+    """Replace the device that has the serial number."""
+    completes: bool = False
+    """A finished device in ``out`` may be gone on with: its registration is completed."""
+    can_fail: bool = False
+    """An error leaves nothing of the device that AWS could know of."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """A device that is finished."""
+
+    device_id: str
+    certificate_id: str | None = None
+    accounts: tuple[str, ...] = ()
+    """Where it was registered, as ``ACCOUNT:REGION``."""
+
+
+@dataclass(frozen=True)
 class Admission:
     """What was decided for one device."""
 
@@ -31,21 +55,18 @@ class Admission:
     """The devices that have the serial number, and are to be retired."""
 
 
-def decide(
-    entries: Sequence[Entry], order: DeviceOrder, folder: str, *, again: bool, completes: bool
-) -> Admission:
-    """Return what may be made of ``order`` in ``folder``.
-
-    ``again``: replace the former device on purpose. ``completes``: a finished device in the same
-    folder may be gone on with, since its registration is.
+def decide(entries: Sequence[Entry], wanted: Wanted) -> Admission:
+    """Return what may be made.
 
     Raises:
         SerialNumberUsedError: another device has the serial number.
     """
+    order, folder = wanted.order, str(wanted.out.resolve())
     holding = holders(entries, order.serial_number)
-    own = [each for each in holding if _is_own(each, folder, completes=completes and not again)]
+    completes = wanted.completes and not wanted.again
+    own = [each for each in holding if _is_own(each, folder, completes=completes)]
     others = [each for each in holding if each not in own]
-    if others and not own and not again:
+    if others and not own and not wanted.again:
         raise _used(others[-1])
     if own:
         device_id = order.device_id if order.is_id_given else own[-1].device_id
@@ -59,9 +80,10 @@ def _is_own(entry: Entry, folder: str, *, completes: bool) -> bool:
 
 
 def _used(entry: Entry) -> SerialNumberUsedError:
+    since = f"for {entry.method} at {entry.at:%Y-%m-%d %H:%M:%S} UTC"
     return SerialNumberUsedError(
-        entry.serial_number, entry.device_id, entry.folder, f"{entry.at:%Y-%m-%d %H:%M:%S} UTC",
-        is_made=entry.result is Result.MADE, method=entry.method,
+        entry.serial_number, entry.device_id, entry.folder, since,
+        is_made=entry.result is Result.MADE,
     )  # fmt: skip
 
 
@@ -80,26 +102,34 @@ class Admitted(AbstractContextManager["Admitted"]):
         self.is_resumed = admission.own is not None
         self._ledger = ledger
         self._entry = entry
-        self._can_fail = can_fail
+        self._can_fail = can_fail and entry.result is Result.BEGUN
 
-    def made(
-        self, device_id: str, certificate_id: str | None = None, accounts: tuple[str, ...] = ()
-    ) -> None:
+    @property
+    def is_entered_as_made(self) -> bool:
+        """Whether the ledger has the device as made already."""
+        return self._entry.result is Result.MADE
+
+    def made(self, device: Made) -> None:
         """Enter the device as made, durably: only then may anybody be told so.
 
         Raises:
             ReplacedMeanwhileError: another process has given the serial number away (--again).
             StorageError: the disk refused.
         """
-        with self._ledger.locked():
-            held = holders(self._ledger.entries(), self.order.serial_number)
-            if self._entry.device_id not in [each.device_id for each in held]:
-                raise ReplacedMeanwhileError(self.order.serial_number, self._entry.folder)
-            made = {"certificate_id": certificate_id, "accounts": accounts}
-            lines = [self._as(Result.MADE, device_id=device_id, **made)]
-            if device_id != self._entry.device_id:
-                lines.insert(0, self._as(Result.FAILED, note="the folder held another device"))
-            self._ledger.append(*lines)
+        enter_made(self._ledger, [(self, device)])
+
+    def lines(self, device: Made, entries: Sequence[Entry]) -> list[Entry]:
+        """Return what is to be entered for ``device``; see ``made``."""
+        held = [each.device_id for each in holders(entries, self.order.serial_number)]
+        if self._entry.device_id not in held:
+            raise ReplacedMeanwhileError(self.order.serial_number, self._entry.folder)
+        made = self._as(
+            Result.MADE, device_id=device.device_id, certificate_id=device.certificate_id,
+            accounts=device.accounts,
+        )  # fmt: skip
+        if device.device_id == self._entry.device_id:
+            return [made]
+        return [self._as(Result.FAILED, note="the folder held another device"), made]
 
     def retired(self, former: Entry, note: str) -> None:
         """Enter that ``former`` has lost the serial number.
@@ -132,38 +162,64 @@ class Admitted(AbstractContextManager["Admitted"]):
 
 
 def admit(
-    ledger: Ledger, order: DeviceOrder, method: str, out: Path,
-    *, batch: str | None = None, again: bool = False, completes: bool = False,
-    can_fail: bool = False,
-) -> Admitted:  # fmt: skip
-    """Enter a device as begun, unless its serial number is another's.
+    ledger: Ledger, wanted: Sequence[Wanted], method: str, batch: str | None = None
+) -> list[Admitted]:
+    """Enter devices as begun, all or none, unless a serial number is another's.
 
     Raises:
-        SerialNumberUsedError: it is.
+        SerialNumberUsedError: one is.
+        DeviceIdError: a device id is another's.
         LedgerError, StorageError: the ledger cannot be read or written.
     """
-    folder = str(out.resolve())
     with ledger.locked():
         entries = ledger.entries()
-        _check_device_id(entries, order, folder)
-        admission = decide(entries, order, folder, again=again, completes=completes)
-        entry = admission.own
-        if entry is None or entry.device_id != admission.order.device_id:
-            other_id = [_step(entry, Result.FAILED, ledger, note="another device id")] if entry else []
-            entry = Entry(
-                serial_number=order.serial_number, device_id=admission.order.device_id,
-                at=ledger.now(), method=method, batch=batch, result=Result.BEGUN, folder=folder,
-            )  # fmt: skip
-            ledger.append(*other_id, entry)
-    fails = can_fail and entry.result is Result.BEGUN
-    return Admitted(ledger, admission, entry, can_fail=fails)
+        admitted, lines = [], []
+        for each in wanted:
+            _check_device_id(entries, each)
+            admission = decide(entries, each)
+            begun = _begun(ledger, each, admission, method, batch)
+            lines += begun
+            admitted += [
+                Admitted(ledger, admission, entry, can_fail=each.can_fail)
+                for entry in [*filter(None, [admission.own]), *begun][-1:]
+            ]
+        if lines:
+            ledger.append(*lines)
+    return admitted
 
 
-def _check_device_id(entries: Sequence[Entry], order: DeviceOrder, folder: str) -> None:
+def enter_made(ledger: Ledger, devices: Sequence[tuple[Admitted, Made]]) -> None:
+    """Enter several devices as made; see ``Admitted.made``."""
+    with ledger.locked():
+        entries = ledger.entries()
+        lines = [line for each, device in devices for line in each.lines(device, entries)]
+        if lines:
+            ledger.append(*lines)
+
+
+def _begun(
+    ledger: Ledger, wanted: Wanted, admission: Admission, method: str, batch: str | None
+) -> list[Entry]:
+    own, order = admission.own, admission.order
+    if own is not None and own.device_id == order.device_id:
+        return []
+    entry = Entry(
+        serial_number=order.serial_number, device_id=order.device_id, at=ledger.now(),
+        method=method, batch=batch, result=Result.BEGUN, folder=str(wanted.out.resolve()),
+    )  # fmt: skip
+    if own is None:
+        return [entry]
+    return [_step(own, Result.FAILED, ledger, note="begun anew, with another device id"), entry]
+
+
+def _check_device_id(entries: Sequence[Entry], wanted: Wanted) -> None:
+    order, folder = wanted.order, str(wanted.out.resolve())
     for each in entries:
         is_same = (each.serial_number, each.folder) == (order.serial_number, folder)
         if each.device_id == order.device_id and not is_same:
-            raise DeviceIdError(f"device id {order.device_id} is that of the device in {each.folder}")
+            raise DeviceIdError(
+                f"device id {order.device_id} is that of the device in {each.folder}"
+            )
 
 
 def _step(entry: Entry, result: Result, ledger: Ledger, **changes: object) -> Entry:

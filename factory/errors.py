@@ -32,22 +32,21 @@ class SerialNumberUsedError(StationError):
     """Another device has the serial number."""
 
     def __init__(
-        self, serial_number: str, device_id: str, folder: str, when: str, *, is_made: bool,
-        method: str,
-    ) -> None:  # fmt: skip
-        """Say which device has it, where it is, and since ``when``."""
+        self, serial_number: str, device_id: str, folder: str, since: str, *, is_made: bool
+    ) -> None:
+        """Say which device has it, in which ``folder``, and ``since`` when."""
         state = "was made" if is_made else "was begun, and is not finished,"
         super().__init__(
-            f"serial number {serial_number} is taken: device {device_id} {state} for {method} at "
-            f"{when} in {folder}. Two devices of one serial number disconnect each other"
+            f"serial number {serial_number} is taken: device {device_id} {state} {since} in "
+            f"{folder}. Two devices of one serial number disconnect each other"
         )
         self.serial_number = serial_number
         self.device_id = device_id
         self.folder = folder
-        resume = "" if is_made else f"Finish that device: run the same command with --out {folder}. "
+        finish = f"Finish that device: run the same command with --out {folder}. "
         self.next_step = (
-            f"{resume}Use another serial number. Or, if that device is gone, replace it on "
-            "purpose, which turns its certificate off: the same command with --again."
+            f"{'' if is_made else finish}Use another serial number. Or, if that device is gone, "
+            "replace it on purpose, which turns its certificate off: the same command with --again."
         )
 
 

@@ -5,7 +5,7 @@ that was stopped before leaves what the next run starts anew.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -60,6 +60,8 @@ class DeviceOrder:
     """Where its keys are to be made (``factory.device_element``); empty: in software, sealed."""
     key_type: KeyType = KeyType.EC_P256
     """Of a key that is made with the device."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables (``DEVICE_*``) that override ``config``."""
     is_id_given: bool = False
     """Whether somebody chose ``device_id``, so that no other may take its place."""
 

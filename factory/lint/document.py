@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from device.errors import ConfigurationError
+from factory.documents import parse_json
 
 Json = str | int | float | bool | None | list["Json"] | Mapping[str, "Json"]
 
@@ -52,7 +53,7 @@ def load_document(file: Path) -> Document:
     """
     try:
         text = file.read_text(encoding="utf-8")
-        content = json.loads(_filled(text))
+        content = parse_json(_filled(text))
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigurationError(str(file), "", f"cannot be read as JSON: {error}") from error
     return Document(str(file), content, kind_of(content))

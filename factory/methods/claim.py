@@ -76,7 +76,7 @@ def install(cloud: Cloud, station: Station, storage: DeviceStorage, order: Devic
     storage.ps.set(Uid.CLAIM_CERTIFICATE, claim.certificate_pem)
     storage.keys.import_key(CLAIM_KEY, claim.private_key_pem)
     if station.asks_for_proof:
-        claim_hook.install_proof_key(cloud, storage, order.serial_number)
+        claim_hook.install_proof_key(cloud, storage, order)
 
 
 def teardown(cloud: Cloud, station: Station | None, *, devices: bool) -> Report:

@@ -9,7 +9,7 @@ from factory.aws import acting_as
 from factory.cloud import Cloud
 from factory.console import Console
 from factory.methods import trusted_user
-from factory.options import add_account
+from factory.options import add_account, check_one_account
 from factory.roles import role_arn
 from factory.temporary_claim import (
     TemporaryClaim,
@@ -52,6 +52,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
         ClaimRefusedError: the device does not want this claim.
         StationError, StorageError: the cloud or the disk refused.
     """
+    check_one_account(arguments)
     cloud = aws_accounts(arguments.account, os.environ)[0]
     place: Path = arguments.to or arguments.device / "claim"
     if is_file(place):

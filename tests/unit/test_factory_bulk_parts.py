@@ -17,7 +17,7 @@ from device.errors import ExitCode
 from device.identity.csr import build_csr, subject_name
 from factory.bulk.input_file import checked_csr, parameters_line
 from factory.bulk.progress import PlainProgress, progress_on
-from factory.bulk.reports import download
+from factory.bulk.reports import download, is_ours
 from factory.bulk.serial_numbers import check_batch_name, counted, read_from
 from factory.errors import (
     BatchError,
@@ -144,29 +144,62 @@ def serving(status: int) -> Iterator[str]:
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.handle_request)
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/report"
+        yield f"http://127.0.0.1:{server.server_port}"
         thread.join()
 
 
 def test_report_is_fetched_from_the_local_aws() -> None:
     with serving(200) as url:
-        assert download(url) == b"a report"
+        assert download(f"{url}/report", {"AWS_ENDPOINT_URL": url}) == b"a report"
 
 
 def test_report_that_is_not_handed_out_is_a_rejection() -> None:
     with serving(403) as url, pytest.raises(CloudRejectedError, match="403"):
-        download(url)
+        download(f"{url}/report", {"AWS_ENDPOINT_URL": url})
+
+
+def test_redirect_of_a_report_is_not_followed() -> None:
+    with serving(302) as url, pytest.raises(CloudRejectedError, match="302"):
+        download(f"{url}/report", {"AWS_ENDPOINT_URL": url})
 
 
 def test_nobody_answers() -> None:
     with pytest.raises(CloudNotReachableError):
-        download("http://127.0.0.1:1/report")
+        download("http://localhost:1/report", {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"})
 
 
-@pytest.mark.parametrize("url", ["http://reports.example/1", "file:///etc/passwd"])
-def test_report_is_not_fetched_in_the_open(url: str) -> None:
-    with pytest.raises(CloudRejectedError, match="not to be fetched over"):
-        download(url)
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://reports.example/1", "https://reports.example/1", "file:///etc/passwd",
+        "file://localhost/etc/passwd", "ftp://localhost/x", "data:,x", "no url", "https://[", "",
+        "http://s3.eu-central-1.amazonaws.com/b/k", "https://s3.amazonaws.com@evil.example/k",
+        "https://s3.amazonaws.com.evil.example/k", "http://localhost:4567/k",
+        "https://b.s3.eu-central-1.amazonaws.com:8443/k", "http://127.0.0.1/k",
+        "http://localhost:99999/k",
+    ],
+)  # fmt: skip
+def test_report_is_fetched_from_nowhere_else(url: str) -> None:
+    with pytest.raises(CloudRejectedError, match="not to be fetched from"):
+        download(url, {"AWS_ENDPOINT_URL": "http://localhost:4566"})
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://b.s3.eu-central-1.amazonaws.com/k?X-Amz-Signature=secret",
+        "https://s3.eu-central-1.amazonaws.com/b/k", "https://b.s3.cn-north-1.amazonaws.com.cn/k",
+        "https://b.s3.amazonaws.com/k", "http://localhost:4566/b/k", "http://127.0.0.1:4566/b/k",
+    ],
+)  # fmt: skip
+def test_report_in_s3_or_in_the_local_aws_may_be_fetched(url: str) -> None:
+    assert is_ours(url, {"AWS_ENDPOINT_URL": "http://localhost:4566"})
+
+
+def test_signature_of_a_link_is_not_told() -> None:
+    with pytest.raises(CloudRejectedError) as raised:
+        download("http://x.example/k?X-Amz-Signature=5ec4e7", {})
+    assert "5ec4e7" not in str(raised.value)
 
 
 def test_plain_progress_is_at_most_ten_lines_a_stage() -> None:

@@ -23,7 +23,7 @@ PLACES = {
 }
 NEVER = {"device": ("factory", "localcloud"), "localcloud": ("device", "factory")}
 # It fills a device's storage, and its errors derive from the device's.
-FACTORY_MAY_USE = ("device.storage", "device.identity", "device.errors")
+FACTORY_MAY_USE = ("device.storage", "device.identity", "device.errors", "device.settings")
 PROVISIONING_MAY_USE = ("msgspec", "device.errors", "device.provisioning")
 
 
