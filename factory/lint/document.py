@@ -18,7 +18,8 @@ _PLACEHOLDERS: Final = {"partition": "aws", "region": "eu-central-1", "account":
 
 
 _DATA_PLANE: Final = re.compile(
-    r":(client|topic|topicfilter)/|iot:(Connect|Publish|Receive|RetainPublish|Subscribe)\b"
+    r":(client|topic|topicfilter)/|iot:(Connect|Publish|Receive|RetainPublish|Subscribe)\b",
+    re.IGNORECASE,
 )
 """What only a policy in AWS IoT is about; one in IAM has other actions and resources."""
 

@@ -10,7 +10,8 @@ reference/aws-iot-facts.md, 3.1 to 3.4):
 - a Policy resource has PolicyName or PolicyDocument, not both; and that document is a policy;
 - the properties of the Certificate resource: where the certificate comes from, Status,
   ThingPrincipalType, OverrideSettings;
-- a template has 10,240 characters at most.
+- a template has 10,240 characters at most;
+- what kind of value each property takes (``template_values``), and that there is one thing.
 
 Where AWS notices the first three is not published: here they are refused when the template is
 made, and in any case when it is applied.
@@ -21,6 +22,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from localcloud.gaps.seam import Seam
+from localcloud.gaps.template_values import value_error
 
 CERTIFICATE: Final = "AWS::IoT::Certificate"
 POLICY: Final = "AWS::IoT::Policy"
@@ -113,7 +115,8 @@ def grammar_error(body: Body) -> str | None:
         return "Mappings cannot include parameters or intrinsic functions."
     if any(_nests(value) for value in _section(body, "DeviceConfiguration").values()):
         return "DeviceConfiguration does not support nested objects."
-    return next(filter(None, (_policy_error(*found) for found in resources(body, POLICY))), None)
+    policies = (_policy_error(*found) for found in resources(body, POLICY))
+    return next(filter(None, policies), None) or value_error(body)
 
 
 def _policy_error(name: str, resource: Body) -> str | None:
