@@ -30,7 +30,7 @@ from factory.verbs import single as single_verb
 
 _CHECK_MACHINE = "Correct that on this machine, then run the same command again."
 _READ_HELP = "Correct it; factory VERB --help says what there is."
-_RUN_AGAIN = "The same command goes on where it stopped."
+_RUN_AGAIN = "Run the same command again: it goes on where it stopped."
 _SDK_LOGGERS = ("boto3", "botocore", "urllib3")
 
 
@@ -45,8 +45,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         problem = f"{error.filename or 'this machine'}: {error.strerror or error}"
         return _report(arguments, error, problem, _CHECK_MACHINE)
-    except KeyboardInterrupt as error:
-        return _report(arguments, error, "stopped", _RUN_AGAIN)
+    except KeyboardInterrupt:
+        _say("factory: stopped; the same command goes on where it stopped")
+        if arguments.json:
+            _put_error("Stopped", "stopped", _RUN_AGAIN, ExitCode.FAILED)
+        return ExitCode.FAILED
     return ExitCode.DONE
 
 

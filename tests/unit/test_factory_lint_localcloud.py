@@ -63,7 +63,7 @@ def refused_by_local_aws(body: Mapping[str, Any]) -> str | None:
 
 
 def is_stored(content: object) -> bool:
-    """Whether it is a template that AWS would keep; those of bulk and single thing it never does."""
+    """Whether AWS would keep such a template; those of bulk and single thing it never does."""
     return (
         isinstance(content, dict)
         and "Resources" in content

@@ -100,7 +100,12 @@ def test_more_attributes_than_a_thing_may_have() -> None:
 
 def test_a_body_of_nothing_breaks_no_rule() -> None:
     assert grammar_error({}) is None
-    assert grammar_error({"Resources": {"odd": 1}, "Parameters": [], "Mappings": None}) is None
+    assert grammar_error({"Resources": {}, "Parameters": {}, "Mappings": None}) is None
+
+
+def test_a_section_or_resource_that_is_no_object_is_named() -> None:
+    assert grammar_error({"Parameters": []}) == "Parameters must be an object."
+    assert grammar_error({"Resources": {"odd": 1}}) == "Resource odd must be an object."
 
 
 # --- the client id in CONNECT --------------------------------------------------------
