@@ -6,11 +6,12 @@ texts for each property; a function may stand for a text, or for a list
 (docs/aws-iot-facts.md, 3.1 to 3.5). A template that is otherwise is refused when it is made.
 """
 
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 Body = Mapping[str, Any]
+Check = Callable[[str, object], Iterator[str]]
+"""Yields what is wrong with a value; the first argument names it."""
 
 _TEXT_CALLS: Final = ("Ref", "Fn::Join", "Fn::Select", "Fn::FindInMap", "Fn::Sub")
 _LIST_CALLS: Final = ("Fn::Split", "Fn::FindInMap")
@@ -23,7 +24,6 @@ _OVERRIDES: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     "AWS::IoT::Certificate": {"Status": ("DO_NOTHING", "REPLACE", "FAIL")},
     "AWS::IoT::Policy": {},
 }
-_NAME: Final = re.compile(r"[a-zA-Z0-9:_-]{1,128}")
 _PSEUDO: Final = "AWS::IoT::Certificate::"
 _PSEUDO_NAMES: Final = (
     "Country", "Organization", "OrganizationalUnit", "DistinguishedNameQualifier", "StateName",
@@ -86,9 +86,7 @@ def _mapping_errors(mappings: Body) -> Iterator[str]:
 def _property_errors(name: str, kind: str, properties: Body) -> Iterator[str]:
     known = _PROPERTIES[kind]
     if kind == "AWS::IoT::Policy" and not {"PolicyName", "PolicyDocument"} & properties.keys():
-        yield f"Resource {name} has neither PolicyName nor PolicyDocument."
-    if kind == "AWS::IoT::Thing" and "ThingName" not in properties:
-        yield f"Resource {name} has no ThingName."
+        yield "Neither policyName nor policyDocument is present in the Template."
     for each, value in properties.items():
         if each not in known:
             yield f"Resource {name} has an unknown property {each}."
@@ -106,25 +104,16 @@ def _override_errors(name: str, kind: str, settings: object) -> Iterator[str]:
 
 
 def _text(what: str, value: object) -> Iterator[str]:
-    if isinstance(value, str):
-        return
-    name = _call(value)
-    if name not in _TEXT_CALLS:
-        yield f"{what} must be a string."
-    elif isinstance(value, dict):
-        yield from _argument_errors(what, name, value[name])
+    if not isinstance(value, str):
+        yield from _call_errors(what, value, _TEXT_CALLS, "a string")
 
 
 def _texts(what: str, value: object) -> Iterator[str]:
-    if isinstance(value, list):
-        for each in value:
-            yield from _text(what, each)
+    if not isinstance(value, list):
+        yield from _call_errors(what, value, _LIST_CALLS, "a list of strings")
         return
-    name = _call(value)
-    if name not in _LIST_CALLS:
-        yield f"{what} must be a list of strings."
-    elif isinstance(value, dict):
-        yield from _argument_errors(what, name, value[name])
+    for each in value:
+        yield from _text(what, each)
 
 
 def _text_map(what: str, value: object) -> Iterator[str]:
@@ -141,44 +130,55 @@ def _document(what: str, value: object) -> Iterator[str]:
         yield f"{what} must be a policy."
 
 
-def _thing_name(what: str, value: object) -> Iterator[str]:
-    if isinstance(value, str) and not _NAME.fullmatch(value):
-        yield f"{what} must match {_NAME.pattern}."
-    yield from _text(what, value)
-
-
 def _principal_type(what: str, value: object) -> Iterator[str]:
     if isinstance(value, str) and value not in {"EXCLUSIVE_THING", "NON_EXCLUSIVE_THING"}:
         yield f"{what} cannot be {value}."
     yield from _text(what, value)
 
 
-def _argument_errors(what: str, name: str, argument: Any) -> Iterator[str]:
-    """Look at what a call that stands where it may is given; its values may be calls again."""
-    parts = argument if isinstance(argument, list) else []
-    wanted = {"Fn::Join": 2, "Fn::Select": 2, "Fn::Split": 2, "Fn::FindInMap": 3}
-    if name == "Ref" and not isinstance(argument, str):
-        yield f"{what} has an invalid Ref."
-    elif len(parts) != wanted.get(name, len(parts)):
+def _call_errors(what: str, value: object, allowed: Sequence[str], kind: str) -> Iterator[str]:
+    name = _call(value)
+    if not name:
+        yield f"{what} must be {kind}."
+    elif name not in allowed:
+        yield f"{what} has an invalid {name}: it must be {kind}."
+    elif isinstance(value, dict) and not _is_well_formed(name, value[name]):
         yield f"{what} has an invalid {name}."
-    elif name in {"Fn::Join", "Fn::Select"}:
-        is_headed = isinstance(parts[0], str) or (name == "Fn::Select" and _is_index(parts[0]))
-        if not is_headed:
-            yield f"{what} has an invalid {name}."
-        yield from _texts(what, parts[1])
-    elif name == "Fn::Split":
-        if not isinstance(parts[0], str) or not parts[0]:
-            yield f"{what} has an invalid {name}."
-        yield from _text(what, parts[1])
-    elif name == "Fn::FindInMap":
-        yield from _texts(what, parts)
-    elif name == "Fn::Sub" and not isinstance(argument, str):
-        is_pair = [type(each) for each in parts] == [str, dict]
-        yield from _text_map(what, parts[1]) if is_pair else [f"{what} has an invalid {name}."]
 
 
-def _is_index(value: object) -> bool:
-    return (isinstance(value, int) and not isinstance(value, bool)) or _call(value) in _TEXT_CALLS
+def _is_well_formed(name: str, argument: Any) -> bool:
+    """Whether a call is given what it takes; that may be calls again."""
+    if name in {"Ref", "Fn::Sub"} and isinstance(argument, str):
+        return True
+    parts = argument if isinstance(argument, list) else []
+    checks = _ARGUMENTS.get(name, ())
+    return len(parts) == len(checks) and not any(
+        error for check, part in zip(checks, parts, strict=True) for error in check("", part)
+    )
+
+
+def _literal(what: str, value: object) -> Iterator[str]:
+    if not isinstance(value, str):
+        yield what
+
+
+def _delimiter(what: str, value: object) -> Iterator[str]:
+    if not isinstance(value, str) or not value:
+        yield what
+
+
+def _index(what: str, value: object) -> Iterator[str]:
+    if isinstance(value, bool) or not isinstance(value, int):
+        yield from _text(what, value)
+
+
+_ARGUMENTS: Final[Mapping[str, Sequence[Check]]] = {
+    "Fn::Join": (_literal, _texts),
+    "Fn::Select": (_index, _texts),
+    "Fn::Split": (_delimiter, _text),
+    "Fn::FindInMap": (_text, _text, _text),
+    "Fn::Sub": (_literal, _text_map),
+}
 
 
 def _call(value: object) -> str:
@@ -189,9 +189,9 @@ def _call(value: object) -> str:
     return name if name == "Ref" or name.startswith("Fn::") else ""
 
 
-_PROPERTIES: Final[Mapping[str, Mapping[str, Callable[[str, object], Iterator[str]]]]] = {
+_PROPERTIES: Final[Mapping[str, Mapping[str, Check]]] = {
     "AWS::IoT::Thing": {
-        "ThingName": _thing_name, "ThingTypeName": _text, "BillingGroup": _text,
+        "ThingName": _text, "ThingTypeName": _text, "BillingGroup": _text,
         "ThingGroups": _texts, "AttributePayload": _text_map, "PackageVersions": _text_map,
     },
     "AWS::IoT::Certificate": {

@@ -384,8 +384,7 @@ GOOD: list[tuple[str | None, Json]] = [
     (None, template(thing={"ThingName": {"Fn::Sub": ["${a}-${SerialNumber}", {"a": "x"}]}})),
     (None, template({"Lot": {"Type": "String", "Default": "1"}})),
     (None, template(thing={"AttributePayload": dict.fromkeys("abcd", "1"), "ThingTypeName": "t"})),
-    (None, with_resource({"Type": "AWS::IoT::Policy", "Properties": {
-        "PolicyDocument": {"Fn::Sub": json.dumps(policy(connect("${!iot:ClientId}-${SerialNumber}")))}}})),
+    (None, inline({"Fn::Sub": json.dumps(policy(connect("${!iot:ClientId}-${SerialNumber}")))})),
     ("jitp", JIT_TEMPLATE),
     ("bulk", {"Parameters": {"SerialNumber": {"Type": "String"}, "CSR": {"Type": "String"}},
               "Resources": {

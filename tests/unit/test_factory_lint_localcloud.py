@@ -22,7 +22,7 @@ NOT_GRAMMAR: Final = frozenset({
     # AWS takes it, and a device cannot live with it.
     "no-policy", "parameter-unused", "parameter-without-source", "too-many-policies",
     # The local AWS looks at it when a thing is made of it.
-    "attribute-text", "too-many-attributes",
+    "attribute-text", "thing-name", "too-many-attributes",
 })  # fmt: skip
 """Rules about more than what a template may say; those of policies are added below."""
 OF_POLICIES: Final = frozenset({
