@@ -53,11 +53,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     return ExitCode.DONE
 
 
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    return build_parser((ca, prepare, make, single, bulk, claim, rewrap, lint, teardown))
+
+
 def _parsed(words: Sequence[str]) -> argparse.Namespace:
     """Return the arguments; with ``--json`` a misuse is told on stdout, too."""
-    parser = build_parser((ca, prepare, make, single, bulk, claim, rewrap, lint, teardown))
     try:
-        return parser.parse_args(words)
+        return parser().parse_args(words)
     except SystemExit as error:
         if error.code == ExitCode.MISUSE and "--json" in words:
             problem = "the command line cannot be used; stderr says why"

@@ -159,12 +159,12 @@ def _is_well_formed(name: str, argument: Any) -> bool:
 
 def _literal(what: str, value: object) -> Iterator[str]:
     if not isinstance(value, str):
-        yield what
+        yield f"{what} must be a string."
 
 
 def _delimiter(what: str, value: object) -> Iterator[str]:
     if not isinstance(value, str) or not value:
-        yield what
+        yield f"{what} must be a string, and not empty."
 
 
 def _index(what: str, value: object) -> Iterator[str]:

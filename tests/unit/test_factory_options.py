@@ -1,0 +1,293 @@
+"""Every option of every verb is used or refused, for each method: none is ignored in silence."""
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from device.errors import ExitCode
+from factory.choices import choices_of
+from factory.cli import main, parser
+from factory.errors import OptionNotUsedError
+from factory.methods import METHODS
+from factory.station import open_or_make_station
+from tests.unit.test_factory_cli import credentials, outside, prepared, run
+
+__all__ = ["credentials", "outside", "prepared"]  # fixtures
+
+COMMON = {"--help", "--json", "--log-level", "--station"}
+"""What every verb has: how it speaks, and where the station is."""
+NO_STATION = {"lint", "rewrap"}
+"""Verbs that use no station's folder: documents, and another folder."""
+USED: dict[str, set[str]] = {
+    "ca": {"action"},
+    "prepare": {"--method", "--account", "--certificate-mode", "--inline-template", "--hook"},
+    "make": {"--method", "--account", "--serial", "--out", "--not-allowed", "--device-id",
+             "--again", "--config", "--element", "--endpoint", "--root-ca", "--root-of-trust"},
+    "single": {"--serial", "--by", "--exclusive", "--out", "--again", "--account", "--config",
+               "--element", "--endpoint", "--root-ca", "--root-of-trust"},
+    "bulk": {"--count", "--serials", "--batch", "--retry", "--no-wait", "--out", "--again",
+             "--account", "--config", "--element", "--endpoint", "--root-ca", "--root-of-trust"},
+    "claim": {"--trusted-user", "--device", "--to", "--template", "--own-credentials",
+              "--account"},
+    "rewrap": {"--state", "--to"},
+    "lint": {"files", "--method", "--config", "--cloud", "--account"},
+    "teardown": {"--method", "--account", "--devices"},
+}  # fmt: skip
+"""What each verb has besides. A new option is entered here with a test of what it does."""
+
+
+def verbs() -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    for action in parser()._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            yield from action.choices.items()
+
+
+def options_of(command: argparse.ArgumentParser) -> set[str]:
+    return {
+        next((each for each in action.option_strings if each.startswith("--")), action.dest)
+        for action in command._actions
+    }
+
+
+@pytest.mark.parametrize(("verb", "command"), list(verbs()), ids=[verb for verb, _ in verbs()])
+def test_every_option_is_known_here(verb: str, command: argparse.ArgumentParser) -> None:
+    common = COMMON - ({"--station"} if verb in NO_STATION else set())
+    assert options_of(command) - common == USED[verb]
+    assert common <= options_of(command)
+
+
+def refused(words: str, capsys: pytest.CaptureFixture[str], option: str) -> str:
+    code, out, err = run(f"{words} --json", capsys)
+    assert code == ExitCode.MISUSE
+    assert f"factory: {option}: " in err
+    error = json.loads(out)
+    assert (error["error"], error["exit_code"]) == ("OptionNotUsedError", 2)
+    return err
+
+
+ONCE = [
+    "make --method claim --serial A --endpoint h --endpoint i",
+    "make --method claim --method jitp --serial A",
+    "make --method claim --serial A --out a --out b",
+    "make --method claim --serial A --config a --config b",
+    "make --method claim --serial A --root-ca a --root-ca b",
+    "make --method claim --serial A --root-of-trust file --root-of-trust file",
+    "make --method claim --serial A --element softhsm --element softhsm",
+    f"make --method claim --serial A --device-id {'0' * 32} --device-id {'1' * 32}",
+    "single --serial A --by hand --by register-thing",
+    "bulk --count 1 --count 2",
+    "bulk --batch a --batch b",
+    "prepare --method claim --method jitp",
+    "teardown --station a --station b",
+    "rewrap --state a --state b --to file",
+    "claim --trusted-user --to a --to b",
+    "lint --method claim --method jitp",
+]
+
+
+@pytest.mark.parametrize("words", ONCE)
+def test_option_that_is_given_twice_is_misuse(
+    words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as raised:
+        main(words.split())
+    assert raised.value.code == ExitCode.MISUSE
+    assert "it is given twice" in capsys.readouterr().err
+
+
+CHOICES = {
+    "--certificate-mode SNI_ONLY": {"jitp", "jitr"},
+    "--inline-template": {"jitp"},
+    "--hook": {"claim", "claim-aws-keys"},
+}
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("option", CHOICES)
+def test_choice_of_prepare_is_used_or_refused(option: str, method: str) -> None:
+    arguments = parser().parse_args(["prepare", "--method", method, *option.split()])
+    if method in CHOICES[option]:
+        assert choices_of(arguments) != choices_of(
+            parser().parse_args(["prepare", "--method", method])
+        )
+        return
+    with pytest.raises(OptionNotUsedError, match=option.split(maxsplit=1)[0]):
+        choices_of(arguments)
+
+
+@pytest.mark.usefixtures("prepared")
+@pytest.mark.parametrize("method", sorted(METHODS.keys() - {"jitr", "multi-account"}))
+def test_not_allowed_is_refused_where_the_cloud_keeps_no_list(
+    method: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = f"make --method {method} --serial A --endpoint h --not-allowed"
+    assert "jitr, multi-account and claim with a hook" in refused(words, capsys, "--not-allowed")
+    assert not Path(".firstboot/devices").exists()
+
+
+@pytest.mark.parametrize("method", sorted(METHODS.keys() - {"jitr", "multi-account"}))
+def test_several_accounts_are_refused_where_a_device_is_made_for_one(
+    method: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = f"make --method {method} --serial A --endpoint h --account a --account b"
+    refused(words, capsys, "--account")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "single --serial A --account a --account b",
+        "bulk --count 1 --account a --account b",
+        "claim --trusted-user --to c.json --account a --account b",
+        "lint --method claim --cloud --account a --account b",
+        "lint --method claim --account a",
+    ],
+)
+def test_account_that_nobody_would_ask_is_refused(
+    words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused(words, capsys, "--account")
+
+
+def test_settings_that_nobody_would_look_at_are_refused(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("p.json").write_text("{}")
+    refused("lint p.json --config x.yaml", capsys, "--config")
+
+
+@pytest.mark.usefixtures("prepared")
+def test_each_serial_number_that_is_given_is_made(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run("make --method claim --serial A --serial B --endpoint h --json", capsys)
+    assert code == ExitCode.DONE
+    made = [json.loads(line) for line in out.splitlines()]
+    assert [each["serial"] for each in made] == ["A", "B"]
+    assert made[0]["device_id"] != made[1]["device_id"]
+    assert all(Path(each["state"]).is_dir() for each in made)
+
+
+@pytest.mark.usefixtures("prepared")
+def test_none_is_made_if_one_of_them_cannot_be(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("c.yaml").write_text("method: claim\nsubject: {country: '{serial}'}\n")
+    words = "make --method claim --serial DE --serial DEU --endpoint h --config c.yaml"
+    code, _, err = run(words, capsys)
+    assert code == ExitCode.CONFIGURATION_INVALID
+    assert "c.yaml: subject.country: " in err
+    assert "DEU" in err
+    assert not Path(".firstboot/devices").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        ("--serial A --serial A", "--serial"),
+        ("--serial A --serial B --out d", "--out"),
+        (f"--serial A --serial B --device-id {'0' * 32}", "--device-id"),
+    ],
+)
+def test_option_for_one_device_is_refused_for_several(
+    words: str, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused(f"make --method claim {words} --endpoint h", capsys, option)
+
+
+@pytest.mark.usefixtures("prepared")
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("field", ["serial_number", "dn_qualifier", "country"])
+def test_value_that_its_field_cannot_hold_is_refused_for_every_method(
+    method: str, field: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("c.yaml").write_text(f"method: {method}\nsubject: {{{field}: '{{serial}}'}}\n")
+    words = f"make --method {method} --serial sn_1 --endpoint h --config c.yaml --out d"
+    code, _, err = run(words, capsys)
+    assert code == ExitCode.CONFIGURATION_INVALID
+    assert f"c.yaml: subject.{field}: " in err
+    assert "sn_1" in err
+    assert not Path("d").exists()
+
+
+@pytest.mark.parametrize("words", ["bulk --count 1 --batch a_b", "single --serial sn_1"])
+def test_value_that_its_field_cannot_hold_is_refused_before_anything_is_made(
+    words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("c.yaml").write_text("method: bulk\nsubject: {serial_number: '{serial}'}\n")
+    code, _, err = run(f"{words} --endpoint h --config c.yaml --out d", capsys)
+    assert code == ExitCode.CONFIGURATION_INVALID
+    assert "c.yaml: subject.serial_number: " in err
+    assert not Path("d").exists()
+    assert not Path(".firstboot").exists()
+
+
+@pytest.mark.parametrize(
+    ("host", "what"),
+    [
+        ("abc.iot.eu-central-1.amazonaws.com", "before 2018"),
+        ("abc.credentials.iot.eu-central-1.amazonaws.com", "iot:CredentialProvider"),
+        ("abc-ats.credentials.iot.eu-central-1.amazonaws.com", "iot:CredentialProvider"),
+        ("abc-ats.jobs.iot.eu-central-1.amazonaws.com", "another service"),
+        ("iot.eu-central-1.amazonaws.com", "no endpoint of an account"),
+        ("data.iot.eu-central-1.amazonaws.com", "no endpoint of an account"),
+        ("ABC.IOT.eu-central-1.amazonaws.com", "before 2018"),
+        ("abc.ats.iot.cn-north-1.amazonaws.com.cn", "another service"),
+    ],
+)
+def test_endpoint_at_which_no_device_can_connect_is_refused_with_the_right_command(
+    host: str, what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = run(f"make --method claim --serial A --endpoint {host}:8883", capsys)
+    assert code == ExitCode.CONFIGURATION_INVALID
+    assert what in err
+    assert "aws iot describe-endpoint --endpoint-type iot:Data-ATS" in err
+
+
+# --- errors as data ------------------------------------------------------------------
+
+FAILING = [
+    "ca show",
+    "prepare --method claim",
+    "make --method claim --serial A --endpoint h",
+    "make --method claim --serial a/b",
+    "single --serial A",
+    "bulk --count 0",
+    "bulk --batch none",
+    "claim --trusted-user --to none.json",
+    "rewrap --state none --to file",
+    "lint",
+    "lint none.json",
+    "teardown",
+]
+
+
+@pytest.mark.parametrize("words", FAILING)
+def test_error_is_one_object_on_stdout(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run(f"{words} --json", capsys)
+    (line,) = out.splitlines()
+    error = json.loads(line)
+    assert error.keys() == {"error", "message", "next_step", "exit_code"}
+    assert error["exit_code"] == code != ExitCode.DONE
+    assert error["message"] in err
+    assert error["next_step"] in err
+
+
+@pytest.mark.parametrize("words", ["--json", "make --json", "ca nonsense --json"])
+def test_misuse_is_an_object_too(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(words.split())
+    error = json.loads(capsys.readouterr().out)
+    assert (error["error"], error["exit_code"]) == ("Misuse", 2)
+
+
+def test_every_failing_verb_is_tried() -> None:
+    assert {words.split()[0] for words in FAILING} == USED.keys()
+
+
+def test_station_without_a_ca_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    with open_or_make_station(Path(".firstboot/station")):
+        pass
+    code, out, err = run("ca show", capsys)
+    assert (code, out) == (ExitCode.FAILED, "")
+    assert "has no CA" in err
+    assert "next: Make the station's CAs: factory ca init" in err
