@@ -1,16 +1,19 @@
 """Every option of every verb is used or refused, for each method: none is ignored in silence."""
 
 import argparse
+import io
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from device.errors import ExitCode
+from factory.bulk.progress import progress_on
 from factory.choices import choices_of
 from factory.cli import main, parser
-from factory.errors import OptionNotUsedError
+from factory.errors import ExtraMissingError, OptionNotUsedError
 from factory.methods import METHODS
 from factory.station import open_or_make_station
 from tests.unit.test_factory_cli import credentials, outside, prepared, run
@@ -291,3 +294,47 @@ def test_station_without_a_ca_says_so(capsys: pytest.CaptureFixture[str]) -> Non
     assert (code, out) == (ExitCode.FAILED, "")
     assert "has no CA" in err
     assert "next: Make the station's CAs: factory ca init" in err
+
+
+# --- a wheel without its extra -------------------------------------------------------
+
+
+@pytest.fixture
+def without_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    for library in ("boto3", "botocore", "rich"):
+        monkeypatch.setitem(sys.modules, library, None)
+
+
+@pytest.mark.usefixtures("without_extra")
+@pytest.mark.parametrize(
+    "words",
+    [
+        "prepare --method claim", "teardown", "single --serial A", "bulk --count 1",
+        "claim --trusted-user --to c.json", "lint --method claim --cloud",
+    ],
+)  # fmt: skip
+def test_missing_extra_is_named_with_the_command_that_installs_it(
+    words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = run(words, capsys)
+    assert code == ExitCode.CONFIGURATION_INVALID
+    assert "is not installed: it comes with the extra 'factory'" in err
+    assert "next: Install it: pip install 'firstboot[factory]'" in err
+
+
+@pytest.mark.usefixtures("without_extra", "prepared")
+def test_device_is_made_without_the_extra_where_no_cloud_is_asked(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code, _, err = run("make --method claim --serial A --endpoint h", capsys)
+    assert code == ExitCode.DONE, err
+
+
+@pytest.mark.usefixtures("without_extra")
+def test_bar_without_its_library_names_the_extra() -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    with pytest.raises(ExtraMissingError, match="rich"), progress_on(Terminal(), print):
+        pass
