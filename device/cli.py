@@ -10,11 +10,19 @@ import gc
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from device import __version__
-from device.errors import ConfigurationError, ExitCode, FirstbootError
+from device.errors import (
+    DISTRIBUTIONS,
+    ConfigurationError,
+    ExitCode,
+    FirstbootError,
+    MisuseError,
+    NotInstalledError,
+)
 from device.errors.provisioning import StoppedError
 
 if TYPE_CHECKING:
@@ -34,12 +42,10 @@ HELP_FORMAT: Final = partial(argparse.HelpFormatter, width=100)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; return the exit code."""
     atexit.register(gc.freeze)  # a last look through all modules for garbage takes 15 to 30 ms
-    options = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        exit_code = _run(options)
+        exit_code = _run(given)
         sys.stdout.flush()
-    except KeyboardInterrupt:
-        return ExitCode.TRY_LATER
     except BrokenPipeError:  # whoever read us went away, and so did what we still had to do
         # What is still buffered goes nowhere at exit, instead of failing again there.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -47,13 +53,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return exit_code
 
 
-def _run(options: Options) -> ExitCode:
-    verb: Verb = options.verb
+def _run(arguments: Sequence[str]) -> ExitCode:
     try:
+        options = _parser().parse_args(arguments)
+        verb: Verb = options.verb
         verb(options)
     except FirstbootError as error:
-        _report(error, options)
-        return error.exit_code
+        return _report(error, arguments)
+    except KeyboardInterrupt:
+        return _report(StoppedError("stopped by SIGINT; nothing is lost"), arguments)
+    except ImportError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in DISTRIBUTIONS:
+            raise
+        return _report(NotInstalledError(package, DISTRIBUTIONS[package]), arguments)
     return ExitCode.DONE
 
 
@@ -68,30 +81,36 @@ def boot(options: Options) -> None:
 def run(options: Options) -> None:
     """Boot, then operate until stopped."""
     with _power_on(options) as device:
-        try:
+        with suppress(StoppedError):
             connected = device.agent.boot_until_proven(device.timeline)
-        except StoppedError:
-            return
-        _show_identity(device.agent, options)
-        device.agent.operate(device.timeline, already_connected=connected)
+            _show_identity(device.agent, options)
+            device.agent.operate(device.timeline, already_connected=connected)
+        _say_stopped(device.stop.signal_name, options)
 
 
 def status(options: Options) -> None:
     """Print what the device is, from its storage alone."""
     import msgspec  # noqa: PLC0415 - 20 ms, which `device --version` need not pay
 
-    from device.status import read_status  # noqa: PLC0415
+    from device.status import lines_of, read_status  # noqa: PLC0415
 
-    found = msgspec.to_builtins(read_status(_state(options)))
+    found = read_status(_state(options), _chosen_endpoint(options))
     if options.json:
-        _print_json(found)
+        _print_json(msgspec.to_builtins(found))
         return
-    width = max(map(len, found))
-    for name, value in found.items():
-        if value == []:
-            continue
-        shown = ", ".join(map(str, value)) if isinstance(value, list) else value
-        print(f"{name.replace('_', ' '):<{width}}  {shown}")
+    lines = lines_of(found)
+    width = max(len(name) for name, _ in lines)
+    for name, value in lines:
+        print(f"{name:<{width}}  {value}")
+
+
+def _chosen_endpoint(options: Options) -> str | None:
+    """Return the endpoint that the settings choose, where settings are given."""
+    if not (options.config or os.environ.get("DEVICE_CONFIG")):
+        return os.environ.get("DEVICE_ENDPOINT")
+    from device import settings  # noqa: PLC0415 - loads yaml
+
+    return settings.load(_config(options), os.environ, {}).endpoint
 
 
 def reset(options: Options) -> None:
@@ -126,42 +145,60 @@ def _power_on(options: Options) -> "AbstractContextManager[PoweredDevice]":
 
 
 def _tell(step: "Step", options: Options) -> None:
-    _say(f"{step.ms / 1000:9.3f} s  {step.name:<20} {step.detail}".rstrip())
+    if not _is_quiet(options):
+        _say(f"{step.ms / 1000:9.3f} s  {step.name:<20} {step.detail}".rstrip())
     if options.json:
         _print_json({"step": step.name, "ms": step.ms, "detail": step.detail})
+
+
+def _is_quiet(options: Options) -> bool:
+    """Whether only errors are wanted in words."""
+    return bool(options.log_level == "error")
 
 
 def _show_identity(agent: "Agent", options: Options) -> None:
     identity = agent.identity
     if identity is None:
         return
-    _say(f"this device is {identity.thing_name}, certificate {identity.certificate_id[:12]}...")
+    if not _is_quiet(options):
+        _say(f"this device is {identity.thing_name}, certificate {identity.certificate_id[:12]}...")
     if options.json:
         fields = ("method", "thing_name", "certificate_id", "key_uri", "key_made_by")
         _print_json({"identity": {name: getattr(identity, name) for name in fields}})
 
 
-def _report(error: FirstbootError, options: Options) -> None:
+def _say_stopped(signal_name: str | None, options: Options) -> None:
+    if not _is_quiet(options):
+        _say(f"stopped by {signal_name or 'request'}; nothing is lost, run it again")
+    if options.json:
+        _print_json({"stopped": signal_name})
+
+
+def _report(error: FirstbootError, arguments: Sequence[str]) -> ExitCode:
+    """Tell people, and with ``--json`` programs too; return the exit code."""
+    if isinstance(error, MisuseError):
+        print(error.usage, end="", file=sys.stderr)
     _say(f"device: {error}")
     _say(f"next: {error.next_step}")
-    if options.json:
+    if "--json" in arguments:
         fields = {"error": type(error).__name__, "message": str(error)}
         _print_json(fields | {"next_step": error.next_step, "exit_code": int(error.exit_code)})
+    return error.exit_code
 
 
 def _state(options: Options) -> "Path":
     named = options.state or os.environ.get("DEVICE_STATE")
     if not named:
-        problem = "names no device"
-        raise ConfigurationError("--state", "", problem, "Say which: --state DIR or DEVICE_STATE.")
+        step = "Say which: --state DIR or DEVICE_STATE."
+        raise ConfigurationError("--state", "", "no device is named", step)
     return _path(named)
 
 
 def _config(options: Options) -> "Path":
     named = options.config or os.environ.get("DEVICE_CONFIG")
     if not named:
-        step = "Name one: --config FILE or DEVICE_CONFIG; config/ has one per method."
-        raise ConfigurationError("--config", "", "names no settings file", step)
+        step = "Pass --config FILE or set DEVICE_CONFIG; config/ has one per method."
+        raise ConfigurationError("--config", "", "no settings file is named", step)
     return _path(named)
 
 
@@ -181,12 +218,21 @@ def _say(words: str) -> None:
     print(words, file=sys.stderr, flush=True)
 
 
+class _Parser(argparse.ArgumentParser):
+    """Raises instead of exiting, so that misuse is reported as every other error is."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise the `MisuseError` that ``message`` is about."""
+        raise MisuseError(message, self.format_usage(), f"{self.prog} --help")
+
+
 def _parser() -> argparse.ArgumentParser:
-    every = argparse.ArgumentParser(add_help=False, formatter_class=HELP_FORMAT)
+    every = _Parser(add_help=False, formatter_class=HELP_FORMAT)
     every.add_argument("--state", metavar="DIR", help="the device's folder, or DEVICE_STATE")
     every.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
-    online = argparse.ArgumentParser(add_help=False, formatter_class=HELP_FORMAT)
-    online.add_argument("--config", metavar="FILE", help="the settings, or DEVICE_CONFIG")
+    online = _Parser(add_help=False, formatter_class=HELP_FORMAT)
+    configured = _Parser(add_help=False, formatter_class=HELP_FORMAT)
+    configured.add_argument("--config", metavar="FILE", help="the settings, or DEVICE_CONFIG")
     online.add_argument("--endpoint", metavar="HOST:PORT", help="AWS IoT, instead of the settings'")
     online.add_argument("--root-ca", metavar="FILE", help="CAs to trust, instead of the settings'")
     place = (
@@ -195,8 +241,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     online.add_argument("--wait-for-claim", metavar="PATH", nargs="?", const="", help=place)
     levels = ("debug", "info", "warning", "error")
-    online.add_argument("--log-level", choices=levels, default="warning")
-    parser = argparse.ArgumentParser(
+    quiet = "how much is said on stderr; error leaves out the steps"
+    online.add_argument("--log-level", choices=levels, default="warning", help=quiet)
+    parser = _Parser(
         prog="device",
         description="The firmware client of a simulated device for AWS IoT Core.",
         epilog="Exit codes: 0 done, 1 failed, 2 misuse, 3 configuration invalid, 4 denied "
@@ -206,18 +253,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"device {__version__}")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
-    for verb, parents in ((boot, [every, online]), (run, [every, online])):
+    for verb, parents in ((boot, [every, configured, online]), (run, [every, configured, online])):
         _add(verbs, verb, parents)
-    _add(verbs, status, [every])
+    _add(verbs, status, [every, configured])
     forget = "throw a proven identity away as well; only the station can then help"
     _add(verbs, reset, [every]).add_argument("--forget-identity", action="store_true", help=forget)
     return parser
 
 
 def _add(
-    verbs: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    verbs: "argparse._SubParsersAction[_Parser]",
     verb: Verb,
-    parents: list[argparse.ArgumentParser],
+    parents: list[_Parser],
 ) -> argparse.ArgumentParser:
     summary = (verb.__doc__ or "").strip()
     parser = verbs.add_parser(

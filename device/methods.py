@@ -3,6 +3,8 @@
 from typing import Final
 
 from device.errors import ConfigurationError
+from device.errors.provisioning import ClaimMissingError, NoCredentialError
+from device.runtime import journal
 from device.storage.device_storage import DeviceStorage
 from device.storage.secure_storage import Uid
 
@@ -16,10 +18,13 @@ def check_made_for(storage: DeviceStorage, method: str, source: str) -> None:
     """Compare ``method``, which the settings in ``source`` name, with what the device holds.
 
     Raises:
-        ConfigurationError: the device was made, or has begun, in the other way.
+        ConfigurationError: the device was made, has begun, or is provisioned in another way.
+        NoCredentialError: the device holds nothing that it could begin with.
     """
     held = storage.ps.uids()
-    if Uid.IDENTITY in held:
+    identity = journal.load_identity(storage.ps)
+    if identity is not None:
+        _check_provisioned_by(identity.method, method, source)
         return
     has_begun = Uid.PROVISIONING_JOURNAL in held
     by_claim = has_begun or Uid.CLAIM_CERTIFICATE in held
@@ -30,4 +35,24 @@ def check_made_for(storage: DeviceStorage, method: str, source: str) -> None:
     if method in CLAIM_METHODS and Uid.STAGED_CERTIFICATE in held and not has_begun:
         problem = f"is {method}, but the station gave this device a certificate of its own"
         step = "Use the settings of the method that it was made for, such as config/jitp.yaml."
+        raise ConfigurationError(source, "method", problem, step)
+    if method not in CLAIM_METHODS and Uid.STAGED_CERTIFICATE not in held:
+        raise NoCredentialError
+
+
+def check_has_claim(storage: DeviceStorage, method: str) -> None:
+    """Check that a device which is to begin with a claim of its own holds one.
+
+    Raises:
+        ClaimMissingError: it holds none, and nobody is to hand one over; nothing was changed.
+    """
+    enough = {Uid.IDENTITY, Uid.STAGED_CERTIFICATE, Uid.CLAIM_CERTIFICATE}
+    if method in CLAIM_METHODS and enough.isdisjoint(storage.ps.uids()):
+        raise ClaimMissingError
+
+
+def _check_provisioned_by(held: str, method: str, source: str) -> None:
+    if method != held:
+        problem = f"is {method}, but this device was provisioned by {held}"
+        step = f"Use the settings of {held}, or return the device to the station first."
         raise ConfigurationError(source, "method", problem, step)

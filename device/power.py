@@ -9,6 +9,8 @@ from pathlib import Path
 
 from device import log, settings
 from device.agent import Agent
+from device.errors.provisioning import StoppedError
+from device.methods import check_has_claim
 from device.plan import plan_for
 from device.runtime.awscrt_session import AwscrtSession
 from device.runtime.claim_delivery import DeliveredClaim
@@ -40,6 +42,14 @@ class PoweredDevice:
     timeline: Timeline
     patience: Patience
     """How long `device boot` tries."""
+    stop: "Stop"
+
+
+@dataclass
+class Stop:
+    """What asked the device to stop, if anything did."""
+
+    signal_name: str | None = None
 
 
 @contextmanager
@@ -50,32 +60,45 @@ def power_on(
 
     Raises:
         FirstbootError: a setting or the storage cannot be used; nothing was sent.
+        StoppedError: a signal came before what was to be done was done; it is named.
     """
     log.set_up(switches.log_level)
     timeline = Timeline(tell_step)
-    chosen = settings.load(switches.config, os.environ, switches.flags)
+    loaded = settings.load_with_sources(switches.config, os.environ, switches.flags)
+    chosen = loaded.settings
     with open_device_storage(switches.state) as storage:
         timeline.add("storage opened", f"generation {storage.generation}")
-        plan = plan_for(storage, chosen, str(switches.config))
+        plan = plan_for(storage, chosen, loaded.sources)
         clock = SystemClock()
         place = switches.claim_place
+        if place is None:
+            check_has_claim(storage, chosen.method)
         claims = None if place is None else DeliveredClaim(place, clock, tell)
         agent = Agent(storage, chosen, plan, open_session=AwscrtSession, clock=clock, claims=claims)
-        _stop_on_signal(agent, claims)
+        stop = _stop_on_signal(agent, claims)
         try:
-            yield PoweredDevice(agent, timeline, _patience(chosen))
+            yield PoweredDevice(agent, timeline, _patience(chosen), stop)
+        except StoppedError as error:
+            if stop.signal_name is None:
+                raise
+            words = f"stopped by {stop.signal_name}; nothing is lost ({error})"
+            raise StoppedError(words) from None
         finally:
             agent.session.close()
 
 
-def _stop_on_signal(agent: Agent, claims: DeliveredClaim | None) -> None:
-    def stop(*_: object) -> None:
+def _stop_on_signal(agent: Agent, claims: DeliveredClaim | None) -> Stop:
+    asked = Stop()
+
+    def stop(number: int, _: object) -> None:
+        asked.signal_name = signal.Signals(number).name
         agent.session.request_stop()
         if claims is not None:
             claims.stop()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
+    return asked
 
 
 def _patience(chosen: Settings) -> Patience:

@@ -2,21 +2,25 @@
 
 Nothing is guessed: an unknown key, a wrong type or an unusable value is a
 `ConfigurationError` that names the file or variable, the key and what is wrong.
+Every value is text as written, and a number only where the setting is one.
 A nested key as a variable: ``claim.template`` is ``DEVICE_CLAIM__TEMPLATE``; a name of your
 own keeps its case: ``claim.parameters.SerialNumber`` is ``DEVICE_CLAIM__PARAMETERS__SerialNumber``.
 """
 
-import difflib
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Final, Literal, TypeVar, get_args
 
 import msgspec
-import yaml
 from msgspec import Meta, Struct
 
+from device.config import variables
+from device.config.settings_file import Section, read_settings_file
+from device.config.sources import Sources
+from device.config.typed import leaves, typed
 from device.errors import ConfigurationError
 
 Method = Literal[
@@ -35,9 +39,6 @@ TemplateName = Annotated[str, Meta(pattern=r"^[0-9A-Za-z_-]+\Z", max_length=36)]
 KeyTypeName = Literal["ec-p256", "ec-p384", "rsa-2048"]
 
 _log = logging.getLogger(__name__)
-
-_ENVIRONMENT_PREFIX: Final = "DEVICE_"
-_PLACES: Final = frozenset({"DEVICE_STATE", "DEVICE_CONFIG"})  # read by the command line itself
 
 
 class _Section(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -119,6 +120,11 @@ class Settings(_Section, frozen=True):
     connection: Connection = Connection()
     telemetry: Telemetry = Telemetry()
 
+    def __repr__(self) -> str:
+        """Leave the proxy out: its address may hold a password."""
+        shown = msgspec.structs.replace(self, proxy=None) if self.proxy else self
+        return super(Settings, shown).__repr__()
+
 
 def configured(settings: Settings, device_configuration: Mapping[str, str] | None) -> Settings:
     """Return ``settings`` with what AWS IoT configured this device to do.
@@ -140,65 +146,57 @@ def configured(settings: Settings, device_configuration: Mapping[str, str] | Non
     return msgspec.structs.replace(settings, telemetry=telemetry)
 
 
+@dataclass(frozen=True)
+class Loaded:
+    """Settings, and where each of them came from."""
+
+    settings: Settings
+    sources: Sources
+
+
 def load(path: Path, environment: Mapping[str, str], flags: Mapping[str, str | None]) -> Settings:
+    """Return the settings of `load_with_sources`."""
+    return load_with_sources(path, environment, flags).settings
+
+
+def load_with_sources(
+    path: Path, environment: Mapping[str, str], flags: Mapping[str, str | None]
+) -> Loaded:
     """Return the settings of ``path``, overridden by ``environment``, then by ``flags``.
 
-    Relative paths in the file are relative to the file.
+    Variables and flags are text as written; YAML has no say in them. An empty variable leaves an
+    optional setting unset. Relative paths in the file are relative to the file.
 
     Raises:
         ConfigurationError: the file, a variable or a flag is missing or not usable.
     """
-    sources = {"": str(path)}
-    raw = _read(path)
+    raw = read_settings_file(path)
+    in_file = frozenset(leaves(raw))
+    elsewhere: dict[str, str] = {}
     for name, value in environment.items():
-        key = _key_of(name)
-        if key is not None:
-            _override(raw, key, _scalar(name, value), sources, name)
-    for key, flag in flags.items():
+        if (key := variables.key_of(name, Settings)) is not None:
+            _override(raw, key, variables.text_of(name, key, value), elsewhere, name)
+    for name, flag in flags.items():
         if flag is not None:
-            _override(raw, key, flag, sources, f"--{key.replace('_', '-')}")
-    return _convert(raw, sources, path.parent)
+            _override(raw, name, _flag_text(name, flag), elsewhere, _flag_name(name))
+    sources = Sources(str(path), elsewhere, in_file)
+    return Loaded(_convert(raw, sources, path.parent), sources)
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506 - safe
-    except FileNotFoundError:
-        raise ConfigurationError(
-            str(path), "", "no such file", "Name one with --config; config/ has one per method."
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(str(path), "", f"cannot be read: {error}") from None
-    except yaml.YAMLError as error:
-        problem = " ".join(str(error).split())
-        raise ConfigurationError(str(path), "", f"is not YAML: {problem}") from None
-    if not isinstance(raw, dict):
-        what = "is empty" if raw is None else f"holds a {type(raw).__name__}, not keys and values"
-        raise ConfigurationError(str(path), "", what)
-    return raw
+def _flag_name(key: str) -> str:
+    return f"--{key.replace('_', '-')}"
 
 
-_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+def _flag_text(key: str, flag: str) -> str:
+    if not flag:
+        raise ConfigurationError(_flag_name(key), key, "is empty", "Name one, or leave it out.")
+    return flag
 
 
-def _key_of(variable: str) -> str | None:
-    if not variable.startswith(_ENVIRONMENT_PREFIX) or variable in _PLACES:
-        return None
-    names = variable.removeprefix(_ENVIRONMENT_PREFIX).split("__")
-    key = ".".join(name.lower() if name.isupper() else name for name in names)
-    return key if key.partition(".")[0] in Settings.__struct_fields__ else None
-
-
-def _scalar(name: str, value: str) -> object:
-    try:
-        return yaml.load(value, Loader=_LOADER) if value else value  # noqa: S506 - safe
-    except yaml.YAMLError:
-        raise ConfigurationError(name, "", "is not a plain value") from None
-
-
-def _override(
-    raw: dict[str, Any], key: str, value: object, sources: dict[str, str], source: str
-) -> None:
+def _override(raw: Section, key: str, value: str, elsewhere: dict[str, str], source: str) -> None:
+    other = elsewhere.get(key)
+    if other is not None and not source.startswith("--"):
+        raise ConfigurationError(source, key, f"{other} sets the same", "Remove one of the two.")
     section = raw
     *parents, last = key.split(".")
     for parent in parents:
@@ -207,25 +205,29 @@ def _override(
             raise ConfigurationError(source, key, f"{parent} is not a section")
         section = child
     section[last] = value
-    sources[key] = source
+    elsewhere[key] = source
 
 
-def _convert(raw: dict[str, Any], sources: Mapping[str, str], folder: Path) -> Settings:
+def _convert(raw: Section, sources: Sources, folder: Path) -> Settings:
+    def source_of(key: str) -> str:
+        return sources.elsewhere.get(key, sources.file)
+
+    values = typed(raw, Settings, source_of)
     try:
-        settings = msgspec.convert(raw, Settings)
+        settings = msgspec.convert(values, Settings)
     except msgspec.ValidationError as error:
-        raise _explained(str(error), sources) from None
-    return _with_paths_from(settings, folder, sources)
+        raise _explained(str(error), source_of) from None
+    return _with_paths_from(settings, folder, sources.elsewhere)
 
 
-def _with_paths_from(settings: Settings, folder: Path, sources: Mapping[str, str]) -> Settings:
+def _with_paths_from(settings: Settings, folder: Path, elsewhere: Mapping[str, str]) -> Settings:
     """Make the paths that the file itself names relative to the file."""
 
     def moved(section: _SectionT, prefix: str, *names: str) -> _SectionT:
         changes = {
             name: str(folder / value)
             for name in names
-            if (value := getattr(section, name)) and prefix + name not in sources
+            if (value := getattr(section, name)) and prefix + name not in elsewhere
         }
         return msgspec.structs.replace(section, **changes)
 
@@ -237,35 +239,30 @@ def _with_paths_from(settings: Settings, folder: Path, sources: Mapping[str, str
     )
 
 
-_PATH = re.compile(r" - at (?:`key` in )?`\$\.?(?P<path>[^`]*)`$")
-_UNKNOWN = re.compile(r"unknown field `(?P<name>[^`]+)`")
-_MISSING = re.compile(r"missing required field `(?P<name>[^`]+)`")
+_PATH: Final = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
+_MISSING: Final = re.compile(r"missing required field `(?P<name>[^`]+)`")
+_RULES: Final = {
+    "claim.template": "1 to 36 of a-z A-Z 0-9 _ -",  # AWS IoT API reference, TemplateName
+    "key.store": 'use "sealed:" or a URI that begins with pkcs11:',
+    "key.pin_credential": "use the name of a systemd credential: a-z A-Z 0-9 . _ -",
+}
+"""What a pattern says, for people."""
 
 
-def _explained(message: str, sources: Mapping[str, str]) -> ConfigurationError:
-    """Turn msgspec's sentence into file, key and problem."""
+def _explained(message: str, source_of: Callable[[str], str]) -> ConfigurationError:
+    """Turn msgspec's sentence about a value that is out of bounds into file, key and problem."""
     at = _PATH.search(message)
-    parent = at["path"] if at else ""
+    key = at["path"] if at else ""
     text = _PATH.sub("", message)
-    named = _UNKNOWN.search(text) or _MISSING.search(text)
-    key = ".".join(filter(None, [parent, named["name"] if named else ""]))
-    source = sources.get(key, sources[""])
-    if _UNKNOWN.search(text):
-        return ConfigurationError(source, key, "unknown key", _did_you_mean(parent, key))
-    if _MISSING.search(text):
+    if named := _MISSING.search(text):
+        key, source = named["name"], source_of("")
         return ConfigurationError(source, key, "is missing", f"Set {key} in {source}.")
-    return ConfigurationError(source, key, text[:1].lower() + text[1:])
+    problem = text[:1].lower() + text[1:]
+    if key in _RULES:
+        problem = f"cannot be used: {_RULES[key]}"
+    elif key in _CHOICES:
+        problem += f"; one of {', '.join(_CHOICES[key])}"
+    return ConfigurationError(source_of(key), key, problem)
 
 
-def _did_you_mean(parent: str, key: str) -> str:
-    section: Any = Settings
-    for name in filter(None, parent.split(".")):
-        types = dict(zip(section.__struct_fields__, _field_types(section), strict=True))
-        section = types[name]
-    known = list(section.__struct_fields__)
-    near = difflib.get_close_matches(key.rpartition(".")[2], known, 1)
-    return f"Did you mean {near[0]}?" if near else f"Known keys here: {', '.join(known)}."
-
-
-def _field_types(section: type[Struct]) -> list[object]:
-    return [field.type for field in msgspec.structs.fields(section)]
+_CHOICES: Final = {"method": get_args(Method), "key.type": get_args(KeyTypeName)}

@@ -1,5 +1,6 @@
 """What a device is right now, read from its storage alone: offline, at once, without a lock."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -7,10 +8,13 @@ from typing import Any, Final
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import asdict
 
+from device.config.data_endpoint import account_prefix_of, region_of
+from device.errors.provisioning import NO_CREDENTIAL
 from device.errors.storage import DoesNotExistError
 from device.manufacture import device_id, serial_number
 from device.runtime import journal
-from device.runtime.journal import Identity, Keyed, Registered, Staged
+from device.runtime.endpoint import Endpoint
+from device.runtime.journal import Identity, Keyed, Progress, Registered, Staged
 from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.element import element_book
 from device.storage.keys import KeyLocation
@@ -36,6 +40,11 @@ class Status(Struct, frozen=True, kw_only=True, omit_defaults=True):
     root_of_trust_note: str
     storage_flags: list[str]
     """PSA's, such as NO_REPLAY_PROTECTION where a whole old state can be put back."""
+    endpoint: str | None = None
+    """Where the device connects: what the settings say, else what the station installed."""
+    region: str | UnsetType = UNSET
+    account_prefix: str | UnsetType = UNSET
+    """What stands for the account in the endpoint's name; a device is told no account number."""
     storage_generation: int | UnsetType = UNSET
     serial: str | UnsetType = UNSET
     device_id: str | UnsetType = UNSET
@@ -53,17 +62,19 @@ class Status(Struct, frozen=True, kw_only=True, omit_defaults=True):
     device_configuration: dict[str, str] | UnsetType | None = UNSET
 
 
-def read_status(state: Path) -> Status:
-    """Return the status of the device in ``state``.
+def read_status(state: Path, endpoint: str | None = None) -> Status:
+    """Return the status of the device in ``state``, which settings send to ``endpoint``.
 
     Raises:
         StorageError: the storage is missing, corrupt, rolled back or another device's.
+        ConfigurationError: ``endpoint`` is none.
     """
+    chosen = None if not endpoint else Endpoint.parse(endpoint, "the settings")
     with open_device_storage(state, read_only=True) as storage:
-        return _status_of(storage)
+        return _status_of(storage, chosen)
 
 
-def _status_of(storage: DeviceStorage) -> Status:
+def _status_of(storage: DeviceStorage, chosen: Endpoint | None) -> Status:
     root = storage.root_of_trust
     base = Status(
         state="not finished by the station",
@@ -76,9 +87,9 @@ def _status_of(storage: DeviceStorage) -> Status:
     )
     if storage.lifecycle is not Lifecycle.SECURED:
         return base
-    facts = asdict(base) | _manufacture(storage)
+    facts = asdict(base) | _manufacture(storage) | _where(storage, chosen)
     progress, identity = journal.load(storage.ps), journal.load_identity(storage.ps)
-    facts["state"] = "provisioned" if identity else STATES[type(progress)]
+    facts["state"] = "provisioned" if identity else _state_at(progress, storage)
     if identity:
         facts |= _who(identity) | {"device_configuration": journal.load_configuration(storage.ps)}
         facts |= _element(storage, identity.key)
@@ -87,6 +98,51 @@ def _status_of(storage: DeviceStorage) -> Status:
     if isinstance(progress, Staged | Registered):
         facts["certificate_id"] = progress.certificate_id
     return Status(**facts)
+
+
+def _state_at(progress: Progress | None, storage: DeviceStorage) -> str:
+    credentials = {Uid.CLAIM_CERTIFICATE, Uid.STAGED_CERTIFICATE}
+    has_nothing = progress is None and credentials.isdisjoint(storage.ps.uids())
+    return NO_CREDENTIAL if has_nothing else STATES[type(progress)]
+
+
+def _where(storage: DeviceStorage, chosen: Endpoint | None) -> dict[str, Any]:
+    """Where the device connects, as far as its name says it."""
+    try:
+        text = str(chosen or storage.ps.get(Uid.ENDPOINT).decode(errors="backslashreplace"))
+    except DoesNotExistError:
+        return {}
+    host = text.rpartition(":")[0] or text
+    named = {"region": region_of(host), "account_prefix": account_prefix_of(host)}
+    return {"endpoint": text} | {name: value for name, value in named.items() if value}
+
+
+def lines_of(status: Status) -> list[tuple[str, str]]:
+    """Return what people read: a name and a value in words for each fact that applies."""
+    return [
+        (name.replace("_", " "), _in_words(name, value))
+        for name, value in asdict(status).items()
+        if value is not UNSET
+    ]
+
+
+def _in_words(name: str, value: object) -> str:
+    if name == "device_configuration" and value is None:
+        return "not known: the reply that held it was lost"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        value = [f"{key}={held}" for key, held in value.items()]
+    if isinstance(value, list):
+        value = ", ".join(map(str, value))
+    return _one_line(str(value)) if value not in {None, ""} else "none"
+
+
+def _one_line(text: str) -> str:
+    """Return ``text`` with whatever could move the cursor or hide words made visible."""
+    return "".join(
+        character if character.isprintable() else ascii(character)[1:-1] for character in text
+    )
 
 
 def _manufacture(storage: DeviceStorage) -> dict[str, Any]:

@@ -49,7 +49,7 @@ class _Once(argparse.Action):
         values: Any, option_string: str | None = None,
     ) -> None:  # fmt: skip
         """Store ``values``, or end with a misuse if there was one before."""
-        given = vars(namespace).setdefault("given", set())
+        given: set[str] = namespace.given
         if option_string is not None and self.dest in given:
             parser.error(f"argument {option_string}: it is given twice")
         given.add(self.dest)
@@ -73,7 +73,7 @@ def build_parser(verbs: Iterable[Verb]) -> argparse.ArgumentParser:
     for verb in verbs:
         words = str(verb.__doc__).splitlines()[0]
         command = commands.add_parser(verb.__name__, help=words, description=words)
-        command.set_defaults(verb=verb)
+        command.set_defaults(verb=verb, given=set())
         _add_options(command, verb.__name__)
     return parser
 

@@ -5,6 +5,7 @@ from typing import Final
 
 from device.identity.certificates import TEMPLATE_FIELDS, leaf_of, subject_fields
 from device.identity.csr import SUBJECT_FIELDS, build_csr
+from device.identity.pem import canonical_chain
 from device.storage.device_storage import DeviceStorage
 from device.storage.keys import FIRST_DEVICE_KEY
 from device.storage.secure_storage import Uid
@@ -14,7 +15,7 @@ from factory.errors import LeafSubjectError, OtherMethodError, StationNotPrepare
 from factory.manufacture import DeviceOrder
 
 _SETTINGS: Final[Mapping[str, str]] = {
-    field: next(name for name, other in SUBJECT_FIELDS.items() if other == oid)
+    field: next(name for name, other in SUBJECT_FIELDS.items() if other.oid == oid)
     for field, oid in TEMPLATE_FIELDS.items()
 }
 """AWS's names of the subject's fields, and those in the device's settings."""
@@ -54,4 +55,5 @@ def install_leaf(
     if missing := sorted(wanted - subject_fields(leaf)):
         names = {field: _SETTINGS[field] for field in missing}
         raise LeafSubjectError(order.serial_number, str(order.config), names)
-    storage.ps.set(Uid.STAGED_CERTIFICATE, leaf + authority.certificate_pem)
+    chain = canonical_chain(leaf + authority.certificate_pem)
+    storage.ps.set(Uid.STAGED_CERTIFICATE, chain)

@@ -7,12 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from device.settings import load_with_sources
 from device.storage.keys import KeyType
 from device.storage.roots.plan import FILE, RootPlan, parse_plan
 from factory.authorities import ISSUING
 from factory.cloud import Cloud
 from factory.device_element import check_element, check_store
-from factory.device_settings import device_subject, load_device_settings
+from factory.device_settings import check_key_type, check_method, device_subject
 from factory.documents import CONFIG
 from factory.endpoint import find_endpoint, parse_endpoint
 from factory.manufacture import DeviceOrder, new_device_id
@@ -33,7 +34,10 @@ def device_orders(
     """
     check_element(arguments.element, arguments.method, len(serial_numbers))
     config = arguments.config or CONFIG / config_name(arguments.method)
-    settings = load_device_settings(config, os.environ)
+    loaded = load_with_sources(config, os.environ, {})
+    settings = loaded.settings
+    check_method(config, arguments.method)
+    check_key_type(loaded, arguments.method)
     if arguments.method in MAKES_KEY:
         check_store(arguments.element, settings.key.store, str(config))
     first = DeviceOrder(
@@ -51,7 +55,7 @@ def device_orders(
     )
     orders = [first, *_alike(first, serial_numbers[1:])]
     for order in orders:
-        device_subject(order, settings)
+        device_subject(order, loaded)
     endpoint = _endpoint(arguments, cloud)
     return [replace(order, endpoint=endpoint) for order in orders]
 

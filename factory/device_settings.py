@@ -2,19 +2,20 @@
 
 import re
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from device import settings
+from device.config.sources import Sources
 from device.errors import ConfigurationError
-from device.identity.csr import SUBJECT_FIELDS, build_csr, subject_name
-from device.settings import Settings
+from device.identity.csr import subject_name
+from device.settings import Loaded, Settings
 from factory.manufacture import DeviceOrder
 
+_KEYS_OF_AWS: Final = "-aws-keys"
+"""Ends the name of claim's other method, which has the same settings."""
 _PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
 
 
@@ -27,7 +28,7 @@ def load_device_settings(path: Path, environment: Mapping[str, str] | None = Non
     return settings.load(path, environment or {}, {})
 
 
-def device_subject(order: DeviceOrder, known: Settings | None = None) -> x509.Name:
+def device_subject(order: DeviceOrder, known: Loaded | None = None) -> x509.Name:
     """Return the ``subject`` of the settings in ``order.config``, filled in for this device.
 
     ``known`` are those settings, if they were read before.
@@ -36,45 +37,55 @@ def device_subject(order: DeviceOrder, known: Settings | None = None) -> x509.Na
         ConfigurationError: the file cannot be used, or a value is one that its field cannot hold;
             the error names ``subject.FIELD`` and the serial number.
     """
-    fields = (known or load_device_settings(order.config, order.environment)).subject
-    filled = {name: _filled(order, f"subject.{name}", text) for name, text in fields.items()}
+    loaded = known or settings.load_with_sources(order.config, order.environment, {})
+    fields = loaded.settings.subject
+    filled = {
+        name: _filled(order, loaded.sources, f"subject.{name}", text)
+        for name, text in fields.items()
+    }
     try:
-        subject = subject_name(filled, str(order.config))
+        return subject_name(filled, loaded.sources.of)
     except ConfigurationError as error:
         problem = f"{error.problem} (for serial number {order.serial_number})"
         raise ConfigurationError(error.source, error.key, problem, error.next_step) from error
-    _check_readable(subject, filled, order)
-    return subject
+
+
+def check_method(config: Path, method: str) -> None:
+    """Refuse settings that are for another method than the device is made for.
+
+    Raises:
+        ConfigurationError: they are: the device would not boot with them.
+    """
+    named = load_device_settings(config).method
+    if named.removesuffix(_KEYS_OF_AWS) != method.removesuffix(_KEYS_OF_AWS):
+        problem = f"is {named}, and the device is made for {method}"
+        step = f"Give the settings of {method}: --config config/{method}.yaml"
+        raise ConfigurationError(str(config), "method", problem, step)
+
+
+def check_key_type(loaded: Loaded, method: str) -> None:
+    """Refuse a type of key where the key is AWS's, and of another type.
+
+    Raises:
+        ConfigurationError: ``key.type`` is set, and AWS makes RSA keys of 2048 bits.
+    """
+    wanted, sources = loaded.settings.key.type, loaded.sources
+    if method.endswith(_KEYS_OF_AWS) and not sources.is_default("key.type"):
+        if wanted != "rsa-2048":
+            problem = f"is {wanted}, and for {method} AWS makes the key: rsa-2048"
+            step = f"Take key.type out of {sources.of('key.type')}, or use --method claim."
+            raise sources.error("key.type", problem, step)
 
 
 def thing_name(order: DeviceOrder) -> str:
     """Return the name of the device's thing, as its settings have it."""
-    name = load_device_settings(order.config, order.environment).thing_name
-    return _filled(order, "thing_name", name)
+    loaded = settings.load_with_sources(order.config, order.environment, {})
+    return _filled(order, loaded.sources, "thing_name", loaded.settings.thing_name)
 
 
-def _check_readable(subject: x509.Name, filled: Mapping[str, str], order: DeviceOrder) -> None:
-    """Refuse what can be written and not be read again: a PrintableString has few characters."""
-    for attribute in subject:
-        name = next(each for each, oid in SUBJECT_FIELDS.items() if oid == attribute.oid)
-        try:
-            csr = build_csr(_any_key(), x509.Name([attribute]))
-            x509.load_pem_x509_csr(csr.encode()).subject  # noqa: B018 - parsed only when asked for
-        except ValueError as error:
-            problem = f"{filled[name]!r} cannot be in this field: {error}"
-            problem += f" (for serial number {order.serial_number})"
-            raise ConfigurationError(str(order.config), f"subject.{name}", problem) from error
-
-
-@cache
-def _any_key() -> ec.EllipticCurvePrivateKey:
-    return ec.generate_private_key(ec.SECP256R1())
-
-
-def _filled(order: DeviceOrder, key: str, text: str) -> str:
+def _filled(order: DeviceOrder, sources: Sources, key: str, text: str) -> str:
     values = {"serial": order.serial_number, "device_id": order.device_id}
     for unknown in set(_PLACEHOLDER.findall(text)) - values.keys():
         known = ", ".join(f"{{{known}}}" for known in values)
-        problem = f"unknown placeholder {{{unknown}}}"
-        raise ConfigurationError(str(order.config), key, problem, f"Known here: {known}.")
+        raise sources.error(key, f"unknown placeholder {{{unknown}}}", f"Known here: {known}.")
     return _PLACEHOLDER.sub(lambda found: values[found[1]], text)

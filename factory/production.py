@@ -12,6 +12,7 @@ from factory.admission import Admitted, Made, Wanted, admit
 from factory.changes import Report
 from factory.cloud import Account, Cloud
 from factory.device_settings import thing_name
+from factory.errors import DeviceIdError
 from factory.ledger import Ledger
 from factory.manufacture import DeviceOrder, make_device, make_or_find_device
 from factory.methods import METHODS, MakingMethod, RegisteringMethod
@@ -124,10 +125,18 @@ def _install(
         make_device(order, out, install)
         return as_made(order, out)
     is_new = make_or_find_device(order, out, install)
+    if not is_new:
+        _check_same(order, as_made(order, out).order, out)
     with open_device_storage(out, read_only=True) as storage:
         known = _as_stored(order, storage)
         reports = [(cloud.account, module.register(cloud, storage, known)) for cloud in clouds]
         return Product(known, is_new, _certificate_id(storage), reports)
+
+
+def _check_same(order: DeviceOrder, found: DeviceOrder, out: Path) -> None:
+    """Refuse to go on with a finished device that is another than was asked for."""
+    if order.is_id_given and order.device_id != found.device_id:
+        raise DeviceIdError(f"the finished device in {out} has the device id {found.device_id}")
 
 
 def as_made(order: DeviceOrder, out: Path) -> Product:

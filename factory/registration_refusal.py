@@ -1,7 +1,7 @@
 """Why AWS would not register a device: from its own words to what can be done about it.
 
 AWS publishes no list of these; the words are those of RegisterThing, of the reports of bulk
-registration and of IAM (reference/aws-iot-facts.md, 2.7 and 4.4).
+registration and of IAM (docs/aws-iot-facts.md, 2.7 and 4.4).
 """
 
 import re

@@ -1,7 +1,7 @@
 """The server trust anchors that a device is given: Amazon's, or those of a local AWS."""
 
-import re
 import ssl
+import warnings
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -9,14 +9,13 @@ from typing import Final
 from cryptography import x509
 
 from device.errors import ConfigurationError
+from device.errors.provisioning import CertificateUnacceptableError
+from device.identity.trust_anchors import canonical_trust_anchors
 
 AMAZON_ROOTS: Final = Path(__file__).resolve().parent.parent / "certs"
 """Folder with Amazon's root CAs, one PEM file each (certs/README.md)."""
 _NEXT: Final = "Give the CA certificate that signs the endpoint's, as PEM: --root-ca FILE."
-_PEM: Final = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----\n?", re.DOTALL)
-_BEGIN: Final = b"-----BEGIN CERTIFICATE-----"
-_LARGEST: Final = 32 * 1024
-"""Bytes of all certificates: half of what a device can store; Amazon's five roots have 7 KB."""
+_END: Final = "-----END CERTIFICATE-----\n"
 
 
 def load_root_ca(source: Path = AMAZON_ROOTS, now: datetime | None = None) -> bytes:
@@ -27,27 +26,27 @@ def load_root_ca(source: Path = AMAZON_ROOTS, now: datetime | None = None) -> by
             which; or there is none, or they are too many for a device.
     """
     files = sorted(source.glob("*.pem")) if source.is_dir() else [source]
-    found = [pem for file in files for pem in _certificates_in(file, now or datetime.now(UTC))]
-    if not found:
+    if not files:
         raise ConfigurationError(str(source), "", "there is no PEM certificate in it", _NEXT)
-    bundle = b"".join(pem.rstrip() + b"\n" for pem in found)
-    if len(bundle) > _LARGEST:
-        problem = (
-            f"its {len(found)} certificates have {len(bundle)} bytes; a device takes {_LARGEST}"
-        )
-        raise ConfigurationError(str(source), "", problem, _NEXT)
+    bundles = [_certificates_in(file, now or datetime.now(UTC)) for file in files]
+    return _canonical(source, b"".join(bundles))
+
+
+def _certificates_in(file: Path, now: datetime) -> bytes:
+    bundle = _canonical(file, _read(file))
+    each = [f"{part}{_END}" for part in bundle.decode("ascii").split(_END) if part]
+    for number, pem in enumerate(each, start=1):
+        if problem := _problem_with(pem, now):
+            which = f"certificate {number} of {len(each)}{_subject(pem)}"
+            raise ConfigurationError(str(file), "", f"{which} {problem}", _NEXT)
     return bundle
 
 
-def _certificates_in(file: Path, now: datetime) -> list[bytes]:
-    content = _read(file)
-    found: list[bytes] = _PEM.findall(content)
-    for number, pem in enumerate(found, start=1):
-        _check(f"certificate {number} of {len(found)}", file, pem, now)
-    if content.count(_BEGIN) != len(found):
-        problem = f"certificate {len(found) + 1} in it is cut short"
-        raise ConfigurationError(str(file), "", problem, _NEXT)
-    return found
+def _canonical(source: Path, pem: bytes) -> bytes:
+    try:
+        return canonical_trust_anchors(pem)
+    except CertificateUnacceptableError as error:
+        raise ConfigurationError(str(source), "", str(error), _NEXT) from None
 
 
 def _read(file: Path) -> bytes:
@@ -59,26 +58,24 @@ def _read(file: Path) -> bytes:
         ) from error
 
 
-def _check(which: str, file: Path, pem: bytes, now: datetime) -> None:
+def _problem_with(pem: str, now: datetime) -> str:
+    """Return why the certificate anchors no trust; "" if it does."""
     # By OpenSSL: Starfield's root has the serial number 0, which cryptography is about to refuse.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    try:
-        context.load_verify_locations(cadata=pem.decode("ascii"))
-    except (ssl.SSLError, UnicodeDecodeError) as error:
-        raise ConfigurationError(str(file), "", f"{which} is malformed: {error}", _NEXT) from error
+    context.load_verify_locations(cadata=pem)
     if not context.get_ca_certs():
-        problem = f"{which}{_subject(pem)} is not that of a CA"
-        raise ConfigurationError(str(file), "", problem, _NEXT)
+        return "is not that of a CA"
     (certificate,) = context.get_ca_certs()
     first, last = str(certificate["notBefore"]), str(certificate["notAfter"])
     if not ssl.cert_time_to_seconds(first) <= now.timestamp() <= ssl.cert_time_to_seconds(last):
-        problem = f"{which}{_subject(pem)} is valid only from {first} to {last}"
-        raise ConfigurationError(str(file), "", problem, _NEXT)
+        return f"is valid only from {first} to {last}"
+    return ""
 
 
-def _subject(pem: bytes) -> str:
-    """Return ``, SUBJECT,`` to be put behind a certificate's number; "" if it is unreadable."""
+def _subject(pem: str) -> str:
+    """Return `` (SUBJECT)``; "" if it cannot be read."""
     try:
-        return f", {x509.load_pem_x509_certificate(pem).subject.rfc4514_string()},"
+        with warnings.catch_warnings(action="ignore"):
+            return f" ({x509.load_pem_x509_certificate(pem.encode()).subject.rfc4514_string()})"
     except ValueError:
         return ""

@@ -19,18 +19,16 @@ from device.errors.storage import (
     StorageExistsError,
     StorageMissingError,
 )
-from device.identity.certificates import (
-    Expectation,
-    certificate_id,
-    check_certificate,
-)
+from device.identity.certificates import Expectation, check_certificate
 from device.identity.csr import build_csr
 from device.storage.device_storage import (
     DeviceStorage,
     resume_device_storage,
 )
+from device.storage.filesystem import OsFs
 from device.storage.keys import FIRST_DEVICE_KEY, PublicKey
 from device.storage.lifecycle import Lifecycle
+from device.storage.roots.descriptor import read_descriptor
 from device.storage.secure_storage import Uid
 from factory.device_element import check_same_element, open_element
 from factory.device_settings import device_subject
@@ -66,10 +64,11 @@ class UnfinishedDevice:
             CertificateUnacceptableError: it is for another key or subject; nothing is stored.
             StorageError: the disk refused.
         """
-        check_certificate(certificate_pem, Expectation(self.public_key, subject=self.subject))
-        self.storage.ps.set(Uid.STAGED_CERTIFICATE, certificate_pem)
+        expected = Expectation(self.public_key, subject=self.subject)
+        checked = check_certificate(certificate_pem, expected)
+        self.storage.ps.set(Uid.STAGED_CERTIFICATE, checked.pem)
         self.storage.advance(Lifecycle.SECURED)
-        return certificate_id(certificate_pem)
+        return checked.certificate_id
 
 
 @contextmanager
@@ -105,6 +104,7 @@ def _resumed(order: DeviceOrder, out: Path) -> DeviceStorage | None:
             _correct(storage, order)
             open_element(storage)
             _check_key_type(storage, order, out)
+            _check_same_root(order, out)
             return storage
     except BaseException:
         storage.close()
@@ -130,6 +130,16 @@ def _check_key_type(storage: DeviceStorage, order: DeviceOrder, out: Path) -> No
     if begun_with is not order.key_type:
         raise ElementChoiceError(
             f"the device in {out} was begun with a key of type {begun_with}, not {order.key_type}",
+            "Run the command as it was run before, or remove that folder to begin anew.",
+        )
+
+
+def _check_same_root(order: DeviceOrder, out: Path) -> None:
+    begun_on = read_descriptor(OsFs(out)).root_of_trust
+    if begun_on != order.root_of_trust:
+        raise ElementChoiceError(
+            f"the device in {out} was begun on the root of trust {begun_on.kind}, not "
+            f"{order.root_of_trust.kind}",
             "Run the command as it was run before, or remove that folder to begin anew.",
         )
 

@@ -13,7 +13,7 @@ from localcloud import lifecycle
 from localcloud.errors import NoAnswerError
 from localcloud.ports import LOOPBACK
 from localcloud.server import REGION
-from localcloud.state_folder import Server
+from localcloud.state_folder import Server, StateFolder
 
 DEFAULT_ACCOUNT: Final = "000000000000"
 _MQTT_PORT: Final = 8883  # AWS's; the tunnel leads to ours whatever it says
@@ -41,7 +41,9 @@ def region_of(text: str) -> str:
     return text
 
 
-def scope_variables(server: Server, account: str | None, region: str | None) -> dict[str, str]:
+def scope_variables(
+    folder: StateFolder, server: Server, account: str | None, region: str | None
+) -> dict[str, str]:
     """Return the variables that differ from those of the usual account and Region.
 
     Raises:
@@ -50,7 +52,7 @@ def scope_variables(server: Server, account: str | None, region: str | None) -> 
     if account is None and region is None:
         return {}
     account, region = account or DEFAULT_ACCOUNT, region or REGION
-    match lifecycle.call(server.ports.api, "GET", f"endpoint/{account}/{region}"):
+    match lifecycle.call(folder, "GET", f"endpoint/{account}/{region}"):
         case {"name": str(name)}:
             return {
                 "AWS_ACCESS_KEY_ID": account,

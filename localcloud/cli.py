@@ -15,12 +15,12 @@ from localcloud import lifecycle
 from localcloud.account_scope import account_of, region_of, scope_variables
 from localcloud.errors import AlreadyRunningError, ExitCode, LocalCloudError, NotRunningError
 from localcloud.ports import LOOPBACK, choose_ports
-from localcloud.server import ACCESS_KEY, REGION, serve
+from localcloud.server import REGION, serve
 from localcloud.state_folder import Ports, Server, StateFolder
 
 _DEFAULT_STATE: Final = Path(".firstboot/cloud")
 _THIS_MACHINE: Final = (LOOPBACK, "localhost")
-_WARNING: Final = "NOT FOR PRODUCTION: the root key is public, and nothing here is isolated."
+_WARNING: Final = "NOT FOR PRODUCTION: Lambda functions here run as you, without isolation."
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -59,7 +59,7 @@ def env(options: argparse.Namespace) -> None:
     """Print what boto3, the AWS CLI and a device need to reach the local AWS."""
     folder = StateFolder(options.state)
     server = _running(folder)
-    scope = scope_variables(server, options.account, options.region)
+    scope = scope_variables(folder, server, options.account, options.region)
     variables = environment_of(folder, server) | scope | past_the_proxy(os.environ)
     if options.json:
         print(json.dumps(variables))
@@ -70,10 +70,11 @@ def env(options: argparse.Namespace) -> None:
 
 def environment_of(folder: StateFolder, server: Server) -> dict[str, str]:
     """Return the variables that lead a client to ``server``."""
+    key = folder.access_key()
     return {
         "AWS_ENDPOINT_URL": f"http://{LOOPBACK}:{server.ports.api}",
-        "AWS_ACCESS_KEY_ID": ACCESS_KEY,
-        "AWS_SECRET_ACCESS_KEY": ACCESS_KEY,
+        "AWS_ACCESS_KEY_ID": key.id,
+        "AWS_SECRET_ACCESS_KEY": key.secret,
         "AWS_DEFAULT_REGION": REGION,
         "DEVICE_ENDPOINT": f"localhost:{server.ports.mqtt}",
         "DEVICE_ROOT_CA": str(folder.root_ca),
@@ -97,7 +98,7 @@ def reset(options: argparse.Namespace) -> None:
     folder = StateFolder(options.state)
     server = folder.server()
     if server:
-        lifecycle.reset(folder, server)
+        lifecycle.reset(folder)
     else:
         folder.empty()
     _say(f"Empty: {folder.path}. Devices made before must be made anew.")

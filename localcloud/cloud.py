@@ -9,9 +9,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from ministack import app
-from ministack.core import persistence, responses
+from ministack.core import persistence
 from ministack.services import iot as ministack_iot
 
+from localcloud import lambda_credentials
+from localcloud.door import Door
+from localcloud.durable.broker import keep_before_answers
+from localcloud.durable.keeper import Keeper
+from localcloud.durable.state_files import StateFiles
 from localcloud.errors import LocalCloudError, PortInUseError
 from localcloud.fault_board import FaultBoard
 from localcloud.fault_injection import inject
@@ -22,6 +27,7 @@ from localcloud.gateway import Gateway
 from localcloud.issuer import open_issuer
 from localcloud.ports import owner_of
 from localcloud.settings import Settings
+from localcloud.signatures import Signatures
 from localcloud.snapshot import Snapshot
 from localcloud.state_folder import Ports, StateFolder
 from localcloud.wire_log import WireLog, listen
@@ -50,21 +56,26 @@ class Cloud:
         inject(self._iot, self._faults)
         self._wire = WireLog()
         listen(self._iot, self._wire)
-        self._snapshot = Snapshot(self._save)
-        self._snapshot.watch(responses.AccountRegionScopedDict)
-        self._snapshot.watch(responses.AccountScopedDict)
-        self.gateway = Gateway(app.app, self._admin, self._snapshot.note_change, self._running)
-
-    def _save(self) -> None:
-        persistence.save_all(self._app["_build_persistence_save_dict"]())
+        files = StateFiles(
+            folder.services,
+            Seam(persistence)["_json_default"],
+            Seam(persistence)["_state_format_version"],
+        )
+        files.recover()
+        self._keeper = Keeper(files)
+        keep_before_answers(self._app, self._iot, self._keeper)
+        self._snapshot = Snapshot(self._keeper.save_all, lambda: self._keeper.is_behind)
+        lambda_credentials.close(folder.access_key())
+        self.gateway = Gateway(app.app, self._admin, self._keeper.keep, self._running)
+        self.application = Door(self.gateway, ports.api, Signatures())
 
     @asynccontextmanager
     async def _running(self) -> AsyncIterator[None]:
         await self._listen()
         self._publish_root_ca()
-        self._snapshot.note_change()
         for resume in self._resumes:
             resume()
+        self._keeper.save_all()
         tasks = [
             asyncio.create_task(self._snapshot.keep()),
             asyncio.create_task(self._expire_tokens()),
@@ -74,6 +85,7 @@ class Cloud:
         finally:
             for task in tasks:
                 task.cancel()
+            self._keeper.close()
 
     async def _listen(self) -> None:
         try:
@@ -126,7 +138,6 @@ class Cloud:
         fault = parse_fault(body)
         if isinstance(fault, ExpireTokens):
             aged = ownership_tokens.age(self._iot, fault.seconds)
-            self._snapshot.note_change()
             return {"tokens": aged}
         return {"id": self._faults.switch_on(fault)}
 
@@ -136,5 +147,4 @@ class Cloud:
         self._faults.switch_off()
         self._wire.forget()
         self._publish_root_ca()
-        self._snapshot.note_change()
         return {"reset": True}

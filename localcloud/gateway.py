@@ -1,4 +1,7 @@
-"""The ASGI application in front of MiniStack's: our admin paths, and the hooks of its life."""
+"""The ASGI application in front of MiniStack's: our admin paths, and the hooks of its life.
+
+What a request changed is on disk before its answer leaves.
+"""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -8,6 +11,8 @@ from typing import Any, Final
 
 from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, Scope
 
+from localcloud.door import Receive, Send, answer, read_body
+from localcloud.durable.watched import working
 from localcloud.errors import LocalCloudError
 from localcloud.ports import ADMIN
 
@@ -24,13 +29,17 @@ class Gateway:
         self,
         cloud: ASGIFramework,
         admin: AdminHandler,
-        note_change: Callable[[], None],
+        keep: Callable[[], None],
         running: Callable[[], AbstractAsyncContextManager[None]],
     ) -> None:
-        """Wrap ``cloud``; ``running`` is entered when it has started and left before it stops."""
-        self._cloud = cloud
+        """Wrap ``cloud``.
+
+        ``keep`` brings every change to the disk and is called before an answer; ``running`` is
+        entered when the cloud has started and left before it stops.
+        """
+        self._cloud: Any = cloud
         self._admin = admin
-        self._note_change = note_change
+        self._keep = keep
         self._running = running
         self.failure: LocalCloudError | None = None
 
@@ -40,12 +49,25 @@ class Gateway:
         """Serve one connection, as ASGI has it."""
         if scope["type"] == "lifespan":
             await self._lifespan(scope, receive, send)
-        elif scope["type"] == "http" and scope["path"].startswith(ADMIN):
+        else:
+            with working(alters=scope.get("method", "GET") not in _SAFE_METHODS):
+                await self._serve(scope, receive, self._keeping(send))
+                self._keep()  # what it did after its answer
+
+    async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http" and scope["path"].startswith(ADMIN):
             await self._serve_admin(scope, receive, send)
         else:
             await self._cloud(scope, receive, send)
-            if scope["type"] == "http" and scope["method"] not in _SAFE_METHODS:
-                self._note_change()
+
+    def _keeping(self, send: Any) -> Send:
+        """Return a ``send`` that answers only when what was changed is on disk."""
+
+        async def keep_and_send(message: Any) -> None:
+            self._keep()
+            await send(message)
+
+        return keep_and_send
 
     async def _lifespan(
         self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
@@ -73,37 +95,13 @@ class Gateway:
             return {"type": "lifespan.startup.failed", "message": str(error)}
         return message
 
-    async def _serve_admin(
-        self, scope: Any, receive: ASGIReceiveCallable, send: ASGISendCallable
-    ) -> None:
+    async def _serve_admin(self, scope: Any, receive: Receive, send: Send) -> None:
         status, document = HTTPStatus.OK, None
         try:
-            _refuse_browsers(scope["headers"])
-            body = await _body(receive)
+            body = await read_body(receive) or b""
             document = await self._admin(scope["method"], scope["path"][len(ADMIN) :], body)
         except LocalCloudError as error:
             status = HTTPStatus.BAD_REQUEST
             document = {"error": str(error), "next_step": error.next_step}
-        await _send_json(send, status, document)
-
-
-def _refuse_browsers(headers: list[tuple[bytes, bytes]]) -> None:
-    if any(name.lower() == b"origin" for name, _value in headers):
-        raise LocalCloudError("the admin paths are not for web pages")
-
-
-async def _body(receive: ASGIReceiveCallable) -> bytes:
-    body = b""
-    more = True
-    while more:
-        message: Any = await receive()
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-    return body
-
-
-async def _send_json(send: ASGISendCallable, status: HTTPStatus, document: object) -> None:
-    body = json.dumps(document).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body, "more_body": False})
+        headers = {"content-type": "application/json"}
+        await answer(send, status, headers, json.dumps(document).encode())

@@ -1,6 +1,6 @@
 """The private authority that signs device certificates, shaped as AWS IoT's is.
 
-Source for the shape: two genuine AWS certificates (reference/aws-iot-facts.md, 2.3). Such a
+Source for the shape: two genuine AWS certificates (docs/aws-iot-facts.md, 2.3). Such a
 certificate does not chain to the roots that a device trusts for the endpoint (Amazon Root CA 1
 and its like), so neither does it here: a device that checks its own certificate against the
 endpoint's root would fail on AWS, and fails on this.

@@ -1,5 +1,6 @@
 """Start, stop and empty the server process of a state folder, from another process."""
 
+import datetime as dt
 import http.client
 import json
 import os
@@ -12,8 +13,9 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from localcloud.errors import NoAnswerError, StartError, StopError
+from localcloud.errors import NoAnswerError, NotRunningError, StartError, StopError
 from localcloud.ports import ADMIN, LOOPBACK
+from localcloud.signing import Call, signed_headers
 from localcloud.state_folder import Ports, Server, StateFolder
 
 _START_SECONDS: Final = 60.0
@@ -79,25 +81,33 @@ def stop(folder: StateFolder, server: Server, seconds: float = _STOP_SECONDS) ->
         time.sleep(_POLL_SECONDS)
 
 
-def reset(folder: StateFolder, server: Server) -> None:
-    """Let ``server`` forget everything; return when it answers again.
+def reset(folder: StateFolder) -> None:
+    """Let the server of ``folder`` forget everything; return when it answers again.
 
     Raises:
         NoAnswerError: it did not do as it was asked.
     """
-    call(server.ports.api, "POST", "reset")
+    call(folder, "POST", "reset")
     wait_until_ready(folder, lambda: folder.server() is None)
 
 
-def call(api_port: int, method: str, path: str, document: object = None) -> object:
-    """Call an admin path of the server on ``api_port``; return what it answered.
+def call(folder: StateFolder, method: str, path: str, document: object = None) -> object:
+    """Call an admin path of the server of ``folder``, with its key; return what it answered.
 
     Raises:
+        NotRunningError: nothing serves the folder.
         NoAnswerError: nothing, or nothing of ours, answers there, or it refused.
+        StateFolderError: the folder has no key.
     """
+    server = folder.server()
+    if server is None:
+        raise NotRunningError(folder.path)
+    api_port, body = server.ports.api, json.dumps(document).encode()
+    asked = Call(method, f"{LOOPBACK}:{api_port}", ADMIN + path, body)
+    headers = signed_headers(folder.access_key(), asked, dt.datetime.now(dt.UTC))
     connection = http.client.HTTPConnection(LOOPBACK, api_port, timeout=_CALL_SECONDS)
     try:
-        connection.request(method, ADMIN + path, json.dumps(document))
+        connection.request(method, asked.path, body, headers)
         response = connection.getresponse()
         answer: object = json.loads(response.read())
     except (OSError, http.client.HTTPException, ValueError) as error:
@@ -111,8 +121,8 @@ def call(api_port: int, method: str, path: str, document: object = None) -> obje
 
 def _api_answers(folder: StateFolder, server: Server) -> bool:
     try:
-        status = call(server.ports.api, "GET", "status")
-    except NoAnswerError:
+        status = call(folder, "GET", "status")
+    except (NoAnswerError, NotRunningError):
         return False
     return status == {"state": str(folder.path), "pid": server.pid}
 

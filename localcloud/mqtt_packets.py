@@ -129,6 +129,6 @@ def _field_names(payload: bytes) -> list[str]:
     """Return the names of a JSON object's fields; their values may be secret."""
     try:
         document = json.loads(payload)
-    except ValueError:
+    except (ValueError, RecursionError):
         return []
     return list(document) if isinstance(document, dict) else []

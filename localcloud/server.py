@@ -10,11 +10,11 @@ import signal
 from collections.abc import Mapping
 from typing import Final
 
+from localcloud.access_key import AccessKey
 from localcloud.errors import PortInUseError
 from localcloud.ports import LOOPBACK, owner_of
 from localcloud.state_folder import Ports, StateFolder
 
-ACCESS_KEY: Final = "test"  # MiniStack's own default; it opens nothing but this process
 REGION: Final = "us-east-1"
 _KEPT: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "VIRTUAL_ENV", "PYTHONPATH")
 _SERVICES: Final = (
@@ -24,9 +24,13 @@ _SERVICES: Final = (
 
 
 def environment(
-    folder: StateFolder, ports: Ports, inherited: Mapping[str, str], log_level: str
+    folder: StateFolder,
+    ports: Ports,
+    key: AccessKey,
+    inherited: Mapping[str, str],
+    log_level: str,
 ) -> dict[str, str]:
-    """Return what the server process runs with.
+    """Return what the server process runs with; ``key`` is its root's.
 
     Little is inherited: above all no real AWS credential or profile, and no Docker daemon,
     whose containers MiniStack would tidy up.
@@ -34,8 +38,8 @@ def environment(
     kept = {name: inherited[name] for name in _KEPT if name in inherited}
     return kept | {
         "AUTH": "true",
-        "AWS_ACCESS_KEY_ID": ACCESS_KEY,
-        "AWS_SECRET_ACCESS_KEY": ACCESS_KEY,
+        "AWS_ACCESS_KEY_ID": key.id,
+        "AWS_SECRET_ACCESS_KEY": key.secret,
         "AWS_DEFAULT_REGION": REGION,
         "AWS_ENDPOINT_URL": f"http://{LOOPBACK}:{ports.api}",
         "AWS_CONFIG_FILE": os.devnull,
@@ -66,7 +70,7 @@ def serve(folder: StateFolder, ports: Ports, log_level: str = "warning") -> None
     """
     with folder.serve(ports):
         os.umask(0o077)
-        wanted = environment(folder, ports, os.environ, log_level)
+        wanted = environment(folder, ports, folder.access_key(), os.environ, log_level)
         os.environ.clear()
         os.environ.update(wanted)
         with asyncio.Runner() as runner:
@@ -89,7 +93,7 @@ async def _serve(folder: StateFolder, ports: Ports) -> None:
     config.loglevel = os.environ["LOG_LEVEL"]
     cloud = Cloud(folder, ports)
     try:
-        await serve_http(cloud.gateway, config, shutdown_trigger=stop.wait)
+        await serve_http(cloud.application, config, shutdown_trigger=stop.wait)
     except LifespanFailureError:
         if cloud.gateway.failure is None:
             raise

@@ -14,12 +14,16 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=False):
 
     jitp_seconds: Seconds = 2.0
     """From the first CONNECT of a just-in-time provisioned device to its certificate being
-    ACTIVE; AWS's samples say 1 to 3 s (reference/aws-iot-facts.md, 1.8)."""
+    ACTIVE; AWS's samples say 1 to 3 s (docs/aws-iot-facts.md, 1.8)."""
     registration_line_seconds: Seconds = 0.1
     """For each line of a bulk registration; AWS's RegisterThing does 10 a second (4.4)."""
     disconnect_seconds: Seconds = 5.0
     """From a certificate not being ACTIVE any more to the end of its connections; AWS says
     "within a few minutes" (1.0)."""
+
+    least_keep_alive_seconds: Annotated[int, msgspec.Meta(ge=1, le=1200)] = 30
+    """What a shorter keep-alive interval of an MQTT client is taken for; AWS's is 30. A client
+    is gone after 1.5 times its interval of silence."""
 
     def listed(self) -> dict[str, float]:
         """Return every setting, as JSON can say it."""

@@ -1,4 +1,4 @@
-"""Where one local AWS lives: its registry, objects, CA key, log and lock.
+"""Where one local AWS lives: its registry, objects, access key, CA key, log and lock.
 
 The folder is 0700, since it holds the CA's private key. One file, ``server.json``, says who
 serves the folder and on which ports. The serving process keeps it locked, so a process that
@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+from localcloud.access_key import AccessKey, make_access_key, read_access_key
 from localcloud.errors import AlreadyRunningError, StateFolderError
 
 _LOCK_PATIENCE_SECONDS: Final = 2.0
@@ -52,6 +53,7 @@ class StateFolder:
         self.root_ca = self.path / "root-ca.pem"
         self.issuing_ca = self.path / "issuing-ca.pem"
         self.log = self.path / "server.log"
+        self._access_key = self.path / "access-key.json"
         self._record = self.path / "server.json"
 
     def create(self) -> None:
@@ -67,6 +69,7 @@ class StateFolder:
             self._record.touch(mode=0o600)
             for folder in (self.services, self.objects):
                 folder.mkdir(mode=0o700, exist_ok=True)
+            make_access_key(self._access_key)
         except OSError as error:
             raise StateFolderError(self.path, error.strerror or str(error)) from error
 
@@ -75,8 +78,16 @@ class StateFolder:
         if not self._record.exists() and any(self.path.iterdir()):
             raise StateFolderError(self.path, "it is not empty, and not that of a local AWS")
 
+    def access_key(self) -> AccessKey:
+        """Return the root's access key, which was made with the folder.
+
+        Raises:
+            StateFolderError: there is none, or its file is damaged.
+        """
+        return read_access_key(self._access_key)
+
     def empty(self) -> None:
-        """Forget everything but the ports.
+        """Forget everything but the ports and the access key.
 
         Raises:
             StateFolderError: the folder is not that of a local AWS.

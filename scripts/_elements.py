@@ -2,10 +2,11 @@
 
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Final
+
+from scripts import _debian
 
 PACKAGES: Final = (
     "softhsm2",
@@ -41,13 +42,7 @@ def provide() -> bool:
     """
     if are_installed():
         return True
-    install = ("apt-get", "install", "-y", "--no-install-recommends", *PACKAGES)
-    if os.geteuid() != 0 or not shutil.which("apt-get"):
-        print(f"For the hardware tests: sudo {' '.join(install)}", file=sys.stderr)  # noqa: T201
-        return False
-    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for command in (("apt-get", "update", "-q"), install):
-        subprocess.run(command, check=False, env=quiet, stdout=subprocess.DEVNULL)  # noqa: S603
+    _debian.install(PACKAGES, "hardware")
     return are_installed()
 
 

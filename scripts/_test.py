@@ -6,7 +6,7 @@ import subprocess
 import sys
 from typing import Final
 
-from scripts import _check, _elements
+from scripts import _browser, _check, _elements
 
 _GATE: Final = ("--cov", "--cov-report=term-missing:skip-covered", "--cov-fail-under=95")
 _WORKERS: Final = 1 + (os.cpu_count() or 1)
@@ -21,6 +21,7 @@ def main(arguments: list[str]) -> int:
     if any(not each.startswith("-") for each in rest):
         return _pytest(rest)
     _elements.provide()
+    _browser.provide()
     failed = _check.failures()
     exit_code = _pytest([*_PARALLEL, *_GATE, *rest])
     if failed:

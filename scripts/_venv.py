@@ -20,7 +20,9 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-_MADE_FROM: Final = ("setup.cfg", "pyproject.toml")
+LOCK: Final = Path("scripts", "locked.txt")
+"""The versions that the suite passed with; ``scripts/lock`` renews it."""
+_MADE_FROM: Final = (Path("setup.cfg"), Path("pyproject.toml"), LOCK)
 _PIP: Final = ("-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet")
 # The default editable install is an import hook, which costs each start 20 ms; this is a path.
 _EDITABLE: Final = ("--config-settings", "editable_mode=compat", "--editable")
@@ -40,10 +42,10 @@ class EnvironmentNotMadeError(Exception):
 class Environment:
     """The virtual environment of one checkout."""
 
-    def __init__(self, checkout: Path) -> None:
-        """Name it; nothing is made yet."""
+    def __init__(self, checkout: Path, path: Path | None = None) -> None:
+        """Name it, in ``path`` instead of ``.venv``; nothing is made yet."""
         self.checkout = checkout
-        self.path = checkout / ".venv"
+        self.path = path or checkout / ".venv"
         self.python = self.path / "bin" / "python"
         self._stamp = self.path / "firstboot.json"
 
@@ -79,16 +81,19 @@ class Environment:
             )
         _run([sys.executable, "-m", "venv", "--clear", str(self.path)], "Is the disk full?")
 
-    def install(self, extras: set[str]) -> None:
+    def install(self, extras: set[str], *, locked: bool = True) -> None:
         """Install the checkout, editable, with ``extras``; the stamp is written last.
+
+        ``locked``: in the versions that the lock file names, instead of the newest that fit.
 
         Raises:
             EnvironmentNotMadeError: pip could not.
         """
         self._stamp.unlink(missing_ok=True)
         wanted = f"{self.checkout}[{','.join(sorted(extras))}]"
+        versions = ("--constraint", str(self.checkout / LOCK)) if locked else ()
         _run(
-            [str(self.python), *_PIP, *_EDITABLE, wanted],
+            [str(self.python), *_PIP, *versions, *_EDITABLE, wanted],
             "See that pip reaches a package index (proxy: HTTPS_PROXY; mirror: PIP_INDEX_URL), "
             "then run the same command again.",
         )

@@ -12,6 +12,10 @@ import botocore.session
 import hypothesis
 import pytest
 
+from tests.support import effort
+
+pytest_plugins = ["tests.support.one_local_cloud"]
+
 TESTS = Path(__file__).parent
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
 UNMEASURED = (
@@ -38,8 +42,19 @@ hypothesis.settings.register_profile("firstboot", deadline=None, print_blob=True
 hypothesis.settings.load_profile("firstboot")
 
 
-def pytest_configure() -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let a run ask for the searches that need longer."""
+    parser.addoption(
+        "--long",
+        action="store_true",
+        help="run the tests marked long too, and search all of what others sample",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
     """Refuse the network from here on; read AWS's models once, not for each boto3 session."""
+    if config.getoption("--long"):
+        os.environ[effort.VARIABLE] = "1"
     sys.addaudithook(refuse_network)  # it stays until the process ends
     botocore.session.create_loader = functools.cache(botocore.session.create_loader)
     # Who is started in the background of a shell script ignores Ctrl-C, and so would its children.
@@ -47,11 +62,19 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out of the coverage what costs more to measure than it adds."""
+    """Leave out what is long, and of the coverage what costs more to measure than it adds."""
+    if not config.getoption("--long"):
+        config.hook.pytest_deselected(items=[each for each in items if is_long(each)])
+        items[:] = [each for each in items if not is_long(each)]
     if config.pluginmanager.hasplugin("_cov"):
         for item in items:
             if item.path.relative_to(TESTS).as_posix().startswith(UNMEASURED):
                 item.add_marker("no_cover")
+
+
+def is_long(item: pytest.Item) -> bool:
+    """Whether only ``--long`` has time for a test."""
+    return item.get_closest_marker("long") is not None
 
 
 def refuse_network(event: str, arguments: tuple[object, ...]) -> None:

@@ -5,7 +5,7 @@ command line prints both and exits with ``exit_code``. Text never holds a secret
 """
 
 from enum import IntEnum
-from typing import ClassVar
+from typing import ClassVar, Final
 
 
 class ExitCode(IntEnum):
@@ -39,3 +39,35 @@ class ConfigurationError(FirstbootError):
         self.key = key
         self.problem = problem
         self.next_step = next_step or f"Correct {key or 'the file'} in {source}."
+
+
+DISTRIBUTIONS: Final = {
+    "awscrt": "awsiotsdk",
+    "awsiot": "awsiotsdk",
+    "cryptography": "cryptography",
+    "msgspec": "msgspec",
+    "yaml": "pyyaml",
+}
+"""What brings each package that a device needs."""
+
+
+class NotInstalledError(FirstbootError):
+    """A package that the command needs is not installed on this machine."""
+
+    def __init__(self, package: str, install: str) -> None:
+        """Name the ``package`` as Python imports it, and what pip is to ``install``."""
+        super().__init__(f"the Python package {package} is not installed")
+        self.package = package
+        self.next_step = f"Install it: pip install {install}"
+
+
+class MisuseError(FirstbootError):
+    """The command line is not one that the command understands."""
+
+    exit_code = ExitCode.MISUSE
+
+    def __init__(self, problem: str, usage: str, help_command: str) -> None:
+        """Keep the ``usage`` that belongs to the ``problem``."""
+        super().__init__(problem)
+        self.usage = usage
+        self.next_step = f"Read {help_command}."

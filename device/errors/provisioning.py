@@ -154,18 +154,29 @@ class CredentialUnusableError(ProvisioningError):
         self.credential = credential
 
 
-class ClaimMissingError(ProvisioningError):
-    """The device holds no claim credential to provision itself with."""
+NO_CREDENTIAL = (
+    "there is no credential left in this device: no claim credential, no certificate; only the "
+    "station can help, or a trusted user who hands a claim over (--wait-for-claim)"
+)
+"""Said by `device status` too."""
+
+
+class NoCredentialError(ProvisioningError):
+    """The device holds nothing that it could provision itself with."""
 
     exit_code = ExitCode.CONFIGURATION_INVALID
     next_step = (
-        "Have the station install one: factory make --method claim. A claim is destroyed once "
-        "the identity is proven; a device that lost its identity has to go back to the station."
+        "Have the station install a credential: factory make. A claim is destroyed once the "
+        "identity is proven; a device that lost its identity has to go back to the station."
     )
 
     def __init__(self) -> None:
         """Say it in the same words everywhere."""
-        super().__init__("there is no claim credential in this device")
+        super().__init__(NO_CREDENTIAL)
+
+
+class ClaimMissingError(NoCredentialError):
+    """The device holds no claim credential to provision itself with."""
 
 
 class StoppedError(FirstbootError):

@@ -1,12 +1,13 @@
-"""The checks a certificate passes before this device uses it.
+"""The checks a certificate passes before this device uses it; what passed is what is stored.
 
 Whoever answers on the other side could be wrong or hostile, and a certificate that was
 stored without a look has bricked devices before.
 """
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Final
 
 from cryptography import x509
@@ -17,6 +18,8 @@ from cryptography.x509.oid import NameOID
 
 from device.errors.provisioning import CertificateUnacceptableError
 from device.identity.csr import DevicePublicKey
+from device.identity.pem import canonical_certificate, parse_certificate, parse_chain
+from device.identity.suitability import check_suitable
 
 CLOCK_SKEW: Final = timedelta(minutes=5)
 """A device's clock may be this far behind the certificate authority's."""
@@ -32,7 +35,16 @@ TEMPLATE_FIELDS: Final = {
 }
 """By the names of AWS's pseudo parameters, ``AWS::IoT::Certificate::...``."""
 
-_BEGIN: Final = b"-----BEGIN CERTIFICATE-----"
+
+@dataclass(frozen=True)
+class CheckedCertificate:
+    """A certificate that was parsed and checked, written anew from what was parsed."""
+
+    pem: bytes
+    certificate_id: str
+    not_before: float
+    """Seconds since the epoch, as ``not_after``."""
+    not_after: float
 
 
 @dataclass(frozen=True)
@@ -55,12 +67,12 @@ def certificate_id(certificate_pem: bytes) -> str:
     Raises:
         CertificateUnacceptableError: ``certificate_pem`` holds no certificate.
     """
-    return _load(certificate_pem).fingerprint(hashes.SHA256()).hex()
+    return _id_of(parse_certificate(certificate_pem))
 
 
 def validity(certificate_pem: bytes) -> tuple[float, float]:
     """Return from when until when the certificate is valid, in seconds since the epoch."""
-    certificate = _load(certificate_pem)
+    certificate = parse_certificate(certificate_pem)
     return (
         certificate.not_valid_before_utc.timestamp(),
         certificate.not_valid_after_utc.timestamp(),
@@ -69,22 +81,22 @@ def validity(certificate_pem: bytes) -> tuple[float, float]:
 
 def subject_fields(certificate_pem: bytes) -> frozenset[str]:
     """Return which of the subject fields that AWS's templates know the certificate has."""
-    subject = _load(certificate_pem).subject
+    subject = parse_certificate(certificate_pem).subject
     return frozenset(
         name for name, oid in TEMPLATE_FIELDS.items() if subject.get_attributes_for_oid(oid)
     )
 
 
-def check_certificate(certificate_pem: bytes, expected: Expectation) -> None:
-    """Check that the certificate is the one ``expected``.
+def check_certificate(certificate_pem: bytes, expected: Expectation) -> CheckedCertificate:
+    """Check that the certificate is the one ``expected``; return it as it is to be stored.
 
     Raises:
         CertificateUnacceptableError: it is not; the text says in which respect.
     """
-    certificate = _load(certificate_pem)
+    certificate = parse_certificate(certificate_pem)
     if _spki(certificate.public_key()) != _spki(expected.public_key):
         raise CertificateUnacceptableError("the certificate belongs to another key")
-    identifier = certificate.fingerprint(hashes.SHA256()).hex()
+    identifier = _id_of(certificate)
     if expected.certificate_id not in {None, identifier}:
         problem = f"the certificate's id is {identifier}, not {expected.certificate_id}"
         raise CertificateUnacceptableError(problem)
@@ -92,8 +104,32 @@ def check_certificate(certificate_pem: bytes, expected: Expectation) -> None:
         asked, got = expected.subject, certificate.subject.rfc4514_string()
         problem = f"the certificate's subject is {got!r}, asked for was {_text(asked)!r}"
         raise CertificateUnacceptableError(problem)
+    check_suitable(certificate)
     _check_validity(certificate, expected.now)
     _check_issuer(certificate, expected.issuer_pem)
+    return CheckedCertificate(
+        canonical_certificate(certificate),
+        identifier,
+        certificate.not_valid_before_utc.timestamp(),
+        certificate.not_valid_after_utc.timestamp(),
+    )
+
+
+def check_chain(chain_pem: bytes, expected: Expectation) -> CheckedCertificate:
+    """Check the first certificate of a chain; the ``pem`` returned is that of the whole chain.
+
+    Raises:
+        CertificateUnacceptableError: the leaf is not the one ``expected``, or another PEM block
+            is no certificate, or does not follow by its signature.
+    """
+    chain = parse_chain(chain_pem)
+    leaf = check_certificate(canonical_certificate(chain[0]), expected)
+    for certificate, issuer in pairwise(chain):
+        if not _is_issued_by(certificate, issuer):
+            named = certificate.issuer.rfc4514_string()
+            problem = f"the chain is broken: {named!r} does not follow"
+            raise CertificateUnacceptableError(problem)
+    return replace(leaf, pem=b"".join(map(canonical_certificate, chain)))
 
 
 def leaf_of(chain_pem: bytes) -> bytes:
@@ -102,23 +138,8 @@ def leaf_of(chain_pem: bytes) -> bytes:
     return chain_pem.partition(end)[0] + end + b"\n"
 
 
-def _load(certificate_pem: bytes) -> x509.Certificate:
-    if certificate_pem.count(_BEGIN) != 1:
-        count = certificate_pem.count(_BEGIN)
-        raise CertificateUnacceptableError(f"expected one PEM certificate, found {count}")
-    try:
-        certificate = x509.load_pem_x509_certificate(certificate_pem)
-        _read_through(certificate)
-    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
-        raise CertificateUnacceptableError(f"not a certificate: {error}") from None
-    return certificate
-
-
-def _read_through(certificate: x509.Certificate) -> None:
-    """Have all be decoded that is used later: cryptography decodes, and raises, when asked."""
-    for name in ("subject", "issuer", "not_valid_before_utc", "not_valid_after_utc"):
-        getattr(certificate, name)
-    certificate.public_key()
+def _id_of(certificate: x509.Certificate) -> str:
+    return certificate.fingerprint(hashes.SHA256()).hex()
 
 
 def _check_validity(certificate: x509.Certificate, now: float | None) -> None:
@@ -137,13 +158,22 @@ def _check_validity(certificate: x509.Certificate, now: float | None) -> None:
 def _check_issuer(certificate: x509.Certificate, issuer_pem: bytes | None) -> None:
     if issuer_pem is None:
         return
-    for issuer in x509.load_pem_x509_certificates(issuer_pem):
-        with suppress(ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
-            certificate.verify_directly_issued_by(issuer)
-            return
+    try:
+        issuers = x509.load_pem_x509_certificates(issuer_pem)
+    except ValueError as error:
+        raise CertificateUnacceptableError(f"the issuer_ca cannot be read: {error}") from None
+    if any(_is_issued_by(certificate, issuer) for issuer in issuers):
+        return
     named = certificate.issuer.rfc4514_string()
     problem = f"the certificate was not issued by the issuer_ca; it names {named!r}"
     raise CertificateUnacceptableError(problem)
+
+
+def _is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    with suppress(ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        certificate.verify_directly_issued_by(issuer)
+        return True
+    return False
 
 
 def _spki(key: PublicKeyTypes) -> bytes:

@@ -1,6 +1,9 @@
 """The certificate signing request: who the device says it is, signed by the key it made."""
 
-from collections.abc import Mapping
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from cryptography import x509
@@ -13,40 +16,85 @@ from device.errors import ConfigurationError
 DevicePrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 DevicePublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 
-SUBJECT_FIELDS: Final[Mapping[str, x509.ObjectIdentifier]] = {
-    "country": NameOID.COUNTRY_NAME,
-    "state": NameOID.STATE_OR_PROVINCE_NAME,
-    "locality": NameOID.LOCALITY_NAME,
-    "organization": NameOID.ORGANIZATION_NAME,
-    "organizational_unit": NameOID.ORGANIZATIONAL_UNIT_NAME,
-    "dn_qualifier": NameOID.DN_QUALIFIER,
-    "serial_number": NameOID.SERIAL_NUMBER,
-    "common_name": NameOID.COMMON_NAME,
+MAX_CSR_CHARACTERS: Final = 4096  # AWS IoT API reference, CreateCertificateFromCsr
+
+_PRINTABLE: Final = re.compile(r"[A-Za-z0-9 '()+,\-./:=?]*")  # X.680, 41.4
+_ASCII: Final = re.compile(r"[ -~]*")
+_COUNTRY: Final = re.compile(r"[A-Za-z]{2}")
+_NOT_IN_A_NAME: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Unicode's categories of control characters, half characters, and ends of lines."""
+
+
+@dataclass(frozen=True)
+class SubjectField:
+    """What one field of a subject may hold.
+
+    Source: RFC 5280, appendix A.1: the type of each attribute and its upper bound (``ub-``).
+    """
+
+    oid: x509.ObjectIdentifier
+    longest: int
+    """Bytes in UTF-8: X.520 counts characters, pyca/cryptography does not."""
+    allowed: re.Pattern[str] | None = None
+    """None for UTF8String."""
+    words: str = "any text without control characters"
+
+    def problem_with(self, value: str) -> str | None:
+        """Return why the field cannot hold ``value``, and what it can; None if it can."""
+        if not value.strip():
+            return "is empty"
+        if self.allowed is not None and not self.allowed.fullmatch(value):
+            return f"{value!r} cannot be used; allowed: {self.words}"
+        if any(unicodedata.category(character) in _NOT_IN_A_NAME for character in value):
+            return f"{value!r} cannot be used; allowed: {self.words}"
+        if (size := len(value.encode())) > self.longest:
+            return f"{value!r} has {size} bytes in UTF-8; allowed: {self.longest}"
+        return None
+
+
+def _printable(oid: x509.ObjectIdentifier) -> SubjectField:
+    words = "A-Z a-z 0-9, space, and ' ( ) + , - . / : = ? (X.520 makes it a PrintableString)"
+    return SubjectField(oid, 64, _PRINTABLE, words)
+
+
+SUBJECT_FIELDS: Final[Mapping[str, SubjectField]] = {
+    "country": SubjectField(NameOID.COUNTRY_NAME, 2, _COUNTRY, "two letters, as in ISO 3166"),
+    "state": SubjectField(NameOID.STATE_OR_PROVINCE_NAME, 128),
+    "locality": SubjectField(NameOID.LOCALITY_NAME, 128),
+    "organization": SubjectField(NameOID.ORGANIZATION_NAME, 64),
+    "organizational_unit": SubjectField(NameOID.ORGANIZATIONAL_UNIT_NAME, 64),
+    "dn_qualifier": _printable(NameOID.DN_QUALIFIER),
+    "serial_number": _printable(NameOID.SERIAL_NUMBER),
+    "common_name": SubjectField(NameOID.COMMON_NAME, 64),
+    "email_address": SubjectField(NameOID.EMAIL_ADDRESS, 255, _ASCII, "ASCII (IA5String)"),
 }
 """Subject fields by the names that AWS's template parameters use, in the order they are written."""
 
-MAX_CSR_CHARACTERS: Final = 4096  # AWS IoT API reference, CreateCertificateFromCsr
 
-
-def subject_name(fields: Mapping[str, str], source: str = "settings") -> x509.Name:
+def subject_name(
+    fields: Mapping[str, str], source: str | Callable[[str], str] = "settings"
+) -> x509.Name:
     """Return the X.509 name for ``fields``, e.g. ``{"common_name": "SN-1"}``.
 
+    Fill placeholders first: what is checked is what the certificate will hold. ``source`` says
+    where the fields are from, or, called with ``subject.FIELD``, where that one is from.
+
     Raises:
-        ConfigurationError: a field is unknown, empty or too long (RFC 5280, appendix A).
+        ConfigurationError: a field is unknown, or its value is none that X.520 allows.
     """
-    for name in fields:
+    where = source if callable(source) else lambda _: source
+    for name, value in fields.items():
+        key = f"subject.{name}"
         if name not in SUBJECT_FIELDS:
-            known = ", ".join(SUBJECT_FIELDS)
-            problem = "unknown subject field"
-            raise ConfigurationError(source, f"subject.{name}", problem, f"Known: {known}.")
-    attributes = []
-    for name, oid in SUBJECT_FIELDS.items():
-        if name in fields:
-            try:
-                attributes.append(x509.NameAttribute(oid, fields[name]))
-            except ValueError as error:
-                raise ConfigurationError(source, f"subject.{name}", str(error)) from None
-    return x509.Name(attributes)
+            step = f"Known: {', '.join(SUBJECT_FIELDS)}."
+            raise ConfigurationError(where(key), key, "unknown subject field", step)
+        if (problem := SUBJECT_FIELDS[name].problem_with(value)) is not None:
+            raise ConfigurationError(where(key), key, problem)
+    return x509.Name(
+        x509.NameAttribute(field.oid, fields[name])
+        for name, field in SUBJECT_FIELDS.items()
+        if name in fields
+    )
 
 
 def build_csr(key: DevicePrivateKey, subject: x509.Name) -> str:

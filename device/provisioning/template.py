@@ -14,10 +14,16 @@ class _Parameter(msgspec.Struct):
     default: str | None = msgspec.field(default=None, name="Default")
 
 
+class _Resource(msgspec.Struct):
+    type: str = msgspec.field(default="", name="Type")
+
+
 class _Template(msgspec.Struct):
     parameters: dict[str, _Parameter] = msgspec.field(default_factory=dict, name="Parameters")
+    resources: dict[str, _Resource] = msgspec.field(default_factory=dict, name="Resources")
 
 
+THING: Final = "AWS::IoT::Thing"
 PSEUDO_PARAMETER: Final = "AWS::IoT::Certificate::"
 """The prefix of what AWS fills in from the certificate: its subject's fields, and Id."""
 
@@ -47,10 +53,27 @@ def required_parameters(body: bytes, source: str) -> frozenset[str]:
     return frozenset(name for name in wanted if not name.startswith("AWS::"))
 
 
-def _parameters_without_default(body: bytes, source: str) -> list[str]:
+def check_makes_a_thing(body: bytes, source: str) -> None:
+    """Check that a device provisioned with the template becomes a thing.
+
+    AWS IoT accepts a template without one, registers the certificate, and names no thing.
+
+    Raises:
+        ConfigurationError: it makes none, or ``body`` is no provisioning template.
+    """
+    if all(made.type != THING for made in _decoded(body, source).resources.values()):
+        problem = f"the template has no {THING}, so a device would not become a thing"
+        step = f"Add a resource of Type {THING} to {source}, and update the template in AWS IoT."
+        raise ConfigurationError(source, "Resources", problem, step)
+
+
+def _decoded(body: bytes, source: str) -> _Template:
     try:
-        template = msgspec.json.decode(body, type=_Template)
+        return msgspec.json.decode(body, type=_Template)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigurationError(source, "", f"is no provisioning template: {error}") from None
-    parameters = template.parameters.items()
+
+
+def _parameters_without_default(body: bytes, source: str) -> list[str]:
+    parameters = _decoded(body, source).parameters.items()
     return [name for name, parameter in parameters if parameter.default is None]

@@ -314,8 +314,12 @@ def _proxy_options(proxy: Endpoint | None) -> "http.HttpProxyOptions | None":
         return None
     from awscrt import http  # noqa: PLC0415 - most devices have no proxy
 
-    tunnel = http.HttpProxyConnectionType.Tunneling
-    return http.HttpProxyOptions(proxy.host, proxy.port, connection_type=tunnel)
+    options = http.HttpProxyOptions(proxy.host, proxy.port)
+    options.connection_type = http.HttpProxyConnectionType.Tunneling
+    if proxy.login is not None:
+        options.auth_type = http.HttpProxyAuthenticationType.Basic
+        options.auth_username, options.auth_password = proxy.login.user, proxy.login.password
+    return options
 
 
 @cache

@@ -14,6 +14,7 @@ from device.identity.certificates import (
     Expectation,
     certificate_id,
     check_certificate,
+    check_chain,
     leaf_of,
     validity,
 )
@@ -84,7 +85,7 @@ class Enrolment:
         now = trusted_wall_time(self._clock)
         with self._storage.transaction():
             key = self._key_of(order, progress)
-            check_certificate(
+            checked = check_certificate(
                 pem,
                 Expectation(
                     public_key=self._storage.keys.export_public_key(key),
@@ -95,7 +96,7 @@ class Enrolment:
                 ),
             )
             proof = self._proof_of(order.certificate_id)
-            self._storage.ps.set(Uid.STAGED_CERTIFICATE, pem)
+            self._storage.ps.set(Uid.STAGED_CERTIFICATE, checked.pem)
             staged = Staged(key, csr_pem, order.certificate_id, order.ownership_token, now, proof)
             journal.save(self._storage.ps, staged)
         return proof
@@ -166,17 +167,16 @@ class Enrolment:
         )
 
     def _check_installed(self) -> str:
-        leaf = leaf_of(self._storage.ps.get(Uid.STAGED_CERTIFICATE))
+        chain = self._storage.ps.get(Uid.STAGED_CERTIFICATE)
         expected = Expectation(
             public_key=self._storage.keys.export_public_key(FIRST_DEVICE_KEY),
             issuer_pem=self._issuer_pem,
             now=trusted_wall_time(self._clock),
         )
         try:
-            check_certificate(leaf, expected)
+            return check_chain(chain, expected).certificate_id
         except CertificateUnacceptableError as error:
             raise InstalledCertificateError(f"installed by the station: {error}") from None
-        return certificate_id(leaf)
 
     def _key_of(self, order: StageCertificate, progress: Progress | None) -> KeyId:
         if order.private_key_pem is not None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from msgspec import Struct
 
-from device.errors.storage import DataCorruptError, DoesNotExistError
+from device.storage.decoding import decoded, stored
 from device.storage.secure_storage import SecureStorage, Uid
 
 if TYPE_CHECKING:
@@ -78,20 +78,20 @@ class Identity(Struct, frozen=True):
     promoted_at: float
 
 
+_IDENTITY: Final = msgspec.msgpack.Decoder(Identity)
+_PROGRESS: Final[msgspec.msgpack.Decoder[Progress]] = msgspec.msgpack.Decoder(Progress)
+_CONFIGURATION: Final[msgspec.json.Decoder[dict[str, str] | None]] = msgspec.json.Decoder(
+    dict[str, str] | None
+)
+
+
 def load_identity(storage: SecureStorage) -> Identity | None:
     """Return the proven identity, or None when there is none yet.
 
     Raises:
         DataCorruptError: the entry is authentic, but of a form this firmware cannot read.
     """
-    try:
-        encoded = storage.get(Uid.IDENTITY)
-    except DoesNotExistError:
-        return None
-    try:
-        return msgspec.msgpack.decode(encoded, type=Identity)
-    except msgspec.DecodeError as error:
-        raise DataCorruptError(f"the identity cannot be read: {error}") from None
+    return stored(storage, Uid.IDENTITY, _IDENTITY.decode, "the identity")
 
 
 def load(storage: SecureStorage) -> Progress | None:
@@ -100,14 +100,7 @@ def load(storage: SecureStorage) -> Progress | None:
     Raises:
         DataCorruptError: the entry is authentic, but of a form this firmware cannot read.
     """
-    try:
-        encoded = storage.get(Uid.PROVISIONING_JOURNAL)
-    except DoesNotExistError:
-        return None
-    try:
-        return msgspec.msgpack.decode(encoded, type=Keyed | Staged | Registered)
-    except msgspec.DecodeError as error:
-        raise DataCorruptError(f"the provisioning journal cannot be read: {error}") from None
+    return stored(storage, Uid.PROVISIONING_JOURNAL, _PROGRESS.decode, "the provisioning journal")
 
 
 def save(storage: SecureStorage, progress: Progress) -> None:
@@ -138,9 +131,5 @@ def load_configuration(storage: SecureStorage) -> dict[str, str] | None:
         DoesNotExistError: the device has no identity yet.
         DataCorruptError: the entry is authentic, but of a form this firmware cannot read.
     """
-    try:
-        return msgspec.json.decode(
-            storage.get(Uid.DEVICE_CONFIGURATION), type=dict[str, str] | None
-        )
-    except msgspec.DecodeError as error:
-        raise DataCorruptError(f"the device configuration cannot be read: {error}") from None
+    content = storage.get(Uid.DEVICE_CONFIGURATION)
+    return decoded(content, _CONFIGURATION.decode, "the device configuration")

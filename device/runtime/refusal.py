@@ -5,14 +5,11 @@ tell a refusal from a server that the device must not trust, so the cheap questi
 asked again with the standard library, and only after a failure.
 """
 
-import socket
 from typing import Final
 
 from device.provisioning.events import ConnectFailed, Event, NotLetIn
 from device.runtime.endpoint import Endpoint
-
-PROBE_SECONDS: Final = 5.0
-_MAX_HEAD: Final = 16_384
+from device.runtime.tunnel import TunnelRefusedError, refusal_of_the_proxy, way_to
 
 _REFUSING_CODES: Final = {0x86: "bad user name", 0x87: "not authorized", 0x8A: "banned"}
 _BUSY_CODES: Final = {
@@ -52,6 +49,9 @@ def classify_connack(reason_code: int) -> Event:
 
 def classify_failure(error_name: str, endpoint: Endpoint, root_ca_pem: bytes) -> Event:
     """Return what awscrt's ``error_name`` means, asking the network again where it is unclear."""
+    by_proxy = endpoint.proxy is not None and not error_name.startswith(ELEMENT_FAILURES)
+    if by_proxy and (refusal := refusal_of_the_proxy(endpoint)) is not None:
+        return refusal  # a proxy that refuses may hang up before awscrt has read its answer
     if error_name.startswith(_HANG_UPS):
         return NotLetIn(f"the connection was closed without an answer: {error_name}")
     if error_name.startswith(_TLS_FAILURES):
@@ -82,6 +82,8 @@ def _unreachable(error_name: str, wanted: Endpoint) -> ConnectFailed:
 def _probe(error_name: str, endpoint: Endpoint, root_ca_pem: bytes) -> Event:
     try:
         distrust = reason_for_distrust(endpoint, root_ca_pem)
+    except TunnelRefusedError as error:
+        return error.event
     except OSError as error:
         return ConnectFailed(f"{endpoint}: {error}")
     return distrust or NotLetIn(f"TLS was refused by the server: {error_name}")
@@ -104,7 +106,7 @@ def reason_for_distrust(endpoint: Endpoint, root_ca_pem: bytes) -> ConnectFailed
         context.set_alpn_protocols(endpoint.alpn)
     try:
         with (
-            _way_to(endpoint) as raw,
+            way_to(endpoint) as raw,
             context.wrap_socket(raw, server_hostname=endpoint.host),
         ):
             pass
@@ -115,26 +117,3 @@ def reason_for_distrust(endpoint: Endpoint, root_ca_pem: bytes) -> ConnectFailed
         if error.reason in {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"}:
             return ConnectFailed(f"{endpoint} does not speak TLS", "Check the endpoint's port.")
     return None
-
-
-def _way_to(endpoint: Endpoint) -> socket.socket:
-    """Open a connection on which TLS with ``endpoint`` can begin."""
-    hop = endpoint.first_hop
-    raw = socket.create_connection((hop.host, hop.port), PROBE_SECONDS)
-    if endpoint.proxy is not None:
-        try:
-            _have_opened(raw, endpoint)
-        except OSError:
-            raw.close()
-            raise
-    return raw
-
-
-def _have_opened(proxy: socket.socket, endpoint: Endpoint) -> None:
-    """Ask an HTTP proxy for a tunnel (RFC 9110, 9.3.6)."""
-    proxy.sendall(f"CONNECT {endpoint} HTTP/1.1\r\nHost: {endpoint}\r\n\r\n".encode("ascii"))
-    head = b""
-    while not head.endswith(b"\r\n\r\n") and len(head) < _MAX_HEAD and (byte := proxy.recv(1)):
-        head += byte
-    if head.split(b" ")[1:2] != [b"200"]:
-        raise OSError(f"the proxy {endpoint.proxy} does not open it")

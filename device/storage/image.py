@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from device.errors.storage import DataCorruptError, WrongDeviceError
+from device.storage.decoding import decoded
 from device.storage.flags import StorageFlag
 from device.storage.roots.root_of_trust import RootOfTrust
 
@@ -46,6 +47,11 @@ _MAGIC: Final = b"FIRSTBT\0"
 _VERSION: Final = 1
 _NONCE: Final = bytes(12)
 _ENTRIES: Final = msgspec.msgpack.Decoder(list[tuple[Service, int, int, bytes]])
+
+
+def _entries(payload: bytes) -> dict[tuple[Service, int], Entry]:
+    rows = _ENTRIES.decode(payload)
+    return {(service, uid): Entry(data, StorageFlag(flags)) for service, uid, flags, data in rows}
 
 
 class Sealer:
@@ -86,13 +92,7 @@ class Sealer:
             payload = self._cipher(salt).decrypt(_NONCE, image[_HEADER.size :], header)
         except InvalidTag:
             raise DataCorruptError("the image is not authentic") from None
-        try:
-            rows = _ENTRIES.decode(payload)
-        except msgspec.MsgspecError:
-            raise DataCorruptError("the image is authentic, but holds no entries") from None
-        return generation, {
-            (service, uid): Entry(data, StorageFlag(flags)) for service, uid, flags, data in rows
-        }
+        return generation, decoded(payload, _entries, "the image is authentic, but its entries")
 
     def _cipher(self, salt: bytes) -> AESGCM:
         info = b"firstboot v1 image" + self._binding

@@ -7,7 +7,6 @@ import re
 from typing import Final
 
 import msgspec
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -23,6 +22,7 @@ from device.errors.storage import (
     KeyExistsError,
     KeyNotUsableError,
 )
+from device.storage.decoding import UNDECODABLE, decoded, decoding
 from device.storage.keys import (
     KeyAttributes,
     KeyId,
@@ -86,7 +86,9 @@ class SealedKeyStore:
     def private_key(self, key: KeyId) -> PrivateKey:
         """See ``KeyStore``."""
         _, record = self._find(key)
-        return _supported(load_der_private_key(record.pkcs8, password=None))[1]
+        with decoding(f"the key {key}"):
+            private_key = load_der_private_key(record.pkcs8, password=None)
+        return _supported(private_key)[1]
 
     def tls_identity(self, key: KeyId, certificate_pem: bytes) -> MemoryIdentity:
         """See ``KeyStore``; awscrt takes PKCS#8 PEM from memory."""
@@ -108,12 +110,10 @@ class SealedKeyStore:
 
     def _records(self) -> dict[int, _Record]:
         uids = [uid for uid in self._its.uids() if uid >= FIRST_KEY_UID]
-        try:
-            return {uid: _RECORD.decode(self._its.get(uid)) for uid in uids}
-        except msgspec.MsgspecError:
-            raise KeyNotUsableError(
-                "an ITS uid from 0x1000 up holds something else than a key"
-            ) from None
+        return {
+            uid: decoded(self._its.get(uid), _RECORD.decode, f"the key under ITS uid {uid:#x}")
+            for uid in uids
+        }
 
     def _find(self, key: KeyId) -> tuple[int, _Record]:
         for uid, record in self._records().items():
@@ -151,7 +151,7 @@ def _parsed(pem: bytes) -> PrivateKey:
         private_key = load_pem_private_key(pem, password=None)
     except TypeError:
         raise KeyNotUsableError("the key is encrypted: decrypt it first") from None
-    except (ValueError, UnsupportedAlgorithm):
+    except UNDECODABLE:
         raise KeyNotUsableError("not a private key in PEM (PKCS#8, SEC1 or PKCS#1)") from None
     return _supported(private_key)[1]
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
+from device.identity.certificates import Expectation, check_chain
 from device.storage.device_storage import DeviceStorage
 from device.storage.keys import CLAIM_KEY
 from device.storage.secure_storage import Uid
@@ -73,8 +74,9 @@ def install(cloud: Cloud, station: Station, storage: DeviceStorage, order: Devic
         StationNotPreparedError: ``prepare`` has not been run to its end.
     """
     claim = station.claim()
-    storage.ps.set(Uid.CLAIM_CERTIFICATE, claim.certificate_pem)
     storage.keys.import_key(CLAIM_KEY, claim.private_key_pem)
+    expected = Expectation(storage.keys.export_public_key(CLAIM_KEY))
+    storage.ps.set(Uid.CLAIM_CERTIFICATE, check_chain(claim.certificate_pem, expected).pem)
     if station.asks_for_proof:
         claim_hook.install_proof_key(cloud, storage, order)
 

@@ -19,7 +19,7 @@ from factory.console import Console
 from factory.device_element import share_softhsm
 from factory.device_orders import config_name, device_orders, given_endpoint
 from factory.endpoint import find_endpoint
-from factory.errors import BatchError, BatchUnfinishedError
+from factory.errors import BatchError, BatchUnfinishedError, OptionNotUsedError
 from factory.ledger import Ledger
 from factory.manufacture import DeviceOrder
 from factory.methods import bulk
@@ -70,6 +70,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     orders = _orders(arguments, list(folders), cloud) if folders else {}
     with open_journal(bulk.batch_folder(arguments.station, name)) as journal:
         batch = _batch(journal, name, cloud, folders)
+        _check_options(arguments, batch)
         orders = orders or _orders(arguments, [each.serial_number for each in batch.lines], cloud)
         share_softhsm(arguments.element, arguments.out.resolve())
         admitted = admit_batch(arguments, batch, orders)
@@ -92,6 +93,18 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     _show(arguments, console, batch)
     if failed := len(batch.failed_lines):
         raise BatchUnfinishedError(name, failed, len(batch.lines))
+
+
+def _check_options(arguments: argparse.Namespace, batch: Batch) -> None:
+    """Refuse what a batch that is new, or one that is gone on with, has no use for."""
+    if arguments.retry and not any(line.is_begun or line.problem for line in batch.lines):
+        step = f"Leave it out: factory bulk --batch {batch.name} begins the devices."
+        raise OptionNotUsedError("--retry", f"nothing of batch {batch.name} has failed", step)
+    out = arguments.out.resolve()
+    elsewhere = [each for each in batch.lines if Path(each.folder) != out / each.serial_number]
+    if "out" in arguments.given and elsewhere:
+        problem = f"the devices of batch {batch.name} are in {Path(elsewhere[0].folder).parent}"
+        raise OptionNotUsedError("--out", problem, "Leave it out: they stay where they are.")
 
 
 def admit_batch(

@@ -23,13 +23,20 @@ from localcloud.gaps import (
     endpoint_names,
     jitp,
     jitr_client_id,
+    job_requests,
+    job_timeouts,
     loopback,
+    mqtt_session,
+    mqtt_transport,
     ownership_tokens,
     policy_target,
     policy_variables,
     register_thing,
     registration_tasks,
+    rule_actions,
     rule_permission,
+    rule_sql,
+    shadow_rules,
     template_grammar,
     thing_attributes,
     thing_principal_type,
@@ -60,12 +67,15 @@ def all_gaps(issuer: Issuer, settings: Settings) -> list[Gap]:
     provision = partial(jitp.close, settings=settings)
     change_status = partial(certificate_status.close, settings=settings)
     register = partial(registration_tasks.close, settings=settings)
+    serve_mqtt = partial(mqtt_session.close, settings=settings)
     csr = create_certificate_from_csr
     return [
         Gap("loopback", loopback.is_open, loopback.close),
+        Gap("mqtt_session", mqtt_session.is_open, serve_mqtt),
         Gap("connect_tunnel", connect_tunnel.is_open, connect_tunnel.close),
         Gap("endpoint_names", endpoint_names.is_open, endpoint_names.close),
         Gap("client_certificate", client_certificate.is_open, client_certificate.close),
+        Gap("mqtt_transport", mqtt_transport.is_open, mqtt_transport.close),
         Gap("certificate_shape", certificate_shape.is_open, sign),
         Gap("certificate_status", certificate_status.is_open, change_status),
         Gap("ownership_tokens", ownership_tokens.is_open, ownership_tokens.close),
@@ -81,6 +91,11 @@ def all_gaps(issuer: Issuer, settings: Settings) -> list[Gap]:
         Gap("registration_tasks", registration_tasks.is_open, register),
         Gap("ca_registration", ca_registration.is_open, ca_registration.close),
         Gap("rule_permission", rule_permission.is_open, rule_permission.close),
+        Gap("rule_actions", rule_actions.is_open, rule_actions.close),
+        Gap("rule_sql", rule_sql.is_open, rule_sql.close),
+        Gap("shadow_rules", shadow_rules.is_open, shadow_rules.close),
+        Gap("job_requests", job_requests.is_open, job_requests.close),
+        Gap("job_timeouts", job_timeouts.is_open, job_timeouts.close),
         Gap("jitr_client_id", jitr_client_id.is_open, jitr_client_id.close),
         Gap("jitp", jitp.is_open, provision),
     ]

@@ -2,7 +2,7 @@
 
 A thing is in one billing group at most; templates name one in the Thing resource, and it must
 exist (developer guide, "Billing groups" and "Provisioning templates"; botocore model;
-reference/aws-iot-facts.md, 1.1 and 3.2). Not published, and chosen here: a thing that is in a
+docs/aws-iot-facts.md, 1.1 and 3.2). Not published, and chosen here: a thing that is in a
 group is refused by another one; deleting a group lets its things go.
 """
 

@@ -4,7 +4,7 @@ RegisterCACertificate and UpdateCACertificate refuse a ``registrationConfig`` wh
 malformed, has "Neither policyName nor policyDocument", or names its certificate by anything but
 ``AWS::IoT::Certificate::Id``; one that names a template which does not exist or is not of type
 JITP; and an inline template without a role (developer guide, "Just-in-time provisioning" and
-"Provisioning templates"; reference/aws-iot-facts.md, 1.1). A template of type JITP whose
+"Provisioning templates"; docs/aws-iot-facts.md, 1.1). A template of type JITP whose
 ``enabled`` flag was left out is enabled: the guide's own walk-through leaves it out.
 RegisterCertificate refuses a certificate whose CA is not registered (4.2). MiniStack takes any
 ``registrationConfig``, and a certificate of any CA. Not all of AWS's words are published.

@@ -2,7 +2,7 @@
 
 The last part of the topic selects how request and reply are encoded; the keys are the same, as
 text strings in one map (developer guide, "Device provisioning MQTT API";
-reference/aws-iot-facts.md, 2.1 and 2.2). MiniStack knows the JSON topics only.
+docs/aws-iot-facts.md, 2.1 and 2.2). MiniStack knows the JSON topics only.
 
 cbor2 encodes and decodes: it is small, kept, and refuses what is malformed. awscrt has CBOR too,
 but is the device's library: so the two ends are two implementations, and test each other.

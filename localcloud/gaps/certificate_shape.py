@@ -3,7 +3,7 @@
 AWS signs device certificates with a private authority whose name is one OU, valid until the end
 of 2049, key usage digitalSignature, no extended key usage; a certificate for a CSR keeps the
 CSR's subject and key, and RSA keys of at least 2048 bits or keys on P-256, P-384 or P-521 are
-accepted (reference/aws-iot-facts.md, 2.3 and 4.2). MiniStack signs them with the root of its own
+accepted (docs/aws-iot-facts.md, 2.3 and 4.2). MiniStack signs them with the root of its own
 endpoint, and those with keys made by AWS for 825 days.
 """
 

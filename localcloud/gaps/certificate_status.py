@@ -4,7 +4,7 @@ UpdateCertificate to PENDING_ACTIVATION or PENDING_TRANSFER is refused, those ar
 "once a certificate is revoked, its status can't be changed" (developer guide, "Revoke a client
 certificate"); and devices that are connected with a certificate which is not ACTIVE any more are
 disconnected "within a few minutes" (botocore model of UpdateCertificate;
-reference/aws-iot-facts.md, 1.0 and 5.9), here after some seconds that can be set. MiniStack takes
+docs/aws-iot-facts.md, 1.0 and 5.9), here after some seconds that can be set. MiniStack takes
 any status, and a connection lives on. The words of the refusals are ours.
 """
 
@@ -12,6 +12,8 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from localcloud.broker.connection import EndError
+from localcloud.broker.packets import Reason
 from localcloud.gaps.rest import Response
 from localcloud.gaps.seam import Seam
 from localcloud.settings import Settings
@@ -19,9 +21,6 @@ from localcloud.settings import Settings
 _SET_BY_AWS: Final = ("PENDING_ACTIVATION", "PENDING_TRANSFER")
 _PATH: Final = "/certificates/"
 _PROBE: Final = "localcloud-probe"
-
-Session = Any
-"""MiniStack's MQTT session, one a connection."""
 
 
 def is_open(iot: Seam) -> bool:
@@ -80,4 +79,5 @@ async def _disconnect(
         return
     for (account, region, _client), session in list(iot["_connected_clients"].items()):
         if (account, region) == scope and session.certificate_id == certificate_id:
-            await Seam(session)["_send"]({"type": "websocket.close", "code": 1000})
+            text = f"certificate {certificate_id} is not ACTIVE any more"
+            await session.close(EndError(Reason.NOT_AUTHORIZED, text, "AUTH_ERROR"))

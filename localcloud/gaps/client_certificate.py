@@ -1,7 +1,7 @@
 """Who presents no client certificate is not let in.
 
 AWS IoT requires mutual TLS on its X.509 ports (developer guide, "Transport security";
-reference/aws-iot-facts.md, 5.2). MiniStack serves a client without a certificate under the
+docs/aws-iot-facts.md, 5.2). MiniStack serves a client without a certificate under the
 default account, and no policy applies to it.
 """
 

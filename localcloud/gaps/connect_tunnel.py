@@ -4,7 +4,8 @@ AWS has no such thing: this one is ours. A device that dials ``<prefix>-ats.iot.
 must send that name in TLS, and few systems resolve it. awscrt and most MQTT clients take an HTTP
 proxy: ``CONNECT name:port`` goes to the proxy, and TLS follows on the same connection, whatever
 the port. So the device needs ``DEVICE_ENDPOINT=<name>:8883`` and, as ``DEVICE_PROXY``, the address
-of the MQTT port. Nothing is dialled from here: a name that is not ours is refused.
+of the MQTT port. Nothing is dialled from here: a name that is not ours is refused, and so is what a
+browser sends for a web page.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ import socket
 from collections.abc import Callable
 from typing import Final, cast
 
+from localcloud.callers import web_page
 from localcloud.gaps.endpoint_names import is_endpoint
 from localcloud.gaps.seam import Seam
 
@@ -92,9 +94,14 @@ async def _is_tunnel(transport: asyncio.Transport) -> bool:
             head += read
     asked = _REQUEST.match(head)
     name = asked[1].decode().lower() if asked else ""
-    ours = name in _OWN_NAMES or is_endpoint(name)
+    ours = (name in _OWN_NAMES or is_endpoint(name)) and not web_page(_headers(head))
     transport.write(_ACCEPTED if ours else _REFUSED)
     return ours
+
+
+def _headers(head: bytes) -> list[tuple[bytes, bytes]]:
+    parted = [line.partition(b":") for line in head.split(b"\r\n")[1:]]
+    return [(name.strip(), value.strip()) for name, _, value in parted]
 
 
 async def _readable(handle: socket.socket) -> None:

@@ -3,7 +3,7 @@
 The device sends ``{"certificateSigningRequest": PEM}`` and gets ``certificateId``,
 ``certificatePem`` and ``certificateOwnershipToken`` on ``.../accepted``, or ``statusCode``,
 ``errorCode`` and ``errorMessage`` on ``.../rejected``, on the connection that asked (developer
-guide, "Device provisioning MQTT API"; reference/aws-iot-facts.md, 2.1 to 2.5). The certificate
+guide, "Device provisioning MQTT API"; docs/aws-iot-facts.md, 2.1 to 2.5). The certificate
 keeps the CSR's subject and key and is PENDING_ACTIVATION until RegisterThing. AWS publishes no
 list of error codes: the one for a bad CSR is ours, its message is that of the REST call.
 """

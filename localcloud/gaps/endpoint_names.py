@@ -3,7 +3,7 @@
 Each account has its endpoint, ``<prefix>-ats.iot.<region>.amazonaws.com``; the TLS client sends
 it as server name (SNI), and only that account's registry counts: the same certificate may be
 ACTIVE in several accounts and Regions, and a certificate of another account is refused (developer
-guide, "Multi-account registration" and "Transport security"; reference/aws-iot-facts.md, 1.3,
+guide, "Multi-account registration" and "Transport security"; docs/aws-iot-facts.md, 1.3,
 5.2 and 5.9). MiniStack looks at the prefix for just-in-time registration only, never at the
 Region, and refuses a certificate that is ACTIVE in several scopes whatever the device dials.
 

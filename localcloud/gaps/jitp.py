@@ -3,7 +3,7 @@
 A device connects with an unknown certificate of an ACTIVE, auto-registering CA. On its CONNECT
 packet the certificate is registered PENDING_ACTIVATION and the connection is dropped; then the
 CA's template, inline or by name, makes thing, policies and attachments, and last the certificate
-ACTIVE (developer guide, "Just-in-time provisioning"; reference/aws-iot-facts.md, 1.1, 1.8, 3.5).
+ACTIVE (developer guide, "Just-in-time provisioning"; docs/aws-iot-facts.md, 1.1, 1.8, 3.5).
 The parameters come from the certificate's subject. If one that the template declares is missing
 and has no Default, if the role may not, or the registry refuses, the certificate stays
 PENDING_ACTIVATION for good: AWS tries once, and the reason is in its logs, here in ours.

@@ -2,7 +2,7 @@
 
 AWS's example of just-in-time registration is a rule ``SELECT *, clientid() as clientid FROM
 '$aws/events/certificates/registered/#'`` (developer guide, "Automatic registration";
-reference/aws-iot-facts.md, 1.2: registration happens on the CONNECT packet, "consistent with
+docs/aws-iot-facts.md, 1.2: registration happens on the CONNECT packet, "consistent with
 clientid() being usable in the rule"). MiniStack publishes the event without a client id, so the
 function returns ``n/a``.
 """

@@ -1,7 +1,7 @@
 """Ownership tokens look and end as they do on AWS.
 
 AWS hands out some 460 characters, base64 of a JSON object with ``version`` and ``cipher``
-(reference/aws-iot-facts.md, 2.3), good for one hour. When a token expires and its certificate
+(docs/aws-iot-facts.md, 2.3), good for one hour. When a token expires and its certificate
 was neither activated nor attached to a policy or thing, AWS deletes the certificate (2.4;
 developer guide, "Device provisioning MQTT API"). MiniStack's tokens have 64 characters, and it
 forgets an expired token but keeps the certificate.

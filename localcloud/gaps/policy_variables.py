@@ -4,7 +4,7 @@
 attribute (``.1`` is the second), ``${iot:Connection.Thing.ThingTypeName}`` and
 ``${iot:Connection.Thing.Attributes[name]}``. A value that contains ``* $ + ? #`` or has more than
 1024 characters is not substituted, so nothing matches (developer guide, "Thing policy variables"
-and "X.509 certificate policy variables"; reference/aws-iot-facts.md, 6). MiniStack has the thing's
+and "X.509 certificate policy variables"; docs/aws-iot-facts.md, 6). MiniStack has the thing's
 name, IsAttached, the client id and the subject's common name. Alternative names, ``.List``,
 AvailableKeys and the certificate's serial number, whose form is not published, are not here.
 """

@@ -2,7 +2,7 @@
 
 The caller sends a template body and parameters, and gets the certificate's PEM and the ARN of
 each resource by its logical name (developer guide, "Single thing provisioning"; botocore model;
-reference/aws-iot-facts.md, 1.7 and 4.4). ConflictingResourceUpdateException never comes here:
+docs/aws-iot-facts.md, 1.7 and 4.4). ConflictingResourceUpdateException never comes here:
 AWS raises it for two updates at the same moment, and here one request is served after the other.
 """
 

@@ -1,6 +1,6 @@
 """Where the certificate of a RegisterThing request comes from: a CSR, an id or a PEM.
 
-Developer guide, "Provisioning templates", Certificate resources; reference/aws-iot-facts.md, 3.2.
+Developer guide, "Provisioning templates", Certificate resources; docs/aws-iot-facts.md, 3.2.
 """
 
 import json

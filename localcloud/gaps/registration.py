@@ -72,7 +72,7 @@ def parse_template(text: object) -> Body:
 
     Raises:
         RefusedError: it is no JSON object, or breaks the grammar; the words are AWS's where
-            they are known (boto3 issue 2903, reference/aws-iot-facts.md 1.1).
+            they are known (boto3 issue 2903, docs/aws-iot-facts.md 1.1).
     """
     try:
         body = json.loads(text) if isinstance(text, str) else None

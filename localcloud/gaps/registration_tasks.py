@@ -3,7 +3,7 @@
 StartThingRegistrationTask takes a template and names a file in S3, one JSON object of parameters
 a line, and a role that may read it and do what the template asks; one task an account runs at a
 time; the certificates are in the RESULTS report, what failed in ERRORS (developer guide, "Bulk
-registration"; botocore model; reference/aws-iot-facts.md, 1.6 and 4.5). Not published, and chosen
+registration"; botocore model; docs/aws-iot-facts.md, 1.6 and 4.5). Not published, and chosen
 here: a second task is refused as an invalid request; a role that may not read the file, and a
 file that is not there, end the task as ``Failed``; the reports are there when it has ended. A
 task goes on where it was when the process was killed.

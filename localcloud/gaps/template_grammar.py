@@ -2,7 +2,7 @@
 
 MiniStack's own evaluation is right about Ref and the functions, parameters and their defaults,
 and the thing's OverrideSettings. It lacks (developer guide, "Provisioning templates";
-reference/aws-iot-facts.md, 3.1 to 3.4):
+docs/aws-iot-facts.md, 3.1 to 3.4):
 
 - ``Fn::Join`` is not supported in Policy resources;
 - Mappings hold neither parameters nor functions, DeviceConfiguration does not nest, and the only

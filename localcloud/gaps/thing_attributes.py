@@ -2,7 +2,7 @@
 
 An attribute's name has at most 128 characters of ``a-zA-Z0-9_.,@/:#-``, its value at most 800 of
 those and ``=[]``: no space. A thing without a type has three attributes at most, one with a type
-fifty (botocore model of AttributePayload; service quotas; reference/aws-iot-facts.md, 3.6).
+fifty (botocore model of AttributePayload; service quotas; docs/aws-iot-facts.md, 3.6).
 MiniStack takes any. It matters for provisioning: an organization called ``Example Corp`` in the
 subject of a certificate, put into an attribute by a template, ends just-in-time provisioning.
 """

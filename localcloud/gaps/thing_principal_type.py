@@ -4,7 +4,7 @@
 template's Certificate resource: the certificate belongs to that thing and to no other until it
 is detached, and thing policy variables resolve for it under any client id. The two V2 lists tell
 the type (developer guide, "Associating an AWS IoT thing to an MQTT client connection"; botocore
-model; reference/aws-iot-facts.md, 3.2 and 6). The words of the refusal are ours.
+model; docs/aws-iot-facts.md, 3.2 and 6). The words of the refusal are ours.
 """
 
 from collections.abc import Awaitable, Callable, Mapping

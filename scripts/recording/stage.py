@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from localcloud import lifecycle
+from localcloud.state_folder import StateFolder
 from scripts.recording.page import CHECKOUT, RecordingError
 
 _FOREIGN: Final = ("AWS_", "DEVICE_")
@@ -65,8 +66,8 @@ class Stage:
 
     def admin(self, method: str, path: str, document: object = None) -> Any:
         """Call an admin path of the local AWS."""
-        port = int(self.environment["AWS_ENDPOINT_URL"].rpartition(":")[2])
-        return lifecycle.call(port, method, path, document)
+        state = StateFolder(self.folder / ".firstboot" / "cloud")
+        return lifecycle.call(state, method, path, document)
 
     def clear(self) -> None:
         """Forget the page before: its station, its devices, and what the cloud knows of them."""

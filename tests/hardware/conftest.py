@@ -6,9 +6,6 @@ import pytest
 
 from tests.support import elements
 from tests.support.elements import ElementBench
-from tests.wire.conftest import local_cloud
-
-__all__ = ["local_cloud"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

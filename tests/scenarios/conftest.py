@@ -8,9 +8,7 @@ import pytest
 from device.settings import Method
 from tests.support.wire_world import WireWorld
 from tests.support.worlds import MemoryWorld, World
-from tests.wire.conftest import LocalCloud, local_cloud
-
-__all__ = ["local_cloud"]
+from tests.wire.conftest import LocalCloud
 
 
 @pytest.fixture(scope="session")

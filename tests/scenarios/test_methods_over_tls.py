@@ -109,7 +109,7 @@ def test_denied_a_claim_that_has_expired(wire: WireWorld, state: Path, serial: s
     wire.factory("claim", "--trusted-user", "--to", str(place))
     place.write_text(json.dumps(json.loads(place.read_text()) | {"expiration": 1_700_000_000}))
 
-    with pytest.raises(ClaimExpiredError) as raised:
+    with pytest.raises(ClaimExpiredError, match="older than 5 minutes") as raised:
         boot(wire, state, patience=IMPATIENT)
 
     assert raised.value.exit_code is ExitCode.DENIED

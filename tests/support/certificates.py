@@ -47,6 +47,14 @@ class DeviceAuthority:
         return builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM)
 
 
+def certificate_for(csr_pem: str) -> bytes:
+    """Return a certificate for the key and the subject of a CSR, as PEM."""
+    csr = x509.load_pem_x509_csr(csr_pem.encode())
+    key = csr.public_key()
+    assert isinstance(key, PublicKey)
+    return DeviceAuthority().issue(key, csr.subject)
+
+
 def new_key() -> ec.EllipticCurvePrivateKey:
     """Return an EC P-256 key."""
     return ec.generate_private_key(ec.SECP256R1())

@@ -16,6 +16,27 @@ class MemoryDisk:
         """Return the folder behind ``folder``, which need not exist anywhere else."""
         return _Folder(self._folders[folder])
 
+    def places(self) -> list[tuple[Path, str]]:
+        """Return where the files are."""
+        return [(folder, name) for folder, files in self._folders.items() for name in files]
+
+    def places_of(self, *names: str) -> list[tuple[Path, str]]:
+        """Return where files of these names are."""
+        return [place for place in self.places() if place[1] in names]
+
+    def content(self, folder: Path, name: str) -> bytes:
+        """Return what is in a file."""
+        return self._folders[folder][name]
+
+    def with_file(self, places: list[tuple[Path, str]], content: bytes) -> "MemoryDisk":
+        """Return a copy of this disk with ``content`` in each of ``places``."""
+        other = MemoryDisk()
+        for folder, files in self._folders.items():
+            other._folders[folder] = dict(files)
+        for folder, name in places:
+            other._folders[folder][name] = content
+        return other
+
 
 class _Folder:
     def __init__(self, files: dict[str, bytes]) -> None:

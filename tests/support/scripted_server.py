@@ -79,6 +79,11 @@ class Peer:
         with suppress(OSError), context.wrap_socket(self._stream, server_side=True) as stream:
             self._stream = stream
 
+    def play_over_tls(self, context: ssl.SSLContext, script: Script) -> None:
+        """Play ``script`` over TLS from here on, if the client goes along."""
+        with suppress(OSError), context.wrap_socket(self._stream, server_side=True) as stream:
+            script(Peer(stream))
+
     def wait_until_closed(self) -> None:
         """Read until the client closes."""
         while self._bytes(1):

@@ -7,6 +7,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,7 @@ from typing import Any
 import pytest
 
 from device.cli import main
+from device.errors.provisioning import NO_CREDENTIAL
 from device.storage.device_storage import create_device_storage, open_device_storage
 from device.storage.lifecycle import Lifecycle
 from tests.support.devices import CLAIM_KEY_PEM, SERIAL, advance_to, make_device
@@ -82,7 +85,7 @@ def test_each_verb_explains_itself(device: Device, verb: str) -> None:
 
     assert answer.code == 0
     assert "--state DIR" in answer.out
-    assert ("--config FILE" in answer.out) is (verb in {"boot", "run"})
+    assert ("--config FILE" in answer.out) is (verb != "reset")
     assert ("--forget-identity" in answer.out) is (verb == "reset")
 
 
@@ -97,7 +100,7 @@ def test_the_version(device: Device) -> None:
     [
         [],
         ["fly"],
-        ["status", "--config", "x"],
+        ["reset", "--config", "x"],
         ["status", "extra"],
         ["boot", "--log-level", "loud"],
         ["boot", "--state"],
@@ -110,6 +113,16 @@ def test_misuse(device: Device, arguments: list[str]) -> None:
     assert answer.code == 2
     assert answer.out == ""
     assert "usage: device" in answer.err
+    assert "\nnext: Read device" in answer.err
+
+
+@pytest.mark.parametrize("arguments", [["fly"], ["status", "extra"], ["boot", "--state"], []])
+def test_misuse_is_told_to_programs_too(device: Device, arguments: list[str]) -> None:
+    answer = device("--json", *arguments) if not arguments else device(*arguments, "--json")
+
+    assert len(answer.out.splitlines()) == 1
+    assert "usage: device" in answer.err
+    assert_explained(answer, 2, "MisuseError")
 
 
 # --- what can be wrong before anything is sent ------------------------------------------
@@ -196,14 +209,14 @@ def test_no_device_named(device: Device, verb: str) -> None:
 
     answer = device(verb, *config, "--json")
 
-    assert_explained(answer, 3, "ConfigurationError", "--state: names no device")
+    assert_explained(answer, 3, "ConfigurationError", "--state: no device is named")
 
 
 @pytest.mark.parametrize("verb", ["boot", "run"])
 def test_no_settings_named(device: Device, state: Path, verb: str) -> None:
     answer = device(verb, "--state", state, "--json")
 
-    assert_explained(answer, 3, "ConfigurationError", "--config: names no settings file")
+    assert_explained(answer, 3, "ConfigurationError", "--config: no settings file is named")
 
 
 @pytest.mark.parametrize("verb", ["boot", "run"])
@@ -212,13 +225,13 @@ def test_no_settings_named(device: Device, state: Path, verb: str) -> None:
     [
         ("", "claim.yaml: is empty"),
         ("method: claim\nendpont: x\n", "claim.yaml: endpont: unknown key"),
-        ("method: claim\nroot_ca: none.pem\n", "none.pem: root_ca: cannot be read"),
-        ("method: claim\nroot_ca: claim.yaml\n", "claim.yaml: root_ca: holds no PEM certificate"),
+        ("method: claim\nroot_ca: none.pem\n", "none.pem: no such file"),
+        ("method: claim\nroot_ca: claim.yaml\n", "claim.yaml: holds no PEM certificate"),
         ("method: claim\nendpoint: a b\n", "claim.yaml: endpoint: 'a b' is not host or host:port"),
         ("method: claim\nthing_name: '{x}'\n", "claim.yaml: thing_name: unknown placeholder {x}"),
         (
             "method: claim\nsubject: {cn: x}\n",
-            "settings: subject.cn: unknown subject field",
+            "claim.yaml: subject.cn: unknown subject field",
         ),
     ],
 )
@@ -259,7 +272,34 @@ def test_a_status_is_read_by_people(device: Device, state: Path) -> None:
     assert answer.err == ""
     assert lines["serial"].strip() == SERIAL
     assert lines["state"].strip() == "waiting for its first boot"
-    assert lines["claim installed"].strip() == "True"
+    assert lines["claim installed"].strip() == "yes"
+    assert lines["endpoint"].strip() == "localhost:8883"
+
+
+def test_a_status_is_in_words_and_not_in_python(device: Device, state: Path) -> None:
+    with open_device_storage(state) as storage:
+        advance_to(storage, "proven")
+
+    answer = device("status", "--state", state)
+
+    lines = dict(line.split("  ", 1) for line in answer.out.splitlines())
+    assert lines["device configuration"].strip() == "greeting=hello"
+    assert not set("{}[]") & set(answer.out)
+    assert all(word not in answer.out for word in ("True", "False", "None", "UNSET"))
+
+
+def test_a_status_shows_the_endpoint_of_the_settings(
+    device: Device, state: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / "claim.yaml"
+    config.write_text("method: claim\nendpoint: abc-ats.iot.eu-west-1.amazonaws.com:443\n")
+
+    answer = device("status", "--state", state, "--config", config, "--json")
+
+    assert answer.document["endpoint"] == "abc-ats.iot.eu-west-1.amazonaws.com:443"
+    assert answer.document["region"] == "eu-west-1"
+    assert answer.document["account_prefix"] == "abc"
+    assert answer.document["claim_installed"] is True
 
 
 def test_a_status_is_read_by_programs(device: Device, state: Path) -> None:
@@ -321,8 +361,11 @@ def test_a_reset_of_a_proven_device(device: Device, state: Path) -> None:
 
     answer = device("reset", "--state", state, "--forget-identity", "--json")
     assert (answer.code, answer.document) == (0, {"reset": True})
-    again = device("boot", "--state", state, "--config", CONFIG, "--json")
-    assert_explained(again, 3, "ClaimMissingError", "no claim credential")
+    for verb in ("boot", "run", "boot"):
+        again = device(verb, "--state", state, "--config", CONFIG, "--json")
+        assert_explained(again, 3, "ClaimMissingError", NO_CREDENTIAL)
+        found = device("status", "--state", state, "--json").document
+        assert found["state"] == NO_CREDENTIAL
 
 
 def test_a_proven_device_has_nothing_to_boot_for(device: Device, state: Path) -> None:
@@ -338,6 +381,73 @@ def test_a_proven_device_has_nothing_to_boot_for(device: Device, state: Path) ->
         "storage opened",
         None,
     ]
+
+
+@pytest.mark.parametrize("verb", ["boot", "run"])
+def test_a_proven_device_is_not_started_by_settings_of_another_method(
+    device: Device, state: Path, verb: str
+) -> None:
+    with open_device_storage(state) as storage:
+        advance_to(storage, "proven")
+
+    answer = device(verb, "--state", state, "--config", ROOT / "config" / "jitp.yaml", "--json")
+
+    assert_explained(answer, 3, "ConfigurationError", "provisioned by claim")
+    assert "method: is jitp" in answer.document["message"]
+
+
+def test_only_errors_are_said_where_only_errors_are_wanted(device: Device, state: Path) -> None:
+    with open_device_storage(state) as storage:
+        advance_to(storage, "proven")
+    boot = ("boot", "--state", state, "--config", CONFIG)
+
+    assert device(*boot, "--log-level", "error").err == ""
+    assert "storage opened" in device(*boot).err
+    assert "device: " in device(*boot, "--log-level", "error", "--endpoint", "a b").err
+
+
+@pytest.mark.parametrize("verb", ["boot", "run"])
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_a_stop_says_what_stopped_it(device: Device, state: Path, verb: str, name: str) -> None:
+    number = signal.Signals[name]
+    before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)}
+    place = state.parent / "claim"
+    stopper = threading.Thread(target=stop_once_it_listens, args=(place, number))
+    stopper.start()
+
+    answer = device(verb, "--state", state, "--config", CONFIG, "--wait-for-claim", place, "--json")
+
+    stopper.join()
+    for each, handler in before.items():
+        signal.signal(each, handler)
+    assert answer.code == (5 if verb == "boot" else 0)
+    assert f"stopped by {name}; nothing is lost" in answer.err
+    assert name in answer.out.splitlines()[-1]
+
+
+def stop_once_it_listens(place: Path, number: signal.Signals) -> None:
+    for _ in range(2_000):
+        if place.exists():
+            os.kill(os.getpid(), number)
+            return
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("package", "distribution"),
+    [("awscrt", "awsiotsdk"), ("yaml", "pyyaml"), ("msgspec", "msgspec")],
+)
+def test_a_package_that_is_missing_is_named(state: Path, package: str, distribution: str) -> None:
+    program = f"import sys; sys.modules[{package!r}] = None; from device.cli import main; main()"
+    command = [sys.executable, "-c", program, "boot", "--state", str(state), "--config", CONFIG]
+
+    done = subprocess.run(
+        [*command, "--json"], cwd=ROOT, capture_output=True, check=False, timeout=20, text=True
+    )
+
+    assert "Traceback" not in done.stderr
+    assert f"the Python package {package} is not installed" in done.stderr
+    assert f"pip install {distribution}" in json.loads(done.stdout)["next_step"]
 
 
 # --- as a process -----------------------------------------------------------------------
@@ -364,14 +474,20 @@ def test_nobody_reads_the_answer(state: Path, arguments: list[str], place: str) 
     assert done.returncode != 0
 
 
-def test_ctrl_c_before_the_device_is_up(state: Path, tmp_path: Path) -> None:
-    config = tmp_path / "claim.yaml"
-    os.mkfifo(config)  # whoever reads it waits
-    command = [sys.executable, "-m", "device", "boot", "--state", str(state)]
-    command += ["--config", str(config)]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    with process, config.open("w"):
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
+def test_ctrl_c_before_the_device_is_up(state: Path) -> None:
+    program = (
+        "import signal, sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'device.power': signal.raise_signal(signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "from device.cli import main\n"
+        "sys.exit(main())"
+    )
+    command = [sys.executable, "-c", program, "boot", "--state", str(state), "--config", CONFIG]
 
-    assert (process.returncode, out, err) == (5, b"", b"")
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, timeout=20)
+
+    assert (done.returncode, done.stdout) == (5, b"")
+    assert done.stderr.startswith(b"device: stopped by SIGINT; nothing is lost\n")
+    assert b"Traceback" not in done.stderr

@@ -241,3 +241,46 @@ def test_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "lines registered" in screen.getvalue()
     assert "2/2" in screen.getvalue()
     assert "[a word]" in screen.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbfSN-1\nSN-2\n", b"SN-1\r\nSN-2\r\n", b"SN-1\rSN-2",
+        b"\n\n  SN-1  \n\tSN-2\t\n\n",
+        b"\xef\xbb\xbf\r\nSN-1 # the first\r\nSN-2",
+    ],
+)  # fmt: skip
+def test_list_is_read_as_any_system_writes_it(content: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "serials"
+    file.write_bytes(content)
+    assert read_from(file) == ["SN-1", "SN-2"]
+
+
+@pytest.mark.parametrize(
+    ("content", "because"),
+    [
+        ("serial\nSN-1\n", "line 1: serial looks like the heading"),
+        ("\n# list\nSerial_Number\nSN-1\n", "line 3: Serial_Number looks like the heading"),
+        ("SN\nSN-1\n", "line 1: SN looks like the heading"),
+        ("SN-1\r\n\r\nSN-1\r\n", "line 3: SN-1 is there already, in line 1"),
+        ("SN-1\u2028SN-2\n", "line 1"),
+        ("SN-1,SN-2\n", "line 1"),
+        ("SN-1\n\x00\n", "line 2"),
+        ("SN-1\n" + "x" * 65, "line 2"),
+    ],
+)
+def test_list_that_cannot_be_meant_is_refused_by_its_line(
+    content: str, because: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "serials"
+    file.write_text(content, newline="")
+    with pytest.raises(SerialNumbersError, match=because):
+        read_from(file)
+
+
+@pytest.mark.parametrize("serial", ["SN-1", "SN1", "serial-7", "SN:A"])
+def test_serial_number_that_only_begins_like_a_heading_is_none(serial: str, tmp_path: Path) -> None:
+    file = tmp_path / "serials"
+    file.write_text(f"{serial}\n")
+    assert read_from(file) == [serial]

@@ -11,6 +11,7 @@ from device.storage.secure_storage import Uid
 from factory.cli import main
 from factory.cloud import Account
 from factory.station import open_or_make_station
+from tests.support.certificates import certificate_for
 from tests.unit.test_factory_station import NOW
 
 
@@ -39,7 +40,7 @@ def prepared() -> None:
     """A station, where the command line looks for it, that holds a claim."""
     with open_or_make_station(Path(".firstboot/station")) as station:
         station.begin_claim(Account("123456789012", "eu-central-1"), NOW)
-        station.keep_certificate("c0ffee", b"a certificate")
+        station.keep_certificate("c0ffee", certificate_for(station.claim_csr()))
         station.confirm_active()
 
 
@@ -166,7 +167,7 @@ def test_device_is_made_where_the_command_line_says_and_without_a_cloud(
         "method": "claim", "serial": "SN-1", "device_id": device_id, "state": "d",
         "endpoint": "h:1", "lifecycle": "SECURED",
     }  # fmt: skip
-    assert stored("d", Uid.CLAIM_CERTIFICATE) == b"a certificate"
+    assert stored("d", Uid.CLAIM_CERTIFICATE).startswith(b"-----BEGIN CERTIFICATE-----")
 
 
 @pytest.mark.usefixtures("prepared")

@@ -212,11 +212,14 @@ def test_value_that_its_field_cannot_hold_is_refused_for_every_method(
     assert not Path("d").exists()
 
 
-@pytest.mark.parametrize("words", ["bulk --count 1 --batch a_b", "single --serial sn_1"])
+@pytest.mark.parametrize(
+    ("method", "words"),
+    [("bulk", "bulk --count 1 --batch a_b"), ("single-thing", "single --serial sn_1")],
+)
 def test_value_that_its_field_cannot_hold_is_refused_before_anything_is_made(
-    words: str, capsys: pytest.CaptureFixture[str]
+    method: str, words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Path("c.yaml").write_text("method: bulk\nsubject: {serial_number: '{serial}'}\n")
+    Path("c.yaml").write_text(f"method: {method}\nsubject: {{serial_number: '{{serial}}'}}\n")
     code, _, err = run(f"{words} --endpoint h --config c.yaml --out d", capsys)
     assert code == ExitCode.CONFIGURATION_INVALID
     assert "c.yaml: subject.serial_number: " in err
@@ -227,14 +230,13 @@ def test_value_that_its_field_cannot_hold_is_refused_before_anything_is_made(
 @pytest.mark.parametrize(
     ("host", "what"),
     [
-        ("abc.iot.eu-central-1.amazonaws.com", "before 2018"),
+        ("abc.iot.eu-central-1.amazonaws.com", "no -ats"),
         ("abc.credentials.iot.eu-central-1.amazonaws.com", "iot:CredentialProvider"),
         ("abc-ats.credentials.iot.eu-central-1.amazonaws.com", "iot:CredentialProvider"),
-        ("abc-ats.jobs.iot.eu-central-1.amazonaws.com", "another service"),
-        ("iot.eu-central-1.amazonaws.com", "no endpoint of an account"),
-        ("data.iot.eu-central-1.amazonaws.com", "no endpoint of an account"),
-        ("ABC.IOT.eu-central-1.amazonaws.com", "before 2018"),
-        ("abc.ats.iot.cn-north-1.amazonaws.com.cn", "another service"),
+        ("abc-ats.jobs.iot.eu-central-1.amazonaws.com", "jobs alone"),
+        ("iot.eu-central-1.amazonaws.com", "not the data endpoint of an account"),
+        ("data.iot.eu-central-1.amazonaws.com", "not the data endpoint of an account"),
+        ("ABC.IOT.eu-central-1.amazonaws.com", "no -ats"),
     ],
 )
 def test_endpoint_at_which_no_device_can_connect_is_refused_with_the_right_command(
@@ -244,6 +246,26 @@ def test_endpoint_at_which_no_device_can_connect_is_refused_with_the_right_comma
     assert code == ExitCode.CONFIGURATION_INVALID
     assert what in err
     assert "aws iot describe-endpoint --endpoint-type iot:Data-ATS" in err
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_settings_of_another_method_are_refused(
+    method: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = "jitp" if method != "jitp" else "claim"
+    Path("c.yaml").write_text(f"method: {other}\n")
+    words = f"make --method {method} --serial A --endpoint h --config c.yaml"
+    code, _, err = run(words, capsys)
+    assert code == ExitCode.CONFIGURATION_INVALID
+    assert f"c.yaml: method: is {other}, and the device is made for {method}" in err
+
+
+def test_type_of_a_key_that_aws_makes_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("c.yaml").write_text("method: claim\nkey: {type: ec-p384}\n")
+    words = "make --method claim-aws-keys --serial A --endpoint h --config c.yaml"
+    code, _, err = run(words, capsys)
+    assert code == ExitCode.CONFIGURATION_INVALID
+    assert "c.yaml: key.type: is ec-p384, and for claim-aws-keys AWS makes the key" in err
 
 
 # --- errors as data ------------------------------------------------------------------

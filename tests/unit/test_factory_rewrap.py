@@ -13,6 +13,7 @@ from factory.cli import main
 from factory.cloud import Account
 from factory.station import open_or_make_station
 from factory.unfinished_device import unfinished_device
+from tests.support.certificates import certificate_for
 from tests.support.devices import make_device
 from tests.unit.test_factory_station import NOW
 from tests.unit.test_factory_unfinished_device import order
@@ -41,7 +42,7 @@ def prepared() -> None:
     """A station, where the command line looks for it, that holds a claim."""
     with open_or_make_station(Path(".firstboot/station")) as station:
         station.begin_claim(ACCOUNT, NOW)
-        station.keep_certificate("c0ffee", b"a certificate")
+        station.keep_certificate("c0ffee", certificate_for(station.claim_csr()))
         station.confirm_active()
 
 

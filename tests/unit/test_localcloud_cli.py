@@ -43,9 +43,9 @@ def test_env_is_made_for_a_shell(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 def test_the_endpoint_is_an_address_so_that_buckets_are_paths(tmp_path: Path) -> None:
     server = Server(1, Ports(1234, 5678))
-    assert environment_of(StateFolder(tmp_path), server)["AWS_ENDPOINT_URL"] == (
-        "http://127.0.0.1:1234"
-    )
+    folder = StateFolder(tmp_path)
+    folder.create()
+    assert environment_of(folder, server)["AWS_ENDPOINT_URL"] == ("http://127.0.0.1:1234")
 
 
 @pytest.mark.parametrize("name", ["NO_PROXY", "no_proxy"])
@@ -117,8 +117,11 @@ def test_a_process_that_does_not_stop_is_named(tmp_path: Path) -> None:
         stubborn.wait()
 
 
-def test_nobody_at_the_port_is_no_answer() -> None:
+def test_nobody_at_the_port_is_no_answer(tmp_path: Path) -> None:
+    folder = StateFolder(tmp_path)
+    folder.create()
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        with pytest.raises(NoAnswerError, match="no answer on port"):
-            lifecycle.call(unused.getsockname()[1], "GET", "status")
+        ports = Ports(unused.getsockname()[1], 2)
+        with folder.serve(ports), pytest.raises(NoAnswerError, match="no answer on port"):
+            lifecycle.call(folder, "GET", "status")

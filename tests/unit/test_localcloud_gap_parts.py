@@ -168,10 +168,10 @@ def test_a_certificate_that_was_touched_meanwhile_is_left_alone(status: str) -> 
 def test_a_certificate_that_is_active_again_keeps_its_connections() -> None:
     closed: list[object] = []
 
-    async def send(message: object) -> None:
-        closed.append(message)
+    async def close(end: object) -> None:
+        closed.append(end)
 
-    session = SimpleNamespace(certificate_id="leaf", _send=send)
+    session = SimpleNamespace(certificate_id="leaf", close=close)
     clients = {("1", "r", "device"): session, ("2", "r", "device"): session}
     certificates = Registry(leaf={"status": "ACTIVE"})
     cloud = Seam(SimpleNamespace(_certificates=certificates, _connected_clients=clients))

@@ -5,13 +5,16 @@ import threading
 from argparse import ArgumentTypeError
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 
 from localcloud.account_scope import account_of, region_of, scope_variables
 from localcloud.errors import NoAnswerError
 from localcloud.gaps.endpoint_names import is_endpoint
-from localcloud.state_folder import Ports, Server
+from localcloud.state_folder import Ports, Server, StateFolder
+
+SERVER = Server(pid=1, ports=Ports(api=1, mqtt=8884))
 
 
 class Answering(BaseHTTPRequestHandler):
@@ -31,37 +34,41 @@ class Answering(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StateFolder]:
     handler = type("Handler", (Answering,), {"document": request.param})
     with HTTPServer(("127.0.0.1", 0), handler) as http:
         thread = threading.Thread(target=http.serve_forever)
         thread.start()
-        yield Server(pid=1, ports=Ports(api=http.server_port, mqtt=8884))
+        state = StateFolder(tmp_path)
+        state.create()
+        with state.serve(Ports(api=http.server_port, mqtt=8884)):
+            yield state
         http.shutdown()
         thread.join()
 
 
-@pytest.mark.parametrize("server", [{"name": "abc-ats.iot.eu-west-1.localhost"}], indirect=True)
-def test_the_device_dials_the_name_through_the_mqtt_port(server: Server) -> None:
-    assert scope_variables(server, "222222222222", "eu-west-1") == {
+@pytest.mark.parametrize("folder", [{"name": "abc-ats.iot.eu-west-1.localhost"}], indirect=True)
+def test_the_device_dials_the_name_through_the_mqtt_port(folder: StateFolder) -> None:
+    assert scope_variables(folder, SERVER, "222222222222", "eu-west-1") == {
         "AWS_ACCESS_KEY_ID": "222222222222",
         "AWS_DEFAULT_REGION": "eu-west-1",
         "DEVICE_ENDPOINT": "abc-ats.iot.eu-west-1.localhost:8883",
         "DEVICE_PROXY": "http://127.0.0.1:8884",
     }
-    assert scope_variables(server, None, "eu-west-1")["AWS_ACCESS_KEY_ID"] == "000000000000"
-    assert scope_variables(server, "222222222222", None)["AWS_DEFAULT_REGION"] == "us-east-1"
+    assert scope_variables(folder, SERVER, None, "eu-west-1")["AWS_ACCESS_KEY_ID"] == "000000000000"
+    assert (
+        scope_variables(folder, SERVER, "222222222222", None)["AWS_DEFAULT_REGION"] == "us-east-1"
+    )
 
 
-@pytest.mark.parametrize("server", [{"name": 7}, [], {}], indirect=True)
-def test_an_answer_without_a_name_is_none(server: Server) -> None:
+@pytest.mark.parametrize("folder", [{"name": 7}, [], {}], indirect=True)
+def test_an_answer_without_a_name_is_none(folder: StateFolder) -> None:
     with pytest.raises(NoAnswerError, match="222222222222"):
-        scope_variables(server, "222222222222", None)
+        scope_variables(folder, SERVER, "222222222222", None)
 
 
-def test_without_account_and_region_nothing_differs() -> None:
-    nobody = Server(pid=1, ports=Ports(api=1, mqtt=1))
-    assert scope_variables(nobody, None, None) == {}
+def test_without_account_and_region_nothing_differs(tmp_path: Path) -> None:
+    assert scope_variables(StateFolder(tmp_path), SERVER, None, None) == {}
 
 
 @pytest.mark.parametrize("text", ["1" * 11, "1" * 13, "", "12345678901x", "\u0660" * 12])

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+from localcloud.access_key import AccessKey
 from localcloud.server import environment
 from localcloud.state_folder import Ports, StateFolder
 
+KEY = AccessKey("AKIAOWN", "own")
 FOLDER = StateFolder(Path("/state"))
 INHERITED = {
     "PATH": "/bin",
@@ -20,7 +22,7 @@ INHERITED = {
 
 
 def made() -> dict[str, str]:
-    return environment(FOLDER, Ports(api=1234, mqtt=5678), INHERITED, "warning")
+    return environment(FOLDER, Ports(api=1234, mqtt=5678), KEY, INHERITED, "warning")
 
 
 def test_nothing_real_is_inherited() -> None:
@@ -28,6 +30,11 @@ def test_nothing_real_is_inherited() -> None:
     assert (
         made().keys().isdisjoint({"AWS_SESSION_TOKEN", "AWS_PROFILE", "MINISTACK_HOST", "USE_SSL"})
     )
+
+
+def test_the_root_key_is_its_own() -> None:
+    assert made()["AWS_ACCESS_KEY_ID"] == "AKIAOWN"
+    assert made()["AWS_SECRET_ACCESS_KEY"] == "own"
 
 
 def test_what_python_needs_is_inherited() -> None:

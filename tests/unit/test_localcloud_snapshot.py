@@ -1,7 +1,6 @@
 """What changes is saved soon, once, and for a bounded share of the time."""
 
 import asyncio
-from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -13,13 +12,11 @@ from localcloud.snapshot import Snapshot
 class Night:
     """Counts the seconds slept; an hour is enough."""
 
-    def __init__(self, before_waking: Callable[[float], None] = lambda _now: None) -> None:
+    def __init__(self) -> None:
         self.now = 0.0
-        self._before_waking = before_waking
 
     async def sleep(self, seconds: float) -> None:
         self.now += seconds
-        self._before_waking(self.now)
         if self.now > 3600:
             raise asyncio.CancelledError
 
@@ -29,74 +26,37 @@ def keep(snapshot: Snapshot) -> None:
         asyncio.run(snapshot.keep())
 
 
-def test_one_change_is_saved_once_within_a_second() -> None:
-    night = Night()
-    saved: list[float] = []
-    snapshot = Snapshot(lambda: saved.append(night.now), night.sleep, lambda: night.now)
-    snapshot.note_change()
-    keep(snapshot)
-    assert saved == [1.0]
+class Changes:
+    """Says whether something has changed since the last save."""
+
+    def __init__(self, *, is_behind: bool) -> None:
+        self.is_behind = is_behind
+        self.saved_at: list[float] = []
+
+
+def test_one_change_is_saved_once_within_seconds() -> None:
+    night, changes = Night(), Changes(is_behind=True)
+
+    def save() -> None:
+        changes.saved_at.append(night.now)
+        changes.is_behind = False
+
+    keep(Snapshot(save, lambda: changes.is_behind, night.sleep, lambda: night.now))
+    assert changes.saved_at == [5.0]
 
 
 def test_nothing_changed_is_not_saved() -> None:
     night = Night()
-    keep(Snapshot(lambda: pytest.fail("saved"), night.sleep, lambda: night.now))
+    keep(Snapshot(lambda: pytest.fail("saved"), lambda: False, night.sleep, lambda: night.now))
 
 
 @given(seconds=st.floats(min_value=0, max_value=60))
-def test_saving_takes_a_tenth_of_the_time_at_most(seconds: float) -> None:
-    saves = 0
+def test_saving_takes_a_twentieth_of_the_time_at_most(seconds: float) -> None:
+    night, changes = Night(), Changes(is_behind=True)
 
     def save() -> None:
-        nonlocal saves
-        saves += 1
+        changes.saved_at.append(night.now)
         night.now += seconds
 
-    night = Night(lambda _now: snapshot.note_change())
-    snapshot = Snapshot(save, night.sleep, lambda: night.now)
-    keep(snapshot)
-    assert saves * seconds <= night.now / 10 + seconds
-
-
-class Store(dict[str, int]):
-    """A dict-like class, as MiniStack's are."""
-
-    def set_scoped(self, name: str, value: int) -> None:
-        super().update({name: value})
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda store: store.__setitem__("a", 2),
-        lambda store: store.__delitem__("a"),
-        lambda store: store.set_scoped("a", 2),
-        lambda store: store.pop("a"),
-        lambda store: store.update({"a": 2}),
-        lambda store: store.clear(),
-    ],
-)
-def test_a_watched_store_notes_every_kind_of_change(change: Callable[[Store], None]) -> None:
-    class Watched(Store):
-        pass
-
-    night = Night()
-    saved: list[float] = []
-    snapshot = Snapshot(lambda: saved.append(night.now), night.sleep, lambda: night.now)
-    store = Watched(a=1)
-    snapshot.watch(Watched)
-    change(store)
-    keep(snapshot)
-    assert len(saved) == 1
-
-
-def test_reading_a_watched_store_is_no_change() -> None:
-    class Watched(Store):
-        pass
-
-    night = Night()
-    snapshot = Snapshot(lambda: pytest.fail("saved"), night.sleep, lambda: night.now)
-    snapshot.watch(Watched)
-    store = Watched()
-    assert store.get("a") is None
-    keep(snapshot)
+    keep(Snapshot(save, lambda: True, night.sleep, lambda: night.now))
+    assert len(changes.saved_at) * seconds <= night.now / 20 + seconds

@@ -63,12 +63,13 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         StateFolder(tmp_path / "file" / "cloud").create()
 
 
-def test_emptying_forgets_all_but_the_ports(folder: StateFolder) -> None:
+def test_emptying_forgets_all_but_the_ports_and_the_key(folder: StateFolder) -> None:
     with folder.serve(PORTS):
         (folder.services / "iot.json").touch()
         folder.root_ca.touch()
     folder.empty()
-    assert [path.name for path in folder.path.iterdir()] == ["server.json"]
+    left = sorted(path.name for path in folder.path.iterdir())
+    assert left == ["access-key.json", "server.json"]
     assert folder.remembered_ports() == PORTS
 
 

@@ -1,22 +1,24 @@
 """Is everything that can be known to be wrong said before the device connects?"""
 
+import os
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from device.config.sources import Sources
 from device.errors import ConfigurationError, ExitCode
-from device.errors.provisioning import SubjectFieldMissingError
+from device.errors.provisioning import NoCredentialError, SubjectFieldMissingError
 from device.plan import Plan, plan_for
 from device.provisioning.claim import ClaimPlan
 from device.provisioning.presented import PresentedPlan
-from device.runtime.endpoint import Endpoint
+from device.runtime.endpoint import Endpoint, Login
 from device.runtime.journal import Keyed, save
-from device.settings import Claim, JustInTime, Method, Settings, Telemetry
+from device.settings import Claim, JustInTime, Key, Method, Settings, Telemetry
 from device.storage.device_storage import open_device_storage
 from device.storage.secure_storage import Uid
 from tests.support.certificates import DeviceAuthority, new_key, pem_of
-from tests.support.devices import AUTHORITY, DEVICE_ID, SERIAL, make_device
+from tests.support.devices import AUTHORITY, DEVICE_ID, SERIAL, advance_to, make_device
 
 CA = DeviceAuthority("a CA of the test").certificate_pem
 
@@ -175,7 +177,7 @@ def test_an_installed_endpoint_that_is_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (None, "cannot be read: No such file or directory"),
+        (None, "no such file"),
         (b"", "is empty"),
         (b" \n", "is empty"),
         (b"certificates/ca.pem", "holds no PEM certificate"),
@@ -195,14 +197,46 @@ def test_a_certificate_file_that_is_none(
 
     error = refused(state, msgspec.structs.replace(Settings(method="claim"), **{key: str(path)}))
 
-    assert (error.source, error.key) == (str(path), key)
+    assert (error.source, error.key) == ("claim.yaml", key)
+    assert error.problem.startswith(f"{path}: ")
     assert problem in error.problem
 
 
 def test_a_folder_for_a_certificate_file(state: Path, tmp_path: Path) -> None:
     error = refused(state, Settings(method="claim", root_ca=str(tmp_path)))
 
-    assert error.problem == "cannot be read: Is a directory"
+    assert error.problem == f"{tmp_path}: is not a regular file"
+
+
+def test_a_pipe_for_a_certificate_file_is_not_waited_for(state: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+
+    error = refused(state, Settings(method="claim", root_ca=str(tmp_path / "pipe")))
+
+    assert "is not a regular file" in error.problem
+
+
+LINES = CA.count(b"\n")
+
+
+@pytest.mark.parametrize(
+    ("second", "problem"),
+    [
+        (CA.replace(b"MII", b"MIJ"), "cannot be read"),
+        (CA[: len(CA) // 2], "is cut"),
+        (CA.replace(b"-----END CERTIFICATE-----", b""), "is cut"),
+        (CA.replace(b"BEGIN CERT", b"BEGIN TRUSTED CERT"), "is cut, or has another label"),
+    ],
+)
+def test_a_bundle_names_the_certificate_that_is_spoiled(
+    state: Path, tmp_path: Path, second: bytes, problem: str
+) -> None:
+    path = tmp_path / "bundle.pem"
+    path.write_bytes(CA + b"# second\n" + second + AUTHORITY.certificate_pem)
+
+    error = refused(state, Settings(method="claim", root_ca=str(path)))
+
+    assert f"certificate 2 of 3 (line {LINES + 2}) {problem}" in error.problem
 
 
 def test_a_bundle_of_certificates(state: Path, tmp_path: Path) -> None:
@@ -217,7 +251,8 @@ def test_a_parameter_that_the_template_wants(state: Path, tmp_path: Path) -> Non
     path.write_text(
         '{"Parameters": {"SerialNumber": {"Type": "String"}, "Batch": {"Type": "String"},'
         ' "Colour": {"Type": "String", "Default": "red"},'
-        ' "AWS::IoT::Certificate::Id": {"Type": "String"}}, "Resources": {}}'
+        ' "AWS::IoT::Certificate::Id": {"Type": "String"}},'
+        ' "Resources": {"thing": {"Type": "AWS::IoT::Thing"}}}'
     )
 
     error = refused(state, claim(template_file=str(path)))
@@ -230,7 +265,10 @@ def test_a_parameter_that_the_template_wants(state: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (None, "cannot be read: No such file or directory"),
+        (None, "no such file"),
+        (b'{"Resources": {"a": {"Type": "AWS::IoT::Policy"}}}', "has no AWS::IoT::Thing"),
+        (b'{"Resources": {"a": {"Type": ["AWS::IoT::Thing"]}}}', "is no provisioning template"),
+        (b"{}", "has no AWS::IoT::Thing"),
         (b"", "is no provisioning template"),
         (b"[]", "is no provisioning template"),
         (b"\xff", "is no provisioning template"),
@@ -248,7 +286,8 @@ def test_a_template_file_that_is_none(
 
     error = refused(state, claim(template_file=str(path)))
 
-    assert error.source == str(path)
+    assert (error.source, error.key) == ("claim.yaml", "claim.template_file")
+    assert str(path) in error.problem
     assert problem in error.problem
 
 
@@ -256,6 +295,72 @@ def test_the_template_that_comes_with_the_project(state: Path) -> None:
     path = Path(__file__).parents[2] / "config" / "templates" / "firstboot-claim.json"
 
     assert claim_plan(state, claim(template_file=str(path))).template_name == "firstboot-claim"
+
+
+def test_each_refusal_names_the_variable_that_set_the_value(state: Path, tmp_path: Path) -> None:
+    settings = Settings(
+        method="claim",
+        endpoint="a b",
+        proxy="http://user:secret@host",
+        root_ca=str(tmp_path / "none.pem"),
+        issuer_ca=str(tmp_path / "none.pem"),
+        thing_name="a b",
+        subject={"country": "Germany"},
+        claim=Claim(
+            template_file=str(tmp_path / "none.json"), client_id="$", parameters={"A": "{x}"}
+        ),
+        telemetry=Telemetry(topic="#"),
+        key=Key(tls13=True),
+    )
+    keys = (
+        "endpoint", "proxy", "root_ca", "issuer_ca", "subject.country", "claim.parameters.A",
+        "claim.template_file", "thing_name", "claim.client_id", "telemetry.topic", "key.tls13",
+    )  # fmt: skip
+    sources = Sources("claim.yaml", {key: f"variable of {key}" for key in keys}, frozenset())
+
+    for key in keys:
+        with (
+            open_device_storage(state, read_only=True) as storage,
+            pytest.raises(ConfigurationError) as raised,
+        ):
+            plan_for(storage, settings, sources)
+        assert (raised.value.source, raised.value.key) == (f"variable of {key}", key)
+        assert "secret" not in str(raised.value) + raised.value.next_step
+        settings = mended(settings, key)
+
+
+def mended(settings: Settings, key: str) -> Settings:
+    """Return ``settings`` with the default of ``key``, and no more parameters of one's own."""
+    section, _, name = key.partition(".")
+    value: object = getattr(Settings(method="claim"), section)
+    if name and section in {"claim", "key", "telemetry"}:
+        name = name.partition(".")[0]
+        held = getattr(settings, section)
+        value = msgspec.structs.replace(held, **{name: getattr(value, name)})
+    return msgspec.structs.replace(settings, **{section: value})
+
+
+def test_a_default_that_cannot_be_used_is_said_to_be_one(tmp_path: Path) -> None:
+    made = make_device(tmp_path / "device", serial="SN 1")
+
+    with (
+        open_device_storage(made, read_only=True) as storage,
+        pytest.raises(ConfigurationError) as raised,
+    ):
+        plan_for(storage, Settings(method="claim"), Sources("claim.yaml", {}, frozenset()))
+
+    assert raised.value.source == "the default"
+    assert raised.value.next_step == "Set thing_name in claim.yaml."
+
+
+@pytest.mark.parametrize("serial", ["sn_1", "sn*1", "x" * 65])
+def test_a_serial_number_that_the_subject_cannot_hold(tmp_path: Path, serial: str) -> None:
+    made = make_device(tmp_path / "device", serial=serial)
+
+    error = refused(made, Settings(method="claim", subject={"serial_number": "{serial}"}))
+
+    assert (error.source, error.key) == ("claim.yaml", "subject.serial_number")
+    assert serial in error.problem
 
 
 @pytest.mark.parametrize("proxy", ["127.0.0.1:3128", "http://127.0.0.1:3128/"])
@@ -271,6 +376,14 @@ def test_a_proxy_that_is_none(state: Path) -> None:
     assert (error.source, error.key) == ("claim.yaml", "proxy")
 
 
+def test_a_plan_does_not_show_the_login_of_its_proxy(state: Path) -> None:
+    made = plan(state, Settings(method="claim", proxy="http://user:p%40ss@127.0.0.1:3128"))
+
+    assert made.endpoint.proxy is not None
+    assert made.endpoint.proxy.login == Login("user", "p@ss")
+    assert "p@ss" not in repr(made) + str(made)
+
+
 # --- just-in-time -----------------------------------------------------------------------
 
 JITP_TEMPLATE = """{
@@ -280,7 +393,7 @@ JITP_TEMPLATE = """{
     "AWS::IoT::Certificate::StateName": {"Type": "String", "Default": "none"},
     "AWS::IoT::Certificate::Id": {"Type": "String"}
   },
-  "Resources": {}
+  "Resources": {"thing": {"Type": "AWS::IoT::Thing"}}
 }"""
 
 
@@ -316,6 +429,13 @@ def test_a_subject_that_has_all_that_the_template_takes(tmp_path: Path) -> None:
     assert made.thing_name == SERIAL
 
 
+def test_a_just_in_time_template_without_a_thing(tmp_path: Path) -> None:
+    template = JITP_TEMPLATE.replace("AWS::IoT::Thing", "AWS::IoT::Policy")
+
+    with pytest.raises(ConfigurationError, match=r"just_in_time.template_file: .*no AWS::IoT::Thi"):
+        plan(*just_in_time(tmp_path, template, {"common_name": SERIAL}))
+
+
 def test_a_just_in_time_template_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="is no provisioning template"):
         plan(*just_in_time(tmp_path, "[]", {"common_name": SERIAL}))
@@ -347,7 +467,33 @@ def test_a_device_that_has_begun_goes_on_by_claim_only(tmp_path: Path) -> None:
 def test_a_device_with_a_certificate_is_not_booted_as_one_with_a_claim(
     tmp_path: Path, method: Method
 ) -> None:
-    state, settings = just_in_time(tmp_path, "{}", {"common_name": SERIAL})
+    state, settings = just_in_time(tmp_path, JITP_TEMPLATE, {"common_name": SERIAL})
 
     assert "a certificate of its own" in str(refused(state, Settings(method=method)))
     assert settings.method == "jitp"
+
+
+# --- a device that is provisioned already -----------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["claim-aws-keys", "trusted-user", "jitp", "bulk"])
+def test_a_provisioned_device_is_not_run_as_one_of_another_method(
+    tmp_path: Path, method: Method
+) -> None:
+    state = make_device(tmp_path / "device")
+    with open_device_storage(state) as storage:
+        advance_to(storage, "proven")
+
+    error = refused(state, Settings(method=method))
+
+    assert (error.source, error.key) == ("claim.yaml", "method")
+    assert error.problem == f"is {method}, but this device was provisioned by claim"
+    plan(state, Settings(method="claim"))
+
+
+@pytest.mark.parametrize("method", ["jitp", "jitr", "multi-account", "bulk", "single-thing"])
+def test_a_device_without_any_credential_is_told_so(tmp_path: Path, method: Method) -> None:
+    state = make_device(tmp_path / "device", claim=None)
+
+    with pytest.raises(NoCredentialError, match="no credential left"):
+        plan(state, Settings(method=method))

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+import localcloud.errors
 from device.errors import ExitCode
 from scripts._docs import help_of
 from scripts.demonstration.methods import METHODS
+from tests.unit.test_import_rules import FACTORY_MAY_USE
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -35,6 +37,16 @@ def test_each_method_is_named_with_its_page(method: str) -> None:
 def test_each_exit_code_is_explained(code: ExitCode) -> None:
     rows = re.findall(rf"^\| {int(code)} \| (.+) \|$", README, re.MULTILINE)
     assert len(rows) == 1
+
+
+def test_the_local_aws_uses_the_exit_codes_that_are_said() -> None:
+    (listed,) = re.findall(r"`localcloud` uses only (\d(?:, \d)* and \d)", README)
+    assert {int(each) for each in re.findall(r"\d", listed)} == set(localcloud.errors.ExitCode)
+
+
+def test_what_the_factory_may_import_is_what_the_rules_allow() -> None:
+    (row,) = re.findall(r"^\| `factory/` \|.*\| (.+) \|$", README, re.MULTILINE)
+    assert tuple(re.findall(r"`(.+?)`", row)) == FACTORY_MAY_USE
 
 
 @pytest.mark.parametrize("script", ["demo", "test"])

@@ -1,13 +1,16 @@
 """The scripts' virtual environment: when it is made, brought up to date, or left alone."""
 
+import configparser
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
-from scripts._venv import Environment, EnvironmentNotMadeError, ensure
+from scripts._venv import LOCK, Environment, EnvironmentNotMadeError, ensure
 
 ROOT = Path(__file__).parents[2]
 EXTRAS = {"factory", "local"}
@@ -23,7 +26,8 @@ exit 1
 @pytest.fixture
 def environment(tmp_path: Path) -> Environment:
     """An environment of another checkout, in which pip has nothing to do."""
-    for name in ("setup.cfg", "pyproject.toml"):
+    (tmp_path / "scripts").mkdir()
+    for name in ("setup.cfg", "pyproject.toml", LOCK):
         (tmp_path / name).write_text(f"# {name}\n")
     made = Environment(tmp_path)
     packages(made).mkdir(parents=True)
@@ -56,6 +60,32 @@ def test_a_new_extra_is_added_to_those_that_are_there(environment: Environment) 
 def test_changed_metadata_makes_every_extra_due(environment: Environment) -> None:
     (environment.checkout / "setup.cfg").write_text("install_requires = another\n")
     assert environment.due({"factory"}) == EXTRAS
+
+
+def test_another_locked_version_makes_every_extra_due(environment: Environment) -> None:
+    (environment.checkout / LOCK).write_text("awscrt==0.36.2\n")
+    assert environment.due({"factory"}) == EXTRAS
+
+
+def test_pip_is_given_the_locked_versions(environment: Environment) -> None:
+    said = environment.checkout / "said"
+    put(environment.python, f'#!/bin/sh\necho "$@" > "{said}"\n')
+    environment.install(EXTRAS)
+    assert f"--constraint {environment.checkout / LOCK}" in said.read_text()
+
+
+def test_each_dependency_of_ours_is_locked_in_a_version_that_fits() -> None:
+    settings = configparser.ConfigParser()
+    settings.read(ROOT / "setup.cfg")
+    extras = settings["options.extras_require"]
+    wanted = "\n".join([settings["options"]["install_requires"], *extras.values()])
+    requirements = map(Requirement, filter(None, wanted.splitlines()))
+    lines = (line.split("==") for line in (ROOT / LOCK).read_text().splitlines() if "==" in line)
+    locked = {canonicalize_name(name): number for name, number in lines}
+    unfit = [
+        each for each in requirements if locked[canonicalize_name(each.name)] not in each.specifier
+    ]
+    assert unfit == []
 
 
 def test_without_a_stamp_it_is_half_made(environment: Environment) -> None:

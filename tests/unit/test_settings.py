@@ -1,7 +1,9 @@
 """Is every unusable setting refused by name, and does every usable one arrive?"""
 
+import os
 import re
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -45,44 +47,50 @@ def refused(
     [
         ("", "", "is empty"),
         ("# only a comment\n", "", "is empty"),
-        ("- method\n- claim\n", "", "holds a list, not keys and values"),
-        ("claim\n", "", "holds a str, not keys and values"),
-        ("method: [claim\n", "", "is not YAML"),
-        ("method: claim\n\tkey: x\n", "", "is not YAML"),
-        ("method: !!python/object/apply:os.getcwd []\n", "", "is not YAML"),
+        ("~", "", "is empty"),
+        ("- method\n- claim\n", "", "line 1: a list begins"),
+        ("claim\n", "", "holds text, not keys and values"),
+        ("method: 'claim\n", "", "is not YAML: line 2"),
+        ("method: claim\n\tkey: x\n", "", "is not YAML: line 2"),
+        ("method: \0claim\n", "", "is not YAML"),
+        ("method: !!python/object/apply:os.getcwd []\n", "method", "line 1: tags"),
+        ("a: &a [x]\n", "a", "line 1: anchors"),
+        ("a: {<<: *a}\n", "a.<<", "line 1: anchors"),
+        ("&a a: {b: *a}\n", "", "line 1: anchors"),
+        (LEAST + "---\nmethod: jitp\n", "", "line 2: a second document"),
+        (LEAST + "? [a]\n: b\n", "", "line 2: a key is not text"),
+        (LEAST + "a: " + "{a: " * 200, "a" + ".a" * 7, "nested more than 8 deep"),
+        (LEAST + "[" * 60_000, "", "is not YAML"),
+        (LEAST + "#" * 65_536, "", "is longer than 65536 bytes"),
         ("thing_name: x\n", "method", "is missing"),
-        ("method: magic\n", "method", "invalid enum value 'magic'"),
+        ("method: magic\n", "method", "invalid enum value 'magic'; one of claim, claim-aws-keys"),
         (LEAST + "endpont: x\n", "endpont", "unknown key"),
         (LEAST + "claim: {templat: x}\n", "claim.templat", "unknown key"),
         (LEAST + "connection: {retry: {longst: 9}}\n", "connection.retry.longst", "unknown key"),
-        (LEAST + "1: x\n", "", "expected `str`"),
-        (LEAST + "claim: firstboot\n", "claim", "expected `object`, got `str`"),
-        (LEAST + "thing_name: 5\n", "thing_name", "expected `str`, got `int`"),
-        (LEAST + "connection:\n", "connection", "expected `object`, got `null`"),
-        (LEAST + "connection: {keep_alive: soon}\n", "connection.keep_alive", "expected `int`"),
+        (LEAST + "1: x\n", "1", "unknown key"),
+        (LEAST + "claim: firstboot\n", "claim", "is a section"),
+        (LEAST + "connection:\n", "connection", "is a section"),
+        (LEAST + "thing_name: {serial}\n", "thing_name", "put text with { or : in quotes"),
+        (LEAST + "endpoint: [a]\n", "endpoint", "put text with a [ in quotes"),
         (LEAST + "connection: {keep_alive: 29}\n", "connection.keep_alive", ">= 30"),
         (LEAST + "connection: {keep_alive: 1201}\n", "connection.keep_alive", "<= 1200"),
         (LEAST + "connection: {reply_timeout: 0}\n", "connection.reply_timeout", "> 0"),
-        (
-            LEAST + "connection: {connect_timeout: .inf}\n",
-            "connection.connect_timeout",
-            "<= 604800",
-        ),
-        (LEAST + "telemetry: {interval: .nan}\n", "telemetry.interval", ">= 0.1"),
+        (LEAST + "connection: {reply_timeout: 1e9}\n", "connection.reply_timeout", "<= 604800"),
         (
             LEAST + "connection: {first_connect_spread: -1}\n",
             "connection.first_connect_spread",
             ">= 0",
         ),
-        (LEAST + "key: {type: ed25519}\n", "key.type", "invalid enum value 'ed25519'"),
-        (LEAST + 'key: {store: "file:key.pem"}\n', "key.store", "regex"),
-        (LEAST + 'claim: {template: "a/b"}\n', "claim.template", "regex"),
-        (LEAST + 'claim: {template: ""}\n', "claim.template", "regex"),
-        (LEAST + 'claim: {template: "line\\n"}\n', "claim.template", "regex"),
-        (LEAST + f"claim: {{template: {'x' * 37}}}\n", "claim.template", "length <= 36"),
-        (LEAST + "claim: {parameters: [SerialNumber]}\n", "claim.parameters", "expected `object`"),
-        (LEAST + "subject: {common_name: 5}\n", "subject[...]", "expected `str`, got `int`"),
+        (LEAST + "key: {type: ed25519}\n", "key.type", "one of ec-p256, ec-p384, rsa-2048"),
+        (LEAST + 'key: {store: "file:key.pem"}\n', "key.store", "pkcs11:"),
+        (LEAST + 'claim: {template: "a/b"}\n', "claim.template", "1 to 36 of"),
+        (LEAST + 'claim: {template: ""}\n', "claim.template", "1 to 36 of"),
+        (LEAST + 'claim: {template: "line\\n"}\n', "claim.template", "1 to 36 of"),
+        (LEAST + f"claim: {{template: {'x' * 37}}}\n", "claim.template", "1 to 36 of"),
+        (LEAST + "claim: {parameters: none}\n", "claim.parameters", "is a section"),
+        (LEAST + "subject: {common_name: {a: b}}\n", "subject.common_name", "not a section"),
     ],
+    ids=lambda value: repr(value)[:40],
 )
 def test_an_unusable_file(tmp_path: Path, text: str, key: str, problem: str) -> None:
     error = refused(tmp_path, text)
@@ -90,6 +98,106 @@ def test_an_unusable_file(tmp_path: Path, text: str, key: str, problem: str) -> 
     assert error.source == str(tmp_path / "claim.yaml")
     assert error.key == key
     assert problem in error.problem
+
+
+HUGE: Final = ("9" * 5000, "1e9999")
+
+
+@pytest.mark.parametrize("key", ["connection.keep_alive", "connection.reply_timeout", "key.tls13"])
+@pytest.mark.parametrize(
+    "value",
+    ["soon", "", "~", "0x1F", "1_000", "12:34:56", ".nan", "nan", ".inf", "inf", "\u0664", *HUGE],
+    ids=lambda value: value[:9],
+)
+@pytest.mark.parametrize("place", ["file", "variable"])
+def test_what_is_no_number_where_a_number_belongs(
+    tmp_path: Path, key: str, value: str, place: str
+) -> None:
+    section, name = key.split(".")
+    variable = f"DEVICE_{section}__{name}".upper()
+    in_file = place == "file"
+    text = LEAST + (f"{section}: {{{name}: '{value}'}}\n" if in_file else "")
+
+    error = refused(tmp_path, text, {} if in_file else {variable: value})
+
+    assert error.source == (str(tmp_path / "claim.yaml") if in_file else variable)
+    assert error.key == key
+
+
+def test_numbers_are_numbers(tmp_path: Path) -> None:
+    text = "connection: {keep_alive: 60, reply_timeout: 1.5e1}\nkey: {tls13: yes}\n"
+    environment = {"DEVICE_CONNECTION__CONNECT_TIMEOUT": "7", "DEVICE_JUST_IN_TIME__BUDGET": "0.5"}
+
+    loaded = load(tmp_path, LEAST + text, environment)
+
+    assert (loaded.connection.keep_alive, loaded.connection.reply_timeout) == (60, 15.0)
+    assert (loaded.connection.connect_timeout, loaded.just_in_time.budget) == (7.0, 0.5)
+    assert loaded.key.tls13 is True
+
+
+WRITTEN: Final = ("NO", "0012", "0x1F", "1e3", "12:34:56", "2026-01-02", "490154203237518")
+WRITTEN_IN_A_VARIABLE: Final = (
+    "Plant #2",
+    "{serial}",
+    "null",
+    "~",
+    "[a]",
+    "",
+    " x ",
+    "a: b",
+    "'q'",
+)
+
+
+@pytest.mark.parametrize("value", [*WRITTEN, "yes", "null", "~", "1.10", "=", ".5"])
+def test_text_in_the_file_is_what_is_written(tmp_path: Path, value: str) -> None:
+    text = f"{LEAST}thing_name: {value}\nsubject: {{organization: {value}}}\n"
+
+    loaded = load(tmp_path, text)
+
+    assert (loaded.thing_name, loaded.subject["organization"]) == (value, value)
+
+
+@pytest.mark.parametrize("value", [*WRITTEN, *WRITTEN_IN_A_VARIABLE])
+def test_text_in_a_variable_is_what_is_written(tmp_path: Path, value: str) -> None:
+    names = ("THING_NAME", "SUBJECT__ORGANIZATION", "CLAIM__PARAMETERS__IMEI", "TELEMETRY__TOPIC")
+
+    loaded = load(tmp_path, LEAST, {f"DEVICE_{name}": value for name in names})
+
+    assert loaded.thing_name == loaded.subject["organization"] == value
+    assert loaded.claim.parameters == {"IMEI": value}
+    assert loaded.telemetry.topic == value
+
+
+@pytest.mark.parametrize("value", ["", "~", "null"])
+def test_null_in_the_file_leaves_an_optional_setting_unset(tmp_path: Path, value: str) -> None:
+    text = f"{LEAST}endpoint: {value}\nkey:\n  store: {value}\n"
+
+    loaded = load(tmp_path, text)
+
+    assert (loaded.endpoint, loaded.key.store) == (None, None)
+    assert load(tmp_path, f"{LEAST}endpoint: 'null'\n").endpoint == "null"
+
+
+def test_an_empty_variable_unsets_what_the_file_sets(tmp_path: Path) -> None:
+    loaded = load(tmp_path, LEAST + "proxy: http://proxy:3128\n", {"DEVICE_PROXY": ""})
+
+    assert loaded.proxy is None
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "line"),
+    [
+        ("method: claim\nmethod: jitp\n", "method", 2),
+        (LEAST + "claim:\n  template: a\n  client_id: b\n  template: c\n", "claim.template", 5),
+        (LEAST + "subject: {country: DE, country: FR}\n", "subject.country", 2),
+        (LEAST + "subject: {country: DE}\nsubject: {state: x}\n", "subject", 3),
+    ],
+)
+def test_a_key_that_is_there_twice(tmp_path: Path, text: str, key: str, line: int) -> None:
+    error = refused(tmp_path, text)
+
+    assert (error.key, error.problem) == (key, f"line {line}: is set twice in this file")
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
@@ -101,17 +209,32 @@ def test_a_missing_file(tmp_path: Path) -> None:
     assert "--config" in raised.value.next_step
 
 
-def test_a_folder_for_a_file(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="cannot be read"):
-        settings.load(tmp_path, {}, {})
+@pytest.mark.parametrize("kind", ["folder", "fifo", "device"])
+def test_what_is_no_regular_file(tmp_path: Path, kind: str) -> None:
+    path = Path("/dev/zero") if kind == "device" else tmp_path / kind
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "fifo":
+        os.mkfifo(path)
 
-
-def test_a_file_that_is_no_text(tmp_path: Path) -> None:
-    path = tmp_path / "claim.yaml"
-    path.write_bytes(b"method: \xff\xfe")
-
-    with pytest.raises(ConfigurationError, match="cannot be read"):
+    with pytest.raises(ConfigurationError, match="is not a regular file"):
         settings.load(path, {}, {})
+
+
+@pytest.mark.parametrize("content", [b"method: \xff\xfe", LEAST.encode("utf-16")])
+def test_a_file_that_is_no_text(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "claim.yaml"
+    path.write_bytes(content)
+
+    with pytest.raises(ConfigurationError, match="is not UTF-8 text"):
+        settings.load(path, {}, {})
+
+
+def test_a_byte_order_mark_is_no_matter(tmp_path: Path) -> None:
+    path = tmp_path / "claim.yaml"
+    path.write_bytes(b"\xef\xbb\xbf" + LEAST.encode())
+
+    assert settings.load(path, {}, {}).method == "claim"
 
 
 @pytest.mark.parametrize(
@@ -160,26 +283,93 @@ def test_the_method_may_come_from_a_variable(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("variable", "value", "key", "problem"),
     [
-        ("DEVICE_CONNECTION__KEEP_ALIVE", "soon", "connection.keep_alive", "expected `int`"),
-        ("DEVICE_CONNECTION__KEEP_ALIVE", "", "connection.keep_alive", "expected `int`"),
+        ("DEVICE_CONNECTION__KEEP_ALIVE", "29", "connection.keep_alive", ">= 30"),
+        ("DEVICE_METHOD", "magic", "method", "one of claim"),
+        ("DEVICE_CLAIM__TEMPLATE", "a b", "claim.template", "1 to 36 of"),
         ("DEVICE_CLAIM__TEMPLAT", "x", "claim.templat", "unknown key"),
+        ("DEVICE_CLAIM__", "x", "claim.", "unknown key"),
         ("DEVICE_METHOD__X", "x", "method.x", "method is not a section"),
-        ("DEVICE_ENDPOINT", "{", "", "is not a plain value"),
+        ("DEVICE_CLAIM", "{template: x}", "claim", "is a section"),
+        ("DEVICE_CLAIM__PARAMETERS", "{a: b}", "claim.parameters", "is a section"),
+        ("DEVICE_THING_NAME", "\udcff", "thing_name", "is not UTF-8 text"),
     ],
 )
 def test_an_unusable_variable_is_named(
     tmp_path: Path, variable: str, value: str, key: str, problem: str
 ) -> None:
-    error = refused(tmp_path, LEAST, {variable: value})
+    error = refused(tmp_path, "subject: {country: DE}\n" + LEAST, {variable: value})
 
     assert error.source == variable
     assert error.key == key
     assert problem in error.problem
 
 
-@pytest.mark.parametrize("name", ["DEVICE_STATE", "DEVICE_CONFIG", "DEVICE_TREE", "HOME"])
-def test_variables_that_are_no_settings_are_left_alone(tmp_path: Path, name: str) -> None:
+def test_an_empty_flag_is_named(tmp_path: Path) -> None:
+    error = refused(tmp_path, LEAST, endpoint="")
+
+    assert (error.source, error.key) == ("--endpoint", "endpoint")
+
+
+def test_two_variables_for_one_key(tmp_path: Path) -> None:
+    error = refused(tmp_path, LEAST, {"DEVICE_PROXY": "a", "DEVICE_proxy": "b"})
+
+    assert (error.source, error.key) == ("DEVICE_proxy", "proxy")
+    assert "DEVICE_PROXY" in error.problem
+
+
+@pytest.mark.parametrize("name", ["DEVICE_STATE", "DEVICE_CONFIG", "DEVICE_ROOT_OF_TRUST", "HOME"])
+def test_variables_that_are_no_settings_are_left_alone(
+    tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
     assert load(tmp_path, LEAST, {name: "{"}) == load(tmp_path, LEAST)
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("DEVICE_ENDPIONT", "DEVICE_ENDPOINT"),
+        ("DEVICE_ROOTCA", "DEVICE_ROOT_CA"),
+        ("DEVICE_CLAIM_TEMPLATE", "DEVICE_CLAIM__TEMPLATE"),
+        ("DEVICE_CLAM__TEMPLATE", "DEVICE_CLAIM__TEMPLATE"),
+        ("DEVICE_Endpoint", "DEVICE_ENDPOINT"),
+        ("DEVICE_CONFIGS", "DEVICE_CONFIG"),
+    ],
+)
+def test_a_variable_that_is_nearly_a_setting(tmp_path: Path, name: str, meant: str) -> None:
+    error = refused(tmp_path, LEAST, {name: "x"})
+
+    assert error.source == name
+    assert error.next_step == f"Did you mean {meant}?"
+
+
+@pytest.mark.parametrize("name", ["DEVICE_TREE", "DEVICE_ID", "DEVICE_", "DEVICE___X"])
+def test_a_variable_that_names_no_setting_is_said_to_be_unused(
+    tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert load(tmp_path, LEAST, {name: "secret"}) == load(tmp_path, LEAST)
+    assert caplog.messages == [f"{name} names no setting and is not used"]
+
+
+def test_the_source_of_each_setting_is_known(tmp_path: Path) -> None:
+    path = tmp_path / "claim.yaml"
+    path.write_text(LEAST + "subject: {country: DE}\n")
+    environment = {"DEVICE_SUBJECT__STATE": "x"}
+
+    sources = settings.load_with_sources(path, environment, {"endpoint": "a:1"}).sources
+
+    keys = ("method", "subject.country", "subject.state", "endpoint", "thing_name")
+    assert [sources.of(key) for key in keys] == [
+        str(path), str(path), "DEVICE_SUBJECT__STATE", "--endpoint", "the default",
+    ]  # fmt: skip
+    assert sources.error("thing_name", "is wrong").next_step == f"Set thing_name in {path}."
+
+
+def test_the_password_of_a_proxy_is_not_in_the_repr(tmp_path: Path) -> None:
+    loaded = load(tmp_path, LEAST, {"DEVICE_PROXY": "http://user:secret@proxy:3128"})
+
+    assert loaded.proxy == "http://user:secret@proxy:3128"
+    assert "secret" not in repr(loaded)
 
 
 def test_paths_in_the_file_are_relative_to_the_file(tmp_path: Path) -> None:

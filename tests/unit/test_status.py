@@ -7,8 +7,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from device.errors.provisioning import NO_CREDENTIAL
 from device.errors.storage import DataCorruptError, NotADeviceError, StorageMissingError
-from device.status import read_status
+from device.status import lines_of, read_status
 from device.storage.device_storage import create_device_storage, open_device_storage
 from device.storage.lifecycle import Lifecycle
 from factory.station import open_or_make_station
@@ -16,6 +17,7 @@ from tests.support.devices import DEVICE_ID, SERIAL, advance_to, enrolment_of, m
 from tests.support.roots import RootBench
 
 ROOT = Path(__file__).parents[2]
+A_ESC = r"a=\x1b[2J"
 
 
 def status_at(tmp_path: Path, step: str) -> dict[str, object]:
@@ -69,6 +71,31 @@ def test_a_configuration_that_was_lost_is_said_to_be(tmp_path: Path) -> None:
         enrolment_of(storage).promote(SERIAL)
 
     assert read_status(state).device_configuration is None
+
+
+@pytest.mark.parametrize(
+    ("configuration", "words"),
+    [(None, "not known: the reply that held it was lost"), ({}, "none"), ({"a": "\x1b[2J"}, A_ESC)],
+)
+def test_a_configuration_is_told_in_words(
+    tmp_path: Path, configuration: dict[str, str] | None, words: str
+) -> None:
+    state = make_device(tmp_path / "device")
+    with open_device_storage(state) as storage:
+        advance_to(storage, "staged")
+        enrolment_of(storage).record_registration(SERIAL, configuration)
+        enrolment_of(storage).promote(SERIAL)
+
+    assert dict(lines_of(read_status(state)))["device configuration"] == words
+
+
+def test_a_device_without_any_credential_is_said_to_have_none(tmp_path: Path) -> None:
+    state = make_device(tmp_path / "device", claim=None, endpoint=None)
+
+    lines = dict(lines_of(read_status(state)))
+
+    assert lines["state"] == NO_CREDENTIAL
+    assert (lines["claim installed"], lines["endpoint"]) == ("no", "none")
 
 
 def test_a_device_that_the_station_did_not_finish(tmp_path: Path) -> None:

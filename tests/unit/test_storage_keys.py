@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from device.errors.storage import (
+    DataCorruptError,
     DoesNotExistError,
     InvalidArgumentError,
     KeyExistsError,
@@ -222,7 +223,7 @@ def test_the_uri_names_the_key_and_nothing_else(storage: DeviceStorage) -> None:
 
 def test_something_else_in_the_range_of_keys_is_said(storage: DeviceStorage) -> None:
     storage.its.set(FIRST_KEY_UID, b"not a key")
-    with pytest.raises(KeyNotUsableError, match="0x1000"):
+    with pytest.raises(DataCorruptError, match="0x1000"):
         storage.keys.keys()
 
 

@@ -1,37 +1,45 @@
 """The rules of tests/conftest.py hold: no network, and in CI no test that does not run."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SKIPS = "import pytest\n\ndef test_it():\n    pytest.skip('no token here')\n"
-SKIPS_AT_IMPORT = "import pytest\n\npytest.skip('no library', allow_module_level=True)\n"
-NEEDS_ACCOUNT = "import pytest\n\n@pytest.mark.aws\ndef test_it():\n    pytest.skip('opt-in')\n"
-EXPECTED_TO_FAIL = "import pytest\n\n@pytest.mark.xfail\ndef test_it():\n    assert False\n"
+FILES = {
+    "skips": "def test_it():\n    pytest.skip('no token here')\n",
+    "skips_at_import": "pytest.skip('no library', allow_module_level=True)\n",
+    "needs_account": "@pytest.mark.aws\ndef test_it():\n    pytest.skip('opt-in')\n",
+    "expected_to_fail": "@pytest.mark.xfail\ndef test_it():\n    assert False\n",
+    "is_long": "@pytest.mark.long\ndef test_it():\n    assert False\n",
+}
+"""A test file each; they are run together, since each start of pytest takes a second."""
 
 
-def suite_ends_with(folder: Path, test: str, ci: str) -> tuple[int, str]:
-    """Run ``test`` under the suite's rules; return exit code and output."""
-    file = folder / "test_one.py"
-    file.write_text(test)
+def run_of_all(folder: Path, *options: str, ci: str) -> tuple[dict[str, set[str]], str]:
+    """Run these files under the suite's rules; return their names by outcome, and the output."""
+    for name, test in FILES.items():
+        (folder / f"test_{name}.py").write_text(f"import pytest\n\n{test}")
     done = subprocess.run(
         [
             sys.executable,
             "-m",
             "pytest",
             "-q",
+            "-rA",
             "-p",
             "tests.conftest",
             "-c",
             "setup.cfg",
             f"--rootdir={folder}",  # or pytest looks at what others have in /tmp, and may not
             f"--confcutdir={folder}",
-            str(file),
+            *options,
+            str(folder),
         ],
         cwd=ROOT,
         env={**os.environ, "CI": ci},
@@ -39,23 +47,25 @@ def suite_ends_with(folder: Path, test: str, ci: str) -> tuple[int, str]:
         text=True,
         check=False,
     )
-    return done.returncode, done.stdout
+    outcome = re.compile(r"^(FAILED|ERROR|SKIPPED|XFAIL)\b.*test_(\w+)\.py", re.MULTILINE)
+    names: dict[str, set[str]] = defaultdict(set)
+    for word, name in outcome.findall(done.stdout):
+        names[word].add(name)
+    return names, done.stdout
 
 
-@pytest.mark.parametrize("test", [SKIPS, SKIPS_AT_IMPORT])
-def test_a_skip_fails_in_ci(tmp_path: Path, test: str) -> None:
-    exit_code, said = suite_ends_with(tmp_path, test, ci="true")
-    assert exit_code != 0
+def test_in_ci_a_skip_fails_unless_it_is_on_purpose(tmp_path: Path) -> None:
+    names, said = run_of_all(tmp_path, "--continue-on-collection-errors", ci="true")
+    assert names["FAILED"] | names["ERROR"] == {"skips", "skips_at_import"}
     assert "skipped, which CI does not accept" in said
+    assert names["SKIPPED"] == {"needs_account"}
+    assert names["XFAIL"] == {"expected_to_fail"}
 
 
-@pytest.mark.parametrize("test", [NEEDS_ACCOUNT, EXPECTED_TO_FAIL])
-def test_what_is_skipped_on_purpose_passes_in_ci(tmp_path: Path, test: str) -> None:
-    assert suite_ends_with(tmp_path, test, ci="true")[0] == 0
-
-
-def test_a_skip_passes_at_home(tmp_path: Path) -> None:
-    assert suite_ends_with(tmp_path, SKIPS, ci="")[0] == 0
+def test_at_home_a_skip_passes_and_only_a_long_run_does_what_is_long(tmp_path: Path) -> None:
+    names, _ = run_of_all(tmp_path, "--long", ci="")
+    assert names["FAILED"] == {"is_long"}
+    assert names["ERROR"] == set()
 
 
 @pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8::1"])

@@ -12,7 +12,6 @@ from typing import Any
 
 import boto3
 import coverage
-import pytest
 
 from localcloud import lifecycle
 from localcloud.cli import environment_of
@@ -46,7 +45,7 @@ class LocalCloud:
 
     def admin(self, method: str, path: str, document: object = None) -> Any:
         """Call an admin path, such as ``faults``."""
-        return lifecycle.call(int(self.api_url.rpartition(":")[2]), method, path, document)
+        return lifecycle.call(self.folder, method, path, document)
 
     def fault(self, kind: str, **fields: object) -> Any:
         """Switch a fault on (docs/local-aws.md); `clear_faults` switches all off."""
@@ -122,10 +121,3 @@ def _describe(folder: StateFolder, server: Server) -> LocalCloud:
         folder=folder,
         pid=server.pid,
     )
-
-
-@pytest.fixture(scope="session")
-def local_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
-    """The local AWS of this test run."""
-    with running(StateFolder(tmp_path_factory.mktemp("cloud")), free_ports()) as cloud:
-        yield cloud

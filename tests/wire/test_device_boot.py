@@ -249,7 +249,8 @@ def test_an_unknown_template(works: Works, state: Path, serial: str) -> None:
 
     assert finished.code == 4
     assert finished.error["error"] == "TopicDeniedError"
-    assert "$aws/provisioning-templates/no-such-template/" in finished.error["message"]
+    denied = "subscribe was denied on $aws/provisioning-templates/no-such-template/"
+    assert denied in finished.error["message"]
     assert serial not in things(works)
 
 

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from device.errors.storage import DataCorruptError, DoesNotExistError
+from device.storage.decoding import stored
 from device.storage.keys import KeyProof, KeyType
 from device.storage.secure_storage import SecureStorage, Uid
 
@@ -58,12 +58,7 @@ def load(storage: SecureStorage) -> ElementBook | None:
     Raises:
         DataCorruptError: the entry is authentic, but of a form this firmware cannot read.
     """
-    try:
-        return _DECODER.decode(storage.get(Uid.ELEMENT_KEYS))
-    except DoesNotExistError:
-        return None
-    except msgspec.DecodeError as error:
-        raise DataCorruptError(f"the book of the element's keys cannot be read: {error}") from None
+    return stored(storage, Uid.ELEMENT_KEYS, _DECODER.decode, "the book of the element's keys")
 
 
 def save(storage: SecureStorage, book: ElementBook) -> None:

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from device.errors.element import Pkcs11UriError
-from device.errors.storage import DataCorruptError, DoesNotExistError
+from device.storage.decoding import stored
 from device.storage.device_storage import DeviceStorage
 from device.storage.element.pin import PinSource, RefusedPins, pin_from_file
 from device.storage.element.pkcs11_uri import Pkcs11Uri, parse
@@ -36,6 +36,9 @@ class InstalledElement(Struct, frozen=True):
     uri: str
     """RFC 7512, with module-path, and with pin-source where the token has a PIN."""
     environment: dict[str, str] = {}
+
+
+_ELEMENT: Final = msgspec.msgpack.Decoder(InstalledElement)
 
 
 @dataclass(frozen=True)
@@ -70,12 +73,7 @@ def installed_element(storage: DeviceStorage) -> InstalledElement | None:
     Raises:
         DataCorruptError: the entry is authentic, but of a form this firmware cannot read.
     """
-    try:
-        return msgspec.msgpack.decode(storage.ps.get(Uid.ELEMENT), type=InstalledElement)
-    except DoesNotExistError:
-        return None
-    except msgspec.DecodeError as error:
-        raise DataCorruptError(f"the note of the element cannot be read: {error}") from None
+    return stored(storage.ps, Uid.ELEMENT, _ELEMENT.decode, "the note of the element")
 
 
 def plan_of(element: InstalledElement) -> ElementPlan:

@@ -29,6 +29,7 @@ from device.errors.element import (
     MechanismMissingError,
 )
 from device.errors.storage import KeyExistsError
+from device.storage.decoding import decoding
 from device.storage.element import element_book, objects
 from device.storage.element.element_book import ElementBook, ElementKey
 from device.storage.element.private_key import element_private_key, element_public_key
@@ -265,5 +266,6 @@ def _examined(session: ElementSession, key_type: KeyType, label: str, identifier
 
 
 def _key_of(certificate_pem: bytes) -> bytes:
-    certificate = x509.load_pem_x509_certificate(certificate_pem)
-    return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    with decoding("the certificate"):
+        key = x509.load_pem_x509_certificate(certificate_pem).public_key()
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.padding import AsymmetricPadding,
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from device.errors.storage import KeyNotUsableError
+from device.storage.decoding import decoded
 from device.storage.element import objects
 from device.storage.element.cryptoki_codes import Mechanism
 from device.storage.element.element_book import ElementKey
@@ -37,7 +38,7 @@ def element_private_key(element: SecureElement, key: ElementKey) -> PrivateKey:
 
 def element_public_key(key: ElementKey) -> PublicKey:
     """Return the public half, from the device's book."""
-    public = load_der_public_key(key.public_key)
+    public = decoded(key.public_key, load_der_public_key, f"the public key of {key.name}")
     if isinstance(public, ec.EllipticCurvePublicKey | rsa.RSAPublicKey):
         return public
     raise KeyNotUsableError(f"the book holds a {type(public).__name__} for {key.name}")

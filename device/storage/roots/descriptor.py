@@ -10,7 +10,7 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Struct
 
-from device.errors.storage import DataCorruptError
+from device.storage.decoding import decoded
 from device.storage.filesystem import Fs, replace
 from device.storage.roots.plan import FILE, RootPlan
 
@@ -33,6 +33,9 @@ class Descriptor(Struct, frozen=True, forbid_unknown_fields=True):
         return "fuses-2" if self.folder == "fuses" else "fuses"
 
 
+_DESCRIPTOR: Final = msgspec.json.Decoder(Descriptor)
+
+
 def read_descriptor(state: Fs) -> Descriptor:
     """Return the descriptor in ``state``.
 
@@ -42,10 +45,7 @@ def read_descriptor(state: Fs) -> Descriptor:
     content = state.read(NAME)
     if content is None:
         return Descriptor()
-    try:
-        return msgspec.json.decode(content, type=Descriptor)
-    except msgspec.DecodeError as error:
-        raise DataCorruptError(f"{NAME} cannot be read: {error}") from None
+    return decoded(content, _DESCRIPTOR.decode, NAME)
 
 
 def write_descriptor(state: Fs, descriptor: Descriptor) -> None:

@@ -22,12 +22,16 @@ from device.errors.storage import (
     StorageExistsError,
     StorageFailureError,
 )
+from device.storage.decoding import decoded, decoding
 from device.storage.filesystem import Fs, replace
 from device.storage.flags import StorageFlag
 from device.storage.lifecycle import STORAGE_AVAILABLE, Lifecycle, check_transition
 from device.storage.roots.root_of_trust import BLANK, Anchor, Strength
 
 KEY_BYTES: Final = 32
+DIGEST_BYTES: Final = 32
+MAX_GENERATION: Final = 2**63
+"""What an image can hold."""
 _DESTROYED: Final = b"destroyed\n"
 _UNFINISHED: Final = (
     Lifecycle.UNKNOWN,
@@ -101,10 +105,8 @@ class FuseFiles(ABC):
             return Lifecycle.UNKNOWN
         if content is None:
             raise DataCorruptError("fuses/lifecycle is missing")
-        try:
+        with decoding("fuses/lifecycle"):
             return Lifecycle[content.decode("ascii").strip()]
-        except (KeyError, UnicodeDecodeError):
-            raise DataCorruptError("fuses/lifecycle holds no lifecycle state") from None
 
     def derive(self, label: bytes, length: int = 32) -> bytes:
         """See ``RootOfTrust``; HKDF-SHA256 (RFC 5869) of the root key, ``label`` as info."""
@@ -123,14 +125,7 @@ class FuseFiles(ABC):
         content = self._fs.read("anchor")
         if content is None:
             return BLANK
-        body, _, checksum = content.rstrip(b"\n").rpartition(b" ")
-        try:
-            if int(checksum, 16) == zlib.crc32(body):
-                generation, digest = body.decode("ascii").split()
-                return Anchor(int(generation), bytes.fromhex(digest))
-        except ValueError:
-            pass  # said below, together with a wrong checksum
-        raise DataCorruptError("fuses/anchor is damaged")
+        return decoded(content, _anchor, "fuses/anchor")
 
     def write_anchor(self, anchor: Anchor) -> None:
         """See ``RootOfTrust``."""
@@ -149,6 +144,26 @@ class FuseFiles(ABC):
 
     def _write_lifecycle(self, state: Lifecycle) -> None:
         replace(self._fs, "lifecycle", f"{state.name}\n".encode("ascii"))
+
+
+def _anchor(content: bytes) -> Anchor:
+    """Read ``GENERATION DIGEST CRC``; whoever wrote the CRC may have written anything else."""
+    body, _, checksum = content.rstrip(b"\n").rpartition(b" ")
+    if int(checksum, 16) != zlib.crc32(body):
+        raise ValueError
+    return anchor_of(*body.decode("ascii").split())
+
+
+def anchor_of(generation: str, digest: str) -> Anchor:
+    """Return the anchor of two written words.
+
+    Raises:
+        ValueError: they are none.
+    """
+    anchor = Anchor(int(generation), bytes.fromhex(digest))
+    if not (0 < anchor.generation <= MAX_GENERATION and len(anchor.digest) == DIGEST_BYTES):
+        raise ValueError
+    return anchor
 
 
 def check_grows(anchor: Anchor, current: Anchor) -> None:

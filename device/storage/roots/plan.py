@@ -48,7 +48,7 @@ class TpmPlan(_Plan, frozen=True, tag="tpm"):
     """
 
     example: ClassVar[str] = "tpm:device:/dev/tpmrm0"
-    tcti: Annotated[str, Meta(pattern=r"^(device|swtpm|tabrmd):[^\s]*\Z")] = "device:/dev/tpmrm0"
+    tcti: Annotated[str, Meta(pattern=r"^(device|swtpm|tabrmd):[!-~]*\Z")] = "device:/dev/tpmrm0"
 
 
 class Pkcs11Plan(_Plan, frozen=True, tag="pkcs11"):

@@ -21,10 +21,11 @@ from typing import ClassVar, Final, Protocol
 
 from device.errors.root_of_trust import OtherTpmError
 from device.errors.storage import DataCorruptError, RolledBackError, StorageFailureError
+from device.storage.decoding import decoding
 from device.storage.filesystem import Fs, replace
 from device.storage.flags import StorageFlag
 from device.storage.lifecycle import STORAGE_AVAILABLE, Lifecycle
-from device.storage.roots.fuse_files import KEY_BYTES, KeyedFuses, check_grows
+from device.storage.roots.fuse_files import KEY_BYTES, KeyedFuses, anchor_of, check_grows
 from device.storage.roots.root_of_trust import BLANK, SEALED, Anchor, Strength, Threat
 
 _SECRET: Final = struct.Struct(">32sI")  # the key, the NV index
@@ -153,7 +154,9 @@ class TpmRoot(KeyedFuses):
     def _unsealed(self) -> tuple[bytes, int]:
         """Return the key and the NV index; the TPM is asked once a process."""
         if self._secret is None:
-            key, index = _SECRET.unpack(self._tpm.unseal(self._sealed()))
+            secret = self._tpm.unseal(self._sealed())
+            with decoding("what the TPM unsealed"):
+                key, index = _SECRET.unpack(secret)
             self._secret = key, index
         return self._secret
 
@@ -207,8 +210,9 @@ class TpmRoot(KeyedFuses):
         body, _, mac = content.rstrip(b"\n").rpartition(b" ")
         if not hmac.compare_digest(mac, self._mac_of(body)):
             raise DataCorruptError("fuses/anchor is not authentic")
-        generation, digest, follows = body.decode("ascii").split()
-        return Record(Anchor(int(generation), bytes.fromhex(digest)), bytes.fromhex(follows))
+        with decoding("fuses/anchor"):
+            generation, digest, follows = body.decode("ascii").split()
+            return Record(anchor_of(generation, digest), bytes.fromhex(follows))
 
     def _mac_of(self, body: bytes) -> bytes:
         key = self._hmac(b"firstboot v1 anchor")

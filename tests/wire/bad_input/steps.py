@@ -21,6 +21,11 @@ def next_step(finished: Finished) -> str:
     return str(finished.error["next_step"])
 
 
+def advised(stopped: Finished) -> str:
+    """Return the next step that the station printed."""
+    return stopped.err.partition("next: ")[2]
+
+
 def take_rights_of_template(line: ProductionLine) -> None:
     """Leave the provisioning role without what a template needs."""
     role = {"RoleName": "firstboot-provisioning", "PolicyArn": THINGS_REGISTRATION}

@@ -25,6 +25,7 @@ from factory.station import open_station
 from tests.support.certificates import DeviceAuthority, new_key
 from tests.support.production_line import CONFIG, ProductionLine
 from tests.wire.bad_input.steps import (
+    advised,
     assert_let_in,
     next_step,
     of,
@@ -157,9 +158,10 @@ def test_station_installs_no_leaf_without_a_subject_field(
 
     assert stopped.code == ExitCode.CONFIGURATION_INVALID
     assert f"the certificate of {state.name} would lack {name}" in stopped.err
-    assert f"next: Set {field} under subject in {wrong}" in stopped.err
+    assert f"Set {field} under subject in {wrong}" in advised(stopped)
     assert line.boot(state).code == ExitCode.STORAGE_UNUSABLE, "it is not SECURED"
     assert line.run(*words, "--config", right).code == 0
+    assert_let_in(line, state)
 
 
 # --- the CA -------------------------------------------------------------------------------
@@ -334,7 +336,7 @@ def test_serial_that_another_device_has(line: ProductionLine, state: Path) -> No
 
     assert stopped.code == ExitCode.FAILED
     assert f"{state.name} is taken by certificate {leaf_id(state)[:12]}..." in stopped.err
-    assert "aws dynamodb delete-item --table-name firstboot-allow-list" in stopped.err
+    assert "aws dynamodb delete-item --table-name firstboot-allow-list" in advised(stopped)
     key = {"SerialNumber": {"S": state.name}}
     line.client("dynamodb").delete_item(TableName=allow_list.TABLE, Key=key)
     assert line.run(*words).code == 0
@@ -373,7 +375,7 @@ def test_caller_who_may_not_register_it(line: ProductionLine, state: Path) -> No
 
     assert stopped.code == ExitCode.DENIED
     assert "not allowed to call" in stopped.err
-    assert "docs/station.md lists all the actions" in stopped.err
+    assert "docs/station.md lists all the actions" in advised(stopped)
     made = key_of(state)
     line.make(state)
     assert key_of(state) == made, "the device was gone on with"

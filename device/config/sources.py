@@ -1,0 +1,43 @@
+"""Where each setting came from, so that an error can name it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from device.errors import ConfigurationError
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The settings file, and what was set by a variable or a flag instead."""
+
+    file: str
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
+    """The variable or flag by key, such as ``claim.template``."""
+    in_file: frozenset[str] | None = None
+    """The keys that the file sets; None where nobody asked: then all are taken to be its."""
+
+    @classmethod
+    def named(cls, source: "Sources | str") -> "Sources":
+        """Return ``source``, or the sources of settings that are all from the file so named."""
+        return cls(source) if isinstance(source, str) else source
+
+    def of(self, key: str) -> str:
+        """Return what set ``key``: a variable, a flag, the file, or the default."""
+        if key in self.elsewhere:
+            return self.elsewhere[key]
+        return "the default" if self.is_default(key) else self.file
+
+    def is_default(self, key: str) -> bool:
+        """Whether nobody set ``key``."""
+        known = self.in_file is None or key in self.elsewhere
+        return not known and key not in (self.in_file or ())
+
+    def error(self, key: str, problem: str, next_step: str = "") -> ConfigurationError:
+        """Return the error that the value of ``key`` cannot be used."""
+        step = next_step or (f"Set {key} in {self.file}." if self.is_default(key) else "")
+        return ConfigurationError(self.of(key), key, problem, step)
+
+    def missing(self, key: str, problem: str) -> ConfigurationError:
+        """Return the error that nobody set ``key``."""
+        source = self.elsewhere.get(key, self.file)
+        return ConfigurationError(source, key, problem, f"Set {key} in {self.file}.")

@@ -1,0 +1,135 @@
+"""Certificates and keys in PEM: parsed once, and written anew from what was parsed.
+
+Libraries differ in what they make of a PEM file. pyca/cryptography takes the first certificate
+and skips what is around it, and it takes the labels ``X509 CERTIFICATE`` and encapsulated
+headers; awscrt refuses a file with any of these (measured with cryptography 50, awscrt 0.36).
+So what came from outside is never passed on: it is parsed, checked, and encoded again.
+"""
+
+import re
+from typing import Final
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from device.errors.provisioning import CertificateUnacceptableError
+
+MAX_CERTIFICATE_BYTES: Final = 8192
+"""Of one certificate as PEM. Those of AWS have 1,224; a CSR of full length leads to 5,500."""
+
+MAX_CHAIN: Final = 4
+"""Certificates in what the station installs: the leaf, and those that signed it."""
+
+_CERTIFICATE: Final = b"CERTIFICATE"
+_BLOCK: Final = re.compile(rb"-----BEGIN ([^-\r\n]*)-----")
+_UNREADABLE: Final = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+
+
+def parse_certificate(pem: bytes) -> x509.Certificate:
+    """Return the one certificate in ``pem``, with all decoded that is used later.
+
+    Raises:
+        CertificateUnacceptableError: it is none, or there is another PEM block beside it.
+    """
+    labels = _BLOCK.findall(pem)
+    count = labels.count(_CERTIFICATE)
+    if count != 1:
+        raise CertificateUnacceptableError(f"expected one PEM certificate, found {count}")
+    if len(labels) != 1:
+        raise CertificateUnacceptableError("there is something else beside the PEM certificate")
+    return _parsed(pem)
+
+
+def parse_chain(pem: bytes) -> tuple[x509.Certificate, ...]:
+    """Return the certificates in ``pem``, the leaf first.
+
+    Raises:
+        CertificateUnacceptableError: there is none, too many, or another PEM block.
+    """
+    blocks = pem.split(b"-----BEGIN ")[1:]
+    if not 1 <= len(blocks) <= MAX_CHAIN:
+        problem = f"expected 1 to {MAX_CHAIN} PEM certificates, found {len(blocks)}"
+        raise CertificateUnacceptableError(problem)
+    return tuple(parse_certificate(b"-----BEGIN " + block) for block in blocks)
+
+
+def canonical_certificate(certificate: x509.Certificate) -> bytes:
+    """Return the certificate as PEM, with nothing around it.
+
+    Raises:
+        CertificateUnacceptableError: it is longer than a certificate of a device ever is, or
+            OpenSSL does not read it.
+    """
+    pem = certificate.public_bytes(Encoding.PEM)
+    if len(pem) > MAX_CERTIFICATE_BYTES:
+        problem = f"the certificate has {len(pem)} bytes as PEM, at most {MAX_CERTIFICATE_BYTES}"
+        raise CertificateUnacceptableError(f"{problem} are taken")
+    _read_by_openssl(pem)
+    return pem
+
+
+def canonical_chain(pem: bytes) -> bytes:
+    """Return the certificates in ``pem``, written anew in their order.
+
+    Raises:
+        CertificateUnacceptableError: as for `parse_chain`.
+    """
+    return b"".join(map(canonical_certificate, parse_chain(pem)))
+
+
+def canonical_private_key(pem: bytes, certificate: x509.Certificate) -> bytes:
+    """Return the private key of ``certificate`` as PKCS#8 PEM, written anew.
+
+    Raises:
+        CertificateUnacceptableError: it is no key in plain PEM, of a type that TLS here does not
+            use, or not the certificate's. The text holds nothing of the key.
+    """
+    try:
+        key = load_pem_private_key(pem, password=None)
+    except _UNREADABLE:
+        raise CertificateUnacceptableError("the private key is no plain PEM") from None
+    if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
+        raise CertificateUnacceptableError("the private key is neither EC nor RSA")
+    if key.public_key() != certificate.public_key():
+        raise CertificateUnacceptableError("the key does not belong to the certificate")
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def _read_by_openssl(pem: bytes) -> None:
+    """Let it be read by OpenSSL, which is stricter about names; awscrt reads as OpenSSL does."""
+    import ssl  # noqa: PLC0415 - 8 ms, for a device that stores a certificate
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem.decode("ascii"))
+    except ssl.SSLError as error:
+        raise CertificateUnacceptableError(f"not a certificate for TLS: {error.reason}") from None
+
+
+def _parsed(pem: bytes) -> x509.Certificate:
+    try:
+        certificate = x509.load_pem_x509_certificate(pem)
+        _read_through(certificate)
+    except _UNREADABLE as error:
+        raise CertificateUnacceptableError(f"not a certificate: {error}") from None
+    return certificate
+
+
+def _read_through(certificate: x509.Certificate) -> None:
+    """Have all be decoded that is used later: cryptography decodes, and raises, when asked."""
+    for name in ("subject", "issuer", "not_valid_before_utc", "not_valid_after_utc", "extensions"):
+        getattr(certificate, name)
+    certificate.public_key()

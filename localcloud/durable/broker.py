@@ -1,0 +1,75 @@
+"""Lets MiniStack's broker answer a device only when what it changed is on disk.
+
+Three of its functions are wrapped: the one that serves a connection, the one that handles a packet,
+and the one that empties every service.
+"""
+
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import Any, Final
+
+from localcloud.durable.keeper import Keeper
+from localcloud.durable.watched import current, working
+from localcloud.gaps.seam import Seam
+
+_CONNECT: Final = 1
+_PUBLISH: Final = 3
+_RETAIN: Final = 0x01
+_RESERVED: Final = b"$aws/"  # topics that ask something of the cloud
+
+HandlePacket = Callable[[Any, int, int, bytes], Awaitable[bool]]
+
+
+def keep_before_answers(app: Seam, iot: Seam, keeper: Keeper) -> None:
+    """Wrap the broker of ``iot``, and the reset of ``app``."""
+    session = Seam(iot["_WSSession"])
+    iot["_mtls_serve_conn"] = _serve(iot["_mtls_serve_conn"], keeper)
+    session["handle_packet"] = _handle(session["handle_packet"], iot, keeper)
+    app["_reset_all_state"] = _reset(app["_reset_all_state"], keeper)
+
+
+class _KeepingWriter:
+    """The broker's writer of a connection; nothing leaves before its cause is on disk."""
+
+    def __init__(self, writer: Any, keeper: Keeper) -> None:
+        self._writer = writer
+        self._keeper = keeper
+
+    def write(self, data: bytes) -> None:
+        self._keeper.keep()
+        self._writer.write(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._writer, name)
+
+
+def _serve(
+    serve: Callable[[Any, Any], Awaitable[None]], keeper: Keeper
+) -> Callable[[Any, Any], Awaitable[None]]:
+    async def serve_conn(reader: Any, writer: Any) -> None:
+        with working(alters=False):
+            await serve(reader, _KeepingWriter(writer, keeper))
+
+    return serve_conn
+
+
+def _handle(handle: HandlePacket, iot: Seam, keeper: Keeper) -> HandlePacket:
+    async def handle_packet(session: Any, kind: int, flags: int, body: bytes) -> bool:
+        work = current()
+        work.alters = kind == _CONNECT or (kind == _PUBLISH and body[2:].startswith(_RESERVED))
+        work.is_changed = work.is_changed or work.alters
+        if kind == _PUBLISH and flags & _RETAIN:
+            with keeper.changing("iot", "mqtt_broker", iot["_broker_get_state"]):
+                return await handle(session, kind, flags, body)
+        return await handle(session, kind, flags, body)
+
+    return handle_packet
+
+
+def _reset(reset: Callable[[], None], keeper: Keeper) -> Callable[[], None]:
+    @wraps(reset)
+    def reset_all_state() -> None:
+        reset()
+        keeper.note_reset()
+
+    return reset_all_state

@@ -1,0 +1,61 @@
+"""Jobs as a device meets them: numbers as strings, and values of the wrong kind."""
+
+import json
+import uuid
+
+import pytest
+
+from tests.wire.conftest import LocalCloud
+from tests.wire.localcloud_sdk import Credential, add_certificate, policy
+from tests.wire.raw_mqtt import connected
+
+pytestmark = pytest.mark.wire
+ANYTHING = policy(
+    ("Connect", ["client/*"]), ("Publish Receive", ["topic/*"]), ("Subscribe", ["topicfilter/*"])
+)
+
+
+@pytest.fixture(scope="module")
+def device(local_cloud: LocalCloud) -> Credential:
+    return add_certificate(local_cloud, ANYTHING)
+
+
+def make_job(cloud: LocalCloud) -> tuple[str, str]:
+    iot, mark = cloud.client("iot"), uuid.uuid4().hex[:8]
+    thing = iot.create_thing(thingName=f"worker-{mark}")
+    iot.create_job(jobId=f"job-{mark}", targets=[thing["thingArn"]], document="{}")
+    return f"worker-{mark}", f"job-{mark}"
+
+
+def test_numbers_may_be_strings(local_cloud: LocalCloud, device: Credential) -> None:
+    thing, job = make_job(local_cloud)
+    request = {"status": "IN_PROGRESS", "executionNumber": "1", "expectedVersion": "1"}
+    with connected(local_cloud, device, thing) as client:
+        client.publish(f"$aws/things/{thing}/jobs/{job}/update", json.dumps(request).encode())
+        assert client.receive().topic.endswith("/accepted")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"executionNumber": []},
+        {"expectedVersion": "two"},
+        {"status": 5},
+        {"statusDetails": "text"},
+        {"statusDetails": {"step": 1}},
+        {"clientToken": 5},
+        {"includeJobDocument": "yes"},
+    ],
+    ids=lambda wrong: str(wrong),
+)
+def test_a_value_of_the_wrong_kind_is_rejected_with_the_reason(
+    local_cloud: LocalCloud, device: Credential, wrong: dict[str, object]
+) -> None:
+    request = json.dumps({"status": "IN_PROGRESS", **wrong}).encode()
+    with connected(local_cloud, device, "worker") as client:
+        client.publish("$aws/things/worker/jobs/any/update", request)
+        answer = client.receive()
+    document = json.loads(answer.payload)
+    assert answer.topic.endswith("/rejected")
+    assert document["code"] == "InvalidRequest"
+    assert next(iter(wrong)) in document["message"]
