@@ -11,7 +11,7 @@ from device import settings
 from device.config.sources import Sources
 from device.errors import ConfigurationError
 from device.identity.csr import subject_name
-from device.settings import Loaded, Settings
+from device.settings import Key, Loaded, Settings
 from factory.manufacture import DeviceOrder
 
 _KEYS_OF_AWS: Final = "-aws-keys"
@@ -67,14 +67,13 @@ def check_key_type(loaded: Loaded, method: str) -> None:
     """Refuse a type of key where the key is AWS's, and of another type.
 
     Raises:
-        ConfigurationError: ``key.type`` is set, and AWS makes RSA keys of 2048 bits.
+        ConfigurationError: ``key.type`` asks for another than AWS makes, and than the default.
     """
     wanted, sources = loaded.settings.key.type, loaded.sources
-    if method.endswith(_KEYS_OF_AWS) and not sources.is_default("key.type"):
-        if wanted != "rsa-2048":
-            problem = f"is {wanted}, and for {method} AWS makes the key: rsa-2048"
-            step = f"Take key.type out of {sources.of('key.type')}, or use --method claim."
-            raise sources.error("key.type", problem, step)
+    if method.endswith(_KEYS_OF_AWS) and wanted not in {Key().type, "rsa-2048"}:
+        problem = f"is {wanted}, and for {method} AWS makes the key: rsa-2048"
+        step = f"Take key.type out of {sources.of('key.type')}, or use --method claim."
+        raise sources.error("key.type", problem, step)
 
 
 def thing_name(order: DeviceOrder) -> str:
