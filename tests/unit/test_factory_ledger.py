@@ -1,5 +1,6 @@
 """The ledger: one serial number, one device, whatever is cut, torn, or done at the same time."""
 
+import os
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from device.errors.storage import StorageError
 from factory.admission import Admitted, Made, Wanted, admit, decide
 from factory.cloud import Account
 from factory.errors import (
@@ -271,7 +273,7 @@ def test_line_in_the_middle_that_is_not_the_stations_is_an_error(
         begin(tmp_path)
 
 
-def test_own_device_is_not_asked_for_another_account() -> None:
+def test_account_and_region_are_one_word() -> None:
     assert Account("123456789012", "eu-central-1").words == "123456789012:eu-central-1"
 
 
@@ -325,3 +327,37 @@ class Line(RuleBasedStateMachine):
 
 
 TestLine: Callable[..., object] = Line.TestCase
+
+
+def test_line_is_durable_before_anybody_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[tuple[str, bytes]] = []
+    real = os.fsync
+
+    def watched(descriptor: int) -> None:
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        synced.append((path.name, path.read_bytes() if path.is_file() else b""))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    written(tmp_path / "station", entry("a"))
+    content = (tmp_path / "station" / "ledger.jsonl").read_bytes()
+    assert ("ledger.jsonl", content) in synced
+    assert synced.index(("ledger.jsonl", content)) < synced.index(("station", b""))
+
+
+def test_device_is_not_called_made_if_the_line_cannot_be_written(tmp_path: Path) -> None:
+    admitted = begin(tmp_path)
+    (tmp_path / "ledger.jsonl").unlink()
+    (tmp_path / "ledger.jsonl").mkdir()
+    with pytest.raises(StorageError):
+        admitted.made(Made(admitted.order.device_id))
+
+
+def test_completed_device_is_replaced_on_purpose_all_the_same(tmp_path: Path) -> None:
+    first = begin(tmp_path)
+    first.made(Made(first.order.device_id))
+    second = begin(tmp_path, completes=True, again=True)
+    assert [each.device_id for each in second.former] == [first.order.device_id]
+    assert second.order.device_id != first.order.device_id
