@@ -27,10 +27,6 @@ _OWN_OPTIONS: Final[Mapping[str, Callable[[argparse.ArgumentParser], None]]] = {
 """Verbs with a page of their own."""
 
 
-_WITHOUT_STATION: Final = frozenset({"lint", "rewrap"})
-"""Verbs that look into no station's folder."""
-
-
 class _Parser(argparse.ArgumentParser):
     """A parser in which the last of two equal options does not win in silence."""
 
@@ -83,10 +79,10 @@ def _add_options(command: argparse.ArgumentParser, verb: str) -> None:
         _OWN_OPTIONS[verb](command)
     else:
         _add_method(command, required=verb != "teardown")
-    if verb not in _WITHOUT_STATION:
-        command.add_argument(
-            "--station", type=Path, default=STATION, metavar="DIR", help="default: %(default)s"
-        )
+    command.add_argument(
+        "--station", type=Path, default=STATION, metavar="DIR",
+        help="the station's folder; lint and rewrap look at none; default: %(default)s",
+    )  # fmt: skip
     command.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
     command.add_argument(
         "--log-level", default="warning", choices=["debug", "info", "warning", "error"]

@@ -30,7 +30,9 @@ _S3: Final = re.compile(r"([a-z0-9.-]+\.)?s3[a-z0-9.-]*\.amazonaws\.com(\.cn)?",
 _ACTION: Final = "ListThingRegistrationTaskReports"
 
 
-def download(url: str, environment: Mapping[str, str] = os.environ) -> bytes:
+def download(
+    url: str, environment: Mapping[str, str] = os.environ, largest: int = _LARGEST
+) -> bytes:
     """Return what is behind ``url``: over TLS from S3, or from the local AWS that is in use.
 
     Raises:
@@ -43,13 +45,13 @@ def download(url: str, environment: Mapping[str, str] = os.environ) -> bytes:
         raise CloudRejectedError(_ACTION, "", f"a report is not to be fetched from {place[:100]!r}")
     try:
         with _OPENER.open(url, timeout=_SECONDS) as answer:
-            content: bytes = answer.read(_LARGEST + 1)
+            content: bytes = answer.read(largest + 1)
     except urllib.error.HTTPError as error:
         raise CloudRejectedError(_ACTION, str(error.code), "a report was not handed out") from error
     except (OSError, http.client.HTTPException) as error:
         raise CloudNotReachableError(f"a report of {_ACTION} did not come: {error}") from error
-    if len(content) > _LARGEST:
-        raise CloudRejectedError(_ACTION, "", f"a report is longer than {_LARGEST} bytes")
+    if len(content) > largest:
+        raise CloudRejectedError(_ACTION, "", f"a report is longer than {largest} bytes")
     return content
 
 

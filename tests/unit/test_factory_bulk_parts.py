@@ -135,6 +135,7 @@ def serving(status: int) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(status)
+            self.send_header("Location", "http://127.0.0.1:1/elsewhere")
             self.end_headers()
             self.wfile.write(b"a report")
 
@@ -156,6 +157,11 @@ def test_report_is_fetched_from_the_local_aws() -> None:
 def test_report_that_is_not_handed_out_is_a_rejection() -> None:
     with serving(403) as url, pytest.raises(CloudRejectedError, match="403"):
         download(f"{url}/report", {"AWS_ENDPOINT_URL": url})
+
+
+def test_report_that_is_too_long_is_not_read() -> None:
+    with serving(200) as url, pytest.raises(CloudRejectedError, match="longer than 7 bytes"):
+        download(f"{url}/report", {"AWS_ENDPOINT_URL": url}, largest=7)
 
 
 def test_redirect_of_a_report_is_not_followed() -> None:

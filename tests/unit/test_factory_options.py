@@ -10,10 +10,13 @@ from pathlib import Path
 import pytest
 
 from device.errors import ExitCode
+from factory.admission import Wanted, admit
 from factory.bulk.progress import progress_on
 from factory.choices import choices_of
 from factory.cli import main, parser
 from factory.errors import ExtraMissingError, OptionNotUsedError
+from factory.ledger import Ledger
+from factory.manufacture import DeviceOrder
 from factory.methods import METHODS
 from factory.station import open_or_make_station
 from tests.unit.test_factory_cli import credentials, outside, prepared, run
@@ -21,9 +24,7 @@ from tests.unit.test_factory_cli import credentials, outside, prepared, run
 __all__ = ["credentials", "outside", "prepared"]  # fixtures
 
 COMMON = {"--help", "--json", "--log-level", "--station"}
-"""What every verb has: how it speaks, and where the station is."""
-NO_STATION = {"lint", "rewrap"}
-"""Verbs that use no station's folder: documents, and another folder."""
+"""What every verb has: how it speaks, and where the station is (lint and rewrap need none)."""
 USED: dict[str, set[str]] = {
     "ca": {"action"},
     "prepare": {"--method", "--account", "--certificate-mode", "--inline-template", "--hook"},
@@ -57,9 +58,8 @@ def options_of(command: argparse.ArgumentParser) -> set[str]:
 
 @pytest.mark.parametrize(("verb", "command"), list(verbs()), ids=[verb for verb, _ in verbs()])
 def test_every_option_is_known_here(verb: str, command: argparse.ArgumentParser) -> None:
-    common = COMMON - ({"--station"} if verb in NO_STATION else set())
-    assert options_of(command) - common == USED[verb]
-    assert common <= options_of(command)
+    assert options_of(command) - COMMON == USED[verb]
+    assert options_of(command) >= COMMON
 
 
 def refused(words: str, capsys: pytest.CaptureFixture[str], option: str) -> str:
@@ -258,6 +258,32 @@ def test_settings_of_another_method_are_refused(
     code, _, err = run(words, capsys)
     assert code == ExitCode.CONFIGURATION_INVALID
     assert f"c.yaml: method: is {other}, and the device is made for {method}" in err
+
+
+@pytest.mark.usefixtures("prepared")
+@pytest.mark.parametrize("method", ["jitp", "jitr", "multi-account", "bulk", "single-thing"])
+def test_element_in_the_settings_alone_is_refused_where_the_station_makes_the_key(
+    method: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("c.yaml").write_text(f"method: {method}\nkey: {{store: 'pkcs11:token=t'}}\n")
+    words = f"make --method {method} --serial A --endpoint h --config c.yaml"
+    code, _, err = run(words, capsys)
+    assert code == ExitCode.MISUSE
+    assert "key.store in c.yaml names a secure element" in err
+    assert "--element pkcs11:token=t" in err
+
+
+@pytest.mark.usefixtures("prepared")
+@pytest.mark.parametrize("given", ["", "f" * 32])
+def test_device_id_is_that_of_an_interrupted_make_unless_another_is_given(
+    given: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun = DeviceOrder("A", "a" * 32, "h:1", b"")
+    admit(Ledger(Path(".firstboot/station")), [Wanted(begun, Path("d"))], "claim")
+    words = f"make --method claim --serial A --endpoint h --out d --json --device-id {given}"
+    code, out, _ = run(words if given else words.removesuffix(" --device-id "), capsys)
+    assert code == ExitCode.DONE
+    assert json.loads(out)["device_id"] == (given or "a" * 32)
 
 
 def test_type_of_a_key_that_aws_makes_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -138,3 +138,15 @@ def test_replaced_device_in_another_folder_stays_there(station: Station, tmp_pat
     first = make(station, tmp_path / "one")
     make(station, tmp_path / "two", again=True)
     assert device_id(tmp_path / "one") == first.order.device_id
+
+
+def test_device_that_is_not_allowed_gets_a_proof_and_the_allow_list_does_not(
+    station: Station, tmp_path: Path
+) -> None:
+    station.note_hook(is_hooked=True)
+    asked = replace(order(), is_allowed=False)
+    produce("claim", Wanted(asked, tmp_path / "d"), station, [Unreached()])
+    with open_device_storage(tmp_path / "d", read_only=True) as storage:
+        assert Uid.PROOF_KEY in storage.its.uids()
+    with pytest.raises(CloudNotReachableError):
+        make(station, tmp_path / "e", again=True)

@@ -72,6 +72,9 @@ def test_batch_is_in_the_ledger(line: ProductionLine, tmp_path: Path) -> None:
     assert [each.certificate_id for each in entries[2:]] == [
         line.active("LOT-0001")[0], line.active("LOT-0002")[0],
     ]  # fmt: skip
+    moved = line.run("bulk", "--batch", "LOT", "--out", tmp_path / "elsewhere")
+    assert moved.code == ExitCode.MISUSE
+    assert "--out: the devices of batch LOT are in" in moved.err
     again = line.run("bulk", "--batch", "LOT", "--out", tmp_path)
     assert again.code == 0, again.err
     assert len([each for each in Ledger(line.station).entries() if each.batch == "LOT"]) == 4
@@ -117,6 +120,12 @@ def test_again_says_what_is_to_be_done_about_a_device_that_never_connected(
     made(here, tmp_path / "one" / "NEVER")
     answer = made(here, tmp_path / "two" / "NEVER", "--again")
     assert f"destroy {tmp_path / 'one' / 'NEVER'}" in str(answer["retired"])
+
+
+def test_nothing_of_a_new_batch_can_be_retried(line: ProductionLine, tmp_path: Path) -> None:
+    refused = line.run("bulk", "--count", "1", "--batch", "NEW", "--retry", "--out", tmp_path)
+    assert refused.code == ExitCode.MISUSE
+    assert "--retry: nothing of batch NEW has failed" in refused.err
 
 
 # --- the account ---------------------------------------------------------------------
