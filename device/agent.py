@@ -19,6 +19,7 @@ from device.runtime.driver import Driver, Observer, Patience
 from device.runtime.endpoint import Endpoint
 from device.runtime.enrolment import Enrolment
 from device.runtime.journal import Identity, Keyed, load_configuration, load_identity
+from device.runtime.listener import SLOW_SECONDS
 from device.runtime.operation import Operation, Witness
 from device.runtime.session import Session, pause
 from device.runtime.telemetry import Sensors
@@ -85,7 +86,10 @@ class Agent:
         if self.identity is not None:
             return False
         spread = self._settings.connection.first_connect_spread
-        pause(self.session, self._clock, self._dice.uniform(0.0, spread))
+        seconds = self._dice.uniform(0.0, spread)
+        if seconds >= SLOW_SECONDS:
+            observer.slow("waiting for its turn (first_connect_spread)", seconds)
+        pause(self.session, self._clock, seconds)
         Driver(
             self._machine(),
             session=self.session,

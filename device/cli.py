@@ -31,10 +31,12 @@ if TYPE_CHECKING:
 
     from device.agent import Agent
     from device.power import PoweredDevice
+    from device.runtime.endpoint import Endpoint
     from device.timeline import Step
 
 Options = argparse.Namespace
 Verb = Callable[[Options], None]
+_LONGEST_WORDS: Final = 4_000
 HELP_FORMAT: Final = partial(argparse.HelpFormatter, width=100)
 """Of fixed width: help reads the same everywhere, and asking the terminal would load 3 ms."""
 
@@ -56,6 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str]) -> ExitCode:
     try:
         options = _parser().parse_args(arguments)
+        from device.storage.private_memory import keep_memory_private  # noqa: PLC0415 - a verb runs
+
+        keep_memory_private()
         verb: Verb = options.verb
         verb(options)
     except FirstbootError as error:
@@ -104,13 +109,17 @@ def status(options: Options) -> None:
         print(f"{name:<{width}}  {value}")
 
 
-def _chosen_endpoint(options: Options) -> str | None:
+def _chosen_endpoint(options: Options) -> "Endpoint | None":
     """Return the endpoint that the settings choose, where settings are given."""
-    if not (options.config or os.environ.get("DEVICE_CONFIG")):
-        return os.environ.get("DEVICE_ENDPOINT")
-    from device import settings  # noqa: PLC0415 - loads yaml
+    from device.runtime.endpoint import Endpoint  # noqa: PLC0415 - see status
 
-    return settings.load(_config(options), os.environ, {}).endpoint
+    text, source = os.environ.get("DEVICE_ENDPOINT"), "DEVICE_ENDPOINT"
+    if options.config or os.environ.get("DEVICE_CONFIG"):
+        from device import settings  # noqa: PLC0415 - loads yaml
+
+        loaded = settings.load_with_sources(_config(options), os.environ, {})
+        text, source = loaded.settings.endpoint, loaded.sources.of("endpoint")
+    return Endpoint.parse(text, source) if text else None
 
 
 def reset(options: Options) -> None:
@@ -181,8 +190,9 @@ def _report(error: FirstbootError, arguments: Sequence[str]) -> ExitCode:
     _say(f"device: {error}")
     _say(f"next: {error.next_step}")
     if "--json" in arguments:
-        fields = {"error": type(error).__name__, "message": str(error)}
-        _print_json(fields | {"next_step": error.next_step, "exit_code": int(error.exit_code)})
+        fields = {"error": type(error).__name__, "message": _fit(str(error))}
+        next_step = _fit(error.next_step)
+        _print_json(fields | {"next_step": next_step, "exit_code": int(error.exit_code)})
     return error.exit_code
 
 
@@ -215,7 +225,14 @@ def _print_json(value: object) -> None:
 
 
 def _say(words: str) -> None:
-    print(words, file=sys.stderr, flush=True)
+    """Print one line of words, of which none can begin another line or command the terminal."""
+    print(_fit(words), file=sys.stderr, flush=True)
+
+
+def _fit(words: str) -> str:
+    from device.text import foreign  # noqa: PLC0415 - `device --version` says none
+
+    return foreign(words, _LONGEST_WORDS)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -1,42 +1,34 @@
-"""Logging set-up, and the filter that keeps secrets out of it whoever logs them.
+"""Logging set-up, and the last defence of the log: no secrets, and no line that others wrote.
 
-The firmware's own code never logs a secret; the filter is for what other people's code
-might put into a message.
+The firmware's own code never logs a secret, and passes foreign text through `device.text`; this
+is for what other people's code might put into a message.
 """
 
 import logging
-import re
 from typing import Final
 
-REDACTED: Final = "<redacted>"
+from device.text import REDACTED, printable, redact
 
-_SECRETS: Final = (
-    re.compile(
-        r"()-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL
-    ),
-    # As JSON, as JSON inside a string, or as the repr of a dict or of one of the SDK's objects.
-    re.compile(
-        r"""((?:private_?key|ownership_?token)\\*["']?\s*[:=]\s*\\*["'])(?:(?!\\*["']).)*""",
-        re.DOTALL | re.IGNORECASE,
-    ),
-    re.compile(r"(pin-value=)[^;&\s]+"),
-)
-"""What stands before a secret, in a group, and the secret."""
+__all__ = ["REDACTED", "RedactingFormatter", "redact", "set_up"]
 
-
-def redact(text: str) -> str:
-    """Return ``text`` with private keys, ownership tokens and PINs blotted out."""
-    for secret in _SECRETS:
-        text = secret.sub(rf"\1{REDACTED}", text)
-    return text
+_LONGEST_LINE: Final = 2_000
 
 
 class RedactingFormatter(logging.Formatter):
-    """Redacts the finished line, tracebacks included."""
+    """Redacts the finished line, tracebacks included, and keeps each record to its own lines."""
 
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the line without secrets."""
-        return redact(super().format(record))
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        """Return the first line; whatever would begin another is escaped."""
+        return _bounded(printable(redact(super().formatMessage(record))))
+
+    def formatException(self, ei: "logging._SysExcInfoType") -> str:  # noqa: N802 - likewise
+        """Return the traceback, indented, so that no line of it looks like one of ours."""
+        lines = redact(super().formatException(ei)).splitlines()
+        return "\n".join(f"    {_bounded(printable(line))}" for line in lines)
+
+    def formatStack(self, stack_info: str) -> str:  # noqa: N802 - likewise
+        """Return the stack in the same way."""
+        return "\n".join(f"    {printable(line)}" for line in redact(stack_info).splitlines())
 
 
 def set_up(level: str) -> None:
@@ -47,3 +39,9 @@ def set_up(level: str) -> None:
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("device").setLevel(level.upper())
+
+
+def _bounded(line: str) -> str:
+    if len(line) <= _LONGEST_LINE:
+        return line
+    return f"{line[:_LONGEST_LINE]}... ({len(line) - _LONGEST_LINE} more characters)"

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from device.config.data_endpoint import WHAT_TO_USE
 from device.config.regular_file import read_regular_file
 from device.config.sources import Sources
 from device.element_plan import element_plan
@@ -32,7 +31,9 @@ from device.storage.secure_storage import Uid
 
 _PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
 _THING_NAME: Final = re.compile(messages.THING_NAME)
-_TOPIC: Final = re.compile(r"[^$+#\0][^+#\0]*")  # MQTT 5, 4.7; lengths from AWS IoT Core quotas
+_TOPIC: Final = re.compile(r"[^$+#{}\0-\x1f\x7f][^+#{}\0-\x1f\x7f]*")
+"""MQTT 5, 4.7; lengths from AWS IoT Core quotas; a brace is a placeholder that was not closed."""
+_CLIENT_ID: Final = re.compile(r"[^${}\0-\x1f\x7f][^{}\0-\x1f\x7f]*")
 _MAX_CLIENT_ID_BYTES: Final = 128  # AWS IoT Core quotas
 _AWSCRT_REPORTS_FIRST: Final = 5.0
 """Seconds that the machine waits longer than awscrt, whose errors say more than a time-out."""
@@ -85,13 +86,13 @@ class _Filler:
         self._sources = sources
         self._names = names
 
-    def __call__(self, key: str, text: str, *, keep: str = "") -> str:
+    def __call__(self, key: str, text: str, *, keep: tuple[str, ...] = ()) -> str:
         def value(match: re.Match[str]) -> str:
             name = match.group(1)
-            if keep and name == keep:
+            if name in keep:
                 return match.group(0)
             if name not in self._names:
-                known = ", ".join("{" + known + "}" for known in [*self._names, keep] if known)
+                known = ", ".join("{" + known + "}" for known in [*self._names, *keep])
                 problem = f"unknown placeholder {{{name}}}"
                 raise self._sources.error(key, problem, f"Known here: {known}.")
             return self._names[name]
@@ -110,7 +111,7 @@ def _subject(settings: Settings, fill: _Filler, sources: Sources) -> Mapping[str
 def _claim_plan(_: DeviceStorage, settings: Settings, fill: _Filler, sources: Sources) -> ClaimPlan:
     claim = settings.claim
     parameters = {
-        name: fill(f"claim.parameters.{name}", text, keep="proof")
+        name: fill(f"claim.parameters.{name}", text, keep=("proof",))
         for name, text in claim.parameters.items()
     }
     _check_template(parameters, claim.template_file, sources)
@@ -120,7 +121,7 @@ def _claim_plan(_: DeviceStorage, settings: Settings, fill: _Filler, sources: So
         parameters=parameters,
         claim_client_id=_claim_client_id(settings, fill, sources, thing_name),
         expected_thing_name=thing_name,
-        proof_topic=_telemetry_topic(settings, fill, sources),
+        proof_topic=_telemetry_topic(settings, fill, sources, thing_name),
         keys_made_by_aws=settings.method == "claim-aws-keys",
         reply_timeout=settings.connection.reply_timeout,
         connect_timeout=settings.connection.connect_timeout + _AWSCRT_REPORTS_FIRST,
@@ -132,9 +133,10 @@ def _presented_plan(
 ) -> PresentedPlan:
     if settings.method == "jitp":
         _check_installed_subject(storage, settings.just_in_time.template_file, sources)
+    thing_name = _thing_name(settings, fill, sources)
     return PresentedPlan(
-        thing_name=_thing_name(settings, fill, sources),
-        proof_topic=_telemetry_topic(settings, fill, sources),
+        thing_name=thing_name,
+        proof_topic=_telemetry_topic(settings, fill, sources, thing_name),
         refusal_causes=refusal_causes(settings.method),
         just_in_time=settings.method in JUST_IN_TIME_METHODS,
         reply_timeout=settings.connection.reply_timeout,
@@ -150,18 +152,22 @@ def _thing_name(settings: Settings, fill: _Filler, sources: Sources) -> str:
     return name
 
 
-def _telemetry_topic(settings: Settings, fill: _Filler, sources: Sources) -> str:
-    topic = fill("telemetry.topic", settings.telemetry.topic, keep="thing_name")
-    if not _TOPIC.fullmatch(topic) or topic.count("/") > 7 or len(topic.encode()) > 256:
-        problem = f"{topic!r} is no topic to publish on (1 to 256 bytes, 8 levels, no + # $)"
+def _telemetry_topic(settings: Settings, fill: _Filler, sources: Sources, thing_name: str) -> str:
+    topic = fill("telemetry.topic", settings.telemetry.topic, keep=("thing_name",))
+    shown = topic.replace("{thing_name}", thing_name)  # as the settings expect it
+    if not _TOPIC.fullmatch(shown) or shown.count("/") > 7 or len(shown.encode()) > 256:
+        problem = f"{shown!r} is no topic to publish on (1 to 256 bytes, 8 levels, no + # $ {{ }})"
         raise sources.error("telemetry.topic", problem)
     return topic
 
 
 def _claim_client_id(settings: Settings, fill: _Filler, sources: Sources, thing_name: str) -> str:
     client_id = fill("claim.client_id", settings.claim.client_id)
-    if not 0 < len(client_id.encode()) <= _MAX_CLIENT_ID_BYTES or client_id.startswith("$"):
-        problem = f"{client_id!r} is no MQTT client id AWS IoT takes (1 to 128 bytes, no $ first)"
+    if not _CLIENT_ID.fullmatch(client_id) or len(client_id.encode()) > _MAX_CLIENT_ID_BYTES:
+        problem = (
+            f"{client_id!r} is no MQTT client id AWS IoT takes (1 to 128 bytes, no $ first, no "
+            "control characters, no braces but {serial} and {device_id})"
+        )
         raise sources.error("claim.client_id", problem)
     if client_id == thing_name:
         problem = "the claim connection needs a client id of its own, not the thing's name"
@@ -199,19 +205,20 @@ def _check_template(
 
 def _template(path: str, key: str, sources: Sources) -> bytes:
     """Return the template in ``path``, which has to make a thing: the device is to be one."""
-    with _in_the_file_of(key, sources):
+    with _in_the_file(path, key, sources):
         body = read_regular_file(Path(path))
         template.check_makes_a_thing(body, path)
     return body
 
 
 @contextmanager
-def _in_the_file_of(key: str, sources: Sources) -> Iterator[None]:
+def _in_the_file(path: str, key: str, sources: Sources) -> Iterator[None]:
     """Let an error about a file name the setting that names the file, and where that is set."""
     try:
         yield
     except ConfigurationError as error:
-        raise sources.error(key, str(error), error.next_step) from None
+        step = f"Correct {path}, or name another file: {key} in {sources.of(key)}."
+        raise sources.error(key, str(error), error.next_step if error.key else step) from None
 
 
 def _endpoint(storage: DeviceStorage, settings: Settings, sources: Sources) -> Endpoint:
@@ -229,8 +236,6 @@ def _address(storage: DeviceStorage, settings: Settings, sources: Sources) -> En
         return Endpoint.parse(installed, _INSTALLED)
     except DoesNotExistError:
         raise sources.missing("endpoint", _NOT_INSTALLED) from None
-    except UnicodeDecodeError:
-        raise ConfigurationError(_INSTALLED, "endpoint", "is not text", WHAT_TO_USE) from None
 
 
 def _root_ca(storage: DeviceStorage, settings: Settings, sources: Sources) -> bytes:
@@ -246,11 +251,10 @@ def _root_ca(storage: DeviceStorage, settings: Settings, sources: Sources) -> by
 def _certificates_in(path: str | None, key: str, sources: Sources) -> bytes | None:
     if path is None:
         return None
-    with _in_the_file_of(key, sources):
+    with _in_the_file(path, key, sources):
         pem = read_regular_file(Path(path))
-        from device.identity.trust_anchors import (  # noqa: PLC0415 - loads ssl, 8 ms
-            canonical_trust_anchors,
-        )
+        # 8 ms, and most devices use the CAs that are installed
+        from device.identity.trust_anchors import canonical_trust_anchors  # noqa: PLC0415
 
         try:
             return canonical_trust_anchors(pem)

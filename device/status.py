@@ -62,14 +62,12 @@ class Status(Struct, frozen=True, kw_only=True, omit_defaults=True):
     device_configuration: dict[str, str] | UnsetType | None = UNSET
 
 
-def read_status(state: Path, endpoint: str | None = None) -> Status:
-    """Return the status of the device in ``state``, which settings send to ``endpoint``.
+def read_status(state: Path, chosen: Endpoint | None = None) -> Status:
+    """Return the status of the device in ``state``; ``chosen`` is the endpoint of settings.
 
     Raises:
         StorageError: the storage is missing, corrupt, rolled back or another device's.
-        ConfigurationError: ``endpoint`` is none.
     """
-    chosen = None if not endpoint else Endpoint.parse(endpoint, "the settings")
     with open_device_storage(state, read_only=True) as storage:
         return _status_of(storage, chosen)
 

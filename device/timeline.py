@@ -1,16 +1,19 @@
 """The story of a boot as named steps with times: for people, for ``--json``, for the demo."""
 
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
 from device.errors import FirstbootError
+from device.errors.provisioning import NotActivatedYetError
 from device.provisioning import events as ev
 from device.provisioning.events import Credential
+from device.provisioning.presented import State as Presented
+from device.runtime.outbox import Loss
 from device.runtime.telemetry import Reading
+from device.text import foreign
 
 STEPS: Final[Mapping[type[ev.Event], str]] = {
     ev.KeyGenerated: "key made",
@@ -27,6 +30,9 @@ CONNECTED: Final[Mapping[Credential, str]] = {
 
 WAITS_BEFORE_ADVICE: Final = 2
 """One refusal, or one lost connection, is how things go; at the second somebody may be needed."""
+_LONGEST_DETAIL: Final = 2_000
+ADVICE_SECONDS: Final = 3600.0
+"""Advice is repeated no sooner, and waits further apart have nothing to do with each other."""
 
 
 @dataclass(frozen=True)
@@ -46,20 +52,25 @@ class Timeline:
     tell: Callable[[Step], None]
     started: float = field(default_factory=time.monotonic)
     steps: list[Step] = field(default_factory=list)
-    _waits: Counter[str] = field(default_factory=Counter)
-    """How often the device waited since it last got on, by what there is to do about it."""
+    now: Callable[[], float] = time.monotonic
+    _waits: dict[str, list[float]] = field(default_factory=dict)
+    """When the device waited within the hour, by what there is to do about it."""
+    _advised: dict[str, float] = field(default_factory=dict)
 
     def add(self, name: str, detail: str = "") -> None:
         """Note that ``name`` happened now."""
-        step = Step(name, round((time.monotonic() - self.started) * 1000, 1), detail)
+        ms = round((time.monotonic() - self.started) * 1000, 1)
+        step = Step(name, ms, foreign(detail, _LONGEST_DETAIL))
         self.steps.append(step)
         self.tell(step)
 
-    def received(self, event: ev.Event, state: Enum) -> None:  # noqa: ARG002 - the protocol's
+    def received(self, event: ev.Event, state: Enum) -> None:
         """Note the events that are steps."""
         match event:
             case ev.Connected(credential):
                 self.add(CONNECTED[credential])
+            case ev.NotLetIn() if state is Presented.AWAITING_ACTIVATION:
+                pass  # it is expected, and `waiting` tells it
             case ev.NotLetIn(detail):
                 self.add("not let in", detail)
             case ev.ThingRegistered(thing_name):
@@ -73,16 +84,35 @@ class Timeline:
 
     def waiting(self, cause: FirstbootError, seconds: float) -> None:
         """Note that the device tries again, and why; when once did not help, what to do."""
+        if isinstance(cause, NotActivatedYetError):
+            self.add("not let in", f"{cause}; trying again in {seconds:.1f} s")
+            return
         self.add("waiting", f"{seconds:.1f} s, because: {cause}")
-        self._waits[cause.next_step] += 1
-        if self._waits[cause.next_step] == WAITS_BEFORE_ADVICE:
-            self.add("next", cause.next_step)
+        self._advise(cause.next_step)
+
+    def slow(self, what: str, seconds: float) -> None:
+        """Note that something takes over a second."""
+        self.add("waiting", f"{what}, for up to {seconds:.0f} s" if seconds else what)
 
     def connected(self) -> None:
         """Note that the device is at work."""
-        self._waits.clear()
         self.add("operating")
 
     def published(self, reading: Reading) -> None:
         """Note that telemetry arrived."""
         self.add("telemetry acknowledged", f"message {reading.sequence}")
+
+    def dropped(self, loss: Loss, why: str) -> None:
+        """Note that telemetry was lost."""
+        which = f"message {loss.first}" if loss.count == 1 else f"{loss.count} messages"
+        between = "" if loss.count == 1 else f", from {loss.first} to {loss.last}"
+        self.add("telemetry dropped", f"{which}{between}: {why}")
+
+    def _advise(self, next_step: str) -> None:
+        now = self.now()
+        recent = [at for at in self._waits.get(next_step, []) if now - at < ADVICE_SECONDS]
+        self._waits[next_step] = [*recent, now][-WAITS_BEFORE_ADVICE:]
+        is_due = now - self._advised.get(next_step, -ADVICE_SECONDS) >= ADVICE_SECONDS
+        if is_due and len(self._waits[next_step]) >= WAITS_BEFORE_ADVICE:
+            self._advised[next_step] = now
+            self.add("next", next_step)

@@ -15,7 +15,7 @@ from factory.errors import LeafSubjectError, OtherMethodError, StationNotPrepare
 from factory.manufacture import DeviceOrder
 
 _SETTINGS: Final[Mapping[str, str]] = {
-    field: next(name for name, other in SUBJECT_FIELDS.items() if other.oid == oid)
+    field: next(name for name, other in SUBJECT_FIELDS.items() if other == oid)
     for field, oid in TEMPLATE_FIELDS.items()
 }
 """AWS's names of the subject's fields, and those in the device's settings."""

@@ -35,11 +35,20 @@ UNMEASURED = (
 )
 """What goes again and again through lines that other tests measure; measuring doubles its time."""
 
-LOOPBACK_NAMES = {None, "", "localhost", b"localhost"}
+LONGEST_FIRST = (
+    "wire/test_demo.py",
+    "wire/test_pages.py",
+    "wire/test_factory_prepare.py",
+    "wire/bad_input",
+    "scenarios/test_methods_over_tls.py",
+    "hardware/test_element_boot.py",
+    "wire",
+    "scenarios",
+    "hardware",
+)
+"""Workers take whole files (scripts/_test.py); the last should be short, or one works alone."""
 
-# Time is what a test passes in; how fast the machine is today says nothing about the code.
-hypothesis.settings.register_profile("firstboot", deadline=None, print_blob=True)
-hypothesis.settings.load_profile("firstboot")
+LOOPBACK_NAMES = {None, "", "localhost", b"localhost"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -53,8 +62,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse the network from here on; read AWS's models once, not for each boto3 session."""
-    if config.getoption("--long"):
-        os.environ[effort.VARIABLE] = "1"
+    os.environ[effort.VARIABLE] = "1" if config.getoption("--long") else ""
+    # Time is what a test passes in; how fast the machine is today says nothing about the code.
+    count = effort.examples(100)
+    hypothesis.settings.register_profile(
+        "firstboot", deadline=None, print_blob=True, max_examples=count
+    )
+    hypothesis.settings.load_profile("firstboot")
     sys.addaudithook(refuse_network)  # it stays until the process ends
     botocore.session.create_loader = functools.cache(botocore.session.create_loader)
     # Who is started in the background of a shell script ignores Ctrl-C, and so would its children.
@@ -62,14 +76,27 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is long, and of the coverage what costs more to measure than it adds."""
+    """Leave out what is long, and of the coverage what costs too much; put the longest first."""
     if not config.getoption("--long"):
         config.hook.pytest_deselected(items=[each for each in items if is_long(each)])
         items[:] = [each for each in items if not is_long(each)]
+    items.sort(key=place)
     if config.pluginmanager.hasplugin("_cov"):
         for item in items:
-            if item.path.relative_to(TESTS).as_posix().startswith(UNMEASURED):
+            if within_tests(item).startswith(UNMEASURED):
                 item.add_marker("no_cover")
+
+
+def within_tests(item: pytest.Item) -> str:
+    """Return the path of a test's file, from this folder on."""
+    return item.path.relative_to(TESTS).as_posix() if item.path.is_relative_to(TESTS) else ""
+
+
+def place(item: pytest.Item) -> int:
+    """Return when the file of a test has its turn."""
+    name = within_tests(item)
+    turns = [turn for turn, start in enumerate(LONGEST_FIRST) if name.startswith(start)]
+    return min(turns, default=len(LONGEST_FIRST))
 
 
 def is_long(item: pytest.Item) -> bool:

@@ -17,6 +17,8 @@ _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,18}")
 _NUMBER: Final = re.compile(
     r"[+-]?([0-9]{1,18}(\.[0-9]{0,18})?|\.[0-9]{1,18})([eE][+-]?[0-9]{1,3})?"
 )
+_NO_NAMES: Final = ("", "{}")
+"""How a variable says that a section of your own names, such as claim.parameters, is empty."""
 _TRUTH: Final = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
@@ -69,6 +71,8 @@ class _Typing:
         return found
 
     def _value(self, value: object, shape: inspect.Type, key: str) -> object:
+        if isinstance(shape, inspect.DictType) and value in _NO_NAMES:
+            return {}
         if isinstance(shape, inspect.StructType | inspect.DictType):
             if not isinstance(value, dict):
                 raise self._wrong(key, "is a section: set the keys in it, not the section itself")

@@ -42,6 +42,8 @@ class ConfigurationError(FirstbootError):
 
 
 DISTRIBUTIONS: Final = {
+    "_awscrt": "awsiotsdk",
+    "_cffi_backend": "cryptography",
     "awscrt": "awsiotsdk",
     "awsiot": "awsiotsdk",
     "cryptography": "cryptography",
@@ -56,7 +58,7 @@ class NotInstalledError(FirstbootError):
 
     def __init__(self, package: str, install: str) -> None:
         """Name the ``package`` as Python imports it, and what pip is to ``install``."""
-        super().__init__(f"the Python package {package} is not installed")
+        super().__init__(f"the Python package {package} is not installed, or cannot be loaded")
         self.package = package
         self.next_step = f"Install it: pip install {install}"
 

@@ -98,10 +98,29 @@ class ConnectionLostError(ProvisioningError):
         "client with the same client id, and for a topic that the policy does not allow."
     )
 
-    def __init__(self, step: str, detail: str) -> None:
+    def __init__(self, step: str, detail: str, next_step: str = "") -> None:
         """Say during which ``step`` and what was seen."""
         super().__init__(f"connection lost while {step}: {detail}")
         self.step = step
+        self.next_step = next_step or self.next_step
+
+
+class NotAcknowledgedError(ProvisioningError):
+    """AWS IoT answered a SUBSCRIBE or PUBLISH with a reason code that is no denial."""
+
+    exit_code = ExitCode.TRY_LATER
+
+    def __init__(self, step: str, detail: str, next_step: str) -> None:
+        """Say during which ``step`` and what was answered."""
+        super().__init__(f"{step}: {detail}")
+        self.step = step
+        self.next_step = next_step
+
+
+class NotAllowedByMqttError(NotAcknowledgedError):
+    """AWS IoT answered that the device may not send such a packet; the next one is no better."""
+
+    exit_code = ExitCode.FAILED
 
 
 class NoReplyError(ProvisioningError):
@@ -124,10 +143,11 @@ class MalformedReplyError(ProvisioningError):
 
     next_step = "Is the endpoint really AWS IoT Core or the local AWS, and of a version that fits?"
 
-    def __init__(self, operation: str, problem: str) -> None:
+    def __init__(self, operation: str, problem: str, next_step: str = "") -> None:
         """Name the ``operation`` and what is wrong with the reply."""
         super().__init__(f"the reply to {operation} cannot be used: {problem}")
         self.operation = operation
+        self.next_step = next_step or self.next_step
 
 
 class CertificateUnacceptableError(ProvisioningError):
@@ -215,6 +235,22 @@ class NotActivatedYetError(NotLetInError):
             "3 s for a template, and as long as the Lambda takes for a rule"
         )
         self.args = (first if refusals == 1 else later,)
+
+
+class IdentityRefusedError(NotLetInError):
+    """AWS IoT keeps refusing a device that it let in before."""
+
+    def __init__(
+        self, detail: str, causes: tuple[str, ...], advice: str, refusals: int, seconds: float
+    ) -> None:
+        """Say how often it was refused in a row, over how many ``seconds``, and how."""
+        super().__init__("device certificate", detail, causes, advice)
+        self.refusals = refusals
+        words = (
+            f"AWS IoT refused this device's identity {refusals} times in a row, over "
+            f"{seconds:.0f} s, each time after TLS was complete ({detail})"
+        )
+        self.args = (words,)
 
 
 class InstalledCertificateError(CertificateUnacceptableError):

@@ -1,6 +1,11 @@
 """What can be wrong with the device's own storage; named after PSA's status codes."""
 
+from typing import TYPE_CHECKING
+
 from device.errors import ExitCode, FirstbootError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class StorageError(FirstbootError):
@@ -112,6 +117,25 @@ class StorageAccessError(StorageFailureError):
     """This user may not read or write the storage."""
 
     next_step = "Run as the user that owns the state folder, on a file system mounted read-write."
+
+
+class UnfitFileError(StorageError):
+    """A file is not one to be read here: a FIFO, a link, too long, or open to others."""
+
+    next_step = "Put a regular file there that belongs to this user, with mode 0600."
+
+
+class FileExposedError(StorageError):
+    """Others may read a file with a secret of this device."""
+
+    def __init__(self, path: "Path", mode: int) -> None:
+        """Name the ``path`` and its ``mode``, such as 0o644."""
+        super().__init__(f"{path} may be read by other users (mode {mode:04o})")
+        self.path = path
+        self.next_step = (
+            f"chmod 600 {path}. If others had the time to read it, move the storage to another "
+            "root of trust (factory rewrap), or have the station make the device anew."
+        )
 
 
 class KeyExistsError(StorageError):

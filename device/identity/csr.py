@@ -57,7 +57,7 @@ def _printable(oid: x509.ObjectIdentifier) -> SubjectField:
     return SubjectField(oid, 64, _PRINTABLE, words)
 
 
-SUBJECT_FIELDS: Final[Mapping[str, SubjectField]] = {
+SUBJECT: Final[Mapping[str, SubjectField]] = {
     "country": SubjectField(NameOID.COUNTRY_NAME, 2, _COUNTRY, "two letters, as in ISO 3166"),
     "state": SubjectField(NameOID.STATE_OR_PROVINCE_NAME, 128),
     "locality": SubjectField(NameOID.LOCALITY_NAME, 128),
@@ -69,6 +69,10 @@ SUBJECT_FIELDS: Final[Mapping[str, SubjectField]] = {
     "email_address": SubjectField(NameOID.EMAIL_ADDRESS, 255, _ASCII, "ASCII (IA5String)"),
 }
 """Subject fields by the names that AWS's template parameters use, in the order they are written."""
+
+SUBJECT_FIELDS: Final[Mapping[str, x509.ObjectIdentifier]] = {
+    name: field.oid for name, field in SUBJECT.items()
+}
 
 
 def subject_name(
@@ -85,14 +89,14 @@ def subject_name(
     where = source if callable(source) else lambda _: source
     for name, value in fields.items():
         key = f"subject.{name}"
-        if name not in SUBJECT_FIELDS:
-            step = f"Known: {', '.join(SUBJECT_FIELDS)}."
+        if name not in SUBJECT:
+            step = f"Known: {', '.join(SUBJECT)}."
             raise ConfigurationError(where(key), key, "unknown subject field", step)
-        if (problem := SUBJECT_FIELDS[name].problem_with(value)) is not None:
+        if (problem := SUBJECT[name].problem_with(value)) is not None:
             raise ConfigurationError(where(key), key, problem)
     return x509.Name(
         x509.NameAttribute(field.oid, fields[name])
-        for name, field in SUBJECT_FIELDS.items()
+        for name, field in SUBJECT.items()
         if name in fields
     )
 

@@ -105,7 +105,7 @@ def canonical_private_key(pem: bytes, certificate: x509.Certificate) -> bytes:
     if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
         raise CertificateUnacceptableError("the private key is neither EC nor RSA")
     if key.public_key() != certificate.public_key():
-        raise CertificateUnacceptableError("the key does not belong to the certificate")
+        raise CertificateUnacceptableError("the key does not belong to its certificate")
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 

@@ -48,6 +48,7 @@ _RETRY: Final[Row] = {
 _IN_SESSION: Final[Row] = {
     ev.ConnectionLost: S.WAITING_TO_RETRY,
     ev.TimedOut: S.WAITING_TO_RETRY,
+    ev.NotAcknowledged: S.WAITING_TO_RETRY,
     ev.ReplyMalformed: S.WAITING_TO_RETRY,
     ev.SubscriptionDenied: S.FAILED,
     ev.PublishDenied: S.FAILED,

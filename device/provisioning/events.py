@@ -95,7 +95,11 @@ class Connected(Event, frozen=True):
 
 
 class NotLetIn(Event, frozen=True):
-    """The server was reached and refused us: hang-up, TLS alert or CONNACK 'not authorized'."""
+    """The server itself refused us: it answered no, or closed after TLS was complete.
+
+    An answer is a CONNACK such as 'not authorized', or a TLS alert at our certificate. Whatever
+    ends a connection before TLS is complete is `ConnectFailed`: anybody on the way can do that.
+    """
 
     detail: str
 
@@ -111,6 +115,9 @@ class ConnectionLost(Event, frozen=True):
     """An established connection ended, and not by us."""
 
     detail: str
+    next_step: str = ""
+    taken_over: bool = False
+    """Whether the server said that another client came with the same client id."""
 
 
 class Disconnected(Event, frozen=True):
@@ -125,6 +132,14 @@ class SubscriptionDenied(Event, frozen=True):
     """SUBACK refused at least one topic filter."""
 
     topics: tuple[str, ...]
+
+
+class NotAcknowledged(Event, frozen=True):
+    """SUBACK or PUBACK said no, and not because of a policy: busy, over a quota, misuse."""
+
+    detail: str
+    next_step: str
+    may_succeed_later: bool
 
 
 class PublishAcknowledged(Event, frozen=True):
@@ -197,3 +212,4 @@ class ReplyMalformed(Event, frozen=True):
 
     operation: str
     problem: str
+    next_step: str = ""

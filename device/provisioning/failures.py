@@ -9,6 +9,8 @@ from device.errors.provisioning import (
     ConnectionLostError,
     MalformedReplyError,
     NoReplyError,
+    NotAcknowledgedError,
+    NotAllowedByMqttError,
     NotLetInError,
     NotReachableError,
     ThrottledError,
@@ -20,6 +22,7 @@ from device.provisioning.events import (
     ConnectionLost,
     Credential,
     Event,
+    NotAcknowledged,
     NotLetIn,
     PublishDenied,
     Rejection,
@@ -64,16 +67,19 @@ def error_of(event: Event, step: str, credential: Credential) -> FirstbootError:
             return NotLetInError(credential, detail, CAUSES[credential])
         case ConnectFailed(detail, next_step):
             return NotReachableError(step, detail, next_step)
-        case ConnectionLost(detail):
-            return ConnectionLostError(step, detail)
+        case ConnectionLost(detail, next_step):
+            return ConnectionLostError(step, detail, next_step)
+        case NotAcknowledged(detail, next_step, may_succeed_later):
+            error = NotAcknowledgedError if may_succeed_later else NotAllowedByMqttError
+            return error(step, detail, next_step)
         case SubscriptionDenied(denied):
             return TopicDeniedError("subscribe", denied, _policy_hint(denied, credential))
         case PublishDenied(topic):
             return TopicDeniedError("publish", (topic,), _policy_hint((topic,), credential))
         case TimedOut():
             return NoReplyError(step)
-        case ReplyMalformed(operation, problem):
-            return MalformedReplyError(operation, problem)
+        case ReplyMalformed(operation, problem, next_step):
+            return MalformedReplyError(operation, problem, next_step)
         case CertificateUnacceptable(problem):
             return CertificateUnacceptableError(problem)
         case Rejection():

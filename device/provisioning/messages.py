@@ -6,11 +6,11 @@ Source: AWS IoT Core Developer Guide, "Device provisioning MQTT API".
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Final
+from typing import Final
 
 import msgspec
 
-from device.provisioning import topics
+from device.provisioning import limits, topics
 from device.provisioning.events import (
     CertificateIssued,
     Event,
@@ -24,21 +24,22 @@ from device.provisioning.events import (
     TokenRefused,
 )
 from device.provisioning.topics import Operation
+from device.text import foreign
 
 MAX_REPLY_BYTES: Final = 131_072  # AWS IoT's own limit for a payload (128 KiB)
-THING_NAME: Final = r"[a-zA-Z0-9:_-]{1,128}"  # AWS IoT API reference, CreateThing
+THING_NAME: Final = limits.THING_NAME
 
 
 class _CertificateReply(msgspec.Struct, rename="camel"):
-    certificate_id: str
-    certificate_pem: str
-    certificate_ownership_token: str
-    private_key: str | None = None
+    certificate_id: limits.CertificateId
+    certificate_pem: limits.CertificatePem
+    certificate_ownership_token: limits.OwnershipToken
+    private_key: limits.PrivateKeyPem | None = None
 
 
 class _ThingReply(msgspec.Struct, rename="camel"):
-    thing_name: Annotated[str, msgspec.Meta(pattern=rf"^{THING_NAME}\Z")]
-    device_configuration: dict[str, str] = {}
+    thing_name: limits.ThingName | None = None
+    device_configuration: limits.DeviceConfiguration = {}
 
 
 class _RejectedReply(msgspec.Struct, rename="camel"):
@@ -79,14 +80,20 @@ def decode(message: MessageReceived) -> Event | None:
     try:
         if answer == "rejected":
             return _rejection(operation, message.payload)
-        return _acceptance(operation, message.payload)
+        return _acceptance(operation, request_topic, message.payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return ReplyMalformed(operation, str(error))
+        return ReplyMalformed(operation, foreign(str(error)))
 
 
-def _acceptance(operation: Operation, payload: bytes) -> Event:
+def _acceptance(operation: Operation, request_topic: str, payload: bytes) -> Event:
     if operation is Operation.REGISTER_THING:
         thing = msgspec.json.decode(payload, type=_ThingReply)
+        if thing.thing_name is None:
+            return _without_thing(topics.template_of(request_topic))
+        size = len(msgspec.json.encode(thing.device_configuration))
+        if size > limits.CONFIGURATION_BYTES:
+            problem = f"deviceConfiguration has {size} bytes, at most {limits.CONFIGURATION_BYTES}"
+            return ReplyMalformed(operation, f"{problem} are taken")
         return ThingRegistered(thing.thing_name, thing.device_configuration)
     reply = msgspec.json.decode(payload, type=_CertificateReply)
     keys_expected = operation is Operation.CREATE_KEYS_AND_CERTIFICATE
@@ -101,9 +108,19 @@ def _acceptance(operation: Operation, payload: bytes) -> Event:
     )
 
 
+def _without_thing(template_name: str) -> ReplyMalformed:
+    """AWS IoT accepts such a template, registers the certificate, and names no thing."""
+    return ReplyMalformed(
+        Operation.REGISTER_THING,
+        f"it has no thingName, so the template {template_name} makes no thing",
+        f"Add a resource of Type AWS::IoT::Thing to the template {template_name}: aws iot "
+        f"describe-provisioning-template --template-name {template_name} shows what it has.",
+    )
+
+
 def _rejection(operation: Operation, payload: bytes) -> Rejection:
     reply = msgspec.json.decode(payload, type=_RejectedReply)
-    fields = (operation, reply.status_code, reply.error_code, reply.error_message)
+    fields = (operation, reply.status_code, foreign(reply.error_code), foreign(reply.error_message))
     if reply.status_code == 429 or reply.status_code >= 500:
         return RequestThrottled(*fields)
     if reply.status_code == 403:

@@ -65,6 +65,7 @@ PREREGISTERED: Final[Transitions[State]] = MappingProxyType(
         S.PROVING_IDENTITY: {
             ev.PublishAcknowledged: S.PROMOTING_CERTIFICATE,
             ev.PublishDenied: S.FAILED,
+            ev.NotAcknowledged: S.WAITING_TO_RETRY,
             ev.ConnectionLost: S.WAITING_TO_RETRY,
             ev.TimedOut: S.WAITING_TO_RETRY,
         },

@@ -23,6 +23,11 @@ def register_thing(template_name: str) -> str:
     return f"$aws/provisioning-templates/{template_name}/provision/json"
 
 
+def template_of(request_topic: str) -> str:
+    """Return the template that ``request_topic``, one of `register_thing`, is about."""
+    return request_topic.split("/")[2]
+
+
 def replies(request_topic: str) -> tuple[str, str]:
     """Return the topics on which the answer to ``request_topic`` comes: accepted, rejected."""
     return f"{request_topic}/accepted", f"{request_topic}/rejected"

@@ -5,7 +5,10 @@ leaves it. awscrt's own reconnecting is switched off (a client is stopped at its
 first failure), because full jitter from zero would send two CONNECTs within a second, and
 because only the method in use knows whether a refusal is expected.
 
-Callbacks run on awscrt's thread; they put an event on a queue and do nothing else.
+Callbacks run on awscrt's thread; they put an event into the inbox and do nothing else. The bytes
+pass a `Relay`, which tells whether TLS was complete and ends a connection on which a packet is
+larger than CONNECT announced: awscrt does neither.
+
 Replies are subscribed at QoS 0: a PUBACK of ours followed by our next request would be two
 small packets in a row, which Nagle's algorithm and the delayed ACK hold back for 40 ms.
 awscrt's flow control (100 publishes/s) stays off: it starts each connection with no allowance
@@ -13,19 +16,16 @@ and so holds the first packets back for 7 ms each; this device never sends that 
 """
 
 import logging
-import math
-import queue
 import threading
-import time
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from awscrt import io, mqtt5
+from awscrt import http, io, mqtt5
 from awscrt.exceptions import AwsCrtError
 
 from device.errors import ExitCode
@@ -34,36 +34,50 @@ from device.errors.provisioning import CredentialUnusableError
 from device.provisioning import actions as act
 from device.provisioning import events as ev
 from device.runtime.endpoint import Endpoint
+from device.runtime.inbox import Inbox
+from device.runtime.reason_codes import Packet, reason_for
 from device.runtime.refusal import (
     ELEMENT_FAILURES,
+    answer_to_publish,
+    answer_to_subscribe,
     classify_connack,
+    classify_disconnect,
     classify_failure,
     reason_for_distrust,
+    unreached,
 )
+from device.runtime.relay import LARGEST_PACKET, Relay
 from device.runtime.session import StopRequested
+from device.runtime.tunnel import way_to
 from device.settings import Connection
 from device.storage.keys import MemoryIdentity, TlsIdentity
-
-if TYPE_CHECKING:
-    from awscrt import http
+from device.text import foreign
 
 _log = logging.getLogger(__name__)
 
 _STOP_SECONDS: Final = 2.0
+_GOODBYE_SECONDS: Final = 0.5
+"""How long DISCONNECT may take to go out."""
 _SUSPICIOUS_SECONDS: Final = 2.0
 """After so long without CONNACK the server may be one that TLS does not trust: s2n, inside
 awscrt, reports that only after 10 to 30 s, to blind those who measure its time."""
-_DEAF_SECONDS: Final = 1.0
-"""No wait is longer: a signal that comes in the instant before one begins, or in another thread,
-is only heard when it ends, since Python runs signal handlers between two bytecodes."""
-_GRANTED: Final = 0x80  # MQTT 5, 3.9.3: SUBACK and PUBACK reason codes from here on are refusals
+_RECEIVE_MAXIMUM: Final = 16
+"""Messages at QoS 1 that the server may send before we acknowledged any."""
 
 
-class _ConnectRefused(ev.Event, frozen=True):
-    """Raw news of a failed attempt; it is explained on the driver's thread."""
+_OVERSIZED: Final = (
+    f"the server sent a packet of more than {LARGEST_PACKET // 1024} KiB, which the device did not "
+    "take: it ended the connection"
+)
+_OVERSIZED_ADVICE: Final = (
+    "AWS IoT Core sends at most 128 KiB: is the endpoint really AWS IoT Core, or the local AWS?"
+)
 
-    error_name: str
-    reason_code: int | None
+
+class _Distrusted(ev.Event, frozen=True):
+    """The server is not the one we want; awscrt will only say so later."""
+
+    failure: ev.ConnectFailed
 
 
 class AwscrtSession:
@@ -81,9 +95,10 @@ class AwscrtSession:
         self._root_ca_pem: Final = root_ca_pem
         self._tls_identity: Final = tls_identity
         self._options: Final = options
-        self._events: Final[queue.SimpleQueue[tuple[int, ev.Event]]] = queue.SimpleQueue()
+        self._inbox: Final = Inbox()
         self._connection = 0
         self._client: mqtt5.Client | None = None
+        self._relay: Relay | None = None
         self._stopped = self._released = threading.Event()
         self._is_connecting = False
 
@@ -107,38 +122,33 @@ class AwscrtSession:
     def next_event(self, timeout: float | None) -> ev.Event | None:
         """Return the next event of the open connection, or None after ``timeout`` seconds."""
         if self._is_connecting and (timeout is None or timeout > _SUSPICIOUS_SECONDS):
-            event = self._next_event(_SUSPICIOUS_SECONDS) or self._look_at_the_server()
+            event = self._next_event(_SUSPICIOUS_SECONDS)
             if event is not None:
                 return event
+            self._look_at_the_server()
+            timeout = None if timeout is None else timeout - _SUSPICIOUS_SECONDS
         return self._next_event(timeout)
 
-    def _look_at_the_server(self) -> ev.Event | None:
-        self._is_connecting = False
-        with suppress(OSError):  # then awscrt will say so, in its own time
-            distrust = reason_for_distrust(self._endpoint, self._root_ca_pem)
-            if distrust is not None:
-                self._end(patience=0.0)  # it never was a session, and s2n keeps it for long
-                return distrust
-        return None
-
     def _next_event(self, timeout: float | None) -> ev.Event | None:
-        until = math.inf if timeout is None else time.monotonic() + timeout
-        while True:
-            left = max(0.0, until - time.monotonic())
-            try:
-                connection, event = self._events.get(timeout=min(left, _DEAF_SECONDS))
-            except queue.Empty:
-                if left <= _DEAF_SECONDS:
-                    return None
-                continue
-            if isinstance(event, StopRequested):
-                return event
-            if connection != self._connection:
-                continue
+        event = self._inbox.get(self._connection, timeout)
+        if isinstance(event, _Distrusted):
+            self._end(patience=0.0)  # it never was a session, and s2n keeps it for long
+            return event.failure
+        if event is not None and not isinstance(event, StopRequested):
             self._is_connecting = False
-            if isinstance(event, _ConnectRefused):
-                return self._explained(event)
-            return event
+        return event
+
+    def _look_at_the_server(self) -> None:
+        """Have somebody else ask, who may take long: this thread has to hear a stop."""
+        self._is_connecting = False
+
+        def look(connection: int) -> None:
+            with suppress(OSError):  # then awscrt will say so, in its own time
+                distrust = reason_for_distrust(self._endpoint, self._root_ca_pem)
+                if distrust is not None:
+                    self._inbox.put(connection, _Distrusted(distrust))
+
+        threading.Thread(target=look, args=(self._connection,), daemon=True).start()
 
     def close(self) -> None:
         """Close the connection, if there is one, and drop what it still had to say."""
@@ -151,7 +161,7 @@ class AwscrtSession:
 
     def request_stop(self) -> None:
         """Make `next_event` return `StopRequested`; safe in a signal handler."""
-        self._events.put((0, StopRequested()))
+        self._inbox.request_stop()
 
     def _connect(self, order: act.Connect) -> None:
         self.close()
@@ -161,41 +171,60 @@ class AwscrtSession:
         except ElementError as error:
             if error.exit_code is not ExitCode.TRY_LATER:
                 raise
-            self._events.put((connection, ev.ConnectFailed(str(error), error.next_step)))
+            self._inbox.put(connection, ev.ConnectFailed(str(error), error.next_step))
             return
         except RuntimeError as error:  # what awscrt raises when it can make no TLS context
             name = str(error).partition("(")[2].partition(")")[0]
             if not name.startswith(ELEMENT_FAILURES):
-                raise CredentialUnusableError(order.credential, str(error)) from None
-            self._events.put((connection, _ConnectRefused(name, None)))
+                raise CredentialUnusableError(order.credential, foreign(str(error))) from None
+            self._inbox.put(connection, classify_failure(name, self._endpoint, b""))
             return
+        _log.debug("CONNECT as %s with the %s", order.client_id, order.credential)
+        self._relay = Relay(partial(way_to, self._endpoint, self._options.connect_timeout))
+        self._relay.start()
+        self._client = self._new_client(order, connection, context, self._relay)
+        self._client.start()
+        self._is_connecting = True
+
+    def _new_client(
+        self, order: act.Connect, connection: int, context: io.ClientTlsContext, relay: Relay
+    ) -> mqtt5.Client:
         loop = io.EventLoopGroup(1)
         self._released, self._stopped = loop.shutdown_event, threading.Event()
         stopped = self._stopped
-
-        def connected(_: mqtt5.LifecycleConnectSuccessData) -> None:
-            self._events.put((connection, ev.Connected(order.credential)))
 
         def stop() -> None:  # awscrt keeps the callbacks, so one that kept the client would leak
             if (client := this_client()) is not None:
                 client.stop()
 
+        def connected(data: mqtt5.LifecycleConnectSuccessData) -> None:
+            relay.packet_read()
+            if data.connack_packet.reason_code is mqtt5.ConnectReasonCode.SUCCESS:
+                self._inbox.put(connection, ev.Connected(order.credential))
+            else:  # awscrt takes any code below 0x80 for a yes; MQTT knows one
+                stop()
+                self._inbox.put(connection, classify_connack(None))
+
         def failed(data: mqtt5.LifecycleConnectFailureData) -> None:
             stop()
             packet = data.connack_packet
-            reason = None if packet is None else int(packet.reason_code)
-            self._events.put((connection, _ConnectRefused(_name_of(data.exception), reason)))
+            if packet is None:
+                self._explain(connection, _name_of(data.exception), relay)
+            else:
+                event = classify_connack(_code(packet.reason_code), packet.reason_string or "")
+                self._inbox.put(connection, event)
 
         def lost(data: mqtt5.LifecycleDisconnectData) -> None:
             stop()
-            packet = data.disconnect_packet
-            detail = _name_of(data.exception) if packet is None else packet.reason_code.name
-            self._events.put((connection, ev.ConnectionLost(detail)))
+            self._inbox.put(connection, _loss(data, relay))
 
         def received(data: mqtt5.PublishReceivedData) -> None:
             packet = data.publish_packet
-            event = ev.MessageReceived(packet.topic, bytes(packet.payload or b""))
-            self._events.put((connection, event))
+            payload = packet.payload or b""
+            relay.packet_read(len(payload))
+            if not relay.is_oversized:
+                event = ev.MessageReceived(packet.topic, bytes(payload))
+                self._inbox.put_message(connection, event)
 
         client = mqtt5.Client(
             mqtt5.ClientOptions(
@@ -203,9 +232,12 @@ class AwscrtSession:
                 port=self._endpoint.port,
                 bootstrap=io.ClientBootstrap(loop, io.DefaultHostResolver(loop)),
                 tls_ctx=context,
-                http_proxy_options=_proxy_options(self._endpoint.proxy),
+                http_proxy_options=_by_way_of(relay),
                 connect_options=mqtt5.ConnectPacket(
-                    client_id=order.client_id, keep_alive_interval_sec=self._options.keep_alive
+                    client_id=order.client_id,
+                    keep_alive_interval_sec=self._options.keep_alive,
+                    receive_maximum=_RECEIVE_MAXIMUM,
+                    maximum_packet_size=LARGEST_PACKET,
                 ),
                 session_behavior=mqtt5.ClientSessionBehaviorType.CLEAN,
                 connack_timeout_ms=int(self._options.connect_timeout * 1000),
@@ -218,10 +250,24 @@ class AwscrtSession:
             )
         )
         this_client = weakref.ref(client)
-        self._client = client
-        _log.debug("CONNECT as %s with the %s", order.client_id, order.credential)
-        client.start()
-        self._is_connecting = True
+        return client
+
+    def _explain(self, connection: int, error_name: str, relay: Relay) -> None:
+        """Report why there is no connection; on a thread, as it may ask the network again."""
+
+        def explain() -> None:
+            self._inbox.put(connection, self._failure(error_name, relay))
+
+        threading.Thread(target=explain, daemon=True).start()
+
+    def _failure(self, error_name: str, relay: Relay) -> ev.Event:
+        if relay.failure is not None:
+            return unreached(relay.failure, self._endpoint)
+        if relay.is_oversized:
+            return ev.ConnectFailed(_OVERSIZED, _OVERSIZED_ADVICE)
+        return classify_failure(
+            error_name, self._endpoint, self._root_ca_pem, tls_complete=relay.tls_complete
+        )
 
     def _tls_context(self, identity: TlsIdentity) -> io.ClientTlsContext:
         options = _mutual_tls(identity)
@@ -238,41 +284,50 @@ class AwscrtSession:
         if self._client is None:
             return
         self._client.stop(mqtt5.DisconnectPacket())
+        self._stopped.wait(min(patience, _GOODBYE_SECONDS))
+        if self._relay is not None:  # in a flood awscrt comes to nothing else
+            self._relay.close()
+            self._relay = None
         has_stopped = self._stopped.wait(patience)
         self._client = None
+        if dropped := self._inbox.take_dropped():
+            _log.warning("dropped %d messages: they came faster than they were read", dropped)
         if not (has_stopped and self._released.wait(patience)):
             _log.info("the connection did not close within %s s", patience)
 
     def _subscribe(self, topics: tuple[str, ...]) -> None:
         quality = mqtt5.QoS.AT_MOST_ONCE
         filters = [mqtt5.Subscription(topic_filter=topic, qos=quality) for topic in topics]
-        connection = self._connection
+        connection, relay = self._connection, self._relay
 
         def acknowledged(future: "Future[mqtt5.SubackPacket]") -> None:
             if (error := future.exception()) is not None:
                 _log.debug("SUBSCRIBE ended with %s", _name_of(error))
                 return
-            codes = future.result().reason_codes
-            denied = tuple(
-                topic for topic, code in zip(topics, codes, strict=True) if code >= _GRANTED
-            )
-            event = ev.SubscriptionDenied(denied) if denied else ev.Subscribed()
-            self._events.put((connection, event))
+            if relay is not None:
+                relay.packet_read()
+            packet = future.result()
+            reasons = [reason_for(Packet.SUBACK, _code(code)) for code in packet.reason_codes]
+            event = answer_to_subscribe(topics, reasons, packet.reason_string or "")
+            self._inbox.put(connection, event)
 
         packet = mqtt5.SubscribePacket(subscriptions=filters)
         self._open_client().subscribe(packet).add_done_callback(acknowledged)
 
     def _publish(self, topic: str, payload: bytes, *, report: bool) -> None:
-        connection = self._connection
+        connection, relay = self._connection, self._relay
 
         def acknowledged(future: "Future[mqtt5.PublishCompletionData]") -> None:
             if (error := future.exception()) is not None:
                 _log.debug("PUBLISH on %s ended with %s", topic, _name_of(error))
                 return
-            if future.result().puback.reason_code >= _GRANTED:
-                self._events.put((connection, ev.PublishDenied(topic)))
-            elif report:
-                self._events.put((connection, ev.PublishAcknowledged()))
+            if relay is not None:
+                relay.packet_read()
+            packet = future.result().puback
+            reason = reason_for(Packet.PUBACK, _code(packet.reason_code))
+            event = answer_to_publish(topic, reason, packet.reason_string or "")
+            if report or not isinstance(event, ev.PublishAcknowledged):
+                self._inbox.put(connection, event)
 
         packet = mqtt5.PublishPacket(topic=topic, payload=payload, qos=mqtt5.QoS.AT_LEAST_ONCE)
         self._open_client().publish(packet).add_done_callback(acknowledged)
@@ -284,12 +339,7 @@ class AwscrtSession:
 
     def _put(self, event: ev.Event) -> None:
         self._connection += 1
-        self._events.put((self._connection, event))
-
-    def _explained(self, refused: _ConnectRefused) -> ev.Event:
-        if refused.reason_code is not None:
-            return classify_connack(refused.reason_code)
-        return classify_failure(refused.error_name, self._endpoint, self._root_ca_pem)
+        self._inbox.put(self._connection, event)
 
 
 def _mutual_tls(identity: TlsIdentity) -> io.TlsContextOptions:
@@ -309,17 +359,29 @@ def _mutual_tls(identity: TlsIdentity) -> io.TlsContextOptions:
     return options
 
 
-def _proxy_options(proxy: Endpoint | None) -> "http.HttpProxyOptions | None":
-    if proxy is None:
-        return None
-    from awscrt import http  # noqa: PLC0415 - most devices have no proxy
+def _by_way_of(relay: Relay) -> http.HttpProxyOptions:
+    return http.HttpProxyOptions(
+        "127.0.0.1",
+        relay.port,
+        connection_type=http.HttpProxyConnectionType.Tunneling,
+        auth_type=http.HttpProxyAuthenticationType.Basic,
+        auth_username="firstboot",
+        auth_password=relay.password,
+    )
 
-    options = http.HttpProxyOptions(proxy.host, proxy.port)
-    options.connection_type = http.HttpProxyConnectionType.Tunneling
-    if proxy.login is not None:
-        options.auth_type = http.HttpProxyAuthenticationType.Basic
-        options.auth_username, options.auth_password = proxy.login.user, proxy.login.password
-    return options
+
+def _loss(data: mqtt5.LifecycleDisconnectData, relay: Relay) -> ev.ConnectionLost:
+    if relay.is_oversized:
+        return ev.ConnectionLost(_OVERSIZED, _OVERSIZED_ADVICE)
+    packet = data.disconnect_packet
+    if packet is None:
+        return ev.ConnectionLost(_name_of(data.exception))
+    return classify_disconnect(_code(packet.reason_code), packet.reason_string or "")
+
+
+def _code(reason: int | None) -> int | None:
+    """Return the number; awscrt says None for a reason code that MQTT does not define."""
+    return None if reason is None else int(reason)
 
 
 @cache

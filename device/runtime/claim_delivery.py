@@ -1,36 +1,54 @@
 """A trusted user hands the device a claim: over a local socket, or as a file only we can read.
 
 The claim lives five minutes and is used once. It is kept in memory, never in the storage:
-a device that loses power meanwhile waits for another one.
+a device that loses power meanwhile waits for another one. Whatever else is handed over is
+refused, with a line that says why, and the device waits on.
 Source: AWS IoT Core Developer Guide, "Provisioning by trusted user".
 """
 
-import json
-import os
-import socket
-import stat
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Final, Protocol
 
 import msgspec
 
-from device.errors import ConfigurationError
-from device.errors.provisioning import ClaimExpiredError, ClaimUnusableError, StoppedError
+from device.errors.provisioning import (
+    CertificateUnacceptableError,
+    ClaimUnusableError,
+    StoppedError,
+)
+from device.runtime.claim_file import ClaimFile
+from device.runtime.claim_socket import ClaimSocket
 from device.runtime.clock import Clock
 from device.runtime.credentials import BorrowedClaim
+from device.storage.decoding import UNDECODABLE, reason
 from device.storage.keys import MemoryIdentity, TlsIdentity
 
-MAX_DELIVERY_BYTES: Final = 65_536
 _POLL_SECONDS: Final = 0.2
-_SOCKET_PATH_BYTES: Final = 100  # sockaddr_un holds 108 on Linux, 104 on macOS
+_MOST_SAID: Final = 20
+_LAST_SECOND: Final = 253_402_300_799  # of the year 9999
 
 
 class _Delivery(msgspec.Struct, rename="camel"):
     certificate_pem: str
     private_key: str
-    expiration: float
+    expiration: Annotated[float, msgspec.Meta(ge=0, le=_LAST_SECOND)]
+
+
+_DELIVERY: Final = msgspec.json.Decoder(_Delivery)
+
+
+class _Place(Protocol):
+    """Where a claim may come."""
+
+    def __enter__(self) -> "_Place": ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def poll(self, seconds: float) -> BorrowedClaim | None:
+        """Wait for that long at most; return a claim if a good one has come."""
+        ...
 
 
 class DeliveredClaim:
@@ -38,65 +56,53 @@ class DeliveredClaim:
 
     def __init__(self, place: Path, clock: Clock, tell: Callable[[str], None]) -> None:
         """Wait at ``place``: a socket to make there, or a ``.json`` file that will appear."""
-        self._place: Final = place
+        self._path: Final = place
         self._clock: Final = clock
         self._tell: Final = tell
         self._stop: Final = threading.Event()
+        self._said: Final[set[str]] = set()
         self._claim: BorrowedClaim | None = None
 
     def claim(self) -> TlsIdentity:
-        """Return the claim, once one has come.
+        """Return the claim, once a good one has come.
 
         Raises:
             ClaimExpiredError: it is older than five minutes.
-            ClaimUnusableError: the file that came is no claim.
+            ConfigurationError: no socket can be made there.
             StoppedError: somebody asked to stop.
         """
         if self._claim is None:
-            as_file = self._place.suffix == ".json"
-            self._claim = self._from_file() if as_file else self._from_socket()
+            with self._place() as place:
+                self._tell(f"waiting for a claim at {self._path}")
+                self._claim = self._wait_at(place)
         return self._claim.claim()
 
     def stop(self) -> None:
         """End the waiting; safe in a signal handler."""
         self._stop.set()
 
-    def _from_file(self) -> BorrowedClaim:
-        self._say_where()
-        while not self._place.exists():
-            self._check_stop()
-            self._stop.wait(_POLL_SECONDS)
-        mode = self._place.stat().st_mode
-        if stat.S_IMODE(mode) & 0o077:
-            readable = f"{self._place} can be read by others (mode {stat.S_IMODE(mode):04o})"
-            raise ClaimUnusableError(f"{readable}: it must be 0600")
-        content = self._place.read_bytes()
-        self._place.unlink()
-        return read_claim(content, self._clock)
+    def _place(self) -> _Place:
+        if self._path.suffix == ".json":
+            return ClaimFile(self._path, self._take, self._refuse, self._stop.wait)
+        return ClaimSocket(self._path, self._clock, self._take, self._refuse)
 
-    def _from_socket(self) -> BorrowedClaim:
-        with _listening_at(self._place) as server:
-            self._say_where()
-            try:
-                while True:
-                    self._check_stop()
-                    try:
-                        connection, _ = server.accept()
-                    except TimeoutError:
-                        continue
-                    with connection:
-                        claim = _received(connection, self._clock)
-                    if claim is not None:
-                        return claim
-            finally:
-                self._place.unlink(missing_ok=True)
+    def _wait_at(self, place: _Place) -> BorrowedClaim:
+        while not self._stop.is_set():
+            claim = place.poll(_POLL_SECONDS)
+            if claim is not None:
+                return claim
+        raise StoppedError("stopped while waiting for a claim")
 
-    def _say_where(self) -> None:
-        self._tell(f"waiting for a claim at {self._place}")
+    def _take(self, content: bytes) -> BorrowedClaim:
+        claim = read_claim(content, self._clock)
+        claim.claim()  # an old one is said to whoever brings it, who can bring another
+        return claim
 
-    def _check_stop(self) -> None:
-        if self._stop.is_set():
-            raise StoppedError("stopped while waiting for a claim")
+    def _refuse(self, problem: str) -> None:
+        """Say what was wrong, once; whoever tries on and on must not fill the log."""
+        if problem not in self._said and len(self._said) < _MOST_SAID:
+            self._said.add(problem)
+            self._tell(f"refused what was handed over as a claim ({problem}); still waiting")
 
 
 def read_claim(content: bytes, clock: Clock) -> BorrowedClaim:
@@ -106,77 +112,23 @@ def read_claim(content: bytes, clock: Clock) -> BorrowedClaim:
         ClaimUnusableError: it is none, or certificate and key do not belong together.
     """
     try:
-        delivery = msgspec.json.decode(content, type=_Delivery)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        delivery = _DELIVERY.decode(content)
+        pair = delivery.certificate_pem.encode(), delivery.private_key.encode()
+    except UNDECODABLE as error:
+        raise ClaimUnusableError(f"what was handed over is no claim: {reason(error)}") from None
+    try:
+        identity = _checked(*pair)
+    except CertificateUnacceptableError as error:
         raise ClaimUnusableError(f"what was handed over is no claim: {error}") from None
-    identity = MemoryIdentity(delivery.certificate_pem.encode(), delivery.private_key.encode())
-    _check_pair(identity)
     return BorrowedClaim(identity, delivery.expiration, clock)
 
 
-def _check_pair(identity: MemoryIdentity) -> None:
-    from cryptography import x509  # noqa: PLC0415 - loaded only where a claim is handed over
-    from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415
-        load_pem_private_key,
-    )
+def _checked(certificate_pem: bytes, private_key_pem: bytes) -> MemoryIdentity:
+    """Return the pair as TLS takes it."""
+    from device.identity import pem  # noqa: PLC0415 - loaded only where a claim is handed over
+    from device.identity.suitability import check_suitable  # noqa: PLC0415
 
-    try:
-        certificate = x509.load_pem_x509_certificate(identity.certificate_pem)
-        key = load_pem_private_key(identity.private_key_pem, password=None)
-    except (ValueError, TypeError):
-        raise ClaimUnusableError("the claim's certificate or key is no PEM") from None
-    if certificate.public_key() != key.public_key():
-        raise ClaimUnusableError("the claim's key does not belong to its certificate")
-
-
-def _listening_at(place: Path) -> socket.socket:
-    if len(os.fsencode(place)) > _SOCKET_PATH_BYTES:
-        problem = f"{place} is too long for a socket ({_SOCKET_PATH_BYTES} bytes)"
-        raise ConfigurationError("--wait-for-claim", "", problem, "Name a shorter path.")
-    unready = place.with_name(place.name + ".new")  # nobody finds it before it listens
-    unready.unlink(missing_ok=True)
-    server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    before = os.umask(0o177)
-    try:
-        server.bind(os.fspath(unready))
-        server.listen(1)
-        unready.replace(place)
-    except OSError as error:
-        server.close()
-        problem = f"no socket can be made at {place}: {error.strerror}"
-        raise ConfigurationError("--wait-for-claim", "", problem) from None
-    finally:
-        os.umask(before)
-    server.settimeout(_POLL_SECONDS)
-    return server
-
-
-def _received(connection: socket.socket, clock: Clock) -> BorrowedClaim | None:
-    """Read one delivery and answer it; a bad one does not end the waiting."""
-    connection.settimeout(5.0)
-    try:
-        claim = read_claim(_until_end(connection), clock)
-        claim.claim()  # an old one is said to whoever brings it, who can bring another
-    except (ClaimUnusableError, ClaimExpiredError, OSError) as error:
-        _answer(connection, {"accepted": False, "problem": str(error)})
-        return None
-    _answer(connection, {"accepted": True})
-    return claim
-
-
-def _until_end(connection: socket.socket) -> bytes:
-    content = bytearray()
-    while chunk := connection.recv(4096):
-        content += chunk
-        if len(content) > MAX_DELIVERY_BYTES:
-            raise ClaimUnusableError("what was handed over is too long to be a claim")
-        if content.endswith(b"\n"):
-            break
-    return bytes(content)
-
-
-def _answer(connection: socket.socket, document: dict[str, Any]) -> None:
-    try:
-        connection.sendall(json.dumps(document).encode() + b"\n")
-    except OSError:
-        return  # whoever brought it does not wait for the answer
+    leaf = pem.parse_chain(certificate_pem)[0]
+    check_suitable(leaf)
+    key = pem.canonical_private_key(private_key_pem, leaf)
+    return MemoryIdentity(pem.canonical_chain(certificate_pem), key)

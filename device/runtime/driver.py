@@ -14,7 +14,6 @@ from device.errors import ExitCode, FirstbootError
 from device.errors.provisioning import (
     CertificateUnacceptableError,
     NotActivatedYetError,
-    StoppedError,
     UnexpectedEventError,
 )
 from device.provisioning import actions as act
@@ -24,7 +23,9 @@ from device.provisioning.machine import AnyMachine
 from device.runtime.backoff import Backoff
 from device.runtime.clock import Clock
 from device.runtime.enrolment import Enrolment
-from device.runtime.session import Session, StopRequested, pause
+from device.runtime.listener import Listener
+from device.runtime.session import Session, pause
+from device.text import LONGEST, foreign, hide
 
 _log = logging.getLogger(__name__)
 
@@ -40,6 +41,10 @@ class Observer(Protocol):
 
     def waiting(self, cause: FirstbootError, seconds: float) -> None:
         """The device will try again in ``seconds``, because of ``cause``."""
+        ...
+
+    def slow(self, what: str, seconds: float) -> None:
+        """``what`` takes over a second, and may take ``seconds`` more."""
         ...
 
 
@@ -82,6 +87,7 @@ class Driver:
         self._patience: Final = patience
         self._observer: Final = observer
         self._facts: Final[deque[ev.Event]] = deque()
+        self._listener: Final = Listener(session, clock, observer.slow)
         self._last_connect: Final[dict[str, float]] = {}
 
     def run(self) -> None:
@@ -94,32 +100,27 @@ class Driver:
         """
         self._started = self._clock.monotonic()
         self._facts.append(self._enrolment.stored())
-        while not self._machine.finished:
-            self._receive(self._next_fact())
+        try:
+            while not self._machine.finished:
+                self._receive(self._next_fact())
+        finally:
+            self._listener.say_ignored()
 
     def _next_fact(self) -> ev.Event:
         if self._facts:
             return self._facts.popleft()
-        limit = self._machine.timeout
-        deadline = None if limit is None else self._clock.monotonic() + limit
-        while True:
-            left = None if deadline is None else max(0.0, deadline - self._clock.monotonic())
-            event = self._session.next_event(left)
-            if isinstance(event, StopRequested):
-                raise StoppedError(f"stopped while {self._machine.state.value}")
-            if event is None:
-                return ev.TimedOut()
-            if not isinstance(event, ev.MessageReceived):
-                return event
-            if (reply := messages.decode(event)) is not None and self._is_awaited(reply):
-                return reply
-            _log.warning("ignored a message that nobody waits for, on %s", event.topic)
+        machine = self._machine
+        return self._listener.next_event(machine.state.value, machine.timeout, self._reply)
 
-    def _is_awaited(self, reply: ev.Event) -> bool:
+    def _reply(self, message: ev.MessageReceived) -> ev.Event | None:
         """A reply sent twice, or to nobody's question, must not stop the device."""
-        return type(reply) in self._machine.transitions[self._machine.state]
+        reply = messages.decode(message)
+        awaited = self._machine.transitions[self._machine.state]
+        return reply if type(reply) in awaited else None
 
     def _receive(self, event: ev.Event) -> None:
+        if isinstance(event, ev.CertificateIssued | ev.StagedCertificateFound):
+            hide(event.ownership_token, getattr(event, "private_key_pem", None) or "")
         try:
             orders = self._machine.receive(event)
         except UnexpectedEventError:
@@ -158,7 +159,7 @@ class Driver:
         try:
             return ev.CertificateStaged(self._enrolment.stage(order))
         except CertificateUnacceptableError as error:
-            return ev.CertificateUnacceptable(str(error))
+            return ev.CertificateUnacceptable(foreign(str(error), 2 * LONGEST))
 
     def _wait_before_retry(self, cause: FirstbootError) -> None:
         self._session.close()

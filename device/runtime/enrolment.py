@@ -124,7 +124,8 @@ class Enrolment:
         registered = Registered(
             progress.key, progress.certificate_id, thing_name, device_configuration
         )
-        journal.save(self._storage.ps, registered)
+        with self._storage.transaction(finishing=True):
+            journal.save(self._storage.ps, registered)
 
     def promote(self, thing_name: str) -> bool:
         """Make the staged certificate the identity and destroy the claim, in one commit.
@@ -140,7 +141,7 @@ class Enrolment:
         configuration = registered.device_configuration if registered else {}
         used_up = {Uid.STAGED_CERTIFICATE, Uid.PROVISIONING_JOURNAL, Uid.CLAIM_CERTIFICATE}
         claim_held = Uid.CLAIM_CERTIFICATE in ps.uids()
-        with self._storage.transaction():
+        with self._storage.transaction(finishing=True):
             ps.set(Uid.DEVICE_CERTIFICATE, pem)
             ps.set(Uid.IDENTITY, msgspec.msgpack.encode(identity))
             ps.set(Uid.DEVICE_CONFIGURATION, msgspec.json.encode(configuration))

@@ -1,28 +1,48 @@
 """A failed connection attempt, explained: was the server not there, not ours, or did it refuse?
 
-AWS IoT closes the socket without a word for most refusals. awscrt's error alone cannot
-tell a refusal from a server that the device must not trust, so the cheap questions are
-asked again with the standard library, and only after a failure.
+AWS IoT closes the connection without a word for most refusals, and anything on the way can close
+one as well. Only an answer is evidence: a refusal is a CONNACK, a TLS alert at our certificate,
+or an end after TLS was complete (`device.runtime.relay` tells). The rest is a fault of the
+network. What awscrt cannot tell is asked again with the standard library, and only after a
+failure.
 """
 
-from typing import Final
+import socket
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
 
-from device.provisioning.events import ConnectFailed, Event, NotLetIn
+from device.provisioning.events import (
+    ConnectFailed,
+    ConnectionLost,
+    Event,
+    NotAcknowledged,
+    NotLetIn,
+    PublishAcknowledged,
+    PublishDenied,
+    Subscribed,
+    SubscriptionDenied,
+)
 from device.runtime.endpoint import Endpoint
-from device.runtime.tunnel import TunnelRefusedError, refusal_of_the_proxy, way_to
+from device.runtime.reason_codes import Kind, Packet, Reason, reason_for
+from device.runtime.tunnel import PROBE_SECONDS, TunnelRefusedError, way_to
+from device.text import foreign
 
-_REFUSING_CODES: Final = {0x86: "bad user name", 0x87: "not authorized", 0x8A: "banned"}
-_BUSY_CODES: Final = {
-    0x88: "server unavailable",
-    0x89: "server busy",
-    0x97: "quota exceeded",
-    0x9F: "connection rate exceeded",
-}
+if TYPE_CHECKING:
+    import ssl
+
+_CUT: Final = (
+    "It says nothing about this device's certificate. Does something on the way to the endpoint (a "
+    "firewall, a proxy, a captive portal) cut TLS? The device tries again."
+)
+_NO_BROKER: Final = "Is the endpoint really AWS IoT Core, or the local AWS?"
+
 _HANG_UPS: Final = ("AWS_ERROR_MQTT_UNEXPECTED_HANGUP", "AWS_IO_SOCKET_CLOSED")
 ELEMENT_FAILURES: Final = "AWS_ERROR_PKCS11"
 """How awscrt's errors about a secure element begin."""
 
 _TLS_FAILURES: Final = ("AWS_IO_TLS_ERROR", "AWS_IO_TLS_NEGOTIATION")
+_HANDSHAKE_RECORD: Final = b"\x16"  # RFC 8446, 5.1
 
 _VERIFY_ADVICE: Final = {
     9: "The server's certificate is not valid yet: set the device's clock.",
@@ -36,57 +56,127 @@ _VERIFY_ADVICE: Final = {
 """By OpenSSL's X509_V_ERR numbers (x509_vfy.h)."""
 
 
-def classify_connack(reason_code: int) -> Event:
-    """Return what a CONNACK with a refusing ``reason_code`` means (MQTT 5, 3.2.2.2)."""
-    label = f"CONNACK 0x{reason_code:02X}"
-    if reason_code in _REFUSING_CODES:
-        return NotLetIn(f"{label} {_REFUSING_CODES[reason_code]}")
-    if reason_code in _BUSY_CODES:
-        step = "The device backs off; spread the connects of a batch further."
-        return ConnectFailed(f"{label} {_BUSY_CODES[reason_code]}", step)
-    return ConnectFailed(label, "Look the reason code up in MQTT 5, section 3.2.2.2.")
+def classify_connack(reason_code: int | None, reason_text: str = "") -> Event:
+    """Return what a CONNACK with a refusing ``reason_code`` means."""
+    reason = reason_for(Packet.CONNACK, reason_code)
+    detail = with_reason_text(str(reason), reason_text)
+    if reason.kind is Kind.DENIED:
+        return NotLetIn(detail)
+    return ConnectFailed(detail, reason.next_step)
 
 
-def classify_failure(error_name: str, endpoint: Endpoint, root_ca_pem: bytes) -> Event:
-    """Return what awscrt's ``error_name`` means, asking the network again where it is unclear."""
-    by_proxy = endpoint.proxy is not None and not error_name.startswith(ELEMENT_FAILURES)
-    if by_proxy and (refusal := refusal_of_the_proxy(endpoint)) is not None:
-        return refusal  # a proxy that refuses may hang up before awscrt has read its answer
+def classify_disconnect(reason_code: int | None, reason_text: str = "") -> ConnectionLost:
+    """Return what a DISCONNECT of the server means."""
+    reason = reason_for(Packet.DISCONNECT, reason_code)
+    detail = with_reason_text(str(reason), reason_text)
+    return ConnectionLost(detail, reason.next_step, reason.kind is Kind.TAKEN_OVER)
+
+
+def answer_to_subscribe(
+    topics: tuple[str, ...], reasons: Sequence[Reason], reason_text: str = ""
+) -> Event:
+    """Return what a SUBACK with ``reasons`` means for a SUBSCRIBE to ``topics``."""
+    if len(reasons) != len(topics):
+        detail = f"SUBACK with {len(reasons)} reason codes for {len(topics)} topics"
+        return NotAcknowledged(detail, _NO_BROKER, may_succeed_later=True)
+    refused = [(t, r) for t, r in zip(topics, reasons, strict=True) if r.kind is not Kind.OK]
+    if not refused:
+        return Subscribed()
+    if all(reason.kind is Kind.DENIED for _, reason in refused):
+        return SubscriptionDenied(tuple(topic for topic, _ in refused))
+    topic, reason = next((t, r) for t, r in refused if r.kind is not Kind.DENIED)
+    return _not_acknowledged(topic, reason, reason_text)
+
+
+def answer_to_publish(topic: str, reason: Reason, reason_text: str = "") -> Event:
+    """Return what a PUBACK with ``reason`` means for a PUBLISH on ``topic``."""
+    if reason.kind is Kind.OK:
+        return PublishAcknowledged()
+    if reason.kind is Kind.DENIED:
+        return PublishDenied(topic)
+    return _not_acknowledged(topic, reason, reason_text)
+
+
+def _not_acknowledged(topic: str, reason: Reason, reason_text: str) -> NotAcknowledged:
+    detail = with_reason_text(f"{reason} on {foreign(topic)}", reason_text)
+    return NotAcknowledged(detail, reason.next_step, reason.kind is not Kind.MISUSE)
+
+
+def with_reason_text(detail: str, reason_text: str) -> str:
+    """Return ``detail`` with what the server added in words."""
+    return f"{detail}: {foreign(reason_text)}" if reason_text else detail
+
+
+def classify_failure(
+    error_name: str, endpoint: Endpoint, root_ca_pem: bytes, *, tls_complete: bool = False
+) -> Event:
+    """Return what awscrt's ``error_name`` means, asking the network again where it is unclear.
+
+    ``tls_complete`` says whether the TLS handshake was complete before it failed.
+    """
     if error_name.startswith(_HANG_UPS):
-        return NotLetIn(f"the connection was closed without an answer: {error_name}")
+        return _closed(error_name, endpoint, tls_complete=tls_complete)
     if error_name.startswith(_TLS_FAILURES):
-        return _probe(error_name, endpoint, root_ca_pem)
+        return _probe(error_name, endpoint, root_ca_pem, tls_complete=tls_complete)
     if error_name.startswith(ELEMENT_FAILURES):
         step = "The device opens the element anew; if that does not help, read its module's log."
         return ConnectFailed(f"the secure element failed: {error_name}", step)
-    return _unreachable(error_name, endpoint)
-
-
-def _unreachable(error_name: str, wanted: Endpoint) -> ConnectFailed:
-    endpoint = wanted.first_hop
-    if "PROXY" in error_name:
-        step = "Ask whoever runs the proxy to allow CONNECT to this name and port."
-        return ConnectFailed(f"the proxy {endpoint} does not open {wanted}: {error_name}", step)
-    if "DNS" in error_name:
-        step = "Check the spelling of the endpoint, and the name server."
-        return ConnectFailed(f"the name {endpoint.host} does not resolve: {error_name}", step)
-    if "CONNECTION_REFUSED" in error_name:
-        step = "Is the local AWS up (localcloud up)? On AWS the ports are 8883 and 443."
-        return ConnectFailed(f"nothing listens at {endpoint}: {error_name}", step)
+    if error_name.startswith("AWS_ERROR_MQTT5_DECODE"):
+        step = "Check the endpoint and its port: is it AWS IoT Core, or the local AWS?"
+        return ConnectFailed(f"{endpoint} does not speak MQTT 5: {error_name}", step)
     if "TIMEOUT" in error_name:
-        step = "Is there a firewall in between? Port 443 is often open where 8883 is not."
-        return ConnectFailed(f"{endpoint} does not answer: {error_name}", step)
+        return _unanswered(endpoint, error_name)
     return ConnectFailed(f"{endpoint}: {error_name}")
 
 
-def _probe(error_name: str, endpoint: Endpoint, root_ca_pem: bytes) -> Event:
+def unreached(error: OSError, wanted: Endpoint) -> ConnectFailed:
+    """Return what it means that no connection to ``wanted`` could be opened."""
+    hop = wanted.first_hop
+    match error:
+        case TunnelRefusedError():
+            return error.event
+        case socket.gaierror():
+            step = "Check the spelling of the endpoint, and the name server."
+            return ConnectFailed(f"the name {hop.host} does not resolve: {error.strerror}", step)
+        case ConnectionRefusedError():
+            step = "Is the local AWS up (localcloud up)? On AWS the ports are 8883 and 443."
+            return ConnectFailed(f"nothing listens at {hop}: connection refused", step)
+        case TimeoutError():
+            return _unanswered(hop, "timed out")
+        case ConnectionError():
+            return ConnectFailed(f"{hop} closed before TLS was complete: {error.strerror}", _CUT)
+    return ConnectFailed(f"{hop}: {foreign(str(error))}")
+
+
+def _unanswered(hop: Endpoint, how: str) -> ConnectFailed:
+    step = "Is there a firewall in between? Port 443 is often open where 8883 is not."
+    return ConnectFailed(f"{hop} does not answer: {how}", step)
+
+
+def _closed(error_name: str, endpoint: Endpoint, *, tls_complete: bool) -> Event:
+    if tls_complete:
+        return NotLetIn(f"the connection was closed without an answer: {error_name}")
+    return ConnectFailed(f"{endpoint} closed before TLS was complete: {error_name}", _CUT)
+
+
+def _probe(error_name: str, endpoint: Endpoint, root_ca_pem: bytes, *, tls_complete: bool) -> Event:
+    """Tell a server that rejects our certificate from one with which TLS fails otherwise.
+
+    In TLS 1.3 a server judges our certificate when the handshake is complete. In TLS 1.2 it does so
+    before, so there the certificate is to blame if the handshake goes well without it.
+    """
+    refused = NotLetIn(f"TLS was refused by the server: {error_name}")
     try:
-        distrust = reason_for_distrust(endpoint, root_ca_pem)
+        found = _shake_hands(endpoint, root_ca_pem)
     except TunnelRefusedError as error:
         return error.event
     except OSError as error:
-        return ConnectFailed(f"{endpoint}: {error}")
-    return distrust or NotLetIn(f"TLS was refused by the server: {error_name}")
+        found = ConnectFailed(f"{endpoint}: TLS failed: {error_name}; then {foreign(str(error))}")
+    if isinstance(found, ConnectFailed):
+        return found
+    if tls_complete or found != "TLSv1.3":
+        return refused
+    return ConnectFailed(f"{endpoint} did not agree on TLS: {error_name}")
 
 
 def reason_for_distrust(endpoint: Endpoint, root_ca_pem: bytes) -> ConnectFailed | None:
@@ -95,6 +185,12 @@ def reason_for_distrust(endpoint: Endpoint, root_ca_pem: bytes) -> ConnectFailed
     Raises:
         OSError: the server was not reached, or did not answer.
     """
+    found = _shake_hands(endpoint, root_ca_pem)
+    return found if isinstance(found, ConnectFailed) else None
+
+
+def _shake_hands(endpoint: Endpoint, root_ca_pem: bytes) -> ConnectFailed | str:
+    """Return what is wrong with the server, or the version of TLS that it speaks."""
     import ssl  # noqa: PLC0415 - 4 ms and 1 MiB, and most boots never fail
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # the default one may trust the system too
@@ -105,15 +201,51 @@ def reason_for_distrust(endpoint: Endpoint, root_ca_pem: bytes) -> ConnectFailed
     if endpoint.alpn:
         context.set_alpn_protocols(endpoint.alpn)
     try:
-        with (
-            way_to(endpoint) as raw,
-            context.wrap_socket(raw, server_hostname=endpoint.host),
-        ):
-            pass
-    except ssl.SSLCertVerificationError as error:
+        with way_to(endpoint) as raw:
+            return _handshake(raw, context, endpoint)
+    except ssl.SSLError as error:
+        return _distrusted(error, endpoint)
+
+
+def _handshake(raw: socket.socket, context: "ssl.SSLContext", endpoint: Endpoint) -> str:
+    """Return the version of TLS that was agreed on.
+
+    Raises:
+        SSLError: the server is not the one we want, or does not speak TLS with us.
+        OSError: the connection ended.
+    """
+    import ssl  # noqa: PLC0415
+
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(incoming, outgoing, server_hostname=endpoint.host)
+    first, until = b"", time.monotonic() + PROBE_SECONDS
+    while True:
+        try:
+            tls.do_handshake()
+            raw.sendall(outgoing.read())
+            return tls.version() or ""
+        except ssl.SSLWantReadError:
+            raw.sendall(outgoing.read())
+        except ssl.SSLCertVerificationError:
+            raise
+        except ssl.SSLError as error:
+            if first == _HANDSHAKE_RECORD and "ALERT" in (error.reason or ""):
+                return "TLSv1.2"  # it showed its certificate, and wants one of us
+            raise
+        raw.settimeout(max(0.001, until - time.monotonic()))
+        data = raw.recv(65_536)
+        if not data:
+            raise ConnectionResetError("closed before TLS was complete")
+        first = first or data[:1]
+        incoming.write(data)
+
+
+def _distrusted(error: "ssl.SSLError", endpoint: Endpoint) -> ConnectFailed:
+    import ssl  # noqa: PLC0415
+
+    if isinstance(error, ssl.SSLCertVerificationError):
         advice = _VERIFY_ADVICE.get(error.verify_code, "Check root_ca and the endpoint.")
         return ConnectFailed(f"{endpoint} is not trusted: {error.verify_message}", advice)
-    except ssl.SSLError as error:
-        if error.reason in {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"}:
-            return ConnectFailed(f"{endpoint} does not speak TLS", "Check the endpoint's port.")
-    return None
+    if error.reason in {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"}:
+        return ConnectFailed(f"{endpoint} does not speak TLS", "Check the endpoint's port.")
+    return ConnectFailed(f"{endpoint} does not agree on TLS: {foreign(error.reason or '')}")

@@ -1,6 +1,7 @@
 """The way through an HTTP proxy: CONNECT, the login, and what a refusal of it means."""
 
 import socket
+import time
 from typing import Final
 
 from device.provisioning.events import ConnectFailed
@@ -40,42 +41,35 @@ class TunnelRefusedError(OSError):
         )
 
 
-def way_to(endpoint: Endpoint) -> socket.socket:
-    """Open a connection on which TLS with ``endpoint`` can begin.
+def way_to(endpoint: Endpoint, seconds: float = PROBE_SECONDS) -> socket.socket:
+    """Open a connection on which TLS with ``endpoint`` can begin; each hop may take ``seconds``.
 
     Raises:
         OSError: the first hop was not reached, or is a proxy that does not open the way.
     """
     hop = endpoint.first_hop
-    raw = socket.create_connection((hop.host, hop.port), PROBE_SECONDS)
+    raw = socket.create_connection((hop.host, hop.port), seconds)
     if endpoint.proxy is not None:
         try:
-            _have_opened(raw, endpoint, endpoint.proxy)
+            _have_opened(raw, endpoint, endpoint.proxy, time.monotonic() + seconds)
         except OSError:
             raw.close()
             raise
+        raw.settimeout(seconds)
     return raw
 
 
-def refusal_of_the_proxy(endpoint: Endpoint) -> ConnectFailed | None:
-    """Ask the proxy again, and return why it opens no way; None where it does not say."""
-    try:
-        way_to(endpoint).close()
-    except TunnelRefusedError as error:
-        return error.event
-    except OSError:
-        return None
-    return None
-
-
-def _have_opened(raw: socket.socket, endpoint: Endpoint, proxy: Endpoint) -> None:
+def _have_opened(raw: socket.socket, endpoint: Endpoint, proxy: Endpoint, until: float) -> None:
     """Ask an HTTP proxy for a tunnel (RFC 9110, 9.3.6)."""
     lines = [f"CONNECT {endpoint} HTTP/1.1", f"Host: {endpoint}"]
     if proxy.login is not None:
         lines.append(f"Proxy-Authorization: {proxy.login.basic}")
     raw.sendall("\r\n".join([*lines, "", ""]).encode("ascii"))
     head = b""
-    while not head.endswith(b"\r\n\r\n") and len(head) < _MAX_HEAD and (byte := raw.recv(1)):
+    while not head.endswith(b"\r\n\r\n") and len(head) < _MAX_HEAD:
+        raw.settimeout(max(0.001, until - time.monotonic()))
+        if not (byte := raw.recv(1)):
+            break
         head += byte
     status = head.split(b" ")[1:2]
     number = status[0].decode() if status and status[0].isdigit() and len(status[0]) == 3 else ""

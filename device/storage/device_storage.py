@@ -65,18 +65,20 @@ class DeviceStorage:
         return self._store.generation
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self, *, finishing: bool = False) -> Iterator[None]:
         """Make all changes inside durable in one commit, or none of them after an exception.
 
-        A transaction inside another joins it.
+        A transaction inside another joins it. One that is ``finishing`` what was accepted
+        before, as a promotion does, may use room that is kept for it.
 
         Raises:
+            CapacityExceededError: it would be too much for the storage.
             NotPermittedError: the storage is open for reading only, or closed.
             InsufficientStorageError, StorageFailureError: the disk refused the commit.
         """
         queued = len(self._after_commit)
         try:
-            with self._store.transaction():
+            with self._store.transaction(finishing=finishing):
                 yield
         except BaseException:
             del self._after_commit[queued:]

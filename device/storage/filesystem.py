@@ -10,15 +10,24 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from device.errors.storage import (
+    FileExposedError,
     InsufficientStorageError,
     StorageAccessError,
     StorageBusyError,
     StorageError,
     StorageFailureError,
 )
+from device.storage.ownership import give_to_owner_of
+from device.storage.private_file import keeps_modes, read_private_file
+
+_MAX_FILE_BYTES: Final = 64 * 1024 * 1024
+"""Far more than any file of a device or a station has; a larger one is not read at all."""
+
+_SECRETS: Final = frozenset({"huk", "refused-pins"})
+"""Files of a root of trust that nobody else may read; the images are sealed."""
 
 
 class Fs(Protocol):
@@ -94,11 +103,15 @@ class OsFs:
 
     def read(self, name: str) -> bytes | None:
         """See ``Fs``."""
-        with storage_errors(self._folder / name):
+        path = self._folder / name
+        with storage_errors(path):
             try:
-                return (self._folder / name).read_bytes()
+                found = read_private_file(path, at_most=_MAX_FILE_BYTES)
             except (FileNotFoundError, NotADirectoryError):
                 return None
+        if name in _SECRETS and found.is_open_to_others and keeps_modes(found.device):
+            raise FileExposedError(path, found.mode)
+        return found.content
 
     def create(self, name: str, data: bytes, mode: int = 0o600) -> None:
         """See ``Fs``."""
@@ -106,6 +119,7 @@ class OsFs:
             storage_errors(self._folder / name),
             _opened(self._folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode) as descriptor,
         ):
+            give_to_owner_of(self._folder, descriptor)
             rest = memoryview(data)
             while rest:
                 rest = rest[os.write(descriptor, rest) :]
@@ -146,7 +160,7 @@ class FolderLock:
         """
         path = folder / "lock"
         with storage_errors(path):
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            self._descriptor = _lock_file(path)
             try:
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -165,7 +179,10 @@ def make_folder(folder: Path) -> None:
     if not folder.parent.is_dir():
         make_folder(folder.parent)
     with storage_errors(folder):
-        folder.mkdir(mode=0o700, exist_ok=True)
+        if not folder.is_dir():
+            folder.mkdir(mode=0o700)
+            with _opened(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW) as descriptor:
+                give_to_owner_of(folder.parent, descriptor)
         folder.chmod(0o700)
     sync_folder(folder.parent)
 
@@ -194,6 +211,17 @@ def storage_errors(path: Path) -> Iterator[None]:
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise StorageAccessError(message) from error
         raise StorageFailureError(message) from error
+
+
+def _lock_file(path: Path) -> int:
+    """Open the file that is locked, or make it; a link there may lead to anybody's file."""
+    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        made = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return os.open(path, flags)
+    give_to_owner_of(path.parent, made)
+    return made
 
 
 @contextmanager

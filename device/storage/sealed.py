@@ -25,6 +25,7 @@ from device.errors.storage import (
     StorageFailureError,
     WrongDeviceError,
 )
+from device.storage.capacity import CAPACITY, PROVISIONING_ROOM, check_capacity, limit_of
 from device.storage.filesystem import Fs, replace
 from device.storage.image import Entries, Entry, Sealer, Service
 from device.storage.roots.root_of_trust import BLANK, Anchor, RootOfTrust
@@ -51,6 +52,7 @@ class SealedStore:
         self._anchor = BLANK
         self._entries: dict[tuple[Service, int], Entry] = {}
         self._depth = 0
+        self._finishing = False
         self._read_only = False
         self._refusal: Callable[[], StorageError] | None = None
 
@@ -87,13 +89,15 @@ class SealedStore:
         _, self._entries = self._sealer.unseal(image)
 
     @contextmanager
-    def transaction(self) -> Iterator[dict[tuple[Service, int], Entry]]:
+    def transaction(self, *, finishing: bool = False) -> Iterator[dict[tuple[Service, int], Entry]]:
         """Lend the entries for changing; on exit they are durable in one commit.
 
         After an exception they are as before. A transaction inside another joins it: only the
-        outermost one commits.
+        outermost one commits. One that is ``finishing`` what was accepted before may use the
+        reserve (`device.storage.capacity`).
 
         Raises:
+            CapacityExceededError: it would be too much; nothing changed.
             NotPermittedError: the storage is open for reading only, or closed.
             InsufficientStorageError, StorageFailureError: the disk refused; nothing changed,
                 unless the storage says from then on that it must be opened again.
@@ -101,10 +105,12 @@ class SealedStore:
         self.check_writable()
         entries, before = self._entries, dict(self._entries)
         self._depth += 1
+        self._finishing = self._finishing or finishing
         try:
             yield entries
             if self._depth == 1 and entries != before:
                 self.check_writable()
+                self._check_capacity(before)
                 self._commit()
         except BaseException:
             entries.clear()
@@ -112,6 +118,7 @@ class SealedStore:
             raise
         finally:
             self._depth -= 1
+            self._finishing = self._finishing and self._depth > 0
 
     def check_writable(self) -> None:
         """Let a change pass.
@@ -164,6 +171,12 @@ class SealedStore:
         for name in COPIES:
             self._fs.unlink(name)
         self._fs.fsync_folder()
+
+    def _check_capacity(self, before: Entries) -> None:
+        used = _bytes_in(self._entries)
+        if used > CAPACITY - PROVISIONING_ROOM:  # below that, nobody's limit is reached
+            limit = limit_of(self.root.lifecycle, finishing=self._finishing)
+            check_capacity(_bytes_in(before), used, limit)
 
     def _commit(self) -> None:
         generation = self._anchor.generation + 1
@@ -245,3 +258,7 @@ class SealedStore:
     def _in_order(generation: int) -> tuple[str, str]:
         """Return the copy that ``generation`` goes to before the anchor, and the mirror."""
         return COPIES[generation % 2], COPIES[1 - generation % 2]
+
+
+def _bytes_in(entries: Entries) -> int:
+    return sum(len(entry.data) for entry in entries.values())

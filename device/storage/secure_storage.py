@@ -10,7 +10,6 @@ from enum import IntEnum
 from typing import Final
 
 from device.errors.storage import (
-    CapacityExceededError,
     DoesNotExistError,
     InvalidArgumentError,
     NotPermittedError,
@@ -20,10 +19,7 @@ from device.storage.image import Entry, Service
 from device.storage.lifecycle import WRITE_ONCE_ENFORCED
 from device.storage.sealed import SealedStore
 
-__all__ = ["CAPACITY", "SecureStorage", "Service", "StorageFlag", "StorageInfo", "Uid"]
-
-CAPACITY: Final = 64 * 1024
-"""Bytes of data that ITS and PS hold together; each commit writes all of it, twice."""
+__all__ = ["SecureStorage", "Service", "StorageFlag", "StorageInfo", "Uid"]
 
 _ALL_FLAGS: Final = sum(map(int, StorageFlag))
 
@@ -50,6 +46,10 @@ class Uid(IntEnum):
     ELEMENT_KEYS = 0x31
 
 
+_ALWAYS_ROOM_FOR: Final = frozenset({Uid.REFUSED_PINS})
+"""Small, and a token locks if the device forgets them."""
+
+
 @dataclass(frozen=True)
 class StorageInfo:
     """What is known of an entry: sizes in bytes, and the protection that it really has."""
@@ -72,19 +72,18 @@ class SecureStorage:
         Raises:
             InvalidArgumentError: the uid is not 1 to 2**64 - 1, or a flag is unknown.
             NotPermittedError: the entry is WRITE_ONCE, or the storage is read-only.
-            CapacityExceededError: over CAPACITY.
+            CapacityExceededError: it is too much (`device.storage.capacity`); inside a
+                transaction this is said by the commit.
             InsufficientStorageError: the disk is full.
             StorageFailureError: the disk refused.
         """
         self._check_uid(uid)
         if unknown := int(flags) & ~_ALL_FLAGS:
             raise InvalidArgumentError(f"unknown flags {unknown:#x}")
-        with self._store.transaction() as entries:
+        finishing = uid in _ALWAYS_ROOM_FOR and self._service is Service.ITS
+        with self._store.transaction(finishing=finishing) as entries:
             self._check_may_change(uid)
             entries[self._service, int(uid)] = Entry(bytes(data), flags)
-            used = sum(len(entry.data) for entry in entries.values())
-            if used > CAPACITY:
-                raise CapacityExceededError(used, CAPACITY)
 
     def get(self, uid: int, offset: int = 0, size: int | None = None) -> bytes:
         """Return up to ``size`` bytes from ``offset``; by default all.

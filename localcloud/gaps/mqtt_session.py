@@ -1,6 +1,6 @@
 """MQTT sessions, delivery and limits as AWS IoT Core has them; our broker serves the packets.
 
-What AWS does and where it says so stands in `localcloud.broker`; docs/adr/0018 says why it
+What AWS does and where it says so stands in `localcloud.broker`; docs/adr/0017 says why it
 replaces MiniStack's session instead of wrapping it. In short, MiniStack loses QoS 1 messages that
 were not acknowledged, and persistent sessions when it is restarted; it enforces no keep-alive;
 responses need a subscription; it grants shared subscriptions and delivers nothing; will delay,

@@ -18,6 +18,7 @@ from device.errors.element import TokenFullError
 from device.errors.provisioning import NotReachableError
 from device.plan import plan_for
 from device.provisioning.events import Event, ThingRegistered
+from device.runtime.outbox import Loss
 from device.runtime.session import Session
 from device.runtime.telemetry import Reading
 from device.settings import Key, KeyTypeName, Telemetry
@@ -244,6 +245,12 @@ class Vandal:
 
     def waiting(self, cause: FirstbootError, seconds: float) -> None:
         self.story.append("waiting")
+
+    def dropped(self, loss: Loss, why: str) -> None:
+        pass
+
+    def slow(self, what: str, seconds: float) -> None:
+        pass
 
 
 def test_an_operating_device_outlives_the_loss_of_its_element(

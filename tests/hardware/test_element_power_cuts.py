@@ -20,13 +20,14 @@ from device.storage.filesystem import Fs, OsFs
 from device.storage.keys import KeyId, KeyType
 from device.storage.sealed_keys import SealedKeyStore
 from tests.hardware.conftest import Figures
+from tests.support.effort import is_long
 from tests.support.elements import ElementBench, module_of
 from tests.support.own_process import in_own_process
 from tests.support.power import PowerCutError, PowerSupply
 from tests.support.sealed_device import make_device
 
 KEY = KeyId("device-key.1")
-CUTS = 8
+CUTS = 40 if is_long() else 8
 """So many moments of a boot are cut; an element in memory is cut at each
 (tests/scenarios/test_element_power_cuts.py)."""
 

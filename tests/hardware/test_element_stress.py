@@ -1,8 +1,8 @@
 """One process, one module, two users: threads sign here while awscrt shakes hands, and no error.
 
-In a process of its own, since what is wrong here ends as a crash (docs/adr/0010). Some seconds
-long; ``FIRSTBOOT_STRESS=30 scripts/test tests/hardware/test_element_stress.py`` shakes hands
-thousands of times.
+In a process of its own, since what is wrong here ends as a crash (docs/adr/0010). It takes some
+seconds; ``scripts/test --long tests/hardware/test_element_stress.py`` shakes hands thousands of
+times.
 """
 
 import os
@@ -23,13 +23,14 @@ from device.storage.device_storage import open_device_storage
 from device.storage.element.installation import InstalledElement, attach_element, plan_of
 from device.storage.keys import FIRST_DEVICE_KEY, KeyType, TlsIdentity
 from tests.hardware.conftest import Figures
+from tests.support.effort import is_long
 from tests.support.elements import ElementBench
 from tests.support.own_process import in_own_process
 from tests.support.sealed_device import make_device
 from tests.support.tls_broker import tls_broker
 
 ROUNDS = {"softhsm": 30, "tpm": 15}
-TIMES = int(os.environ.get("FIRSTBOOT_STRESS", "1"))
+TIMES = 20 if is_long() else 1
 """How many times as long to go on."""
 
 SESSIONS = 4

@@ -20,6 +20,7 @@ from device.identity.certificates import (
 )
 from device.identity.csr import subject_name
 from tests.support.certificates import NOW, DeviceAuthority, new_key
+from tests.support.effort import examples
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::cryptography.utils.CryptographyDeprecationWarning"  # of what it will refuse one day
@@ -57,7 +58,7 @@ def outcome(pem: bytes) -> str:
 def test_a_certificate_with_some_bytes_changed() -> None:
     reached: Counter[str] = Counter()
 
-    @settings(max_examples=600)
+    @settings(max_examples=examples(300))
     @given(st.lists(st.tuples(st.integers(0, len(DER) - 1), st.integers(0, 255)), max_size=3))
     def explore(changes: list[tuple[int, int]]) -> None:
         bent = bytearray(DER)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from device.provisioning import messages, topics
 from device.provisioning.events import Event, MessageReceived, ReplyMalformed
+from tests.support.effort import examples
 
 REQUESTS: Final = (
     topics.CREATE_CERTIFICATE_FROM_CSR,
@@ -55,7 +56,7 @@ def test_no_topic_raises(topic: str, payload: bytes) -> None:
 def test_replies_that_are_nearly_right() -> None:
     reached: Counter[str] = Counter()
 
-    @settings(max_examples=400)
+    @settings(max_examples=examples(400))
     @given(reply_topics, nearly_right())
     def explore(topic: str, document: dict[str, Any]) -> None:
         payload = json.dumps(document).encode()

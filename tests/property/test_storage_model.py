@@ -27,6 +27,7 @@ from device.errors.storage import (
 from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.secure_storage import SecureStorage, StorageFlag, Uid
 from tests.support.crash_states import crash_states
+from tests.support.effort import examples
 from tests.support.recording_fs import Fault, RecordingDisk
 from tests.support.sealed_device import make_device
 
@@ -222,7 +223,7 @@ def test_the_storage_is_like_a_dict_whatever_happens() -> None:
     run_state_machine_as_test(
         StorageMachine,
         settings=settings(
-            max_examples=80,
+            max_examples=examples(80),
             stateful_step_count=25,
             deadline=None,
             suppress_health_check=list(HealthCheck),

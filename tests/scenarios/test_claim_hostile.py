@@ -1,6 +1,7 @@
 """What only a fake can do: hostile replies, wrong clocks, bad disks, and a look at every packet."""
 
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
@@ -91,6 +92,70 @@ def test_a_certificate_for_another_key_is_refused(memory: MemoryWorld, device: P
 
     with open_device_storage(device, read_only=True, mount=memory.mount) as storage:
         assert Uid.STAGED_CERTIFICATE not in storage.ps.uids()
+
+
+KEY_BLOCK = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"
+DRESSES: dict[str, Callable[[str], str]] = {
+    "padded by 50 KB": lambda pem: " " * 50_000 + pem,
+    "followed by 50 KB": lambda pem: pem + "\n" * 50_000,
+    "a key behind": lambda pem: pem + KEY_BLOCK,
+    "a key before": lambda pem: KEY_BLOCK + pem,
+    "X509 label": lambda pem: pem.replace("CERT", "X509 CERT"),
+    "X509 label behind": lambda pem: pem + pem.replace("CERT", "X509 CERT"),
+    "TRUSTED label behind": lambda pem: pem + pem.replace("CERT", "TRUSTED CERT"),
+    "twice": lambda pem: pem + pem,
+}
+
+
+@pytest.mark.parametrize("dress", DRESSES)
+def test_a_certificate_that_tls_would_refuse_is_refused_and_bricks_nothing(
+    memory: MemoryWorld, device: Path, dress: str
+) -> None:
+    memory.cloud.dress = DRESSES[dress]
+    with pytest.raises((CertificateUnacceptableError, MalformedReplyError)):
+        boot(memory, device, patience=ONCE)
+    with open_device_storage(device, read_only=True, mount=memory.mount) as storage:
+        assert Uid.STAGED_CERTIFICATE not in storage.ps.uids()
+
+    memory.cloud.dress = str
+    identity = boot(memory, device)
+
+    assert memory.registry(SERIAL).active_certificates == [identity.certificate_id]
+
+
+def test_a_certificate_in_other_lines_is_stored_as_tls_wants_it(
+    memory: MemoryWorld, device: Path
+) -> None:
+    memory.cloud.dress = lambda pem: "text\r\n" + pem.replace("\n", "\r\n")
+
+    identity = boot(memory, device)
+
+    with open_device_storage(device, read_only=True, mount=memory.mount) as storage:
+        stored = storage.ps.get(Uid.DEVICE_CERTIFICATE).decode()
+    assert stored == memory.cloud.certificates[identity.certificate_id].pem
+
+
+CONFIGURATIONS = {
+    "31 KB in one value": {"text": "x" * 31_000},
+    "31 KB in many values": {f"key-{n}": "x" * 1000 for n in range(31)},
+    "5,000 keys": {f"k{n}": "" for n in range(5000)},
+    "a long key": {"k" * 257: "x"},
+    "six bytes a character": {f"k{n}": "\x01" * 1000 for n in range(10)},
+}
+
+
+@pytest.mark.parametrize("size", CONFIGURATIONS)
+def test_a_configuration_that_is_too_long_is_refused_and_bricks_nothing(
+    memory: MemoryWorld, device: Path, size: str
+) -> None:
+    memory.cloud.device_configuration = CONFIGURATIONS[size]
+    with pytest.raises(MalformedReplyError, match=r"deviceConfiguration|length <="):
+        boot(memory, device, patience=ONCE)
+
+    memory.cloud.device_configuration = {"greeting": "hello"}
+    identity = boot(memory, device)
+
+    assert memory.registry(SERIAL).active_certificates == [identity.certificate_id]
 
 
 def test_replies_are_subscribed_before_the_first_request(memory: MemoryWorld, device: Path) -> None:

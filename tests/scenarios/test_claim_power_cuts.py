@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from device.storage.device_storage import open_device_storage
 from device.storage.keys import CLAIM_KEY
 from device.storage.secure_storage import Uid
+from tests.support.effort import examples
 from tests.support.power import PowerCutError, PowerSupply
 from tests.support.wire_world import WireWorld
 from tests.support.worlds import MemoryWorld, boot
@@ -83,7 +84,9 @@ FAULTS = ("drop-reply", "cut-before-reply", "cut-before-request", "unreachable",
 
 
 @settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(100),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     method=st.sampled_from(METHODS),

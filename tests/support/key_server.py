@@ -14,8 +14,7 @@ from pathlib import Path
 from device.storage.element.installation import InstalledElement
 from device.storage.element.pkcs11_uri import Pkcs11Uri
 from tests.support.elements import PIN, skip_without, softhsm_module
-
-SECONDS = 15.0
+from tests.support.hang import SECONDS
 
 
 @dataclass

@@ -1,10 +1,11 @@
 """A server on loopback that does what a test tells it to, for what no honest broker does."""
 
+import select
 import socket
 import ssl
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from types import TracebackType
@@ -13,9 +14,7 @@ from typing import Final, Self
 import trustme
 
 from device.runtime.endpoint import Endpoint
-
-SECONDS: Final = 3.0
-"""After this long without a byte, a conversation is over."""
+from tests.support.hang import SECONDS
 
 CONNECT, PUBLISH, SUBSCRIBE, DISCONNECT = 1, 3, 8, 14
 """Types of MQTT control packets (MQTT 5, 2.1.2)."""
@@ -23,15 +22,37 @@ CONNECT, PUBLISH, SUBSCRIBE, DISCONNECT = 1, 3, 8, 14
 Script = Callable[["Peer"], None]
 
 
-def connack(reason_code: int = 0) -> bytes:
-    """Return a CONNACK of MQTT 5."""
-    return bytes([0x20, 3, 0, reason_code, 0])
+def connack(reason_code: int = 0, reason: str = "") -> bytes:
+    """Return a CONNACK of MQTT 5, with a reason string if there is one."""
+    return _packet(0x20, bytes([0, reason_code]), reason)
 
 
-def publish(topic: str, payload: bytes) -> bytes:
-    """Return a PUBLISH of MQTT 5 at QoS 0."""
+def disconnect(reason_code: int, reason: str = "") -> bytes:
+    """Return a DISCONNECT of MQTT 5."""
+    return _packet(0xE0, bytes([reason_code]), reason)
+
+
+def suback(packet_id: bytes, *reason_codes: int, reason: str = "") -> bytes:
+    """Return a SUBACK of MQTT 5."""
+    return _packet(0x90, packet_id, reason, bytes(reason_codes))
+
+
+def puback(packet_id: bytes, reason_code: int = 0, reason: str = "") -> bytes:
+    """Return a PUBACK of MQTT 5."""
+    return _packet(0x40, packet_id + bytes([reason_code]), reason)
+
+
+def _packet(first: int, start: bytes, reason: str, end: bytes = b"") -> bytes:
+    text = reason.encode()
+    properties = b"\x1f" + struct.pack("!H", len(text)) + text if text else b""
+    body = start + _variable_length(len(properties)) + properties + end
+    return bytes([first]) + _variable_length(len(body)) + body
+
+
+def publish(topic: str, payload: bytes, pretending: int = 0) -> bytes:
+    """Return a PUBLISH of MQTT 5 at QoS 0; its header may say that more bytes follow."""
     body = struct.pack("!H", len(topic)) + topic.encode() + b"\0" + payload
-    return b"\x30" + _variable_length(len(body)) + body
+    return b"\x30" + _variable_length(len(body) + pretending) + body
 
 
 def _variable_length(length: int) -> bytes:
@@ -74,10 +95,10 @@ class Peer:
             read += byte
         return read.rstrip(b"\r\n")
 
-    def start_tls(self, context: ssl.SSLContext) -> None:
-        """Speak TLS from here on, if the client goes along."""
+    def start_tls(self, context: ssl.SSLContext, then: "Script") -> None:
+        """Speak TLS and play ``then``, if the client goes along."""
         with suppress(OSError), context.wrap_socket(self._stream, server_side=True) as stream:
-            self._stream = stream
+            then(Peer(stream))
 
     def play_over_tls(self, context: ssl.SSLContext, script: Script) -> None:
         """Play ``script`` over TLS from here on, if the client goes along."""
@@ -88,6 +109,21 @@ class Peer:
         """Read until the client closes."""
         while self._bytes(1):
             pass
+
+    def say_goodbye(self) -> None:
+        """Close TLS as its standard asks for: with close_notify."""
+        if isinstance(self._stream, ssl.SSLSocket):
+            with suppress(OSError):
+                self._stream.unwrap()
+
+    def hear(self) -> bytes:
+        """Return what comes next, whatever it is."""
+        return self._stream.recv(65_536)
+
+    def is_gone(self, seconds: float) -> bool:
+        """Wait; return whether the client closed in that time."""
+        readable, _, _ = select.select([self._stream], [], [], seconds)
+        return bool(readable) and not self._stream.recv(65_536)
 
     def reset(self) -> None:
         """Close so that the client gets a RST."""
@@ -163,7 +199,9 @@ class ScriptedServer:
             try:
                 stream = self._context.wrap_socket(raw, server_side=True) if self._context else raw
             except OSError:
-                return  # no handshake, no conversation: the client did not trust this server
+                # No handshake, no conversation. Closed at once, TCP could lose the alert.
+                Peer(raw).wait_until_closed()
+                return
             self.log.append(f"opened {number}")
             with stream:
                 self._script(Peer(stream))
@@ -199,6 +237,45 @@ def say_nothing(peer: Peer) -> None:
     """Close at once."""
 
 
+def after_the_hello(peer: Peer) -> None:
+    """Wait for a ClientHello, and close."""
+    peer.hear()
+
+
+def amid_the_handshake(context: ssl.SSLContext) -> Script:
+    """Return a server that answers a ClientHello by half, and closes."""
+
+    def script(peer: Peer) -> None:
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = context.wrap_bio(incoming, outgoing, server_side=True)
+        incoming.write(peer.hear())
+        with suppress(ssl.SSLWantReadError):
+            tls.do_handshake()
+        peer.send(outgoing.read(outgoing.pending // 2))
+
+    return script
+
+
+def then_reset(script: Script) -> Script:
+    """Return ``script`` with a RST at its end."""
+
+    def resetting(peer: Peer) -> None:
+        script(peer)
+        peer.reset()
+
+    return resetting
+
+
+def then_say_goodbye(script: Script) -> Script:
+    """Return ``script`` with a close_notify at its end, as AWS IoT Core closes."""
+
+    def polite(peer: Peer) -> None:
+        script(peer)
+        peer.say_goodbye()
+
+    return polite
+
+
 def impostor(answer: Callable[[str], bytes]) -> Script:
     """Return a broker that grants all and sends ``answer(topic)`` when something is published."""
 
@@ -208,11 +285,46 @@ def impostor(answer: Callable[[str], bytes]) -> Script:
         while (packet := peer.receive())[0]:
             kind, body = packet
             if kind == SUBSCRIBE:
-                peer.send(b"\x90\x07" + body[:2] + b"\0" + bytes(4))
+                peer.send(suback(body[:2], *bytes(4)))
             elif kind == PUBLISH:
                 end = 2 + int.from_bytes(body[:2], "big")
                 topic, packet_id = body[2:end].decode(), body[end : end + 2]
-                peer.send(b"\x40\x02" + packet_id + answer(topic))
+                peer.send(puback(packet_id) + answer(topic))
+
+    return script
+
+
+OPENED: Final = b"HTTP/1.1 200 Connection established\r\n\r\n"
+
+
+def proxy_to(server: ssl.SSLContext, answer: bytes, then: Script = say_nothing) -> Script:
+    """Return an HTTP proxy that answers CONNECT, and is then the server itself."""
+
+    def script(peer: Peer) -> None:
+        asked = peer.line()
+        while peer.line():
+            pass
+        assert asked.startswith(b"CONNECT ")
+        peer.send(answer)
+        if b" 200 " in answer:
+            peer.start_tls(server, then)
+
+    return script
+
+
+def answering(suback_codes: Sequence[int], puback_code: int, reason: str = "") -> Script:
+    """Return a broker that answers each SUBSCRIBE and each PUBLISH with these reason codes."""
+
+    def script(peer: Peer) -> None:
+        peer.packet()
+        peer.send(connack())
+        while (packet := peer.receive())[0]:
+            kind, body = packet
+            if kind == SUBSCRIBE:
+                peer.send(suback(body[:2], *suback_codes, reason=reason))
+            elif kind == PUBLISH:
+                end = 2 + int.from_bytes(body[:2], "big")
+                peer.send(puback(body[end : end + 2], puback_code, reason))
 
     return script
 

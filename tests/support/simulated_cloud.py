@@ -7,6 +7,7 @@ so a scenario reads the same in memory and over TLS.
 
 import json
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -58,6 +59,8 @@ class SimulatedCloud:
         self.certificates: dict[str, Certificate] = {}
         self.things: dict[str, dict[str, str]] = {}
         self.tokens: dict[str, tuple[str, float]] = {}
+        self.dress: Callable[[str], str] = str
+        """What a certificate looks like in the reply that brings it."""
         self.used_tokens_are_refused = False
         """AWS does not document what a second RegisterThing with one token does."""
         self.hook_allows_each_serial_once = False
@@ -190,7 +193,7 @@ class SimulatedCloud:
         self.tokens[token] = (identifier, self.clock.wall())
         return {
             "certificateId": identifier,
-            "certificatePem": pem,
+            "certificatePem": self.dress(pem),
             "certificateOwnershipToken": token,
         }
 

@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 from device.identity.csr import subject_name
 from device.runtime.endpoint import Endpoint
 from device.storage.keys import PublicKey
+from tests.support.hang import SECONDS
 from tests.support.scripted_server import Peer, connack
 
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
@@ -64,7 +65,7 @@ class TlsBroker:
     def stop(self) -> Counter[str]:
         """Stop, and return how often each TLS version was spoken."""
         self._process.terminate()
-        output, _ = self._process.communicate(timeout=10)
+        output, _ = self._process.communicate(timeout=SECONDS)
         return Counter(output.split())
 
 
@@ -84,7 +85,7 @@ def tls_broker(folder: Path, lowest: str = LOWEST, highest: str = HIGHEST) -> It
         yield TlsBroker(Endpoint("localhost", port), ca, process)
     finally:
         process.terminate()
-        process.wait(timeout=10)
+        process.wait(timeout=SECONDS)
         process.stdout.close()
 
 

@@ -22,11 +22,15 @@ from device.settings import Connection, Retry, Settings, load
 from device.storage.filesystem import Fs, OsFs
 from device.storage.keys import TlsIdentity
 from factory.cli import main
+from tests.support.hang import SECONDS
 from tests.support.worlds import Registry
 from tests.wire.conftest import ROOT, LocalCloud
 
-QUICK: Final = Connection(retry=Retry(longest=1.0), reply_timeout=2.0, connect_timeout=5.0)
-"""Time is real here, so waits are short."""
+QUICK: Final = Connection(retry=Retry(longest=1.0), reply_timeout=SECONDS, connect_timeout=SECONDS)
+"""Time is real here, so the waits between attempts are short."""
+
+UNANSWERED: Final = msgspec.structs.replace(QUICK, reply_timeout=2.0)
+"""For replies that never come, or late."""
 
 
 class WireWorld:
@@ -76,9 +80,12 @@ class WireWorld:
         return OsFs(folder)
 
     def fault(self, kind: str, **fields: Any) -> None:
+        if kind in {"drop-reply", "delay-reply"}:
+            self.settings = msgspec.structs.replace(self.settings, connection=UNANSWERED)
         self._cloud.fault(kind, **fields)
 
     def clear_faults(self) -> None:
+        self.settings = msgspec.structs.replace(self.settings, connection=QUICK)
         self._cloud.clear_faults()
 
     def set(self, **settings: float) -> None:

@@ -56,6 +56,9 @@ class Diary:
     def waiting(self, cause: FirstbootError, seconds: float) -> None:
         self.waits.append((cause, seconds))
 
+    def slow(self, what: str, seconds: float) -> None:
+        pass
+
     def types(self) -> list[str]:
         return [type(event).__name__ for event in self.events]
 

@@ -228,6 +228,7 @@ def test_every_failure_has_words() -> None:
         ev.ConnectFailed: ev.ConnectFailed("x"),
         ev.ConnectionLost: ev.ConnectionLost("x"),
         ev.TimedOut: ev.TimedOut(),
+        ev.NotAcknowledged: ev.NotAcknowledged("x", "y", may_succeed_later=True),
         ev.ReplyMalformed: ev.ReplyMalformed("op", "x"),
         ev.SubscriptionDenied: ev.SubscriptionDenied(("t",)),
         ev.PublishDenied: ev.PublishDenied("t"),

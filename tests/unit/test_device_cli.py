@@ -21,6 +21,7 @@ from device.errors.provisioning import NO_CREDENTIAL
 from device.storage.device_storage import create_device_storage, open_device_storage
 from device.storage.lifecycle import Lifecycle
 from tests.support.devices import CLAIM_KEY_PEM, SERIAL, advance_to, make_device
+from tests.support.hang import SECONDS
 
 ROOT = Path(__file__).parents[2]
 CONFIG = str(ROOT / "config" / "claim.yaml")
@@ -442,7 +443,7 @@ def test_a_package_that_is_missing_is_named(state: Path, package: str, distribut
     command = [sys.executable, "-c", program, "boot", "--state", str(state), "--config", CONFIG]
 
     done = subprocess.run(
-        [*command, "--json"], cwd=ROOT, capture_output=True, check=False, timeout=20, text=True
+        [*command, "--json"], cwd=ROOT, capture_output=True, check=False, timeout=SECONDS, text=True
     )
 
     assert "Traceback" not in done.stderr
@@ -466,7 +467,7 @@ def test_nobody_reads_the_answer(state: Path, arguments: list[str], place: str) 
     os.close(reader)
     with os.fdopen(writer, "wb") as pipe:
         done = subprocess.run(
-            command, cwd=ROOT, stdout=pipe, stderr=subprocess.PIPE, check=False, timeout=20
+            command, cwd=ROOT, stdout=pipe, stderr=subprocess.PIPE, check=False, timeout=SECONDS
         )
 
     assert b"Traceback" not in done.stderr
@@ -486,7 +487,7 @@ def test_ctrl_c_before_the_device_is_up(state: Path) -> None:
     )
     command = [sys.executable, "-c", program, "boot", "--state", str(state), "--config", CONFIG]
 
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, timeout=20)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, timeout=SECONDS)
 
     assert (done.returncode, done.stdout) == (5, b"")
     assert done.stderr.startswith(b"device: stopped by SIGINT; nothing is lost\n")

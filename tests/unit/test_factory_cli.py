@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 import trustme
 
+from device.identity.csr import subject_name
+from device.identity.pem import parse_certificate
 from device.storage.device_storage import open_device_storage
 from device.storage.secure_storage import Uid
 from factory.cli import main
 from factory.cloud import Account
-from factory.station import open_or_make_station
+from factory.station import CLAIM_COMMON_NAME, open_or_make_station
 from tests.support.certificates import certificate_for
 from tests.unit.test_factory_station import NOW
 
@@ -167,7 +169,9 @@ def test_device_is_made_where_the_command_line_says_and_without_a_cloud(
         "method": "claim", "serial": "SN-1", "device_id": device_id, "state": "d",
         "endpoint": "h:1", "lifecycle": "SECURED",
     }  # fmt: skip
-    assert stored("d", Uid.CLAIM_CERTIFICATE).startswith(b"-----BEGIN CERTIFICATE-----")
+    assert parse_certificate(stored("d", Uid.CLAIM_CERTIFICATE)).subject == subject_name(
+        {"common_name": CLAIM_COMMON_NAME}
+    )
 
 
 @pytest.mark.usefixtures("prepared")

@@ -26,7 +26,7 @@ NEVER = {"device": ("factory", "localcloud"), "localcloud": ("device", "factory"
 FACTORY_MAY_USE = (
     "device.config", "device.errors", "device.identity", "device.settings", "device.storage",
 )  # fmt: skip
-PROVISIONING_MAY_USE = ("msgspec", "device.errors", "device.provisioning")
+PROVISIONING_MAY_USE = ("msgspec", "device.errors", "device.provisioning", "device.text")
 
 
 def modules() -> dict[str, ast.Module]:

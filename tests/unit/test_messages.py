@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from device.provisioning import messages, topics
+from device.provisioning import limits, messages, topics
 from device.provisioning.events import (
     CertificateIssued,
+    Credential,
     Event,
     MessageReceived,
     Rejection,
@@ -18,6 +19,7 @@ from device.provisioning.events import (
     ThingRegistered,
     TokenRefused,
 )
+from device.provisioning.failures import error_of
 
 CSR = topics.CREATE_CERTIFICATE_FROM_CSR
 KEYS = topics.CREATE_KEYS_AND_CERTIFICATE
@@ -54,6 +56,54 @@ def test_a_thing() -> None:
 
 def test_a_thing_without_configuration() -> None:
     assert accepted(REGISTER, {"thingName": "SN-1"}) == ThingRegistered("SN-1", {})
+
+
+LIMITS = [
+    (KEYS, CERTIFICATE | {"privateKey": "k"}, "certificateId", limits.CERTIFICATE_ID_CHARACTERS),
+    (KEYS, CERTIFICATE | {"privateKey": "k"}, "certificatePem", limits.CERTIFICATE_PEM_CHARACTERS),
+    (KEYS, CERTIFICATE | {"privateKey": "k"}, "privateKey", limits.PRIVATE_KEY_PEM_CHARACTERS),
+    (CSR, CERTIFICATE, "certificateOwnershipToken", limits.TOKEN_CHARACTERS),
+    (REGISTER, THING, "thingName", 128),
+]
+
+
+@pytest.mark.parametrize(("topic", "document", "field", "most"), LIMITS)
+def test_what_is_stored_is_bounded(
+    topic: str, document: dict[str, Any], field: str, most: int
+) -> None:
+    assert not isinstance(accepted(topic, document | {field: "x" * most}), ReplyMalformed)
+
+    event = accepted(topic, document | {field: "x" * (most + 1)})
+
+    assert isinstance(event, ReplyMalformed)
+    assert field in event.problem
+
+
+@pytest.mark.parametrize(
+    ("most", "more"),
+    [
+        ({"k" * limits.KEY_CHARACTERS: ""}, {"k" * (limits.KEY_CHARACTERS + 1): ""}),
+        ({"k": "x" * limits.VALUE_CHARACTERS}, {"k": "x" * (limits.VALUE_CHARACTERS + 1)}),
+        (
+            {str(n): "" for n in range(limits.CONFIGURATION_ENTRIES)},
+            {str(n): "" for n in range(limits.CONFIGURATION_ENTRIES + 1)},
+        ),
+        (
+            {f"{n:03}": "x" * 1014 for n in range(16)},
+            {f"{n:03}": "\x01" * 171 for n in range(16)},  # six bytes each as JSON
+        ),
+    ],
+    ids=["key", "value", "entries", "bytes"],
+)
+def test_a_configuration_is_bounded(most: dict[str, str], more: dict[str, str]) -> None:
+    assert accepted(REGISTER, THING | {"deviceConfiguration": most}) == ThingRegistered(
+        "SN-1", most
+    )
+
+    event = accepted(REGISTER, THING | {"deviceConfiguration": more})
+
+    assert isinstance(event, ReplyMalformed)
+    assert "deviceConfiguration" in event.problem
 
 
 def test_fields_that_aws_may_add_are_ignored() -> None:
@@ -208,3 +258,13 @@ def test_no_event_shows_a_secret() -> None:
     assert "CertificateIssued" in shown
     assert "the-token" not in shown
     assert "the-key" not in shown
+
+
+@pytest.mark.parametrize("document", [{}, {"thingName": None}, {"deviceConfiguration": {}}])
+def test_a_template_that_makes_no_thing_is_named(document: object) -> None:
+    event = accepted(REGISTER, document)
+
+    assert isinstance(event, ReplyMalformed)
+    error = error_of(event, "registering the thing", Credential.CLAIM)
+    assert str(error).endswith("no thingName, so the template T makes no thing")
+    assert "AWS::IoT::Thing to the template T" in error.next_step

@@ -10,7 +10,9 @@ import pytest
 from device.errors import FirstbootError
 from device.errors.provisioning import (
     ConnectionLostError,
+    IdentityRefusedError,
     NoReplyError,
+    NotAcknowledgedError,
     NotLetInError,
     NotReachableError,
     TopicDeniedError,
@@ -20,6 +22,7 @@ from device.provisioning import events as ev
 from device.provisioning.events import Credential
 from device.runtime.backoff import Backoff
 from device.runtime.operation import Operation
+from device.runtime.outbox import MOST_READINGS, Loss
 from device.runtime.session import StopRequested
 from device.runtime.telemetry import Reading, Sensors
 from device.settings import Connection, Retry, Settings, Telemetry
@@ -46,6 +49,7 @@ class ScriptedSession:
     clock: FakeClock
     script: list[ev.Event | None]
     orders: list[tuple[float, act.Action | str]] = field(default_factory=list)
+    seconds_per_event: float = 0.0
 
     def perform(self, action: act.Action) -> None:
         self.orders.append((self.clock.monotonic(), action))
@@ -57,6 +61,8 @@ class ScriptedSession:
         event = self.script.pop(0)
         if event is SILENCE:
             self.clock.advance(timeout)
+        else:
+            self.clock.advance(self.seconds_per_event)
         return event
 
     def close(self) -> None:
@@ -73,6 +79,8 @@ class Diary:
     connections: int = 0
     readings: list[Reading] = field(default_factory=list)
     waits: list[tuple[FirstbootError, float]] = field(default_factory=list)
+    losses: list[tuple[Loss, str]] = field(default_factory=list)
+    slow_steps: list[tuple[str, float]] = field(default_factory=list)
 
     def connected(self) -> None:
         self.connections += 1
@@ -82,6 +90,12 @@ class Diary:
 
     def waiting(self, cause: FirstbootError, seconds: float) -> None:
         self.waits.append((cause, seconds))
+
+    def dropped(self, loss: Loss, why: str) -> None:
+        self.losses.append((loss, why))
+
+    def slow(self, what: str, seconds: float) -> None:
+        self.slow_steps.append((what, seconds))
 
 
 class Highest:
@@ -97,9 +111,14 @@ Operate = Callable[..., Story]
 
 @pytest.fixture
 def operate(tmp_path: Path) -> Operate:
-    def run(script: Sequence[ev.Event | None], *, already_connected: bool = True) -> Story:
+    def run(
+        script: Sequence[ev.Event | None],
+        *,
+        already_connected: bool = True,
+        seconds_per_event: float = 0.0,
+    ) -> Story:
         clock, diary = FakeClock(), Diary()
-        session = ScriptedSession(clock, list(script))
+        session = ScriptedSession(clock, list(script), seconds_per_event=seconds_per_event)
         Operation(
             THING,
             SETTINGS,
@@ -124,15 +143,16 @@ def connected_at(session: ScriptedSession) -> list[float]:
 
 
 def test_the_first_reading_goes_at_once_and_the_next_after_the_interval(operate: Operate) -> None:
-    session, diary = operate([SILENCE, ACKNOWLEDGED, SILENCE, ACKNOWLEDGED, SILENCE, ACKNOWLEDGED])
+    session, diary = operate([ACKNOWLEDGED, SILENCE, ACKNOWLEDGED, SILENCE, ACKNOWLEDGED])
 
     assert published_at(session) == [0.0, 60.0, 120.0]
     assert [reading.sequence for reading in diary.readings] == [1, 2, 3]
     assert diary.waits == []
+    assert diary.losses == []
 
 
 def test_a_reading_says_what_was_measured(operate: Operate) -> None:
-    session, diary = operate([SILENCE, ACKNOWLEDGED])
+    session, diary = operate([ACKNOWLEDGED])
 
     [order] = [order for _, order in session.orders if isinstance(order, act.Publish)]
     assert order.topic == TOPIC
@@ -140,7 +160,7 @@ def test_a_reading_says_what_was_measured(operate: Operate) -> None:
 
 
 def test_a_device_that_was_provisioned_before_connects_first(operate: Operate) -> None:
-    session, diary = operate([CONNECTED, SILENCE, ACKNOWLEDGED], already_connected=False)
+    session, diary = operate([CONNECTED, ACKNOWLEDGED], already_connected=False)
 
     assert session.orders[0] == (0.0, CONNECT)
     assert diary.connections == 1
@@ -148,7 +168,7 @@ def test_a_device_that_was_provisioned_before_connects_first(operate: Operate) -
 
 
 def test_a_stop_closes_the_connection(operate: Operate) -> None:
-    session, diary = operate([SILENCE, ACKNOWLEDGED])
+    session, diary = operate([ACKNOWLEDGED])
 
     assert session.orders[-1][1] == "close"
     assert diary.waits == []
@@ -161,29 +181,64 @@ def test_a_stop_is_heard_at_any_time(operate: Operate, script: list[ev.Event]) -
     assert session.orders[-1][1] == "close"
 
 
+def test_what_a_stop_leaves_undelivered_is_said(operate: Operate) -> None:
+    _, diary = operate([])
+
+    assert diary.losses == [(Loss(1, 1, 1), "stopped before AWS IoT acknowledged them")]
+
+
+BUSY = ev.NotAcknowledged("PUBACK 0x97 quota exceeded", "wait", may_succeed_later=True)
+
+
 @pytest.mark.parametrize(
     ("event", "cause"),
     [
         (LOST, ConnectionLostError),
         (ev.PublishDenied(TOPIC), TopicDeniedError),
+        (BUSY, NotAcknowledgedError),
     ],
 )
-def test_a_lost_connection_is_made_again(
+def test_a_lost_connection_is_made_again_and_the_reading_goes_again(
     operate: Operate, event: ev.Event, cause: type[FirstbootError]
 ) -> None:
-    session, diary = operate([SILENCE, event, SILENCE, CONNECTED, SILENCE, ACKNOWLEDGED])
+    session, diary = operate([event, SILENCE, CONNECTED, ACKNOWLEDGED])
 
     assert [type(error) for error, _ in diary.waits] == [cause]
     assert [order for _, order in session.orders[1:3]] == ["close", CONNECT]
     assert connected_at(session) == [diary.waits[0][1]]
-    assert [reading.sequence for reading in diary.readings] == [2]
+    assert [reading.sequence for reading in diary.readings] == [1]
+    assert diary.losses == []
 
 
-def test_an_unacknowledged_reading_ends_the_connection(operate: Operate) -> None:
-    session, diary = operate([SILENCE, SILENCE])
+def test_an_unacknowledged_reading_ends_the_connection_and_goes_again(operate: Operate) -> None:
+    session, diary = operate([SILENCE, SILENCE, CONNECTED, ACKNOWLEDGED])
 
     assert isinstance(diary.waits[0][0], NoReplyError)
     assert session.orders[1] == (15.0, "close")
+    first, again = [order for _, order in session.orders if isinstance(order, act.Publish)]
+    assert first == again
+    assert [reading.sequence for reading in diary.readings] == [1]
+
+
+def test_readings_of_an_outage_arrive_in_order(operate: Operate) -> None:
+    outage = [ev.ConnectFailed("down"), *[SILENCE] * 2] * 8
+    _, diary = operate([LOST, SILENCE, *outage, CONNECTED, *[ACKNOWLEDGED] * 5])
+
+    assert [reading.sequence for reading in diary.readings] == [1, 2, 3, 4, 5]
+    assert [round(reading.uptime) for reading in diary.readings] == [0, 60, 120, 180, 240]
+
+
+def test_a_full_outbox_says_what_it_dropped(operate: Operate) -> None:
+    script: list[ev.Event | None] = [LOST, SILENCE]
+    for _ in range(MOST_READINGS):
+        script += [ev.ConnectFailed("down"), SILENCE, SILENCE, SILENCE]
+    _, diary = operate([*script, CONNECTED])
+
+    loss, why = diary.losses[0]
+    assert why == "there was no room for more"
+    assert loss == Loss(loss.count, 1, loss.count)
+    kept, _ = diary.losses[1]
+    assert kept == Loss(MOST_READINGS, loss.last + 1, loss.last + MOST_READINGS)
 
 
 @pytest.mark.parametrize(
@@ -191,13 +246,13 @@ def test_an_unacknowledged_reading_ends_the_connection(operate: Operate) -> None
     [
         (ev.NotLetIn("CONNACK 0x87"), NotLetInError),
         (ev.ConnectFailed("down"), NotReachableError),
-        (SILENCE, NoReplyError),
+        (LOST, ConnectionLostError),
     ],
 )
 def test_connecting_is_tried_again_after_any_failure(
-    operate: Operate, event: ev.Event | None, cause: type[FirstbootError]
+    operate: Operate, event: ev.Event, cause: type[FirstbootError]
 ) -> None:
-    script = [event, SILENCE, event, SILENCE, CONNECTED, SILENCE, ACKNOWLEDGED]
+    script = [event, SILENCE, event, SILENCE, CONNECTED, ACKNOWLEDGED]
 
     session, diary = operate(script, already_connected=False)
 
@@ -206,10 +261,41 @@ def test_connecting_is_tried_again_after_any_failure(
     assert len(diary.readings) == 1
 
 
+def test_connecting_that_takes_long_is_told_and_ends(operate: Operate) -> None:
+    session, diary = operate([SILENCE, SILENCE, SILENCE, CONNECTED], already_connected=False)
+
+    assert diary.slow_steps == [("connecting", 19.0)]
+    assert isinstance(diary.waits[0][0], NoReplyError)
+    assert session.orders[1] == (20.0, "close")
+    assert diary.connections == 1
+
+
 def test_a_lost_identity_is_explained(operate: Operate) -> None:
     _, diary = operate([ev.NotLetIn("CONNACK 0x87")], already_connected=False)
 
     assert "set INACTIVE or REVOKED" in diary.waits[0][0].next_step
+
+
+def test_an_identity_that_is_refused_again_and_again_is_said_to_be(operate: Operate) -> None:
+    refused = [ev.NotLetIn("CONNACK 0x87 not authorized"), SILENCE]
+
+    _, diary = operate(refused * 3, already_connected=False)
+
+    last = diary.waits[-1][0]
+    assert isinstance(last, IdentityRefusedError)
+    assert "refused this device's identity 3 times in a row, over 5 s" in str(last)
+    assert "CONNACK 0x87 not authorized" in str(last)
+    assert f"--thing-name {THING}" in last.next_step
+    assert last.next_step == diary.waits[0][0].next_step, "so that it is advised once"
+
+
+def test_one_connection_ends_the_count_of_refusals(operate: Operate) -> None:
+    refused = [ev.NotLetIn("CONNACK 0x87"), SILENCE]
+
+    script = [*refused * 2, CONNECTED, LOST, SILENCE, *refused * 2]
+    _, diary = operate(script, already_connected=False)
+
+    assert not any(isinstance(error, IdentityRefusedError) for error, _ in diary.waits)
 
 
 def test_an_unstable_connection_does_not_end_the_back_off(operate: Operate) -> None:
@@ -219,20 +305,66 @@ def test_an_unstable_connection_does_not_end_the_back_off(operate: Operate) -> N
     assert [seconds for _, seconds in diary.waits] == [2.0, 3.0, 5.0, 9.0, 17.0, 33.0]
 
 
+STABLE = [ACKNOWLEDGED, SILENCE, ACKNOWLEDGED]
+
+
 def test_a_stable_connection_ends_the_back_off(operate: Operate) -> None:
-    stable = [SILENCE, ACKNOWLEDGED, SILENCE, ACKNOWLEDGED]
-    script = [LOST, SILENCE, CONNECTED, LOST, SILENCE, CONNECTED, *stable, LOST]
+    script = [LOST, SILENCE, CONNECTED, LOST, SILENCE, CONNECTED, *STABLE, LOST]
 
     _, diary = operate(script)
 
     assert [seconds for _, seconds in diary.waits] == [2.0, 3.0, 2.0]
 
 
+def test_two_clients_of_one_name_meet_ever_less_often(operate: Operate) -> None:
+    """Each of them is thrown out of a connection that was stable."""
+    taken = ev.ConnectionLost("DISCONNECT 0x8E", "find the other client", taken_over=True)
+    quarrel = [*STABLE, taken, SILENCE, CONNECTED]
+
+    _, diary = operate(quarrel * 5)
+
+    assert [seconds for _, seconds in diary.waits] == [2.0, 3.0, 5.0, 9.0, 17.0]
+    assert {error.next_step for error, _ in diary.waits} == {"find the other client"}
+
+
+def test_an_hour_of_calm_ends_a_quarrel(operate: Operate) -> None:
+    taken = ev.ConnectionLost("DISCONNECT 0x8E", "find the other client", taken_over=True)
+    hour = [ACKNOWLEDGED, SILENCE] * 61
+
+    _, diary = operate([*[taken, SILENCE, CONNECTED] * 3, *hour, ACKNOWLEDGED, taken])
+
+    assert [seconds for _, seconds in diary.waits] == [2.0, 3.0, 5.0, 2.0]
+
+
 def test_a_message_that_nobody_asked_for_changes_nothing(operate: Operate) -> None:
     stranger = ev.MessageReceived("cmd/SN-1", b"reboot")
 
-    session, diary = operate([stranger, SILENCE, stranger, ACKNOWLEDGED])
+    session, diary = operate([stranger, stranger, ACKNOWLEDGED])
 
     assert published_at(session) == [0.0]
     assert len(diary.readings) == 1
     assert diary.waits == []
+
+
+@pytest.mark.parametrize("event", [ACKNOWLEDGED, ev.Subscribed(), ev.Disconnected(), CONNECTED])
+def test_news_that_nobody_waits_for_change_nothing(operate: Operate, event: ev.Event) -> None:
+    session, diary = operate([ACKNOWLEDGED, event, SILENCE, ACKNOWLEDGED])
+
+    assert published_at(session) == [0.0, 60.0]
+    assert diary.waits == []
+
+
+def test_a_flood_does_not_put_off_the_time_for_an_answer(
+    operate: Operate, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A message every millisecond; the PUBACK is due after 15 s, and the log stays short."""
+    flood = [ev.MessageReceived("x" * 1000, b"") for _ in range(16_000)]
+
+    session, diary = operate(flood, seconds_per_event=0.001)
+
+    assert isinstance(diary.waits[0][0], NoReplyError)
+    moment, order = session.orders[1]
+    assert order == "close"
+    assert moment == pytest.approx(15.0, abs=0.01)
+    assert len(caplog.text) < 1_000
+    assert "ignored 15999 more messages" in caplog.text

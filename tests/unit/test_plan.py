@@ -122,7 +122,19 @@ def test_settings_win_over_what_the_station_installed(state: Path, tmp_path: Pat
                 "telemetry.topic",
                 "is no topic to publish on",
             )
-            for topic in ("", "dt/#", "dt/+/x", "$aws/x", "a\0", "1/2/3/4/5/6/7/8/9", "é" * 129)
+            for topic in (
+                "",
+                "dt/#",
+                "dt/+/x",
+                "$aws/x",
+                "a\0",
+                "a\n",
+                "1/2/3/4/5/6/7/8/9",
+                "é" * 129,
+                "dt/{serial",
+                "dt/serial}",
+                "{thing_name}" + "x" * 253,
+            )
         ),
         (Settings(method="claim", thing_name=""), "thing_name", "is no AWS thing name"),
         (Settings(method="claim", thing_name="a b"), "thing_name", "is no AWS thing name"),
@@ -130,6 +142,8 @@ def test_settings_win_over_what_the_station_installed(state: Path, tmp_path: Pat
         (Settings(method="claim", thing_name="x" * 129), "thing_name", "is no AWS thing name"),
         (claim(client_id=""), "claim.client_id", "1 to 128 bytes"),
         (claim(client_id="é" * 65), "claim.client_id", "1 to 128 bytes"),
+        (claim(client_id="claim-{serial"), "claim.client_id", "no braces but {serial}"),
+        (claim(client_id="claim\n{serial}"), "claim.client_id", "no control characters"),
         (claim(client_id="$claim"), "claim.client_id", "no $ first"),
         (claim(client_id="{serial}"), "claim.client_id", "not the thing's name"),
     ],

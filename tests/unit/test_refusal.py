@@ -2,16 +2,18 @@
 
 import socket
 import ssl
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import pytest
 import trustme
 
-from device.provisioning.events import ConnectFailed, NotLetIn
+from device.provisioning.events import ConnectFailed, Event, NotLetIn
 from device.runtime.endpoint import Endpoint
-from device.runtime.refusal import classify_connack, classify_failure
-from tests.support.scripted_server import Peer, Script, ScriptedServer, say_nothing, tls
+from device.runtime.refusal import classify_failure, reason_for_distrust, unreached
+from device.runtime.tunnel import TunnelRefusedError, way_to
+from tests.support.scripted_server import OPENED, Peer, ScriptedServer, proxy_to, say_nothing, tls
 
 TLS_FAILURE: Final = "AWS_IO_TLS_ERROR_NEGOTIATION_FAILURE (1029)"
 SERVER_CA: Final = trustme.CA()
@@ -20,62 +22,52 @@ TRUSTED: Final = SERVER_CA.cert_pem.bytes()
 NOW: Final = datetime.now(UTC)
 
 
-@pytest.mark.parametrize(
-    ("code", "detail"),
-    [
-        (0x86, "CONNACK 0x86 bad user name"),
-        (0x87, "CONNACK 0x87 not authorized"),
-        (0x8A, "CONNACK 0x8A banned"),
-    ],
-)
-def test_a_connack_that_refuses_this_client(code: int, detail: str) -> None:
-    assert classify_connack(code) == NotLetIn(detail)
+HANG_UPS: Final = ("AWS_ERROR_MQTT_UNEXPECTED_HANGUP (5134)", "AWS_IO_SOCKET_CLOSED (1051)")
 
 
-@pytest.mark.parametrize(
-    ("code", "detail", "advice"),
-    [
-        (0x88, "CONNACK 0x88 server unavailable", "backs off"),
-        (0x89, "CONNACK 0x89 server busy", "backs off"),
-        (0x97, "CONNACK 0x97 quota exceeded", "backs off"),
-        (0x9F, "CONNACK 0x9F connection rate exceeded", "backs off"),
-        (0x85, "CONNACK 0x85", "3.2.2.2"),
-        (0xFF, "CONNACK 0xFF", "3.2.2.2"),
-    ],
-)
-def test_a_connack_that_is_not_about_this_client(code: int, detail: str, advice: str) -> None:
-    event = classify_connack(code)
-
-    assert isinstance(event, ConnectFailed)
-    assert event.detail == detail
-    assert advice in event.next_step
-
-
-@pytest.mark.parametrize(
-    "name", ["AWS_ERROR_MQTT_UNEXPECTED_HANGUP (5134)", "AWS_IO_SOCKET_CLOSED (1051)"]
-)
-def test_a_hang_up_is_a_refusal(name: str) -> None:
-    event = classify_failure(name, Endpoint("localhost"), TRUSTED)
+@pytest.mark.parametrize("name", HANG_UPS)
+def test_a_hang_up_after_tls_was_complete_is_a_refusal(name: str) -> None:
+    event = classify_failure(name, Endpoint("localhost"), TRUSTED, tls_complete=True)
 
     assert event == NotLetIn(f"the connection was closed without an answer: {name}")
 
 
-@pytest.mark.parametrize(
-    ("name", "detail", "advice"),
-    [
-        ("AWS_IO_DNS_INVALID_NAME (1059)", "the name localhost does not resolve", "spelling"),
-        ("AWS_IO_SOCKET_CONNECTION_REFUSED (1047)", "nothing listens", "localcloud up"),
-        ("AWS_IO_SOCKET_TIMEOUT (1048)", "does not answer", "firewall"),
-        ("AWS_IO_SOCKET_NO_ROUTE_TO_HOST (1049)", "localhost:8883: AWS_IO_SOCKET_NO_ROUTE", ""),
-    ],
-)
-def test_a_server_that_is_not_reached(name: str, detail: str, advice: str) -> None:
+@pytest.mark.parametrize("name", HANG_UPS)
+def test_a_hang_up_before_that_is_not(name: str) -> None:
     event = classify_failure(name, Endpoint("localhost"), TRUSTED)
 
     assert isinstance(event, ConnectFailed)
+    assert "localhost:8883 closed before TLS was complete" in event.detail
+    assert "nothing about this device's certificate" in event.next_step
+
+
+@pytest.mark.parametrize(
+    ("error", "detail", "advice"),
+    [
+        (
+            socket.gaierror(-2, "Name or service not known"),
+            "the name localhost does not resolve",
+            "spelling",
+        ),
+        (ConnectionRefusedError(111, "refused"), "nothing listens at localhost:8883", "localcloud"),
+        (TimeoutError("timed out"), "localhost:8883 does not answer", "firewall"),
+        (ConnectionResetError(104, "reset by peer"), "before TLS was complete", "certificate"),
+        (OSError(113, "No route to host"), "localhost:8883: [Errno 113] No route to host", ""),
+    ],
+)
+def test_a_server_that_is_not_reached(error: OSError, detail: str, advice: str) -> None:
+    event = unreached(error, Endpoint("localhost"))
+
     assert detail in event.detail
-    assert name in event.detail
     assert advice in event.next_step
+
+
+@pytest.mark.parametrize("name", ["AWS_ERROR_MQTT5_CONNACK_TIMEOUT", "AWS_IO_SOCKET_TIMEOUT"])
+def test_silence_is_no_refusal(name: str) -> None:
+    event = classify_failure(name, Endpoint("localhost"), TRUSTED, tls_complete=True)
+
+    assert isinstance(event, ConnectFailed)
+    assert "does not answer" in event.detail
 
 
 @pytest.mark.parametrize(
@@ -97,11 +89,25 @@ def test_a_server_that_is_not_to_be_trusted(server: ssl.SSLContext, advice: str)
     assert advice in event.next_step
 
 
-def test_a_server_that_does_not_want_our_certificate() -> None:
-    with ScriptedServer(say_nothing, tls(SERVER_CA)) as scripted:
-        event = classify_failure(TLS_FAILURE, scripted.endpoint, TRUSTED)
+@pytest.mark.parametrize(
+    ("version", "tls_complete", "kind"),
+    [
+        (ssl.TLSVersion.TLSv1_2, False, NotLetIn),
+        (ssl.TLSVersion.TLSv1_3, True, NotLetIn),
+        (ssl.TLSVersion.TLSv1_3, False, ConnectFailed),
+    ],
+)
+@pytest.mark.parametrize("demand", [ssl.CERT_OPTIONAL, ssl.CERT_REQUIRED])
+def test_a_server_that_does_not_want_our_certificate(
+    version: ssl.TLSVersion, tls_complete: bool, kind: type[Event], demand: ssl.VerifyMode
+) -> None:
+    context = tls(SERVER_CA)
+    context.minimum_version = context.maximum_version = version
+    context.verify_mode = demand
+    with ScriptedServer(say_nothing, context) as scripted:
+        event = classify_failure(TLS_FAILURE, scripted.endpoint, TRUSTED, tls_complete=tls_complete)
 
-    assert event == NotLetIn(f"TLS was refused by the server: {TLS_FAILURE}")
+    assert isinstance(event, kind)
 
 
 def greet(peer: Peer) -> None:
@@ -151,31 +157,17 @@ def test_a_proxy_that_does_not_open_the_way() -> None:
         event = classify_failure(TLS_FAILURE, through(proxy.endpoint), TRUSTED)
 
         assert isinstance(event, ConnectFailed)
-        assert f"the proxy {proxy.endpoint} does not open it" in event.detail
+        assert f"aws.example:8883: the proxy {proxy.endpoint} does not open it" in event.detail
+        assert "answer: 403" in event.detail
 
 
-def test_what_awscrt_says_of_a_proxy_names_both() -> None:
-    proxy = Endpoint("proxy.example", 3128)
+def test_what_a_proxy_says_to_the_connection_names_both() -> None:
+    endpoint = through(Endpoint("proxy.example", 3128))
 
-    event = classify_failure("AWS_ERROR_HTTP_PROXY_CONNECT_FAILED (2071)", through(proxy), TRUSTED)
+    event = unreached(TunnelRefusedError(endpoint, "403"), endpoint)
 
-    assert isinstance(event, ConnectFailed)
-    assert "the proxy proxy.example:3128 does not open aws.example:8883" in event.detail
-
-
-def proxy_to(server: ssl.SSLContext, answer: bytes) -> Script:
-    """Return an HTTP proxy that answers CONNECT, and is then the server itself."""
-
-    def script(peer: Peer) -> None:
-        asked = peer.line()
-        while peer.line():
-            pass
-        assert asked == b"CONNECT localhost:443 HTTP/1.1"
-        peer.send(answer)
-        if b" 200 " in answer:
-            peer.start_tls(server)
-
-    return script
+    assert "aws.example:8883: the proxy proxy.example:3128 does not open it" in event.detail
+    assert "allow CONNECT" in event.next_step
 
 
 def behind(proxy: ScriptedServer) -> Endpoint:
@@ -183,12 +175,30 @@ def behind(proxy: ScriptedServer) -> Endpoint:
 
 
 def test_a_server_behind_a_proxy_is_looked_at() -> None:
-    answer = b"HTTP/1.1 200 Connection established\r\n\r\n"
-    with ScriptedServer(proxy_to(tls(OTHER_CA), answer)) as proxy:
+    with ScriptedServer(proxy_to(tls(OTHER_CA), OPENED)) as proxy:
         event = classify_failure(TLS_FAILURE, behind(proxy), TRUSTED)
 
     assert isinstance(event, ConnectFailed)
     assert "localhost:443 is not trusted" in event.detail
+
+
+@pytest.mark.parametrize(("name", "trusted"), [("aws.example", True), ("localhost", False)])
+def test_the_server_behind_a_proxy_has_to_have_its_own_name(name: str, trusted: bool) -> None:
+    with ScriptedServer(proxy_to(tls(SERVER_CA, name), OPENED)) as proxy:
+        distrust = reason_for_distrust(through(proxy.endpoint), TRUSTED)
+
+    assert (distrust is None) is trusted
+
+
+def drip(peer: Peer) -> None:
+    with suppress(OSError):
+        while not peer.is_gone(0.02):
+            peer.send(b"x")
+
+
+def test_a_proxy_that_never_comes_to_an_end_has_a_deadline() -> None:
+    with ScriptedServer(drip) as proxy, pytest.raises(TimeoutError):
+        way_to(through(proxy.endpoint), 0.3)
 
 
 @pytest.mark.parametrize("answer", [b"", b"x" * 20_000])
@@ -197,4 +207,5 @@ def test_a_proxy_that_speaks_no_http(answer: bytes) -> None:
         event = classify_failure(TLS_FAILURE, behind(proxy), TRUSTED)
 
     assert isinstance(event, ConnectFailed)
-    assert f"the proxy {proxy.endpoint} does not open it" in event.detail
+    assert f"localhost:443: the proxy {proxy.endpoint} does not open it" in event.detail
+    assert "answer: no HTTP" in event.detail

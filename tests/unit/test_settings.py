@@ -304,6 +304,15 @@ def test_an_unusable_variable_is_named(
     assert problem in error.problem
 
 
+@pytest.mark.parametrize("value", ["", "{}"])
+def test_a_variable_empties_a_section_of_ones_own_names(tmp_path: Path, value: str) -> None:
+    loaded = load(
+        tmp_path, LEAST + "claim: {parameters: {A: b}}\n", {"DEVICE_CLAIM__PARAMETERS": value}
+    )
+
+    assert loaded.claim.parameters == {}
+
+
 def test_an_empty_flag_is_named(tmp_path: Path) -> None:
     error = refused(tmp_path, LEAST, endpoint="")
 
@@ -332,6 +341,7 @@ def test_variables_that_are_no_settings_are_left_alone(
         ("DEVICE_ROOTCA", "DEVICE_ROOT_CA"),
         ("DEVICE_CLAIM_TEMPLATE", "DEVICE_CLAIM__TEMPLATE"),
         ("DEVICE_CLAM__TEMPLATE", "DEVICE_CLAIM__TEMPLATE"),
+        ("DEVICE_SUBJET__SERIAL_NUMBER", "DEVICE_SUBJECT"),
         ("DEVICE_Endpoint", "DEVICE_ENDPOINT"),
         ("DEVICE_CONFIGS", "DEVICE_CONFIG"),
     ],

@@ -14,6 +14,7 @@ from device.storage.device_storage import create_device_storage, open_device_sto
 from device.storage.lifecycle import Lifecycle
 from factory.station import open_or_make_station
 from tests.support.devices import DEVICE_ID, SERIAL, advance_to, enrolment_of, make_device
+from tests.support.hang import SECONDS
 from tests.support.roots import RootBench
 
 ROOT = Path(__file__).parents[2]
@@ -152,7 +153,7 @@ def test_it_answers_while_the_device_is_at_work(tmp_path: Path) -> None:
     state = make_device(tmp_path / "device")
     with open_device_storage(state), open_device_storage(state, read_only=True):
         command = [sys.executable, "-m", "device", "status", "--state", str(state), "--json"]
-        answer = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, timeout=20)
+        answer = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, timeout=SECONDS)
 
     assert b"waiting for its first boot" in answer.stdout
     assert answer.stderr == b""
@@ -166,7 +167,7 @@ def test_it_never_loads_what_only_the_network_needs(tmp_path: Path) -> None:
     )
     command = [sys.executable, "-c", program, "status", "--state", str(state)]
 
-    answer = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, timeout=20)
+    answer = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, timeout=SECONDS)
 
     assert answer.stdout.splitlines()[-1] == b"set()"
 

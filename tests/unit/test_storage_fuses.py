@@ -150,7 +150,7 @@ def test_a_damaged_root_key_derives_nothing(
 ) -> None:
     (tmp_path / "huk").unlink()
     if content is not None:
-        (tmp_path / "huk").write_bytes(content)
+        OsFs(tmp_path).create("huk", content)
     with pytest.raises(DataCorruptError, match="huk"):
         fuses.derive(b"label")
 

@@ -11,6 +11,7 @@ from device.errors.storage import (
     InvalidArgumentError,
     NotPermittedError,
 )
+from device.storage.capacity import CAPACITY, PROVISIONING_ROOM, RESERVE
 from device.storage.device_storage import (
     DeviceStorage,
     create_device_storage,
@@ -18,7 +19,6 @@ from device.storage.device_storage import (
 )
 from device.storage.lifecycle import Lifecycle
 from device.storage.secure_storage import (
-    CAPACITY,
     SecureStorage,
     StorageFlag,
     StorageInfo,
@@ -215,3 +215,41 @@ def test_setting_what_is_there_already_costs_no_commit(storage: DeviceStorage) -
 
 def test_values_of_the_flags_are_those_of_psa() -> None:
     assert [int(flag) for flag in StorageFlag] == [1, 2, 4]
+
+
+def test_what_a_commit_removes_makes_room_for_what_it_adds(storage: DeviceStorage) -> None:
+    storage.ps.set(UID, bytes(40_000))
+    with storage.transaction():
+        storage.ps.set(UID + 1, bytes(40_000))
+        storage.ps.remove(UID)
+    assert storage.ps.get_info(UID + 1).size == 40_000
+
+
+def test_too_much_is_said_by_the_commit_and_changes_nothing(storage: DeviceStorage) -> None:
+    storage.ps.set(UID, b"before")
+
+    def too_much() -> None:
+        with storage.transaction():
+            storage.ps.set(UID, b"after")
+            storage.ps.set(UID + 1, bytes(CAPACITY))
+
+    with pytest.raises(CapacityExceededError):
+        too_much()
+    assert storage.ps.get(UID) == b"before"
+    storage.ps.set(UID, b"later")
+
+
+def test_the_reserve_is_for_commits_that_finish_something(storage: DeviceStorage) -> None:
+    storage.ps.set(UID, bytes(CAPACITY - 100))
+    with storage.transaction(finishing=True):
+        storage.ps.set(UID + 1, bytes(RESERVE))
+    with pytest.raises(CapacityExceededError):
+        storage.ps.set(UID + 2, b"one more")
+    storage.ps.set(UID + 1, bytes(RESERVE - 1))  # over the limit, but less than before
+
+
+def test_the_station_leaves_room_for_provisioning(tmp_path: Path) -> None:
+    with create_device_storage(tmp_path / "device") as storage:
+        with pytest.raises(CapacityExceededError, match=str(CAPACITY - PROVISIONING_ROOM)):
+            storage.ps.set(UID, bytes(CAPACITY - PROVISIONING_ROOM + 1))
+        storage.ps.set(UID, bytes(CAPACITY - PROVISIONING_ROOM))

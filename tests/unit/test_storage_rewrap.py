@@ -23,6 +23,7 @@ from device.storage.roots.descriptor import NAME, Descriptor, read_descriptor
 from device.storage.roots.plan import FILE, CredentialPlan, RootPlan
 from device.storage.secure_storage import Uid
 from tests.support.crash_states import CrashState, crash_states, explore
+from tests.support.effort import one_in
 from tests.support.fake_tpm import FOLDER as CHIP
 from tests.support.recording_fs import Fault, RecordingDisk
 from tests.support.roots import PLANS, Hardware, RootBench
@@ -126,7 +127,7 @@ def test_a_kill_and_then_a_power_cut_do_no_harm(
     life = RecordingDisk(made_on(bench, state, RecordingDisk()).content())
     move(bench, plan_of(after, board), state, life)
 
-    for cut in range(len(life.operations) + 1):
+    for cut in one_in(2, range(len(life.operations) + 1)):
         disk = life.after_a_killed_process(life.operations[:cut])
         disk.acknowledge("killed")
         bench.open(state, mount=disk.mount).close()

@@ -139,11 +139,12 @@ def test_an_interrupted_mirror_is_completed_and_said_as_information(
     assert old[mirror] not in images(state).values()
 
 
+@pytest.mark.parametrize("values", [[b"1", b"2"], [b"1", b"2", b"3"]])
 def test_a_copy_too_old_for_an_interrupted_commit_is_said_with_a_warning(
-    state: Path, caplog: pytest.LogCaptureFixture
+    state: Path, caplog: pytest.LogCaptureFixture, values: list[bytes]
 ) -> None:
     old = images(state)
-    for value in (b"1", b"2", b"3"):
+    for value in values:
         write(state, value)
     put_back(state, {mirror_of(state): old["image-a"]})
     open_device_storage(state).close()

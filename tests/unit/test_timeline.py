@@ -4,12 +4,20 @@ import time
 
 import pytest
 
-from device.errors.provisioning import NoReplyError, NotLetInError
+from device.errors.provisioning import (
+    ConnectionLostError,
+    NoReplyError,
+    NotActivatedYetError,
+    NotLetInError,
+)
 from device.provisioning import events as ev
 from device.provisioning.claim_states import State
 from device.provisioning.events import Credential
+from device.provisioning.presented import State as Presented
+from device.runtime.outbox import Loss
 from device.runtime.telemetry import Reading
 from device.timeline import Step, Timeline
+from tests.support.clock import FakeClock
 
 READING = Reading(sequence=7, uptime=1.0, time=2.0)
 
@@ -79,13 +87,63 @@ def test_a_device_that_stays_out_says_once_what_to_do(timeline: Timeline, told: 
     assert "INACTIVE" in told[2].detail
 
 
-def test_advice_comes_again_with_the_next_outage(timeline: Timeline, told: list[Step]) -> None:
-    for _ in range(2):
-        timeline.waiting(NoReplyError("operating"), 1.0)
-        timeline.waiting(NoReplyError("operating"), 1.0)
+def test_advice_comes_again_after_an_hour(told: list[Step]) -> None:
+    """However often the device came back in between: a quarrel for a name is made of that."""
+    clock = FakeClock()
+    timeline = Timeline(told.append, now=clock.monotonic)
+    for _ in range(3 * 60):
         timeline.connected()
+        timeline.waiting(ConnectionLostError("operating", "0x8E", "find the other client"), 1.0)
+        clock.advance(61.0)
 
-    assert [step.name for step in told].count("next") == 2
+    advice = [step.detail for step in told if step.name == "next"]
+    assert advice == ["find the other client"] * 3
+
+
+def test_losses_that_are_hours_apart_need_no_advice(told: list[Step]) -> None:
+    clock = FakeClock()
+    timeline = Timeline(told.append, now=clock.monotonic)
+    for _ in range(10):
+        timeline.waiting(NoReplyError("operating"), 1.0)
+        clock.advance(3601.0)
+
+    assert "next" not in [step.name for step in told]
+
+
+def test_an_expected_refusal_is_one_calm_line(timeline: Timeline, told: list[Step]) -> None:
+    for refusals in (1, 2, 3):
+        timeline.received(ev.NotLetIn("closed"), Presented.AWAITING_ACTIVATION)
+        causes = ("The CA is not registered.",)
+        timeline.waiting(NotActivatedYetError("closed", causes, "Look.", refusals), 1.5)
+
+    assert [step.name for step in told] == ["not let in"] * 3
+    assert "as it does while it registers a certificate" in told[0].detail
+    assert told[0].detail.endswith("trying again in 1.5 s")
+    assert not any("The CA" in step.detail or len(step.detail) > 220 for step in told)
+
+
+def test_what_takes_long_says_how_long(timeline: Timeline, told: list[Step]) -> None:
+    timeline.slow("connecting with the claim", 19.0)
+
+    assert (told[0].name, told[0].detail) == (
+        "waiting",
+        "connecting with the claim, for up to 19 s",
+    )
+
+
+@pytest.mark.parametrize(
+    ("loss", "words"),
+    [
+        (Loss(1, 4, 4), "message 4: no room"),
+        (Loss(53, 4, 56), "53 messages, from 4 to 56: no room"),
+    ],
+)
+def test_what_was_dropped_is_told(
+    timeline: Timeline, told: list[Step], loss: Loss, words: str
+) -> None:
+    timeline.dropped(loss, "no room")
+
+    assert (told[0].name, told[0].detail) == ("telemetry dropped", words)
 
 
 def test_times_count_from_the_start_of_the_program(told: list[Step]) -> None:

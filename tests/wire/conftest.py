@@ -16,6 +16,7 @@ import coverage
 from localcloud import lifecycle
 from localcloud.cli import environment_of
 from localcloud.state_folder import Ports, Server, StateFolder
+from tests.support.hang import SECONDS
 
 ROOT = Path(__file__).parents[2]
 
@@ -106,7 +107,7 @@ def running(folder: StateFolder, ports: Ports) -> Iterator[LocalCloud]:
         yield _describe(folder, server)
     finally:
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(timeout=SECONDS)
 
 
 def _describe(folder: StateFolder, server: Server) -> LocalCloud:

@@ -19,8 +19,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.support.hang import SECONDS
 from tests.wire.conftest import LocalCloud
-from tests.wire.localcloud_sdk import SECONDS, Credential, mqtt311_connection, policy
+from tests.wire.localcloud_sdk import Credential, mqtt311_connection, policy
 
 THINGS_REGISTRATION = "arn:aws:iam::aws:policy/service-role/AWSIoTThingsRegistration"
 THE_ID = "AWS::IoT::Certificate::Id"

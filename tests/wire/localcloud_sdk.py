@@ -20,9 +20,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.support.hang import SECONDS
 from tests.wire.conftest import LocalCloud
 
-SECONDS = 10
 QOS = mqtt.QoS.AT_LEAST_ONCE
 CREATE_TOPICS = ("certificates/create/json", "certificates/create-from-csr/json")
 

@@ -1,49 +1,63 @@
 """Does the session report what happened, with the local AWS and with servers that misbehave?"""
 
 import queue
+import resource
 import signal
 import socket
 import ssl
-import struct
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import pytest
 import trustme
 
 from device.errors import ExitCode
-from device.errors.provisioning import CredentialUnusableError
+from device.errors.provisioning import CredentialUnusableError, StoppedError
 from device.provisioning import actions as act
 from device.provisioning import events as ev
 from device.provisioning import topics
 from device.provisioning.events import Credential
 from device.runtime.awscrt_session import AwscrtSession
+from device.runtime.clock import SystemClock
 from device.runtime.endpoint import Endpoint
+from device.runtime.listener import Listener
 from device.runtime.session import StopRequested
 from device.settings import Connection
 from device.storage.keys import MemoryIdentity
 from tests.support.certificates import new_key, pem_of
 from tests.support.device_process import Works, works_for
+from tests.support.hang import SECONDS
 from tests.support.own_process import in_own_process
 from tests.support.scripted_server import (
     DISCONNECT,
+    OPENED,
     Peer,
+    Script,
     ScriptedServer,
+    after_the_hello,
+    amid_the_handshake,
+    answering,
     connack,
+    disconnect,
     hang_up,
     let_in,
+    proxy_to,
     publish,
     say_nothing,
+    then_reset,
+    then_say_goodbye,
     tls,
 )
 from tests.wire.conftest import LocalCloud
 
 pytestmark = pytest.mark.wire
 
-SECONDS: Final = 10.0
-QUICK: Final = Connection(connect_timeout=1.0, keep_alive=30)
+OPTIONS: Final = Connection(connect_timeout=SECONDS, keep_alive=30)
+IMPATIENT: Final = Connection(connect_timeout=1.0, keep_alive=30)
+"""For a server that never answers."""
 CLIENT_ID: Final = "claim-session-test"
 CONNECT: Final = act.Connect(Credential.CLAIM, CLIENT_ID)
 CA: Final = trustme.CA()
@@ -61,7 +75,7 @@ def session_with(
     endpoint: Endpoint,
     root_ca: bytes,
     identity: MemoryIdentity = TEST_IDENTITY,
-    options: Connection = QUICK,
+    options: Connection = OPTIONS,
 ) -> Iterator[AwscrtSession]:
     session = AwscrtSession(endpoint, root_ca, lambda _: identity, options)
     try:
@@ -71,8 +85,8 @@ def session_with(
 
 
 @contextmanager
-def session_at(server: ScriptedServer) -> Iterator[AwscrtSession]:
-    with session_with(server.endpoint, CA.cert_pem.bytes()) as session:
+def session_at(server: ScriptedServer, options: Connection = OPTIONS) -> Iterator[AwscrtSession]:
+    with session_with(server.endpoint, CA.cert_pem.bytes(), options=options) as session:
         yield session
 
 
@@ -146,7 +160,9 @@ def test_another_client_with_the_same_id(connected: AwscrtSession, works: Works)
 
         event = connected.next_event(SECONDS)
 
-    assert event == ev.ConnectionLost("SESSION_TAKEN_OVER")
+    assert isinstance(event, ev.ConnectionLost)
+    assert event.detail.startswith("DISCONNECT 0x8E session taken over")
+    assert event.taken_over
 
 
 def test_a_client_id_that_the_policy_does_not_allow(works: Works) -> None:
@@ -177,42 +193,99 @@ def refuse(code: int) -> Callable[[Peer], None]:
     return script
 
 
-def never_answer(peer: Peer) -> None:
+def speak_no_mqtt(peer: Peer) -> None:
+    peer.packet()
+    peer.send(b"\0\0")
     peer.wait_until_closed()
 
 
-def reset(peer: Peer) -> None:
-    peer.packet()
-    peer.reset()
+def never_answer(peer: Peer) -> None:
+    peer.wait_until_closed()
 
 
 @pytest.mark.parametrize(
     ("script", "kind", "detail"),
     [
-        (hang_up, ev.NotLetIn, "closed without an answer"),
-        (say_nothing, ev.NotLetIn, "closed without an answer"),
-        (reset, ev.NotLetIn, "closed without an answer"),
         (refuse(0x87), ev.NotLetIn, "CONNACK 0x87 not authorized"),
-        (refuse(0x86), ev.NotLetIn, "CONNACK 0x86 bad user name"),
         (refuse(0x89), ev.ConnectFailed, "CONNACK 0x89 server busy"),
-        (refuse(0x85), ev.ConnectFailed, "CONNACK 0x85"),
+        (refuse(0x03), ev.ConnectFailed, "reason code that MQTT 5 does not define"),
+        (refuse(0xFF), ev.ConnectFailed, "reason code that MQTT 5 does not define"),
         (never_answer, ev.ConnectFailed, "TIMEOUT"),
+        (speak_no_mqtt, ev.ConnectFailed, "does not speak MQTT 5"),
     ],
 )
 def test_a_server_that_does_not_let_us_in(
-    script: Callable[[Peer], None], kind: type[ev.NotLetIn | ev.ConnectFailed], detail: str
+    script: Script, kind: type[ev.NotLetIn | ev.ConnectFailed], detail: str
 ) -> None:
-    with ScriptedServer(script, SERVER) as server, session_at(server) as session:
+    options = IMPATIENT if script is never_answer else OPTIONS
+    with ScriptedServer(script, SERVER) as server, session_at(server, options) as session:
         event = outcome(session, CONNECT)
 
     assert isinstance(event, kind)
     assert detail in event.detail
 
 
-@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-def test_a_server_that_refuses_our_certificate_in_tls(version: ssl.TLSVersion) -> None:
+VERSIONS: Final = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
+
+
+def server_of(version: ssl.TLSVersion) -> ssl.SSLContext:
     context = tls(CA)
-    context.maximum_version = version
+    context.minimum_version = context.maximum_version = version
+    return context
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("end", [lambda script: script, then_reset], ids=["FIN", "RST"])
+@pytest.mark.parametrize("where", ["at accept", "after the ClientHello", "amid the handshake"])
+def test_a_hang_up_before_tls_is_complete_says_nothing_about_us(
+    version: ssl.TLSVersion, end: Callable[[Script], Script], where: str
+) -> None:
+    scripts: dict[str, Script] = {
+        "at accept": say_nothing,
+        "after the ClientHello": after_the_hello,
+        "amid the handshake": amid_the_handshake(server_of(version)),
+    }
+    with ScriptedServer(end(scripts[where])) as server, session_at(server) as session:
+        event = outcome(session, CONNECT)
+
+    assert isinstance(event, ev.ConnectFailed)
+    assert "closed before TLS was complete" in event.detail
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("end", [lambda script: script, then_reset, then_say_goodbye])
+@pytest.mark.parametrize("script", [say_nothing, hang_up])
+def test_a_hang_up_after_the_handshake_is_a_refusal(
+    version: ssl.TLSVersion, end: Callable[[Script], Script], script: Script
+) -> None:
+    context = server_of(version)
+    with ScriptedServer(end(script), context) as server, session_at(server) as session:
+        event = outcome(session, CONNECT)
+
+    assert isinstance(event, ev.NotLetIn)
+    assert "closed without an answer" in event.detail
+
+
+def alert_at_the_hello(peer: Peer) -> None:
+    peer.hear()
+    peer.send(bytes([21, 3, 3, 0, 2, 2, 40]))
+
+
+def test_an_alert_before_the_server_saw_our_certificate_says_nothing_about_it() -> None:
+    with ScriptedServer(alert_at_the_hello) as server, session_at(server) as session:
+        event = outcome(session, CONNECT)
+
+    assert isinstance(event, ev.ConnectFailed)
+    assert "does not agree on TLS" in event.detail
+
+
+@pytest.mark.parametrize("demand", [ssl.CERT_OPTIONAL, ssl.CERT_REQUIRED])
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_server_that_refuses_our_certificate_in_tls(
+    version: ssl.TLSVersion, demand: ssl.VerifyMode
+) -> None:
+    context = server_of(version)
+    context.verify_mode = demand
     stranger = trustme.CA().issue_cert("client@elsewhere.example")
     pems = stranger.cert_chain_pems[0].bytes(), stranger.private_key_pem.bytes()
     with (
@@ -225,14 +298,35 @@ def test_a_server_that_refuses_our_certificate_in_tls(version: ssl.TLSVersion) -
     assert "opened 1" not in server.log
 
 
-def test_a_server_that_is_not_to_be_trusted() -> None:
-    """In which ways is a question of test_refusal.py; here, that it does not take 30 seconds."""
-    with ScriptedServer(let_in, tls(trustme.CA())) as server, session_at(server) as session:
+@pytest.mark.parametrize(
+    ("server", "advice"),
+    [
+        (tls(trustme.CA()), "a CA that is not in root_ca"),
+        (tls(CA, "elsewhere.example"), "is for another name"),
+        (tls(CA, not_after=datetime.now(UTC) - timedelta(days=1)), "has expired"),
+    ],
+    ids=["unknown CA", "other name", "expired"],
+)
+def test_a_server_that_is_not_to_be_trusted(server: ssl.SSLContext, advice: str) -> None:
+    """The connection itself refuses it, and nothing is said to it; nor does it take 30 seconds."""
+    with ScriptedServer(let_in, server) as scripted, session_at(scripted) as session:
         event = outcome(session, CONNECT)
 
     assert isinstance(event, ev.ConnectFailed)
-    assert "a CA that is not in root_ca" in event.next_step
-    assert server.log == []
+    assert advice in event.next_step
+    assert scripted.log == []
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("aws.example", ev.Connected), ("localhost", ev.ConnectFailed)]
+)
+def test_a_server_behind_a_proxy_has_to_have_its_own_name(name: str, kind: type[ev.Event]) -> None:
+    with ScriptedServer(proxy_to(tls(CA, name), OPENED, let_in)) as proxy:
+        endpoint = Endpoint("aws.example", 8883, proxy.endpoint)
+        with session_with(endpoint, CA.cert_pem.bytes()) as session:
+            event = outcome(session, CONNECT)
+
+    assert isinstance(event, kind)
 
 
 def greet(peer: Peer) -> None:
@@ -257,14 +351,6 @@ def test_nobody_listens() -> None:
     assert isinstance(event, ev.ConnectFailed)
     assert "nothing listens" in event.detail
     assert "localcloud up" in event.next_step
-
-
-def test_a_name_that_does_not_resolve() -> None:
-    with session_with(Endpoint("no-such-host.invalid"), CA.cert_pem.bytes()) as session:
-        event = outcome(session, CONNECT)
-
-    assert isinstance(event, ev.ConnectFailed)
-    assert "no-such-host.invalid does not resolve" in event.detail
 
 
 # --- what cannot even be tried ------------------------------------------------------------
@@ -310,19 +396,24 @@ def let_in_and_drop(peer: Peer) -> None:
     peer.send(connack())
 
 
-def let_in_and_dismiss(peer: Peer) -> None:
-    let_in_and_drop(peer)
-    peer.send(struct.pack("!BBBB", 0xE0, 2, 0x8B, 0))
+def dismiss(code: int, reason: str = "") -> Script:
+    def script(peer: Peer) -> None:
+        let_in_and_drop(peer)
+        peer.send(disconnect(code, reason))
+
+    return script
 
 
 @pytest.mark.parametrize(
     ("script", "detail"),
     [
         (let_in_and_drop, "AWS_"),
-        (let_in_and_dismiss, "SERVER_SHUTTING_DOWN"),
+        (dismiss(0x8B), "DISCONNECT 0x8B server shutting down"),
+        (dismiss(0x8B, "a\x1bb\nnext: c"), r"shutting down: a\x1bb\nnext: c"),
+        (dismiss(0x7F), "DISCONNECT with a reason code that MQTT 5 does not define"),
     ],
 )
-def test_a_connection_that_the_server_ends(script: Callable[[Peer], None], detail: str) -> None:
+def test_a_connection_that_the_server_ends(script: Script, detail: str) -> None:
     with ScriptedServer(script, SERVER) as server, session_at(server) as session:
         assert outcome(session, CONNECT) == ev.Connected(Credential.CLAIM)
         event = session.next_event(SECONDS)
@@ -332,6 +423,141 @@ def test_a_connection_that_the_server_ends(script: Callable[[Peer], None], detai
         session.perform(act.Publish("t", b"into the void"))
         assert session.next_event(0.05) is None
         assert server.log == ["opened 1", "closed 1"]
+
+
+@pytest.mark.parametrize(
+    ("codes", "event"),
+    [
+        ((0x00, 0x01), ev.Subscribed),
+        ((0x00, 0x87), ev.SubscriptionDenied),
+        ((0x00, 0x97), ev.NotAcknowledged),
+        ((0x00, 0xE5), ev.NotAcknowledged),
+        ((0x00,), ev.NotAcknowledged),
+        ((0x00, 0x00, 0x87), ev.NotAcknowledged),
+    ],
+)
+def test_each_suback_is_an_event(codes: tuple[int, ...], event: type[ev.Event]) -> None:
+    script = answering(codes, 0)
+    with ScriptedServer(script, SERVER) as server, session_at(server) as session:
+        outcome(session, CONNECT)
+
+        assert isinstance(outcome(session, act.Subscribe(("a", "b"))), event)
+
+
+@pytest.mark.parametrize(
+    ("code", "event"),
+    [
+        (0x10, ev.PublishAcknowledged),
+        (0x87, ev.PublishDenied),
+        (0x91, ev.NotAcknowledged),
+        (0x7E, ev.NotAcknowledged),
+    ],
+)
+def test_each_puback_is_an_event(code: int, event: type[ev.Event]) -> None:
+    script = answering((0,), code)
+    with ScriptedServer(script, SERVER) as server, session_at(server) as session:
+        outcome(session, CONNECT)
+
+        assert isinstance(outcome(session, act.Publish("t", b"")), event)
+
+
+def test_connect_says_how_much_the_device_takes() -> None:
+    packets: queue.SimpleQueue[tuple[int, bytes]] = queue.SimpleQueue()
+
+    def note(peer: Peer) -> None:
+        packets.put(peer.receive())
+
+    with ScriptedServer(note, SERVER) as server, session_at(server) as session:
+        outcome(session, CONNECT)
+        _, body = packets.get(timeout=SECONDS)
+
+    keep_alive, receive_maximum, packet_size = body[8:10], b"\x21\0\x10", b"\x27\0\x04\0\0"
+    assert body.startswith(b"\0\4MQTT\5\2")
+    assert int.from_bytes(keep_alive, "big") == OPTIONS.keep_alive
+    assert receive_maximum + packet_size in body
+    assert body.endswith(CLIENT_ID.encode())
+
+
+def flooded_by_one_packet() -> tuple[str, int]:
+    """Take a PUBLISH of 200 MB; return what happened, and the mebibytes that it took."""
+    chunk = bytes(65_536)
+
+    def pour(peer: Peer) -> None:
+        peer.packet()
+        peer.send(connack() + publish("t", b"", pretending=200_000_000))
+        with suppress(OSError):
+            for _ in range(200_000_000 // len(chunk)):
+                peer.send(chunk)
+
+    with ScriptedServer(pour, SERVER) as server, session_at(server) as session:
+        outcome(session, CONNECT)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        event = session.next_event(SECONDS)
+        taken = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    return repr(event), taken // 1024  # Linux counts kibibytes
+
+
+def test_a_packet_of_200_megabytes_is_not_taken() -> None:
+    event, mebibytes = in_own_process(flooded_by_one_packet, seconds=5 * SECONDS)
+
+    assert event.startswith("ConnectionLost")
+    assert "a packet of more than 256 KiB" in event
+    assert mebibytes < 48, "of 200, which awscrt would hold twice"
+
+
+def test_a_packet_that_is_larger_than_announced_ends_the_connection() -> None:
+    def answer(peer: Peer) -> None:
+        peer.packet()
+        peer.send(connack() + publish("t", bytes(262_145)))
+        peer.wait_until_closed()
+
+    with ScriptedServer(answer, SERVER) as server, session_at(server) as session:
+        outcome(session, CONNECT)
+        event = session.next_event(SECONDS)
+
+    assert isinstance(event, ev.ConnectionLost)
+    assert "a packet of more than 256 KiB" in event.detail
+
+
+def test_a_flood_of_small_messages_is_no_large_packet() -> None:
+    """A time-out and a stop are kept in it, and the connection stays up."""
+
+    def flood(peer: Peer) -> None:
+        peer.packet()
+        peer.send(connack())
+        many = publish("a/topic", bytes(100)) * 200
+        with suppress(OSError):
+            while True:
+                peer.send(many)
+
+    with ScriptedServer(flood, SERVER) as server, session_at(server) as session:
+        outcome(session, CONNECT)
+        listener = Listener(session, SystemClock(), lambda *_: None)
+
+        assert listener.next_event("waiting in a flood", 1.0) == ev.TimedOut()
+        session.request_stop()
+        with pytest.raises(StoppedError):
+            listener.next_event("waiting in a flood", SECONDS)
+
+
+def test_the_largest_reply_of_aws_is_taken() -> None:
+    def answer(peer: Peer) -> None:
+        peer.packet()
+        peer.send(connack() + publish("t", bytes(131_072)) * 3)
+        peer.wait_until_closed()
+
+    with ScriptedServer(answer, SERVER) as server, session_at(server) as session:
+        outcome(session, CONNECT)
+
+        sizes = [len(message.payload) for message in messages_of(session, 3)]
+
+    assert sizes == [131_072] * 3
+
+
+def messages_of(session: AwscrtSession, count: int) -> list[ev.MessageReceived]:
+    messages = [session.next_event(SECONDS) for _ in range(count)]
+    assert all(isinstance(message, ev.MessageReceived) for message in messages)
+    return [message for message in messages if isinstance(message, ev.MessageReceived)]
 
 
 def let_in_and_chat(peer: Peer) -> None:
@@ -419,7 +645,7 @@ def test_the_key_of_a_connection_is_shown_nowhere(caplog: pytest.LogCaptureFixtu
 
 def stop_that_interrupts_nothing() -> str:
     """Wait for long, and be asked to stop by a signal that another thread receives."""
-    session = AwscrtSession(Endpoint("localhost", 1), b"", lambda _: TEST_IDENTITY, QUICK)
+    session = AwscrtSession(Endpoint("localhost", 1), b"", lambda _: TEST_IDENTITY, OPTIONS)
     signal.signal(signal.SIGTERM, lambda *_: session.request_stop())
 
     def receive() -> None:
@@ -427,10 +653,10 @@ def stop_that_interrupts_nothing() -> str:
         signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
 
     threading.Thread(target=receive).start()
-    return type(session.next_event(10 * SECONDS)).__name__
+    return type(session.next_event(SECONDS)).__name__
 
 
 def test_a_stop_is_heard_in_the_middle_of_a_long_wait() -> None:
     """As when the signal comes in the instant before the wait begins."""
-    heard = in_own_process(stop_that_interrupts_nothing, seconds=5 * SECONDS)
+    heard = in_own_process(stop_that_interrupts_nothing, seconds=SECONDS)
     assert heard == "StopRequested"

@@ -44,7 +44,7 @@ def boot_at(server: ScriptedServer, folder: Path, **settings: str) -> tuple[Fini
         claim=CLAIM_PEMS,
     )
     before = entries(state)
-    finished = boot(state, DEVICE_CONNECTION__REPLY_TIMEOUT="1", **settings)
+    finished = boot(state, **settings)
     after = entries(state)
     assert before.items() <= after.items()
     assert {uid for _, uid in after.keys() - before.keys()} <= {0x1001, Uid.PROVISIONING_JOURNAL}
@@ -129,7 +129,7 @@ def test_what_nobody_asked_for_is_ignored(tmp_path: Path) -> None:
     noise = publish("dt/somebody/else", b"{}") + publish(stranger, b'{"thingName": "stranger"}')
 
     with ScriptedServer(impostor(lambda _: noise), SERVER) as server:
-        finished, _ = boot_at(server, tmp_path)
+        finished, _ = boot_at(server, tmp_path, DEVICE_CONNECTION__REPLY_TIMEOUT="1")
 
     assert finished.code == 5
     assert finished.error["error"] == "NoReplyError"
@@ -137,7 +137,7 @@ def test_what_nobody_asked_for_is_ignored(tmp_path: Path) -> None:
 
 def test_bytes_that_are_no_mqtt(tmp_path: Path) -> None:
     with ScriptedServer(impostor(lambda _: b"\xf0\x00\x00\xff" * 20), SERVER) as server:
-        finished, _ = boot_at(server, tmp_path)
+        finished, _ = boot_at(server, tmp_path, DEVICE_CONNECTION__REPLY_TIMEOUT="1")
 
     assert finished.code == 5
     assert finished.error["error"] == "ConnectionLostError"

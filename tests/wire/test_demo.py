@@ -1,11 +1,12 @@
 """What the README promises, run: the demo, twice, and the same steps typed by hand."""
 
+import functools
 import json
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,17 @@ def succeeded(
     return done
 
 
+Demo = Callable[[str], "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="module")
+def demo(checkout: Path) -> Demo:
+    """Return the demo of a method as a person sees it; each is run once."""
+    return functools.cache(
+        lambda method: run(checkout, "scripts.demonstration", "--method", method)
+    )
+
+
 @pytest.mark.wire
 def test_the_demo_ends_with_one_json_object(checkout: Path) -> None:
     done = run(checkout, "scripts.demonstration", "--json")
@@ -131,8 +143,8 @@ def test_the_demo_in_an_element_names_the_key_by_its_uri(checkout: Path) -> None
 
 
 @pytest.mark.wire
-def test_the_demo_tells_a_person_everything_on_stdout(checkout: Path) -> None:
-    done = run(checkout, "scripts.demonstration")
+def test_the_demo_tells_a_person_everything_on_stdout(demo: Demo) -> None:
+    done = demo("claim")
     assert done.stderr == ""
     for words in ("telemetry acknowledged", "ACTIVE, attached to the thing", "localcloud down"):
         assert words in done.stdout
@@ -141,9 +153,9 @@ def test_the_demo_tells_a_person_everything_on_stdout(checkout: Path) -> None:
 
 @pytest.mark.wire
 @pytest.mark.parametrize("method", ["claim", "trusted-user", "jitr"])
-def test_the_commands_to_try_next_work(checkout: Path, method: str) -> None:
-    told = run(checkout, "scripts.demonstration", "--method", method).stdout
-    lines = [line[4:] for line in told.partition("Try next")[2].splitlines() if line[:4].isspace()]
+def test_the_commands_to_try_next_work(checkout: Path, demo: Demo, method: str) -> None:
+    after = demo(method).stdout.partition("Try next")[2].splitlines()
+    lines = [line[4:] for line in after if line[:4].isspace()]
     assert "device run" in lines
     shell(checkout, [AS_EXPECTED.get(line.partition("=")[0], "{}").format(line) for line in lines])
 

@@ -15,6 +15,7 @@ from factory.bulk.progress import PlainProgress
 from factory.cloud import Cloud, Value
 from factory.manufacture import DeviceOrder, new_device_id
 from factory.methods import bulk
+from tests.support.hang import SECONDS
 from tests.support.production_line import CONFIG, ProductionLine, production_line
 from tests.support.station_cloud import MeddledCloud
 from tests.wire.conftest import LocalCloud, python
@@ -157,7 +158,7 @@ def test_killed_command_is_completed_by_the_next(line: ProductionLine) -> None:
         if said.startswith("CSRs collected: 4"):
             break
     process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=10)
+    process.communicate(timeout=SECONDS)
 
     assert lot(line)[0] == 0
 

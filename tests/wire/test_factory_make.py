@@ -22,10 +22,10 @@ from device.storage.secure_storage import Uid
 from factory.certificates import delete_certificate
 from factory.cli import main
 from factory.cloud import text
+from tests.support.hang import SECONDS
 from tests.support.station_cloud import ACCOUNT, REGION, aws_of, contents
 from tests.wire.conftest import ROOT, LocalCloud
 from tests.wire.localcloud_sdk import (
-    SECONDS,
     Credential,
     IdentityV2,
     NotLetInError,

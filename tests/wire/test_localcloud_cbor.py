@@ -11,11 +11,11 @@ import pytest
 from awscrt import mqtt
 from awscrt.cbor import AwsCborDecoder, AwsCborEncoder
 
+from tests.support.hang import SECONDS
 from tests.wire.conftest import LocalCloud
 from tests.wire.localcloud_registry import mark, status_of
 from tests.wire.localcloud_sdk import (
     QOS,
-    SECONDS,
     Credential,
     Fleet,
     add_certificate,

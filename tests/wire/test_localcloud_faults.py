@@ -10,9 +10,9 @@ from awscrt.exceptions import AwsCrtError
 from awsiot import V2ServiceException
 
 from localcloud.errors import NoAnswerError
+from tests.support.hang import SECONDS
 from tests.wire.conftest import LocalCloud
 from tests.wire.localcloud_sdk import (
-    SECONDS,
     Fleet,
     IdentityV2,
     NotLetInError,

@@ -15,6 +15,7 @@ import pytest
 from awscrt import mqtt5
 from awscrt.exceptions import AwsCrtError
 
+from tests.support.hang import SECONDS
 from tests.wire.conftest import LocalCloud
 from tests.wire.localcloud_registry import (
     DEVICE_POLICY,
@@ -28,7 +29,6 @@ from tests.wire.localcloud_registry import (
     until,
 )
 from tests.wire.localcloud_sdk import (
-    SECONDS,
     Credential,
     NotLetInError,
     add_certificate,

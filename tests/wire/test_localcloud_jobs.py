@@ -46,7 +46,7 @@ def test_numbers_may_be_strings(local_cloud: LocalCloud, device: Credential) -> 
         {"clientToken": 5},
         {"includeJobDocument": "yes"},
     ],
-    ids=lambda wrong: str(wrong),
+    ids=str,
 )
 def test_a_value_of_the_wrong_kind_is_rejected_with_the_reason(
     local_cloud: LocalCloud, device: Credential, wrong: dict[str, object]

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from localcloud import lifecycle
 from tests.wire.conftest import LocalCloud
 from tests.wire.localcloud_sdk import Credential, add_certificate, policy
 from tests.wire.raw_mqtt import CONNACK, DISCONNECT, PUBACK, RawMqtt, Will, connected
@@ -27,12 +26,10 @@ def device(local_cloud: LocalCloud) -> Credential:
 
 @contextlib.contextmanager
 def setting(cloud: LocalCloud, **settings: float) -> Iterator[None]:
-    api = int(cloud.api_url.rpartition(":")[2])
-    before = lifecycle.call(api, "GET", "settings")
-    assert isinstance(before, dict)
-    lifecycle.call(api, "PUT", "settings", settings)
+    before = cloud.admin("GET", "settings")
+    cloud.admin("PUT", "settings", settings)
     yield
-    lifecycle.call(api, "PUT", "settings", {name: before[name] for name in settings})
+    cloud.admin("PUT", "settings", {name: before[name] for name in settings})
 
 
 # --- responses -----------------------------------------------------------------------

@@ -17,6 +17,7 @@ import pytest
 from localcloud.cli import main
 from localcloud.errors import NoAnswerError
 from localcloud.state_folder import StateFolder
+from tests.support.hang import SECONDS
 from tests.wire.conftest import ROOT, LocalCloud, free_ports, python, running
 from tests.wire.localcloud_sdk import (
     Credential,
@@ -47,7 +48,7 @@ def run_script(folder: Path, text: str, *arguments: str) -> "subprocess.Complete
         python(str(script), *arguments),
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=SECONDS,
         check=False,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
@@ -141,7 +142,7 @@ def test_it_says_that_it_is_not_for_production(local_cloud: LocalCloud) -> None:
 
 def test_a_second_server_on_the_same_state_only_says_so(local_cloud: LocalCloud) -> None:
     arguments = python("-m", "localcloud", "up", "--state", str(local_cloud.folder.path))
-    second = subprocess.run(arguments, capture_output=True, text=True, timeout=20, check=False)
+    second = subprocess.run(arguments, capture_output=True, text=True, timeout=SECONDS, check=False)
     assert second.returncode == 0
     assert "Already running" in second.stderr
 

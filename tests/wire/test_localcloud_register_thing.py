@@ -9,6 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 from cryptography import x509
 
+from tests.support.hang import SECONDS
 from tests.wire.conftest import LocalCloud
 from tests.wire.localcloud_registry import (
     DEVICE_POLICY,
@@ -21,7 +22,6 @@ from tests.wire.localcloud_registry import (
     template,
 )
 from tests.wire.localcloud_sdk import (
-    SECONDS,
     Credential,
     add_certificate,
     mqtt5_client,

@@ -6,6 +6,7 @@ called, and every file that it leaves are searched for its secrets, in every spe
 
 import base64
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,8 +87,10 @@ def command_line(started: Running) -> dict[str, bytes]:
     """Return what other users see of a process, and what its own user does (on Linux)."""
     process = Path("/proc") / str(started.process.pid)
     asked = {"arguments": repr(started.process.args).encode()}
-    names = ("cmdline", "environ") if process.is_dir() else ()
-    return asked | {name: (process / name).read_bytes() for name in names}
+    for name in ("cmdline", "environ") if process.is_dir() else ():
+        with suppress(PermissionError):  # so that not even its own user sees it, unless root
+            asked[name] = (process / name).read_bytes()
+    return asked
 
 
 @dataclass(frozen=True)

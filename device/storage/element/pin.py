@@ -7,13 +7,13 @@ is another PIN, and is tried. The memory is emptied by the first login that succ
 """
 
 import hmac
-import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, Protocol
 
 from device.errors.element import PinExposedError, PinUnavailableError, WrongPinError
-from device.errors.storage import DoesNotExistError
+from device.errors.storage import DoesNotExistError, UnfitFileError
+from device.storage.private_file import PrivateFile, read_private_file
 from device.storage.roots.root_of_trust import RootOfTrust
 from device.storage.secure_storage import SecureStorage, Uid
 
@@ -23,6 +23,7 @@ PinSource = Callable[[], str]
 _MAC_BYTES: Final = 32
 _REMEMBERED: Final = 16
 _MAX_PIN_BYTES: Final = 255
+_MAX_FILE_BYTES: Final = 4096
 
 
 def pin_from_file(path: Path) -> str:
@@ -32,13 +33,10 @@ def pin_from_file(path: Path) -> str:
         PinExposedError: others may read it.
         PinUnavailableError: there is no such file, or it does not hold a PIN.
     """
-    try:
-        mode = path.stat().st_mode
-    except OSError as error:
-        raise PinUnavailableError(f"the PIN file {path}: {error.strerror}") from None
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+    found = _read(path)
+    if found.is_open_to_others:
         raise PinExposedError(path)
-    return _pin_in(path)
+    return _pin_in(found.content, path)
 
 
 def pin_from_credential(name: str, environment: Mapping[str, str]) -> str:
@@ -54,14 +52,20 @@ def pin_from_credential(name: str, environment: Mapping[str, str]) -> str:
         raise PinUnavailableError(
             f"no credentials were handed over: CREDENTIALS_DIRECTORY is not set, {name} is wanted"
         )
-    return _pin_in(Path(folder) / name)
+    path = Path(folder) / name
+    return _pin_in(_read(path).content, path)
 
 
-def _pin_in(path: Path) -> str:
+def _read(path: Path) -> PrivateFile:
     try:
-        content = path.read_bytes()
+        return read_private_file(path, at_most=_MAX_FILE_BYTES)
+    except UnfitFileError as error:
+        raise PinUnavailableError(f"the PIN file {error}") from None
     except OSError as error:
         raise PinUnavailableError(f"the PIN file {path}: {error.strerror}") from None
+
+
+def _pin_in(content: bytes, path: Path) -> str:
     try:
         pin = content.decode().rstrip("\r\n")
     except UnicodeDecodeError:

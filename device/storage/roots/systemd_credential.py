@@ -9,16 +9,21 @@ import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from device.errors.root_of_trust import (
     CredentialExposedError,
     CredentialMissingError,
     CredentialSizeError,
 )
+from device.errors.storage import UnfitFileError
 from device.storage.filesystem import Fs
+from device.storage.private_file import read_private_file
 from device.storage.roots.fuse_files import KEY_BYTES, KeyedFuses
 from device.storage.roots.root_of_trust import SEALED, Strength, Threat
+
+_MAX_BYTES: Final = 1024 * 1024
+"""What systemd lets a credential have (systemd.exec(5)); it is said then how long it is."""
 
 
 class SystemdCredential(KeyedFuses):
@@ -52,11 +57,13 @@ class SystemdCredential(KeyedFuses):
             raise CredentialMissingError(self._name, "CREDENTIALS_DIRECTORY is not set")
         path = Path(folder) / self._name
         try:
-            mode, key = path.stat().st_mode, path.read_bytes()
+            found = read_private_file(path, at_most=_MAX_BYTES)
+        except UnfitFileError as error:
+            raise CredentialMissingError(self._name, str(error)) from None
         except OSError as error:
             raise CredentialMissingError(self._name, f"{path}: {error.strerror}") from None
-        if mode & stat.S_IRWXO:  # not the group's bits: an ACL for the unit's user shows there
+        if found.mode & stat.S_IRWXO:  # not the group's bits: an ACL for the unit's user is there
             raise CredentialExposedError(path)
-        if len(key) != KEY_BYTES:
-            raise CredentialSizeError(path, len(key), KEY_BYTES)
-        return key
+        if len(found.content) != KEY_BYTES:
+            raise CredentialSizeError(path, len(found.content), KEY_BYTES)
+        return found.content

@@ -131,7 +131,7 @@ def test_leaf_without_a_subject_field(line: ProductionLine, state: Path) -> None
     assert noticed.code == ExitCode.CONFIGURATION_INVALID
     assert "the certificate's subject lacks SerialNumber" in noticed.error["message"]
     assert "give the template's parameter a Default" in next_step(noticed)
-    unchecked = {**IMPATIENT, "DEVICE_JUST_IN_TIME__TEMPLATE_FILE": "null"}
+    unchecked = {**IMPATIENT, "DEVICE_JUST_IN_TIME__TEMPLATE_FILE": ""}
     for _ in range(2):
         finished = line.boot(state, **unchecked)
         assert finished.code == ExitCode.DENIED

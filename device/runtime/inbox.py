@@ -1,0 +1,81 @@
+"""The news of a connection on their way from awscrt's thread to the device's: a bounded queue."""
+
+import math
+import queue
+import threading
+import time
+from typing import Final
+
+from device.provisioning.events import Event, MessageReceived
+from device.runtime.session import StopRequested
+
+MOST_MESSAGES: Final = 256
+MOST_BYTES: Final = 1_048_576
+"""Messages, and bytes of their payloads, that may wait; what comes on top is dropped."""
+_DEAF_SECONDS: Final = 1.0
+"""No wait is longer: a signal that comes in the instant before one begins, or in another thread,
+is only heard when it ends, since Python runs signal handlers between two bytecodes."""
+
+
+class Inbox:
+    """Takes events of numbered connections; only messages are ever dropped, and counted."""
+
+    def __init__(self) -> None:
+        """Begin empty."""
+        self._queue: Final[queue.SimpleQueue[tuple[int, Event]]] = queue.SimpleQueue()
+        self._stop: Final = threading.Event()
+        self._lock: Final = threading.Lock()
+        self._messages = self._bytes = self._dropped = 0
+
+    def put(self, connection: int, event: Event) -> None:
+        """Add what must not be lost: what became of a connection, a subscription, a publication."""
+        self._queue.put((connection, event))
+
+    def put_message(self, connection: int, message: MessageReceived) -> None:
+        """Add a message, unless too much is waiting."""
+        with self._lock:
+            size = len(message.payload)
+            if self._messages >= MOST_MESSAGES or self._bytes + size > MOST_BYTES:
+                self._dropped += 1
+                return
+            self._messages += 1
+            self._bytes += size
+        self._queue.put((connection, message))
+
+    def request_stop(self) -> None:
+        """Have `get` return `StopRequested` before anything else; safe in a signal handler."""
+        self._stop.set()
+        self._queue.put((0, StopRequested()))
+
+    def take_dropped(self) -> int:
+        """Return how many messages were dropped since this was last asked."""
+        with self._lock:
+            dropped, self._dropped = self._dropped, 0
+        return dropped
+
+    def get(self, connection: int, timeout: float | None) -> Event | None:
+        """Return the next event of ``connection``, or None after ``timeout`` seconds.
+
+        Events of other connections are dropped on the way.
+        """
+        until = math.inf if timeout is None else time.monotonic() + timeout
+        while True:
+            if self._stop.is_set():
+                self._stop.clear()
+                return StopRequested()
+            left = max(0.0, until - time.monotonic())
+            try:
+                number, event = self._queue.get(timeout=min(left, _DEAF_SECONDS))
+            except queue.Empty:
+                if left <= _DEAF_SECONDS and not self._stop.is_set():
+                    return None
+                continue
+            if isinstance(event, MessageReceived):
+                self._note_taken(event)
+            if number == connection and not isinstance(event, StopRequested):
+                return event
+
+    def _note_taken(self, message: MessageReceived) -> None:
+        with self._lock:
+            self._messages -= 1
+            self._bytes -= len(message.payload)
