@@ -25,10 +25,8 @@ from device.storage.device_storage import (
     DeviceStorage,
     resume_device_storage,
 )
-from device.storage.filesystem import OsFs
 from device.storage.keys import FIRST_DEVICE_KEY, PublicKey
 from device.storage.lifecycle import Lifecycle
-from device.storage.roots.descriptor import read_descriptor
 from device.storage.secure_storage import Uid
 from factory.device_element import check_same_element, open_element
 from factory.device_settings import device_subject
@@ -104,7 +102,6 @@ def _resumed(order: DeviceOrder, out: Path) -> DeviceStorage | None:
             _correct(storage, order)
             open_element(storage)
             _check_key_type(storage, order, out)
-            _check_same_root(order, out)
             return storage
     except BaseException:
         storage.close()
@@ -130,16 +127,6 @@ def _check_key_type(storage: DeviceStorage, order: DeviceOrder, out: Path) -> No
     if begun_with is not order.key_type:
         raise ElementChoiceError(
             f"the device in {out} was begun with a key of type {begun_with}, not {order.key_type}",
-            "Run the command as it was run before, or remove that folder to begin anew.",
-        )
-
-
-def _check_same_root(order: DeviceOrder, out: Path) -> None:
-    begun_on = read_descriptor(OsFs(out)).root_of_trust
-    if begun_on != order.root_of_trust:
-        raise ElementChoiceError(
-            f"the device in {out} was begun on the root of trust {begun_on.kind}, not "
-            f"{order.root_of_trust.kind}",
             "Run the command as it was run before, or remove that folder to begin anew.",
         )
 

@@ -17,7 +17,6 @@ from device.storage.device_storage import (
 )
 from device.storage.keys import FIRST_DEVICE_KEY, KeyOrigin, KeyType
 from device.storage.lifecycle import Lifecycle
-from device.storage.roots.plan import parse_plan
 from device.storage.secure_storage import Uid
 from factory.documents import CONFIG
 from factory.errors import ElementChoiceError
@@ -166,19 +165,6 @@ def test_device_that_was_begun_with_another_type_of_key_is_not_gone_on_with(
     other = replace(order(), key_type=KeyType.RSA_2048)
     with (
         pytest.raises(ElementChoiceError, match="begun with a key of type ec-p256, not rsa-2048"),
-        unfinished_device(other, tmp_path),
-    ):
-        pass
-
-
-def test_device_that_was_begun_on_another_root_of_trust_is_not_gone_on_with(
-    tmp_path: Path,
-) -> None:
-    with unfinished_device(order(), tmp_path):
-        pass
-    other = replace(order(), root_of_trust=parse_plan("systemd-credential:huk", "--root-of-trust"))
-    with (
-        pytest.raises(ElementChoiceError, match="root of trust file, not systemd-credential"),
         unfinished_device(other, tmp_path),
     ):
         pass
