@@ -131,6 +131,10 @@ class Admitted(AbstractContextManager["Admitted"]):
             return [made]
         return [self._as(Result.FAILED, note="the folder held another device"), made]
 
+    def keep(self) -> None:
+        """Keep the serial number whatever happens: the device is there, if not registered."""
+        self._can_fail = False
+
     def retired(self, former: Entry, note: str) -> None:
         """Enter that ``former`` has lost the serial number.
 

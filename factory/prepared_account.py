@@ -41,13 +41,17 @@ def check_prepared(
             _check_account(prepared, method, account)
 
 
-def check_endpoint_of(cloud: Cloud, given: str | None, own: str) -> None:
+def check_endpoint_of(cloud: Cloud, given: str | None) -> None:
     """Refuse to register a device in one account and have it connect to another.
 
     Raises:
-        OtherAccountError: ``given`` is an endpoint of AWS, and not ``own``, the account's.
+        OtherAccountError: ``given`` is an endpoint of AWS, and not the account's own.
+        CloudError: AWS did not answer, or said no.
     """
-    if given is None or aws_region(given) is None or _host(given) == _host(own):
+    if given is None or aws_region(given) is None:
+        return
+    own = find_endpoint(cloud)
+    if _host(given) == _host(own):
         return
     raise OtherAccountError(
         f"the device would be registered in {cloud.account}, whose endpoint is {_host(own)}, and "

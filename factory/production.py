@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from device.errors import FirstbootError
 from device.errors.storage import StorageError
 from device.identity.certificates import certificate_id, leaf_of
 from device.storage.device_storage import DeviceStorage, open_device_storage
@@ -80,9 +81,19 @@ def produce_by(
         notes = retire_former(admitted, wanted.out, clouds)
         is_open = admitted.is_resumed and not wanted.completes
         product = finished(admitted.order, wanted.out) if is_open else None
-        product = product or make(admitted.order, wanted.out)
+        product = product or _made(make, admitted, wanted.out)
         admitted.made(product.entry())
     return replace(product, retired=notes)
+
+
+def _made(make: Make, admitted: Admitted, out: Path) -> Product:
+    """Have the device made; one that is finished, and not registered, keeps its serial number."""
+    try:
+        return make(admitted.order, out)
+    except FirstbootError:
+        if finished(admitted.order, out) is not None:
+            admitted.keep()
+        raise
 
 
 def retire_former(admitted: Admitted, out: Path, clouds: Sequence[Cloud]) -> list[str]:

@@ -18,7 +18,6 @@ from factory.cloud import Cloud
 from factory.console import Console
 from factory.device_element import share_softhsm
 from factory.device_orders import config_name, device_orders, given_endpoint
-from factory.endpoint import find_endpoint
 from factory.errors import BatchError, BatchUnfinishedError, OptionNotUsedError
 from factory.ledger import Ledger
 from factory.manufacture import DeviceOrder
@@ -152,8 +151,7 @@ def _orders(
     arguments: argparse.Namespace, serial_numbers: Sequence[str], cloud: Cloud
 ) -> Mapping[str, DeviceOrder]:
     orders = device_orders(arguments, serial_numbers, cloud)
-    if given_endpoint(arguments):
-        check_endpoint_of(cloud, given_endpoint(arguments), find_endpoint(cloud))
+    check_endpoint_of(cloud, given_endpoint(arguments))
     return {order.serial_number: order for order in orders}
 
 

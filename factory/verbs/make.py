@@ -10,7 +10,6 @@ from factory.accounts import aws_accounts
 from factory.admission import Wanted
 from factory.console import Console
 from factory.device_orders import config_name, device_orders, given_endpoint
-from factory.endpoint import find_endpoint
 from factory.errors import OptionNotUsedError
 from factory.manufacture import DeviceOrder
 from factory.methods import METHODS, MakingMethod, RegisteringMethod
@@ -54,8 +53,8 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     with open_station(arguments.station, read_only=True) as station:
         _check_not_allowed(arguments, station)
         check_prepared(station, method, clouds, given_endpoint(arguments))
-        if isinstance(METHODS[method], MakingMethod) and given_endpoint(arguments):
-            check_endpoint_of(clouds[0], given_endpoint(arguments), find_endpoint(clouds[0]))
+        if isinstance(METHODS[method], MakingMethod):
+            check_endpoint_of(clouds[0], given_endpoint(arguments))
         for order in orders:
             out = arguments.out or _DEVICES / order.serial_number
             wanted = Wanted(order, out, again=arguments.again)

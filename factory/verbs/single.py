@@ -9,7 +9,6 @@ from factory.accounts import aws_accounts
 from factory.admission import Wanted
 from factory.console import Console
 from factory.device_orders import config_name, device_orders, given_endpoint
-from factory.endpoint import find_endpoint
 from factory.manufacture import DeviceOrder
 from factory.methods import single_thing
 from factory.methods.single_thing import Way
@@ -55,8 +54,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     check_one_account(arguments)
     cloud = aws_accounts(arguments.account, os.environ)[0]
     orders = device_orders(arguments, check_serials(arguments), cloud)
-    if given_endpoint(arguments):
-        check_endpoint_of(cloud, given_endpoint(arguments), find_endpoint(cloud))
+    check_endpoint_of(cloud, given_endpoint(arguments))
 
     def make(order: DeviceOrder, out: Path) -> Product:
         single_thing.make_registered(cloud, order, out, arguments.by, exclusive=arguments.exclusive)

@@ -149,7 +149,7 @@ def test_nobody_is_asked_for_a_method_that_noted_nothing(station: Station) -> No
 
 def test_device_is_not_registered_in_one_account_to_connect_to_another() -> None:
     with pytest.raises(OtherAccountError) as raised:
-        check_endpoint_of(Place(HERE), endpoint_of(THERE), endpoint_of(HERE))
+        check_endpoint_of(Place(HERE), endpoint_of(THERE))
     assert HERE.account_id in str(raised.value)
     assert "a222222222222-ats" in str(raised.value)
 
@@ -158,4 +158,4 @@ def test_device_is_not_registered_in_one_account_to_connect_to_another() -> None
     "given", [None, "localhost:8883", "iot.example.com:443", endpoint_of(HERE)]
 )
 def test_own_endpoint_and_those_that_are_not_of_aws_are_taken(given: str | None) -> None:
-    check_endpoint_of(Place(HERE), given, endpoint_of(HERE))
+    check_endpoint_of(Place(HERE), given)

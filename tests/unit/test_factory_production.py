@@ -150,3 +150,15 @@ def test_device_that_is_not_allowed_gets_a_proof_and_the_allow_list_does_not(
         assert Uid.PROOF_KEY in storage.its.uids()
     with pytest.raises(CloudNotReachableError):
         make(station, tmp_path / "e", again=True)
+
+
+def test_finished_device_that_could_not_be_registered_keeps_its_serial_number(
+    station: Station, tmp_path: Path
+) -> None:
+    station.authorities.ensure(NOW, ["jitr"])
+    station.authorities.want_fields("jitr", frozenset())
+    asked = replace(order(), config=CONFIG / "jitr.yaml")
+    with pytest.raises(CloudNotReachableError):
+        produce("jitr", Wanted(asked, tmp_path / "d"), station, [Unreached()])
+    assert device_id(tmp_path / "d") == asked.device_id
+    assert results(station) == [Result.BEGUN]
