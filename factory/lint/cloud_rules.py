@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from typing import Final
 
-from factory.cloud import Cloud
+from factory.cloud import Account, Cloud
 from factory.errors import NotInCloudError
 from factory.lint.document import Document, Kind, elements, member
 from factory.lint.finding import Finding, error
+from factory.lint.policy_rules import ARN, IOT_ARN
 from factory.lint.sources import TEMPLATES
+from factory.lint.statement import statements_of
 from factory.lint.template import THING, read_template
 from factory.lint.template_rules import HOOK_ON_JITP
 from factory.template_resources import KINDS, exists
@@ -24,14 +26,28 @@ TEMPLATE_DISABLED: Final = error(
 
 
 def lint_in_cloud(document: Document, cloud: Cloud) -> list[Finding]:
-    """Return what is wrong with a template in this account.
+    """Return what is wrong with a template, or with the ARNs of a policy, in this account.
 
     Raises:
         CloudError: AWS did not answer, or said no.
     """
-    if document.kind is not Kind.TEMPLATE:
-        return []
-    return list(_named(document, cloud))
+    match document.kind:
+        case Kind.TEMPLATE:
+            return list(_named(document, cloud))
+        case Kind.IOT_POLICY:
+            return list(arns_elsewhere(document, cloud.account))
+        case _:
+            return []
+
+
+def arns_elsewhere(document: Document, account: Account) -> Iterator[Finding]:
+    """Yield the resources of a policy that are of another account or Region."""
+    here = ({"*", account.region}, {"*", account.account_id})
+    for each in statements_of(document):
+        for path, arn in each.resources:
+            found = IOT_ARN.fullmatch(arn)
+            if found and not (found["region"] in here[0] and found["account"] in here[1]):
+                yield Finding(ARN, document.file, path, f"{arn} is not of {account}")
 
 
 def lint_stored_template(name: str, file: str, cloud: Cloud) -> Iterator[Finding]:

@@ -61,7 +61,7 @@ ARN: Final = error(
 )  # fmt: skip
 
 _VERSION: Final = "2012-10-17"
-_IOT_ARN: Final = re.compile(
+IOT_ARN: Final = re.compile(
     r"arn:aws[a-z-]*:iot:(?P<region>[a-z]{2}(-[a-z]+)+-[0-9]|\*):(?P<account>[0-9]{12}|\*):.+",
     re.DOTALL,
 )
@@ -128,7 +128,7 @@ def arns(document: Document, context: Context) -> Iterator[Finding]:  # noqa: AR
     places: set[tuple[str, str]] = set()
     for each in statements_of(document):
         for path, arn in each.resources:
-            found = _IOT_ARN.fullmatch(arn)
+            found = IOT_ARN.fullmatch(arn)
             if arn == "*":
                 continue
             if found is None:

@@ -96,10 +96,11 @@ def _context(method: str | None, config: Path | None) -> Context:
 
 
 def _look_at(file: Path, context: Context, cloud: Cloud | None) -> Iterable[Finding]:
-    document = load_document(file)
+    document = load_document(file, cloud.account.placeholders) if cloud else load_document(file)
     yield from lint(document, context)
-    if cloud is not None and document.kind is Kind.TEMPLATE:
+    if cloud is not None:
         yield from lint_in_cloud(document, cloud)
+    if cloud is not None and document.kind is Kind.TEMPLATE:
         yield from lint_stored_template(file.stem, document.file, cloud)
 
 

@@ -16,7 +16,7 @@ from factory.device_settings import load_device_settings
 from factory.documents import CONFIG
 from factory.errors import LintFailedError, NotInCloudError
 from factory.lint.catalogue import DOCUMENTS, documents_of
-from factory.lint.cloud_rules import lint_in_cloud, lint_stored_template
+from factory.lint.cloud_rules import arns_elsewhere, lint_in_cloud, lint_stored_template
 from factory.lint.context import Context
 from factory.lint.document import Document, Json, kind_of, load_document
 from factory.lint.finding import Finding, Severity
@@ -604,3 +604,27 @@ def test_every_rule_is_in_its_docs() -> None:
     docs = (CONFIG.parent / "docs" / "lint.md").read_text()
     listed = [line.split("`")[1] for line in docs.splitlines() if line.startswith("| `")]
     assert listed == list(RULES)
+
+
+@pytest.mark.parametrize(
+    ("place", "is_right"),
+    [
+        ("eu-central-1:123456789012", True), ("*:123456789012", True), ("eu-central-1:*", True),
+        ("eu-central-1:210987654321", False), ("us-east-1:123456789012", False),
+    ],
+)  # fmt: skip
+def test_policy_for_another_account_is_found_in_the_cloud(place: str, is_right: bool) -> None:
+    content = policy(allow("iot:Connect", f"arn:aws:iot:{place}:client/x"))
+    document = Document("p.json", content, kind_of(content))
+    findings = list(arns_elsewhere(document, Account("123456789012", "eu-central-1")))
+    assert [each.rule.id for each in findings] == ([] if is_right else ["arn"])
+
+
+def test_placeholders_are_those_of_the_account_that_is_asked(tmp_path: Path) -> None:
+    file = tmp_path / "p.json"
+    file.write_text(
+        json.dumps(policy(allow("iot:Connect", "arn:aws:iot:@region:@account:client/x")))
+    )
+    account = Account("210987654321", "us-east-1")
+    document = load_document(file, account.placeholders)
+    assert list(arns_elsewhere(document, account)) == []
