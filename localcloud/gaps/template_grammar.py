@@ -10,7 +10,8 @@ docs/aws-iot-facts.md, 3.1 to 3.4):
 - a Policy resource has PolicyName or PolicyDocument, not both; and that document is a policy;
 - the properties of the Certificate resource: where the certificate comes from, Status,
   ThingPrincipalType, OverrideSettings;
-- a template has 10,240 characters at most.
+- a template has 10,240 characters at most;
+- what kind of value each property takes (``template_values``), and that there is one thing.
 
 Where AWS notices the first three is not published: here they are refused when the template is
 made, and in any case when it is applied.
@@ -21,6 +22,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from localcloud.gaps.seam import Seam
+from localcloud.gaps.template_values import value_error
 
 CERTIFICATE: Final = "AWS::IoT::Certificate"
 POLICY: Final = "AWS::IoT::Policy"
@@ -53,6 +55,7 @@ def close(iot: Seam) -> None:
         if reason:
             raise rejected("InvalidTemplate", f"Template {template['templateName']}: {reason}")
         plan = evaluate(template, parameters, certificate_id)
+        _drop_empty_groups(plan)
         for _name, resource in resources(body, CERTIFICATE):
             probe = template_record("", _as_thing(body, resource.get("Properties") or {}))
             properties, _overrides = evaluate(probe, parameters, certificate_id)["thing"]
@@ -69,6 +72,17 @@ def close(iot: Seam) -> None:
 
     iot["_provisioning_plan"] = provisioning_plan
     iot["_validate_provisioning_template_body"] = validate_body
+
+
+def _drop_empty_groups(plan: Plan) -> None:
+    """Let a thing whose parameter for a group is "" be in none.
+
+    AWS's bulk sample (connected devices deep dive) counts on it; AWS does not say so.
+    """
+    if plan["thing"] and plan["thing"][0].get("ThingGroups"):
+        properties, overrides = plan["thing"]
+        groups = [group for group in properties["ThingGroups"] if group != ""]
+        plan["thing"] = ({**properties, "ThingGroups": groups}, overrides)
 
 
 def template_record(name: str, body: Body) -> Body:
@@ -113,7 +127,8 @@ def grammar_error(body: Body) -> str | None:
         return "Mappings cannot include parameters or intrinsic functions."
     if any(_nests(value) for value in _section(body, "DeviceConfiguration").values()):
         return "DeviceConfiguration does not support nested objects."
-    return next(filter(None, (_policy_error(*found) for found in resources(body, POLICY))), None)
+    policies = (_policy_error(*found) for found in resources(body, POLICY))
+    return next(filter(None, policies), None) or value_error(body)
 
 
 def _policy_error(name: str, resource: Body) -> str | None:

@@ -141,12 +141,16 @@ def test_a_certificate_that_was_deactivated(works: Works, state: Path, serial: s
 
     with running("run", "--state", state, "--config", CONFIG, **OFTEN) as started:
         waiting = started.wait_for("waiting")
+        wait_for(started, "waiting", "refused this device's identity 3 times in a row")
         iot.update_certificate(certificateId=identity["certificate_id"], newStatus="ACTIVE")
         started.wait_for(ACKNOWLEDGED)
         stopped = started.stop()
 
     assert stopped.code == 0
     assert "with the device certificate was not let in" in waiting["detail"]
+    [advice] = [line["detail"] for line in started.seen if line.get("step") == "next"]
+    assert "set INACTIVE or REVOKED" in advice
+    assert f"list-thing-principals --thing-name {serial}" in advice
 
 
 def test_a_denied_device_asks_again_at_a_low_rate(works: Works, state: Path, serial: str) -> None:
