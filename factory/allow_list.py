@@ -100,6 +100,19 @@ def allow_with_proof(cloud: Cloud, serial_number: str, proof_key: bytes) -> None
     )  # fmt: skip
 
 
+def release(cloud: Cloud, serial_number: str) -> None:
+    """Forget which certificate has taken ``serial_number``, so that another device may.
+
+    Raises:
+        NotInCloudError: there is no list here.
+        CloudError: AWS did not answer, or said no.
+    """
+    cloud.call(
+        "dynamodb", "UpdateItem", TableName=TABLE, Key={_KEY: {"S": serial_number}},
+        UpdateExpression=f"REMOVE {_TAKEN_BY}",
+    )  # fmt: skip
+
+
 def _find(cloud: Cloud) -> Response | None:
     try:
         table = structure(cloud.call("dynamodb", "DescribeTable", TableName=TABLE), "Table")

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from factory.choices import CertificateMode
 from factory.methods import METHODS
@@ -27,6 +27,31 @@ _OWN_OPTIONS: Final[Mapping[str, Callable[[argparse.ArgumentParser], None]]] = {
 """Verbs with a page of their own."""
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser in which the last of two equal options does not win in silence."""
+
+    def __init__(self, **words: Any) -> None:
+        """Take each option once, but for those whose values are collected."""
+        super().__init__(**words)
+        self.register("action", None, _Once)
+        self.register("action", "store", _Once)
+
+
+class _Once(argparse.Action):
+    """Stores a value that is given once."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace,
+        values: Any, option_string: str | None = None,
+    ) -> None:  # fmt: skip
+        """Store ``values``, or end with a misuse if there was one before."""
+        given: set[str] = namespace.given
+        if option_string is not None and self.dest in given:
+            parser.error(f"argument {option_string}: it is given twice")
+        given.add(self.dest)
+        setattr(namespace, self.dest, values)
+
+
 def _version() -> str:
     try:
         return version("firstboot")
@@ -36,7 +61,7 @@ def _version() -> str:
 
 def build_parser(verbs: Iterable[Verb]) -> argparse.ArgumentParser:
     """Return the parser; it puts the function to call in ``arguments.verb``."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="factory", description="The manufacturing station: prepare the cloud, make devices."
     )
     parser.add_argument("--version", action="version", version=f"factory {_version()}")
@@ -44,7 +69,7 @@ def build_parser(verbs: Iterable[Verb]) -> argparse.ArgumentParser:
     for verb in verbs:
         words = str(verb.__doc__).splitlines()[0]
         command = commands.add_parser(verb.__name__, help=words, description=words)
-        command.set_defaults(verb=verb)
+        command.set_defaults(verb=verb, given=set())
         _add_options(command, verb.__name__)
     return parser
 
@@ -55,8 +80,9 @@ def _add_options(command: argparse.ArgumentParser, verb: str) -> None:
     else:
         _add_method(command, required=verb != "teardown")
     command.add_argument(
-        "--station", type=Path, default=STATION, metavar="DIR", help="default: %(default)s"
-    )
+        "--station", type=Path, default=STATION, metavar="DIR",
+        help="the station's folder; lint and rewrap look at none; default: %(default)s",
+    )  # fmt: skip
     command.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
     command.add_argument(
         "--log-level", default="warning", choices=["debug", "info", "warning", "error"]
@@ -80,8 +106,7 @@ def _add_method(command: argparse.ArgumentParser, *, required: bool) -> None:
 def _add_choices(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--certificate-mode", type=CertificateMode, choices=list(CertificateMode),
-        default=CertificateMode.DEFAULT,
-        help="jitp, jitr: how the CA is registered; default: %(default)s",
+        help=f"jitp, jitr: how the CA is registered; default: {CertificateMode.DEFAULT}",
     )  # fmt: skip
     command.add_argument(
         "--inline-template", action="store_true",

@@ -24,8 +24,9 @@ ISSUING_LIFE: Final = timedelta(days=10 * 365)
 LEAF_LIFE: Final = timedelta(days=5 * 365)
 """A leaf never outlives its issuer, so the last ones are shorter."""
 _VERIFICATION_LIFE: Final = timedelta(days=1)
-_CLOCKS_APART: Final = timedelta(minutes=5)
-"""How much a device's clock, or AWS's, may be behind the station's."""
+_CLOCKS_APART: Final = timedelta(days=1)
+"""How much a device's clock, or AWS's, may be behind the station's: a Pi without a battery boots
+with the time of its last shutdown."""
 _ORGANIZATION: Final = "Firstboot"
 _FINGERPRINT_CHARACTERS: Final = 8
 """Of the key, in the CA's name: AWS takes ten CAs with one subject, and stations are many."""
@@ -50,7 +51,9 @@ class Authority:
 
     def issue_authority(self, name: str, key: PublicKey, now: datetime) -> x509.Certificate:
         """Return a CA certificate for ``key`` that may sign leaves only."""
-        builder = _ca(named(name, key), key, now, ISSUING_LIFE, path_length=0)
+        begin = max(now - _CLOCKS_APART, self.certificate.not_valid_before_utc)
+        end = min(now + ISSUING_LIFE, self.certificate.not_valid_after_utc)
+        builder = _ca(named(name, key), key, (begin, end), path_length=0)
         return self._sign(builder, self.certificate.subject)
 
     def issue_leaf(self, csr_pem: str, now: datetime) -> bytes:
@@ -79,7 +82,8 @@ class Authority:
         self, subject: x509.Name, key: object, now: datetime, life: timedelta
     ) -> x509.CertificateBuilder:
         end = min(now + life, self.certificate.not_valid_after_utc)
-        return _certificate(subject, key, now, end).add_extension(
+        begin = max(now - _CLOCKS_APART, self.certificate.not_valid_before_utc)
+        return _certificate(subject, key, begin, end).add_extension(
             x509.BasicConstraints(ca=False, path_length=None), critical=True
         )
 
@@ -92,7 +96,8 @@ class Authority:
 def issue_root(key: PrivateKey, now: datetime) -> x509.Certificate:
     """Return a self-signed CA certificate for ``key`` that may sign issuing CAs."""
     name = named("Root CA", key.public_key())
-    builder = _ca(name, key.public_key(), now, ROOT_LIFE, path_length=1)
+    life = (now - _CLOCKS_APART, now + ROOT_LIFE)
+    builder = _ca(name, key.public_key(), life, path_length=1)
     return builder.issuer_name(name).sign(key, hashes.SHA256())
 
 
@@ -104,22 +109,22 @@ def named(name: str, key: PublicKey) -> x509.Name:
 
 
 def _ca(
-    subject: x509.Name, key: PublicKey, now: datetime, life: timedelta, *, path_length: int
+    subject: x509.Name, key: PublicKey, life: tuple[datetime, datetime], *, path_length: int
 ) -> x509.CertificateBuilder:
     limit = x509.BasicConstraints(ca=True, path_length=path_length)
-    builder = _certificate(subject, key, now, now + life).add_extension(limit, critical=True)
+    builder = _certificate(subject, key, *life).add_extension(limit, critical=True)
     return builder.add_extension(_usage(key_cert_sign=True, crl_sign=True), critical=True)
 
 
 def _certificate(
-    subject: x509.Name, key: object, now: datetime, end: datetime
+    subject: x509.Name, key: object, begin: datetime, end: datetime
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .public_key(key)  # type: ignore[arg-type] # a CSR's key; signing refuses what cannot be
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _CLOCKS_APART)
+        .not_valid_before(begin)
         .not_valid_after(end)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)  # type: ignore[arg-type] # as above
     )

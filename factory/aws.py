@@ -46,8 +46,8 @@ def clients_of(session: Mapping[str, str]) -> ClientFactory:
 
     @cache
     def opened() -> "boto3.Session":
-        import boto3  # noqa: PLC0415 - costs 0.2 s, and `factory make` may not need it
-
+        with needs_extra():
+            import boto3  # noqa: PLC0415 - costs 0.2 s, and `factory make` may not need it
         return boto3.Session(**session)
 
     def client(service: str) -> Client:
@@ -113,6 +113,19 @@ def acting_as(cloud: Cloud, role_arn: str) -> Aws:
     return Aws(clients_of(session))
 
 
+@contextmanager
+def needs_extra() -> Iterator[None]:
+    """Name the extra if a library is missing that only the station needs.
+
+    Raises:
+        ExtraMissingError: it is.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise errors.ExtraMissingError(str(error.name)) from error
+
+
 def _python_name(operation: str) -> str:
     from botocore import xform_name  # noqa: PLC0415 - not at import, as boto3
 
@@ -153,8 +166,8 @@ _HTTP_SERVER_ERROR = 500
 @contextmanager
 def _errors_as_ours(action: str) -> Iterator[None]:
     """Turn every failure of the SDK inside the block into one of ``factory.errors``."""
-    from botocore import exceptions as sdk  # noqa: PLC0415 - not at import, as boto3
-
+    with needs_extra():
+        from botocore import exceptions as sdk  # noqa: PLC0415 - not at import, as boto3
     try:
         yield
     except sdk.ClientError as error:

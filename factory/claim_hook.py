@@ -17,6 +17,7 @@ from factory.errors import NotInCloudError, StationNotPreparedError
 from factory.lambda_functions import Function, ensure_function, function_arn, remove_function
 from factory.lambda_role import ensure_lambda_role, remove_lambda_role
 from factory.log_groups import ensure_log_group, remove_log_group
+from factory.manufacture import DeviceOrder
 from factory.provisioning_templates import template_arn
 from factory.roles import role_arn
 
@@ -76,7 +77,7 @@ def remove_hook(cloud: Cloud) -> list[Change]:
     ]
 
 
-def install_proof_key(cloud: Cloud, storage: DeviceStorage, serial_number: str) -> None:
+def install_proof_key(cloud: Cloud, storage: DeviceStorage, order: DeviceOrder) -> None:
     """Give a device the key that it proves itself with, and the allow-list the same.
 
     The list comes first: a run that is cut between them is made anew, with another key.
@@ -87,7 +88,8 @@ def install_proof_key(cloud: Cloud, storage: DeviceStorage, serial_number: str) 
     """
     key = token_bytes(_PROOF_KEY_BYTES)
     try:
-        allow_list.allow_with_proof(cloud, serial_number, key)
+        if order.is_allowed:
+            allow_list.allow_with_proof(cloud, order.serial_number, key)
     except NotInCloudError as error:
         problem = f"there is no allow-list in {cloud.account}"
         raise StationNotPreparedError(problem) from error

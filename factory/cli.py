@@ -13,10 +13,11 @@ from device.errors import ExitCode, FirstbootError
 from factory.accounts import aws_accounts
 from factory.arguments import build_parser
 from factory.changes import Outcome, Report
-from factory.choices import Choices
+from factory.choices import choices_of
 from factory.cloud import Account
 from factory.errors import StationNotPreparedError
 from factory.methods import METHODS
+from factory.prepared_account import forget_prepared, note_prepared
 from factory.report_text import report_fields, report_lines
 from factory.station import Station, open_or_make_station, open_station
 from factory.verbs import bulk as bulk_verb
@@ -27,27 +28,59 @@ from factory.verbs import make as make_verb
 from factory.verbs import rewrap as rewrap_verb
 from factory.verbs import single as single_verb
 
+_CHECK_MACHINE = "Correct that on this machine, then run the same command again."
+_READ_HELP = "Correct it; factory VERB --help says what there is."
+_RUN_AGAIN = "Run the same command again: it goes on where it stopped."
 _SDK_LOGGERS = ("boto3", "botocore", "urllib3")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit code (``device.errors.ExitCode``)."""
-    arguments = build_parser(
-        (ca, prepare, make, single, bulk, claim, rewrap, lint, teardown)
-    ).parse_args(argv)
+    arguments = _parsed(sys.argv[1:] if argv is None else list(argv))
     _log_to_stderr(arguments.log_level)
     try:
         arguments.verb(arguments)
     except FirstbootError as error:
-        _say(f"factory: {error}", f"  next: {error.next_step}")
-        return error.exit_code
+        return _report(arguments, error, str(error), error.next_step)
     except OSError as error:
-        _say(f"factory: {error.filename or 'this machine'}: {error.strerror or error}")
-        return ExitCode.FAILED
+        problem = f"{error.filename or 'this machine'}: {error.strerror or error}"
+        return _report(arguments, error, problem, _CHECK_MACHINE)
     except KeyboardInterrupt:
         _say("factory: stopped; the same command goes on where it stopped")
+        if arguments.json:
+            _put_error("Stopped", "stopped", _RUN_AGAIN, ExitCode.FAILED)
         return ExitCode.FAILED
     return ExitCode.DONE
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    return build_parser((ca, prepare, make, single, bulk, claim, rewrap, lint, teardown))
+
+
+def _parsed(words: Sequence[str]) -> argparse.Namespace:
+    """Return the arguments; with ``--json`` a misuse is told on stdout, too."""
+    try:
+        return parser().parse_args(words)
+    except SystemExit as error:
+        if error.code == ExitCode.MISUSE and "--json" in words:
+            problem = "the command line cannot be used; stderr says why"
+            _put_error("Misuse", problem, _READ_HELP, ExitCode.MISUSE)
+        raise
+
+
+def _report(
+    arguments: argparse.Namespace, error: BaseException, problem: str, next_step: str
+) -> ExitCode:
+    code = error.exit_code if isinstance(error, FirstbootError) else ExitCode.FAILED
+    _say(f"factory: {problem}", f"  next: {next_step}")
+    if arguments.json:
+        _put_error(type(error).__name__, problem, next_step, code)
+    return code
+
+
+def _put_error(name: str, message: str, next_step: str, code: ExitCode) -> None:
+    _put(error=name, message=message, next_step=next_step, exit_code=int(code))
 
 
 def ca(arguments: argparse.Namespace) -> None:
@@ -57,11 +90,12 @@ def ca(arguments: argparse.Namespace) -> None:
 
 def prepare(arguments: argparse.Namespace) -> None:
     """Make the cloud side of a method; what is there and right stays as it is."""
-    choices = Choices(arguments.certificate_mode, arguments.inline_template, arguments.hook)
+    choices = choices_of(arguments)
     lint_verb.check_before_prepare(arguments.method, _Terminal())
     for cloud in aws_accounts(arguments.account, os.environ):
         with open_or_make_station(arguments.station) as station:
             report = METHODS[arguments.method].prepare(cloud, station, choices)
+            note_prepared(station, arguments.method, cloud)
         _show(arguments, cloud.account, report)
         if not arguments.json:
             state = "Prepared." if report.is_change else "Nothing to change: all is prepared."
@@ -107,6 +141,8 @@ def teardown(arguments: argparse.Namespace) -> None:
             report = Report.of(
                 method.teardown(cloud, station, devices=arguments.devices) for method in methods
             )
+            if station is not None:
+                forget_prepared(station, arguments.method, cloud)
             _show(arguments, cloud.account, report)
             if not arguments.json:
                 _say(_farewell(report))

@@ -32,6 +32,11 @@ class Account:
         """The values of ``@partition``, ``@region`` and ``@account`` in config/."""
         return {"partition": self.partition, "region": self.region, "account": self.account_id}
 
+    @property
+    def words(self) -> str:
+        """Name the account and its Region as one word, ``ACCOUNT:REGION``."""
+        return f"{self.account_id}:{self.region}"
+
     def __str__(self) -> str:
         """Name the account for a person."""
         return f"account {self.account_id}, {self.region}"

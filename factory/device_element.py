@@ -53,6 +53,19 @@ def check_element(choice: str, method: str, devices: int = 1) -> None:
         )
 
 
+def check_store(choice: str, store: str | None, config: str) -> None:
+    """Refuse settings that name an element for a key which the station would make elsewhere.
+
+    Raises:
+        ElementChoiceError: they do, and no element was chosen.
+    """
+    if not choice and store is not None and store.startswith("pkcs11:"):
+        raise ElementChoiceError(
+            f"key.store in {config} names a secure element, and the key is made with the device",
+            f"Have it made there: --element {store}",
+        )
+
+
 def share_softhsm(choice: str, devices: Path) -> None:
     """Keep the SoftHSM tokens of a batch in one place: a process has one."""
     if choice == SOFTHSM:

@@ -7,7 +7,7 @@ from device.identity.certificates import TEMPLATE_FIELDS, leaf_of, subject_field
 from device.identity.csr import SUBJECT_FIELDS, build_csr
 from device.identity.pem import canonical_chain
 from device.storage.device_storage import DeviceStorage
-from device.storage.keys import FIRST_DEVICE_KEY, KeyType
+from device.storage.keys import FIRST_DEVICE_KEY
 from device.storage.secure_storage import Uid
 from factory.authorities import Authorities
 from factory.device_settings import device_subject
@@ -49,7 +49,7 @@ def install_leaf(
     if wanted is None:
         raise StationNotPreparedError(f"this station was not prepared for {method}")
     authority = authorities.open(method)
-    key = storage.keys.generate_key(FIRST_DEVICE_KEY, KeyType.EC_P256)
+    key = storage.keys.generate_key(FIRST_DEVICE_KEY, order.key_type)
     csr = build_csr(storage.keys.private_key(key), device_subject(order))
     leaf = authority.issue_leaf(csr, order.made_at)
     if missing := sorted(wanted - subject_fields(leaf)):

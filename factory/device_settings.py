@@ -1,70 +1,90 @@
-"""The device's own settings (config/*.yaml), as far as the station must agree with them.
-
-The device checks the whole file; here only what the station puts into a certificate, or
-compares with a template, is read.
-"""
+"""The device's own settings (config/*.yaml), as far as the station must agree with them."""
 
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-import msgspec
 from cryptography import x509
 
+from device import settings
+from device.config.sources import Sources
 from device.errors import ConfigurationError
 from device.identity.csr import subject_name
+from device.settings import Key, Loaded, Settings
 from factory.manufacture import DeviceOrder
 
+_KEYS_OF_AWS: Final = "-aws-keys"
+"""Ends the name of claim's other method, which has the same settings."""
 _PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
 
 
-class ClaimSettings(msgspec.Struct, frozen=True):
-    """What a device does with its claim."""
-
-    template: str = "firstboot-claim"
-    client_id: str = "claim-{serial}"
-    parameters: dict[str, str] = msgspec.field(default_factory=lambda: {"SerialNumber": "{serial}"})
-
-
-class DeviceSettings(msgspec.Struct, frozen=True):
-    """What a device is told, with the device's own defaults."""
-
-    method: str
-    thing_name: str = "{serial}"
-    subject: dict[str, str] = msgspec.field(default_factory=lambda: {"common_name": "{serial}"})
-    claim: ClaimSettings = ClaimSettings()
-
-
-def load_device_settings(path: Path) -> DeviceSettings:
-    """Return the settings in ``path``.
+def load_device_settings(path: Path, environment: Mapping[str, str] | None = None) -> Settings:
+    """Return the settings in ``path``, overridden by the ``DEVICE_*`` variables.
 
     Raises:
-        ConfigurationError: the file is missing, or its keys do not hold what they should.
+        ConfigurationError: the file is missing, or a key or variable does not hold what it should.
     """
-    try:
-        return msgspec.yaml.decode(path.read_bytes(), type=DeviceSettings)
-    except (OSError, msgspec.DecodeError) as error:
-        raise ConfigurationError(str(path), "", f"cannot be used: {error}") from error
+    return settings.load(path, environment or {}, {})
 
 
-def device_subject(order: DeviceOrder) -> x509.Name:
+def device_subject(order: DeviceOrder, known: Loaded | None = None) -> x509.Name:
     """Return the ``subject`` of the settings in ``order.config``, filled in for this device.
 
+    ``known`` are those settings, if they were read before.
+
     Raises:
-        ConfigurationError: the file cannot be used, or asks for a subject that cannot be.
+        ConfigurationError: the file cannot be used, or a value is one that its field cannot hold;
+            the error names ``subject.FIELD`` and the serial number.
     """
-    fields = load_device_settings(order.config).subject
+    loaded = known or settings.load_with_sources(order.config, order.environment, {})
+    fields = loaded.settings.subject
+    filled = {
+        name: _filled(order, loaded.sources, f"subject.{name}", text)
+        for name, text in fields.items()
+    }
+    try:
+        return subject_name(filled, loaded.sources.of)
+    except ConfigurationError as error:
+        problem = f"{error.problem} (for serial number {order.serial_number})"
+        raise ConfigurationError(error.source, error.key, problem, error.next_step) from error
+
+
+def check_method(config: Path, method: str) -> None:
+    """Refuse settings that are for another method than the device is made for.
+
+    Raises:
+        ConfigurationError: they are: the device would not boot with them.
+    """
+    named = load_device_settings(config).method
+    if named.removesuffix(_KEYS_OF_AWS) != method.removesuffix(_KEYS_OF_AWS):
+        problem = f"is {named}, and the device is made for {method}"
+        step = f"Give the settings of {method}: --config config/{method}.yaml"
+        raise ConfigurationError(str(config), "method", problem, step)
+
+
+def check_key_type(loaded: Loaded, method: str) -> None:
+    """Refuse a type of key where the key is AWS's, and of another type.
+
+    Raises:
+        ConfigurationError: ``key.type`` asks for another than AWS makes, and than the default.
+    """
+    wanted, sources = loaded.settings.key.type, loaded.sources
+    if method.endswith(_KEYS_OF_AWS) and wanted not in {Key().type, "rsa-2048"}:
+        problem = f"is {wanted}, and for {method} AWS makes the key: rsa-2048"
+        step = f"Take key.type out of {sources.of('key.type')}, or use --method claim."
+        raise sources.error("key.type", problem, step)
+
+
+def thing_name(order: DeviceOrder) -> str:
+    """Return the name of the device's thing, as its settings have it."""
+    loaded = settings.load_with_sources(order.config, order.environment, {})
+    return _filled(order, loaded.sources, "thing_name", loaded.settings.thing_name)
+
+
+def _filled(order: DeviceOrder, sources: Sources, key: str, text: str) -> str:
     values = {"serial": order.serial_number, "device_id": order.device_id}
-    return subject_name(
-        {name: _filled(order.config, name, text, values) for name, text in fields.items()},
-        str(order.config),
-    )
-
-
-def _filled(config: Path, name: str, text: str, values: Mapping[str, str]) -> str:
     for unknown in set(_PLACEHOLDER.findall(text)) - values.keys():
         known = ", ".join(f"{{{known}}}" for known in values)
-        problem = f"unknown placeholder {{{unknown}}}"
-        raise ConfigurationError(str(config), f"subject.{name}", problem, f"Known here: {known}.")
+        raise sources.error(key, f"unknown placeholder {{{unknown}}}", f"Known here: {known}.")
     return _PLACEHOLDER.sub(lambda found: values[found[1]], text)

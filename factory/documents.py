@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from string import Template
-from typing import Final
+from typing import Any, Final
 
 from device.errors import ConfigurationError
 
@@ -40,12 +40,31 @@ def load_template(name: str, folder: Path = CONFIG) -> str:
     return _load(folder / "templates" / f"{name}.json", {})
 
 
+def parse_json(text: str) -> Any:
+    """Return the document in ``text``.
+
+    Raises:
+        ValueError: it is no JSON, or an object in it has a key twice: of two AWS takes one, and
+            does not say which.
+    """
+    return json.loads(text, object_pairs_hook=_object)
+
+
 def same_document(one: str, other: str) -> bool:
     """Tell whether two JSON texts mean the same; AWS may store another white space."""
     try:
         return bool(json.loads(one) == json.loads(other))
     except ValueError:
         return False
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"the key {key!r} is there twice")
+        found[key] = value
+    return found
 
 
 def _load(path: Path, placeholders: Mapping[str, str]) -> str:
@@ -65,4 +84,4 @@ def _load(path: Path, placeholders: Mapping[str, str]) -> str:
 
 def _compact(text: str) -> str:
     # AWS counts a policy without white space (2048 characters), and stores what it is given.
-    return json.dumps(json.loads(text), separators=(",", ":"))
+    return json.dumps(parse_json(text), separators=(",", ":"))

@@ -28,6 +28,92 @@ class DeviceIdError(StationError):
     next_step = "Give 32 hexadecimal digits, or leave --device-id out: one is drawn at random."
 
 
+class SerialNumberUsedError(StationError):
+    """Another device has the serial number."""
+
+    def __init__(
+        self, serial_number: str, device_id: str, folder: str, since: str, *, is_made: bool
+    ) -> None:
+        """Say which device has it, in which ``folder``, and ``since`` when."""
+        state = "was made" if is_made else "was begun, and is not finished,"
+        super().__init__(
+            f"serial number {serial_number} is taken: device {device_id} {state} {since} in "
+            f"{folder}. Two devices of one serial number disconnect each other"
+        )
+        self.serial_number = serial_number
+        self.device_id = device_id
+        self.folder = folder
+        finish = f"Finish that device: run the same command with --out {folder}. "
+        self.next_step = (
+            f"{'' if is_made else finish}Use another serial number. Or, if that device is gone, "
+            "replace it on purpose, which turns its certificate off: the same command with --again."
+        )
+
+
+class ReplacedMeanwhileError(StationError):
+    """While a device was made, another process replaced it on purpose (--again)."""
+
+    next_step = "Use the other device. This folder is of no use any more: remove it."
+
+    def __init__(self, serial_number: str, folder: str) -> None:
+        """Name the serial number, and the ``folder`` of the device that came too late."""
+        super().__init__(
+            f"serial number {serial_number} was given to another device while {folder} was made"
+        )
+
+
+class LedgerError(StationError):
+    """The station's ledger is not what the station wrote."""
+
+    exit_code = ExitCode.STORAGE_UNUSABLE
+    next_step = (
+        "Put the file back from a copy. Without it the station cannot tell which serial numbers "
+        "are taken. No device was made."
+    )
+
+
+class OptionNotUsedError(StationError):
+    """An option was given that this method, or this verb, has no use for."""
+
+    exit_code = ExitCode.MISUSE
+
+    def __init__(self, option: str, problem: str, next_step: str) -> None:
+        """Name the ``option``, why it is of no use, and what to do instead."""
+        super().__init__(f"{option}: {problem}")
+        self.option = option
+        self.next_step = next_step
+
+
+class OtherTypeError(StationError):
+    """A provisioning template has the name that the station uses, and another type."""
+
+    exit_code = ExitCode.CONFIGURATION_INVALID
+
+    def __init__(self, template: str, found: str, wanted: str) -> None:
+        """Name the ``template``, its type and the one that the method needs."""
+        super().__init__(
+            f"the provisioning template {template} is of type {found}, and the method needs "
+            f"{wanted}: AWS IoT would provision no device with it"
+        )
+        self.template = template
+        self.next_step = (
+            "AWS cannot change the type of a template. Delete it, then prepare again: "
+            f"aws iot delete-provisioning-template --template-name {template}"
+        )
+
+
+class ExtraMissingError(StationError):
+    """A library is not installed that only the station needs."""
+
+    exit_code = ExitCode.CONFIGURATION_INVALID
+
+    def __init__(self, library: str) -> None:
+        """Name the ``library``."""
+        super().__init__(f"{library} is not installed: it comes with the extra 'factory'")
+        self.library = library
+        self.next_step = "Install it: pip install 'firstboot[factory]'"
+
+
 class ElementChoiceError(StationError):
     """A secure element that the devices ordered could not use."""
 

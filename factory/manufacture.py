@@ -5,7 +5,7 @@ that was stopped before leaves what the next run starts anew.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from device.storage.device_storage import (
     create_device_storage,
     open_device_storage,
 )
+from device.storage.keys import KeyType
 from device.storage.lifecycle import Lifecycle
 from device.storage.roots.plan import FILE, RootPlan
 from device.storage.secure_storage import StorageFlag, Uid
@@ -57,6 +58,12 @@ class DeviceOrder:
     root_of_trust: RootPlan = FILE
     element: str = ""
     """Where its keys are to be made (``factory.device_element``); empty: in software, sealed."""
+    key_type: KeyType = KeyType.EC_P256
+    """Of a key that is made with the device."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables (``DEVICE_*``) that override ``config``."""
+    is_id_given: bool = False
+    """Whether somebody chose ``device_id``, so that no other may take its place."""
 
     def __post_init__(self) -> None:
         """Refuse what no device may have.

@@ -4,6 +4,9 @@ import argparse
 from pathlib import Path
 from typing import Final
 
+from factory.errors import OptionNotUsedError
+from factory.serial_number import check_serial_number
+
 ROOTS: Final = "file, systemd-credential:NAME, tpm:TCTI, raspberry-pi-otp:KEY or a pkcs11: URI"
 """Roots of trust, as ``device.storage.roots.plan`` reads them."""
 
@@ -37,3 +40,53 @@ def add_connection(command: argparse.ArgumentParser) -> None:
         "--root-of-trust", metavar="ROOT", help=f"what its storage stands on: {ROOTS}; default: "
         "$DEVICE_ROOT_OF_TRUST, or file",
     )  # fmt: skip
+
+
+def add_serials(command: argparse.ArgumentParser) -> None:
+    """Add what names the devices."""
+    command.add_argument(
+        "--serial", dest="serials", action="append", required=True, metavar="SN",
+        help="serial number; may be given several times",
+    )  # fmt: skip
+
+
+def add_again(command: argparse.ArgumentParser) -> None:
+    """Add what replaces a device on purpose."""
+    command.add_argument(
+        "--again", action="store_true",
+        help="replace the device that has the serial number, and turn its certificate off",
+    )  # fmt: skip
+
+
+def check_serials(arguments: argparse.Namespace) -> list[str]:
+    """Return the serial numbers that were given, if a device can be made for each.
+
+    Raises:
+        SerialNumberError: one cannot be a serial number.
+        OptionNotUsedError: one is given twice, or another option is for a single device.
+    """
+    given: list[str] = [check_serial_number(each) for each in arguments.serials]
+    step = "Give each serial number once."
+    for each in given:
+        if given.count(each) > 1:
+            raise OptionNotUsedError("--serial", f"{each} is given twice", step)
+    for option, value in (("--out", arguments.out), ("--device-id", _device_id(arguments))):
+        if len(given) > 1 and value is not None:
+            problem = f"it is for one device, and {len(given)} were ordered"
+            raise OptionNotUsedError(option, problem, "Leave it out, or make them one by one.")
+    return given
+
+
+def check_one_account(arguments: argparse.Namespace) -> None:
+    """Refuse more accounts than one, where a verb works in one.
+
+    Raises:
+        OptionNotUsedError: there are.
+    """
+    if len(arguments.account) > 1:
+        problem = f"this verb works in one account, and {len(arguments.account)} were named"
+        raise OptionNotUsedError("--account", problem, "Run the command once for each account.")
+
+
+def _device_id(arguments: argparse.Namespace) -> str | None:
+    return getattr(arguments, "device_id", None)

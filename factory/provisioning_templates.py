@@ -7,7 +7,7 @@ from typing import Final
 from factory.changes import Change, Outcome
 from factory.cloud import Cloud, Response, Value, items, text
 from factory.documents import same_document
-from factory.errors import NotInCloudError
+from factory.errors import NotInCloudError, OtherTypeError
 from factory.propagation import Sleep, with_new_role
 from factory.tags import check_made_by_station, station_tags
 
@@ -46,10 +46,11 @@ def ensure_template(cloud: Cloud, wanted: Template, sleep: Sleep = time.sleep) -
 
     Raises:
         NotMadeByStationError: somebody else's template has this name.
+        OtherTypeError: it is a template of the other type, which AWS cannot change.
         CloudError: AWS did not answer, or said no.
     """
     name = wanted.name
-    template = _find(cloud, name)
+    template = _find(cloud, name, wanted.type)
     if template is None:
         with_new_role(lambda: _create(cloud, wanted), sleep)
         return Change(KIND, name, Outcome.CREATED)
@@ -89,11 +90,14 @@ def remove_template(cloud: Cloud, name: str) -> Change:
     return Change(KIND, name, Outcome.REMOVED)
 
 
-def _find(cloud: Cloud, name: str) -> Response | None:
+def _find(cloud: Cloud, name: str, kind: str | None = None) -> Response | None:
     try:
         template = cloud.call("iot", "DescribeProvisioningTemplate", templateName=name)
     except NotInCloudError:
         return None
+    found = str(template.get("type") or "")
+    if kind is not None and found not in {"", kind}:
+        raise OtherTypeError(name, found, kind)
     check_made_by_station(cloud, KIND, name, text(template, "templateArn"))
     return template
 

@@ -52,7 +52,7 @@ def certificates_of_things(cloud: Cloud, made_by: str) -> list[str]:
     return [
         principal.partition(":cert/")[2]
         for thing in things_of(cloud, made_by)
-        for principal in _principals(cloud, thing)
+        for principal in principals_of(cloud, thing)
     ]
 
 
@@ -90,12 +90,12 @@ def remove_never_let_in(cloud: Cloud, method: str) -> Iterator[Change]:
 
 def _is_unused(cloud: Cloud, certificate_id: str) -> bool:
     is_active = describe_certificate(cloud, certificate_id)["status"] == "ACTIVE"
-    return not is_active and not _things_with(cloud, certificate_id)
+    return not is_active and not things_with(cloud, certificate_id)
 
 
 def _remove_certificates(cloud: Cloud, certificates: Iterable[str]) -> Iterator[Change]:
     for certificate_id in dict.fromkeys(certificates):
-        _detach_from_things(cloud, certificate_id)
+        detach_from_things(cloud, certificate_id)
         delete_certificate(cloud, certificate_id)
         yield Change("device certificate", certificate_id, Outcome.REMOVED)
 
@@ -108,26 +108,29 @@ def _signed_by(cloud: Cloud, ca_certificate_id: str) -> list[str]:
 def _marks(cloud: Cloud, certificate_id: str) -> set[str]:
     """Return which methods created the things that a certificate is attached to."""
     marks = set()
-    for thing in _things_with(cloud, certificate_id):
+    for thing in things_with(cloud, certificate_id):
         attributes = structure(cloud.call("iot", "DescribeThing", thingName=thing), "attributes")
         if ATTRIBUTE in attributes:
             marks.add(text(attributes, ATTRIBUTE))
     return marks
 
 
-def _detach_from_things(cloud: Cloud, certificate_id: str) -> None:
+def detach_from_things(cloud: Cloud, certificate_id: str) -> None:
+    """Detach a certificate from every thing that it is attached to."""
     arn = text(describe_certificate(cloud, certificate_id), "certificateArn")
-    for thing in _things_with(cloud, certificate_id):
+    for thing in things_with(cloud, certificate_id):
         cloud.call("iot", "DetachThingPrincipal", thingName=thing, principal=arn)
 
 
-def _things_with(cloud: Cloud, certificate_id: str) -> list[str]:
+def things_with(cloud: Cloud, certificate_id: str) -> list[str]:
+    """Return the names of the things that a certificate is attached to."""
     arn = text(describe_certificate(cloud, certificate_id), "certificateArn")
     pages = cloud.pages("iot", "ListPrincipalThings", principal=arn)
     return [thing for page in pages for thing in names(page, "things")]
 
 
-def _principals(cloud: Cloud, thing: str) -> list[str]:
+def principals_of(cloud: Cloud, thing: str) -> list[str]:
+    """Return the ARNs of what is attached to a thing; none if there is no such thing."""
     try:
         pages = list(cloud.pages("iot", "ListThingPrincipals", thingName=thing))
     except NotInCloudError:
@@ -136,7 +139,7 @@ def _principals(cloud: Cloud, thing: str) -> list[str]:
 
 
 def _remove_thing(cloud: Cloud, thing: str) -> Change:
-    if _principals(cloud, thing):
+    if principals_of(cloud, thing):
         return Change("thing", thing, Outcome.KEPT, "another certificate is attached to it")
     cloud.call("iot", "DeleteThing", thingName=thing)
     return Change("thing", thing, Outcome.REMOVED)

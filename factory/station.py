@@ -44,6 +44,20 @@ class ClaimRecord(msgspec.Struct, frozen=True):
     """Whether devices must prove who they are (``factory.claim_hook``)."""
 
 
+class Prepared(msgspec.Struct, frozen=True):
+    """Where a method was prepared with this station."""
+
+    method: str
+    account_id: str
+    region: str
+    endpoint: str
+    """The endpoint (``host:port``) that AWS names for this account and Region."""
+
+
+_PREPARED: Final = 0x300
+"""Where the list of these is in the station's Protected Storage; never to be changed."""
+
+
 class Station:
     """What the station keeps, in front of its sealed storage."""
 
@@ -82,6 +96,33 @@ class Station:
     def asks_for_proof(self) -> bool:
         """Whether the devices of this claim need a key to prove themselves with."""
         return self.record is not None and self.record.is_hooked
+
+    def prepared(self, method: str) -> list[Prepared]:
+        """Return where ``method`` was prepared; none if that was before stations noted it."""
+        return [each for each in self._all_prepared() if each.method == method]
+
+    def note_prepared(self, prepared: Prepared) -> None:
+        """Note that a method was prepared in an account and Region."""
+        self._replace_prepared(prepared.method, prepared.account_id, prepared.region, [prepared])
+
+    def forget_prepared(self, method: str, account: Account) -> None:
+        """Forget that a method was prepared in an account and Region."""
+        self._replace_prepared(method, account.account_id, account.region, [])
+
+    def _replace_prepared(
+        self, method: str, account_id: str, region: str, new: list[Prepared]
+    ) -> None:
+        known, place = self._all_prepared(), (method, account_id, region)
+        kept = [each for each in known if (each.method, each.account_id, each.region) != place]
+        if [*kept, *new] != known:
+            self._storage.ps.set(_PREPARED, msgspec.json.encode([*kept, *new]))
+
+    def _all_prepared(self) -> list[Prepared]:
+        try:
+            data = self._storage.ps.get(_PREPARED)
+        except DoesNotExistError:
+            return []
+        return msgspec.json.decode(data, type=list[Prepared])
 
     def check_account(self, account: Account) -> None:
         """Refuse to mix accounts in one station folder.

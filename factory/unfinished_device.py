@@ -25,11 +25,12 @@ from device.storage.device_storage import (
     DeviceStorage,
     resume_device_storage,
 )
-from device.storage.keys import FIRST_DEVICE_KEY, KeyType, PublicKey
+from device.storage.keys import FIRST_DEVICE_KEY, PublicKey
 from device.storage.lifecycle import Lifecycle
 from device.storage.secure_storage import Uid
 from factory.device_element import check_same_element, open_element
 from factory.device_settings import device_subject
+from factory.errors import ElementChoiceError
 from factory.manufacture import DeviceOrder, begin_device, fill_storage
 
 
@@ -100,6 +101,7 @@ def _resumed(order: DeviceOrder, out: Path) -> DeviceStorage | None:
         if _can_go_on(storage, order, out):
             _correct(storage, order)
             open_element(storage)
+            _check_key_type(storage, order, out)
             return storage
     except BaseException:
         storage.close()
@@ -120,6 +122,15 @@ def _can_go_on(storage: DeviceStorage, order: DeviceOrder, out: Path) -> bool:
     return storage.keys.keys() == [FIRST_DEVICE_KEY]
 
 
+def _check_key_type(storage: DeviceStorage, order: DeviceOrder, out: Path) -> None:
+    begun_with = storage.keys.get_key_attributes(FIRST_DEVICE_KEY).key_type
+    if begun_with is not order.key_type:
+        raise ElementChoiceError(
+            f"the device in {out} was begun with a key of type {begun_with}, not {order.key_type}",
+            "Run the command as it was run before, or remove that folder to begin anew.",
+        )
+
+
 def _correct(storage: DeviceStorage, order: DeviceOrder) -> None:
     with storage.transaction():
         storage.ps.set(Uid.ENDPOINT, order.endpoint.encode())
@@ -131,7 +142,7 @@ def _begun(order: DeviceOrder, out: Path) -> DeviceStorage:
     try:
         with storage.transaction():
             fill_storage(storage, order)
-            storage.keys.generate_key(FIRST_DEVICE_KEY, KeyType.EC_P256)
+            storage.keys.generate_key(FIRST_DEVICE_KEY, order.key_type)
     except BaseException:
         storage.close()
         raise

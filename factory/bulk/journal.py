@@ -38,6 +38,11 @@ class Line(msgspec.Struct):
         """Whether something is still to be done about it."""
         return self.certificate_id is None and self.problem is None
 
+    @property
+    def is_begun(self) -> bool:
+        """Whether this batch has made something of the device already."""
+        return self.attempts > 0 or self.certificate_id is not None
+
     def fail(self, problem: str, next_step: str) -> None:
         """Note that the device was refused."""
         self.problem, self.next_step = problem, next_step

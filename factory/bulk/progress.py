@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol, TextIO
 
+from factory.errors import ExtraMissingError
+
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
@@ -55,8 +57,11 @@ def progress_on(stream: TextIO, write: Callable[[str], None]) -> Iterator[Progre
     if not stream.isatty():
         yield PlainProgress(write)
         return
-    from rich import progress  # noqa: PLC0415 - 0.1 s, and only a terminal needs it
-    from rich.console import Console  # noqa: PLC0415 - as above
+    try:
+        from rich import progress  # noqa: PLC0415 - 0.1 s, and only a terminal needs it
+        from rich.console import Console  # noqa: PLC0415 - as above
+    except ModuleNotFoundError as error:
+        raise ExtraMissingError(str(error.name)) from error
 
     columns = (
         progress.TextColumn("{task.description}"), progress.BarColumn(),

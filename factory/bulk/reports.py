@@ -6,12 +6,15 @@ is, is told by its key. In ERRORS the line's number and the words are looked for
 that has neither is passed on as it is.
 """
 
+import http.client
 import json
+import os
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from factory.cloud import Cloud, names
 from factory.errors import CloudNotReachableError, CloudRejectedError
@@ -20,28 +23,68 @@ Download = Callable[[str], bytes]
 """Fetches what is behind a signed URL; the URL is a credential for as long as it lives."""
 
 _SECONDS: Final = 60
-_LOOPBACK: Final = ("localhost", "127.0.0.1")
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_LARGEST: Final = 256 * 1024 * 1024
+"""Bytes of a report: a task has 10,000 lines at most, and a certificate below 2 KB."""
+_S3: Final = re.compile(r"([a-z0-9.-]+\.)?s3[a-z0-9.-]*\.amazonaws\.com(\.cn)?", re.IGNORECASE)
 _ACTION: Final = "ListThingRegistrationTaskReports"
 
 
-def download(url: str) -> bytes:
-    """Return what is behind ``url``: over TLS, or from the local AWS.
+def download(
+    url: str, environment: Mapping[str, str] = os.environ, largest: int = _LARGEST
+) -> bytes:
+    """Return what is behind ``url``: over TLS from S3, or from the local AWS that is in use.
 
     Raises:
-        CloudRejectedError: the answer was no; a signed URL lives for some hours at most.
+        CloudRejectedError: it is elsewhere, or the answer was no; a signed URL lives for some
+            hours at most.
         CloudNotReachableError: nobody answered.
     """
-    parts = urlsplit(url)
-    if parts.scheme != "https" and parts.hostname not in _LOOPBACK:
-        raise CloudRejectedError(_ACTION, "", f"a report is not to be fetched over {parts.scheme}")
+    if not is_ours(url, environment):
+        place = url.partition("?")[0]
+        raise CloudRejectedError(_ACTION, "", f"a report is not to be fetched from {place[:100]!r}")
     try:
-        with urllib.request.urlopen(url, timeout=_SECONDS) as answer:  # noqa: S310 - checked above
-            content: bytes = answer.read()
+        with _OPENER.open(url, timeout=_SECONDS) as answer:
+            content: bytes = answer.read(largest + 1)
     except urllib.error.HTTPError as error:
         raise CloudRejectedError(_ACTION, str(error.code), "a report was not handed out") from error
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         raise CloudNotReachableError(f"a report of {_ACTION} did not come: {error}") from error
+    if len(content) > largest:
+        raise CloudRejectedError(_ACTION, "", f"a report is longer than {largest} bytes")
     return content
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect: it could lead anywhere."""
+
+    def redirect_request(self, *_: object) -> None:
+        """Take the redirect as the answer, which is then no report."""
+
+
+_OPENER: Final = urllib.request.build_opener(_NoRedirect)
+
+
+def is_ours(url: str, environment: Mapping[str, str]) -> bool:
+    """Tell whether ``url`` leads to S3 over TLS, or to the local AWS that is in use."""
+    try:
+        parts = urlsplit(url)
+        place = parts.hostname or "", parts.port
+    except ValueError:
+        return False
+    if parts.scheme == "https" and _S3.fullmatch(place[0]) and place[1] in {None, 443}:
+        return True
+    endpoints = (environment.get(name, "") for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"))
+    return any(_is_same(parts, endpoint) for endpoint in endpoints if endpoint)
+
+
+def _is_same(parts: SplitResult, endpoint: str) -> bool:
+    """Tell whether a URL leads to ``endpoint``; the local AWS has several names on one port."""
+    local = urlsplit(endpoint)
+    if parts.scheme not in {"http", "https"} or parts.port != local.port:
+        return False
+    names = {parts.hostname, local.hostname}
+    return len(names) == 1 or names <= _LOOPBACK
 
 
 def issued_certificates(cloud: Cloud, task_id: str, download: Download) -> Iterator[bytes]:

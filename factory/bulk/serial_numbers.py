@@ -7,6 +7,9 @@ from typing import Final
 from factory.errors import BatchError, SerialNumberError, SerialNumbersError
 from factory.serial_number import check_serial_number
 
+_HEADINGS: Final = frozenset(
+    {"serial", "serials", "serialnumber", "serialnumbers", "serialno", "sn"}
+)
 _NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,40}")
 
 
@@ -28,7 +31,7 @@ def counted(name: str, count: int) -> list[str]:
         SerialNumbersError: that is none.
     """
     if count < 1:
-        raise SerialNumbersError(f"a batch of {count} devices is none")
+        raise SerialNumbersError(f"a batch needs at least one device, not {count}")
     width = max(4, len(str(count)))
     return [f"{name}-{number:0{width}}" for number in range(1, count + 1)]
 
@@ -36,12 +39,14 @@ def counted(name: str, count: int) -> list[str]:
 def read_from(file: Path) -> list[str]:
     """Return the serial numbers in ``file``: one a line; what follows ``#`` is left out.
 
+    Line ends of any system, a byte order mark and empty lines are taken as they come.
+
     Raises:
         SerialNumbersError: the file cannot be read or is empty, or a line is no serial number,
-            or one that was there already; the text names file and line.
+            a heading, or a number that was there already; the text names file and line.
     """
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = re.split(r"\r\n|\n|\r", file.read_bytes().decode("utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         raise SerialNumbersError(f"{file} cannot be read: {error}") from error
     found: dict[str, int] = {}
@@ -49,6 +54,9 @@ def read_from(file: Path) -> list[str]:
         serial_number = line.partition("#")[0].strip()
         if not serial_number:
             continue
+        if not found and _is_heading(serial_number):
+            problem = f"{serial_number} looks like the heading of a column; take it out"
+            raise SerialNumbersError(f"{file}, line {number}: {problem}")
         if serial_number in found:
             problem = f"{serial_number} is there already, in line {found[serial_number]}"
             raise SerialNumbersError(f"{file}, line {number}: {problem}")
@@ -59,3 +67,7 @@ def read_from(file: Path) -> list[str]:
     if not found:
         raise SerialNumbersError(f"{file} holds no serial number")
     return list(found)
+
+
+def _is_heading(words: str) -> bool:
+    return re.sub(r"[^a-z]", "", words.casefold()) in _HEADINGS and not re.search(r"[0-9]", words)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from factory.device_settings import DeviceSettings
+from device.settings import Settings
 from factory.lint.template import PSEUDO
 
 _AWS_NAMES: Final[Mapping[str, str]] = {
@@ -32,7 +32,7 @@ class Context:
     """The method, and its devices' settings; both None for a file that stands alone."""
 
     method: str | None = None
-    settings: DeviceSettings | None = None
+    settings: Settings | None = None
 
     @property
     def device_subject(self) -> frozenset[str] | None:

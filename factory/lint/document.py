@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from device.errors import ConfigurationError
+from factory.documents import parse_json
 
 Json = str | int | float | bool | None | list["Json"] | Mapping[str, "Json"]
 
@@ -17,7 +18,8 @@ _PLACEHOLDERS: Final = {"partition": "aws", "region": "eu-central-1", "account":
 
 
 _DATA_PLANE: Final = re.compile(
-    r":(client|topic|topicfilter)/|iot:(Connect|Publish|Receive|RetainPublish|Subscribe)\b"
+    r":(client|topic|topicfilter)/|iot:(Connect|Publish|Receive|RetainPublish|Subscribe)\b",
+    re.IGNORECASE,
 )
 """What only a policy in AWS IoT is about; one in IAM has other actions and resources."""
 
@@ -44,15 +46,15 @@ class Document:
     """Where it is in its file."""
 
 
-def load_document(file: Path) -> Document:
-    """Return the document in ``file``; the station's placeholders may be in it.
+def load_document(file: Path, placeholders: Mapping[str, str] = _PLACEHOLDERS) -> Document:
+    """Return the document in ``file``, with ``placeholders`` in the place of ``@region`` etc.
 
     Raises:
         ConfigurationError: it cannot be read, or is not JSON.
     """
     try:
         text = file.read_text(encoding="utf-8")
-        content = json.loads(_filled(text))
+        content = parse_json(_filled(text, placeholders))
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigurationError(str(file), "", f"cannot be read as JSON: {error}") from error
     return Document(str(file), content, kind_of(content))
@@ -113,5 +115,5 @@ def length(value: Json) -> int:
     return len(json.dumps(value, separators=(",", ":"), ensure_ascii=False))
 
 
-def _filled(text: str) -> str:
-    return re.sub(r"@(\w+)", lambda found: _PLACEHOLDERS.get(found[1], found[0]), text)
+def _filled(text: str, placeholders: Mapping[str, str]) -> str:
+    return re.sub(r"@(\w+)", lambda found: placeholders.get(found[1], found[0]), text)

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
+
+from factory.lint.sources import POLICIES
 
 
 class Severity(StrEnum):
@@ -21,6 +24,22 @@ class Rule:
     source: str
     """Where AWS says so."""
     next_step: str
+
+
+def error(name: str, why: str, source: str, next_step: str) -> Rule:
+    """Return a rule whose breach stops ``factory prepare``."""
+    return Rule(name, Severity.ERROR, why, source, next_step)
+
+
+def warning(name: str, why: str, source: str, next_step: str) -> Rule:
+    """Return a rule whose breach is shown."""
+    return Rule(name, Severity.WARNING, why, source, next_step)
+
+
+MALFORMED: Final = error(
+    "malformed", "AWS would refuse it, or read it otherwise than it was meant", POLICIES,
+    "Write it as AWS documents it; config/ has one of each kind.",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

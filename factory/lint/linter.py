@@ -1,18 +1,19 @@
 """Looks at documents with every rule that goes with their kind."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from factory.lint import rules
+from factory.documents import parse_json
 from factory.lint.context import BY_CLAIM, BY_REGISTRATION, Context
-from factory.lint.document import Document, Kind, kind_of, member
-from factory.lint.finding import Finding
+from factory.lint.document import Document, Kind, kind_of, length, member
+from factory.lint.finding import MALFORMED, Finding
 from factory.lint.policy_rules import FOR_IAM, FOR_IOT, FOR_TRUST, Check
 from factory.lint.resource_rules import RESOURCE_CHECKS, inline_policies
 from factory.lint.template import Flavour, Template, read_template
-from factory.lint.template_rules import TEMPLATE_CHECKS
+from factory.lint.template_rules import HOOK_ON_JITP, LONGEST, TEMPLATE_CHECKS, TEMPLATE_TOO_LONG
+from factory.lint.template_shape import SHAPE_CHECKS
+from factory.lint.template_values import VALUE_CHECKS
 from factory.lint.topic_rules import TOPIC_CHECKS
 
 _FLAVOURS: Final[Mapping[str, Flavour]] = {
@@ -47,7 +48,7 @@ def _checked(document: Document, context: Context, checks: Sequence[Check]) -> I
 
 
 def _template(template: Template, context: Context) -> Iterator[Finding]:
-    for check in (*TEMPLATE_CHECKS, *RESOURCE_CHECKS):
+    for check in (*SHAPE_CHECKS, *VALUE_CHECKS, *TEMPLATE_CHECKS, *RESOURCE_CHECKS):
         yield from check(template, context)
     for policy in inline_policies(template):
         yield from lint(policy, context)
@@ -59,12 +60,19 @@ def _request(document: Document, context: Context) -> Iterator[Finding]:
     if kind_of(body.content) is not Kind.TEMPLATE:
         yield _malformed(body, "it is no template")
         return
-    is_just_in_time = member(document.content, "type") == Flavour.JUST_IN_TIME.value
+    written = member(document.content, "templateBody")
+    if isinstance(written, str) and len(written) > LONGEST >= length(body.content):
+        what = f"it has {len(written)} characters, with its white space"
+        yield Finding(TEMPLATE_TOO_LONG, document.file, body.path, what)
+    kind = member(document.content, "type")
+    if kind is not None and kind not in {Flavour.FLEET.value, Flavour.JUST_IN_TIME.value}:
+        yield Finding(MALFORMED, document.file, f"{document.path}.type", f"the type is {kind}")
+    is_just_in_time = kind == Flavour.JUST_IN_TIME.value
     # What has no type is for a fleet: CreateProvisioningTemplate's default.
     flavour = Flavour.JUST_IN_TIME if is_just_in_time else Flavour.FLEET
     if is_just_in_time and member(document.content, "preProvisioningHook"):
         path = f"{document.path}.preProvisioningHook"
-        yield Finding(rules.HOOK_ON_JITP, document.file, path, "a hook on a JITP template")
+        yield Finding(HOOK_ON_JITP, document.file, path, "a hook on a JITP template")
     yield from _template(Template(body, flavour), context)
 
 
@@ -76,11 +84,11 @@ def _body(document: Document) -> Document:
     content = member(document.content, "templateBody")
     if isinstance(content, str):
         try:
-            content = json.loads(content)
-        except ValueError:
+            content = parse_json(content)
+        except (ValueError, RecursionError):
             content = None
     return Document(document.file, content, Kind.TEMPLATE, f"{document.path}.templateBody")
 
 
 def _malformed(document: Document, what: str) -> Finding:
-    return Finding(rules.MALFORMED, document.file, document.path, what)
+    return Finding(MALFORMED, document.file, document.path, what)

@@ -1,18 +1,72 @@
 """What is looked for in policies, whatever they are about."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final, TypeAlias
 
-from factory.lint import rules
 from factory.lint.context import Context
-from factory.lint.document import Document, elements, length, member, members, strings
-from factory.lint.finding import Finding, Rule
-from factory.lint.statement import iot_resource, resources_of, statements_of
+from factory.lint.document import Document, Kind, elements, length, member, members, strings
+from factory.lint.finding import MALFORMED, Finding, Rule, error
+from factory.lint.reach import (
+    client_id_alone,
+    is_claim,
+    not_elements,
+    topic_wildcards,
+    wildcard_resources,
+)
+from factory.lint.sources import GUIDE, IAM, POLICIES, QUOTAS, VARIABLES
+from factory.lint.statement import Statement, statements_of
 
+WILDCARD_ACTION: Final = error(
+    "wildcard-action", "it allows actions that nobody has thought of, and those AWS adds later",
+    IAM, "Name the actions that are needed, one by one.",
+)  # fmt: skip
+UNKNOWN_VARIABLE: Final = error(
+    "unknown-variable", "it is never filled in, so that the statement never applies", VARIABLES,
+    "Use a variable that AWS knows; thing variables begin with iot:Connection.Thing.",
+)  # fmt: skip
+THING_VARIABLE_IN_CLAIM: Final = error(
+    "thing-variable-in-claim", "thing variables are filled in only if the client id is the name "
+    "of a thing that the certificate is attached to; a claim is attached to none",
+    f'{GUIDE}, "Thing policy variables"',
+    "Let the claim connect as client/claim-*, and name its topics outright.",
+)  # fmt: skip
+VARIABLE_WITHOUT_FIELD: Final = error(
+    "variable-without-field", "the certificate lacks the field, so that the statement never "
+    "applies", f'{GUIDE}, "X.509 Certificate AWS IoT Core policy variables"',
+    "Put the field into subject: in the device's settings, or do without the variable.",
+)  # fmt: skip
+POLICY_TOO_LONG: Final = error(
+    "policy-too-long", "AWS takes 2048 characters, white space not counted", QUOTAS,
+    "Split it: a certificate can have ten policies.",
+)  # fmt: skip
+TRUST_OPEN: Final = error(
+    "trust-open", "anybody in AWS may assume the role", IAM,
+    "Name the service or the account that may.",
+)  # fmt: skip
+TRUST_WITHOUT_ACCOUNT: Final = error(
+    "trust-without-account", "another account could have AWS IoT assume this role (the confused "
+    "deputy)", f'{GUIDE}, "Cross-service confused deputy prevention"',
+    'Add "Condition": {"StringEquals": {"aws:SourceAccount": "@account"}}.',
+)  # fmt: skip
+
+POLICY_VERSION: Final = error(
+    "policy-version", "without Version 2012-10-17 a variable is an ordinary text: no device is "
+    "named by it, and AWS takes 2008-10-17 where there is none", VARIABLES,
+    'Write "Version": "2012-10-17".',
+)  # fmt: skip
+ARN: Final = error(
+    "arn", "AWS IoT compares ARNs whole, with Region and account: the statement never applies",
+    POLICIES, "Write arn:@partition:iot:@region:@account:KIND/NAME, which prepare fills in.",
+)  # fmt: skip
+
+_VERSION: Final = "2012-10-17"
+IOT_ARN: Final = re.compile(
+    r"arn:aws[a-z-]*:iot:(?P<region>[a-z]{2}(-[a-z]+)+-[0-9]|\*):(?P<account>[0-9]{12}|\*):.+",
+    re.DOTALL,
+)
 Check: TypeAlias = Callable[[Document, Context], Iterator[Finding]]
 
-CLAIM_TOPICS: Final = "$aws/provisioning-templates/"
 _LONGEST: Final = 2048
 """Characters of a policy document, white space not counted (AWS IoT Core quotas)."""
 _VARIABLE: Final = re.compile(r"\$\{([^}]*)\}")
@@ -32,21 +86,58 @@ _KNOWN: Final = re.compile(
 """AWS IoT developer guide, "AWS IoT Core policy variables"."""
 
 
-def is_claim(document: Document) -> bool:
-    """Tell whether a policy is that of a claim: it allows provisioning."""
-    topics = [name for _, name in resources_of(document, "iot:Publish", "topic")]
-    return any(topic.startswith(CLAIM_TOPICS) for topic in topics)
-
-
 def statements(document: Document, context: Context) -> Iterator[Finding]:  # noqa: ARG001 - a Check
-    """A policy has statements, and each an Effect, an Action and a Resource or Principal."""
-    if not list(statements_of(document)):
-        yield _found(document, rules.MALFORMED, document.path, "there is no statement")
-    for each in statements_of(document):
-        if not each.actions:
-            yield _found(document, rules.MALFORMED, each.path, "there is no Action")
+    """A policy has statements; each has an Effect, and an Action and a Resource, as texts."""
+    found = list(statements_of(document))
+    if not found:
+        yield _found(document, MALFORMED, document.path, "there is no statement")
+    for each in found:
+        if not isinstance(each.content, Mapping):
+            yield _found(document, MALFORMED, each.path, "it is no statement, but no object either")
+            continue
         if member(each.content, "Effect") not in {"Allow", "Deny"}:
-            yield _found(document, rules.MALFORMED, each.path, "the Effect is not Allow or Deny")
+            yield _found(document, MALFORMED, each.path, "the Effect is not Allow or Deny")
+        wanted = ["Action"] if document.kind is Kind.TRUST_POLICY else ["Action", "Resource"]
+        for name in wanted:
+            yield from _element(document, each, name)
+
+
+def _element(document: Document, statement: Statement, name: str) -> Iterator[Finding]:
+    """Say what is wrong with an Action or a Resource; ``Not...`` stands for it."""
+    given = member(statement.content, name)
+    if given is None and member(statement.content, f"Not{name}") is not None:
+        return
+    path = f"{statement.path}.{name}"
+    if given is None or given == []:
+        yield _found(document, MALFORMED, statement.path, f"there is no {name}")
+    for inner, each in elements(given, path):
+        if not isinstance(each, str) or not each:
+            yield _found(document, MALFORMED, inner, f"the {name} is no text")
+
+
+def version(document: Document, context: Context) -> Iterator[Finding]:  # noqa: ARG001 - a Check
+    """The policy is in the language that knows variables."""
+    given = member(document.content, "Version")
+    if given != _VERSION:
+        what = "there is no Version" if given is None else f"the Version is {given}"
+        yield _found(document, POLICY_VERSION, f"{document.path}.Version", what)
+
+
+def arns(document: Document, context: Context) -> Iterator[Finding]:  # noqa: ARG001 - a Check
+    """Resources are ARNs of AWS IoT, and all of one account and Region."""
+    places: set[tuple[str, str]] = set()
+    for each in statements_of(document):
+        for path, arn in each.resources:
+            found = IOT_ARN.fullmatch(arn)
+            if arn == "*":
+                continue
+            if found is None:
+                yield _found(document, ARN, path, f"{arn} is no ARN of AWS IoT")
+                continue
+            places |= {(found["region"], found["account"])} - {("*", "*")}
+            if len(places) > 1:
+                yield _found(document, ARN, path, f"{arn} is of another account or Region")
+                places = {min(places)}
 
 
 def wildcard_actions(document: Document, context: Context) -> Iterator[Finding]:  # noqa: ARG001
@@ -54,25 +145,13 @@ def wildcard_actions(document: Document, context: Context) -> Iterator[Finding]:
     for each in statements_of(document):
         for path, action in each.actions:
             if each.allows and ("*" in action or "?" in action):
-                yield _found(document, rules.WILDCARD_ACTION, path, f"{action} is allowed")
-
-
-def wildcard_resources(document: Document, context: Context) -> Iterator[Finding]:  # noqa: ARG001
-    """Nothing is allowed on every resource, and no device connects under another's name."""
-    claim = is_claim(document)
-    for each in statements_of(document):
-        for path, arn in each.resources:
-            resource = iot_resource(arn)
-            # Claim sessions need client ids of their own, and a claim has no name to go by.
-            many = resource.startswith("client/") and "*" in resource and "${" not in resource
-            if each.allows and (_is_everything(resource) or (many and not claim)):
-                yield _found(document, rules.WILDCARD_RESOURCE, path, f"{arn} is allowed")
+                yield _found(document, WILDCARD_ACTION, path, f"{action} is allowed")
 
 
 def too_long(document: Document, context: Context) -> Iterator[Finding]:  # noqa: ARG001 - a Check
     """The document is not longer than AWS takes."""
     if (size := length(document.content)) > _LONGEST:
-        yield _found(document, rules.POLICY_TOO_LONG, document.path, f"it has {size} characters")
+        yield _found(document, POLICY_TOO_LONG, document.path, f"it has {size} characters")
 
 
 def variables(document: Document, context: Context) -> Iterator[Finding]:
@@ -82,14 +161,12 @@ def variables(document: Document, context: Context) -> Iterator[Finding]:
     for path, name in _variables(document):
         field = _SUBJECT.fullmatch(name)
         if not _KNOWN.fullmatch(name):
-            yield _found(document, rules.UNKNOWN_VARIABLE, path, f"there is no variable {name}")
+            yield _found(document, UNKNOWN_VARIABLE, path, f"there is no variable {name}")
         elif claim and name.lower().startswith("iot:connection.thing."):
-            yield _found(
-                document, rules.THING_VARIABLE_IN_CLAIM, path, f"{name} in a claim's policy"
-            )
+            yield _found(document, THING_VARIABLE_IN_CLAIM, path, f"{name} in a claim's policy")
         elif field and subject is not None and field[1] not in subject:
             what = f"the certificate's subject has no {field[1]}"
-            yield _found(document, rules.VARIABLE_WITHOUT_FIELD, path, what)
+            yield _found(document, VARIABLE_WITHOUT_FIELD, path, what)
 
 
 def trust(document: Document, context: Context) -> Iterator[Finding]:  # noqa: ARG001 - a Check
@@ -97,19 +174,22 @@ def trust(document: Document, context: Context) -> Iterator[Finding]:  # noqa: A
     for each in statements_of(document):
         principal, path = member(each.content, "Principal"), f"{each.path}.Principal"
         if each.allows and any(text == "*" for _, text in strings(principal, path)):
-            yield _found(document, rules.TRUST_OPEN, path, "the principal is *")
+            yield _found(document, TRUST_OPEN, path, "the principal is *")
         services = [text for _, text in elements(member(principal, "Service"), path)]
         condition = str(member(each.content, "Condition"))
         if "iot.amazonaws.com" in services and "aws:Source" not in condition:
             what = "AWS IoT may assume the role for any account"
-            yield _found(document, rules.TRUST_WITHOUT_ACCOUNT, each.path, what)
+            yield _found(document, TRUST_WITHOUT_ACCOUNT, each.path, what)
 
 
-FOR_EVERY_POLICY: Final[tuple[Check, ...]] = (statements, wildcard_actions)
+FOR_EVERY_POLICY: Final[tuple[Check, ...]] = (
+    statements, version, not_elements, wildcard_actions,
+)  # fmt: skip
 FOR_IAM: Final[tuple[Check, ...]] = (*FOR_EVERY_POLICY, wildcard_resources)
 FOR_TRUST: Final[tuple[Check, ...]] = (*FOR_EVERY_POLICY, trust)
 FOR_IOT: Final[tuple[Check, ...]] = (
-    *FOR_EVERY_POLICY, wildcard_resources, too_long, variables,
+    *FOR_EVERY_POLICY, wildcard_resources, topic_wildcards, client_id_alone, arns, too_long,
+    variables,
 )  # fmt: skip
 
 
@@ -124,10 +204,6 @@ def _variables(document: Document) -> Iterator[tuple[str, str]]:
             for key, inner, _ in members(comparison, path):
                 if key.lower().startswith(("iot:connection.thing.", "iot:certificate.")):
                     yield inner, key
-
-
-def _is_everything(resource: str) -> bool:
-    return resource in {"*", "client/*", "topic/*", "topicfilter/*"}
 
 
 def _found(document: Document, rule: Rule, path: str, what: str) -> Finding:

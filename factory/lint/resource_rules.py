@@ -1,15 +1,52 @@
 """What is looked for in the resources of a provisioning template."""
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from factory.lint import rules
+from factory.documents import parse_json
 from factory.lint.context import Context
 from factory.lint.document import Document, Json, Kind, member, members
-from factory.lint.finding import Finding, Rule
+from factory.lint.finding import Finding, Rule, error
+from factory.lint.sources import GUIDE, QUOTAS, TEMPLATES
 from factory.lint.template import CERTIFICATE, POLICY, THING, Flavour, Template
 from factory.lint.template_rules import TemplateCheck
+
+RESOURCE_UNKNOWN: Final = error(
+    "resource-unknown", "a template makes AWS::IoT::Thing, AWS::IoT::Certificate and "
+    "AWS::IoT::Policy", TEMPLATES, "Make other resources otherwise.",
+)  # fmt: skip
+PROPERTY_UNKNOWN: Final = error(
+    "property-unknown", "AWS does not know this property", TEMPLATES, "Correct its name."
+)
+CERTIFICATE_SOURCE: Final = error(
+    "certificate-source", "a certificate comes from exactly one of CertificateId, "
+    "CertificateSigningRequest and CertificatePem; just-in-time and fleet provisioning have one "
+    "already, and take CertificateId only", TEMPLATES,
+    'Write "CertificateId": {"Ref": "AWS::IoT::Certificate::Id"} there.',
+)  # fmt: skip
+POLICY_NAME_OR_DOCUMENT: Final = error(
+    "policy-name-or-document", "a Policy resource has PolicyName or PolicyDocument, not both and "
+    "not neither", TEMPLATES, "Choose one; a name lets all devices share one policy.",
+)  # fmt: skip
+TOO_MANY_POLICIES: Final = error(
+    "too-many-policies", "a certificate can have ten policies", QUOTAS, "Join some of them."
+)
+OVERRIDE_UNKNOWN: Final = error(
+    "override-unknown", "OverrideSettings know DO_NOTHING, REPLACE, FAIL, and for ThingGroups and "
+    "AttributePayload MERGE; a thing has AttributePayload, ThingTypeName and ThingGroups, a "
+    "certificate Status", TEMPLATES, "Correct it.",
+)  # fmt: skip
+THING_NAME_DIFFERS: Final = error(
+    "thing-name-differs", "thing variables are filled in only if the client id is the name of the "
+    "thing, and the device connects under another: it is never let in",
+    f'{GUIDE}, "Thing policy variables"',
+    "Take ThingName, and thing_name in the device's settings, from the same field; or attach the "
+    "certificate as EXCLUSIVE_THING.",
+)  # fmt: skip
+TOO_MANY_ATTRIBUTES: Final = error(
+    "too-many-attributes", "a thing without a type has three attributes", QUOTAS,
+    "Give the thing a ThingTypeName (then it has fifty), or use fewer.",
+)  # fmt: skip
 
 _PROPERTIES: Final[Mapping[str, frozenset[str]]] = {
     THING: frozenset({
@@ -40,11 +77,11 @@ def kinds(template: Template, context: Context) -> Iterator[Finding]:  # noqa: A
         kind = member(resource, "Type")
         known = _PROPERTIES.get(str(kind))
         if known is None:
-            yield _found(template, rules.RESOURCE_UNKNOWN, f"{path}.Type", f"{kind} is unknown")
+            yield _found(template, RESOURCE_UNKNOWN, f"{path}.Type", f"{kind} is unknown")
             continue
         for name, inner, _ in members(member(resource, "Properties"), f"{path}.Properties"):
             if name not in known:
-                yield _found(template, rules.PROPERTY_UNKNOWN, inner, f"{name} of {kind}")
+                yield _found(template, PROPERTY_UNKNOWN, inner, f"{name} of {kind}")
 
 
 def certificates(template: Template, context: Context) -> Iterator[Finding]:  # noqa: ARG001
@@ -54,10 +91,10 @@ def certificates(template: Template, context: Context) -> Iterator[Finding]:  # 
         inner = f"{path}.Properties"
         if len(given) != 1:
             what = f"{' and '.join(given) or 'none'} of {', '.join(_SOURCES)} is given"
-            yield _found(template, rules.CERTIFICATE_SOURCE, inner, what)
+            yield _found(template, CERTIFICATE_SOURCE, inner, what)
         elif template.flavour is not Flavour.REGISTRATION and given != ["CertificateId"]:
             what = f"{given[0]} in a {template.flavour} template"
-            yield _found(template, rules.CERTIFICATE_SOURCE, f"{inner}.{given[0]}", what)
+            yield _found(template, CERTIFICATE_SOURCE, f"{inner}.{given[0]}", what)
 
 
 def policies(template: Template, context: Context) -> Iterator[Finding]:  # noqa: ARG001
@@ -65,13 +102,13 @@ def policies(template: Template, context: Context) -> Iterator[Finding]:  # noqa
     found = list(template.resources(POLICY))
     if len(found) > _POLICIES_AT_MOST:
         path, _ = template.section("Resources")
-        yield _found(template, rules.TOO_MANY_POLICIES, path, f"it attaches {len(found)}")
+        yield _found(template, TOO_MANY_POLICIES, path, f"it attaches {len(found)}")
     for path, resource in found:
         properties = member(resource, "Properties")
         given = [name for name in ("PolicyName", "PolicyDocument") if member(properties, name)]
         if len(given) != 1:
             what = f"{' and '.join(given) or 'neither'} is given"
-            yield _found(template, rules.POLICY_NAME_OR_DOCUMENT, f"{path}.Properties", what)
+            yield _found(template, POLICY_NAME_OR_DOCUMENT, f"{path}.Properties", what)
 
 
 def overrides(template: Template, context: Context) -> Iterator[Finding]:  # noqa: ARG001
@@ -81,8 +118,8 @@ def overrides(template: Template, context: Context) -> Iterator[Finding]:  # noq
         settings = member(resource, "OverrideSettings")
         for name, inner, value in members(settings, f"{path}.OverrideSettings"):
             values = _OVERRIDE_VALUES | ({"MERGE"} if name in _MERGED else set())
-            if name not in known or value not in values:
-                yield _found(template, rules.OVERRIDE_UNKNOWN, inner, f"{name}: {value}")
+            if name not in known or not isinstance(value, str) or value not in values:
+                yield _found(template, OVERRIDE_UNKNOWN, inner, f"{name}: {value}")
 
 
 def thing_names(template: Template, context: Context) -> Iterator[Finding]:
@@ -97,7 +134,7 @@ def thing_names(template: Template, context: Context) -> Iterator[Finding]:
         name = context.value_of(referred) if isinstance(referred, str) else given
         if isinstance(name, str) and name != context.connects_as:
             what = f"the thing is {name}, and the device connects as {context.connects_as}"
-            yield _found(template, rules.THING_NAME_DIFFERS, f"{path}.Properties.ThingName", what)
+            yield _found(template, THING_NAME_DIFFERS, f"{path}.Properties.ThingName", what)
 
 
 def attributes(template: Template, context: Context) -> Iterator[Finding]:  # noqa: ARG001
@@ -108,7 +145,7 @@ def attributes(template: Template, context: Context) -> Iterator[Finding]:  # no
         many = isinstance(given, Mapping) and len(given) > _ATTRIBUTES_AT_MOST
         if many and not member(properties, "ThingTypeName"):
             inner = f"{path}.Properties.AttributePayload"
-            yield _found(template, rules.TOO_MANY_ATTRIBUTES, inner, "it has no type, and more")
+            yield _found(template, TOO_MANY_ATTRIBUTES, inner, "it has no type, and more")
 
 
 RESOURCE_CHECKS: Final[tuple[TemplateCheck, ...]] = (
@@ -129,8 +166,8 @@ def _parsed(content: Json) -> Json:
     if not isinstance(content, str):
         return content
     try:
-        parsed: Json = json.loads(content)
-    except ValueError:
+        parsed: Json = parse_json(content)
+    except (ValueError, RecursionError):
         return None
     return parsed
 

@@ -4,15 +4,75 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final, TypeAlias
 
-from factory.lint import rules
 from factory.lint.context import Context
 from factory.lint.document import Json, elements, length, member, members
-from factory.lint.finding import Finding, Rule
+from factory.lint.finding import Finding, Rule, error, warning
+from factory.lint.sources import TEMPLATES
 from factory.lint.template import CERTIFICATE_ID, POLICY, PSEUDO, Flavour, Template
+
+TEMPLATE_TOO_LONG: Final = error(
+    "template-too-long", "AWS takes 10240 characters", "AWS IoT API reference, templateBody",
+    "Shorten it; move inline policies into policies of their own.",
+)  # fmt: skip
+PARAMETER_TYPE: Final = error(
+    "parameter-type", "String is the only type", TEMPLATES, 'Write {"Type": "String"}.'
+)
+PARAMETER_WITHOUT_SOURCE: Final = error(
+    "parameter-without-source", "nothing gives it a value, and it has no Default: provisioning "
+    "fails for every device", TEMPLATES,
+    "Set it (claim.parameters, or subject, in the device's settings), or give it a Default.",
+)  # fmt: skip
+PARAMETER_NOT_DECLARED: Final = warning(
+    "parameter-not-declared", "the device sends it, and the template does not know it", TEMPLATES,
+    "Declare it under Parameters, or take it out of claim.parameters.",
+)  # fmt: skip
+PARAMETER_UNUSED: Final = warning(
+    "parameter-unused", "provisioning fails where it is missing, and it is good for nothing",
+    TEMPLATES, "Use it, or take it out.",
+)  # fmt: skip
+UNKNOWN_REF: Final = error(
+    "unknown-ref", 'AWS answers "Cannot resolve reference value", for every device', TEMPLATES,
+    "Declare it under Parameters; that goes for AWS's pseudo parameters, too.",
+)  # fmt: skip
+AWS_PARAMETER: Final = error(
+    "aws-parameter", "AWS::Region and the like are CloudFormation's; here only those that begin "
+    "with AWS::IoT::Certificate:: are known", TEMPLATES,
+    "Write the value out, or make it a parameter.",
+)  # fmt: skip
+PSEUDO_PARAMETER: Final = error(
+    "pseudo-parameter", "AWS fills in the subject's fields for just-in-time provisioning only; "
+    "for a fleet there is AWS::IoT::Certificate::Id", TEMPLATES,
+    "Have the device send it as a parameter.",
+)  # fmt: skip
+UNKNOWN_FUNCTION: Final = error(
+    "unknown-function", "AWS knows Ref, Fn::Join, Fn::Select, Fn::FindInMap, Fn::Split and Fn::Sub",
+    TEMPLATES, "Use one of those.",
+)  # fmt: skip
+FUNCTION_NOT_HERE: Final = error(
+    "function-not-here", "Mappings take neither parameters nor functions, and Policy resources no "
+    "Fn::Join", TEMPLATES, "Use Fn::Sub in policies; write mappings out.",
+)  # fmt: skip
+FUNCTION_UNDOCUMENTED: Final = warning(
+    "function-undocumented", "AWS documents functions for fleet provisioning templates; elsewhere "
+    "only Ref is shown", TEMPLATES, "Use Ref, or try it in your account first.",
+)  # fmt: skip
+CONFIGURATION_NESTED: Final = error(
+    "configuration-nested", "DeviceConfiguration is a flat map of strings", TEMPLATES,
+    "Write a value that is JSON as a string.",
+)  # fmt: skip
+CONFIGURATION_NOT_SENT: Final = warning(
+    "configuration-not-sent", "only fleet provisioning sends DeviceConfiguration to the device",
+    TEMPLATES, "Leave it out, or give it to the device otherwise.",
+)  # fmt: skip
+HOOK_ON_JITP: Final = error(
+    "hook-on-jitp", "pre-provisioning hooks are called for FLEET_PROVISIONING only",
+    "AWS IoT API reference, CreateProvisioningTemplate",
+    "Check the device in a rule's Lambda (just-in-time registration), or take the hook out.",
+)  # fmt: skip
 
 TemplateCheck: TypeAlias = Callable[[Template, Context], Iterator[Finding]]
 
-_LONGEST: Final = 10_240
+LONGEST: Final = 10_240
 _FUNCTIONS: Final = frozenset({"Fn::Join", "Fn::Select", "Fn::FindInMap", "Fn::Split", "Fn::Sub"})
 _SUBSTITUTED: Final = re.compile(r"\$\{([^}!]+)\}")
 _SUBJECT_FIELDS: Final[Mapping[str, str]] = {
@@ -34,25 +94,25 @@ def parameters(template: Template, context: Context) -> Iterator[Finding]:
     for name, declaration in template.parameters.items():
         inner = f"{path}.{name}"
         if member(declaration, "Type") != "String":
-            yield _found(template, rules.PARAMETER_TYPE, inner, f"{name} is no String")
+            yield _found(template, PARAMETER_TYPE, inner, f"{name} is no String")
         if member(declaration, "Default") is None and (why := _no_source(template, context, name)):
-            yield _found(template, rules.PARAMETER_WITHOUT_SOURCE, inner, why)
+            yield _found(template, PARAMETER_WITHOUT_SOURCE, inner, why)
         # One with a Default may be for a hook alone, and does no harm.
         if name not in used and member(declaration, "Default") is None:
-            yield _found(template, rules.PARAMETER_UNUSED, inner, f"{name} is nowhere used")
+            yield _found(template, PARAMETER_UNUSED, inner, f"{name} is nowhere used")
     for name in sorted((context.given_parameters or frozenset()) - set(template.parameters)):
-        yield _found(template, rules.PARAMETER_NOT_DECLARED, path, f"{name} is not declared")
+        yield _found(template, PARAMETER_NOT_DECLARED, path, f"{name} is not declared")
 
 
 def known_references(template: Template, context: Context) -> Iterator[Finding]:  # noqa: ARG001
     """What is referred to is declared, and AWS fills it in."""
     for path, name in references(template):
         if name.startswith("AWS::") and not name.startswith(PSEUDO):
-            yield _found(template, rules.AWS_PARAMETER, path, f"{name} is no parameter here")
+            yield _found(template, AWS_PARAMETER, path, f"{name} is no parameter here")
         elif name not in template.parameters and name != CERTIFICATE_ID:
-            yield _found(template, rules.UNKNOWN_REF, path, f"{name} is not declared")
+            yield _found(template, UNKNOWN_REF, path, f"{name} is not declared")
         elif _is_subject_field(name) and template.flavour is not Flavour.JUST_IN_TIME:
-            yield _found(template, rules.PSEUDO_PARAMETER, path, f"{name} stays empty here")
+            yield _found(template, PSEUDO_PARAMETER, path, f"{name} stays empty here")
 
 
 def known_functions(template: Template, context: Context) -> Iterator[Finding]:  # noqa: ARG001
@@ -61,30 +121,30 @@ def known_functions(template: Template, context: Context) -> Iterator[Finding]: 
     policies = tuple(path for path, _ in template.resources(POLICY))
     for path, name in _functions(template):
         if path.startswith(mappings):
-            yield _found(template, rules.FUNCTION_NOT_HERE, path, f"{name} in Mappings")
+            yield _found(template, FUNCTION_NOT_HERE, path, f"{name} in Mappings")
         elif name not in {*_FUNCTIONS, "Ref"}:
-            yield _found(template, rules.UNKNOWN_FUNCTION, path, f"there is no {name}")
+            yield _found(template, UNKNOWN_FUNCTION, path, f"there is no {name}")
         elif name == "Fn::Join" and path.startswith(policies):
-            yield _found(template, rules.FUNCTION_NOT_HERE, path, f"{name} in a Policy resource")
+            yield _found(template, FUNCTION_NOT_HERE, path, f"{name} in a Policy resource")
         elif name != "Ref" and template.flavour is not Flavour.FLEET:
-            yield _found(template, rules.FUNCTION_UNDOCUMENTED, path, f"{name} is used")
+            yield _found(template, FUNCTION_UNDOCUMENTED, path, f"{name} is used")
 
 
 def configuration(template: Template, context: Context) -> Iterator[Finding]:  # noqa: ARG001
     """DeviceConfiguration is flat, and in a template whose devices get it."""
     path, section = template.section("DeviceConfiguration")
     if section is not None and template.flavour is not Flavour.FLEET:
-        yield _found(template, rules.CONFIGURATION_NOT_SENT, path, "the device never gets it")
+        yield _found(template, CONFIGURATION_NOT_SENT, path, "the device never gets it")
     for name, inner, value in members(section, path):
         if isinstance(value, list) or (isinstance(value, Mapping) and not _is_call(value)):
-            yield _found(template, rules.CONFIGURATION_NESTED, inner, f"{name} is not a string")
+            yield _found(template, CONFIGURATION_NESTED, inner, f"{name} is not a string")
 
 
 def size(template: Template, context: Context) -> Iterator[Finding]:  # noqa: ARG001
     """The template is not longer than AWS takes."""
-    if (characters := length(template.document.content)) > _LONGEST:
+    if (characters := length(template.document.content)) > LONGEST:
         what = f"it has {characters} characters"
-        yield _found(template, rules.TEMPLATE_TOO_LONG, template.path, what)
+        yield _found(template, TEMPLATE_TOO_LONG, template.path, what)
 
 
 TEMPLATE_CHECKS: Final[tuple[TemplateCheck, ...]] = (
@@ -107,8 +167,8 @@ def _substituted(path: str, argument: Json) -> Iterator[tuple[str, str]]:
     own = set(given[1]) if len(given) > 1 and isinstance(given[1], Mapping) else set()
     text = given[0] if given and isinstance(given[0], str) else ""
     for found in _SUBSTITUTED.finditer(text):
-        # A colon apart from AWS's double ones is a policy variable: ${iot:...}.
-        if found[1] not in own and not re.search(r"(?<!:):(?!:)", found[1]):
+        # A policy variable is no parameter: in Fn::Sub it is written ${!iot:...}.
+        if found[1] not in own:
             yield path, found[1]
 
 

@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from typing import Final
 
-from factory.lint import rules
 from factory.lint.context import Context
 from factory.lint.document import Document
-from factory.lint.finding import Finding
-from factory.lint.policy_rules import CLAIM_TOPICS, Check, is_claim
+from factory.lint.finding import Finding, error
+from factory.lint.policy_rules import Check
+from factory.lint.reach import is_claim
+from factory.lint.sources import CLAIMS, GUIDE, POLICIES
 from factory.lint.statement import (
     Statement,
     covers,
@@ -15,6 +16,32 @@ from factory.lint.statement import (
     resources_of,
     statements_of,
 )
+
+MQTT_WILDCARD: Final = error(
+    "mqtt-wildcard", "+ and # are ordinary characters in a policy: it allows a topic of that name",
+    POLICIES, "Use * in a topic; in a topicfilter + and # only fit the very same filter.",
+)  # fmt: skip
+RESOURCE_TYPE: Final = error(
+    "resource-type", "the statement never applies: Connect goes with client/, Publish and Receive "
+    "with topic/, Subscribe with topicfilter/", f'{GUIDE}, "AWS IoT Core policy actions"',
+    "Give each action a statement with resources of its own type.",
+)  # fmt: skip
+SUBSCRIBE_WITHOUT_RECEIVE: Final = error(
+    "subscribe-without-receive", "the subscription is granted and nothing ever comes: Receive is "
+    "checked at each delivery", f'{GUIDE}, "AWS IoT Core policy actions"',
+    "Allow iot:Receive on topic/ of the same name.",
+)  # fmt: skip
+CSR_TOPICS_MISSING: Final = error(
+    "csr-topics-missing", "a device that makes its own key asks on create-from-csr, and would be "
+    "disconnected", CLAIMS,
+    "Allow Publish on $aws/certificates/create-from-csr/json, Subscribe and Receive on its "
+    "accepted and rejected.",
+)  # fmt: skip
+CREATE_STAR: Final = error(
+    "create-star", "create/* does not cover create-from-csr/: the slash is another one",
+    "aws/aws-iot-device-sdk-python-v2, fleet provisioning sample policy",
+    "Allow $aws/certificates/create-from-csr/json as well, or instead.",
+)  # fmt: skip
 
 _RESOURCE_OF: Final = {
     "iot:connect": "client",
@@ -28,19 +55,12 @@ _CREATE_STAR: Final = "$aws/certificates/create/*"
 _ANSWERS: Final = ("accepted", "rejected")
 
 
-def topic_wildcards(document: Document, context: Context) -> Iterator[Finding]:  # noqa: ARG001
-    """A wildcard comes after what names the device, and MQTT's wildcards are none here."""
+def mqtt_wildcards(document: Document, context: Context) -> Iterator[Finding]:  # noqa: ARG001
+    """MQTT's wildcards are none in a policy."""
     for path, resource in _topics(document):
         kind, _, topic = resource.partition("/")
-        before, star, _ = topic.replace("?", "*").partition("*")
-        if star and topic != "*" and "${" not in before and not topic.startswith("$aws/"):
-            what = f"{topic} has a wildcard before anything that names the device"
-            yield Finding(rules.WILDCARD_TOPIC, document.file, path, what)
-        if topic.startswith(CLAIM_TOPICS + "*") or topic in {"$aws/*", "$aws/certificates/*"}:
-            what = f"{topic} reaches reserved topics that are none of its business"
-            yield Finding(rules.WILDCARD_TOPIC, document.file, path, what)
         if kind == "topic" and ("+" in topic or "#" in topic):
-            yield Finding(rules.MQTT_WILDCARD, document.file, path, f"{topic} is taken literally")
+            yield Finding(MQTT_WILDCARD, document.file, path, f"{topic} is taken literally")
 
 
 def resource_types(document: Document, context: Context) -> Iterator[Finding]:  # noqa: ARG001
@@ -53,7 +73,7 @@ def resource_types(document: Document, context: Context) -> Iterator[Finding]:  
             kind = iot_resource(arn).partition("/")[0]
             if kind != "*" and kind not in wanted:
                 what = f"{_names(each)} never goes with {kind}/"
-                yield Finding(rules.RESOURCE_TYPE, document.file, path, what)
+                yield Finding(RESOURCE_TYPE, document.file, path, what)
 
 
 def subscriptions(document: Document, context: Context) -> Iterator[Finding]:  # noqa: ARG001
@@ -62,7 +82,7 @@ def subscriptions(document: Document, context: Context) -> Iterator[Finding]:  #
     for path, topic in resources_of(document, "iot:Subscribe", "topicfilter"):
         if not any(covers(pattern, topic) for pattern in received):
             what = f"{topic} may be subscribed to, and not received"
-            yield Finding(rules.SUBSCRIBE_WITHOUT_RECEIVE, document.file, path, what)
+            yield Finding(SUBSCRIBE_WITHOUT_RECEIVE, document.file, path, what)
 
 
 def csr_topics(document: Document, context: Context) -> Iterator[Finding]:
@@ -78,14 +98,14 @@ def csr_topics(document: Document, context: Context) -> Iterator[Finding]:
     stars = [path for path, topic in published if topic == _CREATE_STAR]
     if missing and stars:
         what = f"{_CREATE_STAR} does not allow {missing[0]}"
-        yield Finding(rules.CREATE_STAR, document.file, stars[0], what)
+        yield Finding(CREATE_STAR, document.file, stars[0], what)
     elif missing:
         what = f"it does not allow {', '.join(missing)}"
-        yield Finding(rules.CSR_TOPICS_MISSING, document.file, document.path, what)
+        yield Finding(CSR_TOPICS_MISSING, document.file, document.path, what)
 
 
 TOPIC_CHECKS: Final[tuple[Check, ...]] = (
-    topic_wildcards, resource_types, subscriptions, csr_topics,
+    mqtt_wildcards, resource_types, subscriptions, csr_topics,
 )  # fmt: skip
 
 

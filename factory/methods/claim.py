@@ -78,7 +78,7 @@ def install(cloud: Cloud, station: Station, storage: DeviceStorage, order: Devic
     expected = Expectation(storage.keys.export_public_key(CLAIM_KEY))
     storage.ps.set(Uid.CLAIM_CERTIFICATE, check_chain(claim.certificate_pem, expected).pem)
     if station.asks_for_proof:
-        claim_hook.install_proof_key(cloud, storage, order.serial_number)
+        claim_hook.install_proof_key(cloud, storage, order)
 
 
 def teardown(cloud: Cloud, station: Station | None, *, devices: bool) -> Report:

@@ -3,25 +3,28 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from factory.accounts import aws_accounts
+from factory.admission import Admitted, Wanted, admit, enter_made
 from factory.bulk.batch import run_batch
 from factory.bulk.journal import Batch, Journal, Line, new_batch, open_journal
 from factory.bulk.progress import progress_on
 from factory.bulk.serial_numbers import check_batch_name, counted, read_from
 from factory.cloud import Cloud
 from factory.console import Console
-from factory.device_element import check_element, share_softhsm
-from factory.device_orders import config_name, device_order
-from factory.errors import BatchError, BatchUnfinishedError
-from factory.manufacture import DeviceOrder, new_device_id
+from factory.device_element import share_softhsm
+from factory.device_orders import config_name, device_orders, given_endpoint
+from factory.errors import BatchError, BatchUnfinishedError, OptionNotUsedError
+from factory.ledger import Ledger
+from factory.manufacture import DeviceOrder
 from factory.methods import bulk
-from factory.options import add_account, add_connection
+from factory.options import add_account, add_again, add_connection, check_one_account
+from factory.prepared_account import check_endpoint_of
+from factory.production import as_made, retire_former
 
 _DEVICES: Final = Path(".firstboot/devices")
 
@@ -46,6 +49,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
         "--out", type=Path, default=_DEVICES, metavar="DIR",
         help="the devices' folders are DIR/SN; default: %(default)s",
     )  # fmt: skip
+    add_again(command)
     add_account(command)
     add_connection(command)
 
@@ -58,24 +62,77 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
         BatchUnfinishedError: some devices were not registered.
         StationError, StorageError: the cloud or the disk refused.
     """
+    check_one_account(arguments)
     cloud = aws_accounts(arguments.account, os.environ)[0]
     name = check_batch_name(arguments.batch or datetime.now(UTC).strftime("%Y%m%d-%H%M%S"))
     folders = _folders(arguments, name)
-    orders = _orders(device_order(arguments, "SN", cloud))
-    check_element(arguments.element, arguments.method, len(folders))
-    share_softhsm(arguments.element, arguments.out.resolve())
+    orders = _orders(arguments, list(folders), cloud) if folders else {}
     with open_journal(bulk.batch_folder(arguments.station, name)) as journal:
         batch = _batch(journal, name, cloud, folders)
+        _check_options(arguments, batch)
+        orders = orders or _orders(arguments, [each.serial_number for each in batch.lines], cloud)
+        share_softhsm(arguments.element, arguments.out.resolve())
+        admitted = admit_batch(arguments, batch, orders)
         if arguments.retry:
             batch.retry()
         journal.save(batch)
         console.say(f"Batch {name}: {len(batch.lines)} device(s) in {cloud.account}.")
-        with progress_on(sys.stderr, console.say) as progress:
-            at = bulk.workplace(cloud, journal, orders, progress, wait=arguments.wait)
-            run_batch(at, batch)
+        for each in admitted.values():
+            out = Path(batch.line(each.order.serial_number).folder)
+            console.say(*(f"Note: {words}" for words in retire_former(each, out, [cloud])))
+        try:
+            with progress_on(sys.stderr, console.say) as progress:
+                by_serial = {serial: each.order for serial, each in admitted.items()}
+                at = bulk.workplace(
+                    cloud, journal, by_serial.__getitem__, progress, wait=arguments.wait
+                )
+                run_batch(at, batch)
+        finally:
+            enter_batch(arguments.station, batch, admitted)
     _show(arguments, console, batch)
     if failed := len(batch.failed_lines):
         raise BatchUnfinishedError(name, failed, len(batch.lines))
+
+
+def _check_options(arguments: argparse.Namespace, batch: Batch) -> None:
+    """Refuse what a batch that is new, or one that is gone on with, has no use for."""
+    if arguments.retry and not any(line.is_begun or line.problem for line in batch.lines):
+        step = f"Leave it out: factory bulk --batch {batch.name} begins the devices."
+        raise OptionNotUsedError("--retry", f"nothing of batch {batch.name} has failed", step)
+    out = arguments.out.resolve()
+    elsewhere = [each for each in batch.lines if Path(each.folder) != out / each.serial_number]
+    if "out" in arguments.given and elsewhere:
+        problem = f"the devices of batch {batch.name} are in {Path(elsewhere[0].folder).parent}"
+        raise OptionNotUsedError("--out", problem, "Leave it out: they stay where they are.")
+
+
+def admit_batch(
+    arguments: argparse.Namespace, batch: Batch, orders: Mapping[str, DeviceOrder]
+) -> Mapping[str, Admitted]:
+    """Enter the devices of ``batch`` in the ledger as begun: all, or none.
+
+    Raises:
+        SerialNumberUsedError: a device of another make has one of the serial numbers.
+    """
+    wanted = [
+        Wanted(
+            orders[line.serial_number], Path(line.folder),
+            again=arguments.again and not line.is_begun, completes=line.is_begun,
+        )
+        for line in batch.lines
+    ]  # fmt: skip
+    admitted = admit(Ledger(arguments.station), wanted, bulk.METHOD, batch.name)
+    return {each.order.serial_number: each for each in admitted}
+
+
+def enter_batch(station: Path, batch: Batch, admitted: Mapping[str, Admitted]) -> None:
+    """Enter the devices that are finished in the ledger as made."""
+    made = []
+    for line in batch.lines:
+        device = admitted[line.serial_number]
+        if line.certificate_id and not device.is_entered_as_made:
+            made.append((device, as_made(device.order, Path(line.folder)).entry()))
+    enter_made(Ledger(station), made)
 
 
 def _folders(arguments: argparse.Namespace, name: str) -> Mapping[str, Path]:
@@ -90,11 +147,12 @@ def _folders(arguments: argparse.Namespace, name: str) -> Mapping[str, Path]:
     return {serial_number: out / serial_number for serial_number in serial_numbers}
 
 
-def _orders(first: DeviceOrder) -> Callable[[str], DeviceOrder]:
-    def order(serial_number: str) -> DeviceOrder:
-        return replace(first, serial_number=serial_number, device_id=new_device_id())
-
-    return order
+def _orders(
+    arguments: argparse.Namespace, serial_numbers: Sequence[str], cloud: Cloud
+) -> Mapping[str, DeviceOrder]:
+    orders = device_orders(arguments, serial_numbers, cloud)
+    check_endpoint_of(cloud, given_endpoint(arguments))
+    return {order.serial_number: order for order in orders}
 
 
 def _batch(journal: Journal, name: str, cloud: Cloud, folders: Mapping[str, Path]) -> Batch:

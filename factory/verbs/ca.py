@@ -4,6 +4,7 @@ import argparse
 from datetime import UTC, datetime
 
 from factory.console import Console
+from factory.errors import AuthorityMissingError
 from factory.station import open_or_make_station, open_station
 
 
@@ -16,6 +17,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     """Make what is missing, if that was asked for, and describe all there are.
 
     Raises:
+        AuthorityMissingError: there is none.
         StationNotPreparedError: there is no station to show them.
         StorageError: the storage is busy, corrupt or rolled back.
     """
@@ -23,7 +25,10 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
         with open_or_make_station(arguments.station) as station:
             station.authorities.ensure(datetime.now(UTC))
     with open_station(arguments.station, read_only=True) as station:
-        for description in station.authorities.described():
+        described = list(station.authorities.described())
+        if not described:
+            raise AuthorityMissingError(f"the station in {arguments.station} has no CA")
+        for description in described:
             if arguments.json:
                 console.put(**description)
             else:

@@ -2,15 +2,19 @@
 
 import argparse
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from factory.accounts import aws_accounts
 from factory.aws import acting_as
 from factory.cloud import Cloud
 from factory.console import Console
+from factory.errors import StationNotPreparedError
 from factory.methods import trusted_user
-from factory.options import add_account
+from factory.options import add_account, check_one_account
+from factory.prepared_account import check_prepared
 from factory.roles import role_arn
+from factory.station import open_station
 from factory.temporary_claim import (
     TemporaryClaim,
     create_claim,
@@ -52,7 +56,9 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
         ClaimRefusedError: the device does not want this claim.
         StationError, StorageError: the cloud or the disk refused.
     """
+    check_one_account(arguments)
     cloud = aws_accounts(arguments.account, os.environ)[0]
+    _check_station(arguments, cloud)
     place: Path = arguments.to or arguments.device / "claim"
     if is_file(place):
         claim = create_claim(_app(arguments, cloud), arguments.template)
@@ -62,6 +68,17 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
             claim = create_claim(_app(arguments, cloud), arguments.template)
             device.hand_over(claim)
     _show(arguments, console, claim, place)
+
+
+def _check_station(arguments: argparse.Namespace, cloud: Cloud) -> None:
+    """Refuse another account than the station's own template was prepared in."""
+    if arguments.template != trusted_user.TEMPLATE:
+        return
+    with (
+        suppress(StationNotPreparedError),
+        open_station(arguments.station, read_only=True) as station,
+    ):
+        check_prepared(station, trusted_user.METHOD, [cloud], None)
 
 
 def _app(arguments: argparse.Namespace, cloud: Cloud) -> Cloud:

@@ -11,14 +11,14 @@ from factory.console import Console
 from factory.device_orders import config_name
 from factory.device_settings import load_device_settings
 from factory.documents import CONFIG
-from factory.errors import LintFailedError, NothingToLintError
+from factory.errors import LintFailedError, NothingToLintError, OptionNotUsedError
 from factory.lint.catalogue import DOCUMENTS, documents_of
 from factory.lint.cloud_rules import lint_in_cloud, lint_stored_template
 from factory.lint.context import Context
 from factory.lint.document import Kind, load_document
 from factory.lint.finding import Finding, Severity
 from factory.lint.linter import lint
-from factory.options import add_account
+from factory.options import add_account, check_one_account
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
@@ -46,6 +46,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
         ConfigurationError: a file is no JSON.
         LintFailedError: there is at least one error.
     """
+    _check_options(arguments)
     files = arguments.files or list(documents_of(arguments.method) if arguments.method else ())
     if not files:
         raise NothingToLintError("there is nothing to look at")
@@ -60,6 +61,17 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     _conclude(findings)
     if not arguments.json:
         console.say(f"{len(files)} document(s), {len(findings)} warning(s), no error.")
+
+
+def _check_options(arguments: argparse.Namespace) -> None:
+    """Refuse an option that nothing would be done with."""
+    if arguments.config and not arguments.method:
+        problem = "the settings are looked at as those of a method, and none is named"
+        raise OptionNotUsedError("--config", problem, "Name the method, too: --method claim")
+    if arguments.account and not arguments.cloud:
+        problem = "no account is asked for anything"
+        raise OptionNotUsedError("--account", problem, "Ask it: --cloud. Or leave it out.")
+    check_one_account(arguments)
 
 
 def check_before_prepare(method: str, console: Console, folder: Path = CONFIG) -> None:
@@ -84,10 +96,11 @@ def _context(method: str | None, config: Path | None) -> Context:
 
 
 def _look_at(file: Path, context: Context, cloud: Cloud | None) -> Iterable[Finding]:
-    document = load_document(file)
+    document = load_document(file, cloud.account.placeholders) if cloud else load_document(file)
     yield from lint(document, context)
-    if cloud is not None and document.kind is Kind.TEMPLATE:
+    if cloud is not None:
         yield from lint_in_cloud(document, cloud)
+    if cloud is not None and document.kind is Kind.TEMPLATE:
         yield from lint_stored_template(file.stem, document.file, cloud)
 
 

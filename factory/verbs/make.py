@@ -1,19 +1,23 @@
-"""``factory make``: one device, and what the cloud must know of it."""
+"""``factory make``: devices, and what the cloud must know of each."""
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from factory.accounts import aws_accounts
+from factory.admission import Wanted
 from factory.console import Console
-from factory.device_orders import config_name, device_order
-from factory.methods import METHODS
-from factory.options import add_connection
+from factory.device_orders import config_name, device_orders, given_endpoint
+from factory.errors import OptionNotUsedError
+from factory.manufacture import DeviceOrder
+from factory.methods import METHODS, MakingMethod, RegisteringMethod
+from factory.options import add_again, add_connection, add_serials, check_serials
+from factory.prepared_account import check_endpoint_of, check_prepared
 from factory.production import Product, produce
 from factory.report_text import report_fields, report_lines
-from factory.serial_number import check_serial_number
-from factory.station import open_station
+from factory.station import Station, open_station
 
 _DEVICES: Final = Path(".firstboot/devices")
 _HOOKED: Final = "claim-hook.yaml"
@@ -22,30 +26,67 @@ _HOOKED: Final = "claim-hook.yaml"
 
 def add_options(command: argparse.ArgumentParser) -> None:
     """Add the options of ``factory make`` beside the method's."""
-    command.add_argument("--serial", required=True, metavar="SN", help="serial number")
+    add_serials(command)
     command.add_argument(
         "--out", type=Path, metavar="DIR", help=f"the device's state folder; default: {_DEVICES}/SN"
     )
     command.add_argument(
         "--not-allowed", dest="allowed", action="store_false",
-        help="jitr: leave it off the allow-list, to see what happens",
+        help="jitr, multi-account, and claim with a hook: tell the cloud nothing of the device, to "
+        "see what happens",
     )  # fmt: skip
     command.add_argument("--device-id", metavar="HEX", help="16 bytes; default: random")
+    add_again(command)
     add_connection(command)
 
 
 def run(arguments: argparse.Namespace, console: Console) -> None:
-    """Make the device.
+    """Make the devices, one after the other, when all that was ordered has been checked.
 
     Raises:
         StationError, StorageError: the cloud or the disk refused.
     """
-    clouds = aws_accounts(arguments.account, os.environ)
-    order = device_order(arguments, check_serial_number(arguments.serial), clouds[0])
-    out = arguments.out or _DEVICES / order.serial_number
+    method, clouds = arguments.method, aws_accounts(arguments.account, os.environ)
+    serial_numbers = check_serials(arguments)
+    _check_accounts(method, arguments.account)
+    orders = device_orders(arguments, serial_numbers, clouds[0])
     with open_station(arguments.station, read_only=True) as station:
-        product = produce(METHODS[arguments.method], order, out, station, clouds)
-        is_hooked = station.asks_for_proof and arguments.method.startswith("claim")
+        _check_not_allowed(arguments, station)
+        check_prepared(station, method, clouds, given_endpoint(arguments))
+        if isinstance(METHODS[method], MakingMethod):
+            check_endpoint_of(clouds[0], given_endpoint(arguments))
+        for order in orders:
+            out = arguments.out or _DEVICES / order.serial_number
+            wanted = Wanted(order, out, again=arguments.again)
+            product = produce(method, wanted, station, clouds)
+            _show(arguments, console, product, out, is_hooked=_is_hooked(method, station))
+
+
+def _check_accounts(method: str, accounts: Sequence[str]) -> None:
+    if len(accounts) > 1 and not isinstance(METHODS[method], RegisteringMethod):
+        raise OptionNotUsedError(
+            "--account", f"a device of method {method} is made for one account",
+            "Give --account once. For several: --method multi-account.",
+        )  # fmt: skip
+
+
+def _check_not_allowed(arguments: argparse.Namespace, station: Station) -> None:
+    method = arguments.method
+    can_be_left_out = isinstance(METHODS[method], RegisteringMethod) or _is_hooked(method, station)
+    if not arguments.allowed and not can_be_left_out:
+        raise OptionNotUsedError(
+            "--not-allowed", f"the cloud keeps no list of devices for method {method}",
+            "Leave it out. jitr, multi-account and claim with a hook have such a list.",
+        )  # fmt: skip
+
+
+def _is_hooked(method: str, station: Station) -> bool:
+    return method.startswith("claim") and station.asks_for_proof
+
+
+def _show(
+    arguments: argparse.Namespace, console: Console, product: Product, out: Path, *, is_hooked: bool
+) -> None:
     if arguments.json:
         console.put(**_fields(arguments.method, product, out))
         return
@@ -54,6 +95,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     made = "Made" if product.is_new else "There was already"
     name = _HOOKED if is_hooked else config_name(arguments.method)
     console.say(
+        *(f"Note: {words}" for words in product.retired),
         f"{made} {product.order.serial_number} in {out}: lifecycle SECURED, connects to "
         f"{product.order.endpoint}.",
         f"Next: device boot --config {arguments.config or Path('config', name)} --state {out}",
@@ -61,11 +103,13 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
 
 
 def _fields(method: str, product: Product, out: Path) -> dict[str, object]:
-    order = product.order
+    order: DeviceOrder = product.order
     fields: dict[str, object] = {
         "method": method, "serial": order.serial_number, "device_id": order.device_id,
         "state": str(out), "endpoint": order.endpoint, "lifecycle": "SECURED",
     }  # fmt: skip
     if product.registered:
         fields["registered"] = [report_fields(*each) for each in product.registered]
+    if product.retired:
+        fields["retired"] = list(product.retired)
     return fields

@@ -1,4 +1,4 @@
-"""``factory single``: one device, made and registered."""
+"""``factory single``: devices, made and registered one by one."""
 
 import argparse
 import os
@@ -6,12 +6,22 @@ from pathlib import Path
 from typing import Final
 
 from factory.accounts import aws_accounts
+from factory.admission import Wanted
 from factory.console import Console
-from factory.device_orders import config_name, device_order
+from factory.device_orders import config_name, device_orders, given_endpoint
+from factory.manufacture import DeviceOrder
 from factory.methods import single_thing
 from factory.methods.single_thing import Way
-from factory.options import add_account, add_connection
-from factory.serial_number import check_serial_number
+from factory.options import (
+    add_account,
+    add_again,
+    add_connection,
+    add_serials,
+    check_one_account,
+    check_serials,
+)
+from factory.prepared_account import check_endpoint_of
+from factory.production import Product, as_made, produce_by
 
 _DEVICES: Final = Path(".firstboot/devices")
 
@@ -19,7 +29,7 @@ _DEVICES: Final = Path(".firstboot/devices")
 def add_options(command: argparse.ArgumentParser) -> None:
     """Add the options of ``factory single``."""
     command.set_defaults(method=single_thing.METHOD)
-    command.add_argument("--serial", required=True, metavar="SN", help="serial number")
+    add_serials(command)
     command.add_argument(
         "--by", type=Way, choices=list(Way), default=Way.REGISTER_THING,
         help="one call with a template, or call by call; default: %(default)s",
@@ -30,32 +40,49 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--out", type=Path, metavar="DIR", help=f"the device's state folder; default: {_DEVICES}/SN"
     )
+    add_again(command)
     add_account(command)
     add_connection(command)
 
 
 def run(arguments: argparse.Namespace, console: Console) -> None:
-    """Make the device and register it in AWS.
+    """Make the devices and register them in AWS.
 
     Raises:
         StationError, StorageError: the cloud or the disk refused.
     """
+    check_one_account(arguments)
     cloud = aws_accounts(arguments.account, os.environ)[0]
-    order = device_order(arguments, check_serial_number(arguments.serial), cloud)
-    out = arguments.out or _DEVICES / order.serial_number
-    certificate_id = single_thing.make_registered(
-        cloud, order, out, arguments.by, exclusive=arguments.exclusive
-    )
+    orders = device_orders(arguments, check_serials(arguments), cloud)
+    check_endpoint_of(cloud, given_endpoint(arguments))
+
+    def make(order: DeviceOrder, out: Path) -> Product:
+        single_thing.make_registered(cloud, order, out, arguments.by, exclusive=arguments.exclusive)
+        return as_made(order, out)
+
+    for order in orders:
+        out = arguments.out or _DEVICES / order.serial_number
+        wanted = Wanted(order, out, again=arguments.again)
+        product = produce_by(make, arguments.method, wanted, arguments.station, [cloud])
+        _show(arguments, console, product, out, str(cloud.account))
+
+
+def _show(
+    arguments: argparse.Namespace, console: Console, product: Product, out: Path, account: str
+) -> None:
+    order, certificate_id = product.order, str(product.certificate_id)
     if arguments.json:
+        retired = {"retired": list(product.retired)} if product.retired else {}
         console.put(
             method=arguments.method, serial=order.serial_number, state=str(out),
             endpoint=order.endpoint, certificate_id=certificate_id, by=arguments.by,
-            exclusive=arguments.exclusive, lifecycle="SECURED",
+            exclusive=arguments.exclusive, lifecycle="SECURED", **retired,
         )  # fmt: skip
         return
     config = arguments.config or Path("config", config_name(arguments.method))
     console.say(
-        f"Made {order.serial_number} in {out}, and registered it in {cloud.account}: certificate "
+        *(f"Note: {words}" for words in product.retired),
+        f"Made {order.serial_number} in {out}, and registered it in {account}: certificate "
         f"{certificate_id[:12]}..., ACTIVE; lifecycle SECURED.",
         f"Next: device boot --config {config} --state {out}",
     )

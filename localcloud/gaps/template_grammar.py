@@ -10,7 +10,8 @@ docs/aws-iot-facts.md, 3.1 to 3.4):
 - a Policy resource has PolicyName or PolicyDocument, not both; and that document is a policy;
 - the properties of the Certificate resource: where the certificate comes from, Status,
   ThingPrincipalType, OverrideSettings;
-- a template has 10,240 characters at most.
+- a template has 10,240 characters at most;
+- what kind of value each property takes (``template_values``), and that there is one thing.
 
 Where AWS notices the first three is not published: here they are refused when the template is
 made, and in any case when it is applied.
@@ -21,6 +22,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from localcloud.gaps.seam import Seam
+from localcloud.gaps.template_values import value_error
 
 CERTIFICATE: Final = "AWS::IoT::Certificate"
 POLICY: Final = "AWS::IoT::Policy"
@@ -123,32 +125,10 @@ def grammar_error(body: Body) -> str | None:
             return f"Parameter {name} must be of Type String."
     if _uses(body.get("Mappings"), "Ref", "Fn::"):
         return "Mappings cannot include parameters or intrinsic functions."
-    error = _kind_error(body) or _configuration_error(_section(body, "DeviceConfiguration"))
-    return error or next(
-        filter(None, (_policy_error(*found) for found in resources(body, POLICY))), None
-    )
-
-
-def _kind_error(body: Body) -> str | None:
-    for name in ("Parameters", "Mappings", "Resources", "DeviceConfiguration"):
-        if not isinstance(body.get(name), dict | None):
-            return f"{name} must be an object."
-    for name, resource in _section(body, "Resources").items():
-        if not isinstance(resource, dict):
-            return f"Resource {name} must be an object."
-        for part in ("Properties", "OverrideSettings"):
-            if not isinstance(resource.get(part), dict | None):
-                return f"{part} of resource {name} must be an object."
-    return None
-
-
-def _configuration_error(configuration: Body) -> str | None:
-    for name, value in configuration.items():
-        if _nests(value):
-            return "DeviceConfiguration does not support nested objects."
-        if not isinstance(value, str | dict):
-            return f"DeviceConfiguration {name} must be a string."
-    return None
+    if any(_nests(value) for value in _section(body, "DeviceConfiguration").values()):
+        return "DeviceConfiguration does not support nested objects."
+    policies = (_policy_error(*found) for found in resources(body, POLICY))
+    return next(filter(None, policies), None) or value_error(body)
 
 
 def _policy_error(name: str, resource: Body) -> str | None:

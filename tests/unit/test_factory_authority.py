@@ -7,6 +7,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
+from hypothesis import given
+from hypothesis import strategies as st
 
 from device.identity.csr import build_csr, subject_name
 from device.storage.keys import PrivateKey
@@ -99,8 +101,23 @@ def test_each_certificate_ends_before_its_issuer() -> None:
     assert leaf(issuing, last_day).not_valid_after_utc == NOW + ISSUING_LIFE
 
 
-def test_clock_that_is_a_little_behind_takes_a_new_leaf() -> None:
-    assert leaf(new_issuing(new_root())).not_valid_before_utc == NOW - timedelta(minutes=5)
+def test_clock_that_is_a_day_behind_takes_a_new_leaf() -> None:
+    assert leaf(new_issuing(new_root())).not_valid_before_utc == NOW - timedelta(days=1)
+
+
+@given(st.timedeltas(min_value=timedelta(days=-30), max_value=timedelta(days=3650)))
+def test_leaf_is_never_valid_before_or_after_its_issuer(age: timedelta) -> None:
+    issuer = new_issuing(new_root())
+    made = leaf(issuer, NOW + age)
+    assert made.not_valid_before_utc >= issuer.certificate.not_valid_before_utc
+    assert made.not_valid_after_utc <= issuer.certificate.not_valid_after_utc
+
+
+def test_serial_numbers_of_certificates_are_random() -> None:
+    issuer = new_issuing(new_root())
+    drawn = {leaf(issuer).serial_number for _ in range(20)}
+    assert len(drawn) == 20
+    assert min(each.bit_length() for each in drawn) > 64
 
 
 def test_cas_of_two_stations_have_different_names() -> None:

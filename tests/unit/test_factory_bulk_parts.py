@@ -17,7 +17,7 @@ from device.errors import ExitCode
 from device.identity.csr import build_csr, subject_name
 from factory.bulk.input_file import checked_csr, parameters_line
 from factory.bulk.progress import PlainProgress, progress_on
-from factory.bulk.reports import download
+from factory.bulk.reports import download, is_ours
 from factory.bulk.serial_numbers import check_batch_name, counted, read_from
 from factory.errors import (
     BatchError,
@@ -135,6 +135,7 @@ def serving(status: int) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(status)
+            self.send_header("Location", "http://127.0.0.1:1/elsewhere")
             self.end_headers()
             self.wfile.write(b"a report")
 
@@ -144,29 +145,67 @@ def serving(status: int) -> Iterator[str]:
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.handle_request)
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/report"
+        yield f"http://127.0.0.1:{server.server_port}"
         thread.join()
 
 
 def test_report_is_fetched_from_the_local_aws() -> None:
     with serving(200) as url:
-        assert download(url) == b"a report"
+        assert download(f"{url}/report", {"AWS_ENDPOINT_URL": url}) == b"a report"
 
 
 def test_report_that_is_not_handed_out_is_a_rejection() -> None:
     with serving(403) as url, pytest.raises(CloudRejectedError, match="403"):
-        download(url)
+        download(f"{url}/report", {"AWS_ENDPOINT_URL": url})
+
+
+def test_report_that_is_too_long_is_not_read() -> None:
+    with serving(200) as url, pytest.raises(CloudRejectedError, match="longer than 7 bytes"):
+        download(f"{url}/report", {"AWS_ENDPOINT_URL": url}, largest=7)
+
+
+def test_redirect_of_a_report_is_not_followed() -> None:
+    with serving(302) as url, pytest.raises(CloudRejectedError, match="302"):
+        download(f"{url}/report", {"AWS_ENDPOINT_URL": url})
 
 
 def test_nobody_answers() -> None:
     with pytest.raises(CloudNotReachableError):
-        download("http://127.0.0.1:1/report")
+        download("http://localhost:1/report", {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"})
 
 
-@pytest.mark.parametrize("url", ["http://reports.example/1", "file:///etc/passwd"])
-def test_report_is_not_fetched_in_the_open(url: str) -> None:
-    with pytest.raises(CloudRejectedError, match="not to be fetched over"):
-        download(url)
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://reports.example/1", "https://reports.example/1", "file:///etc/passwd",
+        "file://localhost/etc/passwd", "ftp://localhost/x", "data:,x", "no url", "https://[", "",
+        "http://s3.eu-central-1.amazonaws.com/b/k", "https://s3.amazonaws.com@evil.example/k",
+        "https://s3.amazonaws.com.evil.example/k", "http://localhost:4567/k",
+        "https://b.s3.eu-central-1.amazonaws.com:8443/k", "http://127.0.0.1/k",
+        "http://localhost:99999/k",
+    ],
+)  # fmt: skip
+def test_report_is_fetched_from_nowhere_else(url: str) -> None:
+    with pytest.raises(CloudRejectedError, match="not to be fetched from"):
+        download(url, {"AWS_ENDPOINT_URL": "http://localhost:4566"})
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://b.s3.eu-central-1.amazonaws.com/k?X-Amz-Signature=secret",
+        "https://s3.eu-central-1.amazonaws.com/b/k", "https://b.s3.cn-north-1.amazonaws.com.cn/k",
+        "https://b.s3.amazonaws.com/k", "http://localhost:4566/b/k", "http://127.0.0.1:4566/b/k",
+    ],
+)  # fmt: skip
+def test_report_in_s3_or_in_the_local_aws_may_be_fetched(url: str) -> None:
+    assert is_ours(url, {"AWS_ENDPOINT_URL": "http://localhost:4566"})
+
+
+def test_signature_of_a_link_is_not_told() -> None:
+    with pytest.raises(CloudRejectedError) as raised:
+        download("http://x.example/k?X-Amz-Signature=5ec4e7", {})
+    assert "5ec4e7" not in str(raised.value)
 
 
 def test_plain_progress_is_at_most_ten_lines_a_stage() -> None:
@@ -208,3 +247,46 @@ def test_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "lines registered" in screen.getvalue()
     assert "2/2" in screen.getvalue()
     assert "[a word]" in screen.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbfSN-1\nSN-2\n", b"SN-1\r\nSN-2\r\n", b"SN-1\rSN-2",
+        b"\n\n  SN-1  \n\tSN-2\t\n\n",
+        b"\xef\xbb\xbf\r\nSN-1 # the first\r\nSN-2",
+    ],
+)  # fmt: skip
+def test_list_is_read_as_any_system_writes_it(content: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "serials"
+    file.write_bytes(content)
+    assert read_from(file) == ["SN-1", "SN-2"]
+
+
+@pytest.mark.parametrize(
+    ("content", "because"),
+    [
+        ("serial\nSN-1\n", "line 1: serial looks like the heading"),
+        ("\n# list\nSerial_Number\nSN-1\n", "line 3: Serial_Number looks like the heading"),
+        ("SN\nSN-1\n", "line 1: SN looks like the heading"),
+        ("SN-1\r\n\r\nSN-1\r\n", "line 3: SN-1 is there already, in line 1"),
+        ("SN-1\u2028SN-2\n", "line 1"),
+        ("SN-1,SN-2\n", "line 1"),
+        ("SN-1\n\x00\n", "line 2"),
+        ("SN-1\n" + "x" * 65, "line 2"),
+    ],
+)
+def test_list_that_cannot_be_meant_is_refused_by_its_line(
+    content: str, because: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "serials"
+    file.write_text(content, newline="")
+    with pytest.raises(SerialNumbersError, match=because):
+        read_from(file)
+
+
+@pytest.mark.parametrize("serial", ["SN-1", "SN1", "serial-7", "SN:A"])
+def test_serial_number_that_only_begins_like_a_heading_is_none(serial: str, tmp_path: Path) -> None:
+    file = tmp_path / "serials"
+    file.write_text(f"{serial}\n")
+    assert read_from(file) == [serial]

@@ -210,8 +210,8 @@ def test_existing_device_is_refused_with_a_next_step(capsys: pytest.CaptureFixtu
     run("make --method claim --serial SN-1 --endpoint h", capsys)
     code, _, err = run("make --method claim --serial SN-1 --endpoint h", capsys)
     assert code == 1
-    assert "finished device in .firstboot/devices/SN-1" in err
-    assert "next: Choose another folder" in err
+    assert "serial number SN-1 is taken: device" in err
+    assert "the same command with --again" in err
 
 
 def tmp_ca(file: Path) -> bytes:

@@ -1,6 +1,7 @@
 """A device is made with a key of its own and a certificate for it, or not at all."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from cryptography import x509
 from device.errors import ConfigurationError
 from device.identity.certificates import leaf_of
 from device.storage.device_storage import DeviceStorage, open_device_storage
-from device.storage.keys import FIRST_DEVICE_KEY, KeyOrigin
+from device.storage.keys import FIRST_DEVICE_KEY, KeyOrigin, KeyType
 from device.storage.secure_storage import Uid
 from factory.authorities import Authorities
 from factory.device_leaf import install_leaf, installed_leaf
@@ -119,3 +120,12 @@ def test_device_of_another_method_has_no_leaf(tmp_path: Path) -> None:
         pytest.raises(OtherMethodError),
     ):
         installed_leaf(storage)
+
+
+@pytest.mark.parametrize("key_type", KeyType)
+def test_key_is_of_the_type_that_was_ordered(
+    authorities: Authorities, key_type: KeyType, tmp_path: Path
+) -> None:
+    make(authorities, tmp_path / "d", replace(order(), key_type=key_type))
+    with open_device_storage(tmp_path / "d") as storage:
+        assert storage.keys.get_key_attributes(FIRST_DEVICE_KEY).key_type is key_type

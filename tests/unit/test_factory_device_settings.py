@@ -1,12 +1,11 @@
 """What the station puts into a CSR: the subject that the device's settings ask for."""
 
+from dataclasses import replace
 from pathlib import Path
 
-import msgspec
 import pytest
 
-from device import settings
-from device.errors import ConfigurationError
+from device.errors import ConfigurationError, ExitCode
 from factory.device_settings import device_subject, load_device_settings
 from factory.documents import CONFIG
 from factory.manufacture import DeviceOrder
@@ -48,22 +47,29 @@ def test_unknown_field_is_named_with_its_file(tmp_path: Path) -> None:
         device_subject(order(config))
 
 
-def test_settings_are_those_that_the_device_reads() -> None:
-    ours = load_device_settings(CONFIG / "trusted-user.yaml")
-    theirs = settings.load(CONFIG / "trusted-user.yaml", {}, {})
-    assert (ours.method, ours.thing_name, ours.subject) == (
-        theirs.method, theirs.thing_name, theirs.subject,
-    )  # fmt: skip
-    assert msgspec.to_builtins(ours.claim).items() <= msgspec.to_builtins(theirs.claim).items()
+def test_variables_override_the_file(tmp_path: Path) -> None:
+    config = written(tmp_path, '{common_name: "{serial}"}')
+    asked = replace(order(config), environment={"DEVICE_SUBJECT__COMMON_NAME": "Plant-{serial}"})
+    assert device_subject(asked).rfc4514_string() == "CN=Plant-SN-1"
 
 
-def test_defaults_are_those_of_the_device(tmp_path: Path) -> None:
-    config = tmp_path / "device.yaml"
-    config.write_text("method: claim\n")
-    ours = msgspec.to_builtins(load_device_settings(config))
-    theirs = msgspec.to_builtins(settings.load(config, {}, {}))
-    assert ours.pop("claim").items() <= theirs.pop("claim").items()
-    assert ours.items() <= theirs.items()
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("serial_number", "sn_1"), ("serial_number", "a*b"), ("serial_number", "a@b"),
+        ("serial_number", "a&b"), ("dn_qualifier", "lot_7"), ("country", "D_"), ("country", "DEU"),
+        ("country", "D"), ("common_name", "x" * 65), ("common_name", "''"),
+    ],
+)  # fmt: skip
+def test_value_that_its_field_cannot_hold_is_named_with_field_and_serial_number(
+    field: str, value: str, tmp_path: Path
+) -> None:
+    config = written(tmp_path, f"{{{field}: {value!r}}}" if value != "''" else f"{{{field}: ''}}")
+    with pytest.raises(ConfigurationError) as raised:
+        device_subject(order(config))
+    assert raised.value.key == f"subject.{field}"
+    assert "SN-1" in str(raised.value)
+    assert raised.value.exit_code == ExitCode.CONFIGURATION_INVALID
 
 
 @pytest.mark.parametrize("content", [None, "subject: [a]\nmethod: x", "{", "subject: {}"])
@@ -71,5 +77,5 @@ def test_unusable_file_is_named(tmp_path: Path, content: str | None) -> None:
     config = tmp_path / "device.yaml"
     if content is not None:
         config.write_text(content)
-    with pytest.raises(ConfigurationError, match=r"device.yaml: cannot be used"):
+    with pytest.raises(ConfigurationError, match=r"device.yaml: "):
         load_device_settings(config)

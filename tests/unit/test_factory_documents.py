@@ -84,7 +84,8 @@ def test_template_declares_every_parameter_that_it_refers_to() -> None:
     template = json.loads(load_template(claim.TEMPLATE))
     assert set(refs(template["Resources"])) == {"SerialNumber", "AWS::IoT::Certificate::Id"}
     # What a device may send for the hook is declared, or AWS might refuse it.
-    assert template["Parameters"].pop("Proof") == {"Type": "String", "Default": "none"}
+    for optional in ("Proof", "GivenUpCertificates"):
+        assert template["Parameters"].pop(optional) == {"Type": "String", "Default": "none"}
     assert set(template["Parameters"]) == {"SerialNumber", "AWS::IoT::Certificate::Id"}
 
 
@@ -155,3 +156,13 @@ def test_every_call_of_the_station_is_in_its_docs() -> None:
     listed = docs.partition("## When it goes wrong")[2]
     assert len(calls) > 30
     assert [call for call in sorted(calls) if not re.search(rf"\b{call}\b", listed)] == []
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a": 1, "a": 2}', '{"Statement": [{"Effect": "Deny", "Effect": "Allow"}]}']
+)
+def test_key_that_is_there_twice_is_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "policies").mkdir()
+    (tmp_path / "policies" / "p.json").write_text(text)
+    with pytest.raises(ConfigurationError, match=r"p.json: .*the key '(a|Effect)' is there twice"):
+        load_policy("p", {}, tmp_path)

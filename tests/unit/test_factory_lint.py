@@ -16,7 +16,7 @@ from factory.device_settings import load_device_settings
 from factory.documents import CONFIG
 from factory.errors import LintFailedError, NotInCloudError
 from factory.lint.catalogue import DOCUMENTS, documents_of
-from factory.lint.cloud_rules import lint_in_cloud, lint_stored_template
+from factory.lint.cloud_rules import arns_elsewhere, lint_in_cloud, lint_stored_template
 from factory.lint.context import Context
 from factory.lint.document import Document, Json, kind_of, load_document
 from factory.lint.finding import Finding, Severity
@@ -82,6 +82,17 @@ def inline(document: Json) -> Json:
     return with_resource({"Type": "AWS::IoT::Policy", "Properties": {"PolicyDocument": document}})
 
 
+def without(name: str) -> Json:
+    body = template()
+    resources = dict(body["Resources"])  # type: ignore[arg-type] # an object
+    return {**body, "Resources": {each: resources[each] for each in resources if each != name}}
+
+
+def certificate(**properties: Json) -> Json:
+    given = {**CERTIFICATE["Properties"], **properties}  # type: ignore[index,call-overload,dict-item] # an object
+    return with_resource({"Type": "AWS::IoT::Certificate", "Properties": given}, "certificate")
+
+
 JIT = {"AWS::IoT::Certificate::CommonName": {"Type": "String"}}
 JIT_TEMPLATE = template(thing={"ThingName": {"Ref": "AWS::IoT::Certificate::CommonName"}}) | {
     "Parameters": {**JIT, "AWS::IoT::Certificate::Id": {"Type": "String"}}
@@ -121,6 +132,55 @@ BAD: list[tuple[str, str | None, Json]] = [
      policy(connect("${iot:Certificate.Subject.Organization}"))),
     ("variable-without-field", None,
      claim(PROVISION, CSR, client="${iot:Certificate.Subject.SerialNumber.1}")),
+    ("malformed", None, policy({"Effect": "Allow", "Action": "iot:Connect"})),
+    ("malformed", None, policy({"Action": "iot:Connect", "Resource": f"{ARN}:client/x"})),
+    ("malformed", None, policy({"Effect": "Allow", "Action": [], "Resource": f"{ARN}:client/x"})),
+    ("malformed", None, policy({"Effect": "Allow", "Action": "iot:Connect", "Resource": []})),
+    ("malformed", None, policy({"Effect": "Allow", "Action": "iot:Connect", "Resource": {"a": 1}})),
+    ("malformed", None, policy({"Effect": "Allow", "Action": 1, "Resource": f"{ARN}:client/x"})),
+    ("malformed", None, policy("a statement", connect("x"))),
+    ("policy-version", None, {"Statement": [connect("x")]}),
+    ("policy-version", None, {"Version": "2008-10-17", "Statement": [
+        connect("${iot:Connection.Thing.ThingName}")]}),
+    ("policy-version", None, {"Version": "2012-10-18", "Statement": [connect("x")]}),
+    ("not-element", None, policy({"Effect": "Allow", "Action": "iot:Publish",
+                                  "NotResource": f"{ARN}:topic/x"})),
+    ("not-element", None, policy({"Effect": "Allow", "NotAction": "iot:Publish",
+                                  "Resource": f"{ARN}:topic/x"})),
+    ("client-id-alone", None, policy(connect("${iot:ClientId}"))),
+    ("client-id-alone", None, policy(connect("${IOT:clientid}"))),
+    ("client-id-alone", None, policy(connect("x-${iot:ClientId}"))),
+    ("client-id-alone", None, policy(connect("${iot:ClientId}", Condition={
+        "Bool": {"iot:Connection.Thing.IsAttached": "false"}}))),
+    ("client-id-alone", None, policy(
+        allow("iot:Publish", f"{ARN}:topic/dt/${{iot:ClientId}}/telemetry"))),
+    ("client-id-alone", None, policy(
+        connect("${iot:ClientId}"), allow("iot:Publish", f"{ARN}:topic/dt/${{iot:ClientId}}/*"))),
+    ("claim-client", None, claim(PROVISION, CSR, client="*")),
+    ("client-id-alone", None, claim(PROVISION, CSR, client="${iot:ClientId}")),
+    ("open-end", None, policy(connect("${iot:Connection.Thing.ThingName}*"))),
+    ("open-end", None, policy(connect("${iot:Connection.Thing.ThingName}-?"))),
+    ("open-end", None, policy(
+        allow("iot:Publish", f"{ARN}:topic/dt/${{iot:Connection.Thing.ThingName}}*"))),
+    ("open-end", None, policy(
+        allow("iot:Publish", f"{ARN}:topic/$aws/things/${{iot:Connection.Thing.ThingName}}*"))),
+    ("wildcard-topic", None, policy(allow("iot:Publish", f"{ARN}:topic/$aws/things/*/shadow/get"))),
+    ("wildcard-topic", None, policy(allow("iot:Publish", f"{ARN}:topic/$aws/*"))),
+    ("wildcard-topic", None, policy(
+        allow("iot:Publish", f"{ARN}:topic/dt/${{iot:Connection.Thing.ThingTypeName}}/*"))),
+    ("wildcard-resource", None, policy(connect("?"))),
+    ("wildcard-resource", None, policy(connect("SN-?"))),
+    ("wildcard-resource", None, policy(connect("*-${iot:Connection.Thing.ThingName}"))),
+    ("wildcard-resource", None, policy(allow("iot:Publish", f"{ARN}:topic/**"))),
+    ("wildcard-resource", None, policy(allow("iot:Connect", "**"))),
+    ("wildcard-action", None, policy(allow("iot:Connec?", f"{ARN}:client/x"))),
+    ("arn", None, policy(allow("iot:Connect", "client/x"))),
+    ("arn", None, policy(allow("iot:Connect", "arn:aws:iot:eu-central-1:1234:client/x"))),
+    ("arn", None, policy(allow("iot:Connect", "arn:aws:iot:::client/x"))),
+    ("arn", None, policy(
+        connect("x"), allow("iot:Publish", "arn:aws:iot:eu-central-1:210987654321:topic/x"))),
+    ("arn", None, policy(
+        connect("x"), allow("iot:Publish", "arn:aws:iot:us-east-1:123456789012:topic/x"))),
     ("policy-too-long", None, policy(connect("x" * 2048))),
     ("trust-open", None, policy({"Effect": "Allow", "Principal": "*", "Action": "sts:AssumeRole"})),
     ("trust-open", None,
@@ -128,6 +188,64 @@ BAD: list[tuple[str, str | None, Json]] = [
     ("trust-without-account", None, policy({
         "Effect": "Allow", "Principal": {"Service": "iot.amazonaws.com"},
         "Action": "sts:AssumeRole"})),
+    ("malformed", None, template() | {"Parameters": []}),
+    ("malformed", None, with_resource("a text")),
+    ("malformed", None, with_resource({"Type": "AWS::IoT::Policy", "Properties": "p"})),
+    ("malformed", None, with_resource({"Type": "AWS::IoT::Policy", "Properties": {
+        "PolicyName": "p"}, "OverrideSettings": "REPLACE"})),
+    ("malformed", None, template({"Lot": {"Type": "String", "Default": 7}})),
+    ("malformed", None, template(Mappings={"a": {"b": "c"}})),
+    ("malformed", None, {"templateName": "t", "type": "JIT", "templateBody": template()}),
+    ("member-unknown", None, template(Resource={})),
+    ("member-unknown", None, template({"Lot": {"Type": "String", "default": "7"}})),
+    ("member-unknown", None, with_resource(
+        {"Type": "AWS::IoT::Policy", "Properties": {"PolicyName": "p"}, "Properites": {}})),
+    ("no-certificate", None, without("certificate")),
+    ("no-certificate", None, with_resource(CERTIFICATE)),
+    ("no-thing", None, without("thing")),
+    ("no-thing", None, with_resource(
+        {"Type": "AWS::IoT::Thing", "Properties": {"ThingName": {"Ref": "SerialNumber"}}})),
+    ("no-policy", None, without("policy")),
+    ("value-kind", None, template(thing={"ThingName": {"REF": "SerialNumber"}})),
+    ("value-kind", None, template(thing={"ThingName": ["a"]})),
+    ("value-kind", None, template(thing={"ThingName": {"Fn::Split": ["-", "a-b"]}})),
+    ("value-kind", None, template(thing={"ThingName": None})),
+    ("value-kind", None, template(thing={"ThingGroups": "a"})),
+    ("value-kind", None, template(thing={"ThingGroups": [{"Ref": "SerialNumber", "a": "b"}]})),
+    ("value-kind", None, template(thing={"AttributePayload": {"a": 1}})),
+    ("value-kind", None, template(thing={"AttributePayload": "a"})),
+    ("value-kind", None, template(thing={"AttributePayload": {"a": {"Ref": "SerialNumber"},
+                                                             "b": {"ref": "SerialNumber"}}})),
+    ("value-kind", None, template(DeviceConfiguration={"a": 1})),
+    ("value-kind", None, template(DeviceConfiguration={"a": None})),
+    ("value-kind", None, certificate(CertificateId="abc")),
+    ("value-kind", None, certificate(ThingPrincipalType="EXCLUSIVE")),
+    ("certificate-status", None, certificate(Status="Enabled")),
+    ("certificate-status", None, certificate(Status={"Ref": "SerialNumber"})),
+    ("certificate-status", None, certificate(Status=None)),
+    ("function-shape", None, template(thing={"ThingName": {"Ref": ["SerialNumber"]}})),
+    ("function-shape", None, template(thing={"ThingName": {"Fn::Join": "a"}})),
+    ("function-shape", None, template(thing={"ThingName": {"Fn::Join": ["-"]}})),
+    ("function-shape", None, template(thing={"ThingName": {"Fn::Join": [["-"], ["a"]]}})),
+    ("value-kind", None, template(thing={"ThingName": {"Fn::Join": ["-", "a"]}})),
+    ("function-shape", None, template(thing={"ThingName": {"Fn::Select": [3, ["a"]]}})),
+    ("function-shape", None, template(thing={"ThingName": {"Fn::Select": ["x", ["a"]]}})),
+    ("function-shape", None, template(thing={"ThingName": {"Fn::FindInMap": ["a", "b"]}})),
+    ("function-shape", None, template(thing={"ThingName": {"Fn::FindInMap": ["a", "b", "c"]}})),
+    ("function-shape", None, template(thing={"ThingName": {"Fn::Sub": ["a"]}})),
+    ("function-shape", None, template(
+        thing={"ThingName": {"Fn::Select": [0, {"Fn::Split": ["", "a"]}]}})),
+    ("function-shape", None, template(
+        thing={"ThingName": {"Fn::Select": [0, {"Fn::Split": "a"}]}})),
+    ("unknown-ref", None, with_resource({"Type": "AWS::IoT::Policy", "Properties": {
+        "PolicyDocument": {"Fn::Sub": "${iot:Connection.Thing.ThingName}"}}})),
+    ("pseudo-unknown", None, template({"AWS::IoT::Certificate::Email": {"Type": "String"}})),
+    ("thing-name", None, template(thing={"ThingName": "a thing"})),
+    ("thing-name", None, with_resource({"Type": "AWS::IoT::Thing", "Properties": {}})),
+    ("attribute-text", None, template(thing={"AttributePayload": {"a b": "1"}})),
+    ("attribute-text", None, template(thing={"AttributePayload": {"a": "two words"}})),
+    ("template-too-long", None, {
+        "templateName": "t", "templateBody": json.dumps(template()) + " " * 10_240}),
     ("template-too-long", None, template(thing={"AttributePayload": {"a": "x" * 10_240}})),
     ("parameter-type", None, template({"SerialNumber": {"Type": "Number"}})),
     ("parameter-without-source", "claim",
@@ -241,13 +359,22 @@ def test_every_document_and_method_is_looked_at() -> None:
     assert DOCUMENTS.keys() == METHODS.keys()
 
 
+ATTACHED: Json = {"Bool": {"iot:Connection.Thing.IsAttached": "true"}}
 GOOD: list[tuple[str | None, Json]] = [
     (None, claim(PROVISION, CSR)),
     ("claim-aws-keys", claim(PROVISION, "$aws/certificates/create/json")),
     ("claim", claim(PROVISION, "$aws/certificates/create/*", "$aws/certificates/create-from-csr/*",
                     CSR)),
-    (None, policy(connect("${iot:ClientId}"),
+    (None, policy(connect("${iot:Connection.Thing.ThingName}"),
                   allow("iot:Publish", f"{ARN}:topic/dt/${{iot:Connection.Thing.ThingName}}/*"))),
+    (None, policy(connect("${iot:ClientId}", Condition=ATTACHED),
+                  allow("iot:Publish", f"{ARN}:topic/dt/${{iot:ClientId}}/*"))),
+    (None, policy(connect("${iot:Certificate.Subject.CommonName}"),
+                  allow("iot:Publish", f"{ARN}:topic/dt/${{iot:ClientId}}"))),
+    (None, policy(connect("${iot:Connection.Thing.ThingName}/*"))),
+    (None, policy(allow("iot:Publish", f"{ARN}:topic/dt/${{*}}/telemetry"))),
+    (None, policy(allow("iot:Publish",
+                        f"{ARN}:topic/$aws/things/${{iot:Connection.Thing.ThingName}}/shadow/*"))),
     (None, policy({"Effect": "Deny", "Action": "iot:*", "Resource": "*"}, connect("x"))),
     (None, policy(connect("${iot:Connection.Thing.Attributes[lot]}", Condition={
         "Bool": {"iot:Connection.Thing.IsAttached": "true"}}))),
@@ -257,13 +384,13 @@ GOOD: list[tuple[str | None, Json]] = [
     (None, template(thing={"ThingName": {"Fn::Sub": ["${a}-${SerialNumber}", {"a": "x"}]}})),
     (None, template({"Lot": {"Type": "String", "Default": "1"}})),
     (None, template(thing={"AttributePayload": dict.fromkeys("abcd", "1"), "ThingTypeName": "t"})),
-    (None, with_resource({"Type": "AWS::IoT::Policy", "Properties": {
-        "PolicyDocument": {"Fn::Sub": "${iot:Connection.Thing.ThingName}${SerialNumber}"}}})),
+    (None, inline({"Fn::Sub": json.dumps(policy(connect("${!iot:ClientId}-${SerialNumber}")))})),
     ("jitp", JIT_TEMPLATE),
     ("bulk", {"Parameters": {"SerialNumber": {"Type": "String"}, "CSR": {"Type": "String"}},
               "Resources": {
                   "thing": {"Type": "AWS::IoT::Thing", "Properties": {
                       "ThingName": "any", "AttributePayload": {"SN": {"Ref": "SerialNumber"}}}},
+                  "policy": POLICY,
                   "certificate": {"Type": "AWS::IoT::Certificate", "Properties": {
                       "CertificateSigningRequest": {"Ref": "CSR"},
                       "ThingPrincipalType": "EXCLUSIVE_THING"}}}}),
@@ -477,3 +604,27 @@ def test_every_rule_is_in_its_docs() -> None:
     docs = (CONFIG.parent / "docs" / "lint.md").read_text()
     listed = [line.split("`")[1] for line in docs.splitlines() if line.startswith("| `")]
     assert listed == list(RULES)
+
+
+@pytest.mark.parametrize(
+    ("place", "is_right"),
+    [
+        ("eu-central-1:123456789012", True), ("*:123456789012", True), ("eu-central-1:*", True),
+        ("eu-central-1:210987654321", False), ("us-east-1:123456789012", False),
+    ],
+)  # fmt: skip
+def test_policy_for_another_account_is_found_in_the_cloud(place: str, is_right: bool) -> None:
+    content = policy(allow("iot:Connect", f"arn:aws:iot:{place}:client/x"))
+    document = Document("p.json", content, kind_of(content))
+    findings = list(arns_elsewhere(document, Account("123456789012", "eu-central-1")))
+    assert [each.rule.id for each in findings] == ([] if is_right else ["arn"])
+
+
+def test_placeholders_are_those_of_the_account_that_is_asked(tmp_path: Path) -> None:
+    file = tmp_path / "p.json"
+    file.write_text(
+        json.dumps(policy(allow("iot:Connect", "arn:aws:iot:@region:@account:client/x")))
+    )
+    account = Account("210987654321", "us-east-1")
+    document = load_document(file, account.placeholders)
+    assert list(arns_elsewhere(document, account)) == []

@@ -65,7 +65,7 @@ def test_missing_file_is_refused(tmp_path: Path) -> None:
 def test_empty_file_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "ca.pem"
     file.touch()
-    refused(file, "no PEM certificate")
+    refused(file, "is empty")
 
 
 def test_folder_without_certificates_is_refused(tmp_path: Path) -> None:
@@ -87,3 +87,29 @@ def test_certificate_that_is_no_ca_is_refused(tmp_path: Path) -> None:
 
 def test_expired_certificate_is_refused() -> None:
     refused(AMAZON_ROOTS / "AmazonRootCA1.pem", "valid only", datetime(2050, 1, 1, tzinfo=UTC))
+
+
+def bundle(file: Path, *parts: bytes) -> Path:
+    file.write_bytes(b"".join(parts))
+    return file
+
+
+def test_bundle_is_taken_whole_and_in_its_order(tmp_path: Path) -> None:
+    authorities = [trustme.CA().cert_pem.bytes() for _ in range(3)]
+    assert load_root_ca(bundle(tmp_path / "ca.pem", *authorities)) == b"".join(authorities)
+
+
+def test_certificate_at_fault_in_a_bundle_is_named(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    leaf = authority.issue_cert("leaf.example", common_name="leaf.example")
+    file = bundle(tmp_path / "ca.pem", authority.cert_pem.bytes(), leaf.cert_chain_pems[0].bytes())
+    refused(file, r"certificate 2 of 2 \(CN=leaf.example.*is not that of a CA")
+
+
+def test_certificate_of_a_bundle_that_is_cut_is_named(tmp_path: Path) -> None:
+    pem = trustme.CA().cert_pem.bytes()
+    refused(bundle(tmp_path / "ca.pem", pem, pem[:200]), r"certificate 2 of 2 \(line \d+\) is cut")
+
+
+def test_bundle_that_no_device_can_store_is_refused(tmp_path: Path) -> None:
+    refused(bundle(tmp_path / "ca.pem", *[trustme.CA().cert_pem.bytes()] * 60), "bytes")

@@ -1,5 +1,6 @@
 """A device that waits for its certificate can be taken up again, and is SECURED last."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,10 +15,11 @@ from device.storage.device_storage import (
     open_device_storage,
     resume_device_storage,
 )
-from device.storage.keys import FIRST_DEVICE_KEY, KeyOrigin
+from device.storage.keys import FIRST_DEVICE_KEY, KeyOrigin, KeyType
 from device.storage.lifecycle import Lifecycle
 from device.storage.secure_storage import Uid
 from factory.documents import CONFIG
+from factory.errors import ElementChoiceError
 from factory.manufacture import DeviceOrder, make_device, new_device_id
 from factory.unfinished_device import UnfinishedDevice, unfinished_device
 from tests.support.certificates import DeviceAuthority, new_key
@@ -147,3 +149,22 @@ def test_nobody_waits_for_what_was_never_begun_or_is_done(tmp_path: Path) -> Non
     make_device(order(), tmp_path, lambda _: None)
     with pytest.raises(LifecycleError, match="SECURED, not PSA_ROT_PROVISIONING"):
         resume_device_storage(tmp_path)
+
+
+@pytest.mark.parametrize("key_type", KeyType)
+def test_key_is_of_the_type_that_was_ordered(key_type: KeyType, tmp_path: Path) -> None:
+    with unfinished_device(replace(order(), key_type=key_type), tmp_path) as device:
+        assert device.storage.keys.get_key_attributes(FIRST_DEVICE_KEY).key_type is key_type
+
+
+def test_device_that_was_begun_with_another_type_of_key_is_not_gone_on_with(
+    tmp_path: Path,
+) -> None:
+    with unfinished_device(order(), tmp_path):
+        pass
+    other = replace(order(), key_type=KeyType.RSA_2048)
+    with (
+        pytest.raises(ElementChoiceError, match="begun with a key of type ec-p256, not rsa-2048"),
+        unfinished_device(other, tmp_path),
+    ):
+        pass

@@ -103,6 +103,10 @@ def test_a_body_of_nothing_breaks_no_rule() -> None:
     assert grammar_error({"Mappings": None}) is None
 
 
+def thing(**parts: object) -> dict[str, Any]:
+    return {"Resources": {"t": {"Type": "AWS::IoT::Thing", "Properties": {}, **parts}}}
+
+
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
@@ -112,8 +116,8 @@ def test_a_body_of_nothing_breaks_no_rule() -> None:
         ({"DeviceConfiguration": {"interval": 60}}, "interval must be a string"),
         ({"DeviceConfiguration": {"on": True}}, "on must be a string"),
         ({"DeviceConfiguration": {"none": None}}, "none must be a string"),
-        ({"Resources": {"t": {"OverrideSettings": "REPLACE"}}}, "OverrideSettings of resource t"),
-        ({"Resources": {"t": {"Properties": []}}}, "Properties of resource t"),
+        (thing(OverrideSettings="REPLACE"), "OverrideSettings of resource t must be an object"),
+        (thing(Properties=[]), "Properties of resource t must be an object"),
     ],
     ids=str,
 )

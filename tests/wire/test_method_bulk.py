@@ -67,7 +67,7 @@ def test_make_is_a_batch_of_one(prepared: ProductionLine, tmp_path: Path) -> Non
 
     again = prepared.run(*words)
     assert again.code == ExitCode.FAILED
-    assert "finished device" in again.err
+    assert "is taken: device" in again.err
     assert len(prepared.active("SN:1")) == 1
 
 

@@ -1,6 +1,7 @@
 """Single thing provisioning on the local AWS: from an empty account to a proven device."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -76,7 +77,8 @@ def test_existing_thing_of_another_device_is_named(line: ProductionLine, tmp_pat
     line.run("single", "--serial", "SN-4", "--out", tmp_path / "one")
     (theirs,) = line.active("SN-4")
 
-    refused = line.run("single", "--serial", "SN-4", "--out", tmp_path / "other")
+    elsewhere = replace(line, folder=tmp_path / "another station")  # with a ledger of its own
+    refused = elsewhere.run("single", "--serial", "SN-4", "--out", tmp_path / "other")
 
     assert refused.code == ExitCode.FAILED
     assert f"thing SN-4 exists, with certificates of another device: {theirs[:12]}" in refused.err

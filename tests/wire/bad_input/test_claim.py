@@ -69,7 +69,7 @@ def test_claim_that_was_turned_off(line: ProductionLine, state: Path, status: st
     assert finished.code == ExitCode.DENIED
     assert "(1) The claim certificate is not ACTIVE" in next_step(finished)
     assert f"was turned off ({status}), and stays so" in prepare_again(line)
-    assert_let_in(line, line.make(state.parent / "anew" / state.name))
+    assert_let_in(line, line.make(state.parent / "anew" / state.name, "--again"))
 
 
 @of(*CLAIM)

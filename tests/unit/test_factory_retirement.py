@@ -1,0 +1,111 @@
+"""A device that is replaced loses its certificates and its thing, wherever AWS knows of them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import pytest
+
+from factory.cloud import Account, Response, Value
+from factory.errors import CloudDeniedError, NotInCloudError
+from factory.ledger import Entry, Result
+from factory.retirement import retire
+
+HERE = Account("111111111111", "eu-central-1")
+ARN = "arn:aws:iot:eu-central-1:111111111111:cert/"
+
+
+@dataclass
+class Registry:
+    """Certificates by id with their status, and the things that each is attached to."""
+
+    status: dict[str, str] = field(default_factory=dict)
+    things: dict[str, list[str]] = field(default_factory=dict)
+    released: list[str] = field(default_factory=list)
+    denied: str = ""
+    account: Account = HERE
+
+    def call(self, service: str, operation: str, **parameters: Value) -> Response:
+        if operation == self.denied:
+            raise CloudDeniedError(f"{service}:{operation}", "no")
+        if operation == "UpdateItem":
+            self.released.append(str(parameters["Key"]))
+            return {}
+        identifier = str(parameters.get("certificateId") or parameters.get("principal"))
+        identifier = identifier.removeprefix(ARN)
+        if identifier not in self.status:
+            raise NotInCloudError(f"{service}:{operation}", "ResourceNotFoundException", "none")
+        if operation == "UpdateCertificate":
+            self.status[identifier] = str(parameters["newStatus"])
+        if operation == "DetachThingPrincipal":
+            self.things[identifier].remove(str(parameters["thingName"]))
+        described: Response = {
+            "certificateArn": ARN + identifier, "status": self.status[identifier],
+        }  # fmt: skip
+        return {"certificateDescription": described}
+
+    def pages(self, service: str, operation: str, **parameters: Value) -> Iterator[Response]:
+        if operation == "ListThingPrincipals":
+            attached = [each for each, on in self.things.items() if parameters["thingName"] in on]
+            yield {"principals": [ARN + each for each in attached]}
+        else:
+            yield {"things": list(self.things[str(parameters["principal"]).removeprefix(ARN)])}
+
+
+def former(method: str, certificate_id: str | None = None, *accounts: str) -> Entry:
+    return Entry(
+        serial_number="SN-1", device_id="a" * 32, at=datetime(2026, 3, 1, tzinfo=UTC),
+        method=method, batch=None, result=Result.MADE, folder="/d/SN-1",
+        certificate_id=certificate_id, accounts=accounts,
+    )  # fmt: skip
+
+
+def test_its_own_certificate_and_those_of_its_thing_are_turned_off_and_detached() -> None:
+    cloud = Registry(
+        {"own": "ACTIVE", "renewed": "ACTIVE", "theirs": "ACTIVE"},
+        {"own": ["SN-1"], "renewed": ["SN-1"], "theirs": ["SN-2"]},
+    )
+    said = retire(former("bulk", "own"), "SN-1", [cloud])
+    assert cloud.status == {"own": "INACTIVE", "renewed": "INACTIVE", "theirs": "ACTIVE"}
+    assert cloud.things == {"own": [], "renewed": [], "theirs": ["SN-2"]}
+    assert [words.split()[2] for words in said] == ["own", "renewed"]
+
+
+def test_revoked_certificate_stays_revoked() -> None:
+    cloud = Registry({"own": "REVOKED"}, {"own": ["SN-1"]})
+    retire(former("bulk", "own"), "SN-1", [cloud])
+    assert cloud.status == {"own": "REVOKED"}
+    assert cloud.things == {"own": []}
+
+
+@pytest.mark.parametrize("method", ["jitp", "jitr"])
+def test_certificate_that_aws_would_register_yet_is_named(method: str) -> None:
+    said = retire(former(method, "own"), "SN-1", [Registry()])
+    words = "its certificate own is not registered in account 111111111111, eu-central-1 yet, and"
+    assert said == [f"{words} would be if it connected: destroy /d/SN-1"]
+
+
+def test_device_by_claim_that_never_came_is_named_with_its_folder() -> None:
+    (words,) = retire(former("claim"), "SN-1", [Registry()])
+    assert words.startswith("no certificate of it is registered")
+    assert words.endswith("destroy /d/SN-1")
+
+
+@pytest.mark.parametrize(("method", "entries"), [("jitr", 1), ("jitp", 0)])
+def test_allow_list_lets_the_next_device_have_the_serial_number(method: str, entries: int) -> None:
+    cloud = Registry({"own": "ACTIVE"}, {"own": ["SN-1"]})
+    retire(former(method, "own"), "SN-1", [cloud])
+    assert len(cloud.released) == entries
+
+
+def test_what_aws_refuses_is_told_with_the_commands() -> None:
+    cloud = Registry({"own": "ACTIVE"}, {"own": ["SN-1"]}, denied="UpdateCertificate")
+    (words,) = retire(former("bulk", "own"), "SN-1", [cloud])
+    assert "could not be turned off (not allowed to call iot:UpdateCertificate" in words
+    assert "aws iot update-certificate" in words
+
+
+def test_account_that_was_not_named_is_told() -> None:
+    accounts = ("111111111111:eu-central-1", "222222222222:us-east-1")
+    *_, words = retire(former("multi-account", "own", *accounts), "SN-1", [Registry()])
+    assert "it is registered in 222222222222:us-east-1, too" in words
