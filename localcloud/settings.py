@@ -24,6 +24,8 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=False):
     least_keep_alive_seconds: Annotated[int, msgspec.Meta(ge=1, le=1200)] = 30
     """What a shorter keep-alive interval of an MQTT client is taken for; AWS's is 30. A client
     is gone after 1.5 times its interval of silence."""
+    certificate_provider_seconds: Seconds = 5.0
+    """How long the Lambda of a certificate provider may take (4.6)."""
     jitp_serial_number: Literal["certificate", "subject"] = "certificate"
     """What AWS::IoT::Certificate::SerialNumber is when a certificate's subject has no
     serialNumber: the certificate's own number, or nothing. AWS's sample needs the first, its

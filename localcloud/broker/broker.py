@@ -44,8 +44,13 @@ class Broker:
         settings: Settings,
         keep: Keep,
         hand_on: HandOn,
+        stalled_seconds: float = 5.0,
     ) -> None:
-        """``keep`` sessions over a restart; ``hand_on`` messages to rules, shadows and jobs."""
+        """``keep`` sessions over a restart; ``hand_on`` messages to rules, shadows and jobs.
+
+        A client that takes no message for ``stalled_seconds`` is let go.
+        """
+        self._stalled_seconds = stalled_seconds
         self.cloud = cloud
         self.settings = settings
         # Who gets a shared message is no secret.
@@ -105,7 +110,10 @@ class Broker:
         connection = self._connections.get(session.key)
         if connection is not None:
             try:
-                await connection.deliver(new)
+                async with asyncio.timeout(self._stalled_seconds):
+                    await connection.deliver(new)
+            except TimeoutError:  # or who publishes would wait for who does not read
+                await connection.stalled()
             except _CUT as error:
                 _LOG.info("%s is gone: %s", session.key, error)
         elif session.is_over(time.time()):

@@ -5,9 +5,10 @@ It is the whole of what the broker knows of MiniStack.
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from localcloud.gaps.seam import Seam
+if TYPE_CHECKING:  # it is imported before the gap modules, which import the broker
+    from localcloud.gaps.seam import Seam
 
 _EVENT_GROUPS: Final = {"subscribed": "subscriptions", "unsubscribed": "subscriptions"}
 
@@ -23,7 +24,7 @@ Reply = tuple[str, dict[str, object]]
 class CloudSide:
     """MiniStack behind the names that the broker uses."""
 
-    def __init__(self, iot: Seam) -> None:
+    def __init__(self, iot: "Seam") -> None:
         """Reach MiniStack by ``iot``."""
         self._iot = iot
 

@@ -214,9 +214,15 @@ class Connection(Requests):
         self._ended_by = end.cause
         await self.cleanup()
         with contextlib.suppress(OSError, RuntimeError, TimeoutError):
-            async with asyncio.timeout(_GOODBYE_SECONDS):
+            async with asyncio.timeout(_GOODBYE_SECONDS):  # a half-open connection takes nothing
                 await self._end(end)
-                await self._send({"type": "websocket.close", "code": 1000})
+        with contextlib.suppress(OSError, RuntimeError):
+            await self._send({"type": "websocket.close", "code": 1000})
+
+    async def stalled(self) -> None:
+        """End, for the client does not read what it is sent."""
+        text = "the client does not read"
+        await self.close(EndError(Reason.QUOTA_EXCEEDED, text, "CONNECTION_LOST"))
 
     def drop_will(self) -> None:
         """Publish no will when the connection ends."""

@@ -29,8 +29,8 @@ from localcloud.gaps.ownership_tokens import Reply
 from localcloud.gaps.rest import Answer, RefusedError, Request, is_unserved, page, serve
 from localcloud.gaps.seam import Seam
 from localcloud.gaps.stores import Store, add_store
+from localcloud.settings import Settings
 
-_SECONDS: Final = 5.0
 _OPERATIONS: Final = ["CreateCertificateFromCsr"]
 _NAME: Final = re.compile(r"[\w=,@-]{1,128}")
 _FUNCTION: Final = re.compile(r"arn:aws:lambda:([a-z0-9-]+):([0-9]{12}):function:[\w-]+(:\S+)?")
@@ -49,7 +49,7 @@ def is_open(iot: Seam) -> bool:
     return is_unserved(iot, "GET", "/certificate-providers/")
 
 
-def close(iot: Seam) -> None:
+def close(iot: Seam, settings: Settings) -> None:
     """Serve the operations, and ask the provider for each certificate."""
     providers = Providers(iot, add_store(iot, "certificate_providers"))
     reply: Callable[..., Awaitable[Reply]] = iot["_fleet_provisioning_reply"]
@@ -70,7 +70,8 @@ def close(iot: Seam) -> None:
             if operation != OPERATION or provider is None:
                 return await reply(account, region, operation, *rest)
             _template, payload, connection = rest
-            return await _create(iot, provider, payload, connection)
+            seconds = settings.certificate_provider_seconds
+            return await _create(iot, provider, payload, connection, seconds)
 
     iot["_fleet_provisioning_reply"] = answer
 
@@ -167,7 +168,11 @@ def _named(provider: Mapping[str, Any]) -> Answer:
 
 
 async def _create(
-    iot: Seam, provider: Provider, payload: bytes, connection: Mapping[str, str]
+    iot: Seam,
+    provider: Provider,
+    payload: bytes,
+    connection: Mapping[str, str],
+    seconds: float,
 ) -> Reply:
     rejected: Callable[..., Reply] = iot["_fleet_rejected"]
     request = parse_request(payload)
@@ -186,13 +191,15 @@ async def _create(
         "clientId": connection["clientId"],
     }
     try:
-        pem = signed_certificate(await _invoke(iot, provider, event), wanted)
+        pem = signed_certificate(await _invoke(iot, provider, event, seconds), wanted)
     except SigningError as error:
         return rejected(_INVOCATION, f"The certificate provider failed: {error}")
     return "accepted", register(iot, iot["get_account_id"](), iot["get_region"](), pem)
 
 
-async def _invoke(iot: Seam, provider: Provider, event: Mapping[str, str]) -> object:
+async def _invoke(
+    iot: Seam, provider: Provider, event: Mapping[str, str], seconds: float
+) -> object:
     function = iot["_provisioning_hook_function"](
         provider["lambdaFunctionArn"], provider["certificateProviderArn"]
     )
@@ -205,9 +212,9 @@ async def _invoke(iot: Seam, provider: Provider, event: Mapping[str, str]) -> ob
     )
     try:
         # Past the limit the function keeps running; only its answer is dropped.
-        result = await asyncio.wait_for(asyncio.shield(invocation), _SECONDS)
+        result = await asyncio.wait_for(asyncio.shield(invocation), seconds)
     except TimeoutError as error:
-        raise SigningError(f"the function did not answer within {_SECONDS:g} s") from error
+        raise SigningError(f"the function did not answer within {seconds:g} s") from error
     if result.get("throttle") or result.get("error"):
         raise SigningError("the function was not executed successfully")
     return _parsed(result.get("body"))

@@ -1,5 +1,6 @@
 """The broker's parts that need no connection: fields, packets, limits, sessions, who gets what."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -8,7 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from localcloud.broker import codec, limits, packets
+from localcloud.broker.broker import Broker
 from localcloud.broker.codec import MalformedError, Property, Reader
+from localcloud.broker.connection import Connection
 from localcloud.broker.router import Router, matches
 from localcloud.broker.session import (
     Key,
@@ -19,6 +22,7 @@ from localcloud.broker.session import (
     properties_left,
 )
 from localcloud.gaps.ca_by_signature import first_certificate
+from localcloud.settings import Settings
 
 KEY = ("1", "r", "device")
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
@@ -303,3 +307,53 @@ def test_the_first_certificate_is_found_in_both_forms(der: bytes, is_13: bool) -
 @given(st.binary(max_size=40), st.booleans())
 def test_any_message_has_a_certificate_or_none(message: bytes, is_13: bool) -> None:
     assert len(first_certificate(message, is_13=is_13)) <= len(message)
+
+
+# --- a client that does not read -----------------------------------------------------
+
+
+class Cloud:
+    """The rest of the cloud, which allows everything and notes events."""
+
+    def __init__(self) -> None:
+        self.events: list[Any] = []
+
+    def __getattr__(self, _name: str) -> Any:
+        return lambda *_arguments: None
+
+    def next_version(self, _key: Key) -> int:
+        return 0
+
+    def note_disconnected(self, *_arguments: object) -> bool:
+        return True
+
+    async def publish_event(self, _place: object, _topic: str, event: Any) -> None:
+        self.events.append(event)
+
+
+def test_who_does_not_read_is_let_go_and_the_publisher_goes_on() -> None:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message["type"])
+        if len(sent) == 2:  # the CONNACK went out; what follows is never taken
+            await asyncio.Event().wait()
+
+    async def hand_on(*_message: object) -> None:
+        """Rules, shadows and jobs."""
+
+    async def scenario() -> list[Any]:
+        cloud = Cloud()
+        rest: Any = cloud
+        broker = Broker(rest, Settings(), Disk(), hand_on, stalled_seconds=0.01)
+        connection = type("Bound", (Connection,), {"broker": broker})(send, "1", "r")
+        await connection.feed(b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x3c\x00\x01x")
+        session = broker.router.find(("1", "r", "x"), 0)
+        assert session
+        broker.router.subscribe(session, "t", 0)
+        await broker.publish("1", "r", "t", b"payload")
+        return cloud.events
+
+    events = asyncio.run(scenario())
+    assert sent == ["websocket.send", "websocket.send", "websocket.close"]
+    assert [event["eventType"] for event in events] == ["connected", "disconnected"]

@@ -4,6 +4,7 @@ import io
 import json
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from botocore.exceptions import ClientError
 from cryptography import x509
 
 from tests.wire.conftest import LocalCloud
-from tests.wire.localcloud_registry import make_role, mark
+from tests.wire.localcloud_registry import make_role, mark, until
 from tests.wire.localcloud_sdk import (
     Credential,
     Fleet,
@@ -48,6 +49,8 @@ def handler(event, context):
     assert sorted(event) == ["certificateSigningRequest", "clientId", "principalId"], event
     assert event["clientId"].startswith("claim-") and len(event["principalId"]) == 64, event
     right = signed(csr, csr.public_key(), csr.subject)
+    if what == "late":
+        time.sleep(1)
     if what == "raises":
         raise ValueError("a bug")
     return {
@@ -139,6 +142,47 @@ def test_a_provider_that_fails_is_told_to_the_device(
     ):
         IdentityV2(client).create_from_csr(new_csr(f"{what}-1")[0])
     assert certificates(local_cloud) == before
+
+
+def test_a_provider_that_is_late_is_told_to_the_device(
+    local_cloud: LocalCloud, fleet: Fleet, provider: str
+) -> None:
+    before = local_cloud.admin("GET", "settings")
+    local_cloud.admin("PUT", "settings", {"certificate_provider_seconds": 0.2})
+    try:
+        with (
+            mqtt5_client(local_cloud, fleet.claim, f"claim-{provider}") as client,
+            pytest.raises(RejectedError, match=r"did not answer within 0\.2 s"),
+        ):
+            IdentityV2(client).create_from_csr(new_csr("late-1")[0])
+    finally:
+        local_cloud.admin("PUT", "settings", before)
+
+
+def test_a_provider_that_is_deleted_meanwhile_still_answers(
+    local_cloud: LocalCloud, fleet: Fleet, function: str
+) -> None:
+    iot, name = local_cloud.client("iot"), mark("provider")
+    iot.create_certificate_provider(
+        certificateProviderName=name,
+        lambdaFunctionArn=function,
+        accountDefaultForOperations=OPERATIONS,
+    )
+    with (
+        mqtt5_client(local_cloud, fleet.claim, f"claim-{name}") as client,
+        ThreadPoolExecutor(1) as device,
+    ):
+        asked = device.submit(IdentityV2(client).create_from_csr, new_csr("late-1")[0])
+        until(lambda: "PUBLISH" in sent_by(local_cloud, f"claim-{name}"))
+        iot.delete_certificate_provider(certificateProviderName=name)
+        assert issuer(asked.result().certificate_pem) == "CN=Own CA"
+
+
+def sent_by(cloud: LocalCloud, client_id: str) -> list[str]:
+    events = cloud.admin("GET", "wire")
+    [number] = {one["connection"] for one in events if one.get("client_id") == client_id}
+    sent = [one for one in events if one["connection"] == number and one["by"] == "device"]
+    return [one.get("packet", "") for one in sent]
 
 
 def certificates(cloud: LocalCloud) -> int:
