@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-_CONNACK, _PUBLISH = 0x20, 0x30
+_CONNACK, _PUBLISH, _PUBACK = 0x20, 0x30, 0x40
 
 
 class PlainMqtt:
@@ -27,6 +27,7 @@ class PlainMqtt:
         raw = socket.create_connection(("127.0.0.1", port), timeout=10)
         with ExitStack() as failing:
             failing.callback(raw.close)
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # many small packets
             self._socket = context.wrap_socket(raw, server_hostname="localhost")
             self._socket.settimeout(seconds)
             failing.callback(self._socket.close)
@@ -62,6 +63,7 @@ class PlainMqtt:
         while True:
             packet, body = self._read()
             if packet & 0xF0 == _PUBLISH:
+                self._acknowledge(packet, body)
                 return _answer(packet, body)
 
     def publish(self, topic: str, payload: bytes) -> None:
@@ -75,6 +77,11 @@ class PlainMqtt:
             kind, body = self._read()
             if kind & 0xF0 == _PUBLISH:
                 return body[2 + int.from_bytes(body[:2], "big") :]
+
+    def _acknowledge(self, kind: int, body: bytes) -> None:
+        if kind & 0x06:
+            after_topic = 2 + int.from_bytes(body[:2], "big")
+            self._send(_PUBACK, body[after_topic : after_topic + 2])
 
     def _send(self, kind: int, body: bytes) -> None:
         length, rest = b"", len(body)
