@@ -18,7 +18,7 @@ from device.runtime.credentials import ClaimSource, Credentials, InstalledClaim
 from device.runtime.driver import Driver, Observer, Patience
 from device.runtime.endpoint import Endpoint
 from device.runtime.enrolment import Enrolment
-from device.runtime.journal import Identity, Keyed, load_configuration, load_identity
+from device.runtime.journal import Identity, load_configuration, load_identity
 from device.runtime.listener import SLOW_SECONDS
 from device.runtime.operation import Operation, Witness
 from device.runtime.session import Session, pause
@@ -27,6 +27,7 @@ from device.settings import Connection, Settings, configured
 from device.storage.device_storage import DeviceStorage
 from device.storage.element.installation import attach_element
 from device.storage.keys import KeyType, TlsIdentity
+from device.storage.secure_storage import Uid
 
 SessionFactory = Callable[
     [Endpoint, bytes, Callable[[Credential], TlsIdentity], Connection], Session
@@ -58,6 +59,7 @@ class Agent:
         self._clock: Final = clock
         if plan.element is not None:
             attach_element(storage, plan.element)
+        self._claims: Final = claims
         self._dice: Final = dice or random.SystemRandom()
         self._enrolment: Final = Enrolment(
             storage,
@@ -67,7 +69,7 @@ class Agent:
             subject=subject_name(plan.subject),
             issuer_pem=plan.issuer_pem,
         )
-        credentials = Credentials(storage, claims or InstalledClaim(storage, clock))
+        credentials = Credentials(storage, claims or InstalledClaim(storage))
         self.session: Final = open_session(
             plan.endpoint, plan.root_ca_pem, credentials.tls_identity, settings.connection
         )
@@ -136,9 +138,11 @@ class Agent:
         if isinstance(plan, PresentedPlan):
             return PresentedMachine(plan)
         # A boot that was begun with a key of the device's own is finished with it.
-        has_key = isinstance(self._enrolment.progress, Keyed)
+        progress = self._enrolment.progress
+        has_key = progress is not None and progress.csr_pem is not None
         by_aws = plan.keys_made_by_aws and not has_key
-        return ClaimMachine(replace(plan, keys_made_by_aws=by_aws))
+        at_hand = self._claims is not None or Uid.CLAIM_CERTIFICATE in self._storage.ps.uids()
+        return ClaimMachine(replace(plan, keys_made_by_aws=by_aws, claim_at_hand=at_hand))
 
     def _backoff(self) -> Backoff:
         retry = self._settings.connection.retry

@@ -1,5 +1,8 @@
 """What the station wrote into a device for good."""
 
+from contextlib import suppress
+from datetime import datetime
+
 from device.errors.storage import NotADeviceError
 from device.storage.decoding import decoded, stored
 from device.storage.device_storage import DeviceStorage
@@ -22,3 +25,15 @@ def serial_number(storage: DeviceStorage) -> str:
 def device_id(storage: DeviceStorage) -> str:
     """Return the id that tells this device from every other, whatever its serial number."""
     return decoded(storage.its.get(Uid.DEVICE_ID), bytes.decode, "the device id")
+
+
+def made_at(storage: DeviceStorage) -> float | None:
+    """Return when the station made the device, in seconds since the epoch; None if it did not say.
+
+    That moment has passed for certain, whatever this device's clock says.
+    """
+    if Uid.MADE_AT not in storage.its.uids():
+        return None
+    with suppress(ValueError):
+        return datetime.fromisoformat(storage.its.get(Uid.MADE_AT).decode()).timestamp()
+    return None

@@ -19,7 +19,7 @@ from device.errors.storage import DoesNotExistError
 from device.manufacture import device_id, serial_number
 from device.methods import CLAIM_METHODS, JUST_IN_TIME_METHODS, check_made_for
 from device.provisioning import messages, template
-from device.provisioning.claim import ClaimPlan
+from device.provisioning.claim import GIVEN_UP, ClaimPlan
 from device.provisioning.presented import PresentedPlan
 from device.provisioning.refusal_causes import refusal_causes
 from device.runtime.endpoint import Endpoint
@@ -37,6 +37,8 @@ _CLIENT_ID: Final = re.compile(r"[^${}\0-\x1f\x7f][^{}\0-\x1f\x7f]*")
 _MAX_CLIENT_ID_BYTES: Final = 128  # AWS IoT Core quotas
 _AWSCRT_REPORTS_FIRST: Final = 5.0
 """Seconds that the machine waits longer than awscrt, whose errors say more than a time-out."""
+NAMED_BY_CLOUD: Final = "{cloud}"
+"""As ``thing_name``: only the template knows the name, so the one that comes is taken."""
 _INSTALLED: Final = "the device's storage"
 _NOT_INSTALLED: Final = "is not set, and the station installed none"
 
@@ -111,11 +113,14 @@ def _subject(settings: Settings, fill: _Filler, sources: Sources) -> Mapping[str
 def _claim_plan(_: DeviceStorage, settings: Settings, fill: _Filler, sources: Sources) -> ClaimPlan:
     claim = settings.claim
     parameters = {
-        name: fill(f"claim.parameters.{name}", text, keep=("proof",))
+        name: fill(f"claim.parameters.{name}", text, keep=("proof", "given_up"))
         for name, text in claim.parameters.items()
     }
     _check_template(parameters, claim.template_file, sources)
-    thing_name = _thing_name(settings, fill, sources)
+    named_by_cloud = settings.thing_name == NAMED_BY_CLOUD
+    thing_name = (
+        fill("thing_name", "{serial}") if named_by_cloud else _thing_name(settings, fill, sources)
+    )
     return ClaimPlan(
         template_name=claim.template,
         parameters=parameters,
@@ -123,6 +128,7 @@ def _claim_plan(_: DeviceStorage, settings: Settings, fill: _Filler, sources: So
         expected_thing_name=thing_name,
         proof_topic=_telemetry_topic(settings, fill, sources, thing_name),
         keys_made_by_aws=settings.method == "claim-aws-keys",
+        named_by_cloud=named_by_cloud,
         reply_timeout=settings.connection.reply_timeout,
         connect_timeout=settings.connection.connect_timeout + _AWSCRT_REPORTS_FIRST,
     )
@@ -198,7 +204,8 @@ def _check_template(
     if template_file is None:
         return
     body = _template(template_file, "claim.template_file", sources)
-    for name in sorted(template.required_parameters(body, template_file) - set(parameters)):
+    always = {name for name, text in parameters.items() if GIVEN_UP not in text}
+    for name in sorted(template.required_parameters(body, template_file) - always):
         problem = f"the template {template_file} wants {name}, and it is not set"
         raise sources.missing(f"claim.parameters.{name}", problem)
 

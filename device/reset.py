@@ -11,7 +11,8 @@ from device.storage.secure_storage import Uid
 def reset(storage: DeviceStorage, *, forget_identity: bool) -> bool:
     """Return the device to where the station left it, in one commit; whether anything changed.
 
-    Serial number, device id and fuses stay. A proven device holds no claim any more: when it
+    Serial number, device id and fuses stay, and the id of a certificate that is forgotten: the
+    cloud may still have it ACTIVE. A proven device holds no claim any more: when it
     forgets its identity, only the station can make it provision itself again.
 
     Raises:
@@ -23,6 +24,7 @@ def reset(storage: DeviceStorage, *, forget_identity: bool) -> bool:
     if identity is not None:
         with storage.transaction():
             storage.keys.destroy_key(KeyId(identity.key))
+            journal.note_given_up(storage.ps, identity.certificate_id)
             for uid in (Uid.IDENTITY, Uid.DEVICE_CERTIFICATE, Uid.DEVICE_CONFIGURATION):
                 storage.ps.remove(uid)
         return True
@@ -33,8 +35,12 @@ def reset(storage: DeviceStorage, *, forget_identity: bool) -> bool:
             with storage.transaction():
                 storage.keys.destroy_key(KeyId(key))
                 storage.ps.remove(Uid.PROVISIONING_JOURNAL)
-        case Staged(key=key) | Registered(key=key):
+        case (
+            Staged(key=key, certificate_id=identifier)
+            | Registered(key=key, certificate_id=identifier)
+        ):
             with storage.transaction():
+                journal.note_given_up(storage.ps, identifier)
                 storage.keys.destroy_key(KeyId(key))
                 storage.ps.remove(Uid.STAGED_CERTIFICATE)
                 storage.ps.remove(Uid.PROVISIONING_JOURNAL)

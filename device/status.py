@@ -59,6 +59,8 @@ class Status(Struct, frozen=True, kw_only=True, omit_defaults=True):
     key_proofs: list[str] | UnsetType = UNSET
     """What the secure element vouched for when it made the key."""
     claim_installed: bool | UnsetType = UNSET
+    certificates_given_up: list[str] | UnsetType = UNSET
+    """Certificates that this device gave up or forgot; the cloud may still have them."""
     device_configuration: dict[str, str] | UnsetType | None = UNSET
 
 
@@ -95,6 +97,8 @@ def _status_of(storage: DeviceStorage, chosen: Endpoint | None) -> Status:
         facts |= {"key": progress.key} | _element(storage, progress.key)
     if isinstance(progress, Staged | Registered):
         facts["certificate_id"] = progress.certificate_id
+    if given_up := journal.load_given_up(storage.ps):
+        facts["certificates_given_up"] = list(given_up)
     return Status(**facts)
 
 

@@ -6,6 +6,11 @@ little. Each device holds a key of its own from the station, and sends as ``Proo
 HMAC-SHA256, in hex, of ``<serial number>.<certificate id>`` under it; the station put the same
 key on the allow-list. A proof that was overheard is good for no other certificate.
 
+A device that had to give a certificate up, since AWS IoT refused it for minutes, names it in
+``GivenUpCertificates``: ids with commas between. Should AWS IoT still have such a one ACTIVE, two
+certificates would act for one thing; so each is logged, to be retired. Whoever automates that
+should look first whether the certificate is attached to the thing of this serial number.
+
 An entry's ``ParameterOverrides`` go to the template, over what the device sent: so the factory
 decides, and not the device, what differs from one device to the next.
 
@@ -15,6 +20,7 @@ Environment: ALLOW_LIST (a DynamoDB table with the key SerialNumber).
 import hmac
 import logging
 import os
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -23,6 +29,7 @@ import boto3
 LOG: Final = logging.getLogger()
 LOG.setLevel(logging.INFO)
 
+CERTIFICATE_ID: Final = re.compile(r"(?<![^,])[0-9a-f]{64}(?![^,])")
 DENIED: Final[Mapping[str, Any]] = {"allowProvisioning": False}
 
 
@@ -39,9 +46,16 @@ def handler(event: Mapping[str, Any], _context: object) -> Mapping[str, Any]:
         LOG.warning("denied: the proof of %r is wrong", serial)
         return DENIED
     LOG.info("allowed: %r as certificate %s", serial, event["certificateId"])
+    for certificate_id in given_up(parameters):
+        LOG.warning("retire: %r gave up certificate %s", serial, certificate_id)
     overrides = entry.get("ParameterOverrides", {}).get("M", {})
     values = {name: value["S"] for name, value in overrides.items()}
     return {"allowProvisioning": True, "parameterOverrides": {**values, "SerialNumber": serial}}
+
+
+def given_up(parameters: Mapping[str, Any]) -> list[str]:
+    """Return the certificates that the device gave up; what is no certificate id is left out."""
+    return CERTIFICATE_ID.findall(str(parameters.get("GivenUpCertificates", "")))[:8]
 
 
 def proof(key: bytes, serial: str, certificate_id: str) -> bytes:

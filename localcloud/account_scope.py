@@ -56,6 +56,7 @@ def scope_variables(
         case {"name": str(name)}:
             return {
                 "AWS_ACCESS_KEY_ID": account,
+                "AWS_REGION": region,
                 "AWS_DEFAULT_REGION": region,
                 "DEVICE_ENDPOINT": f"{name}:{_MQTT_PORT}",
                 "DEVICE_PROXY": f"http://{LOOPBACK}:{server.ports.mqtt}",

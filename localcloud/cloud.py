@@ -7,25 +7,30 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from ministack import app
 from ministack.core import persistence
 from ministack.services import iot as ministack_iot
 
 from localcloud import lambda_credentials
+from localcloud.admin import Admin
+from localcloud.bad_certificate import inject_bad_certificates
+from localcloud.cloud_clock import CloudClock, move
 from localcloud.door import Door
 from localcloud.durable.broker import keep_before_answers
 from localcloud.durable.keeper import Keeper
 from localcloud.durable.state_files import StateFiles
-from localcloud.errors import LocalCloudError, PortInUseError
+from localcloud.errors import PortInUseError
 from localcloud.fault_board import FaultBoard
 from localcloud.fault_injection import inject
-from localcloud.faults import ExpireTokens, parse_fault
+from localcloud.fault_wire import inject_into_wire
 from localcloud.gaps import all_gaps, close_gaps, endpoint_names, loopback, ownership_tokens
 from localcloud.gaps.seam import Seam
 from localcloud.gateway import Gateway
 from localcloud.issuer import open_issuer
 from localcloud.ports import owner_of
+from localcloud.rude import Rude
 from localcloud.settings import Settings
 from localcloud.signatures import Signatures
 from localcloud.snapshot import Snapshot
@@ -38,8 +43,8 @@ _EXPIRY_SECONDS = 5.0
 class Cloud:
     """One local AWS: the application to serve, and what runs beside it."""
 
-    def __init__(self, folder: StateFolder, ports: Ports) -> None:
-        """Close MiniStack's gaps; nothing listens yet.
+    def __init__(self, folder: StateFolder, ports: Ports, rude: Rude | None = None) -> None:
+        """Close MiniStack's gaps; nothing listens yet. A ``rude`` one has a new root each time.
 
         Raises:
             GapError: this is not the MiniStack that the gap modules know.
@@ -53,8 +58,11 @@ class Cloud:
         gaps = all_gaps(open_issuer(folder.issuing_ca), self._settings)
         self._resumes = close_gaps(self._iot, gaps)
         self._faults = FaultBoard()
-        inject(self._iot, self._faults)
+        self._rude = rude or Rude()
+        inject(self._iot, self._faults, self._rude)
+        inject_bad_certificates(self._iot, self._faults)
         self._wire = WireLog()
+        inject_into_wire(self._iot, self._faults, self._rude)
         listen(self._iot, self._wire)
         files = StateFiles(
             folder.services,
@@ -62,11 +70,25 @@ class Cloud:
             Seam(persistence)["_state_format_version"],
         )
         files.recover()
+        if self._rude.percent:
+            files.forget_parts("iot", "ca", "mtls_server")
         self._keeper = Keeper(files)
         keep_before_answers(self._app, self._iot, self._keeper)
         self._snapshot = Snapshot(self._keeper.save_all, lambda: self._keeper.is_behind)
         lambda_credentials.close(folder.access_key())
-        self.gateway = Gateway(app.app, self._admin, self._keeper.keep, self._running)
+        self._clock = CloudClock()
+        move(self._iot, self._clock)
+        admin = Admin(
+            status=self._status,
+            reset=self._reset,
+            endpoint_name=partial(endpoint_names.endpoint_name, self._iot),
+            age_tokens=partial(ownership_tokens.age, self._iot),
+            settings=self._settings,
+            wire=self._wire,
+            faults=self._faults,
+            clock=self._clock,
+        )
+        self.gateway = Gateway(app.app, admin, self._keeper.keep, self._running)
         self.application = Door(self.gateway, ports.api, Signatures())
 
     @asynccontextmanager
@@ -104,42 +126,15 @@ class Cloud:
             ownership_tokens.drop_expired(self._iot)
             await asyncio.sleep(_EXPIRY_SECONDS)
 
-    async def _admin(self, method: str, path: str, body: bytes) -> object:
-        match [method, *path.split("/")]:
-            case ["GET", "status"]:
-                return {"state": str(self._folder.path), "pid": os.getpid()}
-            case ["POST", "reset"]:
-                return await self._reset()
-            case ["GET", "settings"]:
-                return self._settings.listed()
-            case ["PUT", "settings"]:
-                self._settings.change(body)
-                return self._settings.listed()
-            case ["GET", "endpoint", account, region]:
-                return {"name": endpoint_names.endpoint_name(self._iot, account, region)}
-            case ["GET", "wire"]:
-                return self._wire.listed()
-            case ["DELETE", "wire"]:
-                self._wire.forget()
-                return {}
-            case ["GET", "faults"]:
-                return self._faults.listed()
-            case ["POST", "faults"]:
-                return self._switch_on(body)
-            case ["DELETE", "faults"]:
-                self._faults.switch_off()
-                return {}
-            case ["DELETE", "faults", number] if number.isdecimal():
-                self._faults.switch_off(int(number))
-                return {}
-        raise LocalCloudError(f"there is no {method} {path} here")
-
-    def _switch_on(self, body: bytes) -> object:
-        fault = parse_fault(body)
-        if isinstance(fault, ExpireTokens):
-            aged = ownership_tokens.age(self._iot, fault.seconds)
-            return {"tokens": aged}
-        return {"id": self._faults.switch_on(fault)}
+    def _status(self) -> object:
+        return {
+            "state": str(self._folder.path),
+            "pid": os.getpid(),
+            "faults": len(self._faults.listed()),
+            "rude_percent": self._rude.percent,
+            "seed": self._rude.seed,
+            **{f"clock_{name}": value for name, value in self._clock.told().items()},
+        }
 
     async def _reset(self) -> object:
         async with self._app["_get_reset_lock"]():

@@ -74,13 +74,23 @@ class StartError(LocalCloudError):
         self.next_step = f"Read {log}; it starts with a clean log each time."
 
 
+class MissingExtraError(LocalCloudError):
+    """The packages that the local AWS is made of are not installed."""
+
+    next_step = "Install them: pip install 'firstboot[local]'"
+
+    def __init__(self, missing: list[str]) -> None:
+        """Name what is ``missing``."""
+        super().__init__(f"the extra [local] is not installed: no {', '.join(missing)}")
+
+
 class StopError(LocalCloudError):
     """The server process did not stop in time."""
 
     def __init__(self, pid: int) -> None:
         """Name the process ``pid``."""
         super().__init__(f"process {pid} did not stop in time")
-        self.next_step = f"End it with: kill -9 {pid}   (its last second of changes may be lost)"
+        self.next_step = f"End it with: kill -9 {pid}   (what it answered is kept)"
 
 
 class NoAnswerError(LocalCloudError):
@@ -111,3 +121,10 @@ class SettingsError(LocalCloudError):
 
     exit_code = ExitCode.MISUSE
     next_step = "See docs/local-aws.md for the settings and their ranges."
+
+
+class ClockError(LocalCloudError):
+    """The clock cannot be advanced by this."""
+
+    exit_code = ExitCode.MISUSE
+    next_step = "Give a duration: localcloud clock advance 90d"

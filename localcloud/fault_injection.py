@@ -24,6 +24,7 @@ from localcloud.faults import (
 )
 from localcloud.gaps.ownership_tokens import Reply
 from localcloud.gaps.seam import Seam
+from localcloud.rude import Rude
 
 _MQTT_5: Final = 5
 _THROTTLED: Final = ("ThrottlingException", "Rate exceeded", 429)
@@ -51,13 +52,15 @@ class _ReplyTo:
         return getattr(self._session, name)
 
 
-def inject(iot: Seam, board: FaultBoard) -> None:
-    """Wrap the broker of ``iot`` so that it asks ``board`` before it acts."""
+def inject(iot: Seam, board: FaultBoard, rude: Rude) -> None:
+    """Wrap the broker of ``iot`` so that it asks ``board``, and ``rude``, before it acts."""
     session = Seam(iot["_WSSession"])
     session["_policy_allows"] = _policy_allows(session["_policy_allows"], board)
     session["handle_packet"] = _handle_packet(session["handle_packet"], board, iot)
     session["_answer_fleet_provisioning"] = _answer(session["_answer_fleet_provisioning"], board)
-    iot["_fleet_provisioning_reply"] = _find_reply(iot["_fleet_provisioning_reply"], board, iot)
+    iot["_fleet_provisioning_reply"] = _find_reply(
+        iot["_fleet_provisioning_reply"], board, rude, iot
+    )
 
 
 def _policy_allows(allows: Callable[..., bool], board: FaultBoard) -> Callable[..., bool]:
@@ -152,7 +155,7 @@ def _late(session: Session, seconds: float) -> Callable[..., Awaitable[None]]:
 
 
 def _find_reply(
-    find: Callable[..., Awaitable[Reply]], board: FaultBoard, iot: Seam
+    find: Callable[..., Awaitable[Reply]], board: FaultBoard, rude: Rude, iot: Seam
 ) -> Callable[..., Awaitable[Reply]]:
     async def find_reply(*request: Any) -> Reply:
         _account, _region, operation, _template, _payload, connection = request
@@ -161,7 +164,7 @@ def _find_reply(
         reject = board.take(Reject, client_id, _of(operation))
         if reject:
             return rejected(reject.error_code, reject.error_message, reject.status_code)
-        if board.take(Throttle, client_id, _of(operation)):
+        if board.take(Throttle, client_id, _of(operation)) or rude.throttles():
             return rejected(*_THROTTLED)
         return await find(*request)
 

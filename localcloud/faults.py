@@ -75,6 +75,55 @@ class RefuseConnect(Fault, frozen=True, kw_only=True, tag="refuse-connect"):
     reason_code: Annotated[int, msgspec.Meta(ge=0x80, le=0xFF)] = 0x87
 
 
+class WithholdConnack(Fault, frozen=True, kw_only=True, tag="withhold-connack"):
+    """Let the client in and never tell it; nothing else is sent on the connection either."""
+
+
+class HalfOpen(Fault, frozen=True, kw_only=True, tag="half-open"):
+    """Neither answer nor close after so many packets were sent; CONNACK is the first."""
+
+    packets: Times = 1
+
+
+class Stall(Fault, frozen=True, kw_only=True, tag="stall"):
+    """Send nothing for some seconds from the next packet on, then go on."""
+
+    seconds: Seconds
+
+
+class Slow(Fault, frozen=True, kw_only=True, tag="slow"):
+    """Send a packet as slowly as this."""
+
+    count: Times | None = None
+    bytes_per_second: Annotated[int, msgspec.Meta(ge=1)] = 100
+
+
+class Duplicate(Fault, frozen=True, kw_only=True, tag="duplicate"):
+    """Send a PUBLISH twice, the second some seconds later."""
+
+    seconds: Seconds = 0.0
+
+
+class Reorder(Fault, frozen=True, kw_only=True, tag="reorder"):
+    """Send a PUBLISH after the next one, or after some seconds if there is none."""
+
+    seconds: Seconds = 1.0
+
+
+class Flood(Fault, frozen=True, kw_only=True, tag="flood"):
+    """Send messages that nobody asked for, of any size, once the client is in."""
+
+    messages: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 1000
+    bytes: Annotated[int, msgspec.Meta(ge=0, le=268_000_000)] = 100
+    topic: Annotated[str, msgspec.Meta(min_length=1, max_length=256)] = "flood"
+
+
+class BadCertificate(Fault, frozen=True, kw_only=True, tag="bad-certificate"):
+    """Show a server certificate that a client must refuse; any client, as none has a name yet."""
+
+    problem: Literal["unknown-authority", "expired", "wrong-name"] = "unknown-authority"
+
+
 class ExpireTokens(Fault, frozen=True, kw_only=True, tag="expire-tokens"):
     """Make every ownership token so much older, at once; an hour ends them all."""
 
@@ -90,6 +139,14 @@ AnyFault = (
     | CutAtConnect
     | CutAfterPacket
     | RefuseConnect
+    | WithholdConnack
+    | HalfOpen
+    | Stall
+    | Slow
+    | Duplicate
+    | Reorder
+    | Flood
+    | BadCertificate
     | ExpireTokens
 )
 _DECODER: Final = msgspec.json.Decoder(AnyFault)

@@ -10,7 +10,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from localcloud.errors import NoAnswerError, NotRunningError, StartError, StopError
@@ -25,15 +25,17 @@ _CALL_SECONDS: Final = 30.0
 _LOG_TAIL_LINES: Final = 12
 
 
-def start_detached(folder: StateFolder, ports: Ports, log_level: str) -> Server:
-    """Start a server process that outlives this one; return when it answers.
+def start_detached(folder: StateFolder, ports: Ports, more: Sequence[str]) -> Server:
+    """Start a server process that outlives this one, with ``more`` options of ``up``.
+
+    Returns when it answers.
 
     Raises:
         StartError: it ended, or did not answer within a minute.
     """
     command = [sys.executable, "-m", "localcloud", "up", "--state", str(folder.path)]
     command += ["--api-port", str(ports.api), "--mqtt-port", str(ports.mqtt)]
-    command += ["--log-level", log_level]
+    command += more
     handle = os.open(folder.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(handle, "wb") as log:
         process = subprocess.Popen(  # noqa: S603  (our own interpreter and arguments)
@@ -124,7 +126,10 @@ def _api_answers(folder: StateFolder, server: Server) -> bool:
         status = call(folder, "GET", "status")
     except (NoAnswerError, NotRunningError):
         return False
-    return status == {"state": str(folder.path), "pid": server.pid}
+    match status:
+        case {"state": state, "pid": pid}:
+            return (state, pid) == (str(folder.path), server.pid)
+    return False
 
 
 def _mqtt_answers(folder: StateFolder, server: Server) -> bool:

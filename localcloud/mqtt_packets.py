@@ -1,6 +1,6 @@
 """What an MQTT packet says of itself: topics, codes, sizes and names of fields, never contents.
 
-Formats: MQTT 5.0 and 3.1.1, chapter 3 of both. The fields are read with MiniStack's own readers.
+Formats: MQTT 5.0 and 3.1.1, chapter 3 of both.
 """
 
 import json
@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from localcloud.gaps.seam import Seam
+from localcloud.broker.codec import MalformedError, Reader
+from localcloud.broker.packets import split
 
 _VERSION_5: Final = 5
-_READ_ERRORS: Final = (ValueError, IndexError)  # what MiniStack's readers raise
+_READ_ERRORS: Final = (MalformedError, IndexError)
 
 Facts = Mapping[str, object]
 
@@ -30,37 +31,27 @@ class Packet:
 class PacketReader:
     """Cuts the bytes of one direction of a connection into packets."""
 
-    def __init__(self, iot: Seam) -> None:
-        """Read with the readers of ``iot``."""
-        self._length = iot["_decode_remaining_length"]
-        self._bytes = b""
+    def __init__(self) -> None:
+        """Begin with no bytes."""
+        self._bytes = bytearray()
 
     def feed(self, data: bytes) -> Iterator[Packet]:
-        """Yield each packet that ``data`` completes."""
+        """Yield each packet that ``data`` completes; what is no MQTT is none."""
         self._bytes += data
-        while (packet := self._first()) is not None:
-            self._bytes = self._bytes[packet.size :]
-            yield packet
-
-    def _first(self) -> Packet | None:
+        before = len(self._bytes)
         try:
-            length, start = self._length(self._bytes, 1)
-        except _READ_ERRORS:  # incomplete, or no MQTT: the broker will close then
-            return None
-        end = start + length
-        if len(self._bytes) < end:
-            return None
-        kind, flags = self._bytes[0] >> 4, self._bytes[0] & 0x0F
-        return Packet(kind, flags, self._bytes[start:end], end)
+            for kind, flags, body in split(self._bytes):
+                yield Packet(kind, flags, body, before - len(self._bytes))
+                before = len(self._bytes)
+        except MalformedError:  # the broker will close
+            self._bytes.clear()
 
 
 class PacketDescriber:
     """Tells what the packets of one connection say; CONNECT, its first, has the version."""
 
-    def __init__(self, iot: Seam) -> None:
-        """Read with the readers of ``iot``."""
-        self._string = iot["_read_string"]
-        self._decode_properties = iot["_decode_properties"]
+    def __init__(self) -> None:
+        """Begin before the CONNECT."""
         self._version = _VERSION_5
         self._describers: Mapping[int, tuple[str, Callable[[Packet], Facts]]] = {
             1: ("CONNECT", self._connect),
@@ -68,10 +59,7 @@ class PacketDescriber:
             3: ("PUBLISH", self._publish),
             4: ("PUBACK", lambda packet: {"reason_codes": [*packet.body[2:3]] or [0]}),
             8: ("SUBSCRIBE", self._subscribe),
-            9: (
-                "SUBACK",
-                lambda packet: {"reason_codes": [*packet.body[self._after_id(packet) :]]},
-            ),
+            9: ("SUBACK", lambda packet: {"reason_codes": [*self._after_id(packet)]}),
             10: ("UNSUBSCRIBE", _nothing),
             11: ("UNSUBACK", _nothing),
             12: ("PINGREQ", _nothing),
@@ -88,37 +76,37 @@ class PacketDescriber:
             return {"packet": f"{name}, malformed", "bytes": packet.size}
 
     def _connect(self, packet: Packet) -> Facts:
-        _, at = self._string(packet.body, 0)
-        self._version = packet.body[at]
-        flags_and_keep_alive = 3
-        client_id, _ = self._string(
-            packet.body, self._after_properties(packet, at + 1 + flags_and_keep_alive)
-        )
-        return {"version": self._version, "client_id": client_id}
+        reader = Reader(packet.body)
+        reader.string()
+        self._version = reader.byte()
+        reader.take(3)  # flags, keep-alive
+        self._skip_properties(reader)
+        return {"version": self._version, "client_id": reader.string()}
 
     def _publish(self, packet: Packet) -> Facts:
-        topic, at = self._string(packet.body, 0)
-        quality = packet.flags >> 1 & 3
-        packet_id = 2 if quality else 0
-        payload = packet.body[self._after_properties(packet, at + packet_id) :]
-        return {"topics": [topic], "qos": quality, "fields": _field_names(payload)}
+        reader, quality = Reader(packet.body), packet.flags >> 1 & 3
+        topic = reader.string()
+        if quality:
+            reader.u16()
+        self._skip_properties(reader)
+        return {"topics": [topic], "qos": quality, "fields": _field_names(reader.rest())}
 
     def _subscribe(self, packet: Packet) -> Facts:
-        at, topics, options = self._after_id(packet), [], 1
-        while at < len(packet.body):
-            topic, at = self._string(packet.body, at)
-            topics.append(topic)
-            at += options
+        reader, topics = Reader(self._after_id(packet)), []
+        while reader:
+            topics.append(reader.string())
+            reader.byte()
         return {"topics": topics}
 
-    def _after_id(self, packet: Packet) -> int:
-        return self._after_properties(packet, 2)
+    def _after_id(self, packet: Packet) -> bytes:
+        reader = Reader(packet.body)
+        reader.u16()
+        self._skip_properties(reader)
+        return reader.rest()
 
-    def _after_properties(self, packet: Packet, at: int) -> int:
-        if self._version != _VERSION_5:
-            return at
-        _, end = self._decode_properties(packet.body, at)
-        return int(end)
+    def _skip_properties(self, reader: Reader) -> None:
+        if self._version == _VERSION_5:
+            reader.properties()
 
 
 def _nothing(_packet: Packet) -> Facts:

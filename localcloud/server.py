@@ -13,9 +13,11 @@ from typing import Final
 from localcloud.access_key import AccessKey
 from localcloud.errors import PortInUseError
 from localcloud.ports import LOOPBACK, owner_of
+from localcloud.rude import Rude
 from localcloud.state_folder import Ports, StateFolder
 
 REGION: Final = "us-east-1"
+_WATCH_SECONDS: Final = 0.25
 _KEPT: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "VIRTUAL_ENV", "PYTHONPATH")
 _SERVICES: Final = (
     "iot,iot-data,iot-jobs-data,iam,sts,s3,dynamodb,lambda,logs,events,sns,sqs,kms,"
@@ -61,7 +63,9 @@ def environment(
     }
 
 
-def serve(folder: StateFolder, ports: Ports, log_level: str = "warning") -> None:
+def serve(
+    folder: StateFolder, ports: Ports, log_level: str = "warning", rude: Rude | None = None
+) -> None:
     """Be the local AWS of ``folder`` until SIGINT or SIGTERM, then save.
 
     Raises:
@@ -74,10 +78,10 @@ def serve(folder: StateFolder, ports: Ports, log_level: str = "warning") -> None
         os.environ.clear()
         os.environ.update(wanted)
         with asyncio.Runner() as runner:
-            runner.run(_serve(folder, ports))
+            runner.run(_serve(folder, ports, rude))
 
 
-async def _serve(folder: StateFolder, ports: Ports) -> None:
+async def _serve(folder: StateFolder, ports: Ports, rude: Rude | None) -> None:
     from hypercorn.asyncio import serve as serve_http  # noqa: PLC0415  (see above)
     from hypercorn.config import Config  # noqa: PLC0415
     from hypercorn.utils import LifespanFailureError  # noqa: PLC0415
@@ -91,7 +95,8 @@ async def _serve(folder: StateFolder, ports: Ports) -> None:
     config.bind = [f"{LOOPBACK}:{ports.api}"]
     config.graceful_timeout = 1.0
     config.loglevel = os.environ["LOG_LEVEL"]
-    cloud = Cloud(folder, ports)
+    cloud = Cloud(folder, ports, rude)
+    watch = asyncio.create_task(_end_without(folder))
     try:
         await serve_http(cloud.application, config, shutdown_trigger=stop.wait)
     except LifespanFailureError:
@@ -100,3 +105,15 @@ async def _serve(folder: StateFolder, ports: Ports) -> None:
         raise cloud.gateway.failure from None
     except OSError as error:
         raise PortInUseError(ports.api, owner_of(ports.api), "--api-port") from error
+    finally:
+        watch.cancel()
+
+
+async def _end_without(folder: StateFolder) -> None:
+    """End the process when its folder is gone: `localcloud down` could not find it any more.
+
+    It ends at once, since to save would make the folder anew.
+    """
+    while folder.is_still_there():
+        await asyncio.sleep(_WATCH_SECONDS)
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -1,6 +1,6 @@
 """What can be set while the local AWS runs, at ``/_localcloud/settings``."""
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -24,8 +24,12 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=False):
     least_keep_alive_seconds: Annotated[int, msgspec.Meta(ge=1, le=1200)] = 30
     """What a shorter keep-alive interval of an MQTT client is taken for; AWS's is 30. A client
     is gone after 1.5 times its interval of silence."""
+    jitp_serial_number: Literal["certificate", "subject"] = "certificate"
+    """What AWS::IoT::Certificate::SerialNumber is when a certificate's subject has no
+    serialNumber: the certificate's own number, or nothing. AWS's sample needs the first, its
+    guide can be read as the second; neither is confirmed (foreign-clients, D7)."""
 
-    def listed(self) -> dict[str, float]:
+    def listed(self) -> dict[str, float | str]:
         """Return every setting, as JSON can say it."""
         return {name: getattr(self, name) for name in self.__struct_fields__}
 

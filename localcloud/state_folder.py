@@ -55,6 +55,7 @@ class StateFolder:
         self.log = self.path / "server.log"
         self._access_key = self.path / "access-key.json"
         self._record = self.path / "server.json"
+        self._served: os.stat_result | None = None
 
     def create(self) -> None:
         """Make the folder, readable by its owner only.
@@ -130,9 +131,17 @@ class StateFolder:
             os.pwrite(handle, json.dumps(record).ljust(_RECORD_BYTES).encode(), 0)
             shutil.rmtree(self.scratch, ignore_errors=True)
             self.scratch.mkdir(mode=0o700)
+            self._served = os.fstat(handle)
             yield
         finally:
             os.close(handle)
+
+    def is_still_there(self) -> bool:
+        """Whether the folder that this process serves has not been removed, or replaced."""
+        try:
+            return self._served is None or os.path.samestat(self._record.stat(), self._served)
+        except OSError:
+            return False
 
     def _lock(self, handle: int, patience: float) -> None:
         # Whoever asks who serves holds the lock for a moment: so not at the first refusal.

@@ -8,7 +8,8 @@ directions, and who hung up. Contents are not kept: they hold keys and tokens.
 import hashlib
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from itertools import count
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from localcloud.mqtt_packets import PacketDescriber, PacketReader
 _KEPT: Final = 2000
 DEVICE: Final = "device"
 CLOUD: Final = "cloud"
+_noting: ContextVar[Callable[..., None] | None] = ContextVar("noting", default=None)
 
 
 class WireLog:
@@ -27,11 +29,12 @@ class WireLog:
         """Tell times by ``clock``, in seconds."""
         self._clock = clock
         self._numbers = count(1)
+        self._event_numbers = count(1)
         self._events: deque[dict[str, object]] = deque(maxlen=_KEPT)
 
-    def listed(self) -> list[dict[str, object]]:
-        """Return what JSON can say of every event."""
-        return list(self._events)
+    def listed(self, after: int = 0) -> list[dict[str, object]]:
+        """Return what JSON can say of every event with a ``number`` above ``after``."""
+        return [event for event in self._events if int(str(event["number"])) > after]
 
     def forget(self) -> None:
         """Begin anew."""
@@ -43,7 +46,8 @@ class WireLog:
 
         def note(by: str, **facts: object) -> None:
             ms = round((self._clock() - opened) * 1000, 1)
-            self._events.append({"connection": number, "ms": ms, "by": by, **facts})
+            event = {"number": next(self._event_numbers), "connection": number, "ms": ms}
+            self._events.append({**event, "by": by, **facts})
 
         return note
 
@@ -51,10 +55,10 @@ class WireLog:
 class _Listener:
     """One connection: what is read from the device, and what is written to it."""
 
-    def __init__(self, iot: Seam, note: Callable[..., None]) -> None:
+    def __init__(self, note: Callable[..., None]) -> None:
         self._note = note
-        self._describer = PacketDescriber(iot)
-        self._readers = {DEVICE: PacketReader(iot), CLOUD: PacketReader(iot)}
+        self._describer = PacketDescriber()
+        self._readers = {DEVICE: PacketReader(), CLOUD: PacketReader()}
         self._is_open = True
 
     def heard(self, by: str, data: bytes) -> None:
@@ -117,7 +121,35 @@ def listen(iot: Seam, log: WireLog) -> None:
             server_name=iot["_mtls_server_names"].get(tls),
             certificate_id=hashlib.sha256(der).hexdigest() if der else None,
         )
-        listener = _Listener(iot, note)
+        listener = _Listener(note)
+        _noting.set(note)  # each connection is served by a task of its own
         await serve(_HeardReader(reader, listener), _HeardWriter(writer, listener))
 
     iot["_mtls_serve_conn"] = serve_conn
+    _tell_refusals(iot)
+
+
+def _tell_refusals(iot: Seam) -> None:
+    """Note why the broker refuses something: AWS IoT tells nobody, and that costs days."""
+    session = Seam(iot["_WSSession"])
+    allows: Callable[..., bool] = session["_policy_allows"]
+    refuse: Callable[..., Awaitable[None]] = iot["_mtls_refuse"]
+
+    def policy_allows(one: Any, action: str, resource: str) -> bool:
+        allowed = allows(one, action, resource)
+        if not allowed:
+            _tell(f"no policy of the certificate allows {action} on {resource}")
+        return allowed
+
+    async def refuse_connection(writer: Any, certificate_id: str, level: int | None) -> None:
+        _tell(f"certificate {certificate_id} is not ACTIVE here, and no claim")
+        await refuse(writer, certificate_id, level)
+
+    session["_policy_allows"] = policy_allows
+    iot["_mtls_refuse"] = refuse_connection
+
+
+def _tell(reason: str) -> None:
+    note = _noting.get()
+    if note:
+        note(CLOUD, event="refused", reason=reason)

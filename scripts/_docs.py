@@ -17,6 +17,7 @@ from typing import Final
 import device.cli
 import factory.cli
 import localcloud.cli
+from scripts._iot_operations import with_operations
 from scripts._machine_diagrams import with_diagrams
 
 _ROOT: Final = Path(__file__).parents[1]
@@ -69,6 +70,10 @@ def main() -> int:
             stale.append(path.name)
         if not options.check:
             path.write_text(wanted, encoding="utf-8")
+    if not options.check:
+        # Not checked: which operations AWS has changes with botocore's version.
+        page = _ROOT / "docs" / "local-aws.md"
+        page.write_text(with_operations(page.read_text(encoding="utf-8")), encoding="utf-8")
     if stale and options.check:
         print(f"not current: {', '.join(stale)}; run scripts/docs")  # noqa: T201 - a command
         return 1

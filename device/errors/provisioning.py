@@ -1,5 +1,7 @@
 """What can go wrong between the device and AWS IoT."""
 
+from datetime import UTC, datetime
+
 from device.errors import ExitCode, FirstbootError
 
 
@@ -49,6 +51,77 @@ class NotLetInError(ProvisioningError):
         listed = [f"({number}) {cause}" for number, cause in enumerate(causes, 1)]
         words = ["AWS gives no reason. In order of likelihood:", *listed, advice]
         self.next_step = " ".join(filter(None, words))
+
+
+class CertificateInDoubtError(ProvisioningError):
+    """The staged certificate was refused; that does not say whether it is registered."""
+
+    exit_code = ExitCode.TRY_LATER
+
+    def __init__(self, certificate_id: str, refusal: str) -> None:
+        """Name the certificate, and how it, or its token, was refused."""
+        super().__init__(f"{refusal}; certificate {certificate_id} is kept and tried again")
+        self.certificate_id = certificate_id
+        self.next_step = (
+            "The device tries again by itself. It asks for another certificate when this one was "
+            "refused for several minutes, while the claim was let in. To see what AWS IoT has: "
+            f"aws iot describe-certificate --certificate-id {certificate_id}."
+        )
+
+
+class CertificateGivenUpError(ProvisioningError):
+    """The cloud does not know the staged certificate, by all that can be known here."""
+
+    exit_code = ExitCode.TRY_LATER
+
+    def __init__(self, certificate_id: str, detail: str) -> None:
+        """Name the certificate, and how its last connection ended."""
+        super().__init__(
+            f"certificate {certificate_id} is given up: for minutes its connections were refused "
+            f"({detail}) and so was its token, while the claim was let in"
+        )
+        self.certificate_id = certificate_id
+        self.next_step = (
+            "The device asks for another certificate by itself. Should the cloud still have this "
+            f"one, retire it: aws iot update-certificate --new-status INACTIVE --certificate-id "
+            f"{certificate_id}. device status lists it under certificates_given_up."
+        )
+
+
+class ClockBehindError(ProvisioningError):
+    """A certificate that was issued to this device is not yet valid by this device's clock."""
+
+    exit_code = ExitCode.TRY_LATER
+    next_step = (
+        "Set the clock: start NTP (timedatectl set-ntp true), or fit a clock with a battery. The "
+        "device keeps the certificate and tries again by itself."
+    )
+
+    def __init__(self, now: float, not_before: float) -> None:
+        """Give both times, in seconds since the epoch."""
+        says, since = (datetime.fromtimestamp(each, UTC).isoformat() for each in (now, not_before))
+        super().__init__(
+            f"this device's clock is behind: it says {says}, and its certificate, which is there "
+            f"already, is valid from {since}"
+        )
+        self.now = now
+        self.not_before = not_before
+
+
+class UnexpectedThingNameError(ProvisioningError):
+    """RegisterThing named another thing than the settings expect; the name was not taken."""
+
+    def __init__(self, expected: str, named: str) -> None:
+        """Give the thing name of the settings, and the one of the reply."""
+        super().__init__(f"RegisterThing named the thing {named}; the settings expect {expected}")
+        self.expected = expected
+        self.named = named
+        self.next_step = (
+            "Set thing_name in the settings to what the template makes, with {serial} and "
+            '{device_id} where they belong, or to "{cloud}" if only the template can know it; or '
+            "correct ThingName in the template. The certificate is kept. Was the name a mistake, "
+            f"remove the thing: aws iot delete-thing --thing-name {named}."
+        )
 
 
 class TopicDeniedError(ProvisioningError):
@@ -103,6 +176,18 @@ class ConnectionLostError(ProvisioningError):
         super().__init__(f"connection lost while {step}: {detail}")
         self.step = step
         self.next_step = next_step or self.next_step
+
+
+class TakenOverError(ConnectionLostError):
+    """Another client connected under the same client id, so AWS IoT ended this connection."""
+
+    next_step = (
+        "Another client uses this thing's name. Is the same device running twice, or were two made "
+        "with one serial number? To find it: subscribe to $aws/events/presence/connected/+ in the "
+        "console (MQTT test client) and compare principalIdentifier, the certificate id, and "
+        "ipAddress; or list what is attached: aws iot list-thing-principals --thing-name NAME. "
+        "Set the certificate of the wrong one INACTIVE."
+    )
 
 
 class NotAcknowledgedError(ProvisioningError):
@@ -265,7 +350,7 @@ class ClaimExpiredError(ProvisioningError):
     exit_code = ExitCode.DENIED
     next_step = (
         "Boot again with --wait-for-claim and hand over a new one: factory claim --trusted-user. "
-        "What was reached so far is kept."
+        "What was reached so far is kept. If a new one is too old as well, set this device's clock."
     )
 
 

@@ -55,8 +55,12 @@ class StageCertificate(Action, frozen=True):
     private_key_pem: str | None = None
 
 
-class ForgetStagedCertificate(Action, frozen=True):
-    """Drop the staged certificate and its token; the key stays."""
+class RecordRefusal(Action, frozen=True):
+    """Add a round to the evidence against the staged certificate, durably."""
+
+
+class GiveUpStagedCertificate(Action, frozen=True):
+    """Drop the staged certificate and its token, and keep its id; a key of our own stays."""
 
 
 class RecordRegistration(Action, frozen=True):

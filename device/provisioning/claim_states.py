@@ -23,15 +23,16 @@ class State(Enum):
     SUBSCRIBING_TO_REQUEST = "subscribing to the replies"
     REQUESTING_CERTIFICATE = "asking for a certificate"
     STAGING_CERTIFICATE = "checking and storing the certificate"
+    REGISTERING_THING = "registering the thing"
+    PROBING_STAGED_CERTIFICATE = "trying the staged certificate, which may be registered already"
     CONNECTING_TO_REGISTER = "connecting with the claim, to use the saved token"
     SUBSCRIBING_TO_REGISTER = "subscribing to the reply"
-    REGISTERING_THING = "registering the thing"
+    REDEEMING_SAVED_TOKEN = "registering the thing with the saved token"  # noqa: S105
     CLOSING_CLAIM_CONNECTION = "closing the claim connection"
-    PROBING_STAGED_CERTIFICATE = "trying the staged certificate, which may be registered already"
-    PROBING_WITH_EXPIRED_TOKEN = "trying the staged certificate, whose token has expired"  # noqa: S105
     CONNECTING_AS_DEVICE = "connecting as the device"
     PROVING_IDENTITY = "proving the identity"
     PROMOTING_CERTIFICATE = "promoting the certificate"
+    PROBING_DOUBTED_CERTIFICATE = "trying the staged certificate a last time"
     WAITING_TO_RETRY = "waiting to try again"
     PROVISIONED = "provisioned"
     FAILED = "stopped"
@@ -49,23 +50,28 @@ _IN_SESSION: Final[Row] = {
     ev.ConnectionLost: S.WAITING_TO_RETRY,
     ev.TimedOut: S.WAITING_TO_RETRY,
     ev.NotAcknowledged: S.WAITING_TO_RETRY,
-    ev.ReplyMalformed: S.WAITING_TO_RETRY,
     ev.SubscriptionDenied: S.FAILED,
     ev.PublishDenied: S.FAILED,
 }
 _ASKING: Final[Row] = {
     **_IN_SESSION,
+    ev.ReplyMalformed: S.WAITING_TO_RETRY,
     ev.RequestThrottled: S.WAITING_TO_RETRY,
     ev.RequestDenied: S.FAILED,
     ev.RequestRefused: S.FAILED,
     ev.TokenRefused: S.WAITING_TO_RETRY,
 }
+_REGISTERING: Final[Row] = {
+    **_ASKING,
+    ev.ThingRegistered: S.CLOSING_CLAIM_CONNECTION,
+    ev.UnexpectedThingNamed: S.FAILED,
+}
 _RESUME: Final[Row] = {
     ev.NothingStored: S.GENERATING_KEY,
     ev.KeyFound: S.CONNECTING_TO_REQUEST,
     ev.StagedCertificateFound: S.PROBING_STAGED_CERTIFICATE,
-    ev.ExpiredTokenFound: S.PROBING_WITH_EXPIRED_TOKEN,
-    ev.RegistrationFound: S.CONNECTING_AS_DEVICE,
+    ev.RegistrationFound: S.PROBING_STAGED_CERTIFICATE,
+    ev.StagedCertificateDoubted: S.PROBING_DOUBTED_CERTIFICATE,
 }
 
 TRANSITIONS: Final[Transitions[State]] = MappingProxyType(
@@ -77,29 +83,32 @@ TRANSITIONS: Final[Transitions[State]] = MappingProxyType(
         S.REQUESTING_CERTIFICATE: {**_ASKING, ev.CertificateIssued: S.STAGING_CERTIFICATE},
         S.STAGING_CERTIFICATE: {
             ev.CertificateStaged: S.REGISTERING_THING,
+            ev.ClockFoundBehind: S.WAITING_TO_RETRY,
             ev.CertificateUnacceptable: S.FAILED,
         },
-        S.CONNECTING_TO_REGISTER: {**_RETRY, ev.Connected: S.SUBSCRIBING_TO_REGISTER},
-        S.SUBSCRIBING_TO_REGISTER: {**_IN_SESSION, ev.Subscribed: S.REGISTERING_THING},
-        S.REGISTERING_THING: {**_ASKING, ev.ThingRegistered: S.CLOSING_CLAIM_CONNECTION},
-        S.CLOSING_CLAIM_CONNECTION: {
-            ev.Disconnected: S.CONNECTING_AS_DEVICE,
-            ev.ConnectionLost: S.CONNECTING_AS_DEVICE,
-            ev.TimedOut: S.WAITING_TO_RETRY,
-        },
+        S.REGISTERING_THING: _REGISTERING,
         S.PROBING_STAGED_CERTIFICATE: {
             **_RETRY,
             ev.Connected: S.PROVING_IDENTITY,
             ev.NotLetIn: S.CONNECTING_TO_REGISTER,
         },
-        S.PROBING_WITH_EXPIRED_TOKEN: {
-            **_RETRY,
-            ev.Connected: S.PROVING_IDENTITY,
-            ev.NotLetIn: S.CONNECTING_TO_REQUEST,
+        S.CONNECTING_TO_REGISTER: {**_RETRY, ev.Connected: S.SUBSCRIBING_TO_REGISTER},
+        S.SUBSCRIBING_TO_REGISTER: {**_IN_SESSION, ev.Subscribed: S.REDEEMING_SAVED_TOKEN},
+        S.REDEEMING_SAVED_TOKEN: {
+            **_REGISTERING,
+            # The registration may stand already: its certificate is worth more tries.
+            ev.RequestDenied: S.WAITING_TO_RETRY,
+            ev.RequestRefused: S.WAITING_TO_RETRY,
+        },
+        S.CLOSING_CLAIM_CONNECTION: {
+            ev.Disconnected: S.CONNECTING_AS_DEVICE,
+            ev.ConnectionLost: S.CONNECTING_AS_DEVICE,
+            ev.TimedOut: S.WAITING_TO_RETRY,
         },
         S.CONNECTING_AS_DEVICE: {**_RETRY, ev.Connected: S.PROVING_IDENTITY},
         S.PROVING_IDENTITY: {**_IN_SESSION, ev.PublishAcknowledged: S.PROMOTING_CERTIFICATE},
         S.PROMOTING_CERTIFICATE: {ev.IdentityPromoted: S.PROVISIONED},
+        S.PROBING_DOUBTED_CERTIFICATE: {**_RETRY, ev.Connected: S.PROVING_IDENTITY},
         S.WAITING_TO_RETRY: _RESUME,
         S.PROVISIONED: {},
         S.FAILED: {},
@@ -116,21 +125,26 @@ TRANSITIONS_WITH_AWS_KEYS: Final[Transitions[State]] = MappingProxyType(
 )
 """The rows that differ: a device that stores nothing has no key to make."""
 
-CONNECTING: Final = frozenset(
-    {
-        S.CONNECTING_TO_REQUEST,
-        S.CONNECTING_TO_REGISTER,
-        S.CONNECTING_AS_DEVICE,
-        S.PROBING_STAGED_CERTIFICATE,
-        S.PROBING_WITH_EXPIRED_TOKEN,
-    }
-)
+
+def without_a_claim(table: Transitions[State]) -> Transitions[State]:
+    """Return ``table`` for a device without a claim: it tries a refused certificate again."""
+    probing: Row = {**table[S.PROBING_STAGED_CERTIFICATE], ev.NotLetIn: S.WAITING_TO_RETRY}
+    return MappingProxyType({**table, S.PROBING_STAGED_CERTIFICATE: probing})
+
+
+PROBING: Final = frozenset({S.PROBING_STAGED_CERTIFICATE, S.PROBING_DOUBTED_CERTIFICATE})
+CONNECTING: Final = PROBING | {
+    S.CONNECTING_TO_REQUEST,
+    S.CONNECTING_TO_REGISTER,
+    S.CONNECTING_AS_DEVICE,
+}
 AWAITING_REPLY: Final = frozenset(
     {
         S.SUBSCRIBING_TO_REQUEST,
         S.REQUESTING_CERTIFICATE,
-        S.SUBSCRIBING_TO_REGISTER,
         S.REGISTERING_THING,
+        S.SUBSCRIBING_TO_REGISTER,
+        S.REDEEMING_SAVED_TOKEN,
         S.CLOSING_CLAIM_CONNECTION,
         S.PROVING_IDENTITY,
     }
@@ -141,8 +155,9 @@ WITH_CLAIM: Final = frozenset(
         S.SUBSCRIBING_TO_REQUEST,
         S.REQUESTING_CERTIFICATE,
         S.STAGING_CERTIFICATE,
+        S.REGISTERING_THING,
         S.CONNECTING_TO_REGISTER,
         S.SUBSCRIBING_TO_REGISTER,
-        S.REGISTERING_THING,
+        S.REDEEMING_SAVED_TOKEN,
     }
 )

@@ -32,16 +32,13 @@ class KeyFound(Event, frozen=True):
 
 
 class StagedCertificateFound(Event, frozen=True):
-    """A certificate is staged; its ownership token may still be redeemed."""
+    """A certificate is staged; whether its thing is registered is not known."""
 
     ownership_token: str
+    """Presented again however old it is: AWS knows its age, and our clock may be wrong."""
     proof: str = ""
-
-
-class ExpiredTokenFound(Event, frozen=True):
-    """A certificate is staged, and its ownership token is older than AWS keeps it (1 h)."""
-
-    csr_pem: str | None
+    certificate_id: str = ""
+    given_up: tuple[str, ...] = ()
 
 
 class RegistrationFound(Event, frozen=True):
@@ -49,12 +46,36 @@ class RegistrationFound(Event, frozen=True):
 
     thing_name: str
     certificate_id: str
+    ownership_token: str = ""
+    """Kept, so that AWS can refuse it in words should it not know the certificate any more."""
+    proof: str = ""
+    given_up: tuple[str, ...] = ()
+
+
+class StagedCertificateDoubted(Event, frozen=True):
+    """A certificate is staged, and there is enough evidence that the cloud does not know it."""
+
+    certificate_id: str
+    thing_name: str = ""
+    """Empty when the thing was never known to be registered."""
+
+
+class ClockFoundBehind(Event, frozen=True):
+    """The certificate that was just issued, and is staged, is not yet valid by our clock."""
+
+    now: float
+    """Seconds since the epoch, by this device's clock."""
+    not_before: float
 
 
 class CertificateInstalled(Event, frozen=True):
     """The station installed a certificate; nothing was proven with it yet."""
 
     certificate_id: str
+    not_before: float | None = None
+    """From when it is valid, where this device's clock says that this is still to come."""
+    now: float = 0.0
+    """Seconds since the epoch, by that clock."""
 
 
 # --- what the device did ----------------------------------------------------------------
@@ -71,6 +92,8 @@ class CertificateStaged(Event, frozen=True):
 
     proof: str = ""
     """What a pre-provisioning hook can check, where the station gave the device a proof key."""
+    given_up: tuple[str, ...] = ()
+    """Certificates that this device gave up, for the cloud to retire."""
 
 
 class CertificateUnacceptable(Event, frozen=True):
@@ -180,6 +203,13 @@ class ThingRegistered(Event, frozen=True):
 
     thing_name: str
     device_configuration: Mapping[str, str]
+
+
+class UnexpectedThingNamed(Event, frozen=True):
+    """RegisterThing was accepted, and named another thing than the settings expect."""
+
+    expected: str
+    named: str
 
 
 class Rejection(Event, frozen=True):

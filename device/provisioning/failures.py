@@ -5,6 +5,7 @@ import re
 from device.errors import FirstbootError
 from device.errors.provisioning import (
     CertificateUnacceptableError,
+    ClockBehindError,
     CloudRejectedError,
     ConnectionLostError,
     MalformedReplyError,
@@ -13,11 +14,14 @@ from device.errors.provisioning import (
     NotAllowedByMqttError,
     NotLetInError,
     NotReachableError,
+    TakenOverError,
     ThrottledError,
     TopicDeniedError,
+    UnexpectedThingNameError,
 )
 from device.provisioning.events import (
     CertificateUnacceptable,
+    ClockFoundBehind,
     ConnectFailed,
     ConnectionLost,
     Credential,
@@ -27,16 +31,19 @@ from device.provisioning.events import (
     PublishDenied,
     Rejection,
     ReplyMalformed,
+    RequestRefused,
     RequestThrottled,
     SubscriptionDenied,
     TimedOut,
+    TokenRefused,
+    UnexpectedThingNamed,
 )
 
 CAUSES = {
     Credential.CLAIM: (
         "The claim certificate is not ACTIVE, or is registered in another account or region.",
         "Its policy does not allow iot:Connect for this client id (claim-<serial>).",
-        "A trusted user's claim is older than 5 minutes.",
+        "A trusted user's claim is older than 5 minutes, or the claim has expired.",
         "A policy was changed less than 8 minutes ago and is not in force yet.",
     ),
     Credential.STAGED: (
@@ -60,6 +67,19 @@ POLICY_HINTS = {
 _UNRESOLVED = re.compile(r"Cannot resolve reference value: (\S+)")
 
 
+def is_about_the_token(event: Event) -> bool:
+    """Whether RegisterThing refused the token itself, and not the template or its parameters.
+
+    AWS publishes no list of its error codes, so a refusal in unknown words is taken for one.
+    """
+    match event:
+        case TokenRefused():
+            return True
+        case RequestRefused(error_code=code):
+            return code not in _NEXT_STEPS
+    return False
+
+
 def error_of(event: Event, step: str, credential: Credential) -> FirstbootError:
     """Return the error that ``event``, seen during ``step``, amounts to."""
     match event:
@@ -67,8 +87,8 @@ def error_of(event: Event, step: str, credential: Credential) -> FirstbootError:
             return NotLetInError(credential, detail, CAUSES[credential])
         case ConnectFailed(detail, next_step):
             return NotReachableError(step, detail, next_step)
-        case ConnectionLost(detail, next_step):
-            return ConnectionLostError(step, detail, next_step)
+        case ConnectionLost():
+            return _lost(event, step)
         case NotAcknowledged(detail, next_step, may_succeed_later):
             error = NotAcknowledgedError if may_succeed_later else NotAllowedByMqttError
             return error(step, detail, next_step)
@@ -80,11 +100,29 @@ def error_of(event: Event, step: str, credential: Credential) -> FirstbootError:
             return NoReplyError(step)
         case ReplyMalformed(operation, problem, next_step):
             return MalformedReplyError(operation, problem, next_step)
-        case CertificateUnacceptable(problem):
-            return CertificateUnacceptableError(problem)
+        case CertificateUnacceptable() | ClockFoundBehind() | UnexpectedThingNamed():
+            return _unusable(event)
         case Rejection():
             return _rejected(event)
     raise TypeError(f"{type(event).__name__} is no failure")
+
+
+def _lost(event: ConnectionLost, step: str) -> ConnectionLostError:
+    if event.taken_over:
+        return TakenOverError(step, event.detail, event.next_step)
+    return ConnectionLostError(step, event.detail, event.next_step)
+
+
+def _unusable(
+    event: CertificateUnacceptable | ClockFoundBehind | UnexpectedThingNamed,
+) -> FirstbootError:
+    match event:
+        case CertificateUnacceptable(problem):
+            return CertificateUnacceptableError(problem)
+        case ClockFoundBehind(now, not_before):
+            return ClockBehindError(now, not_before)
+        case UnexpectedThingNamed(expected, named):
+            return UnexpectedThingNameError(expected, named)
 
 
 def _policy_hint(denied: tuple[str, ...], credential: Credential) -> str:
@@ -121,7 +159,7 @@ _NEXT_STEP_BY_STATUS = {
 _NEXT_STEPS = {
     "InvalidTemplate": "Check claim.template in the configuration: does it exist, enabled?",
     "InvalidParameters": "Compare claim.parameters with the template's Parameters.",
-    "InvalidCertificateOwnershipToken": "The token expired or was used: a new one is asked for.",
+    "InvalidCertificateOwnershipToken": "The token expired or was used; the device tries again.",
     "InvalidPayload": "The request was not understood: is this endpoint AWS IoT Core?",
     "InvalidCsr": "Check key.type and subject in the configuration.",
     "ProvisioningFailed": "The template could not be applied: read the message, and check the "

@@ -18,8 +18,9 @@ from enum import Enum
 from typing import Any, Final, Generic, TypeVar
 
 from device.errors.provisioning import UnexpectedEventError
-from device.provisioning.actions import Action
-from device.provisioning.events import Event
+from device.provisioning import messages, topics
+from device.provisioning.actions import Action, Request
+from device.provisioning.events import Event, MessageReceived
 
 S = TypeVar("S", bound=Enum)
 Transitions = Mapping[S, Mapping[type[Event], S]]
@@ -33,6 +34,7 @@ class Machine(ABC, Generic[S]):
         self.transitions: Final = transitions
         self._timeouts = timeouts
         self._state = start
+        self._requested: str | None = None
 
     @property
     def state(self) -> S:
@@ -61,7 +63,21 @@ class Machine(ABC, Generic[S]):
         if after is None:
             raise UnexpectedEventError(type(event).__name__, before.name)
         self._state = after
-        return self._actions(before, event)
+        orders = self._actions(before, event)
+        requests = (order.topic for order in orders if isinstance(order, Request))
+        self._requested = next(requests, None)
+        return orders
+
+    def reply_in(self, message: MessageReceived) -> Event | None:
+        """Return what ``message`` answers to the request in flight; None when it is no answer.
+
+        AWS's replies carry no correlation id, so the topic has to be the one of this very
+        request: its operation and its template. (AWS IoT Core Developer Guide, "Device
+        provisioning MQTT API".)
+        """
+        if self._requested is None or message.topic not in topics.replies(self._requested):
+            return None
+        return messages.decode(message)
 
     @abstractmethod
     def _actions(self, before: S, event: Event) -> list[Action]:

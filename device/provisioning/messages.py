@@ -125,6 +125,6 @@ def _rejection(operation: Operation, payload: bytes) -> Rejection:
         return RequestThrottled(*fields)
     if reply.status_code == 403:
         return RequestDenied(*fields)
-    if reply.error_code == "InvalidCertificateOwnershipToken":
-        return TokenRefused(*fields)
+    if "ownershiptoken" in reply.error_code.lower() or "token" in reply.error_message.lower():
+        return TokenRefused(*fields)  # AWS does not document how it spells this refusal
     return RequestRefused(*fields)

@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Final
 
 from device.errors import FirstbootError
-from device.errors.provisioning import NotActivatedYetError, NotLetInError
+from device.errors.provisioning import ClockBehindError, NotActivatedYetError, NotLetInError
 from device.provisioning import events as ev
 from device.provisioning import messages
 from device.provisioning.actions import (
@@ -113,7 +113,7 @@ class PresentedMachine(Machine[State]):
         }
         super().__init__(table, S.AWAITING_POWER, limits)
         self._plan = plan
-        self._certificate_id = ""
+        self._found = ev.CertificateInstalled("")
         self._refusals = 0
 
     @property
@@ -123,7 +123,7 @@ class PresentedMachine(Machine[State]):
 
     def _actions(self, before: State, event: Event) -> list[Action]:
         if isinstance(event, ev.CertificateInstalled):
-            self._certificate_id = event.certificate_id
+            self._found = event
         match self._state:
             case S.PRESENTING_CERTIFICATE:
                 return [Connect(Credential.STAGED, self._plan.thing_name)]
@@ -145,8 +145,10 @@ class PresentedMachine(Machine[State]):
         if not isinstance(event, ev.NotLetIn):
             return error_of(event, before.value, Credential.STAGED)
         self._refusals += 1
+        if self._found.not_before is not None:
+            return ClockBehindError(self._found.now, self._found.not_before)
         causes, just_in_time = self._plan.refusal_causes, self._plan.just_in_time
-        advice = advice_on(self._certificate_id, just_in_time=just_in_time)
+        advice = advice_on(self._found.certificate_id, just_in_time=just_in_time)
         if just_in_time:
             return NotActivatedYetError(event.detail, causes, advice, self._refusals)
         return NotLetInError("installed certificate", event.detail, causes, advice)

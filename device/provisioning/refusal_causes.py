@@ -50,11 +50,13 @@ _CAUSES: Final[Mapping[str, tuple[str, ...]]] = {
         "The endpoint is not a name (SNI chooses the account): use the account's own endpoint.",
     ),
 }
+_EXPIRED: Final = "It has expired, or is not valid yet."
 _PREREGISTERED: Final = (
     "It is registered, but not ACTIVE: the template or the station left it INACTIVE.",
     "It was never registered: the line of the bulk file, or the call of the station, failed.",
     _POLICY,
     _PLACE,
+    _EXPIRED,
 )
 
 

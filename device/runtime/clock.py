@@ -31,7 +31,20 @@ class SystemClock:
         return time.monotonic()
 
 
-def trusted_wall_time(clock: Clock) -> float | None:
-    """Return the wall time, or None when the clock was plainly never set."""
+def trusted_wall_time(clock: Clock, *known: float | None) -> float | None:
+    """Return what time it is at least; None when the clock was never set and nothing is known.
+
+    ``known`` are moments that have passed for certain, whatever our clock says: when the station
+    made the device, and from when a certificate is valid that came over a verified connection.
+    """
     now = clock.wall()
-    return now if now >= EARLIEST_PLAUSIBLE else None
+    readings = [now] if now >= EARLIEST_PLAUSIBLE else []
+    return max((*readings, *filter(None, known)), default=None)
+
+
+def has_certainly_expired(not_after: float, *known: float | None) -> bool:
+    """Whether ``not_after`` lies before a moment that has passed for certain.
+
+    Our own clock is not asked: it may be ahead, and then it would refuse what AWS takes.
+    """
+    return any(moment is not None and moment > not_after for moment in known)

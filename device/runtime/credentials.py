@@ -13,9 +13,10 @@ from device.errors.provisioning import (
 )
 from device.errors.storage import DataCorruptError, DoesNotExistError
 from device.identity.certificates import leaf_of, validity
+from device.manufacture import made_at
 from device.provisioning.events import Credential
 from device.runtime import journal
-from device.runtime.clock import Clock, trusted_wall_time
+from device.runtime.clock import Clock, has_certainly_expired, trusted_wall_time
 from device.storage.device_storage import DeviceStorage
 from device.storage.keys import (
     CLAIM_KEY,
@@ -43,16 +44,16 @@ class ClaimSource(Protocol):
 class InstalledClaim:
     """The claim that the station put into the device."""
 
-    def __init__(self, storage: DeviceStorage, clock: Clock) -> None:
-        """Read it from ``storage`` when it is asked for; ``clock`` tells how old it is."""
+    def __init__(self, storage: DeviceStorage) -> None:
+        """Read it from ``storage`` when it is asked for."""
         self._storage: Final = storage
-        self._clock: Final = clock
 
     def claim(self) -> TlsIdentity:
-        """Return the installed claim.
+        """Return the installed claim, whatever our clock says of its age: that may be wrong.
 
         Raises:
-            CredentialUnusableError: it has expired.
+            ClaimMissingError: there is none.
+            CredentialUnusableError: it had expired when the station made the device.
         """
         try:
             pem = self._storage.ps.get(Uid.CLAIM_CERTIFICATE)
@@ -63,8 +64,7 @@ class InstalledClaim:
         return self._storage.keys.tls_identity(CLAIM_KEY, pem)
 
     def _check_age(self, not_after: float) -> None:
-        now = trusted_wall_time(self._clock)
-        if now is not None and now > not_after:
+        if has_certainly_expired(not_after, made_at(self._storage)):
             until = datetime.fromtimestamp(not_after, UTC).isoformat()
             raise CredentialUnusableError("claim", f"its certificate expired at {until}")
 
@@ -98,8 +98,7 @@ class Credentials:
         """Return what to connect with.
 
         Raises:
-            ClaimMissingError, ClaimExpiredError, CredentialUnusableError: there is no claim
-                that could be used.
+            ClaimMissingError, ClaimExpiredError: there is no claim that could be used.
         """
         match credential:
             case Credential.CLAIM:

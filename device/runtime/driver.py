@@ -18,7 +18,6 @@ from device.errors.provisioning import (
 )
 from device.provisioning import actions as act
 from device.provisioning import events as ev
-from device.provisioning import messages
 from device.provisioning.machine import AnyMachine
 from device.runtime.backoff import Backoff
 from device.runtime.clock import Clock
@@ -29,6 +28,7 @@ from device.text import LONGEST, foreign, hide
 
 _log = logging.getLogger(__name__)
 
+_WITH_TOKEN: Final = (ev.CertificateIssued, ev.StagedCertificateFound, ev.RegistrationFound)
 CONNECT_PACING_SECONDS: Final = 1.0  # AWS IoT quotas: one CONNECT a second per client id
 
 
@@ -110,16 +110,10 @@ class Driver:
         if self._facts:
             return self._facts.popleft()
         machine = self._machine
-        return self._listener.next_event(machine.state.value, machine.timeout, self._reply)
-
-    def _reply(self, message: ev.MessageReceived) -> ev.Event | None:
-        """A reply sent twice, or to nobody's question, must not stop the device."""
-        reply = messages.decode(message)
-        awaited = self._machine.transitions[self._machine.state]
-        return reply if type(reply) in awaited else None
+        return self._listener.next_event(machine.state.value, machine.timeout, machine.reply_in)
 
     def _receive(self, event: ev.Event) -> None:
-        if isinstance(event, ev.CertificateIssued | ev.StagedCertificateFound):
+        if isinstance(event, _WITH_TOKEN):
             hide(event.ownership_token, getattr(event, "private_key_pem", None) or "")
         try:
             orders = self._machine.receive(event)
@@ -137,8 +131,10 @@ class Driver:
                 self._facts.append(ev.KeyGenerated(self._enrolment.generate_key()))
             case act.StageCertificate():
                 self._facts.append(self._stage(order))
-            case act.ForgetStagedCertificate():
-                self._enrolment.forget_staged()
+            case act.RecordRefusal():
+                self._enrolment.record_refusal()
+            case act.GiveUpStagedCertificate():
+                self._enrolment.give_up_staged()
             case act.RecordRegistration(thing_name, configuration):
                 self._enrolment.record_registration(thing_name, configuration)
             case act.Promote(thing_name):
@@ -157,7 +153,7 @@ class Driver:
 
     def _stage(self, order: act.StageCertificate) -> ev.Event:
         try:
-            return ev.CertificateStaged(self._enrolment.stage(order))
+            return self._enrolment.stage(order)
         except CertificateUnacceptableError as error:
             return ev.CertificateUnacceptable(foreign(str(error), 2 * LONGEST))
 

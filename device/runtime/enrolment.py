@@ -1,16 +1,24 @@
 """Carries out what a machine orders about keys and certificates: each order is one commit."""
 
 import hmac
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
 from cryptography import x509
 
-from device.errors.provisioning import CertificateUnacceptableError, InstalledCertificateError
+from device.errors.provisioning import (
+    CertificateUnacceptableError,
+    ClockBehindError,
+    InstalledCertificateError,
+)
 from device.errors.storage import DataCorruptError, KeyNotUsableError
 from device.identity import csr as signing_request
 from device.identity.certificates import (
+    CLOCK_SKEW,
+    CheckedCertificate,
     Expectation,
     certificate_id,
     check_certificate,
@@ -18,14 +26,22 @@ from device.identity.certificates import (
     leaf_of,
     validity,
 )
+from device.manufacture import made_at
 from device.provisioning.actions import StageCertificate
-from device.provisioning.events import CertificateInstalled, Event
+from device.provisioning.events import (
+    CertificateInstalled,
+    CertificateStaged,
+    ClockFoundBehind,
+    Event,
+)
 from device.runtime import journal
-from device.runtime.clock import Clock, trusted_wall_time
+from device.runtime.clock import Clock, has_certainly_expired, trusted_wall_time
 from device.runtime.journal import Identity, Keyed, Progress, Registered, Staged
 from device.storage.device_storage import DeviceStorage
 from device.storage.keys import CLAIM_KEY, FIRST_DEVICE_KEY, KeyId, KeyOrigin, KeyType
 from device.storage.secure_storage import Uid
+
+_log = logging.getLogger(__name__)
 
 
 class Enrolment:
@@ -48,6 +64,7 @@ class Enrolment:
         self._key_type: Final = key_type
         self._subject: Final = subject
         self._issuer_pem: Final = issuer_pem
+        self._said_clock_is_behind = False
 
     @property
     def progress(self) -> Progress | None:
@@ -62,8 +79,8 @@ class Enrolment:
         """
         progress = self.progress
         if progress is None and Uid.STAGED_CERTIFICATE in self._storage.ps.uids():
-            return CertificateInstalled(self._check_installed())
-        return journal.as_event(progress, trusted_wall_time(self._clock))
+            return self._installed()
+        return journal.as_event(progress, journal.load_given_up(self._storage.ps))
 
     def generate_key(self) -> str:
         """Make the device key and its CSR in one commit; return the CSR as PEM."""
@@ -73,40 +90,57 @@ class Enrolment:
             journal.save(self._storage.ps, Keyed(key, csr_pem))
         return csr_pem
 
-    def stage(self, order: StageCertificate) -> str:
-        """Check the certificate and store it with its token in one commit; return its proof.
+    def stage(self, order: StageCertificate) -> Event:
+        """Check the certificate and store it with its token in one commit; return what came of it.
+
+        Our own clock refuses nothing: the certificate came over a verified connection, a moment
+        after AWS issued it, so one that is not yet valid says that this clock is behind.
 
         Raises:
             CertificateUnacceptableError: it is not one this device may use; nothing was stored.
         """
-        pem = order.certificate_pem.encode()
-        progress = self.progress
+        pem, progress = order.certificate_pem.encode(), self.progress
         csr_pem = progress.csr_pem if isinstance(progress, Keyed) else None
-        now = trusted_wall_time(self._clock)
         with self._storage.transaction():
             key = self._key_of(order, progress)
-            checked = check_certificate(
+            checked = self._checked(
+                check_certificate,
                 pem,
                 Expectation(
                     public_key=self._storage.keys.export_public_key(key),
                     certificate_id=order.certificate_id,
                     subject=signing_request.subject_of(csr_pem) if csr_pem else None,
                     issuer_pem=self._issuer_pem,
-                    now=now,
                 ),
             )
             proof = self._proof_of(order.certificate_id)
             self._storage.ps.set(Uid.STAGED_CERTIFICATE, checked.pem)
-            staged = Staged(key, csr_pem, order.certificate_id, order.ownership_token, now, proof)
+            staged = Staged(key, csr_pem, order.certificate_id, order.ownership_token, proof)
             journal.save(self._storage.ps, staged)
-        return proof
+        not_before = self._still_to_come(checked)
+        if not_before is not None:
+            return ClockFoundBehind(self._clock.wall(), not_before)
+        return CertificateStaged(proof, journal.load_given_up(self._storage.ps))
 
-    def forget_staged(self) -> None:
-        """Drop the staged certificate and its token; a key that the device made stays."""
+    def record_refusal(self) -> None:
+        """Add a round to the evidence against the staged certificate."""
         progress = self.progress
-        if not isinstance(progress, Staged):
+        if not isinstance(progress, Staged | Registered):
+            return
+        evidence = progress.evidence.and_a_round(self._clock.monotonic())
+        if evidence.is_news_to(progress.evidence):
+            journal.save(self._storage.ps, msgspec.structs.replace(progress, evidence=evidence))
+
+    def give_up_staged(self) -> None:
+        """Drop the staged certificate and its token, and remember its id, in one commit.
+
+        A key that the device made stays.
+        """
+        progress = self.progress
+        if not isinstance(progress, Staged | Registered):
             return
         with self._storage.transaction():
+            journal.note_given_up(self._storage.ps, progress.certificate_id)
             self._storage.ps.remove(Uid.STAGED_CERTIFICATE)
             if progress.csr_pem is None:
                 self._storage.keys.destroy_key(KeyId(progress.key))
@@ -117,13 +151,26 @@ class Enrolment:
     def record_registration(
         self, thing_name: str, device_configuration: Mapping[str, str] | None
     ) -> None:
-        """Store what RegisterThing said; the token has served and goes in the same commit."""
+        """Store what RegisterThing said, and that the cloud knows the certificate.
+
+        A ``device_configuration`` of None leaves the one that is known.
+        """
         progress = self.progress
-        if not isinstance(progress, Staged):
+        if not isinstance(progress, Staged | Registered):
             raise DataCorruptError("a thing was registered with no certificate staged")
+        if device_configuration is None and isinstance(progress, Registered):
+            device_configuration = progress.device_configuration
         registered = Registered(
-            progress.key, progress.certificate_id, thing_name, device_configuration
+            progress.key,
+            progress.certificate_id,
+            thing_name,
+            device_configuration,
+            progress.csr_pem,
+            progress.ownership_token,
+            progress.proof,
         )
+        if registered == progress:
+            return
         with self._storage.transaction(finishing=True):
             journal.save(self._storage.ps, registered)
 
@@ -167,17 +214,41 @@ class Enrolment:
             promoted_at=self._clock.wall(),
         )
 
-    def _check_installed(self) -> str:
+    def _installed(self) -> CertificateInstalled:
         chain = self._storage.ps.get(Uid.STAGED_CERTIFICATE)
-        expected = Expectation(
-            public_key=self._storage.keys.export_public_key(FIRST_DEVICE_KEY),
-            issuer_pem=self._issuer_pem,
-            now=trusted_wall_time(self._clock),
-        )
+        public_key = self._storage.keys.export_public_key(FIRST_DEVICE_KEY)
+        expected = Expectation(public_key, issuer_pem=self._issuer_pem)
         try:
-            return check_chain(chain, expected).certificate_id
+            leaf = self._checked(check_chain, chain, expected)
         except CertificateUnacceptableError as error:
             raise InstalledCertificateError(f"installed by the station: {error}") from None
+        not_before, now = self._still_to_come(leaf), self._clock.wall()
+        if not_before is not None and not self._said_clock_is_behind:
+            self._said_clock_is_behind = True
+            behind = ClockBehindError(now, not_before)
+            _log.warning("%s. %s", behind, behind.next_step)
+        return CertificateInstalled(leaf.certificate_id, not_before, now)
+
+    def _checked(
+        self,
+        check: Callable[[bytes, Expectation], CheckedCertificate],
+        pem: bytes,
+        expected: Expectation,
+    ) -> CheckedCertificate:
+        """Check all but the times, and those only against what has passed for certain."""
+        checked = check(pem, expected)
+        if has_certainly_expired(checked.not_after, made_at(self._storage)):
+            until = datetime.fromtimestamp(checked.not_after, UTC).isoformat()
+            problem = f"the certificate expired at {until}, before the device was made"
+            raise CertificateUnacceptableError(problem)
+        return checked
+
+    def _still_to_come(self, checked: CheckedCertificate) -> float | None:
+        """Return from when the certificate is valid, if that is later than now by our clock."""
+        now = trusted_wall_time(self._clock, made_at(self._storage))
+        if now is None or now + CLOCK_SKEW.total_seconds() >= checked.not_before:
+            return None
+        return checked.not_before
 
     def _key_of(self, order: StageCertificate, progress: Progress | None) -> KeyId:
         if order.private_key_pem is not None:

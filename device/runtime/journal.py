@@ -6,18 +6,12 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from msgspec import Struct
 
+from device.provisioning.evidence import Evidence, with_given_up
 from device.storage.decoding import decoded, stored
 from device.storage.secure_storage import SecureStorage, Uid
 
 if TYPE_CHECKING:
     from device.provisioning.events import Event
-
-OWNERSHIP_TOKEN_SECONDS: Final = 3600.0
-"""AWS deletes a certificate whose token was not redeemed in this time.
-
-Source: AWS IoT Core Developer Guide, "Device provisioning MQTT API".
-"""
-_TOKEN_MARGIN_SECONDS: Final = 60.0
 
 
 class Keyed(Struct, frozen=True, tag="keyed"):
@@ -28,25 +22,19 @@ class Keyed(Struct, frozen=True, tag="keyed"):
 
 
 class Staged(Struct, frozen=True, tag="certificate-staged"):
-    """A certificate is stored next to its ownership token, and used by no one yet."""
+    """A certificate is stored next to its ownership token; its thing is not known to exist."""
 
     key: str
     csr_pem: str | None
     certificate_id: str
     ownership_token: str
-    issued_at: float | None
-    """Seconds since the epoch, or None when the clock was not set."""
     proof: str = ""
+    evidence: Evidence = Evidence()
+    """What speaks against the certificate; see `device.provisioning.evidence`."""
 
     def __repr__(self) -> str:
         """Leave the token out: whoever holds it can register the certificate."""
         return f"Staged(key={self.key!r}, certificate_id={self.certificate_id!r})"
-
-    def token_has_expired(self, now: float | None) -> bool:
-        """Whether AWS no longer takes the token; a clock that was not set cannot tell."""
-        if now is None or self.issued_at is None:
-            return False
-        return now - self.issued_at > OWNERSHIP_TOKEN_SECONDS - _TOKEN_MARGIN_SECONDS
 
 
 class Registered(Struct, frozen=True, tag="registered"):
@@ -57,6 +45,15 @@ class Registered(Struct, frozen=True, tag="registered"):
     thing_name: str
     device_configuration: Mapping[str, str] | None
     """None when the reply that held it was lost."""
+    csr_pem: str | None = None
+    ownership_token: str = ""
+    """Kept until the proof: should the cloud lose the certificate, it can say so in words."""
+    proof: str = ""
+    evidence: Evidence = Evidence()
+
+    def __repr__(self) -> str:
+        """Leave the token out."""
+        return f"Registered(certificate_id={self.certificate_id!r}, thing={self.thing_name!r})"
 
 
 Progress = Keyed | Staged | Registered
@@ -80,6 +77,9 @@ class Identity(Struct, frozen=True):
 
 _IDENTITY: Final = msgspec.msgpack.Decoder(Identity)
 _PROGRESS: Final[msgspec.msgpack.Decoder[Progress]] = msgspec.msgpack.Decoder(Progress)
+_GIVEN_UP: Final[msgspec.msgpack.Decoder[tuple[str, ...]]] = msgspec.msgpack.Decoder(
+    tuple[str, ...]
+)
 _CONFIGURATION: Final[msgspec.json.Decoder[dict[str, str] | None]] = msgspec.json.Decoder(
     dict[str, str] | None
 )
@@ -108,19 +108,38 @@ def save(storage: SecureStorage, progress: Progress) -> None:
     storage.set(Uid.PROVISIONING_JOURNAL, msgspec.msgpack.encode(progress))
 
 
-def as_event(progress: Progress | None, now: float | None) -> "Event":
-    """Return what a machine is told when the power comes, at wall time ``now``."""
+def load_given_up(storage: SecureStorage) -> tuple[str, ...]:
+    """Return the ids of the certificates that this device gave up, the latest last.
+
+    Raises:
+        DataCorruptError: the entry is authentic, but of a form this firmware cannot read.
+    """
+    ids = stored(storage, Uid.GIVEN_UP, _GIVEN_UP.decode, "what was given up")
+    return () if ids is None else ids
+
+
+def note_given_up(storage: SecureStorage, certificate_id: str) -> None:
+    """Remember ``certificate_id`` for the cloud, which may have to retire it."""
+    ids = with_given_up(load_given_up(storage), certificate_id)
+    storage.set(Uid.GIVEN_UP, msgspec.msgpack.encode(ids))
+
+
+def as_event(progress: Progress | None, given_up: tuple[str, ...] = ()) -> "Event":
+    """Return what a machine is told when the power comes."""
     from device.provisioning import events as ev  # noqa: PLC0415 - 12 ms, and status never asks
 
     match progress:
         case Keyed():
             return ev.KeyFound(progress.csr_pem)
-        case Staged() if progress.token_has_expired(now):
-            return ev.ExpiredTokenFound(progress.csr_pem)
-        case Staged():
-            return ev.StagedCertificateFound(progress.ownership_token, progress.proof)
-        case Registered():
-            return ev.RegistrationFound(progress.thing_name, progress.certificate_id)
+        case Staged() if progress.evidence.suffices:
+            return ev.StagedCertificateDoubted(progress.certificate_id)
+        case Registered() if progress.evidence.suffices:
+            return ev.StagedCertificateDoubted(progress.certificate_id, progress.thing_name)
+        case Staged(certificate_id=identifier, ownership_token=token, proof=proof):
+            return ev.StagedCertificateFound(token, proof, identifier, given_up)
+        case Registered(certificate_id=identifier, ownership_token=token, proof=proof):
+            name = progress.thing_name
+            return ev.RegistrationFound(name, identifier, token, proof, given_up)
     return ev.NothingStored()
 
 

@@ -9,13 +9,14 @@ from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
-from localcloud.broker.cloud_side import CloudSide
+from localcloud.broker.cloud_side import UNFORESEEN, CloudSide
 from localcloud.broker.router import Place, Router
-from localcloud.broker.session import Key, Message, Record, Session
+from localcloud.broker.session import Keep, Key, Message, Session
 from localcloud.settings import Settings
 
 if TYPE_CHECKING:
     from localcloud.broker.connection import Connection
+    from localcloud.broker.delivery import Delivery
 
 _BASIC_INGEST: Final = "$aws/rules/"
 _RESPONSE: Final = re.compile(
@@ -29,7 +30,7 @@ _RETAIN_AS_PUBLISHED: Final = 0x08
 _QOS: Final = 0x03
 _LOG: Final = logging.getLogger("localcloud.broker")
 
-requester: Final[ContextVar["Connection | None"]] = ContextVar("mqtt_requester", default=None)
+requester: Final[ContextVar["Delivery | None"]] = ContextVar("mqtt_requester", default=None)
 """Whose request is served now."""
 HandOn = Callable[..., Awaitable[None]]
 
@@ -41,15 +42,14 @@ class Broker:
         self,
         cloud: CloudSide,
         settings: Settings,
-        save: Callable[[Key, Record], None],
-        forget: Callable[[Key], None],
+        keep: Keep,
         hand_on: HandOn,
     ) -> None:
-        """``save`` and ``forget`` sessions; ``hand_on`` messages to rules, shadows and jobs."""
+        """``keep`` sessions over a restart; ``hand_on`` messages to rules, shadows and jobs."""
         self.cloud = cloud
         self.settings = settings
         # Who gets a shared message is no secret.
-        self.router = Router(save, forget, random.choice)  # nosec B311
+        self.router = Router(keep, random.choice)  # nosec B311
         self._hand_on = hand_on
         self._connections: dict[Key, Connection] = {}
         self._wills: dict[Key, asyncio.Task[None]] = {}
@@ -80,9 +80,11 @@ class Broker:
                 await self._answer(new)
             else:
                 await self._deliver_to_all((account, region), new)
-        await self._hand_on(
-            account, region, topic, payload, qos, retain, properties, client_id, principal
-        )
+        arguments = (account, region, topic, payload, qos, retain, properties, client_id, principal)
+        try:
+            await self._hand_on(*arguments)
+        except UNFORESEEN:  # in a rule, say: the publisher's connection goes on
+            _LOG.exception("what was published to %s could not be handed on", topic)
 
     async def _answer(self, response: Message) -> None:
         connection = requester.get()
@@ -121,7 +123,7 @@ class Broker:
         if will:
             will.cancel()
 
-    def disconnected(self, key: Key, connection: "Connection") -> None:
+    def disconnected(self, key: Key, connection: object) -> None:
         """Send a connection nothing more."""
         if self._connections.get(key) is connection:
             del self._connections[key]

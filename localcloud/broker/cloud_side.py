@@ -3,12 +3,17 @@
 It is the whole of what the broker knows of MiniStack.
 """
 
-from collections.abc import Awaitable, Mapping
+import logging
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from localcloud.gaps.seam import Seam
 
 _EVENT_GROUPS: Final = {"subscribed": "subscriptions", "unsubscribed": "subscriptions"}
+
+UNFORESEEN: Final = (TypeError, LookupError, ValueError, AttributeError, RecursionError)
+"""What MiniStack raises on values that it did not expect."""
+_LOG: Final = logging.getLogger("localcloud.broker")
 
 Context = Mapping[str, str]
 """The policy variables of a connection, by their names in lower case."""
@@ -75,12 +80,16 @@ class CloudSide:
         payload: bytes,
         connection: Mapping[str, str],
     ) -> Reply:
-        """Answer a fleet provisioning request."""
-        async with self._iot["publishing_events"]():
-            answer: Awaitable[Reply] = self._iot["_fleet_provisioning_reply"](
-                *place, operation, template, payload, connection
-            )
-            return await answer
+        """Answer a fleet provisioning request; what nobody foresaw is an InternalFailure."""
+        answer: Callable[..., Awaitable[Reply]] = self._iot["_fleet_provisioning_reply"]
+        try:
+            async with self._iot["publishing_events"]():
+                return await answer(*place, operation, template, payload, connection)
+        except UNFORESEEN:
+            _LOG.exception("%s failed", operation)
+            text = "The local AWS failed; its log says why"
+            failure: Reply = self._iot["_fleet_rejected"]("InternalFailure", text, 500)
+            return failure
 
     async def publish_event(self, place: tuple[str, str], topic: str, event: object) -> None:
         """Publish to ``$aws/events``."""

@@ -8,96 +8,25 @@ read (fault injection, the wire log) are those of MiniStack's session, which thi
 
 import asyncio
 import contextlib
-import json
-import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, ClassVar, Final
+from collections.abc import Mapping
+from typing import Any, Final
 from uuid import uuid4
 
-from localcloud.broker import codec, limits, packets
-from localcloud.broker.broker import Broker, requester
-from localcloud.broker.cloud_side import Context, event_topic
+from localcloud.broker import limits, packets
 from localcloud.broker.codec import MalformedError, Properties, Property
-from localcloud.broker.packets import FAILURE_311, MQTT_5, MQTT_311, Kind, Publish, Reason
-from localcloud.broker.session import Message, Session, properties_left
+from localcloud.broker.link import EndError, keep_running
+from localcloud.broker.packets import MQTT_5, MQTT_311, Kind, Reason
+from localcloud.broker.requests import Requests, forwarded
+from localcloud.broker.session import Session
 
 _SILENCE: Final = 1.5  # times the keep-alive interval
 _RETRANSMIT_SECONDS: Final = 30.0
 _GOODBYE_SECONDS: Final = 1.0
-_FORWARDED: Final = frozenset(
-    {
-        Property.PAYLOAD_FORMAT,
-        Property.MESSAGE_EXPIRY,
-        Property.CONTENT_TYPE,
-        Property.RESPONSE_TOPIC,
-        Property.CORRELATION_DATA,
-        Property.USER_PROPERTY,
-    }
-)
-_QOS: Final = 0x03
-_NO_RETAINED_IF_KNOWN: Final = 1
-_NO_RETAINED: Final = 2
-_LOG: Final = logging.getLogger("localcloud.broker")
-
-Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 
-class EndError(Exception):
-    """Ends the connection: ``code`` tells an MQTT 5 client, ``cause`` is the event's reason."""
-
-    def __init__(self, code: int, text: str, cause: str = "CLIENT_ERROR") -> None:
-        super().__init__(text)
-        self.code = code
-        self.cause = cause
-
-
-class Connection:
+class Connection(Requests):
     """Serves the packets of one client, one after the other."""
-
-    broker: ClassVar[Broker]
-
-    def __init__(
-        self, send: Send, account_id: str, region: str, principal: str | None = None
-    ) -> None:
-        """Write by ``send``, which takes ASGI's two messages of a WebSocket."""
-        self._send = send
-        self.account_id = account_id
-        self.region = region
-        self._principal = principal or account_id
-        self.certificate_id: str | None = None
-        self.provisioning_template: str | None = None
-        self.iam_credential: tuple[str, str] | None = None
-        self.protocol_version = MQTT_311
-        self._client_id = ""
-        self._will_topic: str | None = None
-        self._will: packets.Will | None = None
-        self._policy_context: Context = {}
-        self._session: Session | None = None
-        self._buffer = bytearray()
-        self._send_lock = asyncio.Lock()
-        self._aliases: dict[int, str] = {}
-        self._window = limits.MOST_IN_FLIGHT
-        self._largest_packet = limits.LARGEST_PACKET
-        self._keep_alive = limits.LONGEST_KEEP_ALIVE
-        self._version_number = 0
-        self._ended_by: str | None = None
-        self._is_open = True
-        self._was_let_in = False
-        self._heard_at = 0.0
-        self._timers: list[asyncio.TimerHandle] = []
-
-    @property
-    def key(self) -> tuple[str, str, str]:
-        """Account, Region and client id."""
-        return self.account_id, self.region, self._client_id
-
-    @property
-    def place(self) -> tuple[str, str]:
-        """Account and Region."""
-        return self.account_id, self.region
-
-    # --- bytes -----------------------------------------------------------------------
 
     async def feed(self, data: bytes) -> bool:
         """Serve each packet that ``data`` completes; return whether the connection goes on."""
@@ -115,11 +44,6 @@ class Connection:
             await self._end(EndError(Reason.TOO_LARGE, "the packet is too large"))
             return False
         return True
-
-    async def send_bytes(self, packet: bytes) -> None:
-        """Write a packet."""
-        async with self._send_lock:
-            await self._send({"type": "websocket.send", "bytes": packet})
 
     async def handle_packet(self, kind: int, flags: int, body: bytes) -> bool:
         """Serve one packet; return whether the connection goes on."""
@@ -152,21 +76,6 @@ class Connection:
             self._disconnect(*packets.read_disconnect(body, self.protocol_version))
         else:
             raise EndError(Reason.PROTOCOL_ERROR, f"a client does not send packets of type {kind}")
-
-    async def _end(self, end: EndError) -> None:
-        """Say why, as far as the protocol lets us, and serve nothing more."""
-        self._is_open = False
-        self._ended_by = self._ended_by or end.cause
-        _LOG.warning("connection of %r ends: %s", self._client_id, end)
-        if self.protocol_version != MQTT_5:
-            return
-        packet = packets.disconnect(end.code, str(end))
-        if not self._was_let_in:
-            packet = packets.connack(MQTT_5, end.code, {Property.REASON_STRING: str(end)})
-        with contextlib.suppress(OSError, RuntimeError):
-            await self.send_bytes(packet)
-
-    # --- CONNECT and DISCONNECT ------------------------------------------------------
 
     async def _connect(self, body: bytes) -> None:
         if self._session is not None:
@@ -309,6 +218,24 @@ class Connection:
                 await self._end(end)
                 await self._send({"type": "websocket.close", "code": 1000})
 
+    def drop_will(self) -> None:
+        """Publish no will when the connection ends."""
+        self._will = None
+
+    def drop_session(self) -> None:
+        """Keep nothing of the session when the connection ends."""
+        if self._session:
+            self._session.set_expiry(0)
+
+    def described(self) -> Mapping[str, object]:
+        """Return what GetConnection tells of it, beside the time."""
+        expiry = self._session.expiry if self._session else 0
+        return {
+            "keepAliveDuration": self._keep_alive,
+            "cleanSession": not expiry,
+            "sessionExpiry": expiry,
+        }
+
     async def cleanup(self) -> None:
         """Leave the session, publish the will and the event; a second time does nothing."""
         self._is_open = False
@@ -330,7 +257,7 @@ class Connection:
         if will is None:
             return
         delay = min(will.properties.get(Property.WILL_DELAY, 0), session.expiry)
-        block = _forwarded(will.properties)
+        block = forwarded(will.properties)
         message = (*self.place, will.topic, will.payload, will.qos, will.retain, block)
         self.broker.publish_will(self.key, delay, *message)
 
@@ -348,13 +275,6 @@ class Connection:
         )
         await self._publish_event("disconnected", event)
 
-    # --- silence ---------------------------------------------------------------------
-
-    def _wait(self, seconds: float, then: Callable[[], None]) -> None:
-        loop = asyncio.get_running_loop()
-        self._timers = [one for one in self._timers if one.when() > loop.time()]
-        self._timers.append(loop.call_later(seconds, then))
-
     def _look_for_silence(self) -> None:
         silent = asyncio.get_running_loop().time() - self._heard_at
         left = _SILENCE * self._keep_alive - silent
@@ -363,296 +283,4 @@ class Connection:
             return
         text = f"nothing was heard for {silent:.0f} s; the keep-alive is {self._keep_alive} s"
         end = EndError(Reason.KEEP_ALIVE_TIMEOUT, text, "MQTT_KEEP_ALIVE_TIMEOUT")
-        _keep(asyncio.get_running_loop().create_task(self.close(end)))
-
-    def _look_for_unacknowledged(self) -> None:
-        if self._session and self._session.in_flight:
-            sending = self._send_unacknowledged(self._session, older_than=_RETRANSMIT_SECONDS)
-            _keep(asyncio.get_running_loop().create_task(sending))
-        self._wait(_RETRANSMIT_SECONDS, self._look_for_unacknowledged)
-
-    # --- to the client ---------------------------------------------------------------
-
-    async def deliver_to_client(self, topic: str, payload: bytes, qos: int) -> None:
-        """Send a response, whether the client is subscribed or not."""
-        await self.deliver(
-            Message(
-                topic=topic,
-                payload=payload,
-                qos=qos,
-                retain=False,
-                properties=b"",
-                received_at=time.time(),
-            )
-        )
-
-    async def deliver(self, new: Message) -> None:
-        """Send a message if the policies let the client receive it."""
-        session = self._session
-        if session is None or not self._policy_allows("iot:Receive", f"topic/{new['topic']}"):
-            return
-        if not new["qos"]:
-            await self._write(0, new)
-        elif session.in_flight >= self._window:
-            session.put(new)
-        else:
-            await self._write(*session.send(new))
-
-    async def _write(self, packet_id: int, new: Message) -> None:
-        given = properties_left(new["properties"], new["received_at"], time.time())
-        message = Publish(
-            new["topic"], new["payload"], new["qos"], new["retain"], packet_id, given or {}
-        )
-        packet = packets.publish(self.protocol_version, message)
-        if given is not None and len(packet) <= self._largest_packet:
-            await self.send_bytes(packet)
-        elif self._session:  # expired, or larger than the client takes: it never gets it
-            self._session.acknowledge(packet_id)
-
-    async def _send_unacknowledged(self, session: Session, older_than: float = 0) -> None:
-        for packet_id, sent in session.unacknowledged():
-            if time.time() - sent["received_at"] < older_than:
-                continue
-            if self._policy_allows("iot:Receive", f"topic/{sent['topic']}"):
-                await self._write(packet_id, sent)
-            else:
-                session.acknowledge(packet_id)
-
-    async def _send_queued(self, session: Session) -> None:
-        while session.in_flight < self._window and (taken := session.send_next()):
-            packet_id, new = taken
-            if self._policy_allows("iot:Receive", f"topic/{new['topic']}"):
-                await self._write(packet_id, new)
-            else:
-                session.acknowledge(packet_id)
-
-    # --- PUBLISH ---------------------------------------------------------------------
-
-    async def _publish(self, message: Publish) -> None:
-        topic = self._topic_of(message)
-        self._check_publish(topic, message)
-        refusal = self._refusal(topic, message)
-        if refusal:
-            await self._refuse_publish(message, *refusal)
-            return
-        token = requester.set(self)
-        try:
-            await self.broker.publish(
-                *self.place,
-                topic,
-                message.payload,
-                message.qos,
-                message.retain,
-                _forwarded(message.properties),
-                self._client_id,
-                self._principal,
-            )
-        finally:
-            requester.reset(token)
-        if message.qos:
-            await self.send_bytes(packets.puback(self.protocol_version, message.packet_id))
-        asked = self.broker.cloud.provisioning_request(topic)
-        if asked:
-            await self._answer_fleet_provisioning(topic, *asked, message.payload)
-
-    def _topic_of(self, message: Publish) -> str:
-        alias = message.properties.get(Property.TOPIC_ALIAS)
-        if alias is None:
-            return message.topic
-        if not 0 < alias <= limits.MOST_ALIASES:
-            raise EndError(Reason.ALIAS_INVALID, f"the topic alias {alias} is not 1 to 8")
-        if message.topic:
-            self._aliases[alias] = message.topic
-        elif alias not in self._aliases:
-            raise EndError(Reason.PROTOCOL_ERROR, f"the topic alias {alias} means nothing yet")
-        return self._aliases[alias]
-
-    def _check_publish(self, topic: str, message: Publish) -> None:
-        if message.qos > 1:
-            raise EndError(Reason.QOS_UNSUPPORTED, "AWS IoT takes no QoS 2")
-        error = limits.topic_error(topic)
-        if error:
-            raise EndError(Reason.TOPIC_INVALID, error)
-        error = limits.payload_error(message.payload)
-        if error:
-            raise EndError(Reason.TOO_LARGE, error)
-
-    def _refusal(self, topic: str, message: Publish) -> tuple[int, str] | None:
-        cloud = self.broker.cloud
-        if not cloud.is_writable(topic):
-            return Reason.TOPIC_INVALID, f"{topic} is a reserved topic"
-        if self.provisioning_template and cloud.claim_is_over(self.certificate_id or ""):
-            return Reason.NOT_AUTHORIZED, "the provisioning claim has expired"
-        if not self._publish_allowed(topic, retain=message.retain):
-            return Reason.NOT_AUTHORIZED, f"the policies do not allow iot:Publish on {topic}"
-        return None
-
-    async def _refuse_publish(self, message: Publish, code: int, text: str) -> None:
-        """MQTT 5 is told in PUBACK and stays; 3.1.1, QoS 0 and an expired claim are cut off."""
-        claim_over = self.provisioning_template and "expired" in text
-        if message.qos and claim_over:  # as AWS does: acknowledged, then closed
-            await self.send_bytes(packets.puback(self.protocol_version, message.packet_id))
-        elif message.qos and self.protocol_version == MQTT_5:
-            _LOG.warning("PUBLISH of %r refused: %s", self._client_id, text)
-            packet = packets.puback(MQTT_5, message.packet_id, code)
-            await self.send_bytes(packet)
-            return
-        raise self._unauthorized(text) if code == Reason.NOT_AUTHORIZED else EndError(code, text)
-
-    def _unauthorized(self, text: str) -> EndError:
-        """Return the end of a connection for a packet that the policies do not allow.
-
-        Its session is not sent anything more, its own will included.
-        """
-        cause = "AUTH_ERROR" if self.protocol_version == MQTT_5 else "CLIENT_ERROR"
-        self.broker.disconnected(self.key, self)
-        return EndError(Reason.NOT_AUTHORIZED, text, cause)
-
-    async def _answer_fleet_provisioning(
-        self, topic: str, operation: str, template: str | None, payload: bytes
-    ) -> None:
-        """Answer on this connection, subscribed or not, as AWS does."""
-        connection = {"clientId": self._client_id}
-        if self._principal != self.account_id:
-            connection["claimCertificateId"] = self._principal
-        kind, document = await self.broker.cloud.provision(
-            self.place, operation, template, payload, connection
-        )
-        await self.deliver_to_client(f"{topic}/{kind}", json.dumps(document).encode(), 1)
-
-    # --- SUBSCRIBE and UNSUBSCRIBE ---------------------------------------------------
-
-    async def _subscribe(self, asked: packets.Subscribe) -> None:
-        session = self._session
-        if session is None:
-            return
-        if len(asked.filters) > limits.MOST_FILTERS:
-            text = f"SUBSCRIBE has more than {limits.MOST_FILTERS} topic filters"
-            raise EndError(Reason.QUOTA_EXCEEDED, text)
-        if Property.SUBSCRIPTION_ID in asked.properties:
-            text = "AWS IoT has no subscription identifiers"
-            raise EndError(Reason.SUBSCRIPTION_ID_UNSUPPORTED, text)
-        codes: list[int] = []
-        granted: list[tuple[str, int, bool]] = []
-        for topic_filter, options in asked.filters:
-            code = self._subscription_code(session, topic_filter, options)
-            codes.append(code)
-            if code <= 1:
-                qos_and_rest = options & ~_QOS | code
-                is_new = self.broker.router.subscribe(session, topic_filter, qos_and_rest)
-                granted.append((topic_filter, options, is_new))
-        await self.send_bytes(packets.suback(self.protocol_version, asked.packet_id, codes))
-        for topic_filter, options, is_new in granted:
-            await self._send_retained(topic_filter, options, is_new=is_new)
-        if granted:
-            topics = [topic_filter for topic_filter, _options, _is_new in granted]
-            await self._publish_event("subscribed", self._event("subscribed", topics=topics))
-        if FAILURE_311 in codes or Reason.QUOTA_EXCEEDED in codes:
-            text = f"a connection has {limits.MOST_SUBSCRIPTIONS} subscriptions at most"
-            raise EndError(Reason.QUOTA_EXCEEDED, text)
-
-    def _subscription_code(self, session: Session, topic_filter: str, options: int) -> int:
-        """Return the granted QoS, or the code that refuses; 3.1.1 is cut off for what is wrong."""
-        refusal = self._subscription_refusal(topic_filter)
-        if refusal:
-            code, text = refusal
-            if self.protocol_version != MQTT_5:
-                denied = code == Reason.NOT_AUTHORIZED
-                raise self._unauthorized(text) if denied else EndError(code, text)
-            _LOG.warning("SUBSCRIBE of %r refused: %s", self._client_id, text)
-            return code
-        is_known = topic_filter in session.subscriptions
-        if not is_known and len(session.subscriptions) >= limits.MOST_SUBSCRIPTIONS:
-            is_5 = self.protocol_version == MQTT_5
-            return Reason.QUOTA_EXCEEDED if is_5 else FAILURE_311
-        return min(options & _QOS, 1)
-
-    def _subscription_refusal(self, topic_filter: str) -> tuple[int, str] | None:
-        error = limits.filter_error(topic_filter)
-        if error:
-            return Reason.FILTER_INVALID, error
-        if not self.broker.cloud.is_readable(topic_filter):
-            return Reason.FILTER_INVALID, f"{topic_filter} is a reserved filter"
-        if not self._policy_allows("iot:Subscribe", f"topicfilter/{topic_filter}"):
-            text = f"the policies do not allow iot:Subscribe on {topic_filter}"
-            return Reason.NOT_AUTHORIZED, text
-        return None
-
-    async def _send_retained(self, topic_filter: str, options: int, *, is_new: bool) -> None:
-        handling = options >> 4 & 3
-        is_unwanted = handling == _NO_RETAINED or (handling == _NO_RETAINED_IF_KNOWN and not is_new)
-        if is_unwanted or any(sign in topic_filter for sign in "+#"):
-            return  # AWS sends no retained messages to a filter with a wildcard
-        kept = self.broker.cloud.retained(self.place, topic_filter)
-        if kept is not None:
-            await self.deliver(
-                Message(
-                    topic=topic_filter,
-                    payload=kept.payload,
-                    qos=min(kept.qos, options & _QOS),
-                    retain=True,
-                    properties=kept.properties,
-                    received_at=kept.ts,
-                )
-            )
-
-    async def _unsubscribe(self, packet_id: int, filters: list[str]) -> None:
-        session = self._session
-        if session is None:
-            return
-        was = [self.broker.router.unsubscribe(session, one) for one in filters]
-        codes = [Reason.SUCCESS if one else Reason.NO_SUBSCRIPTION for one in was]
-        await self.send_bytes(packets.unsuback(self.protocol_version, packet_id, codes))
-        await self._publish_event("unsubscribed", self._event("unsubscribed", topics=filters))
-
-    # --- policies and events ---------------------------------------------------------
-
-    def _policy_allows(self, action: str, resource: str) -> bool:
-        """Whether the certificate's policies, or the signer's, allow ``action``."""
-        cloud = self.broker.cloud
-        if self.iam_credential is not None:
-            return cloud.signer_may(self.place, self.iam_credential, action, resource)
-        if self.certificate_id is None:
-            return True
-        context, template = self._policy_context, self.provisioning_template
-        return cloud.certificate_may(
-            self.place, self.certificate_id, context, action, resource, template
-        )
-
-    def _publish_allowed(self, topic: str, *, retain: bool) -> bool:
-        if self.certificate_id is None and self.broker.cloud.provisioning_request(topic):
-            return False  # it writes the registry
-        resource = f"topic/{topic}"
-        return self._policy_allows("iot:Publish", resource) and (
-            not retain or self._policy_allows("iot:RetainPublish", resource)
-        )
-
-    def _event(self, kind: str, **fields: object) -> Mapping[str, object]:
-        return {
-            "clientId": self._client_id,
-            "timestamp": int(time.time() * 1000),
-            "eventType": kind,
-            "sessionIdentifier": self._session.identifier if self._session else "",
-            "principalIdentifier": self._principal,
-            **fields,
-        }
-
-    async def _publish_event(self, kind: str, event: Mapping[str, object]) -> None:
-        if "#" in self._client_id or "+" in self._client_id:
-            return  # AWS documents that these have no lifecycle events
-        topic = event_topic(kind, self._client_id)
-        await self.broker.cloud.publish_event(self.place, topic, event)
-
-
-def _forwarded(given: Properties) -> bytes:
-    """Return what a subscriber gets of the properties of a message."""
-    kept = {name: value for name, value in given.items() if name in _FORWARDED}
-    return codec.properties(kept) if kept else b""
-
-
-_running: Final[set[asyncio.Task[None]]] = set()  # the loop keeps no reference of its own
-
-
-def _keep(task: asyncio.Task[None]) -> None:
-    _running.add(task)
-    task.add_done_callback(_running.discard)
+        keep_running(asyncio.get_running_loop().create_task(self.close(end)))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from localcloud.broker.session import Key, Record, Session, new_record
+from localcloud.broker.session import Keep, Key, Record, Session, new_record
 
 _SHARED: Final = "$share/"
 _EVENTS: Final = "$aws/events/"
@@ -55,13 +55,11 @@ class Router:
 
     def __init__(
         self,
-        save: Callable[[Key, Record], None],
-        forget: Callable[[Key], None],
+        keep: Keep,
         choose: Callable[[list[Session]], Session],
     ) -> None:
-        """``save`` and ``forget`` a session's record; ``choose`` who gets a shared message."""
-        self._save = save
-        self._forget = forget
+        """``keep`` what outlives the process; ``choose`` who gets a shared message."""
+        self._keep = keep
         self._choose = choose
         self._sessions: dict[Key, Session] = {}
         self._tables: dict[Place, _Table] = {}
@@ -83,7 +81,7 @@ class Router:
 
     def restore(self, key: Key, record: Record) -> Session:
         """Go on with a session that was saved."""
-        session = Session(key, record, lambda changed: self._save(key, changed))
+        session = Session(key, record, self._keep)
         self._sessions[key] = session
         for topic_filter in session.subscriptions:
             self._add(session, topic_filter)
@@ -100,7 +98,7 @@ class Router:
         for topic_filter in list(session.subscriptions):
             self._remove(session, topic_filter)
         del self._sessions[session.key]
-        self._forget(session.key)
+        session.forget()
 
     def clear(self) -> None:
         """Forget every session, in one go."""

@@ -2,11 +2,13 @@
 
 "AWS IoT Core stores unacknowledged QoS 1 messages" of a persistent session, and those that
 arrive while the client is away, and sends them when it is back (developer guide, "MQTT", MQTT
-persistent sessions). A session is one record, so that it can be saved as it stands.
+persistent sessions). A message is kept from its arrival to its PUBACK; which packet identifier it
+went out with is forgotten with the process, and it gets another.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Final, TypedDict
+from collections import deque
+from collections.abc import Iterator, Mapping
+from typing import Final, Protocol, TypedDict
 from uuid import uuid4
 
 from localcloud.broker.codec import Properties, Property, Reader
@@ -33,7 +35,7 @@ class Message(TypedDict):
 
 
 class Record(TypedDict):
-    """What is saved of a session; JSON keys are strings, so packet identifiers are too."""
+    """What is saved of a session beside its messages."""
 
     identifier: str
     expiry: int
@@ -42,9 +44,22 @@ class Record(TypedDict):
     """When the client went, in epoch seconds; None while it is connected."""
     subscriptions: dict[str, int]
     """Options byte by topic filter."""
-    in_flight: dict[str, Message]
-    queue: list[Message]
-    next_packet_id: int
+
+
+class Keep(Protocol):
+    """Where sessions are saved, so that they survive the process."""
+
+    def keep_session(self, key: Key, record: Record) -> None:
+        """Save a session."""
+
+    def forget_session(self, key: Key) -> None:
+        """Remove a session; its messages were removed before."""
+
+    def keep_message(self, key: Key, number: int, message: Message) -> None:
+        """Save a message of a session."""
+
+    def forget_message(self, key: Key, number: int) -> None:
+        """Remove a message."""
 
 
 def properties_left(properties: bytes, received_at: float, now: float) -> Properties | None:
@@ -61,13 +76,18 @@ def properties_left(properties: bytes, received_at: float, now: float) -> Proper
 
 
 class Session:
-    """One client's session; ``saved`` is told the record after each change."""
+    """One client's session."""
 
-    def __init__(self, key: Key, record: Record, saved: Callable[[Record], None]) -> None:
+    def __init__(self, key: Key, record: Record, keep: Keep) -> None:
         """Go on with ``record``."""
         self.key = key
         self._record = record
-        self._saved = saved
+        self._keep = keep
+        self._messages: dict[int, Message] = {}
+        self._queue: deque[int] = deque()
+        self._in_flight: dict[int, int] = {}
+        self._last_number = 0
+        self._next_packet_id = 1
 
     @property
     def identifier(self) -> str:
@@ -87,7 +107,7 @@ class Session:
     @property
     def in_flight(self) -> int:
         """How many messages were sent and not acknowledged."""
-        return len(self._record["in_flight"])
+        return len(self._in_flight)
 
     def is_over(self, now: float) -> bool:
         """Whether it has expired at ``now``, in epoch seconds."""
@@ -96,8 +116,16 @@ class Session:
 
     def set_expiry(self, seconds: int) -> None:
         """Let it outlive its connection so long, seven days at most."""
+        was_kept = self.expiry
         self._record["expiry"] = min(seconds, LONGEST_SESSION)
         self._save()
+        for number, message in self._messages.items():
+            if self.expiry and not was_kept:
+                self._keep.keep_message(self.key, number, message)
+            elif was_kept and not self.expiry:
+                self._keep.forget_message(self.key, number)
+        if not self.expiry:
+            self._keep.forget_session(self.key)
 
     def left(self, now: float) -> None:
         """Note that the client went at ``now``."""
@@ -121,43 +149,67 @@ class Session:
 
     def put(self, new: Message) -> None:
         """Keep a message for later; the oldest of more than MOST_QUEUED is dropped."""
-        self._record["queue"].append(new)
-        del self._record["queue"][:-MOST_QUEUED]
-        self._save()
+        self._queue.append(self._take(new))
+        if len(self._queue) > MOST_QUEUED:
+            self._drop(self._queue.popleft())
+
+    def restore(self, number: int, message: Message) -> None:
+        """Go on with a message that was saved; the oldest first."""
+        self._messages[number] = message
+        self._queue.append(number)
+        self._last_number = max(self._last_number, number)
 
     def send_next(self) -> tuple[int, Message] | None:
         """Move the oldest kept message in flight and return it with its packet identifier."""
-        if not self._record["queue"]:
-            return None
-        return self.send(self._record["queue"].pop(0))
+        return self._put_in_flight(self._queue.popleft()) if self._queue else None
 
     def send(self, new: Message) -> tuple[int, Message]:
         """Put a message in flight and return it with its packet identifier."""
-        packet_id = self._free_packet_id()
-        self._record["in_flight"][str(packet_id)] = new
-        self._save()
-        return packet_id, new
+        return self._put_in_flight(self._take(new))
 
     def acknowledge(self, packet_id: int) -> None:
         """Forget a message that the client has."""
-        if self._record["in_flight"].pop(str(packet_id), None) is not None:
-            self._save()
+        number = self._in_flight.pop(packet_id, None)
+        if number is not None:
+            self._drop(number)
 
     def unacknowledged(self) -> Iterator[tuple[int, Message]]:
         """Yield each message in flight, the oldest first."""
-        for packet_id, sent in list(self._record["in_flight"].items()):
-            yield int(packet_id), sent
+        for packet_id, number in list(self._in_flight.items()):
+            if packet_id in self._in_flight:
+                yield packet_id, self._messages[number]
 
-    def _free_packet_id(self) -> int:
-        packet_id = self._record["next_packet_id"]
-        while str(packet_id) in self._record["in_flight"]:
+    def forget(self) -> None:
+        """Remove what was saved of it."""
+        for number in list(self._messages):
+            self._drop(number)
+        self._queue.clear()
+        self._in_flight.clear()
+        self._keep.forget_session(self.key)
+
+    def _take(self, new: Message) -> int:
+        self._last_number += 1
+        self._messages[self._last_number] = new
+        if self.expiry:
+            self._keep.keep_message(self.key, self._last_number, new)
+        return self._last_number
+
+    def _drop(self, number: int) -> None:
+        del self._messages[number]
+        if self.expiry:
+            self._keep.forget_message(self.key, number)
+
+    def _put_in_flight(self, number: int) -> tuple[int, Message]:
+        packet_id = self._next_packet_id
+        while packet_id in self._in_flight:
             packet_id = packet_id % _MOST_IDS + 1
-        self._record["next_packet_id"] = packet_id % _MOST_IDS + 1
-        return packet_id
+        self._next_packet_id = packet_id % _MOST_IDS + 1
+        self._in_flight[packet_id] = number
+        return packet_id, self._messages[number]
 
     def _save(self) -> None:
         if self.expiry:
-            self._saved(self._record)
+            self._keep.keep_session(self.key, self._record)
 
 
 def new_record(expiry: int) -> Record:
@@ -167,7 +219,4 @@ def new_record(expiry: int) -> Record:
         expiry=min(expiry, LONGEST_SESSION),
         left_at=None,
         subscriptions={},
-        in_flight={},
-        queue=[],
-        next_packet_id=1,
     )

@@ -24,7 +24,8 @@ def keep_before_answers(app: Seam, iot: Seam, keeper: Keeper) -> None:
     """Wrap the broker of ``iot``, and the reset of ``app``."""
     session = Seam(iot["_WSSession"])
     iot["_mtls_serve_conn"] = _serve(iot["_mtls_serve_conn"], keeper)
-    session["handle_packet"] = _handle(session["handle_packet"], iot, keeper)
+    session["handle_packet"] = _handle(session["handle_packet"])
+    keeper.watch_part("iot", "mqtt_broker", iot["_broker_get_state"])
     app["_reset_all_state"] = _reset(app["_reset_all_state"], keeper)
 
 
@@ -53,14 +54,13 @@ def _serve(
     return serve_conn
 
 
-def _handle(handle: HandlePacket, iot: Seam, keeper: Keeper) -> HandlePacket:
+def _handle(handle: HandlePacket) -> HandlePacket:
     async def handle_packet(session: Any, kind: int, flags: int, body: bytes) -> bool:
         work = current()
-        work.alters = kind == _CONNECT or (kind == _PUBLISH and body[2:].startswith(_RESERVED))
+        work.alters = kind == _CONNECT or (
+            kind == _PUBLISH and (bool(flags & _RETAIN) or body[2:].startswith(_RESERVED))
+        )
         work.is_changed = work.is_changed or work.alters
-        if kind == _PUBLISH and flags & _RETAIN:
-            with keeper.changing("iot", "mqtt_broker", iot["_broker_get_state"]):
-                return await handle(session, kind, flags, body)
         return await handle(session, kind, flags, body)
 
     return handle_packet

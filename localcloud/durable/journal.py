@@ -94,6 +94,8 @@ def read(path: Path) -> Iterator[Mapping[str, Any]]:
             change = json.loads(line)
         except ValueError:
             return
+        if not isinstance(change, dict):
+            return
         yield change
 
 

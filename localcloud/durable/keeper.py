@@ -7,6 +7,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Final
 
@@ -30,6 +31,16 @@ _logger: Final = logging.getLogger(__name__)
 State = Callable[[], object]
 
 
+@dataclass
+class Part:
+    """A part of a service's state that is no store of records."""
+
+    service: str
+    store: str
+    state: State
+    written: int = _GONE
+
+
 class Keeper:
     """Keeps the state of MiniStack's services on disk."""
 
@@ -41,7 +52,7 @@ class Keeper:
         self._adopted: dict[str, ModuleType] = {}
         self._modules_seen = 0
         self._unsaved: set[str] = set()
-        self._parts: list[tuple[str, str, State]] = []
+        self._parts: list[Part] = []
         self._is_behind = True
         self._was_reset = False
         self._is_open = True
@@ -68,16 +79,9 @@ class Keeper:
         if self._journal.size > _LARGEST_JOURNAL:
             self.save_all()
 
-    @contextmanager
-    def changing(self, service: str, store: str, state: State) -> Iterator[None]:
-        """Keep ``state()``, a part of a service that has no records, as long as this lasts."""
-        part = (service, store, state)
-        self._parts.append(part)
-        current().is_changed = True
-        try:
-            yield
-        finally:
-            self._parts.remove(part)
+    def watch_part(self, service: str, store: str, state: State) -> None:
+        """Keep ``state()``, a part of a service that has no records, as the records are kept."""
+        self._parts.append(Part(service, store, state))
 
     def note_reset(self) -> None:
         """Say that every service was emptied, and its file removed; from any thread."""
@@ -138,7 +142,7 @@ class Keeper:
                 whole |= {records.store.service for records, _ in noted if not records.store.name}
                 lines += [self._line(records, key) for records, key in noted if records.store.name]
                 work.forget_oldest()
-        lines += [self._journal.line(Change(*part[:2], None, part[2]())) for part in self._parts]
+        lines += [self._part_line(part) for part in self._parts]
         self._write(b"".join(lines))
         for service in whole:
             self._save(service, self._adopted[service])
@@ -148,7 +152,17 @@ class Keeper:
         """Write what was changed behind every back, so that the journal is as new as the files."""
         every = [each for module in self._adopted.values() for each in _watched(module)]
         lines = [self._line(each, key) for each in every if each.store.name for key in list(each)]
+        lines += [self._part_line(part) for part in self._parts]
         self._write(b"".join(lines))
+
+    def _part_line(self, part: Part) -> bytes:
+        state = part.state()
+        digest = _digest(state)
+        if part.written == digest:
+            return b""
+        line = self._journal.line(Change(part.service, part.store, None, state))
+        part.written = digest
+        return line
 
     def _write(self, lines: bytes) -> None:
         self._is_behind = True

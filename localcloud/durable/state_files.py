@@ -57,6 +57,13 @@ class StateFiles:
             self._bring_in(service, of_service)
         self.journal.unlink(missing_ok=True)
 
+    def forget_parts(self, service: str, *parts: str) -> None:
+        """Take some parts out of a service's file, as if it had never had them."""
+        document = self._read(service)
+        for part in parts:
+            document["payload"].pop(part, None)
+        self._replace(service, json.dumps(document).encode())
+
     def _bring_in(self, service: str, changes: Iterable[Mapping[str, Any]]) -> None:
         document = self._read(service)
         for change in changes:

@@ -80,6 +80,20 @@ def _checked(csr_pem: str) -> x509.CertificateSigningRequest:
     return csr
 
 
+def check_csr(csr_pem: str) -> x509.CertificateSigningRequest:
+    """Return a CSR that AWS IoT takes.
+
+    Raises:
+        ValueError: it is none, is not signed by its key, or its key is of another kind.
+    """
+    try:
+        csr = _checked(csr_pem)
+        _accepted_key(csr)
+    except UnsupportedAlgorithm as error:
+        raise ValueError(str(error)) from error
+    return csr
+
+
 def _accepted_key(csr: x509.CertificateSigningRequest) -> DevicePublicKey:
     key = csr.public_key()
     if isinstance(key, rsa.RSAPublicKey) and key.key_size >= _SMALLEST_RSA:

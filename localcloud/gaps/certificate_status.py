@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from localcloud.broker.connection import EndError
+from localcloud.broker.link import EndError
 from localcloud.broker.packets import Reason
 from localcloud.gaps.rest import Response
 from localcloud.gaps.seam import Seam

@@ -49,7 +49,7 @@ def close(iot: Seam) -> None:
 
 def _create(iot: Seam, account: str, region: str, payload: bytes) -> Reply:
     rejected: Callable[[str, str], Reply] = iot["_fleet_rejected"]
-    request = _parse(payload)
+    request = parse_request(payload)
     if request is None:
         return rejected("InvalidPayload", "Message cannot be parsed")
     csr = request.get("certificateSigningRequest")
@@ -59,18 +59,20 @@ def _create(iot: Seam, account: str, region: str, payload: bytes) -> Reply:
         certificate = iot["sign_certificate_request"](*iot["_ensure_ca"](), csr)
     except ValueError:
         return rejected("InvalidCsr", "CSR violates constraints")
-    return "accepted", _register(iot, account, region, certificate)
+    return "accepted", register(iot, account, region, certificate)
 
 
-def _parse(payload: bytes) -> dict[str, object] | None:
+def parse_request(payload: bytes) -> dict[str, object] | None:
+    """Return a request, or None of what is no JSON object."""
     try:
         request = json.loads(payload)
-    except ValueError:  # what is not UTF-8 is one, too
+    except (ValueError, RecursionError):  # what is not UTF-8 is a ValueError, too
         return None
     return request if isinstance(request, dict) else None
 
 
-def _register(iot: Seam, account: str, region: str, certificate: str) -> dict[str, object]:
+def register(iot: Seam, account: str, region: str, certificate: str) -> dict[str, object]:
+    """Keep a certificate as PENDING_ACTIVATION; return what its device is told."""
     certificate_id = iot["get_certificate_id"](certificate)
     token = new_token()
     with iot["request_scope"](account, region):

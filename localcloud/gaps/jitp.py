@@ -8,8 +8,10 @@ The parameters come from the certificate's subject. If one that the template dec
 and has no Default, if the role may not, or the registry refuses, the certificate stays
 PENDING_ACTIVATION for good: AWS tries once, and the reason is in its logs, here in ours.
 
-MiniStack registers the certificate and stores the config. SerialNumber is the attribute of the
-subject, as the guide says; samples that feed the certificate's own serial number are not followed.
+MiniStack registers the certificate and stores the config. ``SerialNumber`` is the attribute of the
+subject, as the guide lists it. Without one it is the certificate's own number, in decimal, since
+AWS's sample (connected devices deep dive) names its thing and client so; that is unconfirmed, and
+the setting ``jitp_serial_number`` switches it off.
 """
 
 import asyncio
@@ -64,36 +66,38 @@ def close(iot: Seam, settings: Settings) -> Callable[[], None]:
         if registered is None and ca.get("registrationConfig"):  # None: registered just now
             record[_DUE] = time.time() + settings.jitp_seconds
             iot["_certificates"].set_scoped(account, region, record["certificateId"], record)
-            _start(iot, account, region, record)
+            _start(iot, settings, account, region, record)
         await publish(account, region, record, source, registered)
 
     iot["_publish_certificate_registered"] = publish_and_provision
-    return lambda: _resume(iot)
+    return lambda: _resume(iot, settings)
 
 
-def _resume(iot: Seam) -> None:
+def _resume(iot: Seam, settings: Settings) -> None:
     for (account, region, _id), record in iot["_certificates"].all_items():
         if _DUE in record:
-            _start(iot, account, region, record)
+            _start(iot, settings, account, region, record)
 
 
 _running: Final[set[asyncio.Task[None]]] = set()  # the loop keeps no reference of its own
 
 
-def _start(iot: Seam, account: str, region: str, record: Certificate) -> None:
-    task = asyncio.get_running_loop().create_task(_run(iot, account, region, record))
+def _start(iot: Seam, settings: Settings, account: str, region: str, record: Certificate) -> None:
+    task = asyncio.get_running_loop().create_task(_run(iot, settings, account, region, record))
     _running.add(task)
     task.add_done_callback(_running.discard)
 
 
-async def _run(iot: Seam, account: str, region: str, record: Certificate) -> None:
+async def _run(
+    iot: Seam, settings: Settings, account: str, region: str, record: Certificate
+) -> None:
     await asyncio.sleep(record[_DUE] - time.time())
     with iot["request_scope"](account, region):
         async with iot["publishing_events"]():
-            await _provision(iot, record["certificateId"])
+            await _provision(iot, record["certificateId"], settings)
 
 
-async def _provision(iot: Seam, certificate_id: str) -> None:
+async def _provision(iot: Seam, certificate_id: str, settings: Settings) -> None:
     record = iot["_certificates"].get(certificate_id)
     if record is None:
         return
@@ -104,7 +108,8 @@ async def _provision(iot: Seam, certificate_id: str) -> None:
         return
     try:
         body, role_arn = _template(iot, ca["registrationConfig"])
-        await provision(iot, body, _parameters(body, record["certificatePem"]), record, role_arn)
+        parameters = _parameters(body, _known(record["certificatePem"], settings))
+        await provision(iot, body, parameters, record, role_arn)
     except RefusedError as refused:
         _LOG.warning("certificate %s stays PENDING_ACTIVATION: %s", certificate_id, refused.message)
 
@@ -118,17 +123,18 @@ def _template(iot: Seam, config: Mapping[str, str]) -> tuple[Body, str]:
     if template is None or not template["enabled"]:
         state = "does not exist" if template is None else "is not enabled"
         raise RefusedError("InvalidRequestException", f"template {name} {state}")
+    if template.get("type") != "JITP":
+        raise RefusedError("InvalidRequestException", f"template {name} is not of type JITP")
     body = iot["_provisioning_template_body"](template)
     return parse_template(body), template["provisioningRoleArn"]
 
 
-def _parameters(body: Body, pem: str) -> Parameters:
+def _parameters(body: Body, known: Parameters) -> Parameters:
     """Return a value for each parameter that ``body`` declares.
 
     Raises:
         RefusedError: the certificate has none, and there is no Default.
     """
-    known = _subject(pem)
     for name, declared in (body.get("Parameters") or {}).items():
         if name not in known and name != CERTIFICATE_ID and "Default" not in declared:
             message = f"the certificate has no value for {name}, and it has no Default"
@@ -136,7 +142,13 @@ def _parameters(body: Body, pem: str) -> Parameters:
     return {name: value for name, value in known.items() if name in body.get("Parameters", {})}
 
 
-def _subject(pem: str) -> Mapping[str, str]:
-    subject = x509.load_pem_x509_certificate(pem.encode()).subject
+def _known(pem: str, settings: Settings) -> Parameters:
+    certificate = x509.load_pem_x509_certificate(pem.encode())
+    number = {_PSEUDO + "SerialNumber": str(certificate.serial_number)}
+    is_number = settings.jitp_serial_number == "certificate"
+    return {**(number if is_number else {}), **_subject(certificate.subject)}
+
+
+def _subject(subject: x509.Name) -> Parameters:
     found = {name: subject.get_attributes_for_oid(oid) for name, oid in _ATTRIBUTES.items()}
     return {_PSEUDO + name: str(values[0].value) for name, values in found.items() if values}

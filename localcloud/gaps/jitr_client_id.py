@@ -11,10 +11,10 @@ from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Any, Final
 
+from localcloud.broker.packets import VersionError, read_connect, split
 from localcloud.gaps.seam import Seam
 
 _EVENTS: Final = "$aws/events/certificates/registered/"
-_MQTT_5: Final = 5
 _connecting: ContextVar[str | None] = ContextVar("connecting_client_id", default=None)
 
 
@@ -33,7 +33,7 @@ def close(iot: Seam) -> None:
     def connect_protocol_level(packet: bytes) -> int | None:
         level = level_of(packet)
         if level is not None:
-            _connecting.set(_client_id(iot, packet, level))
+            _connecting.set(_client_id(packet))
         return level
 
     async def broker_publish(
@@ -47,15 +47,10 @@ def close(iot: Seam) -> None:
     iot["broker_publish"] = broker_publish
 
 
-def _client_id(iot: Seam, packet: bytes, level: int) -> str | None:
-    """Return the client id in a CONNECT packet (MQTT 3.1.1 and 5, section 3.1), if it has one."""
-    _remaining, start = iot["_decode_remaining_length"](packet, 1)
+def _client_id(packet: bytes) -> str | None:
+    """Return the client id in a CONNECT packet, if it has one."""
     try:
-        _protocol, end = iot["_read_string"](packet, start)
-        end += 4  # level, flags, keep-alive
-        if level == _MQTT_5:
-            _properties, end = iot["_decode_properties"](packet, end)
-        client_id, _end = iot["_read_string"](packet, end)
-    except (ValueError, IndexError):
+        [(_kind, _flags, body)] = split(bytearray(packet))
+        return read_connect(body).client_id or None
+    except (ValueError, VersionError):  # MalformedError is a ValueError, as is no whole packet
         return None
-    return str(client_id) or None

@@ -5,12 +5,14 @@ attribute (``.1`` is the second), ``${iot:Connection.Thing.ThingTypeName}`` and
 ``${iot:Connection.Thing.Attributes[name]}``. A value that contains ``* $ + ? #`` or has more than
 1024 characters is not substituted, so nothing matches (developer guide, "Thing policy variables"
 and "X.509 certificate policy variables"; docs/aws-iot-facts.md, 6). MiniStack has the thing's
-name, IsAttached, the client id and the subject's common name. Alternative names, ``.List``,
-AvailableKeys and the certificate's serial number, whose form is not published, are not here.
+name, IsAttached, the client id and the subject's common name. ``.List`` and
+AvailableKeys are not here. ``${iot:CertificateId}`` is. The form of
+``${iot:Certificate.SerialNumber}`` is not published; here it is the number in decimal.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from cryptography import x509
@@ -32,6 +34,17 @@ _ATTRIBUTES: Final = {
     "Initials": NameOID.INITIALS,
     "Pseudonym": NameOID.PSEUDONYM,
     "GenerationQualifier": NameOID.GENERATION_QUALIFIER,
+}
+_NAME_EXTENSIONS: Final[Mapping[str, Any]] = {
+    "Subject": x509.SubjectAlternativeName,
+    "Issuer": x509.IssuerAlternativeName,
+}
+_NAME_KINDS: Final[Mapping[type, str]] = {
+    x509.RFC822Name: "RFC822Name",
+    x509.DNSName: "DNSName",
+    x509.DirectoryName: "DirectoryName",
+    x509.UniformResourceIdentifier: "UniformResourceIdentifier",
+    x509.IPAddress: "IPAddress",
 }
 _VARIABLE: Final = re.compile(r"\$\{(iot:[^${}]+)\}")
 _NOT_SUBSTITUTED: Final = re.compile(r"[*$+?#]")
@@ -67,11 +80,34 @@ def _of_certificate(record: dict[str, Any] | None) -> Iterator[tuple[str, str]]:
     if record is None:
         return
     certificate = x509.load_pem_x509_certificate(record["certificatePem"].encode())
+    yield "iot:CertificateId", record["certificateId"]
+    yield "iot:Certificate.SerialNumber", str(certificate.serial_number)
+    yield from _alternative_names(certificate)
     for part, name in (("Subject", certificate.subject), ("Issuer", certificate.issuer)):
         for attribute, oid in _ATTRIBUTES.items():
             for index, found in enumerate(name.get_attributes_for_oid(oid)):
                 suffix = f".{index}" if index else ""
                 yield f"iot:Certificate.{part}.{attribute}{suffix}", str(found.value)
+
+
+def _alternative_names(certificate: x509.Certificate) -> Iterator[tuple[str, str]]:
+    for part, kind in _NAME_EXTENSIONS.items():
+        try:
+            names = certificate.extensions.get_extension_for_class(kind).value
+        except (x509.ExtensionNotFound, ValueError):
+            continue
+        seen: Counter[str] = Counter()
+        for name in names:
+            label = _NAME_KINDS.get(type(name))
+            if label:
+                suffix = f".{seen[label]}" if seen[label] else ""
+                seen[label] += 1
+                yield f"iot:Certificate.{part}.AlternativeName.{label}{suffix}", _name_text(name)
+
+
+def _name_text(name: x509.GeneralName) -> str:
+    value = name.value
+    return value.rfc4514_string() if isinstance(value, x509.Name) else str(value)
 
 
 def _of_thing(thing: dict[str, Any] | None) -> Iterator[tuple[str, str]]:

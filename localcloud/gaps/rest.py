@@ -58,10 +58,13 @@ def is_unserved(iot: Seam, method: str, path: str) -> bool:
     return False  # it waits for something: it is busy with the call
 
 
-def serve(iot: Seam, operations: Mapping[str, Operation]) -> None:
-    """Answer ``operations``, keyed like ``GET /things/{name}``, before MiniStack looks."""
+def serve(iot: Seam, operations: Mapping[str, Operation], entry: str = "_route_request") -> None:
+    """Answer ``operations``, keyed like ``GET /things/{name}``, before MiniStack looks.
+
+    ``entry`` is the function of ``iot``, a service of MiniStack, that gets every request.
+    """
     routes = [(*_pattern(key), operation) for key, operation in operations.items()]
-    others: Callable[..., Awaitable[Response]] = iot["_route_request"]
+    others: Callable[..., Awaitable[Response]] = iot[entry]
 
     async def route_request(
         method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any]
@@ -73,7 +76,7 @@ def serve(iot: Seam, operations: Mapping[str, Operation]) -> None:
                 return await _answer(iot, operation, request)
         return await others(method, path, headers, body, query)
 
-    iot["_route_request"] = route_request
+    iot[entry] = route_request
 
 
 def page(request: Request, items: Sequence[ItemT]) -> tuple[Sequence[ItemT], str | None]:

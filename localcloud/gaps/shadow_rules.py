@@ -183,11 +183,11 @@ def _naming(operation: Callable[[str, str], Answer]) -> Callable[[str, str], Ans
 
 def _refuse_too_large_over_http() -> None:
     data = Seam(iot_data)
-    error: Callable[[str, str, int], object] = data["error_response_json"]
+    error: Callable[..., object] = data["error_response_json"]
 
-    def error_response(code: str, message: str, status: int) -> object:
+    def error_response(code: str, message: str, status: int = 400, **more: Any) -> object:
         if status == _TOO_LARGE:
             code = "RequestEntityTooLargeException"
-        return error(code, message, status)
+        return error(code, message, status, **more)
 
     data["error_response_json"] = error_response

@@ -55,6 +55,7 @@ def close(iot: Seam) -> None:
         if reason:
             raise rejected("InvalidTemplate", f"Template {template['templateName']}: {reason}")
         plan = evaluate(template, parameters, certificate_id)
+        _drop_empty_groups(plan)
         for _name, resource in resources(body, CERTIFICATE):
             probe = template_record("", _as_thing(body, resource.get("Properties") or {}))
             properties, _overrides = evaluate(probe, parameters, certificate_id)["thing"]
@@ -71,6 +72,17 @@ def close(iot: Seam) -> None:
 
     iot["_provisioning_plan"] = provisioning_plan
     iot["_validate_provisioning_template_body"] = validate_body
+
+
+def _drop_empty_groups(plan: Plan) -> None:
+    """Let a thing whose parameter for a group is "" be in none.
+
+    AWS's bulk sample (connected devices deep dive) counts on it; AWS does not say so.
+    """
+    if plan["thing"] and plan["thing"][0].get("ThingGroups"):
+        properties, overrides = plan["thing"]
+        groups = [group for group in properties["ThingGroups"] if group != ""]
+        plan["thing"] = ({**properties, "ThingGroups": groups}, overrides)
 
 
 def template_record(name: str, body: Body) -> Body:

@@ -11,15 +11,17 @@ from device.errors.provisioning import UnexpectedEventError
 from device.provisioning import actions as act
 from device.provisioning import events as ev
 from device.provisioning.claim import ClaimMachine, ClaimPlan
-from device.provisioning.claim_states import State
+from device.provisioning.claim_states import TRANSITIONS, State
 from device.provisioning.events import Credential
 
 EVENTS: Final[tuple[ev.Event, ...]] = (
     ev.NothingStored(),
     ev.KeyFound("csr"),
     ev.StagedCertificateFound("token"),
-    ev.ExpiredTokenFound("csr"),
     ev.RegistrationFound("thing", "id"),
+    ev.StagedCertificateDoubted("id"),
+    ev.StagedCertificateDoubted("id", "thing"),
+    ev.ClockFoundBehind(0.0, 86_400.0),
     ev.KeyGenerated("csr"),
     ev.CertificateStaged(),
     ev.CertificateUnacceptable("other key"),
@@ -36,6 +38,7 @@ EVENTS: Final[tuple[ev.Event, ...]] = (
     ev.TimedOut(),
     ev.CertificateIssued("id", "pem", "token"),
     ev.ThingRegistered("thing", {}),
+    ev.ThingRegistered("another", {}),
     ev.RequestDenied("op", 403, "c", "m"),
     ev.RequestRefused("op", 400, "c", "m"),
     ev.TokenRefused("op", 400, "c", "m"),
@@ -54,7 +57,7 @@ def run_of(data: st.DataObject) -> tuple[ClaimMachine, list[tuple[ev.Event, list
     """Feed a machine with drawn events; return it with what was received and ordered."""
     machine = ClaimMachine(PLAN)
     story: list[tuple[ev.Event, list[act.Action]]] = []
-    for _ in range(40):
+    for _ in range(50):
         legal = [event for event in EVENTS if type(event) in machine.transitions[machine.state]]
         helpful = [event for event in legal if type(event) in HELPFUL]
         pools = [st.sampled_from(pool) for pool in (helpful, legal, EVENTS) if pool]
@@ -109,13 +112,37 @@ def test_nothing_is_requested_before_the_replies_are_subscribed(data: st.DataObj
 
 
 @given(st.data())
-def test_a_staged_certificate_is_dropped_only_when_it_is_known_to_be_useless(
+def test_a_staged_certificate_is_dropped_only_when_it_is_doubted_and_refused_again(
     data: st.DataObject,
 ) -> None:
     _, story = run_of(data)
+    found: ev.Event | None = None
     for event, orders in story:
-        if act.ForgetStagedCertificate() in orders:
-            assert isinstance(event, ev.TokenRefused | ev.NotLetIn)
+        found = event if type(event) in TRANSITIONS[State.AWAITING_POWER] else found
+        if act.GiveUpStagedCertificate() in orders:
+            assert isinstance(event, ev.NotLetIn)
+            assert isinstance(found, ev.StagedCertificateDoubted)
+
+
+@given(st.data())
+def test_a_round_is_a_refused_probe_a_working_claim_and_a_refused_token(
+    data: st.DataObject,
+) -> None:
+    _, story = run_of(data)
+    seen: list[type[ev.Event]] = []
+    for event, orders in story:
+        seen.append(type(event))
+        if act.RecordRefusal() in orders:
+            assert seen[-4:-1] == [ev.NotLetIn, ev.Connected, ev.Subscribed]
+            assert isinstance(event, ev.TokenRefused)
+
+
+@given(st.data())
+def test_a_name_that_nobody_expects_is_never_used(data: st.DataObject) -> None:
+    _, story = run_of(data)
+    for item in ordered(story):
+        if isinstance(item, act.Connect | act.RecordRegistration):
+            assert "another" not in repr(item)
 
 
 @given(st.data())

@@ -7,6 +7,7 @@ import pytest
 
 from device.errors import ExitCode
 from device.errors.provisioning import (
+    CertificateInDoubtError,
     CloudRejectedError,
     ConnectionLostError,
     NoReplyError,
@@ -115,20 +116,22 @@ def test_a_missing_parameter_is_named(world: World, state: Path, serial: str) ->
     assert "BatchNumber" in raised.value.next_step
 
 
-def test_an_expired_token_is_replaced_with_the_same_key(
+def test_two_hours_after_a_lost_reply_a_hang_up_makes_no_second_certificate(
     world: World, state: Path, serial: str
 ) -> None:
+    """RegisterThing was applied; then the power was cut, and the token expired."""
     world.make_device(state, serial)
-    world.fault("reject", operation="provision", status_code=400, error_code="ProvisioningFailed")
-    with pytest.raises(CloudRejectedError):
-        boot(world, state)
+    world.fault("cut-before-reply", operation="provision")
+    with pytest.raises(ConnectionLostError):
+        boot(world, state, patience=Patience(unreachable=0.0, refused=0.0))
     world.expire_tokens()
+    world.fault("cut-at-connect", client_id=serial)
     diary = Diary()
 
     identity = boot(world, state, diary=diary)
 
-    assert "KeyGenerated" not in diary.types()
-    assert diary.types().count("CertificateIssued") == 1
+    assert [type(cause) for cause, _ in diary.waits] == [CertificateInDoubtError]
+    assert "CertificateIssued" not in diary.types()
     assert_one(world, serial, identity.certificate_id)
 
 

@@ -16,7 +16,9 @@ from device.errors.provisioning import (
     NoReplyError,
     NotLetInError,
     NotReachableError,
+    TakenOverError,
     TopicDeniedError,
+    UnexpectedThingNameError,
 )
 from device.errors.storage import InsufficientStorageError, StorageFailureError
 from device.provisioning import actions as act
@@ -92,6 +94,68 @@ def test_a_certificate_for_another_key_is_refused(memory: MemoryWorld, device: P
 
     with open_device_storage(device, read_only=True, mount=memory.mount) as storage:
         assert Uid.STAGED_CERTIFICATE not in storage.ps.uids()
+
+
+STRAY = {"thingName": "SN-666", "deviceConfiguration": {"stolen": "yes"}}
+
+
+@pytest.mark.parametrize(
+    ("operation", "topic"),
+    [
+        ("provision", "$aws/provisioning-templates/another/provision/json/accepted"),
+        ("provision", "$aws/provisioning-templates/another/provision/json/rejected"),
+        ("provision", "$aws/certificates/create-from-csr/json/accepted"),
+        ("create-from-csr", "$aws/provisioning-templates/firstboot-claim/provision/json/accepted"),
+        ("create-from-csr", "$aws/certificates/create/json/accepted"),
+    ],
+)
+@pytest.mark.parametrize("payload", [json.dumps(STRAY).encode(), b"{"], ids=["reply", "garbage"])
+def test_a_reply_to_another_request_is_not_taken(
+    memory: MemoryWorld, device: Path, operation: str, topic: str, payload: bytes
+) -> None:
+    memory.fault("stray", operation=operation, topic=topic, payload=payload)
+    diary = Diary()
+
+    identity = boot(memory, device, diary=diary)
+
+    assert identity.thing_name == SERIAL
+    assert diary.waits == []
+
+
+def test_another_thing_name_is_an_error_and_the_certificate_is_kept(
+    memory: MemoryWorld, device: Path
+) -> None:
+    reply = json.dumps(STRAY).encode()
+    memory.fault("garbage", operation="provision", payload=reply)
+
+    with pytest.raises(UnexpectedThingNameError, match=f"SN-666.*{SERIAL}"):
+        boot(memory, device)
+
+    identity = boot(memory, device)
+    assert identity.thing_name == SERIAL
+    assert memory.cloud.issued() == [identity.certificate_id]
+
+
+@pytest.mark.parametrize("thing_name", ["acme-{serial}", "{cloud}"])
+def test_a_template_that_names_things_otherwise_is_said_in_the_settings(
+    memory: MemoryWorld, device: Path, thing_name: str
+) -> None:
+    memory.cloud.thing_name_prefix = "acme-"
+    memory.settings = msgspec.structs.replace(memory.settings, thing_name=thing_name)
+
+    assert boot(memory, device).thing_name == f"acme-{SERIAL}"
+
+
+def test_a_second_client_of_the_name_is_told_with_what_to_look_for(
+    memory: MemoryWorld, device: Path
+) -> None:
+    memory.fault("taken-over", count=2)
+    diary = Diary()
+
+    boot(memory, device, diary=diary)
+
+    assert [type(cause) for cause, _ in diary.waits] == [TakenOverError] * 2
+    assert "principalIdentifier" in diary.waits[0][0].next_step
 
 
 KEY_BLOCK = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"

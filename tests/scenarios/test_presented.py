@@ -7,6 +7,7 @@ import pytest
 
 from device.errors import ExitCode
 from device.errors.provisioning import (
+    ClockBehindError,
     InstalledCertificateError,
     NotActivatedYetError,
     NotLetInError,
@@ -14,6 +15,7 @@ from device.errors.provisioning import (
 )
 from device.identity.certificates import certificate_id
 from device.provisioning import actions as act
+from device.runtime.driver import Patience
 from device.storage.device_storage import open_device_storage
 from device.storage.secure_storage import Uid
 from tests.support.power import PowerCutError, PowerSupply
@@ -159,13 +161,35 @@ def test_a_leaf_for_another_key_is_named_before_the_first_packet(
     assert [order for session in memory.sessions for order in session.orders] == []
 
 
-def test_an_expired_leaf_is_named_before_the_first_packet(memory: MemoryWorld, state: Path) -> None:
-    use(memory, "jitp")
-    memory.make_device_with_leaf(state, SERIAL)
-    memory.clock.set_wall(2_600_000_000.0)
+@pytest.mark.parametrize("method", JUST_IN_TIME + PREREGISTERED)
+@pytest.mark.parametrize("wall", [2_600_000_000.0, 1_789_000_000.0], ids=["future", "behind"])
+def test_a_leaf_is_presented_whatever_our_clock_says(
+    memory: MemoryWorld, state: Path, method: str, wall: float
+) -> None:
+    use(memory, method)
+    memory.cloud.register_leaf(memory.make_device_with_leaf(state, SERIAL), SERIAL)
+    memory.clock.set_wall(wall)
 
-    with pytest.raises(InstalledCertificateError, match="expired"):
-        boot(memory, state)
+    assert boot(memory, state).thing_name == SERIAL
+
+
+@pytest.mark.parametrize("method", JUST_IN_TIME + PREREGISTERED)
+def test_a_leaf_that_is_not_valid_yet_and_is_refused_says_that_the_clock_is_behind(
+    memory: MemoryWorld, state: Path, method: str
+) -> None:
+    use(memory, method)
+    leaf = memory.make_device_with_leaf(state, SERIAL)
+    memory.clock.set_wall(1_789_900_000.0)
+
+    with pytest.raises(ClockBehindError) as raised:
+        boot(memory, state, patience=Patience(unreachable=30.0, refused=30.0, activation=30.0))
+
+    assert raised.value.exit_code is ExitCode.TRY_LATER
+    assert "2026-09-20T" in str(raised.value)
+    assert "2026-09-21T" in str(raised.value)
+    memory.clock.set_wall(1_790_000_100.0)
+    memory.cloud.register_leaf(leaf, SERIAL)
+    assert boot(memory, state).thing_name == SERIAL
 
 
 def test_the_client_id_is_the_thing_name_from_the_first_packet(

@@ -25,6 +25,9 @@ from device.provisioning.topics import Operation
 from tests.support.clock import FakeClock
 
 TOKEN_SECONDS = 3600.0
+CUT_BEFORE_TLS = ("cut-at-hello", "cut-after-hello")
+CUT_AFTER_TLS = ("cut-after-tls", "cut-at-connect")
+"""Faults of a connection; their ``operation`` may be the client id."""
 SHORT = {
     Operation.CREATE_KEYS_AND_CERTIFICATE: "create",
     Operation.CREATE_CERTIFICATE_FROM_CSR: "create-from-csr",
@@ -67,13 +70,23 @@ class SimulatedCloud:
         self.device_configuration: dict[str, str] = {"greeting": "hello"}
         self.template_enabled = True
         self.attaches_policy = True
+        self.thing_name_prefix = ""
+        """What the template puts before the serial number."""
+        self.everything_issued: dict[str, str] = {}
+        """PEMs by id, of certificates that were deleted as well."""
+        self.parameters: list[dict[str, str]] = []
+        """What each RegisterThing sent."""
         self.faults: list[Fault] = []
         self.published: list[tuple[str, str, bytes]] = []
         self.connects: list[tuple[float, str]] = []
         self.sessions: dict[str, SimulatedSession] = {}
         self.peak_sessions = 0
         self._key = ec.generate_private_key(ec.SECP256R1())
+        self._issued = 0
+        self.clock_ahead = 0.0
+        """Seconds that the cloud's clock is ahead of the device's."""
         self.claim_pem, self.claim_key_pem = self._issue_claim()
+        self.claim_id = certificate_id(self.claim_pem.encode())
         self.activation_delay: float | None = None
         """Seconds that a just-in-time method takes after the first connection; None is never."""
         self._unknown: dict[str, float] = {}
@@ -93,13 +106,28 @@ class SimulatedCloud:
             if certificate.thing == thing and certificate.status == "ACTIVE"
         ]
 
+    def delete_certificates(self, thing: str) -> None:
+        """Lose every certificate of ``thing``, as somebody may who tidies up."""
+        for identifier, certificate in list(self.certificates.items()):
+            if certificate.thing == thing:
+                del self.certificates[identifier]
+
+    def issued(self) -> list[str]:
+        """Return the ids of all certificates but the claim's, of any status."""
+        return [each for each in self.certificates if each != self.claim_id]
+
     def age_tokens(self, seconds: float) -> None:
         """Let time pass for the cloud: AWS deletes what was not registered within the hour."""
         self.clock.advance(seconds)
+        self.drop_expired_tokens()
+
+    def drop_expired_tokens(self) -> None:
+        """Delete tokens past their hour, with the certificates nobody registered."""
         for token, (identifier, issued) in list(self.tokens.items()):
-            if self.clock.wall() - issued > TOKEN_SECONDS:
+            if self.clock.monotonic() - issued > TOKEN_SECONDS:
                 del self.tokens[token]
-                if self.certificates[identifier].status == "PENDING_ACTIVATION":
+                known = self.certificates.get(identifier)
+                if known is not None and known.status == "PENDING_ACTIVATION":
                     del self.certificates[identifier]
 
     # --- what a session asks -------------------------------------------------------------
@@ -169,8 +197,10 @@ class SimulatedCloud:
     def _register_thing(self, request: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         if not self.template_enabled:
             return _rejected(400, "InvalidTemplate", "Template firstboot-claim is not enabled.")
+        self.parameters.append(request["parameters"])
+        self.drop_expired_tokens()
         found = self.tokens.get(request["certificateOwnershipToken"])
-        if found is None or self.clock.wall() - found[1] > TOKEN_SECONDS:
+        if found is None or found[0] not in self.certificates:
             return _refused_token()
         serial = request["parameters"].get("SerialNumber")
         if serial is None:
@@ -179,18 +209,21 @@ class SimulatedCloud:
         if serial in self.things and self.hook_allows_each_serial_once:
             return _rejected(403, "AccessDenied", "Access Denied")
         certificate = self.certificates[found[0]]
-        certificate.thing, certificate.status = serial, "ACTIVE"
-        self.things[serial] = {}
+        name = self.thing_name_prefix + serial
+        certificate.thing, certificate.status = name, "ACTIVE"
+        self.things[name] = {}
         if self.used_tokens_are_refused:
             del self.tokens[request["certificateOwnershipToken"]]
-        reply = {"thingName": serial, "deviceConfiguration": self.device_configuration}
+        reply = {"thingName": name, "deviceConfiguration": self.device_configuration}
         return "accepted", reply
 
     def _issue(self, public_key: Any, subject: x509.Name) -> dict[str, Any]:
         pem = self._sign(public_key, subject)
-        identifier, token = certificate_id(pem.encode()), f"token-{len(self.tokens)}-" + "x" * 450
+        self._issued += 1
+        identifier, token = certificate_id(pem.encode()), f"token-{self._issued}-" + "x" * 450
+        self.everything_issued[identifier] = pem
         self.certificates[identifier] = Certificate(pem, "PENDING_ACTIVATION")
-        self.tokens[token] = (identifier, self.clock.wall())
+        self.tokens[token] = (identifier, self.clock.monotonic())
         return {
             "certificateId": identifier,
             "certificatePem": self.dress(pem),
@@ -204,7 +237,8 @@ class SimulatedCloud:
         return pem, _pem_of(key)
 
     def _sign(self, public_key: Any, subject: x509.Name) -> str:
-        start = datetime.fromtimestamp(self.clock.wall(), UTC) - timedelta(minutes=2)
+        now = self.clock.wall() + self.clock_ahead
+        start = datetime.fromtimestamp(now, UTC) - timedelta(minutes=2)
         certificate = (
             x509.CertificateBuilder()
             .subject_name(subject)
@@ -270,7 +304,10 @@ class SimulatedSession:
         if cloud.take("unreachable"):
             self._events.append(ev.ConnectFailed("nothing listens here"))
             return
-        if cloud.take("cut-at-connect"):
+        if any(cloud.take(kind, order.client_id) for kind in CUT_BEFORE_TLS):
+            self._events.append(ev.ConnectFailed("closed before TLS was complete"))
+            return
+        if any(cloud.take(kind, order.client_id) for kind in CUT_AFTER_TLS):
             self._events.append(ev.NotLetIn("hang-up"))
             return
         if cloud.take("silent-connect"):
@@ -295,6 +332,9 @@ class SimulatedSession:
             self._lose()
         elif self._cloud.take("drop-reply", SHORT[operation]):
             return
+        elif (fault := self._cloud.take("stray", SHORT[operation])) is not None:
+            self._events.append(ev.MessageReceived(fault.fields["topic"], fault.fields["payload"]))
+            self._deliver(f"{topic}/{suffix}", json.dumps(document).encode())
         elif (fault := self._cloud.take("garbage", SHORT[operation])) is not None:
             self._deliver(f"{topic}/{suffix}", fault.fields["payload"])
         else:
@@ -306,6 +346,9 @@ class SimulatedSession:
         client_id = self._client_id
         if client_id is None or self._cloud.take("cut-on-publish"):
             self._lose()
+        elif self._cloud.take("taken-over"):
+            self.close()
+            self._events.append(ev.ConnectionLost("DISCONNECT 0x8E", taken_over=True))
         elif self._cloud.take("no-puback"):
             return
         elif topic != f"dt/{client_id}/telemetry" or self._cloud.take("deny-publish"):

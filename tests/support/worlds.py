@@ -5,6 +5,7 @@ registry; it does not know which world it is in.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -109,6 +110,8 @@ class MemoryWorld:
         self.cloud = SimulatedCloud(self.clock)
         self.settings = Settings(method="claim")
         self.sessions: list[SimulatedSession] = []
+        self.user_is_there = True
+        """Whether a trusted user hands a claim over."""
         self.mount = MemoryDisk().mount
 
     def open_session(
@@ -155,12 +158,14 @@ class MemoryWorld:
         return leaf
 
     def claims(self, state: Path) -> ClaimSource | None:
-        if self.settings.method != "trusted-user":
+        if self.settings.method != "trusted-user" or not self.user_is_there:
             return None
         pair = MemoryIdentity(self.cloud.claim_pem.encode(), self.cloud.claim_key_pem.encode())
         return BorrowedClaim(pair, self.clock.wall() + TEMPORARY_CLAIM_SECONDS, self.clock)
 
     def fault(self, kind: str, **fields: Any) -> None:
+        if "client_id" in fields:
+            fields["operation"] = fields.pop("client_id")
         self.cloud.fault(kind, **fields)
 
     def expire_tokens(self) -> None:
@@ -206,3 +211,11 @@ def boot(
         identity = agent.identity
         assert identity is not None
         return identity
+
+
+def boot_home(world: World, state: Path, *, boots: int = 4, diary: Diary | None = None) -> Identity:
+    """Boot until the device is proven, ``boots`` times at most; a person boots again, too."""
+    for _ in range(boots - 1):
+        with suppress(FirstbootError):
+            return boot(world, state, diary=diary)
+    return boot(world, state, diary=diary)

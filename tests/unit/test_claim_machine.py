@@ -1,8 +1,21 @@
 """Does each row of the claim machine's table do what it says?"""
 
+import json
+from dataclasses import replace
+
 import pytest
 
-from device.errors.provisioning import CloudRejectedError, NotLetInError, UnexpectedEventError
+from device.errors import ExitCode
+from device.errors.provisioning import (
+    CertificateGivenUpError,
+    CertificateInDoubtError,
+    ClockBehindError,
+    CloudRejectedError,
+    NotLetInError,
+    TakenOverError,
+    UnexpectedEventError,
+    UnexpectedThingNameError,
+)
 from device.provisioning import actions as act
 from device.provisioning import events as ev
 from device.provisioning.claim import ClaimMachine, ClaimPlan
@@ -101,7 +114,8 @@ def test_registering_carries_the_token_and_the_parameters() -> None:
 
 def test_the_device_connects_under_the_name_the_cloud_gave_it() -> None:
     registered = ev.ThingRegistered("another-name", {})
-    machine, orders = fed(*TO_REGISTER, registered, ev.Disconnected())
+    plan = replace(PLAN, named_by_cloud=True)
+    machine, orders = fed(*TO_REGISTER, registered, ev.Disconnected(), plan=plan)
     assert orders == [act.Connect(Credential.STAGED, "another-name")]
     assert machine.receive(ev.Connected(Credential.STAGED)) == [
         act.Publish(
@@ -122,7 +136,8 @@ def test_with_aws_keys_there_is_no_key_to_make() -> None:
     [
         (ev.KeyFound("csr"), act.Connect(Credential.CLAIM, "claim-SN-1")),
         (ev.StagedCertificateFound("token"), act.Connect(Credential.STAGED, "SN-1")),
-        (ev.ExpiredTokenFound("csr"), act.Connect(Credential.STAGED, "SN-1")),
+        (ev.StagedCertificateDoubted("id"), act.Connect(Credential.STAGED, "SN-1")),
+        (ev.StagedCertificateDoubted("id", "thing"), act.Connect(Credential.STAGED, "thing")),
         (ev.RegistrationFound("thing", "id"), act.Connect(Credential.STAGED, "thing")),
     ],
 )
@@ -145,28 +160,144 @@ def test_a_staged_certificate_that_is_not_let_in_is_registered_with_its_token() 
         ev.Subscribed(),
     )
     machine, orders = fed(*events)
-    assert machine.state is State.REGISTERING_THING
+    assert machine.state is State.REDEEMING_SAVED_TOKEN
     assert isinstance(orders[0], act.Request)
     assert b'"saved"' in orders[0].payload
 
 
-def test_a_staged_certificate_with_an_expired_token_is_dropped_only_after_it_was_tried() -> None:
-    machine, orders = fed(ev.ExpiredTokenFound("csr"), ev.NotLetIn("0x87"))
-    assert orders == [
-        act.ForgetStagedCertificate(),
-        act.Connect(Credential.CLAIM, "claim-SN-1"),
-    ]
-    machine.receive(ev.Connected(Credential.CLAIM))
-    (request,) = machine.receive(ev.Subscribed())
+REFUSED = ev.TokenRefused("RegisterThing", 400, "InvalidCertificateOwnershipToken", "expired")
+FOUND = [ev.StagedCertificateFound("saved", "", "id"), ev.RegistrationFound("SN-1", "id", "saved")]
+
+
+@pytest.mark.parametrize("found", FOUND, ids=lambda one: type(one).__name__)
+def test_a_saved_token_that_is_refused_is_a_round_of_evidence(found: ev.Event) -> None:
+    events = (found, ev.NotLetIn("0x87"), ev.Connected(Credential.CLAIM), ev.Subscribed(), REFUSED)
+    _, orders = fed(*events)
+    record, wait = orders
+    assert record == act.RecordRefusal()
+    assert isinstance(wait, act.WaitBeforeRetry)
+    assert isinstance(wait.cause, CertificateInDoubtError)
+    assert wait.cause.exit_code is ExitCode.TRY_LATER
+
+
+@pytest.mark.parametrize("event", [ev.ConnectFailed("x"), ev.TimedOut(), ev.ConnectionLost("x")])
+def test_a_network_fault_at_the_probe_says_nothing(event: ev.Event) -> None:
+    for found in (*FOUND, ev.StagedCertificateDoubted("id")):
+        _, orders = fed(found, event)
+        assert [type(order) for order in orders] == [act.WaitBeforeRetry]
+
+
+def test_a_doubted_certificate_is_given_up_only_after_it_was_tried_again() -> None:
+    _, orders = fed(ev.StagedCertificateDoubted("id"), ev.NotLetIn("0x87"))
+    give_up, wait = orders
+    assert give_up == act.GiveUpStagedCertificate()
+    assert isinstance(wait, act.WaitBeforeRetry)
+    assert isinstance(wait.cause, CertificateGivenUpError)
+    assert "aws iot update-certificate" in wait.cause.next_step
+
+
+def test_a_doubted_certificate_that_is_let_in_is_proven() -> None:
+    _, orders = fed(ev.StagedCertificateDoubted("id"), ev.Connected(Credential.STAGED))
+    assert [type(order) for order in orders] == [act.RecordRegistration, act.Publish]
+
+
+def test_a_token_that_is_refused_at_once_gives_up_nothing() -> None:
+    _, orders = fed(*TO_REGISTER, REFUSED)
+    assert [type(order) for order in orders] == [act.WaitBeforeRetry]
+
+
+@pytest.mark.parametrize(
+    ("refusal", "is_a_round"),
+    [
+        (ev.RequestRefused("RegisterThing", 400, "NeverHeardOfIt", ""), True),
+        (ev.RequestRefused("RegisterThing", 400, "InvalidTemplate", ""), False),
+        (ev.RequestRefused("RegisterThing", 400, "ProvisioningFailed", ""), False),
+        (ev.RequestDenied("RegisterThing", 403, "AccessDenied", ""), False),
+        (ev.RequestThrottled("RegisterThing", 429, "Throttling", ""), False),
+    ],
+)
+def test_only_words_about_the_token_are_evidence(refusal: ev.Event, *, is_a_round: bool) -> None:
+    events = (FOUND[0], ev.NotLetIn("0x87"), ev.Connected(Credential.CLAIM), ev.Subscribed())
+    _, orders = fed(*events, refusal)
+    assert (act.RecordRefusal() in orders) is is_a_round
+    assert isinstance(orders[-1], act.WaitBeforeRetry)
+
+
+def test_without_a_claim_a_refused_certificate_is_tried_again() -> None:
+    (wait,) = fed(FOUND[0], ev.NotLetIn("x"), plan=replace(PLAN, claim_at_hand=False))[1]
+    assert isinstance(wait, act.WaitBeforeRetry)
+    assert wait.cause.exit_code is ExitCode.TRY_LATER, "a hang-up is no denial"
+
+
+def sent(*events: ev.Event, parameters: dict[str, str]) -> dict[str, str]:
+    """Return the parameters of the RegisterThing that follows ``events``."""
+    (request,) = fed(*events, plan=replace(PLAN, parameters=parameters))[1]
     assert isinstance(request, act.Request)
-    assert request.topic == "$aws/certificates/create-from-csr/json"
+    found: dict[str, str] = json.loads(request.payload)["parameters"]
+    return found
 
 
-def test_a_refused_token_is_dropped_before_the_retry() -> None:
-    refused = ev.TokenRefused("RegisterThing", 400, "InvalidCertificateOwnershipToken", "expired")
-    machine, orders = fed(*TO_REGISTER, refused)
-    assert [type(order) for order in orders] == [act.ForgetStagedCertificate, act.WaitBeforeRetry]
-    assert machine.receive(ev.KeyFound("csr")) == [act.Connect(Credential.CLAIM, "claim-SN-1")]
+def test_what_was_given_up_is_told_where_the_settings_ask_for_it() -> None:
+    staged = (*TO_REQUEST, ISSUED, ev.CertificateStaged("", ("a", "b")))
+    asked = {"SerialNumber": "SN-1", "GivenUp": "{given_up}"}
+    assert sent(*staged, parameters=asked) == {"SerialNumber": "SN-1", "GivenUp": "a,b"}
+    assert sent(*staged, parameters={"SerialNumber": "SN-1"}) == {"SerialNumber": "SN-1"}
+
+
+def test_where_nothing_was_given_up_the_template_need_not_know_the_parameter() -> None:
+    asked = {"SerialNumber": "SN-1", "GivenUp": "{given_up}"}
+    assert sent(*TO_REGISTER, parameters=asked) == {"SerialNumber": "SN-1"}
+
+
+def test_another_thing_name_is_not_adopted() -> None:
+    machine, orders = fed(*TO_REGISTER, ev.ThingRegistered("SN-2", {}))
+    assert machine.state is State.FAILED
+    (fail,) = orders
+    assert isinstance(fail, act.Fail)
+    assert isinstance(fail.cause, UnexpectedThingNameError)
+    assert "SN-2" in str(fail.cause)
+    assert "SN-1" in str(fail.cause)
+    assert "thing_name" in fail.cause.next_step
+
+
+REGISTER = "$aws/provisioning-templates/T/provision/json"
+THING = b'{"thingName":"SN-1","deviceConfiguration":{}}'
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "$aws/provisioning-templates/OTHER/provision/json/accepted",
+        "$aws/provisioning-templates/T/provision/cbor/accepted",
+        "$aws/certificates/create-from-csr/json/accepted",
+        "$aws/certificates/create/json/rejected",
+        "dt/SN-1/telemetry",
+    ],
+)
+def test_a_reply_to_another_request_is_none(topic: str) -> None:
+    machine, _ = fed(*TO_REGISTER)
+    assert machine.reply_in(ev.MessageReceived(topic, THING)) is None
+
+
+def test_a_reply_is_taken_only_while_its_request_is_in_flight() -> None:
+    reply = ev.MessageReceived(f"{REGISTER}/accepted", THING)
+    machine, _ = fed(*TO_REGISTER)
+    assert machine.reply_in(reply) == ev.ThingRegistered("SN-1", {})
+    assert fed(*TO_REQUEST)[0].reply_in(reply) is None
+    assert fed(*TO_PROVE)[0].reply_in(reply) is None
+
+
+def test_a_takeover_says_who_to_look_for() -> None:
+    (wait,) = fed(*TO_PROVE, ev.ConnectionLost("DISCONNECT 0x8E", taken_over=True))[1]
+    assert isinstance(wait, act.WaitBeforeRetry)
+    assert isinstance(wait.cause, TakenOverError)
+    assert "list-thing-principals" in wait.cause.next_step
+
+
+def test_a_clock_that_is_behind_waits_and_keeps_the_certificate() -> None:
+    (wait,) = fed(*TO_REQUEST, ISSUED, ev.ClockFoundBehind(0.0, 86_400.0))[1]
+    assert isinstance(wait, act.WaitBeforeRetry)
+    assert isinstance(wait.cause, ClockBehindError)
 
 
 def test_a_retry_remembers_nothing() -> None:
@@ -232,6 +363,8 @@ def test_every_failure_has_words() -> None:
         ev.ReplyMalformed: ev.ReplyMalformed("op", "x"),
         ev.SubscriptionDenied: ev.SubscriptionDenied(("t",)),
         ev.PublishDenied: ev.PublishDenied("t"),
+        ev.ClockFoundBehind: ev.ClockFoundBehind(0.0, 1.0),
+        ev.UnexpectedThingNamed: ev.UnexpectedThingNamed("a", "b"),
         ev.CertificateUnacceptable: ev.CertificateUnacceptable("x"),
         ev.RequestThrottled: ev.RequestThrottled("op", 429, "c", "m"),
         ev.RequestDenied: ev.RequestDenied("op", 403, "c", "m"),

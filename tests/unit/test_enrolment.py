@@ -2,7 +2,8 @@
 
 import hmac
 from collections.abc import Iterator
-from datetime import timedelta
+from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from device.identity.certificates import certificate_id
 from device.identity.csr import subject_name
 from device.provisioning import events as ev
 from device.provisioning.events import Credential
+from device.provisioning.evidence import ROUNDS, SPACING_SECONDS
 from device.runtime import journal
 from device.runtime.credentials import Credentials, InstalledClaim
 from device.runtime.journal import Keyed, Registered, Staged
@@ -54,7 +56,7 @@ def storage(tmp_path: Path) -> Iterator[DeviceStorage]:
 
 
 def identity_for(storage: DeviceStorage, credential: Credential) -> MemoryIdentity:
-    claims = InstalledClaim(storage, FakeClock(NOW.timestamp()))
+    claims = InstalledClaim(storage)
     identity = Credentials(storage, claims).tls_identity(credential)
     assert isinstance(identity, MemoryIdentity)
     return identity
@@ -108,11 +110,11 @@ def test_a_certificate_and_its_token_are_staged_in_one_commit(storage: DeviceSto
     csr_pem = enrolment_of(storage).generate_key()
     order, before = issued_for(storage), storage.generation
 
-    assert enrolment_of(storage).stage(order) == ""
+    assert enrolment_of(storage).stage(order) == ev.CertificateStaged()
 
     assert storage.generation == before + 1
     assert storage.ps.get(Uid.STAGED_CERTIFICATE) == order.certificate_pem.encode()
-    staged = Staged(KEY, csr_pem, order.certificate_id, TOKEN, NOW.timestamp())
+    staged = Staged(KEY, csr_pem, order.certificate_id, TOKEN)
     assert journal.load(storage.ps) == staged
 
 
@@ -130,15 +132,38 @@ def test_a_key_made_by_aws_is_staged_with_its_certificate(storage: DeviceStorage
     assert (progress.key, progress.csr_pem) == (KEY, None)
 
 
-def test_without_a_clock_the_token_has_no_age(storage: DeviceStorage) -> None:
+def set_made_at(storage: DeviceStorage, moment: datetime) -> None:
+    storage.its.set(Uid.MADE_AT, moment.isoformat().encode())
+
+
+def test_a_clock_that_is_behind_is_reported_and_the_certificate_kept(
+    storage: DeviceStorage,
+) -> None:
+    enrolment = enrolment_of(storage, FakeClock((NOW - timedelta(days=1)).timestamp()))
+    enrolment.generate_key()
+
+    event = enrolment.stage(issued_for(storage))
+
+    assert isinstance(event, ev.ClockFoundBehind)
+    assert event.now < event.not_before
+    assert isinstance(journal.load(storage.ps), Staged)
+
+
+def test_a_clock_that_is_behind_matters_not_where_the_station_knew_better(
+    storage: DeviceStorage,
+) -> None:
+    set_made_at(storage, NOW)
+    enrolment = enrolment_of(storage, FakeClock((NOW - timedelta(days=1)).timestamp()))
+    enrolment.generate_key()
+
+    assert enrolment.stage(issued_for(storage)) == ev.CertificateStaged()
+
+
+def test_without_a_clock_there_is_no_verdict(storage: DeviceStorage) -> None:
     enrolment = enrolment_of(storage, FakeClock(0.0))
     enrolment.generate_key()
 
-    enrolment.stage(issued_for(storage))
-
-    progress = journal.load(storage.ps)
-    assert isinstance(progress, Staged)
-    assert progress.issued_at is None
+    assert enrolment.stage(issued_for(storage)) == ev.CertificateStaged()
 
 
 def refused(storage: DeviceStorage, **changes: str) -> str:
@@ -183,13 +208,20 @@ def test_a_certificate_with_another_subject(keyed: DeviceStorage) -> None:
     assert "CN=SN-2" in problem
 
 
-def test_a_certificate_that_expired(keyed: DeviceStorage) -> None:
+def test_a_certificate_that_expired_before_the_device_was_made(keyed: DeviceStorage) -> None:
+    set_made_at(keyed, NOW)
     key, past = keyed.keys.export_public_key(KEY), NOW - timedelta(seconds=1)
     pem = AUTHORITY.issue(key, {"common_name": SERIAL}, not_after=past)
 
     problem = refused(keyed, certificate_pem=pem.decode(), certificate_id=certificate_id(pem))
 
     assert "expired" in problem
+
+
+def test_our_clock_alone_does_not_make_a_certificate_expired(keyed: DeviceStorage) -> None:
+    enrolment = enrolment_of(keyed, FakeClock(4_000_000_000.0))
+
+    assert enrolment.stage(issued_for(keyed)) == ev.CertificateStaged()
 
 
 @pytest.mark.parametrize("pem", ["", "null", "\x00", "é", CLAIM_KEY_PEM.decode()])
@@ -235,10 +267,11 @@ def test_a_proof_is_bound_to_serial_and_certificate(storage: DeviceStorage) -> N
     enrolment_of(storage).generate_key()
     order = issued_for(storage)
 
-    proof = enrolment_of(storage).stage(order)
+    event = enrolment_of(storage).stage(order)
 
     message = f"{SERIAL}.{order.certificate_id}".encode()
-    assert proof == hmac.new(b"k" * 32, message, "sha256").hexdigest()
+    proof = hmac.new(b"k" * 32, message, "sha256").hexdigest()
+    assert event == ev.CertificateStaged(proof)
     progress = journal.load(storage.ps)
     assert isinstance(progress, Staged)
     assert progress.proof == proof
@@ -247,37 +280,96 @@ def test_a_proof_is_bound_to_serial_and_certificate(storage: DeviceStorage) -> N
 # --- forgetting, registering, promoting -------------------------------------------------
 
 
-def test_forgetting_keeps_a_key_of_the_devices_own(storage: DeviceStorage) -> None:
-    csr_pem = enrolment_of(storage).generate_key()
+def without_given_up(storage: DeviceStorage) -> dict[tuple[str, int], bytes]:
+    """Everything but the ids that are kept for the cloud."""
+    return {name: data for name, data in entries(storage).items() if name[1] != Uid.GIVEN_UP}
+
+
+@pytest.mark.parametrize("step", ["staged", "registered"])
+def test_giving_up_keeps_a_key_of_the_devices_own(storage: DeviceStorage, step: str) -> None:
+    advance_to(storage, "keyed")
     keyed = entries(storage)
     enrolment_of(storage).stage(issued_for(storage))
-    before = storage.generation
+    if step == "registered":
+        enrolment_of(storage).record_registration(SERIAL, {})
+    identifier, before = certificate_id(storage.ps.get(Uid.STAGED_CERTIFICATE)), storage.generation
 
-    enrolment_of(storage).forget_staged()
+    enrolment_of(storage).give_up_staged()
 
     assert storage.generation == before + 1
-    assert entries(storage) == keyed
-    assert journal.load(storage.ps) == Keyed(KEY, csr_pem)
+    assert without_given_up(storage) == keyed
+    assert journal.load_given_up(storage.ps) == (identifier,)
 
 
-def test_forgetting_destroys_a_key_made_by_aws(storage: DeviceStorage) -> None:
+@pytest.mark.parametrize("step", ["staged", "registered"])
+def test_giving_up_destroys_a_key_made_by_aws(storage: DeviceStorage, step: str) -> None:
     made = entries(storage)
-    enrolment_of(storage).stage(issued_with_key())
+    advance_to(storage, step, keys_made_by_aws=True)
 
-    enrolment_of(storage).forget_staged()
+    enrolment_of(storage).give_up_staged()
 
-    assert entries(storage) == made
+    assert without_given_up(storage) == made
 
 
-def test_forgetting_where_nothing_is_staged_does_nothing(storage: DeviceStorage) -> None:
+def test_what_was_given_up_is_told_with_the_next_certificate(storage: DeviceStorage) -> None:
+    advance_to(storage, "staged")
+    enrolment_of(storage).give_up_staged()
+    given_up = journal.load_given_up(storage.ps)
+
+    event = enrolment_of(storage).stage(issued_for(storage))
+
+    assert len(given_up) == 1
+    assert event == ev.CertificateStaged("", given_up)
+
+
+def test_what_was_given_up_outlives_the_promotion(storage: DeviceStorage) -> None:
+    advance_to(storage, "staged")
+    enrolment_of(storage).give_up_staged()
+    given_up = journal.load_given_up(storage.ps)
+    enrolment_of(storage).stage(issued_for(storage))
+    enrolment_of(storage).record_registration(SERIAL, {})
+
+    enrolment_of(storage).promote(SERIAL)
+
+    assert journal.load_given_up(storage.ps) == given_up
+
+
+def test_giving_up_where_nothing_is_staged_does_nothing(storage: DeviceStorage) -> None:
     before = storage.generation
 
-    enrolment_of(storage).forget_staged()
+    enrolment_of(storage).give_up_staged()
 
     assert storage.generation == before
 
 
-def test_a_registration_drops_the_token(storage: DeviceStorage) -> None:
+@pytest.mark.parametrize("step", ["staged", "registered"])
+def test_a_refusal_is_remembered_until_the_certificate_is_let_in(
+    storage: DeviceStorage, step: str
+) -> None:
+    advance_to(storage, step)
+    clock = FakeClock(NOW.timestamp())
+    for _ in range(ROUNDS):
+        clock.advance(SPACING_SECONDS)
+        enrolment_of(storage, clock).record_refusal()
+    assert isinstance(enrolment_of(storage).stored(), ev.StagedCertificateDoubted)
+
+    enrolment_of(storage).record_registration(SERIAL, None)
+
+    assert isinstance(enrolment_of(storage).stored(), ev.RegistrationFound)
+
+
+def test_a_burst_of_refusals_is_two_commits_at_most(storage: DeviceStorage) -> None:
+    advance_to(storage, "staged")
+    clock, before = FakeClock(NOW.timestamp()), storage.generation
+
+    for _ in range(25):
+        enrolment_of(storage, clock).record_refusal()
+        clock.advance(1.0)
+
+    assert storage.generation == before + 2
+
+
+def test_a_registration_keeps_the_token_until_the_proof(storage: DeviceStorage) -> None:
     advance_to(storage, "staged")
     before = storage.generation
 
@@ -287,7 +379,21 @@ def test_a_registration_drops_the_token(storage: DeviceStorage) -> None:
     progress = journal.load(storage.ps)
     assert isinstance(progress, Registered)
     assert (progress.thing_name, progress.device_configuration) == ("a-name", {"a": "b"})
+    assert progress.ownership_token == TOKEN
+    enrolment_of(storage).promote("a-name")
     assert not any(TOKEN.encode() in data for data in entries(storage).values())
+
+
+def test_a_registration_that_is_known_is_not_written_again(storage: DeviceStorage) -> None:
+    advance_to(storage, "registered")
+    before = storage.generation
+
+    enrolment_of(storage).record_registration(SERIAL, None)
+
+    assert storage.generation == before
+    progress = journal.load(storage.ps)
+    assert isinstance(progress, Registered)
+    assert progress.device_configuration == {"greeting": "hello"}
 
 
 def test_a_configuration_that_does_not_fit_loses_nothing(storage: DeviceStorage) -> None:
@@ -378,15 +484,15 @@ def test_a_claim_that_was_destroyed(storage: DeviceStorage) -> None:
         identity_for(storage, Credential.CLAIM)
 
 
-def test_a_claim_that_has_expired_is_not_used(storage: DeviceStorage) -> None:
-    claims = InstalledClaim(storage, FakeClock(4_000_000_000.0))
-    with pytest.raises(CredentialUnusableError, match="expired at 2049-12-31"):
-        claims.claim()
-
-
-def test_a_clock_that_was_never_set_gives_no_verdict_on_a_claim(storage: DeviceStorage) -> None:
-    claim = InstalledClaim(storage, FakeClock(0.0)).claim()
-    assert claim.certificate_pem == storage.ps.get(Uid.CLAIM_CERTIFICATE)
+@pytest.mark.parametrize(("made", "is_used"), [(None, True), (2040, True), (2060, False)])
+def test_a_claim_is_used_unless_it_had_expired_when_the_device_was_made(
+    storage: DeviceStorage, made: int | None, *, is_used: bool
+) -> None:
+    if made is not None:
+        set_made_at(storage, datetime(made, 1, 1, tzinfo=UTC))
+    expectation = nullcontext() if is_used else pytest.raises(CredentialUnusableError, match="2049")
+    with expectation:
+        assert InstalledClaim(storage).claim().certificate_pem == CLAIM_PEM
 
 
 def test_no_identity_to_connect_with(storage: DeviceStorage) -> None:
@@ -414,7 +520,7 @@ def test_an_installed_certificate_is_found(storage: DeviceStorage) -> None:
 
     stored = enrolment_of(storage, issuer_pem=AUTHORITY.certificate_pem).stored()
 
-    assert stored == ev.CertificateInstalled(certificate_id(leaf))
+    assert stored == ev.CertificateInstalled(certificate_id(leaf), None, NOW.timestamp())
 
 
 def test_an_installed_certificate_for_another_key(storage: DeviceStorage) -> None:
@@ -425,10 +531,17 @@ def test_an_installed_certificate_for_another_key(storage: DeviceStorage) -> Non
         enrolment_of(storage).stored()
 
 
-def test_an_installed_certificate_that_expired(storage: DeviceStorage) -> None:
-    key, soon = new_key(), NOW + timedelta(days=1)
-    install(storage, AUTHORITY.issue(key.public_key(), {}, not_after=soon), key)
-    later = FakeClock((soon + timedelta(seconds=1)).timestamp())
+@pytest.mark.parametrize("days", [-1, 20_000], ids=["behind", "future"])
+def test_an_installed_certificate_is_presented_whatever_our_clock_says(
+    storage: DeviceStorage, days: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    key = new_key()
+    install(storage, AUTHORITY.issue(key.public_key(), {}), key)
+    enrolment = enrolment_of(storage, FakeClock(NOW.timestamp() + days * 86_400.0))
 
-    with pytest.raises(InstalledCertificateError, match=r"by the station.*expired"):
-        enrolment_of(storage, later).stored()
+    stored = [enrolment.stored() for _ in range(3)]
+
+    for event in stored:
+        assert isinstance(event, ev.CertificateInstalled)
+        assert (event.not_before is not None) is (days < 0)
+    assert caplog.text.count("this device's clock is behind") == (days < 0), "said once"

@@ -24,7 +24,13 @@ PACKAGES = ("device", "factory", "localcloud")
 FAMILIES = (FirstbootError, LocalCloudError)
 # Not errors but news, caught where they are raised; each with where and why.
 OUTSIDE = {
+    "device.runtime.tunnel.TunnelRefusedError": "becomes the event of a failed connection",
+    "localcloud.broker.codec.MalformedError": "becomes the DISCONNECT of its connection",
+    "localcloud.broker.link.EndError": "ends a connection in its own task",
+    "localcloud.broker.packets.VersionError": "becomes the CONNACK that refuses the version",
     "localcloud.fault_injection._CutError": "ends a connection in its own task",
+    "localcloud.gaps.certificate_provider.SigningError": "becomes the rejection of a request",
+    "localcloud.gaps.command_status.UpdateError": "becomes the rejection of a device's update",
     "localcloud.gaps.rest.RefusedError": "becomes AWS's error reply to a REST request",
 }
 # MiniStack reads its settings when it is imported, and refuses all ports but loopback's then.

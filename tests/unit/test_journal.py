@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from device.errors import ExitCode
 from device.errors.storage import DataCorruptError
 from device.provisioning import events as ev
+from device.provisioning.evidence import ROUNDS, Evidence
 from device.runtime import journal
 from device.runtime.clock import EARLIEST_PLAUSIBLE, trusted_wall_time
 from device.runtime.journal import Keyed, Progress, Registered, Staged
@@ -16,8 +18,11 @@ from tests.support.devices import open_device
 
 NOW = 1_790_000_000.0
 KEYED = Keyed("device-key.1", "csr")
-STAGED = Staged("device-key.1", "csr", "id", "token", NOW, "proof")
-REGISTERED = Registered("device-key.1", "id", "SN-1", {"greeting": "hello"})
+STAGED = Staged("device-key.1", "csr", "id", "token", "proof", Evidence(1, 2.0, 3.0))
+DOUBTED = Staged("device-key.1", "csr", "id", "token", "proof", Evidence(ROUNDS))
+REGISTERED = Registered(
+    "device-key.1", "id", "SN-1", {"greeting": "hello"}, "csr", "token", "proof"
+)
 UNCONFIGURED = Registered("device-key.1", "id", "SN-1", None)
 
 
@@ -35,33 +40,41 @@ def test_a_step_is_read_as_it_was_written(tmp_path: Path, progress: Progress) ->
     [
         (None, ev.NothingStored()),
         (KEYED, ev.KeyFound("csr")),
-        (STAGED, ev.StagedCertificateFound("token", "proof")),
-        (REGISTERED, ev.RegistrationFound("SN-1", "id")),
+        (STAGED, ev.StagedCertificateFound("token", "proof", "id", ("old",))),
+        (DOUBTED, ev.StagedCertificateDoubted("id")),
+        (REGISTERED, ev.RegistrationFound("SN-1", "id", "token", "proof", ("old",))),
+        (
+            msgspec.structs.replace(REGISTERED, evidence=Evidence(ROUNDS)),
+            ev.StagedCertificateDoubted("id", "SN-1"),
+        ),
     ],
 )
 def test_what_a_machine_is_told(progress: Progress | None, event: ev.Event) -> None:
-    assert journal.as_event(progress, NOW) == event
+    assert journal.as_event(progress, ("old",)) == event
 
 
-@pytest.mark.parametrize(
-    ("issued_at", "now", "expired"),
-    [
-        (NOW, NOW, False),
-        (NOW, NOW + 3540, False),
-        (NOW, NOW + 3541, True),
-        (NOW, NOW + 1e9, True),
-        (NOW, NOW - 1e6, False),
-        (NOW, None, False),
-        (None, NOW, False),
-        (None, None, False),
-    ],
-)
-def test_whether_a_token_is_still_good(
-    issued_at: float | None, now: float | None, *, expired: bool
-) -> None:
-    staged = Staged("device-key.1", "csr", "id", "token", issued_at)
+def test_the_record_of_the_former_firmware_is_read(tmp_path: Path) -> None:
+    former = {
+        "type": "certificate-staged", "key": "k", "csr_pem": None, "certificate_id": "id",
+        "ownership_token": "t", "issued_at": NOW, "proof": "p",
+    }  # fmt: skip
+    with open_device(tmp_path) as storage:
+        storage.ps.set(Uid.PROVISIONING_JOURNAL, msgspec.msgpack.encode(former))
 
-    assert isinstance(journal.as_event(staged, now), ev.ExpiredTokenFound) is expired
+        assert journal.load(storage.ps) == Staged("k", None, "id", "t", "p")
+
+
+def test_what_was_given_up_is_kept_beside_the_steps(tmp_path: Path) -> None:
+    with open_device(tmp_path) as storage:
+        assert journal.load_given_up(storage.ps) == ()
+        for number in range(10):
+            journal.note_given_up(storage.ps, f"id-{number}")
+        journal.note_given_up(storage.ps, "id-5")
+        journal.save(storage.ps, KEYED)
+
+        kept = journal.load_given_up(storage.ps)
+
+    assert kept == ("id-2", "id-3", "id-4", "id-6", "id-7", "id-8", "id-9", "id-5")
 
 
 @pytest.mark.parametrize("garbage", [b"", b"\xc1", b"\x81\xa4type\xa5keyed", b"\x80"])
@@ -90,6 +103,7 @@ def test_a_configuration_of_another_firmware(tmp_path: Path, garbage: bytes) -> 
 def test_the_token_is_not_shown() -> None:
     assert "token" not in repr(STAGED).replace("Staged", "")
     assert "proof" not in repr(STAGED)
+    assert "token" not in repr(REGISTERED)
 
 
 @pytest.mark.parametrize(
@@ -103,3 +117,18 @@ def test_the_token_is_not_shown() -> None:
 )
 def test_a_clock_that_was_never_set_is_not_believed(wall: float, trusted: float | None) -> None:
     assert trusted_wall_time(FakeClock(wall)) == trusted
+
+
+@pytest.mark.parametrize(
+    ("wall", "known", "now"),
+    [
+        (NOW, (NOW - 1,), NOW),
+        (NOW, (NOW + 86_400, None), NOW + 86_400),
+        (0.0, (NOW,), NOW),
+        (0.0, (None,), None),
+    ],
+)
+def test_it_is_no_earlier_than_what_has_passed_for_certain(
+    wall: float, known: tuple[float | None, ...], now: float | None
+) -> None:
+    assert trusted_wall_time(FakeClock(wall), *known) == now

@@ -111,6 +111,36 @@ def test_no_proof_and_no_key_is_logged(caplog: pytest.LogCaptureFixture) -> None
     assert not [secret for secret in (GOOD, KEY.hex(), repr(KEY)) if secret in caplog.text]
 
 
+@pytest.mark.usefixtures("table")
+def test_certificates_that_were_given_up_are_logged_to_be_retired(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    one, other = "a1" * 32, "b2" * 32
+    with caplog.at_level("WARNING"):
+        asked(SerialNumber="SN-1", Proof=GOOD, GivenUpCertificates=f"{one},{other}")
+    assert [record.getMessage() for record in caplog.records] == [
+        f"retire: 'SN-1' gave up certificate {one}",
+        f"retire: 'SN-1' gave up certificate {other}",
+    ]
+
+
+@pytest.mark.usefixtures("table")
+@pytest.mark.parametrize("claimed", ["", "none", "a1" * 33, "A1" * 32, "x\nretire: 'SN-2'", ["a"]])
+def test_what_is_no_certificate_id_is_not_logged(
+    caplog: pytest.LogCaptureFixture, claimed: object
+) -> None:
+    with caplog.at_level("WARNING"):
+        assert asked(SerialNumber="SN-1", Proof=GOOD, GivenUpCertificates=claimed) != DENIED
+    assert caplog.records == []
+
+
+@pytest.mark.usefixtures("table")
+def test_who_has_no_proof_can_have_no_certificate_retired(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("WARNING"):
+        asked(SerialNumber="SN-1", Proof="guessed", GivenUpCertificates="a1" * 32)
+    assert "retire" not in caplog.text
+
+
 @given(key=st.binary(min_size=32, max_size=32), serial=st.text("SN-0123", min_size=1, max_size=9))
 def test_proof_is_what_the_device_computes(key: bytes, serial: str) -> None:
     message = serial.encode() + b"." + ID.encode()  # device.runtime.enrolment

@@ -100,22 +100,32 @@ def test_more_attributes_than_a_thing_may_have() -> None:
 
 def test_a_body_of_nothing_breaks_no_rule() -> None:
     assert grammar_error({}) is None
-    assert grammar_error({"Resources": {}, "Parameters": {}, "Mappings": None}) is None
+    assert grammar_error({"Mappings": None}) is None
 
 
-def test_a_section_or_resource_that_is_no_object_is_named() -> None:
-    assert grammar_error({"Parameters": []}) == "Parameters must be an object."
-    assert grammar_error({"Resources": {"odd": 1}}) == "Resource odd must be an object."
+def thing(**parts: object) -> dict[str, Any]:
+    return {"Resources": {"t": {"Type": "AWS::IoT::Thing", "Properties": {}, **parts}}}
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ({"Resources": {"odd": 1}}, "Resource odd must be an object"),
+        ({"Parameters": []}, "Parameters must be an object"),
+        ({"DeviceConfiguration": "text"}, "DeviceConfiguration must be an object"),
+        ({"DeviceConfiguration": {"interval": 60}}, "interval must be a string"),
+        ({"DeviceConfiguration": {"on": True}}, "on must be a string"),
+        ({"DeviceConfiguration": {"none": None}}, "none must be a string"),
+        (thing(OverrideSettings="REPLACE"), "OverrideSettings of resource t must be an object"),
+        (thing(Properties=[]), "Properties of resource t must be an object"),
+    ],
+    ids=str,
+)
+def test_a_part_of_the_wrong_kind_is_named(body: dict[str, Any], reason: str) -> None:
+    assert reason in (grammar_error(body) or "")
 
 
 # --- the client id in CONNECT --------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def iot() -> Seam:
-    from ministack.services import iot as ministack_iot  # noqa: PLC0415  (heavy; here only)
-
-    return Seam(ministack_iot)
 
 
 def connect(level: int, client_id: bytes, properties: bytes = b"") -> bytes:
@@ -136,9 +146,8 @@ def connect(level: int, client_id: bytes, properties: bytes = b"") -> bytes:
     ],
     ids=["3.1.1", "5", "none", "cut", "not-utf-8", "properties-past-the-end"],
 )
-def test_the_client_id_is_found(iot: Seam, packet: bytes, client_id: str | None) -> None:
-    level = packet[8]
-    assert jitr_client_id._client_id(iot, packet, level) == client_id
+def test_the_client_id_is_found(packet: bytes, client_id: str | None) -> None:
+    assert jitr_client_id._client_id(packet) == client_id
 
 
 # --- certificates that are gone ------------------------------------------------------
@@ -152,7 +161,9 @@ class Registry(dict[str, Any]):
 
 
 def test_a_certificate_that_was_deleted_is_not_provisioned() -> None:
-    asyncio.run(jitp._provision(Seam(SimpleNamespace(_certificates=Registry())), "gone"))
+    asyncio.run(
+        jitp._provision(Seam(SimpleNamespace(_certificates=Registry())), "gone", Settings())
+    )
 
 
 @pytest.mark.parametrize("status", ["ACTIVE", "INACTIVE"])
@@ -161,7 +172,7 @@ def test_a_certificate_that_was_touched_meanwhile_is_left_alone(status: str) -> 
     certificates = Registry(leaf=record)
     config = {"registrationConfig": {"templateName": "t"}}
     cloud = SimpleNamespace(_certificates=certificates, _ca_certificates={"ca": config})
-    asyncio.run(jitp._provision(Seam(cloud), "leaf"))
+    asyncio.run(jitp._provision(Seam(cloud), "leaf", Settings()))
     assert certificates["leaf"] == {"status": status, "caCertificateId": "ca"}
 
 

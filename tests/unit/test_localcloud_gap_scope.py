@@ -51,6 +51,7 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StateFold
 def test_the_device_dials_the_name_through_the_mqtt_port(folder: StateFolder) -> None:
     assert scope_variables(folder, SERVER, "222222222222", "eu-west-1") == {
         "AWS_ACCESS_KEY_ID": "222222222222",
+        "AWS_REGION": "eu-west-1",
         "AWS_DEFAULT_REGION": "eu-west-1",
         "DEVICE_ENDPOINT": "abc-ats.iot.eu-west-1.localhost:8883",
         "DEVICE_PROXY": "http://127.0.0.1:8884",

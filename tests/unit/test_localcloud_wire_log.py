@@ -7,13 +7,11 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ministack.services import iot as ministack_iot
 
 from localcloud.gaps.seam import Seam
 from localcloud.mqtt_packets import Packet, PacketDescriber, PacketReader
 from localcloud.wire_log import CLOUD, DEVICE, WireLog, listen
 
-IOT = Seam(ministack_iot)
 CONNECT_5 = bytes.fromhex("10 11 0004 4d515454 05 02 003c 00 0004 534e2d31")
 CONNECT_3 = bytes.fromhex("10 10 0004 4d515454 04 02 003c 0004 534e2d31")
 CONNACK = bytes.fromhex("20 03 00 87 00")
@@ -25,11 +23,11 @@ DISCONNECT = bytes.fromhex("e0 01 87")
 
 
 def read(data: bytes) -> list[Packet]:
-    return list(PacketReader(IOT).feed(data))
+    return list(PacketReader().feed(data))
 
 
 def described(*packets: bytes) -> list[dict[str, object]]:
-    describer = PacketDescriber(IOT)
+    describer = PacketDescriber()
     return [dict(describer.describe(packet)) for packet in read(b"".join(packets))]
 
 
@@ -63,7 +61,7 @@ def test_the_version_of_connect_is_that_of_what_follows() -> None:
 @given(cuts=st.sets(st.integers(0, len(CONNECT_5 + SUBSCRIBE + PUBLISH))))
 def test_packets_are_the_same_however_they_arrive(cuts: set[int]) -> None:
     stream = CONNECT_5 + SUBSCRIBE + PUBLISH
-    reader, places = PacketReader(IOT), [0, *sorted(cuts), len(stream)]
+    reader, places = PacketReader(), [0, *sorted(cuts), len(stream)]
     parts = [stream[a:b] for a, b in pairwise(places)]
     assert [packet for part in parts for packet in reader.feed(part)] == read(stream)
 
@@ -137,10 +135,9 @@ def conversation(tls: object, heard: list[bytes], said: list[bytes]) -> WireLog:
 
     broker = SimpleNamespace(
         _mtls_serve_conn=serve,
+        _mtls_refuse=lambda *_: None,
+        _WSSession=type("Session", (), {"_policy_allows": lambda *_: True}),
         _mtls_server_names=SimpleNamespace(get=lambda _tls: None),
-        _decode_remaining_length=IOT["_decode_remaining_length"],
-        _read_string=IOT["_read_string"],
-        _decode_properties=IOT["_decode_properties"],
     )
     log = WireLog()
     listen(Seam(broker), log)

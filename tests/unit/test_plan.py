@@ -274,6 +274,18 @@ def test_a_parameter_that_the_template_wants(state: Path, tmp_path: Path) -> Non
     assert error.key == "claim.parameters.Batch"
     assert str(path) in error.problem
     plan(state, claim(template_file=str(path), parameters={"SerialNumber": "x", "Batch": "y"}))
+    sent_at_times = claim(
+        template_file=str(path), parameters={"SerialNumber": "x", "Batch": "{given_up}"}
+    )
+    assert refused(state, sent_at_times).key == "claim.parameters.Batch"
+
+
+def test_a_template_may_name_the_thing(state: Path) -> None:
+    machine = plan(state, Settings(method="claim", thing_name="{cloud}")).machine
+
+    assert isinstance(machine, ClaimPlan)
+    assert machine.named_by_cloud
+    assert machine.expected_thing_name == SERIAL
 
 
 @pytest.mark.parametrize(

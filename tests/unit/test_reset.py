@@ -7,14 +7,23 @@ import pytest
 from device.errors import ExitCode
 from device.errors.provisioning import ResetRefusedError
 from device.reset import reset
+from device.runtime import journal
 from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.keys import CLAIM_KEY
+from device.storage.secure_storage import Uid
 from tests.support.devices import STEPS, advance_to, make_device, open_device
 
 
 def entries(storage: DeviceStorage) -> dict[tuple[str, int], bytes]:
     services = {"its": storage.its, "ps": storage.ps}
     return {(name, uid): s.get(uid) for name, s in services.items() for uid in s.uids()}
+
+
+def without_given_up(storage: DeviceStorage) -> dict[tuple[str, int], bytes]:
+    """Everything but the ids that are kept for the cloud."""
+    found = entries(storage)
+    found.pop(("ps", Uid.GIVEN_UP), None)
+    return found
 
 
 def test_a_device_that_never_booted_has_nothing_to_undo(tmp_path: Path) -> None:
@@ -41,7 +50,8 @@ def test_a_boot_that_was_begun_is_undone_in_one_commit(
         begun = step != "keyed" or not keys_made_by_aws
         assert changed is begun
         assert storage.generation == before + begun
-        assert entries(storage) == made
+        assert without_given_up(storage) == made
+        assert len(journal.load_given_up(storage.ps)) == (step != "keyed")
 
 
 def test_an_identity_is_kept_unless_told(tmp_path: Path) -> None:
@@ -62,13 +72,16 @@ def test_an_identity_is_forgotten_with_its_key(tmp_path: Path) -> None:
     with open_device_storage(state) as storage:
         made = entries(storage)
         advance_to(storage, "proven")
-        before = storage.generation
+        identity, before = journal.load_identity(storage.ps), storage.generation
+        assert identity is not None
+        identifier = identity.certificate_id
 
         assert reset(storage, forget_identity=True)
 
         assert storage.generation == before + 1
     with open_device_storage(state) as storage:
-        left = entries(storage)
+        left = without_given_up(storage)
+        assert journal.load_given_up(storage.ps) == (identifier,)
         assert storage.keys.keys() == []
         assert CLAIM_KEY not in storage.keys.keys()  # noqa: SIM118 - a key store is no dict
         assert left.items() < made.items()

@@ -14,8 +14,8 @@ import boto3
 import coverage
 
 from localcloud import lifecycle
-from localcloud.cli import environment_of
 from localcloud.state_folder import Ports, Server, StateFolder
+from localcloud.verbs.env import environment_of
 from tests.support.hang import SECONDS
 
 ROOT = Path(__file__).parents[2]

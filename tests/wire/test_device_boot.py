@@ -160,10 +160,12 @@ def test_keys_made_by_aws(works: Works, state: Path, serial: str) -> None:
 
 
 def test_the_thing_may_be_called_by_another_name(works: Works, state: Path, serial: str) -> None:
-    """The name comes from the cloud; the device's own guess is only for a lost reply."""
-    finished = boot(state, DEVICE_THING_NAME="a-guess")
+    """Where the settings say so; otherwise another name is an error, and nothing is adopted."""
+    guessed = boot(state, DEVICE_THING_NAME="a-guess")
 
-    assert_one(works, serial, finished)
+    assert guessed.code == 1
+    assert guessed.error["error"] == "UnexpectedThingNameError"
+    assert_one(works, serial, boot(state, DEVICE_THING_NAME="{cloud}"))
 
 
 # --- asked to wait --------------------------------------------------------------------------
@@ -186,7 +188,7 @@ def test_a_throttled_device_waits_and_asks_again(works: Works, state: Path, seri
     assert "429 ThrottlingException: Rate exceeded" in finished.err
 
 
-def test_a_token_that_expired_in_a_drawer_is_replaced(
+def test_a_token_that_expired_in_a_drawer_is_no_reason_to_ask_for_another_at_once(
     works: Works, state: Path, serial: str
 ) -> None:
     works.cloud.fault(
@@ -195,11 +197,11 @@ def test_a_token_that_expired_in_a_drawer_is_replaced(
     assert boot(state).code == 5
     works.cloud.fault("expire-tokens")
 
-    finished = boot(state, **PATIENT)
+    finished = boot(state)
 
-    assert_one(works, serial, finished)
-    assert "key made" not in finished.steps
-    assert finished.steps.count("certificate issued") == 1
+    assert finished.code == 5
+    assert finished.error["error"] == "CertificateInDoubtError"
+    assert "certificate issued" not in finished.steps
 
 
 # --- told no --------------------------------------------------------------------------------

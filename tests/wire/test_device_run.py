@@ -11,7 +11,6 @@ from device.provisioning import actions as act
 from device.provisioning import events as ev
 from device.provisioning.events import Credential
 from device.runtime.awscrt_session import AwscrtSession
-from device.runtime.clock import SystemClock
 from device.runtime.credentials import Credentials, InstalledClaim
 from device.runtime.endpoint import Endpoint
 from device.settings import Connection
@@ -127,7 +126,7 @@ def test_another_client_takes_the_name(works: Works, state: Path, serial: str) -
 def session_of(works: Works, state: Path) -> AwscrtSession:
     """Return a session of somebody who copied the device's key."""
     with open_device_storage(state, read_only=True) as storage:
-        claims = InstalledClaim(storage, SystemClock())
+        claims = InstalledClaim(storage)
         stolen = Credentials(storage, claims).tls_identity(Credential.DEVICE)
     endpoint = Endpoint(works.cloud.mqtt_host, works.cloud.mqtt_port)
     root_ca = works.cloud.root_ca.read_bytes()
@@ -142,12 +141,16 @@ def test_a_certificate_that_was_deactivated(works: Works, state: Path, serial: s
 
     with running("run", "--state", state, "--config", CONFIG, **OFTEN) as started:
         waiting = started.wait_for("waiting")
+        wait_for(started, "waiting", "refused this device's identity 3 times in a row")
         iot.update_certificate(certificateId=identity["certificate_id"], newStatus="ACTIVE")
         started.wait_for(ACKNOWLEDGED)
         stopped = started.stop()
 
     assert stopped.code == 0
     assert "with the device certificate was not let in" in waiting["detail"]
+    [advice] = [line["detail"] for line in started.seen if line.get("step") == "next"]
+    assert "set INACTIVE or REVOKED" in advice
+    assert f"list-thing-principals --thing-name {serial}" in advice
 
 
 def test_a_denied_device_asks_again_at_a_low_rate(works: Works, state: Path, serial: str) -> None:

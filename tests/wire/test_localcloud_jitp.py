@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from awscrt.exceptions import AwsCrtError
 from botocore.exceptions import ClientError
+from cryptography import x509
 
 from localcloud.state_folder import StateFolder
 from tests.wire.conftest import LocalCloud, free_ports, running
@@ -433,3 +434,26 @@ def test_a_certificate_of_an_unknown_ca_is_not_registered(iot: Any) -> None:
         iot.register_certificate(certificatePem=leaf.certificate_pem)
     with pytest.raises(ClientError, match="Invalid certificate PEM"):
         iot.register_certificate(certificatePem="garbage")
+
+
+# --- the serial number ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_number", [True, False], ids=["certificate", "subject"])
+def test_without_one_in_the_subject_the_serial_number_is_the_certificates(
+    local_cloud: LocalCloud, iot: Any, role: str, is_number: bool
+) -> None:
+    setting = "certificate" if is_number else "subject"
+    local_cloud.admin("PUT", "settings", {"jitp_serial_number": setting})
+    number = f"{PSEUDO}SerialNumber"
+    body = template({"ThingName": {"Ref": number}}, INLINE, parameters=(number,))
+    leaf = authority_with(iot, role, body).issue({"CN": mark("SN")})
+    try:
+        if is_number:
+            certificate = x509.load_pem_x509_certificate(leaf.certificate_pem.encode())
+            first_boot(local_cloud, iot, leaf, "any")
+            assert iot.describe_thing(thingName=str(certificate.serial_number))
+        else:
+            stays_pending(local_cloud, iot, leaf, "any")
+    finally:
+        local_cloud.admin("PUT", "settings", {"jitp_serial_number": "certificate"})

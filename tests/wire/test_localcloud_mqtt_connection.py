@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.wire.conftest import LocalCloud
 from tests.wire.localcloud_sdk import Credential, add_certificate, policy
@@ -186,6 +187,15 @@ def test_a_publish_at_the_limit_is_acknowledged(
 ) -> None:
     with connected(local_cloud, device, "limits", 5) as client:
         assert client.published("1/2/3/4/5/6/7/8", bytes(128 * 1024)) == 0
+
+
+def test_a_publish_over_http_has_the_same_limits(local_cloud: LocalCloud) -> None:
+    data = local_cloud.client("iot-data")
+    data.publish(topic="1/2/3/4/5/6/7/8", payload=bytes(128 * 1024))
+    with pytest.raises(ClientError, match="slashes"):
+        data.publish(topic="1/2/3/4/5/6/7/8/9")
+    with pytest.raises(ClientError, match="bytes"):
+        data.publish(topic="a", payload=bytes(128 * 1024 + 1))
 
 
 def test_nine_filters_in_one_subscribe_end_the_connection(

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+import yaml
 
 from device.errors import ExitCode
 from device.storage.device_storage import open_device_storage
 from device.storage.keys import CLAIM_KEY
 from device.storage.secure_storage import Uid
+from factory.device_orders import config_name
 from factory.station import open_station
 from tests.support.certificates import DeviceAuthority
 from tests.support.device_process import Finished, running
@@ -40,9 +42,11 @@ STRANGER: Final = DeviceAuthority("somebody else's CA")
 TODAY: Final = datetime.now(UTC)
 
 
-def rejected(line: ProductionLine, state: Path, code: str, **settings: str) -> Finished:
+def rejected(
+    line: ProductionLine, state: Path, code: str, *words: str | Path, **settings: str
+) -> Finished:
     """Boot a device whose registration AWS is to reject with ``code``."""
-    finished = line.boot_with_claim(state, **settings)
+    finished = line.boot_with_claim(state, *words, **settings)
     assert finished.code == ExitCode.DENIED, finished.err
     assert f" {code}: " in finished.error["message"]
     assert state.name not in line.things()
@@ -207,14 +211,24 @@ def test_role_that_may_not_do_what_the_template_asks(line: ProductionLine, state
     assert_let_in(line, state)
 
 
+def without_parameters(method: str, folder: Path) -> Path:
+    """Write the settings of ``method`` anew, without parameters; return the file."""
+    settings = yaml.safe_load((CONFIG / config_name(method)).read_text())
+    settings["claim"]["parameters"] = {}
+    settings["claim"]["template_file"] = str(CONFIG / settings["claim"]["template_file"])
+    file = folder / "without.yaml"
+    file.write_text(yaml.safe_dump(settings))
+    return file
+
+
 @of(*BY_CLAIM)
 def test_parameter_that_is_not_sent(line: ProductionLine, state: Path) -> None:
     line.make(state)
-    without = {"DEVICE_CLAIM__PARAMETERS": "{}"}
+    without = ("--config", without_parameters(line.method, state.parent))
 
-    noticed = line.boot_with_claim(state, **without)
-    unchecked = {**without, "DEVICE_CLAIM__TEMPLATE_FILE": ""}
-    unnoticed = rejected(line, state, "InvalidParameters", **unchecked)
+    noticed = line.boot_with_claim(state, *without)
+    unchecked = {"DEVICE_CLAIM__TEMPLATE_FILE": ""}
+    unnoticed = rejected(line, state, "InvalidParameters", *without, **unchecked)
 
     assert noticed.code == ExitCode.CONFIGURATION_INVALID
     assert "claim.parameters.SerialNumber" in noticed.error["message"]

@@ -1,0 +1,90 @@
+"""Several CAs of one subject: a device's CA is found by its signature, not by its name.
+
+AWS takes ten CA certificates with the same subject and public key or with another key, so that an
+authority can be rolled over (developer guide, "Register your CA certificate"). OpenSSL, which
+MiniStack's listener trusts every registered CA in, takes the first CA of the issuer's name and
+fails if that did not sign. Here the listener trusts certificates of devices only: registered
+ones, and one that is presented and that some registered CA signed. It is trusted when its
+Certificate message is read, before OpenSSL looks at it; ``SSLContext._msg_callback`` of CPython
+is the one place that shows it in time.
+"""
+
+import hashlib
+import logging
+import ssl
+from collections.abc import Callable
+from typing import Any, Final
+
+from localcloud.gaps.seam import Seam
+
+_CERTIFICATE: Final = 11  # TLS handshake type
+_HANDSHAKE: Final = 22  # TLS content type
+_LENGTH: Final = 3
+_LOG: Final = logging.getLogger("localcloud.certificates")
+
+Anchors = list[tuple[str, str]]
+
+
+def is_open(iot: Seam) -> bool:
+    """Whether MiniStack's listener still trusts the registered CAs themselves."""
+    return "_ca_certificates" in iot["_mtls_trust_anchors"].__code__.co_names
+
+
+def close(iot: Seam) -> None:
+    """Trust devices in place of CAs."""
+    find: Callable[[], Anchors] = iot["_mtls_trust_anchors"]
+    build: Callable[[], ssl.SSLContext] = iot["_mtls_build_ssl_context"]
+
+    def trust_anchors() -> Anchors:
+        authorities = {record["certificateId"] for record in iot["_ca_certificates"].all_values()}
+        return [anchor for anchor in find() if anchor[0] not in authorities]
+
+    def build_ssl_context() -> ssl.SSLContext:
+        context = build()
+        _read_messages(context, lambda der: _trust_if_signed(iot, context, der))
+        return context
+
+    iot["_mtls_trust_anchors"] = trust_anchors
+    iot["_mtls_build_ssl_context"] = build_ssl_context
+
+
+def _read_messages(context: ssl.SSLContext, found: Callable[[bytes], None]) -> None:
+    """Tell ``found`` each certificate that a client presents as its own."""
+
+    def read(
+        _connection: object, direction: str, version: int, content: int, kind: int, data: bytes
+    ) -> None:
+        if direction == "read" and content == _HANDSHAKE and kind == _CERTIFICATE:
+            der = first_certificate(data, is_13=version == ssl.TLSVersion.TLSv1_3)
+            if der:
+                found(der)
+
+    Seam(context)["_msg_callback"] = read
+
+
+def first_certificate(message: bytes, *, is_13: bool) -> bytes:
+    """Return the first certificate in a Certificate message (RFC 8446, 4.4.2; RFC 5246, 7.4.2)."""
+    at = 1 + _LENGTH
+    if is_13:
+        at += 1 + message[at] if len(message) > at else 1
+    at += _LENGTH  # of the list
+    size = int.from_bytes(message[at : at + _LENGTH], "big")
+    return message[at + _LENGTH : at + _LENGTH + size]
+
+
+def _trust_if_signed(iot: Seam, context: ssl.SSLContext, der: bytes) -> None:
+    name = hashlib.sha256(der).hexdigest()
+    loaded: set[str] = iot["_mtls_loaded_anchors"]
+    if name in loaded:
+        return
+    try:
+        pem = ssl.DER_cert_to_PEM_cert(der)
+        if any(_signed(iot, ca, pem) for ca in iot["_ca_certificates"].all_values()):
+            context.load_verify_locations(cadata=pem)
+            loaded.add(name)
+    except (ValueError, ssl.SSLError) as error:
+        _LOG.warning("a certificate that was presented cannot be read: %s", error)
+
+
+def _signed(iot: Seam, ca: dict[str, Any], pem: str) -> bool:
+    return bool(iot["certificate_is_signed_by"](pem, ca.get("certificatePem") or ""))

@@ -1,0 +1,25 @@
+"""``localcloud down``: save and stop."""
+
+import argparse
+from typing import Final
+
+from localcloud import lifecycle
+from localcloud.console import Console
+from localcloud.state_folder import StateFolder
+
+SUMMARY: Final = "Save and stop the local AWS of a state folder."
+
+
+def add_options(_parser: argparse.ArgumentParser) -> None:
+    """Add nothing: it has no options of its own."""
+
+
+def run(_options: argparse.Namespace, folder: StateFolder, console: Console) -> None:
+    """Stop it, if it runs."""
+    server = folder.server()
+    if server is None:
+        console.say(f"Nothing runs on {folder.path}.")
+    else:
+        lifecycle.stop(folder, server)
+        console.say(f"Stopped; the state is kept in {folder.path}.")
+    console.show({"state": str(folder.path), "stopped": server is not None})

@@ -1,0 +1,60 @@
+"""``localcloud fault``: switch faults on and off, and list them."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from typing import Final
+
+from localcloud import lifecycle
+from localcloud.console import Console
+from localcloud.errors import FaultError
+from localcloud.state_folder import StateFolder
+
+SUMMARY: Final = "Switch a fault on or off, or list what is on."
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``localcloud fault``."""
+    parser.add_argument(
+        "kind", nargs="?", metavar="KIND", help="such as drop-reply; docs/local-aws.md"
+    )
+    parser.add_argument(
+        "fields", nargs="*", metavar="FIELD=VALUE", help="such as operation=provision count=2"
+    )
+    parser.add_argument(
+        "--off", nargs="?", const="all", metavar="ID", help="switch one off, or all of them"
+    )
+
+
+def run(options: argparse.Namespace, folder: StateFolder, console: Console) -> None:
+    """Do what is asked; without a kind, list."""
+    if options.off:
+        number = "" if options.off == "all" else f"/{options.off}"
+        lifecycle.call(folder, "DELETE", f"faults{number}")
+        console.show({"off": options.off}, f"Off: {options.off}.")
+    elif options.kind:
+        fault = {"kind": options.kind, **fields_of(options.fields)}
+        answer = lifecycle.call(folder, "POST", "faults", fault)
+        console.show(answer, f"On: {options.kind} {json.dumps(answer)}")
+    else:
+        faults = lifecycle.call(folder, "GET", "faults")
+        for each in faults if isinstance(faults, list) else ():
+            console.show(each, json.dumps(each))
+
+
+def fields_of(words: Sequence[str]) -> dict[str, object]:
+    """Return the fields that ``words`` such as ``count=2`` give: JSON, or else text.
+
+    Raises:
+        FaultError: a word has no ``=``.
+    """
+    fields: dict[str, object] = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not equals:
+            raise FaultError(f"{word!r} is no FIELD=VALUE")
+        try:
+            fields[name.replace("-", "_")] = json.loads(text)
+        except ValueError:
+            fields[name.replace("-", "_")] = text
+    return fields

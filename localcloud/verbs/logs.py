@@ -1,0 +1,39 @@
+"""``localcloud logs``: the last lines of the server's log."""
+
+import argparse
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Final
+
+from localcloud.console import Console
+from localcloud.errors import StateFolderError
+from localcloud.state_folder import StateFolder
+
+SUMMARY: Final = "Print the last lines of the server's log."
+_POLL_SECONDS: Final = 0.2
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``localcloud logs``."""
+    parser.add_argument("--lines", type=int, default=40, metavar="N", help="default: %(default)s")
+    parser.add_argument("--follow", action="store_true", help="go on until Ctrl-C or its end")
+
+
+def run(options: argparse.Namespace, folder: StateFolder, console: Console) -> None:
+    """Print the log; it starts anew with each start in the background."""
+    try:
+        with folder.log.open(errors="replace") as log:
+            for line in log.read().splitlines()[-options.lines :]:
+                console.show({"line": line}, line)
+            for line in _more(log, folder) if options.follow else ():
+                console.show({"line": line}, line)
+    except FileNotFoundError:
+        raise StateFolderError(folder.path, "there is no log of a local AWS in it") from None
+
+
+def _more(log: Iterator[str], folder: StateFolder) -> Iterator[str]:
+    with suppress(KeyboardInterrupt):
+        while folder.server():
+            yield from (line.rstrip("\n") for line in log)
+            time.sleep(_POLL_SECONDS)

@@ -1,0 +1,24 @@
+"""``localcloud reset``: an empty cloud on the same ports, with the same key."""
+
+import argparse
+from typing import Final
+
+from localcloud import lifecycle
+from localcloud.console import Console
+from localcloud.state_folder import StateFolder
+
+SUMMARY: Final = "Forget every thing, certificate, policy and object; the ports stay."
+
+
+def add_options(_parser: argparse.ArgumentParser) -> None:
+    """Add nothing: it has no options of its own."""
+
+
+def run(_options: argparse.Namespace, folder: StateFolder, console: Console) -> None:
+    """Empty a running local AWS, or the folder of one that is stopped."""
+    if folder.server():
+        lifecycle.reset(folder)
+    else:
+        folder.empty()
+    console.say(f"Empty: {folder.path}. Devices made before must be made anew.")
+    console.show({"state": str(folder.path), "reset": True})

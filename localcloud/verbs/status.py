@@ -1,0 +1,30 @@
+"""``localcloud status``: whether it runs, where, and what is switched on."""
+
+import argparse
+from typing import Final
+
+from localcloud import lifecycle
+from localcloud.console import Console
+from localcloud.errors import NoAnswerError
+from localcloud.state_folder import StateFolder
+
+SUMMARY: Final = "Tell whether the local AWS runs, where, and what is switched on."
+
+
+def add_options(_parser: argparse.ArgumentParser) -> None:
+    """Add nothing: it has no options of its own."""
+
+
+def run(_options: argparse.Namespace, folder: StateFolder, console: Console) -> None:
+    """Show it; that nothing runs is an answer, too."""
+    server = folder.server()
+    if server is None:
+        told: dict[str, object] = {"state": str(folder.path), "running": False}
+        console.show(told, f"Nothing runs on {folder.path}.")
+        return
+    answer = lifecycle.call(folder, "GET", "status")
+    if not isinstance(answer, dict):
+        raise NoAnswerError(f"the status is no object: {answer}")
+    ports = {"api_port": server.ports.api, "mqtt_port": server.ports.mqtt}
+    facts = {"running": True, **answer, **ports}
+    console.show(facts, *(f"{name.replace('_', ' '):<20}{facts[name]}" for name in facts))

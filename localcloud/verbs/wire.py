@@ -1,0 +1,26 @@
+"""``localcloud wire``: what devices and the broker said to each other, lately."""
+
+import argparse
+from typing import Final
+
+from localcloud import lifecycle
+from localcloud.console import Console
+from localcloud.state_folder import StateFolder
+from localcloud.wire_line import line_of, numbered_events
+
+SUMMARY: Final = "Print the latest packets of all MQTT connections."
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``localcloud wire``."""
+    parser.add_argument("--clear", action="store_true", help="forget them")
+
+
+def run(options: argparse.Namespace, folder: StateFolder, console: Console) -> None:
+    """Print the events, the oldest first, or forget them."""
+    if options.clear:
+        lifecycle.call(folder, "DELETE", "wire")
+        console.show({"cleared": True})
+        return
+    for event in numbered_events(lifecycle.call(folder, "GET", "wire")):
+        console.show(event, line_of(event, is_colourful=console.is_colourful))

@@ -1,0 +1,235 @@
+"""The parts of the verbs that need no local AWS: what they read, and what they print."""
+
+import datetime as dt
+import json
+import subprocess
+import sys
+from argparse import ArgumentTypeError
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from localcloud.admin import Admin
+from localcloud.cli import main
+from localcloud.cloud_clock import CloudClock
+from localcloud.errors import ClockError, FaultError, LocalCloudError, NoAnswerError
+from localcloud.fault_board import FaultBoard
+from localcloud.settings import Settings
+from localcloud.state_folder import Ports, StateFolder
+from localcloud.verbs.clock import duration
+from localcloud.verbs.env import in_the_way
+from localcloud.verbs.fault import fields_of
+from localcloud.wire_line import line_of, numbered_events
+from localcloud.wire_log import WireLog
+
+VERBS = ("up", "env", "status", "logs", "watch", "fault", "wire", "clock", "reset", "down")
+
+
+def objects(text: str) -> list[Any]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+# --- every verb, in JSON -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_misuse_is_an_object_too(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([verb, "--json", "--nonsense"])
+    (told,) = objects(capsys.readouterr().out)
+    assert ended.value.code == told["exit_code"] == 2
+    assert set(told) == {"error", "message", "next_step", "exit_code"}
+
+
+@pytest.mark.parametrize("verb", ["env", "watch", "fault", "wire", "clock"])
+def test_an_error_is_an_object(
+    verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([verb, "--json", "--state", str(tmp_path)])
+    (told,) = objects(capsys.readouterr().out)
+    assert (ended.value.code, told["error"]) == (1, "NotRunningError")
+    assert told["next_step"].startswith("Start it: localcloud up")
+
+
+@pytest.mark.parametrize(("verb", "told"), [
+    ("status", {"running": False}), ("reset", {"reset": True}), ("down", {"stopped": False}),
+])  # fmt: skip
+def test_where_nothing_runs_some_verbs_have_an_answer(
+    verb: str, told: dict[str, object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main([verb, "--json", "--state", str(tmp_path / "none")])
+    assert objects(capsys.readouterr().out) == [{"state": str(tmp_path / "none"), **told}]
+
+
+def test_the_log_is_printed_from_its_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = StateFolder(tmp_path)
+    folder.create()
+    folder.log.write_text("first\nsecond\nthird\n")
+    main(["logs", "--json", "--lines", "2", "--state", str(tmp_path)])
+    assert objects(capsys.readouterr().out) == [{"line": "second"}, {"line": "third"}]
+
+
+def test_a_missing_extra_is_named_with_its_command(tmp_path: Path) -> None:
+    code = "import sys; sys.modules['ministack'] = None; from localcloud.cli import main; main()"
+    for more in ([], ["--json"]):
+        done = subprocess.run(
+            [sys.executable, "-c", code, "up", "--state", str(tmp_path), *more],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 1
+        assert "pip install 'firstboot[local]'" in (done.stdout if more else done.stderr)
+        assert "Traceback" not in done.stderr
+
+
+# --- env -----------------------------------------------------------------------------
+
+
+def test_env_unsets_what_another_account_left(tmp_path: Path) -> None:
+    folder = StateFolder(tmp_path)
+    folder.create()
+    left = {"AWS_PROFILE": "real", "AWS_SESSION_TOKEN": "real", "DEVICE_PROXY": "http://real",
+            "AWS_ENDPOINT_URL_IOT": "https://real", "AWS_REGION": "real-1",
+            "AWS_DEFAULT_REGION": "real-1", "AWS_ACCESS_KEY_ID": "real"}  # fmt: skip
+    with folder.serve(Ports(1, 2)):
+        line = f'eval "$({sys.executable} -m localcloud env --state {tmp_path})"; env'
+        said = subprocess.run(
+            ["/bin/sh", "-c", line], env={"PATH": "/usr/bin:/bin", **left},
+            cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True,
+        ).stdout  # fmt: skip
+    assert "real" not in said
+
+
+def test_a_variable_that_is_set_is_not_in_the_way() -> None:
+    assert "DEVICE_PROXY" not in in_the_way({}, {"DEVICE_PROXY": "http://127.0.0.1:1"})
+
+
+def test_a_shell_stops_where_no_local_aws_is(tmp_path: Path) -> None:
+    line = f'set -e; eval "$({sys.executable} -m localcloud env --state {tmp_path})"; echo on'
+    done = subprocess.run(
+        ["/bin/sh", "-c", line], cwd=Path(__file__).parents[2],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "no local AWS is running" in done.stderr
+
+
+# --- words that are read -------------------------------------------------------------
+
+
+def test_fields_of_a_fault_are_json_or_text() -> None:
+    words = ["count=null", "client-id=claim-*", "seconds=1.5", "error_message=a=b"]
+    assert fields_of(words) == {
+        "count": None, "client_id": "claim-*", "seconds": 1.5, "error_message": "a=b",
+    }  # fmt: skip
+
+
+def test_a_word_without_a_value_is_misuse() -> None:
+    with pytest.raises(FaultError, match="FIELD=VALUE"):
+        fields_of(["count"])
+
+
+@pytest.mark.parametrize(("text", "seconds"), [
+    ("90d", 7776000), ("15m", 900), ("1.5h", 5400), ("0s", 0), ("2w", 1209600),
+])  # fmt: skip
+def test_a_duration(text: str, seconds: float) -> None:
+    assert duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "90", "d", "-1d", "1y", "1 d", "9999999d", "٣d", "1e3s"])
+def test_what_is_no_duration(text: str) -> None:
+    with pytest.raises(ArgumentTypeError):
+        duration(text)
+
+
+# --- a line of the wire --------------------------------------------------------------
+
+EVENT = {"number": 7, "connection": 3, "ms": 12.5, "by": "device", "packet": "CONNECT"}
+
+
+def test_a_packet_is_one_line() -> None:
+    line = line_of({**EVENT, "client_id": "SN-1", "topics": ["a", "b"], "qos": 0})
+    assert line == "   3      12.5 ms -> CONNECT     client_id=SN-1 topics=a,b qos=0"
+
+
+@pytest.mark.parametrize(("event", "colour"), [
+    ({"by": "device"}, "34"), ({"by": "cloud"}, "32"), ({"event": "closed"}, "90"),
+    ({"by": "cloud", "reason_codes": [0, 0x87]}, "31"), ({"reason": "no policy"}, "31"),
+])  # fmt: skip
+def test_a_refusal_is_red(event: Mapping[str, object], colour: str) -> None:
+    assert line_of(event, is_colourful=True).startswith(f"\x1b[{colour}m")
+
+
+def test_no_colours_for_a_file() -> None:
+    assert "\x1b" not in line_of({**EVENT, "reason_codes": [0x87], "reason": "no policy"})
+
+
+@pytest.mark.parametrize("answer", [None, {}, [1], [{"connection": 1}]])
+def test_a_wire_that_is_none(answer: object) -> None:
+    with pytest.raises(NoAnswerError):
+        numbered_events(answer)
+
+
+def test_only_what_is_new_is_told() -> None:
+    log = WireLog(lambda: 0.0)
+    note = log.connection()
+    note("device", event="opened")
+    note("device", packet="CONNECT")
+    assert [event["number"] for event in log.listed(1)] == [2]
+
+
+# --- the admin paths -----------------------------------------------------------------
+
+
+async def reset() -> object:
+    return {"reset": True}
+
+
+def admin() -> Admin:
+    return Admin(
+        status=dict, reset=reset, endpoint_name=lambda account, region: f"{account}.{region}",
+        age_tokens=int, settings=Settings(), wire=WireLog(), faults=FaultBoard(),
+        clock=CloudClock(),
+    )  # fmt: skip
+
+
+def ask(each: Admin, method: str, path: str, body: bytes = b"") -> Any:
+    work = each(method, path, body)
+    try:
+        work.send(None)  # nothing here waits
+    except StopIteration as done:
+        return done.value
+    raise AssertionError("it waits")
+
+
+@pytest.mark.parametrize(("method", "path"), [
+    ("GET", "nothing"), ("POST", "status"), ("GET", "reset"), ("DELETE", "settings"),
+    ("GET", "endpoint/one"), ("GET", "wire/after/x"), ("POST", "wire"), ("PUT", "faults"),
+    ("DELETE", "faults/x"), ("DELETE", "clock"), ("GET", ""),
+])  # fmt: skip
+def test_a_path_that_is_none_is_refused(method: str, path: str) -> None:
+    with pytest.raises(LocalCloudError, match=f"there is no {method}"):
+        ask(admin(), method, path)
+
+
+def test_the_clock_goes_ahead_by_what_is_added() -> None:
+    one = admin()
+    ask(one, "POST", "clock", b'{"advance_seconds": 3600}')
+    told = ask(one, "POST", "clock", b'{"advance_seconds": 60}')
+    assert told["ahead_seconds"] == 3660
+    ahead = dt.datetime.fromisoformat(told["now"]) - dt.datetime.now(dt.UTC)
+    assert ahead.total_seconds() == pytest.approx(3660, abs=10)
+
+
+@pytest.mark.parametrize("body", [
+    b"", b"{", b"7", b"{}", b'{"advance_seconds": "1"}', b'{"advance_seconds": -1}',
+    b'{"advance_seconds": NaN}', b'{"advance_seconds": 1e99}', b'{"advance_seconds": 1, "x": 1}',
+    b"\xff",
+])  # fmt: skip
+def test_an_advance_that_makes_no_sense_is_misuse(body: bytes) -> None:
+    with pytest.raises(ClockError):
+        ask(admin(), "POST", "clock", body)
