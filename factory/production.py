@@ -8,6 +8,7 @@ from device.errors import FirstbootError
 from device.errors.storage import StorageError
 from device.identity.certificates import certificate_id, leaf_of
 from device.storage.device_storage import DeviceStorage, open_device_storage
+from device.storage.lifecycle import Lifecycle
 from device.storage.secure_storage import Uid
 from factory.admission import Admitted, Made, Wanted, admit
 from factory.changes import Report
@@ -116,8 +117,11 @@ def retire_former(admitted: Admitted, out: Path, clouds: Sequence[Cloud]) -> lis
 def finished(order: DeviceOrder, out: Path) -> Product | None:
     """Return the device of ``order`` in ``out`` if it was finished by a run that was cut."""
     try:
+        with open_device_storage(out, read_only=True) as storage:
+            if storage.lifecycle is not Lifecycle.SECURED:
+                return None
         product = as_made(order, out)
-    except StorageError:  # none, or begun only: whoever makes it says what is wrong
+    except StorageError:  # whoever makes it says what is wrong
         return None
     return product if product.order.serial_number == order.serial_number else None
 

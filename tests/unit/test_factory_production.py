@@ -15,8 +15,9 @@ from factory.documents import CONFIG
 from factory.errors import CloudNotReachableError, StationNotPreparedError
 from factory.ledger import Ledger, Result
 from factory.manufacture import DeviceOrder, make_device, new_device_id
-from factory.production import Product, produce
+from factory.production import Product, finished, produce, produce_by
 from factory.station import Station, open_or_make_station
+from factory.unfinished_device import unfinished_device
 from tests.support.certificates import certificate_for
 from tests.unit.test_factory_station import NOW
 
@@ -161,4 +162,21 @@ def test_finished_device_that_could_not_be_registered_keeps_its_serial_number(
     with pytest.raises(CloudNotReachableError):
         produce("jitr", Wanted(asked, tmp_path / "d"), station, [Unreached()])
     assert device_id(tmp_path / "d") == asked.device_id
+    assert results(station) == [Result.BEGUN]
+
+
+def test_device_that_waits_for_its_certificate_is_not_taken_for_a_finished_one(
+    station: Station, tmp_path: Path
+) -> None:
+    asked = Wanted(order(), tmp_path / "d")
+    (admitted,) = admit(Ledger(station.folder), [asked], "bulk")
+    with unfinished_device(admitted.order, tmp_path / "d"):
+        pass
+    assert finished(admitted.order, tmp_path / "d") is None
+
+    def refuse(asked: DeviceOrder, out: Path) -> Product:
+        raise StationNotPreparedError("it was asked to go on")
+
+    with pytest.raises(StationNotPreparedError, match="go on"):
+        produce_by(refuse, "bulk", asked, station.folder, [])
     assert results(station) == [Result.BEGUN]
