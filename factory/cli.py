@@ -10,16 +10,14 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from device.errors import ExitCode, FirstbootError
-from factory.accounts import aws_accounts
-from factory.arguments import build_parser
-from factory.changes import Outcome, Report
-from factory.choices import choices_of
-from factory.cloud import Account
+from factory.account.accounts import aws_accounts
+from factory.account.changes import Outcome, Report
+from factory.account.choices import choices_of
+from factory.account.cloud import Account
 from factory.errors import StationNotPreparedError
 from factory.methods import METHODS
-from factory.prepared_account import forget_prepared, note_prepared
-from factory.report_text import report_fields, report_lines
-from factory.station import Station, open_or_make_station, open_station
+from factory.methods.prepared_account import forget_prepared, note_prepared
+from factory.station.station import Station, open_or_make_station, open_station
 from factory.verbs import bulk as bulk_verb
 from factory.verbs import ca as ca_verb
 from factory.verbs import claim as claim_verb
@@ -27,6 +25,8 @@ from factory.verbs import lint as lint_verb
 from factory.verbs import make as make_verb
 from factory.verbs import rewrap as rewrap_verb
 from factory.verbs import single as single_verb
+from factory.verbs.arguments import build_parser
+from factory.verbs.report_text import report_fields, report_lines
 
 _CHECK_MACHINE = "Correct that on this machine, then run the same command again."
 _READ_HELP = "Correct it; factory VERB --help says what there is."
@@ -170,7 +170,7 @@ def _show(arguments: argparse.Namespace, account: Account, report: Report) -> No
 
 
 class _Terminal:
-    """See ``factory.console``."""
+    """See ``factory.verbs.console``."""
 
     def say(self, *lines: str) -> None:
         _say(*lines)

@@ -16,8 +16,8 @@ from factory.bulk.journal import Attempt, Batch, Line, new_attempt
 from factory.bulk.task import find_task, start_task, wait_for_others
 from factory.bulk.workplace import Workplace, installed_certificate_id, problems_of
 from factory.errors import BucketMissingError, NotInCloudError
-from factory.thing_registration import find_certificate, register_by_hand
-from factory.unfinished_device import UnfinishedDevice
+from factory.making.thing_registration import find_certificate, register_by_hand
+from factory.making.unfinished_device import UnfinishedDevice
 
 
 def run_batch(workplace: Workplace, batch: Batch) -> None:

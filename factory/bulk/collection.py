@@ -7,12 +7,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from device.errors.storage import StorageExistsError
+from factory.account.registration_refusal import next_step_for
 from factory.bulk.input_file import fingerprint
 from factory.bulk.journal import Attempt, Batch, Line
 from factory.bulk.reports import issued_certificates, refusals
 from factory.bulk.task import Ended, Status, follow_task
 from factory.bulk.workplace import Workplace, installed_certificate_id, problems_of
-from factory.registration_refusal import next_step_for
 
 _UNANSWERED: Final = "AWS's reports say nothing about it"
 

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from device.storage.keys import PublicKey
 from factory.errors import CsrUnacceptableError
-from factory.unfinished_device import UnfinishedDevice
+from factory.making.unfinished_device import UnfinishedDevice
 
 
 def checked_csr(device: UnfinishedDevice) -> str:

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from device.storage.filesystem import FolderLock, Fs, OsFs, make_folder, replace
-from factory.cloud import Account
+from factory.account.cloud import Account
 from factory.errors import BatchJournalError, OtherAccountError
 
 _FILE: Final = "journal.json"

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
-from factory.cloud import Cloud, names
+from factory.account.cloud import Cloud, names
 from factory.errors import CloudNotReachableError, CloudRejectedError
 
 Download = Callable[[str], bytes]

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from factory.errors import BatchError, SerialNumberError, SerialNumbersError
-from factory.serial_number import check_serial_number
+from factory.station.serial_number import check_serial_number
 
 _HEADINGS: Final = frozenset(
     {"serial", "serials", "serialnumber", "serialnumbers", "serialno", "sn"}

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from factory.account.cloud import Cloud, Response, names, text
+from factory.account.propagation import Sleep
 from factory.bulk.progress import Progress
-from factory.cloud import Cloud, Response, names, text
 from factory.errors import AnotherTaskRunsError
-from factory.propagation import Sleep
 
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 2.0

@@ -12,16 +12,16 @@ from device.errors.storage import StorageExistsError
 from device.identity.certificates import certificate_id
 from device.storage.device_storage import open_device_storage
 from device.storage.secure_storage import Uid
+from factory.account.cloud import Cloud
+from factory.account.propagation import Sleep
 from factory.bulk.journal import Journal, Line
 from factory.bulk.progress import Progress
 from factory.bulk.reports import Download, download
 from factory.bulk.task import Job
-from factory.cloud import Cloud
 from factory.errors import CsrUnacceptableError, ThingTakenError
-from factory.manufacture import DeviceOrder
-from factory.propagation import Sleep
-from factory.thing_registration import Entry
-from factory.unfinished_device import UnfinishedDevice, unfinished_device
+from factory.making.manufacture import DeviceOrder
+from factory.making.thing_registration import Entry
+from factory.making.unfinished_device import UnfinishedDevice, unfinished_device
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from factory.documents import CONFIG
+from factory.account.documents import CONFIG
 
 _DEVICE: Final = "policies/firstboot-device"
 _PROVISIONING: Final = "policies/firstboot-provisioning"

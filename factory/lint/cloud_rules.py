@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import Final
 
-from factory.cloud import Account, Cloud
+from factory.account.cloud import Account, Cloud
+from factory.account.template_resources import KINDS, exists
 from factory.errors import NotInCloudError
 from factory.lint.document import Document, Kind, elements, member
 from factory.lint.finding import Finding, error
@@ -12,7 +13,6 @@ from factory.lint.sources import TEMPLATES
 from factory.lint.statement import statements_of
 from factory.lint.template import THING, read_template
 from factory.lint.template_rules import HOOK_ON_JITP
-from factory.template_resources import KINDS, exists
 
 NAMED_MISSING: Final = error(
     "named-missing", "provisioning makes no groups, thing types or billing groups, and fails for "

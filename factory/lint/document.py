@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from device.errors import ConfigurationError
-from factory.documents import parse_json
+from factory.account.documents import parse_json
 
 Json = str | int | float | bool | None | list["Json"] | Mapping[str, "Json"]
 

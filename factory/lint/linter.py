@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from factory.documents import parse_json
+from factory.account.documents import parse_json
 from factory.lint.context import BY_CLAIM, BY_REGISTRATION, Context
 from factory.lint.document import Document, Kind, kind_of, length, member
 from factory.lint.finding import MALFORMED, Finding

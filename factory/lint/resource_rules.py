@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from factory.documents import parse_json
+from factory.account.documents import parse_json
 from factory.lint.context import Context
 from factory.lint.document import Document, Json, Kind, member, members
 from factory.lint.finding import Finding, Rule, error

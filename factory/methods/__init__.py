@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Final, Protocol, TypeAlias, runtime_checkable
 
 from device.storage.device_storage import DeviceStorage
-from factory.changes import Report
-from factory.choices import Choices
-from factory.cloud import Cloud
-from factory.manufacture import DeviceOrder
+from factory.account.changes import Report
+from factory.account.choices import Choices
+from factory.account.cloud import Cloud
+from factory.making.manufacture import DeviceOrder
 from factory.methods import bulk, claim, jitp, jitr, multi_account, single_thing, trusted_user
-from factory.station import Station
+from factory.station.station import Station
 
 
 class Method(Protocol):

@@ -9,24 +9,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from factory.buckets import bucket_name, ensure_bucket, remove_bucket
+from factory.account.buckets import bucket_name, ensure_bucket, remove_bucket
+from factory.account.changes import Change, Report
+from factory.account.choices import DEFAULT_CHOICES, Choices
+from factory.account.cloud import Cloud
+from factory.account.documents import load_policy, load_template
+from factory.account.registered_devices import certificates_issued_by_aws, remove_devices
+from factory.account.roles import Role, ensure_role, remove_role, role_arn
+from factory.account.template_resources import ensure_named, remove_named
+from factory.account.thing_policy import THING_POLICY, ensure_thing_policy, remove_thing_policy
 from factory.bulk.batch import run_batch
 from factory.bulk.journal import Journal, new_batch, open_journal
 from factory.bulk.progress import PlainProgress, Progress
 from factory.bulk.task import Job
 from factory.bulk.workplace import Workplace
-from factory.changes import Change, Report
-from factory.choices import DEFAULT_CHOICES, Choices
-from factory.cloud import Cloud
-from factory.documents import load_policy, load_template
 from factory.errors import NotRegisteredError
-from factory.manufacture import DeviceOrder
-from factory.registered_devices import certificates_issued_by_aws, remove_devices
-from factory.roles import Role, ensure_role, remove_role, role_arn
-from factory.station import Station
-from factory.template_resources import ensure_named, remove_named
-from factory.thing_policy import THING_POLICY, ensure_thing_policy, remove_thing_policy
-from factory.thing_registration import Entry
+from factory.making.manufacture import DeviceOrder
+from factory.making.thing_registration import Entry
+from factory.station.station import Station
 
 METHOD: Final = "bulk"
 TEMPLATE: Final = "firstboot-bulk"

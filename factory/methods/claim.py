@@ -12,17 +12,18 @@ from device.identity.certificates import Expectation, check_chain
 from device.storage.device_storage import DeviceStorage
 from device.storage.keys import CLAIM_KEY
 from device.storage.secure_storage import Uid
-from factory import claim_certificate, claim_hook, policies, provisioning_templates, roles
-from factory.changes import Report
-from factory.choices import DEFAULT_CHOICES, Choices
-from factory.cloud import Cloud
-from factory.documents import load_policy, load_template
-from factory.manufacture import DeviceOrder
-from factory.provisioning_templates import Template
-from factory.registered_devices import certificates_issued_by_aws, remove_devices
-from factory.roles import Role
-from factory.station import Station
-from factory.thing_policy import THING_POLICY, ensure_thing_policy, remove_thing_policy
+from factory.account import policies, provisioning_templates, roles
+from factory.account.changes import Report
+from factory.account.choices import DEFAULT_CHOICES, Choices
+from factory.account.cloud import Cloud
+from factory.account.documents import load_policy, load_template
+from factory.account.provisioning_templates import Template
+from factory.account.registered_devices import certificates_issued_by_aws, remove_devices
+from factory.account.roles import Role
+from factory.account.thing_policy import THING_POLICY, ensure_thing_policy, remove_thing_policy
+from factory.making.manufacture import DeviceOrder
+from factory.methods import claim_certificate, claim_hook
+from factory.station.station import Station
 
 ROLE: Final = "firstboot-provisioning"
 METHOD: Final = "claim"

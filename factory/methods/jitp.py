@@ -10,28 +10,28 @@ from datetime import UTC, datetime
 from typing import Final
 
 from device.storage.device_storage import DeviceStorage
-from factory.ca_certificates import (
+from factory.account.ca_certificates import (
     Registration,
     ensure_ca_certificate,
     remove_ca_certificates,
 )
-from factory.changes import Change, Report
-from factory.choices import DEFAULT_CHOICES, Choices
-from factory.cloud import Cloud
-from factory.device_leaf import install_leaf
-from factory.documents import load_policy, load_template
-from factory.manufacture import DeviceOrder
-from factory.provisioning_templates import Template, ensure_template, remove_template
-from factory.registered_devices import (
+from factory.account.changes import Change, Report
+from factory.account.choices import DEFAULT_CHOICES, Choices
+from factory.account.cloud import Cloud
+from factory.account.documents import load_policy, load_template
+from factory.account.provisioning_templates import Template, ensure_template, remove_template
+from factory.account.registered_devices import (
     certificates_of_method,
     remove_devices,
     remove_never_let_in,
 )
-from factory.roles import Role, ensure_role, remove_role, role_arn
-from factory.station import Station
-from factory.template_resources import ensure_named, remove_named
-from factory.template_subject import wanted_subject_fields
-from factory.thing_policy import ensure_thing_policy, remove_thing_policy
+from factory.account.roles import Role, ensure_role, remove_role, role_arn
+from factory.account.template_resources import ensure_named, remove_named
+from factory.account.thing_policy import ensure_thing_policy, remove_thing_policy
+from factory.making.device_leaf import install_leaf
+from factory.making.manufacture import DeviceOrder
+from factory.station.station import Station
+from factory.station.template_subject import wanted_subject_fields
 
 METHOD: Final = "jitp"
 ROLE: Final = "firstboot-provisioning"

@@ -10,30 +10,35 @@ from typing import Final
 
 from device.identity.certificates import certificate_id
 from device.storage.device_storage import DeviceStorage
-from factory import allow_list
-from factory.ca_certificates import (
+from factory.account import allow_list
+from factory.account.ca_certificates import (
     Registration,
     ensure_ca_certificate,
     remove_ca_certificates,
 )
-from factory.changes import Change, Report
-from factory.choices import DEFAULT_CHOICES, Choices
-from factory.cloud import Cloud
-from factory.device_leaf import install_leaf, installed_leaf
-from factory.errors import NotInCloudError, StationNotPreparedError
-from factory.lambda_functions import Function, ensure_function, function_arn, remove_function
-from factory.lambda_role import ensure_lambda_role, remove_lambda_role
-from factory.log_groups import ensure_log_group, remove_log_group
-from factory.manufacture import DeviceOrder
-from factory.registered_devices import (
+from factory.account.changes import Change, Report
+from factory.account.choices import DEFAULT_CHOICES, Choices
+from factory.account.cloud import Cloud
+from factory.account.lambda_functions import (
+    Function,
+    ensure_function,
+    function_arn,
+    remove_function,
+)
+from factory.account.lambda_role import ensure_lambda_role, remove_lambda_role
+from factory.account.log_groups import ensure_log_group, remove_log_group
+from factory.account.registered_devices import (
     certificates_of_method,
     remove_devices,
     remove_never_let_in,
 )
-from factory.roles import role_arn
-from factory.station import Station
-from factory.thing_policy import THING_POLICY, ensure_thing_policy, remove_thing_policy
-from factory.topic_rules import ensure_rule, remove_rule, rule_arn
+from factory.account.roles import role_arn
+from factory.account.thing_policy import THING_POLICY, ensure_thing_policy, remove_thing_policy
+from factory.account.topic_rules import ensure_rule, remove_rule, rule_arn
+from factory.errors import NotInCloudError, StationNotPreparedError
+from factory.making.device_leaf import install_leaf, installed_leaf
+from factory.making.manufacture import DeviceOrder
+from factory.station.station import Station
 
 METHOD: Final = "jitr"
 MARK: Final = "firstboot-jitr"

@@ -9,26 +9,26 @@ from typing import Final
 
 from device.identity.certificates import certificate_id
 from device.storage.device_storage import DeviceStorage
-from factory.certificates import (
+from factory.account.certificates import (
     attached_certificates,
     describe_certificate,
     set_certificate_status,
 )
-from factory.changes import Change, Outcome, Report
-from factory.choices import DEFAULT_CHOICES, Choices
-from factory.cloud import Cloud, Response, names, text
-from factory.device_leaf import install_leaf, installed_leaf
-from factory.endpoint import find_endpoint
-from factory.errors import NotInCloudError
-from factory.manufacture import DeviceOrder
-from factory.registered_devices import (
+from factory.account.changes import Change, Outcome, Report
+from factory.account.choices import DEFAULT_CHOICES, Choices
+from factory.account.cloud import Cloud, Response, names, text
+from factory.account.registered_devices import (
     ATTRIBUTE,
     certificates_of_things,
     certificates_of_unknown_ca,
     remove_devices,
 )
-from factory.station import Station
-from factory.thing_policy import THING_POLICY, ensure_thing_policy, remove_thing_policy
+from factory.account.thing_policy import THING_POLICY, ensure_thing_policy, remove_thing_policy
+from factory.errors import NotInCloudError
+from factory.making.device_leaf import install_leaf, installed_leaf
+from factory.making.manufacture import DeviceOrder
+from factory.station.endpoint import find_endpoint
+from factory.station.station import Station
 
 METHOD: Final = "multi-account"
 MARK: Final = "firstboot-multi-account"

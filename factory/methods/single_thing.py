@@ -9,19 +9,19 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from factory.changes import Change, Report
-from factory.choices import DEFAULT_CHOICES, Choices
-from factory.cloud import Cloud, text
-from factory.documents import load_template
+from factory.account.changes import Change, Report
+from factory.account.choices import DEFAULT_CHOICES, Choices
+from factory.account.cloud import Cloud, text
+from factory.account.documents import load_template
+from factory.account.registered_devices import certificates_issued_by_aws, remove_devices
+from factory.account.registration_refusal import next_step_for
+from factory.account.template_resources import ensure_named, remove_named
+from factory.account.thing_policy import THING_POLICY, ensure_thing_policy, remove_thing_policy
 from factory.errors import CloudRejectedError, NotRegisteredError
-from factory.manufacture import DeviceOrder
-from factory.registered_devices import certificates_issued_by_aws, remove_devices
-from factory.registration_refusal import next_step_for
-from factory.station import Station
-from factory.template_resources import ensure_named, remove_named
-from factory.thing_policy import THING_POLICY, ensure_thing_policy, remove_thing_policy
-from factory.thing_registration import EXCLUSIVE, Entry, find_certificate, register_by_hand
-from factory.unfinished_device import UnfinishedDevice, unfinished_device
+from factory.making.manufacture import DeviceOrder
+from factory.making.thing_registration import EXCLUSIVE, Entry, find_certificate, register_by_hand
+from factory.making.unfinished_device import UnfinishedDevice, unfinished_device
+from factory.station.station import Station
 
 METHOD: Final = "single-thing"
 TEMPLATE: Final = "firstboot-single-thing"

@@ -7,17 +7,17 @@ don't have device certificates using fleet provisioning", "Provisioning by trust
 from typing import Final
 
 from device.storage.device_storage import DeviceStorage
-from factory.changes import Change, Report
-from factory.choices import DEFAULT_CHOICES, Choices
-from factory.cloud import Cloud
-from factory.documents import load_policy, load_template
-from factory.manufacture import DeviceOrder
-from factory.provisioning_templates import Template, ensure_template, remove_template
-from factory.registered_devices import certificates_issued_by_aws, remove_devices
-from factory.roles import Role, ensure_role, remove_role, role_arn
-from factory.station import Station
-from factory.template_resources import ensure_named, remove_named
-from factory.thing_policy import THING_POLICY, ensure_thing_policy, remove_thing_policy
+from factory.account.changes import Change, Report
+from factory.account.choices import DEFAULT_CHOICES, Choices
+from factory.account.cloud import Cloud
+from factory.account.documents import load_policy, load_template
+from factory.account.provisioning_templates import Template, ensure_template, remove_template
+from factory.account.registered_devices import certificates_issued_by_aws, remove_devices
+from factory.account.roles import Role, ensure_role, remove_role, role_arn
+from factory.account.template_resources import ensure_named, remove_named
+from factory.account.thing_policy import THING_POLICY, ensure_thing_policy, remove_thing_policy
+from factory.making.manufacture import DeviceOrder
+from factory.station.station import Station
 
 METHOD: Final = "trusted-user"
 ROLE: Final = "firstboot-provisioning"

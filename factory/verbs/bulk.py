@@ -8,23 +8,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from factory.accounts import aws_accounts
-from factory.admission import Admitted, Wanted, admit, enter_made
+from factory.account.accounts import aws_accounts
+from factory.account.cloud import Cloud
 from factory.bulk.batch import run_batch
 from factory.bulk.journal import Batch, Journal, Line, new_batch, open_journal
 from factory.bulk.progress import progress_on
 from factory.bulk.serial_numbers import check_batch_name, counted, read_from
-from factory.cloud import Cloud
-from factory.console import Console
-from factory.device_element import share_softhsm
-from factory.device_orders import config_name, device_orders, given_endpoint
 from factory.errors import BatchError, BatchUnfinishedError, OptionNotUsedError
-from factory.ledger import Ledger
-from factory.manufacture import DeviceOrder
+from factory.making.admission import Admitted, Wanted, admit, enter_made
+from factory.making.device_element import share_softhsm
+from factory.making.device_orders import config_name, device_orders, given_endpoint
+from factory.making.manufacture import DeviceOrder
 from factory.methods import bulk
-from factory.options import add_account, add_again, add_connection, check_one_account
-from factory.prepared_account import check_endpoint_of
-from factory.production import as_made, retire_former
+from factory.methods.prepared_account import check_endpoint_of
+from factory.methods.production import as_made, retire_former
+from factory.station.ledger import Ledger
+from factory.verbs.console import Console
+from factory.verbs.options import add_account, add_again, add_connection, check_one_account
 
 _DEVICES: Final = Path(".firstboot/devices")
 

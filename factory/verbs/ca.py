@@ -3,9 +3,9 @@
 import argparse
 from datetime import UTC, datetime
 
-from factory.console import Console
 from factory.errors import AuthorityMissingError
-from factory.station import open_or_make_station, open_station
+from factory.station.station import open_or_make_station, open_station
+from factory.verbs.console import Console
 
 
 def add_options(command: argparse.ArgumentParser) -> None:

@@ -5,23 +5,23 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from factory.accounts import aws_accounts
-from factory.aws import acting_as
-from factory.cloud import Cloud
-from factory.console import Console
-from factory.errors import StationNotPreparedError
-from factory.methods import trusted_user
-from factory.options import add_account, check_one_account
-from factory.prepared_account import check_prepared
-from factory.roles import role_arn
-from factory.station import open_station
-from factory.temporary_claim import (
+from factory.account.accounts import aws_accounts
+from factory.account.aws import acting_as
+from factory.account.cloud import Cloud
+from factory.account.roles import role_arn
+from factory.account.temporary_claim import (
     TemporaryClaim,
     create_claim,
     is_file,
     waiting_device,
     write_claim,
 )
+from factory.errors import StationNotPreparedError
+from factory.methods import trusted_user
+from factory.methods.prepared_account import check_prepared
+from factory.station.station import open_station
+from factory.verbs.console import Console
+from factory.verbs.options import add_account, check_one_account
 
 
 def add_options(command: argparse.ArgumentParser) -> None:

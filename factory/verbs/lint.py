@@ -5,12 +5,9 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from factory.accounts import aws_accounts
-from factory.cloud import Cloud
-from factory.console import Console
-from factory.device_orders import config_name
-from factory.device_settings import load_device_settings
-from factory.documents import CONFIG
+from factory.account.accounts import aws_accounts
+from factory.account.cloud import Cloud
+from factory.account.documents import CONFIG
 from factory.errors import LintFailedError, NothingToLintError, OptionNotUsedError
 from factory.lint.catalogue import DOCUMENTS, documents_of
 from factory.lint.cloud_rules import lint_in_cloud, lint_stored_template
@@ -18,7 +15,10 @@ from factory.lint.context import Context
 from factory.lint.document import Kind, load_document
 from factory.lint.finding import Finding, Severity
 from factory.lint.linter import lint
-from factory.options import add_account, check_one_account
+from factory.making.device_orders import config_name
+from factory.making.device_settings import load_device_settings
+from factory.verbs.console import Console
+from factory.verbs.options import add_account, check_one_account
 
 
 def add_options(command: argparse.ArgumentParser) -> None:

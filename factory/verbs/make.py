@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from factory.accounts import aws_accounts
-from factory.admission import Wanted
-from factory.console import Console
-from factory.device_orders import config_name, device_orders, given_endpoint
+from factory.account.accounts import aws_accounts
 from factory.errors import OptionNotUsedError
-from factory.manufacture import DeviceOrder
+from factory.making.admission import Wanted
+from factory.making.device_orders import config_name, device_orders, given_endpoint
+from factory.making.manufacture import DeviceOrder
 from factory.methods import METHODS, MakingMethod, RegisteringMethod
-from factory.options import add_again, add_connection, add_serials, check_serials
-from factory.prepared_account import check_endpoint_of, check_prepared
-from factory.production import Product, produce
-from factory.report_text import report_fields, report_lines
-from factory.station import Station, open_station
+from factory.methods.prepared_account import check_endpoint_of, check_prepared
+from factory.methods.production import Product, produce
+from factory.station.station import Station, open_station
+from factory.verbs.console import Console
+from factory.verbs.options import add_again, add_connection, add_serials, check_serials
+from factory.verbs.report_text import report_fields, report_lines
 
 _DEVICES: Final = Path(".firstboot/devices")
 _HOOKED: Final = "claim-hook.yaml"

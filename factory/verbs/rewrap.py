@@ -5,8 +5,8 @@ from pathlib import Path
 
 from device.storage.rewrap import rewrap_device_storage
 from device.storage.roots.plan import parse_plan
-from factory.console import Console
-from factory.options import ROOTS
+from factory.verbs.console import Console
+from factory.verbs.options import ROOTS
 
 
 def add_options(command: argparse.ArgumentParser) -> None:

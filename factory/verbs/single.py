@@ -5,14 +5,16 @@ import os
 from pathlib import Path
 from typing import Final
 
-from factory.accounts import aws_accounts
-from factory.admission import Wanted
-from factory.console import Console
-from factory.device_orders import config_name, device_orders, given_endpoint
-from factory.manufacture import DeviceOrder
+from factory.account.accounts import aws_accounts
+from factory.making.admission import Wanted
+from factory.making.device_orders import config_name, device_orders, given_endpoint
+from factory.making.manufacture import DeviceOrder
 from factory.methods import single_thing
+from factory.methods.prepared_account import check_endpoint_of
+from factory.methods.production import Product, as_made, produce_by
 from factory.methods.single_thing import Way
-from factory.options import (
+from factory.verbs.console import Console
+from factory.verbs.options import (
     add_account,
     add_again,
     add_connection,
@@ -20,8 +22,6 @@ from factory.options import (
     check_one_account,
     check_serials,
 )
-from factory.prepared_account import check_endpoint_of
-from factory.production import Product, as_made, produce_by
 
 _DEVICES: Final = Path(".firstboot/devices")
 

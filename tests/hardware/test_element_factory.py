@@ -14,9 +14,9 @@ from device.status import read_status
 from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.element.installation import InstalledElement, installed_element, plan_of
 from device.storage.keys import FIRST_DEVICE_KEY, KeyLocation, KeyType
-from factory.documents import CONFIG
-from factory.manufacture import DeviceOrder, make_device, new_device_id
-from factory.unfinished_device import unfinished_device
+from factory.account.documents import CONFIG
+from factory.making.manufacture import DeviceOrder, make_device, new_device_id
+from factory.making.unfinished_device import unfinished_device
 from tests.support.elements import ElementBench, module_of
 from tests.support.library_faults import Function, in_front_of
 from tests.support.wire_world import WireWorld

@@ -19,7 +19,7 @@ from device.provisioning.events import Event
 from device.runtime.driver import Patience
 from device.storage.device_storage import open_device_storage
 from device.storage.secure_storage import Uid
-from factory.device_leaf import installed_leaf
+from factory.making.device_leaf import installed_leaf
 from factory.methods import jitr
 from tests.support.device_process import device_here, running
 from tests.support.power import PowerCutError

@@ -16,7 +16,7 @@ from unittest import mock
 
 from device.cli import main
 from device.storage.keys import MemoryIdentity
-from factory.station import open_station
+from factory.station.station import open_station
 from tests.support.devices import make_device
 from tests.support.hang import SECONDS
 from tests.wire.conftest import ROOT, LocalCloud, python

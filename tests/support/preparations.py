@@ -6,11 +6,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
-from factory.changes import Outcome, Report
-from factory.choices import DEFAULT_CHOICES, CertificateMode, Choices
-from factory.cloud import Cloud
+from factory.account.changes import Outcome, Report
+from factory.account.choices import DEFAULT_CHOICES, CertificateMode, Choices
+from factory.account.cloud import Cloud
 from factory.methods import claim, jitp, jitr, multi_account
-from factory.station import open_or_make_station, open_station
+from factory.station.station import open_or_make_station, open_station
 from tests.support.station_cloud import CutCloud, PowerCutError
 
 OWN_AUTHORITIES: Final = "certificate authority"

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import pytest
 
-from factory.aws import Aws
+from factory.account.aws import Aws
 from factory.cli import main
-from factory.device_orders import config_name
+from factory.making.device_orders import config_name
 from factory.methods import METHODS
 from tests.support.device_process import Finished, device_here
 from tests.support.station_cloud import REGION, aws_of

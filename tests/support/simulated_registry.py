@@ -9,7 +9,7 @@ from typing import Final
 from cryptography import x509
 
 from device.identity.certificates import certificate_id
-from factory.cloud import Account, Response, Value
+from factory.account.cloud import Account, Response, Value
 from factory.errors import CloudRejectedError, NotInCloudError
 from tests.support.certificates import DeviceAuthority
 from tests.support.station_cloud import PowerCutError
@@ -62,7 +62,7 @@ class SimulatedRegistry:
         }
 
     def call(self, service: str, operation: str, **parameters: Value) -> Response:
-        """Do ``operation``; see ``factory.cloud.Cloud``."""
+        """Do ``operation``; see ``factory.account.cloud.Cloud``."""
         del service
         self.calls.append(operation)
         self._cut(reply_lost=False)

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterator
 
-from factory.aws import Aws, Client
-from factory.cloud import Account, Cloud, Response, Value, items, names, structure, text
+from factory.account.aws import Aws, Client
+from factory.account.cloud import Account, Cloud, Response, Value, items, names, structure, text
 from tests.wire.conftest import LocalCloud, client_of
 
 ACCOUNT = "210987654321"

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from device.errors import ConfigurationError
-from factory.accounts import aws_accounts
-from factory.aws import Aws
+from factory.account.accounts import aws_accounts
+from factory.account.aws import Aws
 from factory.errors import CloudConfigurationError
 
 LOCAL = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_SECRET_ACCESS_KEY": "not-a-secret"}

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from factory.authorities import ISSUING, ROOT, Authorities
-from factory.changes import Outcome
+from factory.account.changes import Outcome
 from factory.errors import AuthorityMissingError
-from factory.station import open_or_make_station, open_station
+from factory.station.authorities import ISSUING, ROOT, Authorities
+from factory.station.station import open_or_make_station, open_station
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 

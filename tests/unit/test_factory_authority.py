@@ -12,8 +12,14 @@ from hypothesis import strategies as st
 
 from device.identity.csr import build_csr, subject_name
 from device.storage.keys import PrivateKey
-from factory.authority import ISSUING_LIFE, LEAF_LIFE, ROOT_LIFE, Authority, issue_root
 from factory.errors import CsrUnacceptableError
+from factory.station.authority import (
+    ISSUING_LIFE,
+    LEAF_LIFE,
+    ROOT_LIFE,
+    Authority,
+    issue_root,
+)
 from tests.support.certificates import new_key
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)

@@ -10,10 +10,10 @@ from botocore import exceptions as sdk
 
 from device.errors import ExitCode
 from factory import errors
-from factory.aws import Aws
-from factory.certificates import certificates_since
-from factory.cloud import Account, Response, Value, items, names, structure, text
-from factory.provisioning_templates import Template, ensure_template
+from factory.account.aws import Aws
+from factory.account.certificates import certificates_since
+from factory.account.cloud import Account, Response, Value, items, names, structure, text
+from factory.account.provisioning_templates import Template, ensure_template
 
 
 class Failing:

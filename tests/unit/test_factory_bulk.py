@@ -13,12 +13,12 @@ from device.errors.storage import StorageBusyError
 from device.storage.device_storage import open_device_storage
 from device.storage.lifecycle import Lifecycle
 from device.storage.secure_storage import Uid
+from factory.account.cloud import Account
+from factory.account.documents import CONFIG
 from factory.bulk.batch import run_batch
 from factory.bulk.journal import Batch, new_batch, open_journal
 from factory.bulk.task import Job
 from factory.bulk.workplace import Workplace
-from factory.cloud import Account
-from factory.documents import CONFIG
 from factory.errors import (
     AnotherTaskRunsError,
     BatchJournalError,
@@ -26,8 +26,8 @@ from factory.errors import (
     NotInCloudError,
     OtherAccountError,
 )
-from factory.manufacture import DeviceOrder, make_device, new_device_id
-from factory.thing_registration import Entry
+from factory.making.manufacture import DeviceOrder, make_device, new_device_id
+from factory.making.thing_registration import Entry
 from tests.support.certificates import DeviceAuthority, new_key
 from tests.support.simulated_registry import HERE, SimulatedRegistry
 from tests.support.station_cloud import PowerCutError

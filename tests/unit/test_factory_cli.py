@@ -10,9 +10,9 @@ from device.identity.csr import subject_name
 from device.identity.pem import parse_certificate
 from device.storage.device_storage import open_device_storage
 from device.storage.secure_storage import Uid
+from factory.account.cloud import Account
 from factory.cli import main
-from factory.cloud import Account
-from factory.station import CLAIM_COMMON_NAME, open_or_make_station
+from factory.station.station import CLAIM_COMMON_NAME, open_or_make_station
 from tests.support.certificates import certificate_for
 from tests.unit.test_factory_station import NOW
 

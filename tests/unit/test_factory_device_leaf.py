@@ -12,12 +12,12 @@ from device.identity.certificates import leaf_of
 from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.keys import FIRST_DEVICE_KEY, KeyOrigin, KeyType
 from device.storage.secure_storage import Uid
-from factory.authorities import Authorities
-from factory.device_leaf import install_leaf, installed_leaf
-from factory.documents import CONFIG
+from factory.account.documents import CONFIG
 from factory.errors import LeafSubjectError, OtherMethodError, StationNotPreparedError
-from factory.manufacture import DeviceOrder, make_device
-from factory.station import open_or_make_station
+from factory.making.device_leaf import install_leaf, installed_leaf
+from factory.making.manufacture import DeviceOrder, make_device
+from factory.station.authorities import Authorities
+from factory.station.station import open_or_make_station
 from tests.support.devices import make_device as make_claim_device
 
 WANTED = frozenset({"CommonName", "SerialNumber"})

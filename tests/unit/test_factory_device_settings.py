@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from device.errors import ConfigurationError, ExitCode
-from factory.device_settings import device_subject, load_device_settings
-from factory.documents import CONFIG
-from factory.manufacture import DeviceOrder
+from factory.account.documents import CONFIG
+from factory.making.device_settings import device_subject, load_device_settings
+from factory.making.manufacture import DeviceOrder
 
 
 def order(config: Path) -> DeviceOrder:

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from device.errors import ConfigurationError
-from factory.cloud import Account
-from factory.documents import load_policy, load_template, same_document
+from factory.account.cloud import Account
+from factory.account.documents import load_policy, load_template, same_document
+from factory.account.registered_devices import ATTRIBUTE
+from factory.account.thing_policy import THING_POLICY
 from factory.methods import claim
-from factory.registered_devices import ATTRIBUTE
-from factory.station import CLAIM_COMMON_NAME
-from factory.thing_policy import THING_POLICY
+from factory.station.station import CLAIM_COMMON_NAME
 
 ACCOUNT = Account("123456789012", "eu-central-1")
 PREFIX = "arn:aws:iot:eu-central-1:123456789012:"

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from device.errors.storage import StorageError
-from factory.admission import Admitted, Made, Wanted, admit, decide
-from factory.cloud import Account
+from factory.account.cloud import Account
 from factory.errors import (
     DeviceIdError,
     LedgerError,
@@ -21,8 +20,9 @@ from factory.errors import (
     SerialNumberUsedError,
     StationError,
 )
-from factory.ledger import Entry, Ledger, Result, holders, read_contents
-from factory.manufacture import DeviceOrder, new_device_id
+from factory.making.admission import Admitted, Made, Wanted, admit, decide
+from factory.making.manufacture import DeviceOrder, new_device_id
+from factory.station.ledger import Entry, Ledger, Result, holders, read_contents
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 FILE = Path("ledger.jsonl")

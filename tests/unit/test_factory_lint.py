@@ -9,11 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device.errors import ConfigurationError
+from factory.account.cloud import Account, Response, Value
+from factory.account.documents import CONFIG
 from factory.cli import main
-from factory.cloud import Account, Response, Value
-from factory.console import Console
-from factory.device_settings import load_device_settings
-from factory.documents import CONFIG
 from factory.errors import LintFailedError, NotInCloudError
 from factory.lint.catalogue import DOCUMENTS, documents_of
 from factory.lint.cloud_rules import arns_elsewhere, lint_in_cloud, lint_stored_template
@@ -22,7 +20,9 @@ from factory.lint.document import Document, Json, kind_of, load_document
 from factory.lint.finding import Finding, Severity
 from factory.lint.linter import lint
 from factory.lint.rules import RULES
+from factory.making.device_settings import load_device_settings
 from factory.methods import METHODS
+from factory.verbs.console import Console
 from factory.verbs.lint import check_before_prepare
 
 ARN = "arn:aws:iot:eu-central-1:123456789012"

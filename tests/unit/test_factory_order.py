@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device.errors import ConfigurationError, ExitCode
-from factory.cloud import Account, Response
-from factory.endpoint import find_endpoint, parse_endpoint
+from factory.account.cloud import Account, Response
 from factory.errors import DeviceIdError, SerialNumberError
-from factory.manufacture import DeviceOrder, new_device_id
-from factory.serial_number import check_serial_number
+from factory.making.manufacture import DeviceOrder, new_device_id
+from factory.station.endpoint import find_endpoint, parse_endpoint
+from factory.station.serial_number import check_serial_number
 
 LEGAL = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:_-"
 

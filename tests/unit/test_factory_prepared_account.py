@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 from device.errors import ExitCode
-from factory.cloud import Account, Response, Value
+from factory.account.cloud import Account, Response, Value
 from factory.errors import CloudNotReachableError, OtherAccountError
-from factory.prepared_account import (
+from factory.methods.prepared_account import (
     check_endpoint_of,
     check_prepared,
     forget_prepared,
     note_prepared,
 )
-from factory.station import Station, open_or_make_station
+from factory.station.station import Station, open_or_make_station
 from tests.unit.test_factory_station import NOW
 
 HERE = Account("111111111111", "eu-central-1")

@@ -9,15 +9,15 @@ import pytest
 from device.errors.storage import StorageExistsError
 from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.secure_storage import Uid
-from factory.admission import Wanted, admit
-from factory.cloud import Account, Response, Value
-from factory.documents import CONFIG
+from factory.account.cloud import Account, Response, Value
+from factory.account.documents import CONFIG
 from factory.errors import CloudNotReachableError, StationNotPreparedError
-from factory.ledger import Ledger, Result
-from factory.manufacture import DeviceOrder, make_device, new_device_id
-from factory.production import Product, finished, produce, produce_by
-from factory.station import Station, open_or_make_station
-from factory.unfinished_device import unfinished_device
+from factory.making.admission import Wanted, admit
+from factory.making.manufacture import DeviceOrder, make_device, new_device_id
+from factory.making.unfinished_device import unfinished_device
+from factory.methods.production import Product, finished, produce, produce_by
+from factory.station.ledger import Ledger, Result
+from factory.station.station import Station, open_or_make_station
 from tests.support.certificates import certificate_for
 from tests.unit.test_factory_station import NOW
 

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from factory.cloud import Account, Response, Value
+from factory.account.cloud import Account, Response, Value
 from factory.errors import CloudDeniedError, NotInCloudError
-from factory.ledger import Entry, Result
-from factory.retirement import retire
+from factory.making.retirement import retire
+from factory.station.ledger import Entry, Result
 
 HERE = Account("111111111111", "eu-central-1")
 ARN = "arn:aws:iot:eu-central-1:111111111111:cert/"

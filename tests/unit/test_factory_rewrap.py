@@ -9,10 +9,10 @@ import pytest
 from device.errors import ExitCode
 from device.status import read_status
 from device.storage.roots.plan import CredentialPlan
+from factory.account.cloud import Account
 from factory.cli import main
-from factory.cloud import Account
-from factory.station import open_or_make_station
-from factory.unfinished_device import unfinished_device
+from factory.making.unfinished_device import unfinished_device
+from factory.station.station import open_or_make_station
 from tests.support.certificates import certificate_for
 from tests.support.devices import make_device
 from tests.unit.test_factory_station import NOW

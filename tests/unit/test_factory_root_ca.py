@@ -9,7 +9,7 @@ import pytest
 import trustme
 
 from device.errors import ConfigurationError
-from factory.root_ca import AMAZON_ROOTS, load_root_ca
+from factory.station.root_ca import AMAZON_ROOTS, load_root_ca
 
 # AWS IoT developer guide, "Server authentication"; fingerprints of amazontrust.com.
 FINGERPRINTS = {

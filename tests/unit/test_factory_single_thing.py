@@ -9,9 +9,9 @@ from device.errors.storage import StorageExistsError
 from device.storage.device_storage import open_device_storage
 from device.storage.lifecycle import Lifecycle
 from device.storage.secure_storage import Uid
-from factory.documents import CONFIG
+from factory.account.documents import CONFIG
 from factory.errors import NotRegisteredError, ThingTakenError
-from factory.manufacture import DeviceOrder, new_device_id
+from factory.making.manufacture import DeviceOrder, new_device_id
 from factory.methods.single_thing import Way, make_registered
 from tests.support.certificates import DeviceAuthority, new_key
 from tests.support.simulated_registry import SimulatedRegistry

@@ -11,9 +11,14 @@ from cryptography.hazmat.primitives import serialization
 
 from device.storage.device_storage import create_device_storage, open_device_storage
 from device.storage.secure_storage import Uid
-from factory.cloud import Account
+from factory.account.cloud import Account
 from factory.errors import NotAStationError, OtherAccountError, StationNotPreparedError
-from factory.station import CLAIM_COMMON_NAME, Station, open_or_make_station, open_station
+from factory.station.station import (
+    CLAIM_COMMON_NAME,
+    Station,
+    open_or_make_station,
+    open_station,
+)
 from tests.support.devices import make_device
 
 HERE = Account("123456789012", "eu-central-1")

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import pytest
 
 from device.errors import ExitCode
-from factory.cloud import MADE_BY_STATION, Account, Response, Value
+from factory.account.cloud import MADE_BY_STATION, Account, Response, Value
+from factory.account.template_resources import remove_named
 from factory.errors import CloudRejectedError, StillInUseError
-from factory.template_resources import remove_named
 
 TEMPLATE = json.dumps({"Resources": {"thing": {"Properties": {"ThingTypeName": "a-type"}}}})
 

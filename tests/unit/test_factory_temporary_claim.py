@@ -15,19 +15,19 @@ from device.errors import ExitCode
 from device.runtime.claim_delivery import DeliveredClaim
 from device.runtime.clock import Clock
 from device.storage.keys import MemoryIdentity, TlsIdentity
-from factory.cloud import Account, Response, Value
-from factory.errors import (
-    ClaimRefusedError,
-    NobodyWaitsError,
-    NotInCloudError,
-    TemplateMissingError,
-)
-from factory.temporary_claim import (
+from factory.account.cloud import Account, Response, Value
+from factory.account.temporary_claim import (
     TemporaryClaim,
     create_claim,
     is_file,
     waiting_device,
     write_claim,
+)
+from factory.errors import (
+    ClaimRefusedError,
+    NobodyWaitsError,
+    NotInCloudError,
+    TemplateMissingError,
 )
 from tests.support.certificates import NOW, DeviceAuthority, new_key, pem_of
 from tests.support.clock import FakeClock

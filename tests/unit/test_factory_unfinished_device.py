@@ -18,10 +18,10 @@ from device.storage.device_storage import (
 from device.storage.keys import FIRST_DEVICE_KEY, KeyOrigin, KeyType
 from device.storage.lifecycle import Lifecycle
 from device.storage.secure_storage import Uid
-from factory.documents import CONFIG
+from factory.account.documents import CONFIG
 from factory.errors import ElementChoiceError
-from factory.manufacture import DeviceOrder, make_device, new_device_id
-from factory.unfinished_device import UnfinishedDevice, unfinished_device
+from factory.making.manufacture import DeviceOrder, make_device, new_device_id
+from factory.making.unfinished_device import UnfinishedDevice, unfinished_device
 from tests.support.certificates import DeviceAuthority, new_key
 
 MADE_AT = datetime(2026, 11, 23, 8, tzinfo=UTC)

@@ -12,7 +12,7 @@ from device.errors.storage import DataCorruptError, NotADeviceError, StorageMiss
 from device.status import lines_of, read_status
 from device.storage.device_storage import create_device_storage, open_device_storage
 from device.storage.lifecycle import Lifecycle
-from factory.station import open_or_make_station
+from factory.station.station import open_or_make_station
 from tests.support.devices import DEVICE_ID, SERIAL, advance_to, enrolment_of, make_device
 from tests.support.hang import SECONDS
 from tests.support.roots import RootBench

@@ -8,14 +8,14 @@ from typing import Final
 import pytest
 
 from device.errors import ExitCode
-from factory.allow_list import TABLE
-from factory.aws import Aws
-from factory.changes import Outcome
-from factory.choices import CertificateMode, Choices
-from factory.cloud import Value, structure, text
+from factory.account.allow_list import TABLE
+from factory.account.aws import Aws
+from factory.account.changes import Outcome
+from factory.account.choices import CertificateMode, Choices
+from factory.account.cloud import Value, structure, text
 from factory.errors import NotMadeByStationError, OtherAccountError, RegisteredOtherwiseError
 from factory.methods import jitp, jitr
-from factory.station import open_station
+from factory.station.station import open_station
 from tests.support.preparations import (
     CASES,
     SIDE_BY_SIDE,

@@ -5,8 +5,8 @@ from typing import Final
 
 import pytest
 
-from factory.aws import Aws
-from factory.changes import Outcome
+from factory.account.aws import Aws
+from factory.account.changes import Outcome
 from factory.methods import jitr
 from tests.support.preparations import (
     CASES,

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from device.errors import ExitCode
-from factory.ledger import Ledger
 from factory.methods import METHODS
+from factory.station.ledger import Ledger
 from tests.support.production_line import ProductionLine, prepared_line
 from tests.support.station_cloud import REGION
 from tests.wire.conftest import LocalCloud

@@ -19,9 +19,9 @@ from device.storage.device_storage import open_device_storage
 from device.storage.keys import CLAIM_KEY, MemoryIdentity
 from device.storage.lifecycle import Lifecycle
 from device.storage.secure_storage import Uid
-from factory.certificates import delete_certificate
+from factory.account.certificates import delete_certificate
+from factory.account.cloud import text
 from factory.cli import main
-from factory.cloud import text
 from tests.support.hang import SECONDS
 from tests.support.station_cloud import ACCOUNT, REGION, aws_of, contents
 from tests.wire.conftest import ROOT, LocalCloud

@@ -9,10 +9,10 @@ import pytest
 from device.errors import ExitCode
 from device.storage.device_storage import create_device_storage
 from device.storage.lifecycle import Lifecycle
-from factory.aws import Aws
-from factory.certificates import delete_certificate, set_certificate_status
-from factory.changes import Outcome, Report
-from factory.cloud import Cloud, items, structure, text
+from factory.account.aws import Aws
+from factory.account.certificates import delete_certificate, set_certificate_status
+from factory.account.changes import Outcome, Report
+from factory.account.cloud import Cloud, items, structure, text
 from factory.errors import (
     CloudConfigurationError,
     CloudDeniedError,
@@ -20,7 +20,7 @@ from factory.errors import (
     OtherAccountError,
 )
 from factory.methods import claim
-from factory.station import open_or_make_station, open_station
+from factory.station.station import open_or_make_station, open_station
 from tests.support.station_cloud import CutCloud, PowerCutError, aws_of, contents
 from tests.wire.conftest import LocalCloud
 

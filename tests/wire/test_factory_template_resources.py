@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from factory.aws import Aws
-from factory.changes import Change, Outcome
+from factory.account.aws import Aws
+from factory.account.changes import Change, Outcome
+from factory.account.template_resources import ensure_named, named_in, remove_named
 from factory.errors import StillInUseError
-from factory.template_resources import ensure_named, named_in, remove_named
 from tests.support.station_cloud import CutCloud, PowerCutError, aws_of, contents
 from tests.wire.conftest import LocalCloud
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from device.errors import ExitCode
-from factory.changes import Outcome, Report
-from factory.cloud import Cloud, items, text
+from factory.account.changes import Outcome, Report
+from factory.account.cloud import Cloud, items, text
 from factory.methods import bulk
-from factory.station import open_or_make_station
+from factory.station.station import open_or_make_station
 from tests.support.production_line import ProductionLine, production_line
 from tests.support.station_cloud import CutCloud, PowerCutError, contents
 from tests.wire.conftest import LocalCloud

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from device.errors import ExitCode
-from factory.allow_list import TABLE
+from factory.account.allow_list import TABLE
 from tests.support.production_line import CONFIG, ProductionLine, production_line
 from tests.wire.conftest import LocalCloud
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from device.errors import ExitCode
-from factory.changes import Outcome, Report
-from factory.cloud import Cloud, Value, text
+from factory.account.changes import Outcome, Report
+from factory.account.cloud import Cloud, Value, text
 from factory.errors import NotRegisteredError
-from factory.manufacture import DeviceOrder, new_device_id
+from factory.making.manufacture import DeviceOrder, new_device_id
 from factory.methods import single_thing
 from factory.methods.single_thing import Way
-from factory.station import open_or_make_station
+from factory.station.station import open_or_make_station
 from tests.support.production_line import CONFIG, ProductionLine, as_object, production_line
 from tests.support.station_cloud import CutCloud, MeddledCloud, PowerCutError, contents
 from tests.wire.conftest import LocalCloud

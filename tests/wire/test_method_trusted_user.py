@@ -8,14 +8,14 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from device.errors import ExitCode
-from factory.aws import acting_as
-from factory.changes import Outcome, Report
-from factory.cloud import Cloud
+from factory.account.aws import acting_as
+from factory.account.changes import Outcome, Report
+from factory.account.cloud import Cloud
+from factory.account.roles import role_arn
+from factory.account.temporary_claim import TemporaryClaim, create_claim
 from factory.errors import CloudDeniedError
 from factory.methods import trusted_user
-from factory.roles import role_arn
-from factory.station import open_or_make_station, open_station
-from factory.temporary_claim import TemporaryClaim, create_claim
+from factory.station.station import open_or_make_station, open_station
 from tests.support.device_process import Running, running
 from tests.support.production_line import CONFIG, ProductionLine, as_object, production_line
 from tests.support.station_cloud import CutCloud, PowerCutError, contents

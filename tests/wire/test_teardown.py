@@ -9,7 +9,7 @@ import pytest
 
 from device.identity.certificates import certificate_id
 from device.storage.device_storage import open_device_storage
-from factory.device_leaf import installed_leaf
+from factory.making.device_leaf import installed_leaf
 from factory.methods import METHODS
 from tests.support.production_line import CONFIG, ProductionLine, production_line
 from tests.support.station_cloud import contents

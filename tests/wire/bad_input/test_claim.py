@@ -16,8 +16,8 @@ from device.errors import ExitCode
 from device.storage.device_storage import open_device_storage
 from device.storage.keys import CLAIM_KEY
 from device.storage.secure_storage import Uid
-from factory.device_orders import config_name
-from factory.station import open_station
+from factory.making.device_orders import config_name
+from factory.station.station import open_station
 from tests.support.certificates import DeviceAuthority
 from tests.support.device_process import Finished, running
 from tests.support.production_line import CONFIG, ProductionLine

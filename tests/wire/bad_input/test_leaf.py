@@ -18,10 +18,10 @@ from device.identity.csr import build_csr, subject_name
 from device.storage.device_storage import open_device_storage
 from device.storage.keys import FIRST_DEVICE_KEY
 from device.storage.secure_storage import Uid
-from factory import allow_list
-from factory.device_leaf import installed_leaf
+from factory.account import allow_list
+from factory.making.device_leaf import installed_leaf
 from factory.methods import METHODS, jitr
-from factory.station import open_station
+from factory.station.station import open_station
 from tests.support.certificates import DeviceAuthority, new_key
 from tests.support.production_line import CONFIG, ProductionLine
 from tests.wire.bad_input.steps import (

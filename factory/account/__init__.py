@@ -1,0 +1,1 @@
+"""What there is in the AWS account, one resource a file; it knows no device."""

@@ -1,0 +1,230 @@
+"""Whether a device may be made with its serial number, and what the ledger keeps of it.
+
+A make that was interrupted is resumed in the same folder and is no second device. A second
+device is made only on purpose (``--again``), and then the former one is retired.
+"""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from device.errors import FirstbootError
+from factory.errors import DeviceIdError, ReplacedMeanwhileError, SerialNumberUsedError
+from factory.making.manufacture import DeviceOrder
+from factory.station.ledger import Entry, Ledger, Result, holders
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A device that is to be made, and how the ledger is to look at it."""
+
+    order: DeviceOrder
+    out: Path
+    again: bool = False
+    """Replace the device that has the serial number."""
+    completes: bool = False
+    """A finished device in ``out`` may be gone on with: its registration is completed."""
+    can_fail: bool = False
+    """An error leaves nothing of the device that AWS could know of."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """A device that is finished."""
+
+    device_id: str
+    certificate_id: str | None = None
+    accounts: tuple[str, ...] = ()
+    """Where it was registered, as ``ACCOUNT:REGION``."""
+
+
+@dataclass(frozen=True)
+class Admission:
+    """What was decided for one device."""
+
+    order: DeviceOrder
+    """With the device id of an interrupted make that is resumed."""
+    own: Entry | None = None
+    """The entry of an interrupted make that is resumed, or of a device that is completed."""
+    former: Sequence[Entry] = ()
+    """The devices that have the serial number, and are to be retired."""
+
+
+def decide(entries: Sequence[Entry], wanted: Wanted) -> Admission:
+    """Return what may be made.
+
+    Raises:
+        SerialNumberUsedError: another device has the serial number.
+    """
+    order, folder = wanted.order, str(wanted.out.resolve())
+    holding = holders(entries, order.serial_number)
+    completes = wanted.completes and not wanted.again
+    own = [each for each in holding if _is_own(each, folder, completes=completes)]
+    others = [each for each in holding if each not in own]
+    if others and not own and not wanted.again:
+        raise _used(others[-1])
+    if own:
+        device_id = order.device_id if order.is_id_given else own[-1].device_id
+        return Admission(replace(order, device_id=device_id), own[-1], others)
+    return Admission(order, former=others)
+
+
+def _is_own(entry: Entry, folder: str, *, completes: bool) -> bool:
+    is_open = entry.result is Result.BEGUN or completes
+    return entry.folder == folder and is_open
+
+
+def _used(entry: Entry) -> SerialNumberUsedError:
+    since = f"for {entry.method} at {entry.at:%Y-%m-%d %H:%M:%S} UTC"
+    return SerialNumberUsedError(
+        entry.serial_number, entry.device_id, entry.folder, since,
+        is_made=entry.result is Result.MADE,
+    )  # fmt: skip
+
+
+class Admitted(AbstractContextManager["Admitted"]):
+    """One device while it is made: entered as begun, and left as made, begun or failed."""
+
+    def __init__(
+        self, ledger: Ledger, admission: Admission, entry: Entry, *, can_fail: bool
+    ) -> None:
+        """Use ``entry``, which is in the ledger as begun.
+
+        ``can_fail``: an error leaves nothing of the device that AWS could know of.
+        """
+        self.order = admission.order
+        self.former = admission.former
+        self.is_resumed = admission.own is not None
+        self._ledger = ledger
+        self._entry = entry
+        self._can_fail = can_fail and entry.result is Result.BEGUN
+
+    @property
+    def is_entered_as_made(self) -> bool:
+        """Whether the ledger has the device as made already."""
+        return self._entry.result is Result.MADE
+
+    def made(self, device: Made) -> None:
+        """Enter the device as made, durably: only then may anybody be told so.
+
+        Raises:
+            ReplacedMeanwhileError: another process has given the serial number away (--again).
+            StorageError: the disk refused.
+        """
+        enter_made(self._ledger, [(self, device)])
+
+    def lines(self, device: Made, entries: Sequence[Entry]) -> list[Entry]:
+        """Return what is to be entered for ``device``; see ``made``."""
+        held = [each.device_id for each in holders(entries, self.order.serial_number)]
+        if self._entry.device_id not in held:
+            raise ReplacedMeanwhileError(self.order.serial_number, self._entry.folder)
+        made = self._as(
+            Result.MADE, device_id=device.device_id, certificate_id=device.certificate_id,
+            accounts=device.accounts,
+        )  # fmt: skip
+        if device.device_id == self._entry.device_id:
+            return [made]
+        return [self._as(Result.FAILED, note="the folder held another device"), made]
+
+    def keep(self) -> None:
+        """Keep the serial number whatever happens: the device is there, if not registered."""
+        self._can_fail = False
+
+    def retired(self, former: Entry, note: str) -> None:
+        """Enter that ``former`` has lost the serial number.
+
+        Raises:
+            StorageError: the disk refused.
+        """
+        with self._ledger.locked():
+            self._ledger.append(_step(former, Result.RETIRED, self._ledger, note=note))
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Give the serial number back if the device failed and nothing is left of it."""
+        if self._can_fail and isinstance(error, FirstbootError):
+            with self._ledger.locked():
+                held = holders(self._ledger.entries(), self.order.serial_number)
+                if any(each.device_id == self._entry.device_id for each in held):
+                    self._ledger.append(self._as(Result.FAILED, note=str(error)))
+
+    def _as(self, result: Result, **changes: object) -> Entry:
+        return _step(self._entry, result, self._ledger, **changes)
+
+
+def admit(
+    ledger: Ledger, wanted: Sequence[Wanted], method: str, batch: str | None = None
+) -> list[Admitted]:
+    """Enter devices as begun, all or none, unless a serial number is another's.
+
+    Raises:
+        SerialNumberUsedError: one is.
+        DeviceIdError: a device id is another's.
+        LedgerError, StorageError: the ledger cannot be read or written.
+    """
+    with ledger.locked():
+        entries = ledger.entries()
+        admitted, lines = [], []
+        for each in wanted:
+            _check_device_id(entries, each)
+            admission = decide(entries, each)
+            begun = _begun(ledger, each, admission, method, batch)
+            lines += begun
+            admitted += [
+                Admitted(ledger, admission, entry, can_fail=each.can_fail)
+                for entry in [*filter(None, [admission.own]), *begun][-1:]
+            ]
+        if lines:
+            ledger.append(*lines)
+    return admitted
+
+
+def enter_made(ledger: Ledger, devices: Sequence[tuple[Admitted, Made]]) -> None:
+    """Enter several devices as made; see ``Admitted.made``."""
+    with ledger.locked():
+        entries = ledger.entries()
+        lines = [line for each, device in devices for line in each.lines(device, entries)]
+        if lines:
+            ledger.append(*lines)
+
+
+def _begun(
+    ledger: Ledger, wanted: Wanted, admission: Admission, method: str, batch: str | None
+) -> list[Entry]:
+    own, order = admission.own, admission.order
+    if own is not None and own.device_id == order.device_id:
+        return []
+    entry = Entry(
+        serial_number=order.serial_number, device_id=order.device_id, at=ledger.now(),
+        method=method, batch=batch, result=Result.BEGUN, folder=str(wanted.out.resolve()),
+    )  # fmt: skip
+    if own is None:
+        return [entry]
+    return [_step(own, Result.FAILED, ledger, note="begun anew, with another device id"), entry]
+
+
+def _check_device_id(entries: Sequence[Entry], wanted: Wanted) -> None:
+    order, folder = wanted.order, str(wanted.out.resolve())
+    for each in entries:
+        is_same = (each.serial_number, each.folder) == (order.serial_number, folder)
+        if each.device_id == order.device_id and not is_same:
+            raise DeviceIdError(
+                f"device id {order.device_id} is that of the device in {each.folder}"
+            )
+
+
+def _step(entry: Entry, result: Result, ledger: Ledger, **changes: object) -> Entry:
+    return msgspec.structs.replace(entry, result=result, at=ledger.now(), **changes)

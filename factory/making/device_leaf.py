@@ -1,0 +1,59 @@
+"""A device's own certificate, from the station's CA: made with the device, on the line."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from device.identity.certificates import TEMPLATE_FIELDS, leaf_of, subject_fields
+from device.identity.csr import SUBJECT_FIELDS, build_csr
+from device.identity.pem import canonical_chain
+from device.storage.device_storage import DeviceStorage
+from device.storage.keys import FIRST_DEVICE_KEY
+from device.storage.secure_storage import Uid
+from factory.errors import LeafSubjectError, OtherMethodError, StationNotPreparedError
+from factory.making.device_settings import device_subject
+from factory.making.manufacture import DeviceOrder
+from factory.station.authorities import Authorities
+
+_SETTINGS: Final[Mapping[str, str]] = {
+    field: next(name for name, other in SUBJECT_FIELDS.items() if other == oid)
+    for field, oid in TEMPLATE_FIELDS.items()
+}
+"""AWS's names of the subject's fields, and those in the device's settings."""
+
+
+def installed_leaf(storage: DeviceStorage) -> bytes:
+    """Return the certificate (PEM) of a finished device, proven or not.
+
+    Raises:
+        OtherMethodError: the device has none: it was made for another method.
+    """
+    for uid in (Uid.DEVICE_CERTIFICATE, Uid.STAGED_CERTIFICATE):
+        if uid in storage.ps.uids():
+            return leaf_of(storage.ps.get(uid))
+    raise OtherMethodError("this device holds no certificate of its own")
+
+
+def install_leaf(
+    authorities: Authorities, method: str, storage: DeviceStorage, order: DeviceOrder
+) -> None:
+    """Make a key in the device, and install a leaf for it that the CA of ``method`` signs.
+
+    The CA follows the leaf: AWS IoT wants it in the handshake of clients that send no SNI.
+
+    Raises:
+        StationNotPreparedError: ``prepare`` has not been run to its end for ``method``.
+        LeafSubjectError: the leaf would lack a subject field that the template wants.
+        ConfigurationError: ``order.config`` cannot be used.
+    """
+    wanted = authorities.wanted_fields(method)
+    if wanted is None:
+        raise StationNotPreparedError(f"this station was not prepared for {method}")
+    authority = authorities.open(method)
+    key = storage.keys.generate_key(FIRST_DEVICE_KEY, order.key_type)
+    csr = build_csr(storage.keys.private_key(key), device_subject(order))
+    leaf = authority.issue_leaf(csr, order.made_at)
+    if missing := sorted(wanted - subject_fields(leaf)):
+        names = {field: _SETTINGS[field] for field in missing}
+        raise LeafSubjectError(order.serial_number, str(order.config), names)
+    chain = canonical_chain(leaf + authority.certificate_pem)
+    storage.ps.set(Uid.STAGED_CERTIFICATE, chain)

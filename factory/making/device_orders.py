@@ -1,0 +1,99 @@
+"""From the words of the command line, and the environment, to what devices are to be."""
+
+import argparse
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from device.settings import load_with_sources
+from device.storage.keys import KeyType
+from device.storage.roots.plan import FILE, RootPlan, parse_plan
+from factory.account.cloud import Cloud
+from factory.account.documents import CONFIG
+from factory.making.device_element import check_element, check_store
+from factory.making.device_settings import check_key_type, check_method, device_subject
+from factory.making.manufacture import DeviceOrder, new_device_id
+from factory.station.authorities import ISSUING
+from factory.station.endpoint import find_endpoint, parse_endpoint
+from factory.station.root_ca import AMAZON_ROOTS, load_root_ca
+
+MAKES_KEY: Final = frozenset({*ISSUING, "bulk", "single-thing"})
+"""The methods whose devices get their key while they are made."""
+
+
+def device_orders(
+    arguments: argparse.Namespace, serial_numbers: Sequence[str], cloud: Cloud
+) -> list[DeviceOrder]:
+    """Return the orders for devices, all checked; ``cloud`` is asked only for an endpoint.
+
+    Raises:
+        StationError, ConfigurationError, ElementError: something in one cannot be used.
+        CloudError: AWS did not answer, or said no.
+    """
+    check_element(arguments.element, arguments.method, len(serial_numbers))
+    config = arguments.config or CONFIG / config_name(arguments.method)
+    loaded = load_with_sources(config, os.environ, {})
+    settings = loaded.settings
+    check_method(config, arguments.method)
+    check_key_type(loaded, arguments.method)
+    if arguments.method in MAKES_KEY:
+        check_store(arguments.element, settings.key.store, str(config))
+    first = DeviceOrder(
+        serial_number=serial_numbers[0],
+        device_id=getattr(arguments, "device_id", None) or new_device_id(),
+        endpoint="",
+        root_ca=load_root_ca(_root_ca(arguments.root_ca)),
+        config=config,
+        environment=dict(os.environ),
+        is_allowed=getattr(arguments, "allowed", True),
+        root_of_trust=_root_of_trust(arguments.root_of_trust),
+        element=arguments.element,
+        key_type=KeyType(settings.key.type),
+        is_id_given=bool(getattr(arguments, "device_id", None)),
+    )
+    orders = [first, *_alike(first, serial_numbers[1:])]
+    for order in orders:
+        device_subject(order, loaded)
+    endpoint = _endpoint(arguments, cloud)
+    return [replace(order, endpoint=endpoint) for order in orders]
+
+
+def config_name(method: str) -> str:
+    """Return the name of the settings file of a method, in config/."""
+    return f"{method.removesuffix('-aws-keys')}.yaml"
+
+
+def given_endpoint(arguments: argparse.Namespace) -> str | None:
+    """Return the endpoint that was given, by flag or variable; None if AWS is to be asked.
+
+    Raises:
+        ConfigurationError: it cannot be used.
+    """
+    if arguments.endpoint:
+        return parse_endpoint("--endpoint", arguments.endpoint)
+    # The environment's endpoint is that of the environment's account.
+    if os.environ.get("DEVICE_ENDPOINT") and not arguments.account:
+        return parse_endpoint("DEVICE_ENDPOINT", os.environ["DEVICE_ENDPOINT"])
+    return None
+
+
+def _alike(first: DeviceOrder, serial_numbers: Iterable[str]) -> Iterable[DeviceOrder]:
+    for each in serial_numbers:
+        yield replace(first, serial_number=each, device_id=new_device_id())
+
+
+def _endpoint(arguments: argparse.Namespace, cloud: Cloud) -> str:
+    return given_endpoint(arguments) or find_endpoint(cloud)
+
+
+def _root_ca(given: Path | None) -> Path:
+    return given or Path(os.environ.get("DEVICE_ROOT_CA") or AMAZON_ROOTS)
+
+
+def _root_of_trust(given: str | None) -> RootPlan:
+    if given:
+        return parse_plan(given, "--root-of-trust")
+    named = os.environ.get("DEVICE_ROOT_OF_TRUST")
+    return parse_plan(named, "DEVICE_ROOT_OF_TRUST") if named else FILE

@@ -1,0 +1,163 @@
+"""The claim certificate in the cloud: issued for the station's key, attached, activated.
+
+Each step is durable before the next, so that a run which was stopped anywhere is completed
+by the next one: key and request time; certificate; policy attached; ACTIVE.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final
+
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from factory.account.certificates import (
+    attached_certificates,
+    certificates_since,
+    delete_certificate,
+    describe_certificate,
+    set_certificate_status,
+)
+from factory.account.changes import Change, Outcome
+from factory.account.cloud import Cloud, Response, text
+from factory.errors import NotInCloudError
+from factory.station.station import CLAIM_COMMON_NAME, ClaimRecord, Station
+
+KIND: Final = "claim certificate"
+_CLOCKS_APART: Final = timedelta(minutes=15)
+"""How far AWS's clock and ours may differ; more, and it refuses our signatures."""
+
+Clock = Callable[[], datetime]
+
+
+def ensure_claim_certificate(cloud: Cloud, station: Station, policy: str, now: Clock) -> Change:
+    """Leave the station with an ACTIVE claim certificate that ``policy`` is attached to.
+
+    Raises:
+        OtherAccountError: the station's claim belongs to another account.
+        CloudError: AWS did not answer, or said no.
+    """
+    station.check_account(cloud.account)
+    replaced = _unusable(cloud, station.record)
+    if station.record is None or replaced:
+        station.begin_claim(cloud.account, now())
+    issued = _issue(cloud, station)
+    certificate_id = station.certificate_id
+    finished = _attach(cloud, policy, certificate_id) + _activate(cloud, certificate_id)
+    station.confirm_active()
+    if issued:
+        return Change(KIND, certificate_id, Outcome.CREATED, replaced)
+    outcome = Outcome.UPDATED if finished else Outcome.UNCHANGED
+    return Change(KIND, certificate_id, outcome, ", ".join(finished))
+
+
+def older_claims_still_active(cloud: Cloud, policy: str, current: str) -> list[str]:
+    """Return the ids of other ACTIVE certificates that ``policy`` lets provision."""
+    return [
+        certificate_id
+        for certificate_id in attached_certificates(cloud, policy)
+        if certificate_id != current
+        and describe_certificate(cloud, certificate_id)["status"] == "ACTIVE"
+    ]
+
+
+def remove_claim_certificates(cloud: Cloud, policy: str, station: Station | None) -> list[Change]:
+    """Turn off and delete every claim certificate that a station made in this account.
+
+    A certificate of somebody else which ``policy`` was attached to is only detached from it.
+
+    Raises:
+        OtherAccountError: the station's claim belongs to another account.
+        CloudError: AWS did not answer, or said no.
+    """
+    found = attached_certificates(cloud, policy)
+    if station is not None:
+        station.check_account(cloud.account)
+        found += [each for each in _of_station(cloud, station) if each not in found]
+    changes = [_remove(cloud, policy, certificate_id) for certificate_id in found]
+    if station is not None:
+        station.forget_claim()
+    return changes
+
+
+def _unusable(cloud: Cloud, record: ClaimRecord | None) -> str:
+    """Return why the certificate that the station has cannot be used; "" if there is no reason."""
+    if record is None or record.certificate_id is None:
+        return ""
+    known_as = f"the claim {record.certificate_id[:12]}... "
+    try:
+        status = text(describe_certificate(cloud, record.certificate_id), "status")
+    except NotInCloudError:
+        return known_as + "is no longer in the account"
+    # INACTIVE before it was ever active is a run that was stopped; after, it is a decision.
+    if status == "REVOKED" or (record.is_active and status != "ACTIVE"):
+        return known_as + f"was turned off ({status}), and stays so"
+    return ""
+
+
+def _issue(cloud: Cloud, station: Station) -> bool:
+    """Have the certificate issued, unless the station has it already."""
+    if station.record is None or station.record.certificate_id is not None:
+        return False
+    issued = _issued_before(cloud, station, station.record) or cloud.call(
+        "iot", "CreateCertificateFromCsr",
+        certificateSigningRequest=station.claim_csr(), setAsActive=False,
+    )  # fmt: skip
+    pem = text(issued, "certificatePem").encode()
+    station.keep_certificate(text(issued, "certificateId"), pem)
+    return True
+
+
+def _issued_before(cloud: Cloud, station: Station, record: ClaimRecord) -> Response | None:
+    """Find the certificate that AWS issued for a run which never saw the answer."""
+    for certificate_id in certificates_since(cloud, record.requested_at - _CLOCKS_APART):
+        certificate = describe_certificate(cloud, certificate_id)
+        if station.is_for_claim_key(text(certificate, "certificatePem").encode()):
+            return certificate
+    return None
+
+
+def _attach(cloud: Cloud, policy: str, certificate_id: str) -> list[str]:
+    if certificate_id in attached_certificates(cloud, policy):
+        return []
+    arn = text(describe_certificate(cloud, certificate_id), "certificateArn")
+    cloud.call("iot", "AttachPolicy", policyName=policy, target=arn)
+    return ["policy attached"]
+
+
+def _activate(cloud: Cloud, certificate_id: str) -> list[str]:
+    if describe_certificate(cloud, certificate_id)["status"] == "ACTIVE":
+        return []
+    set_certificate_status(cloud, certificate_id, "ACTIVE")
+    return ["activated"]
+
+
+def _of_station(cloud: Cloud, station: Station) -> list[str]:
+    """Return the certificate of the station, though its policy may not be attached yet."""
+    record = station.record
+    if record is None:
+        return []
+    if record.certificate_id is not None:
+        return [record.certificate_id]
+    issued = _issued_before(cloud, station, record)
+    return [text(issued, "certificateId")] if issued else []
+
+
+def _remove(cloud: Cloud, policy: str, certificate_id: str) -> Change:
+    try:
+        certificate = describe_certificate(cloud, certificate_id)
+    except NotInCloudError:
+        return Change(KIND, certificate_id, Outcome.ABSENT)
+    if _is_claim(certificate):
+        delete_certificate(cloud, certificate_id)
+        return Change(KIND, certificate_id, Outcome.REMOVED)
+    arn = text(certificate, "certificateArn")
+    cloud.call("iot", "DetachPolicy", policyName=policy, target=arn)
+    note = f"the station did not make it; only {policy} was detached"
+    return Change(KIND, certificate_id, Outcome.KEPT, note)
+
+
+def _is_claim(certificate: Response) -> bool:
+    parsed = x509.load_pem_x509_certificate(text(certificate, "certificatePem").encode())
+    names = parsed.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return [name.value for name in names] == [CLAIM_COMMON_NAME]

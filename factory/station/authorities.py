@@ -1,0 +1,125 @@
+"""The CAs that a station keeps: one root, one issuing CA a method, keys sealed.
+
+A CA serves either just-in-time provisioning or registration in an account and Region, so each
+method has its own and all can be prepared side by side (docs/adr/0011).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Final
+
+import msgspec
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from device.errors.storage import DoesNotExistError
+from device.storage.device_storage import DeviceStorage
+from device.storage.keys import KeyId, KeyType
+from factory.account.changes import Change, Outcome
+from factory.errors import AuthorityMissingError
+from factory.station.authority import Authority, issue_root
+
+KIND: Final = "certificate authority"
+ROOT: Final = "root"
+ISSUING: Final[Mapping[str, str]] = {
+    "jitp": "JITP CA",
+    "jitr": "JITR CA",
+    "multi-account": "Multi-Account CA",
+}
+"""The methods whose devices hold a certificate of the station's, and their CA's name."""
+
+_UIDS: Final[Mapping[str, int]] = {
+    ROOT: 0x100,
+    "jitp": 0x101,
+    "jitr": 0x102,
+    "multi-account": 0x103,
+}
+"""Where each certificate is in the station's Protected Storage; never to be changed."""
+_WANTED_FIELDS: Final = 0x100
+"""Added to a CA's uid: what a leaf's subject must have."""
+
+
+class Authorities:
+    """What the station keeps of its CAs, in front of its sealed storage."""
+
+    def __init__(self, storage: DeviceStorage) -> None:
+        """Use ``storage``; to make CAs, it must be open for writing."""
+        self._storage = storage
+
+    def ensure(self, now: datetime, methods: Iterable[str] = tuple(ISSUING)) -> list[Change]:
+        """Make what is missing of the root and an issuing CA for each of ``methods``."""
+        wanted = [ROOT, *methods]
+        missing = [name for name in wanted if not self._has(name)]
+        with self._storage.transaction():
+            for name in missing:
+                self._make(name, now)
+        outcomes = {True: Outcome.CREATED, False: Outcome.UNCHANGED}
+        return [
+            Change(KIND, _name(self.open(each).certificate), outcomes[each in missing])
+            for each in wanted
+        ]
+
+    def described(self) -> Iterator[Mapping[str, str]]:
+        """Yield what a person, or AWS, may want to know of each CA."""
+        for name in filter(self._has, _UIDS):
+            authority = self.open(name)
+            certificate = authority.certificate
+            limits = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
+            yield {
+                "ca": name,
+                "subject": _name(certificate),
+                "certificate_id": authority.certificate_id,
+                "not_before": certificate.not_valid_before_utc.isoformat(),
+                "not_after": certificate.not_valid_after_utc.isoformat(),
+                "path_length": str(limits.path_length),
+                "certificate_pem": authority.certificate_pem.decode(),
+            }
+
+    def open(self, name: str) -> Authority:
+        """Return the CA of a method, or the root.
+
+        Raises:
+            AuthorityMissingError: it was never made.
+        """
+        try:
+            pem = self._storage.ps.get(_UIDS[name])
+        except DoesNotExistError:
+            raise AuthorityMissingError(f"this station has no {name} CA") from None
+        return Authority(
+            x509.load_pem_x509_certificate(pem), self._storage.keys.private_key(_key(name))
+        )
+
+    def want_fields(self, method: str, fields: frozenset[str]) -> None:
+        """Note which subject fields the prepared template takes from a leaf."""
+        if self.wanted_fields(method) != fields:
+            self._storage.ps.set(
+                _UIDS[method] + _WANTED_FIELDS, msgspec.json.encode(sorted(fields))
+            )
+
+    def wanted_fields(self, method: str) -> frozenset[str] | None:
+        """Return what a leaf's subject must have, by AWS's names; None before ``prepare``."""
+        try:
+            data = self._storage.ps.get(_UIDS[method] + _WANTED_FIELDS)
+        except DoesNotExistError:
+            return None
+        return frozenset(msgspec.json.decode(data, type=list[str]))
+
+    def _has(self, name: str) -> bool:
+        return _UIDS[name] in self._storage.ps.uids()
+
+    def _make(self, name: str, now: datetime) -> None:
+        key_id = self._storage.keys.generate_key(_key(name), KeyType.EC_P256)
+        key = self._storage.keys.private_key(key_id)
+        if name == ROOT:
+            certificate = issue_root(key, now)
+        else:
+            certificate = self.open(ROOT).issue_authority(ISSUING[name], key.public_key(), now)
+        self._storage.ps.set(_UIDS[name], certificate.public_bytes(Encoding.PEM))
+
+
+def _key(name: str) -> KeyId:
+    return KeyId(f"{name}-ca-key")
+
+
+def _name(certificate: x509.Certificate) -> str:
+    return certificate.subject.rfc4514_string()

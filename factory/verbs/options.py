@@ -1,0 +1,92 @@
+"""Options that several verbs have."""
+
+import argparse
+from pathlib import Path
+from typing import Final
+
+from factory.errors import OptionNotUsedError
+from factory.station.serial_number import check_serial_number
+
+ROOTS: Final = "file, systemd-credential:NAME, tpm:TCTI, raspberry-pi-otp:KEY or a pkcs11: URI"
+"""Roots of trust, as ``device.storage.roots.plan`` reads them."""
+
+
+def add_account(command: argparse.ArgumentParser) -> None:
+    """Add what tells in which account and Region the station works."""
+    command.add_argument(
+        "--account", action="append", default=[], metavar="WHO[:REGION]",
+        help="a profile of the AWS configuration; may be given several times. On the local AWS: "
+        "twelve digits. Default: the environment's",
+    )  # fmt: skip
+
+
+def add_connection(command: argparse.ArgumentParser) -> None:
+    """Add what is told to each device that is made."""
+    command.add_argument(
+        "--config", type=Path, metavar="FILE", help="the device's settings; default: the method's"
+    )
+    command.add_argument(
+        "--element", default="", metavar="URI",
+        help="make the device's key in a secure element: pkcs11:token=...?module-path=...&"
+        "pin-source=..., in which {serial} is filled in; or softhsm: a test token for each device",
+    )  # fmt: skip
+    command.add_argument(
+        "--endpoint", metavar="HOST:PORT", help="default: $DEVICE_ENDPOINT, or ask AWS"
+    )
+    command.add_argument(
+        "--root-ca", type=Path, metavar="FILE", help="default: $DEVICE_ROOT_CA, or Amazon's roots"
+    )
+    command.add_argument(
+        "--root-of-trust", metavar="ROOT", help=f"what its storage stands on: {ROOTS}; default: "
+        "$DEVICE_ROOT_OF_TRUST, or file",
+    )  # fmt: skip
+
+
+def add_serials(command: argparse.ArgumentParser) -> None:
+    """Add what names the devices."""
+    command.add_argument(
+        "--serial", dest="serials", action="append", required=True, metavar="SN",
+        help="serial number; may be given several times",
+    )  # fmt: skip
+
+
+def add_again(command: argparse.ArgumentParser) -> None:
+    """Add what replaces a device on purpose."""
+    command.add_argument(
+        "--again", action="store_true",
+        help="replace the device that has the serial number, and turn its certificate off",
+    )  # fmt: skip
+
+
+def check_serials(arguments: argparse.Namespace) -> list[str]:
+    """Return the serial numbers that were given, if a device can be made for each.
+
+    Raises:
+        SerialNumberError: one cannot be a serial number.
+        OptionNotUsedError: one is given twice, or another option is for a single device.
+    """
+    given: list[str] = [check_serial_number(each) for each in arguments.serials]
+    step = "Give each serial number once."
+    for each in given:
+        if given.count(each) > 1:
+            raise OptionNotUsedError("--serial", f"{each} is given twice", step)
+    for option, value in (("--out", arguments.out), ("--device-id", _device_id(arguments))):
+        if len(given) > 1 and value is not None:
+            problem = f"it is for one device, and {len(given)} were ordered"
+            raise OptionNotUsedError(option, problem, "Leave it out, or make them one by one.")
+    return given
+
+
+def check_one_account(arguments: argparse.Namespace) -> None:
+    """Refuse more accounts than one, where a verb works in one.
+
+    Raises:
+        OptionNotUsedError: there are.
+    """
+    if len(arguments.account) > 1:
+        problem = f"this verb works in one account, and {len(arguments.account)} were named"
+        raise OptionNotUsedError("--account", problem, "Run the command once for each account.")
+
+
+def _device_id(arguments: argparse.Namespace) -> str | None:
+    return getattr(arguments, "device_id", None)

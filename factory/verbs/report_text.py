@@ -1,0 +1,24 @@
+"""What was done to an account, for people and for scripts."""
+
+from factory.account.changes import Report
+from factory.account.cloud import Account
+
+
+def report_fields(account: Account, report: Report) -> dict[str, object]:
+    """Return a report as ``--json`` prints it."""
+    return {
+        "account_id": account.account_id,
+        "region": account.region,
+        "changed": report.is_change,
+        "notes": report.notes,
+        "resources": [change.as_fields() for change in report.changes],
+    }
+
+
+def report_lines(account: Account, report: Report) -> list[str]:
+    """Return a report as a person reads it."""
+    lines = [f"In {account}:"]
+    for change in report.changes:
+        note = f"  ({change.note})" if change.note else ""
+        lines.append(f"  {change.outcome:<10} {change.kind:<22} {change.name}{note}")
+    return [*lines, *(f"Note: {note}" for note in report.notes)]
