@@ -5,10 +5,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
+from device.config.endpoint import Endpoint
+from device.config.plan import Plan
+from device.config.settings import Connection, Settings, configured
 from device.errors import ExitCode, FirstbootError
 from device.errors.provisioning import ProvisioningError
 from device.identity.csr import subject_name
-from device.plan import Plan
 from device.provisioning.claim import ClaimMachine
 from device.provisioning.events import Credential
 from device.provisioning.presented import PresentedMachine, PresentedPlan
@@ -16,14 +18,12 @@ from device.runtime.backoff import Backoff, Dice
 from device.runtime.clock import Clock
 from device.runtime.credentials import ClaimSource, Credentials, InstalledClaim
 from device.runtime.driver import Driver, Observer, Patience
-from device.runtime.endpoint import Endpoint
 from device.runtime.enrolment import Enrolment
 from device.runtime.journal import Identity, load_configuration, load_identity
 from device.runtime.listener import SLOW_SECONDS
 from device.runtime.operation import Operation, Witness
 from device.runtime.session import Session, pause
 from device.runtime.telemetry import Sensors
-from device.settings import Connection, Settings, configured
 from device.storage.device_storage import DeviceStorage
 from device.storage.element.installation import attach_element
 from device.storage.keys import KeyType, TlsIdentity

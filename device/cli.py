@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from device.agent import Agent
-    from device.power import PoweredDevice
-    from device.runtime.endpoint import Endpoint
-    from device.timeline import Step
+    from device.config.endpoint import Endpoint
+    from device.runtime.timeline import Step
+    from device.startup import PoweredDevice
 
 Options = argparse.Namespace
 Verb = Callable[[Options], None]
@@ -97,7 +97,7 @@ def status(options: Options) -> None:
     """Print what the device is, from its storage alone."""
     import msgspec  # noqa: PLC0415 - 20 ms, which `device --version` need not pay
 
-    from device.status import lines_of, read_status  # noqa: PLC0415
+    from device.verbs.status import lines_of, read_status  # noqa: PLC0415
 
     found = read_status(_state(options), _chosen_endpoint(options))
     if options.json:
@@ -111,11 +111,11 @@ def status(options: Options) -> None:
 
 def _chosen_endpoint(options: Options) -> "Endpoint | None":
     """Return the endpoint that the settings choose, where settings are given."""
-    from device.runtime.endpoint import Endpoint  # noqa: PLC0415 - see status
+    from device.config.endpoint import Endpoint  # noqa: PLC0415 - see status
 
     text, source = os.environ.get("DEVICE_ENDPOINT"), "DEVICE_ENDPOINT"
     if options.config or os.environ.get("DEVICE_CONFIG"):
-        from device import settings  # noqa: PLC0415 - loads yaml
+        from device.config import settings  # noqa: PLC0415 - loads yaml
 
         loaded = settings.load_with_sources(_config(options), os.environ, {})
         text, source = loaded.settings.endpoint, loaded.sources.of("endpoint")
@@ -124,8 +124,8 @@ def _chosen_endpoint(options: Options) -> "Endpoint | None":
 
 def reset(options: Options) -> None:
     """Return the device to where the station left it."""
-    from device.reset import reset as reset_device  # noqa: PLC0415
     from device.storage.device_storage import open_device_storage  # noqa: PLC0415
+    from device.verbs.reset import reset as reset_device  # noqa: PLC0415
 
     with open_device_storage(_state(options)) as storage:
         changed = reset_device(storage, forget_identity=options.forget_identity)
@@ -140,7 +140,7 @@ def _power_on(options: Options) -> "AbstractContextManager[PoweredDevice]":
     # awscrt parses the system's CAs at import and for each connection, 4 ms and 1 MiB a time,
     # although it is always told which CAs to trust instead.
     os.environ["SSL_CERT_FILE"] = os.devnull
-    from device.power import Switches, power_on  # noqa: PLC0415 - loads awscrt
+    from device.startup import Switches, power_on  # noqa: PLC0415 - loads awscrt
 
     state, place = _state(options), options.wait_for_claim
     switches = Switches(

@@ -28,12 +28,13 @@ from typing import Final
 from awscrt import http, io, mqtt5
 from awscrt.exceptions import AwsCrtError
 
+from device.config.endpoint import Endpoint
+from device.config.settings import Connection
 from device.errors import ExitCode
 from device.errors.element import ElementError
 from device.errors.provisioning import CredentialUnusableError
 from device.provisioning import actions as act
 from device.provisioning import events as ev
-from device.runtime.endpoint import Endpoint
 from device.runtime.inbox import Inbox
 from device.runtime.reason_codes import Packet, reason_for
 from device.runtime.refusal import (
@@ -49,7 +50,6 @@ from device.runtime.refusal import (
 from device.runtime.relay import LARGEST_PACKET, Relay
 from device.runtime.session import StopRequested
 from device.runtime.tunnel import way_to
-from device.settings import Connection
 from device.storage.keys import MemoryIdentity, TlsIdentity
 from device.text import foreign
 

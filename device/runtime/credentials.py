@@ -13,7 +13,6 @@ from device.errors.provisioning import (
 )
 from device.errors.storage import DataCorruptError, DoesNotExistError
 from device.identity.certificates import leaf_of, validity
-from device.manufacture import made_at
 from device.provisioning.events import Credential
 from device.runtime import journal
 from device.runtime.clock import Clock, has_certainly_expired, trusted_wall_time
@@ -25,6 +24,7 @@ from device.storage.keys import (
     MemoryIdentity,
     TlsIdentity,
 )
+from device.storage.manufacture import made_at
 from device.storage.secure_storage import Uid
 
 

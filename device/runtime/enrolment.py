@@ -26,7 +26,6 @@ from device.identity.certificates import (
     leaf_of,
     validity,
 )
-from device.manufacture import made_at
 from device.provisioning.actions import StageCertificate
 from device.provisioning.events import (
     CertificateInstalled,
@@ -39,6 +38,7 @@ from device.runtime.clock import Clock, has_certainly_expired, trusted_wall_time
 from device.runtime.journal import Identity, Keyed, Progress, Registered, Staged
 from device.storage.device_storage import DeviceStorage
 from device.storage.keys import CLAIM_KEY, FIRST_DEVICE_KEY, KeyId, KeyOrigin, KeyType
+from device.storage.manufacture import made_at
 from device.storage.secure_storage import Uid
 
 _log = logging.getLogger(__name__)

@@ -10,6 +10,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from device.config.settings import Settings
 from device.errors import FirstbootError
 from device.errors.provisioning import IdentityRefusedError, NotLetInError, StoppedError
 from device.provisioning import events as ev
@@ -22,7 +23,6 @@ from device.runtime.listener import Listener
 from device.runtime.outbox import Loss, Outbox
 from device.runtime.session import Session
 from device.runtime.telemetry import Reading, Sensors
-from device.settings import Settings
 
 CALM_SECONDS: Final = 3600.0
 """After so long without another client under the same name, the quarrel is over."""

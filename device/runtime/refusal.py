@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from device.config.endpoint import Endpoint
 from device.provisioning.events import (
     ConnectFailed,
     ConnectionLost,
@@ -23,7 +24,6 @@ from device.provisioning.events import (
     Subscribed,
     SubscriptionDenied,
 )
-from device.runtime.endpoint import Endpoint
 from device.runtime.reason_codes import Kind, Packet, Reason, reason_for
 from device.runtime.tunnel import PROBE_SECONDS, TunnelRefusedError, way_to
 from device.text import foreign

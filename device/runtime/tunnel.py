@@ -4,8 +4,8 @@ import socket
 import time
 from typing import Final
 
+from device.config.endpoint import Endpoint
 from device.provisioning.events import ConnectFailed
-from device.runtime.endpoint import Endpoint
 
 PROBE_SECONDS: Final = 5.0
 _MAX_HEAD: Final = 16_384

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from device.settings import Settings
+from device.config.settings import Settings
 from factory.lint.template import PSEUDO
 
 _AWS_NAMES: Final[Mapping[str, str]] = {

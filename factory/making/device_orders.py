@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from device.settings import load_with_sources
+from device.config.settings import load_with_sources
 from device.storage.keys import KeyType
 from device.storage.roots.plan import FILE, RootPlan, parse_plan
 from factory.account.cloud import Cloud

@@ -7,11 +7,11 @@ from typing import Final
 
 from cryptography import x509
 
-from device import settings
+from device.config import settings
+from device.config.settings import Key, Loaded, Settings
 from device.config.sources import Sources
 from device.errors import ConfigurationError
 from device.identity.csr import subject_name
-from device.settings import Key, Loaded, Settings
 from factory.making.manufacture import DeviceOrder
 
 _KEYS_OF_AWS: Final = "-aws-keys"

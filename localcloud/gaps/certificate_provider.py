@@ -5,7 +5,7 @@ CreateCertificateFromCsr over MQTT goes to the Lambda, with ``certificateSigning
 ``principalId`` and ``clientId``, which has five seconds and returns ``certificatePem``: one
 certificate that keeps the CSR's subject and key. The authority need not be registered, and
 CreateKeysAndCertificate is as before (developer guide, "Self-managed certificate signing using
-AWS IoT Core certificate provider"; botocore model; reference/aws-iot-facts.md, 4.6). The Lambda
+AWS IoT Core certificate provider"; botocore model; docs/aws-iot-facts.md, 4.6). The Lambda
 must allow ``iot.amazonaws.com`` for the provider's ARN. AWS takes some minutes until a provider
 acts, here it acts at once; how AWS words its refusals to a device is not published.
 """

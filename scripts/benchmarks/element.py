@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Final
 
 import factory.cli
+from device.config.endpoint import Endpoint
+from device.config.settings import Connection
 from device.errors.element import NoModuleError
 from device.identity.csr import build_csr, subject_name
 from device.provisioning.actions import Connect
 from device.provisioning.events import Connected, Credential
 from device.runtime.awscrt_session import AwscrtSession
-from device.runtime.endpoint import Endpoint
-from device.settings import Connection
 from device.storage.device_storage import open_device_storage
 from device.storage.element.installation import attach_element, installed_element, plan_of
 from device.storage.keys import FIRST_DEVICE_KEY, Pkcs11Identity, TlsIdentity

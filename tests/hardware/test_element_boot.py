@@ -13,20 +13,20 @@ import msgspec
 import pytest
 
 from device.agent import Agent
+from device.config.plan import plan_for
+from device.config.settings import Key, KeyTypeName, Telemetry
 from device.errors import FirstbootError
 from device.errors.element import TokenFullError
 from device.errors.provisioning import NotReachableError
-from device.plan import plan_for
 from device.provisioning.events import Event, ThingRegistered
 from device.runtime.outbox import Loss
 from device.runtime.session import Session
 from device.runtime.telemetry import Reading
-from device.settings import Key, KeyTypeName, Telemetry
-from device.status import read_status
 from device.storage.device_storage import open_device_storage
 from device.storage.element.cryptoki_codes import ReturnValue
 from device.storage.element.installation import InstalledElement, install_element, plan_of
 from device.storage.keys import CLAIM_KEY
+from device.verbs.status import read_status
 from tests.hardware.conftest import Figures
 from tests.support.elements import PIN, ElementBench, module_of
 from tests.support.library_faults import Function, close_all_sessions, in_front_of

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from device.config.settings import Connection
 from device.errors.element import KeyMismatchError
 from device.provisioning import actions as act
 from device.provisioning import events as ev
 from device.runtime.awscrt_session import AwscrtSession
-from device.settings import Connection
 from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.element.cryptoki_codes import ReturnValue
 from device.storage.element.installation import ElementPlan, attach_element, plan_of

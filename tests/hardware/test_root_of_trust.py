@@ -12,7 +12,6 @@ import pytest
 from device.errors import ExitCode
 from device.errors.root_of_trust import HmacMissingError, OtherTpmError, TpmOccupiedError
 from device.errors.storage import RolledBackError, StorageError
-from device.status import read_status
 from device.storage.device_storage import create_device_storage, open_device_storage
 from device.storage.filesystem import Fs, OsFs
 from device.storage.lifecycle import Lifecycle
@@ -22,6 +21,7 @@ from device.storage.roots.root_of_trust import RootOfTrust
 from device.storage.roots.tpm import Tpm2
 from device.storage.roots.tpm_root import TpmRoot
 from device.storage.secure_storage import StorageFlag, Uid
+from device.verbs.status import read_status
 from scripts._soft_elements import swtpm
 from tests.hardware.conftest import Figures
 from tests.support import elements

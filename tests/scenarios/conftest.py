@@ -5,7 +5,7 @@ from typing import get_args
 
 import pytest
 
-from device.settings import Method
+from device.config.settings import Method
 from tests.support.wire_world import WireWorld
 from tests.support.worlds import MemoryWorld, World
 from tests.wire.conftest import LocalCloud

@@ -13,7 +13,7 @@ from typing import Final, Self
 
 import trustme
 
-from device.runtime.endpoint import Endpoint
+from device.config.endpoint import Endpoint
 from tests.support.hang import SECONDS
 
 CONNECT, PUBLISH, SUBSCRIBE, DISCONNECT = 1, 3, 8, 14

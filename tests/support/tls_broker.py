@@ -22,8 +22,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
+from device.config.endpoint import Endpoint
 from device.identity.csr import subject_name
-from device.runtime.endpoint import Endpoint
 from device.storage.keys import PublicKey
 from tests.support.hang import SECONDS
 from tests.support.scripted_server import Peer, connack

@@ -11,14 +11,14 @@ from unittest import mock
 
 import msgspec
 
+from device.config.endpoint import Endpoint
+from device.config.settings import Connection, Retry, Settings, load
 from device.provisioning.events import Credential
 from device.runtime.awscrt_session import AwscrtSession
 from device.runtime.claim_delivery import DeliveredClaim
 from device.runtime.clock import SystemClock
 from device.runtime.credentials import ClaimSource
-from device.runtime.endpoint import Endpoint
 from device.runtime.session import Session
-from device.settings import Connection, Retry, Settings, load
 from device.storage.filesystem import Fs, OsFs
 from device.storage.keys import TlsIdentity
 from factory.cli import main

@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from device.agent import Agent
+from device.config.endpoint import Endpoint
+from device.config.plan import plan_for
+from device.config.settings import Connection, Settings
 from device.errors import FirstbootError
-from device.plan import plan_for
 from device.provisioning.events import Credential, Event
 from device.runtime.clock import Clock
 from device.runtime.credentials import BorrowedClaim, ClaimSource
 from device.runtime.driver import Patience
-from device.runtime.endpoint import Endpoint
 from device.runtime.journal import Identity
 from device.runtime.session import Session
-from device.settings import Connection, Settings
 from device.storage.device_storage import create_device_storage, open_device_storage
 from device.storage.filesystem import Fs
 from device.storage.keys import CLAIM_KEY, FIRST_DEVICE_KEY, KeyType, MemoryIdentity, TlsIdentity

@@ -480,7 +480,7 @@ def test_ctrl_c_before_the_device_is_up(state: Path) -> None:
         "import signal, sys\n"
         "class Finder:\n"
         "    def find_spec(self, name, *_):\n"
-        "        if name == 'device.power': signal.raise_signal(signal.SIGINT)\n"
+        "        if name == 'device.startup': signal.raise_signal(signal.SIGINT)\n"
         "sys.meta_path.insert(0, Finder())\n"
         "from device.cli import main\n"
         "sys.exit(main())"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from device.settings import Settings, Telemetry, configured
+from device.config.settings import Settings, Telemetry, configured
 
 SETTINGS = Settings(method="claim", telemetry=Telemetry(topic="t", interval=60.0))
 

@@ -10,8 +10,8 @@ from typing import Final, get_args
 
 import pytest
 
+from device.config.settings import Method
 from device.errors import ExitCode
-from device.settings import Method
 
 ROOT: Final = Path(__file__).parents[2]
 PAGE: Final = (ROOT / "docs" / "bad-input.md").read_text()

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from device.element_plan import element_plan
+from device.config.element_plan import element_plan
+from device.config.settings import Key
 from device.errors import ConfigurationError
 from device.errors.element import Pkcs11UriError
-from device.settings import Key
 from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.element.installation import (
     InstalledElement,

@@ -3,8 +3,8 @@
 import pytest
 
 from device.config.data_endpoint import account_prefix_of, region_of
+from device.config.endpoint import Endpoint, Login
 from device.errors import ConfigurationError
-from device.runtime.endpoint import Endpoint, Login
 
 DATA = "abc-ats.iot.eu-central-1.amazonaws.com"
 CHINA = "abc.ats.iot.cn-north-1.amazonaws.com.cn"

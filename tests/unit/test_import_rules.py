@@ -23,9 +23,7 @@ PLACES = {
 }
 NEVER = {"device": ("factory", "localcloud"), "localcloud": ("device", "factory")}
 # It fills a device's storage, and its errors derive from the device's.
-FACTORY_MAY_USE = (
-    "device.config", "device.errors", "device.identity", "device.settings", "device.storage",
-)  # fmt: skip
+FACTORY_MAY_USE = ("device.config", "device.errors", "device.identity", "device.storage")
 PROVISIONING_MAY_USE = ("msgspec", "device.errors", "device.provisioning", "device.text")
 
 

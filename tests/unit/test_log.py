@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device import log
-from device.log import REDACTED, redact
+from device.runtime import log
+from device.runtime.log import REDACTED, redact
 from tests.support.certificates import new_key, pem_of
 
 PEM = pem_of(new_key()).decode()

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from device.config.settings import Connection, Retry, Settings, Telemetry
 from device.errors import FirstbootError
 from device.errors.provisioning import (
     ConnectionLostError,
@@ -25,7 +26,6 @@ from device.runtime.operation import Operation
 from device.runtime.outbox import MOST_READINGS, Loss
 from device.runtime.session import StopRequested
 from device.runtime.telemetry import Reading, Sensors
-from device.settings import Connection, Retry, Settings, Telemetry
 from tests.support.clock import FakeClock
 
 THING = "SN-1"

@@ -6,15 +6,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from device.config.endpoint import Endpoint, Login
+from device.config.plan import Plan, plan_for
+from device.config.settings import Claim, JustInTime, Key, Method, Settings, Telemetry
 from device.config.sources import Sources
 from device.errors import ConfigurationError, ExitCode
 from device.errors.provisioning import NoCredentialError, SubjectFieldMissingError
-from device.plan import Plan, plan_for
 from device.provisioning.claim import ClaimPlan
 from device.provisioning.presented import PresentedPlan
-from device.runtime.endpoint import Endpoint, Login
 from device.runtime.journal import Keyed, save
-from device.settings import Claim, JustInTime, Key, Method, Settings, Telemetry
+from device.runtime.made_for import check_made_for
 from device.storage.device_storage import open_device_storage
 from device.storage.secure_storage import Uid
 from tests.support.certificates import DeviceAuthority, new_key, pem_of
@@ -30,6 +31,7 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def plan(state: Path, settings: Settings) -> Plan:
     with open_device_storage(state, read_only=True) as storage:
+        check_made_for(storage, settings.method, "claim.yaml")
         return plan_for(storage, settings, "claim.yaml")
 
 

@@ -10,8 +10,8 @@ from typing import get_args
 import pytest
 import trustme
 
-from device import settings
-from device.settings import Method
+from device.config import settings
+from device.config.settings import Method
 from scripts.demonstration.boot import FirstBoot
 from scripts.demonstration.cli import main
 from scripts.demonstration.cloud import devices_in, issuer_of

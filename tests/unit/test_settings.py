@@ -7,9 +7,9 @@ from typing import Final
 
 import pytest
 
-from device import settings
+from device.config import settings
+from device.config.settings import Settings
 from device.errors import ConfigurationError, ExitCode
-from device.settings import Settings
 
 CONFIG = Path(__file__).parents[2] / "config"
 BOTH = ("claim.yaml", "claim.aws.yaml")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from device.errors import ExitCode, FirstbootError
-from device.manufacture import serial_number
+from device.storage.manufacture import serial_number
 from device.storage.roots.descriptor import Descriptor, write_descriptor
 from device.storage.roots.plan import CredentialPlan, OtpPlan, Pkcs11Plan, RootPlan, make_root
 from tests.support.memory_disk import MemoryDisk

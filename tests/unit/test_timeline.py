@@ -16,7 +16,7 @@ from device.provisioning.events import Credential
 from device.provisioning.presented import State as Presented
 from device.runtime.outbox import Loss
 from device.runtime.telemetry import Reading
-from device.timeline import Step, Timeline
+from device.runtime.timeline import Step, Timeline
 from tests.support.clock import FakeClock
 
 READING = Reading(sequence=7, uptime=1.0, time=2.0)

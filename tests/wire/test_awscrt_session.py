@@ -14,6 +14,8 @@ from typing import Final
 import pytest
 import trustme
 
+from device.config.endpoint import Endpoint
+from device.config.settings import Connection
 from device.errors import ExitCode
 from device.errors.provisioning import CredentialUnusableError, StoppedError
 from device.provisioning import actions as act
@@ -22,10 +24,8 @@ from device.provisioning import topics
 from device.provisioning.events import Credential
 from device.runtime.awscrt_session import AwscrtSession
 from device.runtime.clock import SystemClock
-from device.runtime.endpoint import Endpoint
 from device.runtime.listener import Listener
 from device.runtime.session import StopRequested
-from device.settings import Connection
 from device.storage.keys import MemoryIdentity
 from tests.support.certificates import new_key, pem_of
 from tests.support.device_process import Works, works_for

@@ -6,13 +6,13 @@ from typing import Final
 import pytest
 import trustme
 
+from device.config.endpoint import Endpoint, Login
+from device.config.settings import Connection
 from device.provisioning import actions as act
 from device.provisioning import events as ev
 from device.provisioning.events import Credential
 from device.runtime.awscrt_session import AwscrtSession
-from device.runtime.endpoint import Endpoint, Login
 from device.runtime.refusal import classify_failure
-from device.settings import Connection
 from device.storage.keys import MemoryIdentity
 from tests.support.scripted_server import Peer, ScriptedServer, let_in, tls
 

@@ -9,16 +9,16 @@ from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import asdict
 
 from device.config.data_endpoint import account_prefix_of, region_of
+from device.config.endpoint import Endpoint
 from device.errors.provisioning import NO_CREDENTIAL
 from device.errors.storage import DoesNotExistError
-from device.manufacture import device_id, serial_number
 from device.runtime import journal
-from device.runtime.endpoint import Endpoint
 from device.runtime.journal import Identity, Keyed, Progress, Registered, Staged
 from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.element import element_book
 from device.storage.keys import KeyLocation
 from device.storage.lifecycle import Lifecycle
+from device.storage.manufacture import device_id, serial_number
 from device.storage.secure_storage import Uid
 
 STATES: Final = {

@@ -6,9 +6,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from device.config.settings import Key
 from device.config.sources import Sources
 from device.errors.element import Pkcs11UriError
-from device.settings import Key
 from device.storage.device_storage import DeviceStorage
 from device.storage.element.installation import (
     ElementPlan,

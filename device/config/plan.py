@@ -10,23 +10,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from device.config import template
+from device.config.element_plan import element_plan
+from device.config.endpoint import Endpoint
+from device.config.methods import CLAIM_METHODS, JUST_IN_TIME_METHODS
 from device.config.regular_file import read_regular_file
+from device.config.settings import Settings
 from device.config.sources import Sources
-from device.element_plan import element_plan
 from device.errors import ConfigurationError
 from device.errors.provisioning import CertificateUnacceptableError, SubjectFieldMissingError
 from device.errors.storage import DoesNotExistError
-from device.manufacture import device_id, serial_number
-from device.methods import CLAIM_METHODS, JUST_IN_TIME_METHODS, check_made_for
-from device.provisioning import messages, template
+from device.provisioning import messages
 from device.provisioning.claim import GIVEN_UP, ClaimPlan
 from device.provisioning.presented import PresentedPlan
 from device.provisioning.refusal_causes import refusal_causes
-from device.runtime.endpoint import Endpoint
-from device.settings import Settings
 from device.storage.decoding import decoded
 from device.storage.device_storage import DeviceStorage
 from device.storage.element.installation import ElementPlan
+from device.storage.manufacture import device_id, serial_number
 from device.storage.secure_storage import Uid
 
 _PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
@@ -69,7 +70,6 @@ def plan_for(storage: DeviceStorage, settings: Settings, source: Sources | str) 
         "device_id": device_id(storage),
     }
     fill = _Filler(sources, names)
-    check_made_for(storage, settings.method, sources.of("method"))
     by_claim = settings.method in CLAIM_METHODS
     return Plan(
         endpoint=_endpoint(storage, settings, sources),

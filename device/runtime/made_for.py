@@ -1,17 +1,11 @@
-"""The methods by what the device begins with, and whether a device was made for the one named."""
+"""Whether a device was made for the method that its settings name."""
 
-from typing import Final
-
+from device.config.methods import CLAIM_METHODS
 from device.errors import ConfigurationError
 from device.errors.provisioning import ClaimMissingError, NoCredentialError
 from device.runtime import journal
 from device.storage.device_storage import DeviceStorage
 from device.storage.secure_storage import Uid
-
-CLAIM_METHODS: Final = frozenset({"claim", "claim-aws-keys", "trusted-user"})
-"""The device asks for its certificate; for the others the station installs one."""
-
-JUST_IN_TIME_METHODS: Final = frozenset({"jitp", "jitr"})
 
 
 def check_made_for(storage: DeviceStorage, method: str, source: str) -> None:

@@ -7,18 +7,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from device import log, settings
 from device.agent import Agent
+from device.config import settings
+from device.config.plan import plan_for
+from device.config.settings import Settings
 from device.errors.provisioning import StoppedError
-from device.methods import check_has_claim
-from device.plan import plan_for
+from device.runtime import log
 from device.runtime.awscrt_session import AwscrtSession
 from device.runtime.claim_delivery import DeliveredClaim
 from device.runtime.clock import SystemClock
 from device.runtime.driver import Patience
-from device.settings import Settings
+from device.runtime.made_for import check_has_claim, check_made_for
+from device.runtime.timeline import Step, Timeline
 from device.storage.device_storage import open_device_storage
-from device.timeline import Step, Timeline
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ def power_on(
     chosen = loaded.settings
     with open_device_storage(switches.state) as storage:
         timeline.add("storage opened", f"generation {storage.generation}")
+        check_made_for(storage, chosen.method, loaded.sources.of("method"))
         plan = plan_for(storage, chosen, loaded.sources)
         clock = SystemClock()
         place = switches.claim_place

@@ -1,0 +1,1 @@
+"""The verbs of ``device``, one a file."""
