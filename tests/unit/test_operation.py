@@ -7,7 +7,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from device.config.settings import Connection, Retry, Settings, Telemetry
 from device.errors import FirstbootError
 from device.errors.provisioning import (
     ConnectionLostError,
@@ -16,17 +15,22 @@ from device.errors.provisioning import (
     NotAcknowledgedError,
     NotLetInError,
     NotReachableError,
+    StoppedError,
     TopicDeniedError,
 )
+from device.operation.operation import Operation
+from device.operation.task import Task
+from device.operation.telemetry import MOST_READINGS, Reading, Telemetry
 from device.provisioning import actions as act
 from device.provisioning import events as ev
 from device.provisioning.events import Credential
 from device.runtime.backoff import Backoff
-from device.runtime.operation import Operation
-from device.runtime.outbox import MOST_READINGS, Loss
+from device.runtime.loop import Loop, Patience
+from device.runtime.notify import ServiceManager
+from device.runtime.sensors import Sensors
 from device.runtime.session import StopRequested
-from device.runtime.telemetry import Reading, Sensors
 from tests.support.clock import FakeClock
+from tests.support.worlds import Diary
 
 THING = "SN-1"
 TOPIC = "dt/SN-1/telemetry"
@@ -35,11 +39,6 @@ CONNECTED = ev.Connected(Credential.DEVICE)
 ACKNOWLEDGED = ev.PublishAcknowledged()
 LOST = ev.ConnectionLost("gone")
 SILENCE = None
-SETTINGS = Settings(
-    method="claim",
-    connection=Connection(reply_timeout=15.0, connect_timeout=20.0, retry=Retry(stable_after=30.0)),
-    telemetry=Telemetry(interval=60.0),
-)
 
 
 @dataclass
@@ -72,32 +71,6 @@ class ScriptedSession:
         self.script.clear()
 
 
-@dataclass
-class Diary:
-    """A witness that remembers."""
-
-    connections: int = 0
-    readings: list[Reading] = field(default_factory=list)
-    waits: list[tuple[FirstbootError, float]] = field(default_factory=list)
-    losses: list[tuple[Loss, str]] = field(default_factory=list)
-    slow_steps: list[tuple[str, float]] = field(default_factory=list)
-
-    def connected(self) -> None:
-        self.connections += 1
-
-    def published(self, reading: Reading) -> None:
-        self.readings.append(reading)
-
-    def waiting(self, cause: FirstbootError, seconds: float) -> None:
-        self.waits.append((cause, seconds))
-
-    def dropped(self, loss: Loss, why: str) -> None:
-        self.losses.append((loss, why))
-
-    def slow(self, what: str, seconds: float) -> None:
-        self.slow_steps.append((what, seconds))
-
-
 class Highest:
     """Dice that always show the most."""
 
@@ -116,22 +89,53 @@ def operate(tmp_path: Path) -> Operate:
         *,
         already_connected: bool = True,
         seconds_per_event: float = 0.0,
+        tasks: Sequence[Task] = (),
     ) -> Story:
         clock, diary = FakeClock(), Diary()
         session = ScriptedSession(clock, list(script), seconds_per_event=seconds_per_event)
-        Operation(
+        telemetry = Telemetry(TOPIC, 60.0, Sensors(clock, tmp_path / "none").read)
+        operation = Operation(
             THING,
-            SETTINGS,
-            topic=TOPIC,
-            session=session,
+            [telemetry, *tasks],
+            connect_timeout=20.0,
+            reply_timeout=15.0,
+            is_connected=already_connected,
+        )
+        loop = Loop(
+            session,
             clock=clock,
             backoff=Backoff(1.0, 120.0, Highest()),
-            sensors=Sensors(clock, tmp_path / "none"),
-            witness=diary,
-        ).run(already_connected=already_connected)
+            stable_after=30.0,
+            observer=diary,
+            service=ServiceManager({}),
+        )
+        with pytest.raises(StoppedError):
+            loop.run(operation, Patience())
         return session, diary
 
     return run
+
+
+def published(session: ScriptedSession) -> list[Reading]:
+    return [
+        msgspec.json.decode(order.payload, type=Reading)
+        for _, order in session.orders
+        if isinstance(order, act.Publish)
+    ]
+
+
+def arrived(diary: Diary) -> list[int]:
+    """Return the numbers of the readings that AWS IoT acknowledged."""
+    said = [detail for name, detail in diary.steps if name == "telemetry acknowledged"]
+    return [int(detail.removeprefix("message ")) for detail in said]
+
+
+def losses(diary: Diary) -> list[str]:
+    return [detail for name, detail in diary.steps if name == "telemetry dropped"]
+
+
+def connections(diary: Diary) -> int:
+    return diary.steps.count(("operating", ""))
 
 
 def published_at(session: ScriptedSession) -> list[float]:
@@ -146,25 +150,25 @@ def test_the_first_reading_goes_at_once_and_the_next_after_the_interval(operate:
     session, diary = operate([ACKNOWLEDGED, SILENCE, ACKNOWLEDGED, SILENCE, ACKNOWLEDGED])
 
     assert published_at(session) == [0.0, 60.0, 120.0]
-    assert [reading.sequence for reading in diary.readings] == [1, 2, 3]
+    assert arrived(diary) == [1, 2, 3]
     assert diary.waits == []
-    assert diary.losses == []
+    assert losses(diary) == []
 
 
 def test_a_reading_says_what_was_measured(operate: Operate) -> None:
-    session, diary = operate([ACKNOWLEDGED])
+    session, _ = operate([ACKNOWLEDGED])
 
     [order] = [order for _, order in session.orders if isinstance(order, act.Publish)]
     assert order.topic == TOPIC
-    assert msgspec.json.decode(order.payload, type=Reading) == diary.readings[0]
+    assert published(session)[0].time == FakeClock().wall()
 
 
 def test_a_device_that_was_provisioned_before_connects_first(operate: Operate) -> None:
     session, diary = operate([CONNECTED, ACKNOWLEDGED], already_connected=False)
 
     assert session.orders[0] == (0.0, CONNECT)
-    assert diary.connections == 1
-    assert len(diary.readings) == 1
+    assert connections(diary) == 1
+    assert len(arrived(diary)) == 1
 
 
 def test_a_stop_closes_the_connection(operate: Operate) -> None:
@@ -184,7 +188,7 @@ def test_a_stop_is_heard_at_any_time(operate: Operate, script: list[ev.Event]) -
 def test_what_a_stop_leaves_undelivered_is_said(operate: Operate) -> None:
     _, diary = operate([])
 
-    assert diary.losses == [(Loss(1, 1, 1), "stopped before AWS IoT acknowledged them")]
+    assert losses(diary) == ["message 1: stopped before AWS IoT acknowledged them"]
 
 
 BUSY = ev.NotAcknowledged("PUBACK 0x97 quota exceeded", "wait", may_succeed_later=True)
@@ -206,8 +210,8 @@ def test_a_lost_connection_is_made_again_and_the_reading_goes_again(
     assert [type(error) for error, _ in diary.waits] == [cause]
     assert [order for _, order in session.orders[1:3]] == ["close", CONNECT]
     assert connected_at(session) == [diary.waits[0][1]]
-    assert [reading.sequence for reading in diary.readings] == [1]
-    assert diary.losses == []
+    assert arrived(diary) == [1]
+    assert losses(diary) == []
 
 
 def test_an_unacknowledged_reading_ends_the_connection_and_goes_again(operate: Operate) -> None:
@@ -217,15 +221,15 @@ def test_an_unacknowledged_reading_ends_the_connection_and_goes_again(operate: O
     assert session.orders[1] == (15.0, "close")
     first, again = [order for _, order in session.orders if isinstance(order, act.Publish)]
     assert first == again
-    assert [reading.sequence for reading in diary.readings] == [1]
+    assert arrived(diary) == [1]
 
 
 def test_readings_of_an_outage_arrive_in_order(operate: Operate) -> None:
     outage = [ev.ConnectFailed("down"), *[SILENCE] * 2] * 8
-    _, diary = operate([LOST, SILENCE, *outage, CONNECTED, *[ACKNOWLEDGED] * 5])
+    session, diary = operate([LOST, SILENCE, *outage, CONNECTED, *[ACKNOWLEDGED] * 5])
 
-    assert [reading.sequence for reading in diary.readings] == [1, 2, 3, 4, 5]
-    assert [round(reading.uptime) for reading in diary.readings] == [0, 60, 120, 180, 240]
+    assert arrived(diary) == [1, 2, 3, 4, 5]
+    assert [round(reading.uptime) for reading in published(session)[-5:]] == [0, 60, 120, 180, 240]
 
 
 def test_a_full_outbox_says_what_it_dropped(operate: Operate) -> None:
@@ -234,11 +238,12 @@ def test_a_full_outbox_says_what_it_dropped(operate: Operate) -> None:
         script += [ev.ConnectFailed("down"), SILENCE, SILENCE, SILENCE]
     _, diary = operate([*script, CONNECTED])
 
-    loss, why = diary.losses[0]
-    assert why == "there was no room for more"
-    assert loss == Loss(loss.count, 1, loss.count)
-    kept, _ = diary.losses[1]
-    assert kept == Loss(MOST_READINGS, loss.last + 1, loss.last + MOST_READINGS)
+    lost, kept = losses(diary)
+    count = int(lost.split()[0])
+    assert lost == f"{count} messages, from 1 to {count}: there was no room for more"
+    assert kept.startswith(
+        f"{MOST_READINGS} messages, from {count + 1} to {count + MOST_READINGS}: stopped before"
+    )
 
 
 @pytest.mark.parametrize(
@@ -258,7 +263,7 @@ def test_connecting_is_tried_again_after_any_failure(
 
     assert [type(error) for error, _ in diary.waits] == [cause] * 2
     assert len(connected_at(session)) == 3
-    assert len(diary.readings) == 1
+    assert len(arrived(diary)) == 1
 
 
 def test_connecting_that_takes_long_is_told_and_ends(operate: Operate) -> None:
@@ -267,7 +272,7 @@ def test_connecting_that_takes_long_is_told_and_ends(operate: Operate) -> None:
     assert diary.slow_steps == [("connecting", 19.0)]
     assert isinstance(diary.waits[0][0], NoReplyError)
     assert session.orders[1] == (20.0, "close")
-    assert diary.connections == 1
+    assert connections(diary) == 1
 
 
 def test_a_lost_identity_is_explained(operate: Operate) -> None:
@@ -342,7 +347,7 @@ def test_a_message_that_nobody_asked_for_changes_nothing(operate: Operate) -> No
     session, diary = operate([stranger, stranger, ACKNOWLEDGED])
 
     assert published_at(session) == [0.0]
-    assert len(diary.readings) == 1
+    assert len(arrived(diary)) == 1
     assert diary.waits == []
 
 
