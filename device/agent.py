@@ -12,6 +12,7 @@ from device.config.settings import Connection, Settings, configured
 from device.errors.provisioning import StoppedError
 from device.identity.csr import subject_name
 from device.operation.operation import Operation
+from device.operation.task import Task
 from device.operation.telemetry import Telemetry
 from device.provisioning.claim import ClaimMachine
 from device.provisioning.events import Credential
@@ -112,15 +113,15 @@ class Agent:
         """Provision as `boot` does, but never give up: after a failure, ask at a low rate."""
         self.boot(Patience(again_after=self._settings.connection.retry.after_denied))
 
-    def operate(self) -> None:
-        """Run the tasks of the thing until a stop is requested."""
+    def operate(self, *tasks: Task) -> None:
+        """Publish telemetry, and run an application's own ``tasks``, until a stop is requested."""
         identity = self.identity
         if identity is None:
             raise RuntimeError("a device operates after it booted")
         connection = self._settings.connection
         operation = Operation(
             identity.thing_name,
-            [self._telemetry(identity.thing_name)],
+            [self._telemetry(identity.thing_name), *tasks],
             connect_timeout=connection.connect_timeout,
             reply_timeout=connection.reply_timeout,
             is_connected=self._is_connected,

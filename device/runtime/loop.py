@@ -183,7 +183,6 @@ class Loop:
                 pass
         except StoppedError:
             self._service.stopping()
-            self._session.close()
             self._perform(work, patience, work.on_stopped())
             raise
         finally:

@@ -18,8 +18,8 @@ from device.errors.provisioning import (
     StoppedError,
     TopicDeniedError,
 )
-from device.operation.operation import Operation
-from device.operation.task import Task
+from device.operation.operation import MOST_WAITING, Operation
+from device.operation.task import Task, matches
 from device.operation.telemetry import MOST_READINGS, Reading, Telemetry
 from device.provisioning import actions as act
 from device.provisioning import events as ev
@@ -30,6 +30,7 @@ from device.runtime.notify import ServiceManager
 from device.runtime.sensors import Sensors
 from device.runtime.session import StopRequested
 from tests.support.clock import FakeClock
+from tests.support.echo import Echo
 from tests.support.worlds import Diary
 
 THING = "SN-1"
@@ -373,3 +374,134 @@ def test_a_flood_does_not_put_off_the_time_for_an_answer(
     assert moment == pytest.approx(15.0, abs=0.01)
     assert len(caplog.text) < 1_000
     assert "ignored 15999 more messages" in caplog.text
+
+
+# --- an application's own task --------------------------------------------------------------
+
+
+COMMAND = ev.MessageReceived("cmd/SN-1/blink", b"twice")
+SUBSCRIBED = ev.Subscribed()
+
+
+def test_a_task_of_ones_own_needs_no_change_to_the_loop(operate: Operate) -> None:
+    echo = Echo()
+
+    script = [SUBSCRIBED, ACKNOWLEDGED, COMMAND, ACKNOWLEDGED]
+    session, diary = operate(script, tasks=[echo])
+
+    first, reading, answer = [order for _, order in session.orders[:3]]
+    assert first == act.Subscribe(("cmd/SN-1/+",))
+    assert isinstance(reading, act.Publish)
+    assert answer == act.Publish("echo/SN-1", b"twice")
+    assert echo.heard == ["connected", "cmd/SN-1/blink"]
+    assert echo.sent == ["twice"]
+    assert diary.steps[:2] == [("operating", ""), ("telemetry acknowledged", "message 1")]
+    assert diary.steps[2] == ("echoed", "echo/SN-1")
+
+
+def test_an_acknowledgement_is_for_the_task_that_published(operate: Operate) -> None:
+    """The command comes while the reading is in flight; its answer waits for it."""
+    echo = Echo()
+
+    session, diary = operate([SUBSCRIBED, COMMAND, ACKNOWLEDGED], tasks=[echo])
+
+    assert [type(order).__name__ for _, order in session.orders] == [
+        "Subscribe",
+        "Publish",
+        "Publish",
+        "str",
+    ]
+    assert arrived(diary) == [1]
+    assert echo.sent == []
+
+
+def test_a_message_goes_to_the_task_that_subscribed_to_it(
+    operate: Operate, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, other = Echo(["a/#"]), Echo(["b"])
+    script = [SUBSCRIBED, *[ev.MessageReceived(topic, b"") for topic in ("b", "c", "a/b")]]
+
+    operate(script, tasks=[one, other])
+
+    assert (one.heard, other.heard) == (["connected", "a/b"], ["connected", "b"])
+    assert caplog.messages == ["ignored a message that nobody waits for, on c"]
+
+
+def test_subscriptions_are_made_again_after_an_outage(operate: Operate) -> None:
+    echo = Echo()
+    script = [SUBSCRIBED, ACKNOWLEDGED, LOST, SILENCE, CONNECTED, SUBSCRIBED]
+
+    session, _ = operate(script, tasks=[echo])
+
+    orders = [order for _, order in session.orders]
+    assert orders.count(act.Subscribe(("cmd/SN-1/+",))) == 2
+    assert echo.heard == ["connected", "disconnected", "connected"]
+
+
+def test_a_denied_subscription_is_told_and_telemetry_goes_on(operate: Operate) -> None:
+    denied = ev.SubscriptionDenied(("cmd/SN-1/+",))
+
+    _, diary = operate([denied, ACKNOWLEDGED], tasks=[Echo()])
+
+    [told] = [detail for name, detail in diary.steps if name == "not subscribed"]
+    assert "cmd/SN-1/+" in told
+    assert "the thing's policy" in told
+    assert arrived(diary) == [1]
+    assert diary.waits == []
+
+
+def test_a_subscription_that_nobody_answers_ends_the_connection(operate: Operate) -> None:
+    session, diary = operate([SILENCE, SILENCE], tasks=[Echo()])
+
+    assert diary.slow_steps == [("subscribing", 14.0)]
+    assert str(diary.waits[0][0]) == "no answer while subscribing"
+    assert session.orders[1] == (15.0, "close")
+
+
+def test_a_packet_subscribes_to_eight_filters_at_most(operate: Operate) -> None:
+    """AWS IoT closes a connection that sends more."""
+    names = [f"cmd/{number}" for number in range(17)]
+
+    session, _ = operate([SUBSCRIBED] * 3, tasks=[Echo(names)])
+
+    packets = [order.topics for _, order in session.orders if isinstance(order, act.Subscribe)]
+    assert [len(packet) for packet in packets] == [8, 8, 1]
+    assert [name for packet in packets for name in packet] == names
+
+
+def test_a_task_that_publishes_without_end_harms_no_other(operate: Operate) -> None:
+    """A command asks for a thousand answers; telemetry has its turn after those that had room."""
+    script = [SUBSCRIBED, COMMAND, *[ACKNOWLEDGED] * 50, *[COMMAND] * 5, LOST]
+    echo = Echo(copies=1_000)
+
+    session, diary = operate(script, tasks=[echo])
+
+    assert arrived(diary) == [1]
+    assert len(published_at(session)) == 51
+    [(_, told)] = [step for step in diary.steps if step[0] == "publications dropped"]
+    assert int(told.split(":")[0]) == 6 * 1_000 - MOST_WAITING - 50
+
+
+@pytest.mark.parametrize(
+    ("topic_filter", "topic", "is_match"),
+    [
+        ("a/b", "a/b", True),
+        ("a/b", "a", False),
+        ("a", "a/b", False),
+        ("a/+", "a/b", True),
+        ("a/+", "a/b/c", False),
+        ("a/+", "a/", True),
+        ("+/b", "a/b", True),
+        ("a/+/c", "a/b/c", True),
+        ("a/#", "a/b/c", True),
+        ("a/#", "a", True),
+        ("a/b/#", "a", False),
+        ("#", "a/b", True),
+        ("#", "$aws/things", False),
+        ("+/things", "$aws/things", False),
+        ("$aws/+", "$aws/things", True),
+        ("A", "a", False),
+    ],
+)
+def test_a_filter_matches_as_mqtt_says(topic_filter: str, topic: str, *, is_match: bool) -> None:
+    assert matches(topic_filter, topic) is is_match
