@@ -62,10 +62,10 @@ AnyMethod: TypeAlias = InstallingMethod | MakingMethod
 METHODS: Final[Mapping[str, AnyMethod]] = {
     "claim": claim,
     "claim-aws-keys": claim,
+    "trusted-user": trusted_user,
     "jitp": jitp,
     "jitr": jitr,
     "multi-account": multi_account,
     "bulk": bulk,
     "single-thing": single_thing,
-    "trusted-user": trusted_user,
 }
