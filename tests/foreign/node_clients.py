@@ -74,10 +74,15 @@ def _run(modules: Path, package: str, step: str, place: Place, thing: str) -> An
         "thing": thing,
         "csr": new_csr(thing)[0],
     }
+    variables = {
+        "NODE_PATH": str(modules),
+        "NODE_EXTRA_CA_CERTS": str(place.cloud.root_ca),
+        "FOREIGN": json.dumps(given),
+    }
     script = _SCRIPTS / f"{package.replace('-', '_')}.js"
     done = subprocess.run(
         ["node", str(script), step],
-        env={**os.environ, "NODE_PATH": str(modules), "FOREIGN": json.dumps(given)},
+        env={**os.environ, **variables},
         capture_output=True,
         text=True,
         timeout=_SECONDS,
