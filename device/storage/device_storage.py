@@ -19,8 +19,8 @@ from device.errors.storage import (
     StorageMissingError,
 )
 from device.storage.device_place import DevicePlace
+from device.storage.entries import Service
 from device.storage.filesystem import FolderLock, Mount, OsFs, make_folder
-from device.storage.image import Service
 from device.storage.keys import KeyStore
 from device.storage.lifecycle import STORAGE_AVAILABLE, Lifecycle
 from device.storage.roots.descriptor import Descriptor, write_descriptor

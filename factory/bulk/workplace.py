@@ -11,7 +11,6 @@ from device.errors.provisioning import CertificateUnacceptableError
 from device.errors.storage import StorageExistsError
 from device.identity.certificates import certificate_id
 from device.storage.device_storage import open_device_storage
-from device.storage.secure_storage import Uid
 from factory.account.cloud import Cloud
 from factory.account.propagation import Sleep
 from factory.bulk.journal import Journal, Line
@@ -19,6 +18,7 @@ from factory.bulk.progress import Progress
 from factory.bulk.reports import Download, download
 from factory.bulk.task import Job
 from factory.errors import CsrUnacceptableError, ThingTakenError
+from factory.making.device_leaf import installed_leaf
 from factory.making.manufacture import DeviceOrder
 from factory.making.thing_registration import Entry
 from factory.making.unfinished_device import UnfinishedDevice, unfinished_device
@@ -71,4 +71,4 @@ def problems_of(line: Line) -> Iterator[None]:
 def installed_certificate_id(line: Line) -> str:
     """Return the id of the certificate in a device that is finished already."""
     with open_device_storage(Path(line.folder), read_only=True) as storage:
-        return certificate_id(storage.ps.get(Uid.STAGED_CERTIFICATE))
+        return certificate_id(installed_leaf(storage))

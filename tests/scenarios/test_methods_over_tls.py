@@ -32,7 +32,12 @@ pytestmark = pytest.mark.wire
 
 BY_CLAIM = {"claim", "claim-aws-keys", "trusted-user"}
 JUST_IN_TIME = {"jitp", "jitr"}
-LEFT_BEHIND = {Uid.CLAIM_CERTIFICATE, Uid.STAGED_CERTIFICATE, Uid.PROVISIONING_JOURNAL}
+LEFT_BEHIND = {
+    Uid.CLAIM_CERTIFICATE,
+    Uid.INSTALLED_CERTIFICATE,
+    Uid.STAGED_CERTIFICATE,
+    Uid.PROVISIONING_JOURNAL,
+}
 IMPATIENT = Patience(unreachable=5.0, refused=1.2, activation=1.5)
 
 

@@ -12,7 +12,6 @@ from device.errors import ExitCode
 from device.errors.storage import StorageBusyError
 from device.storage.device_storage import open_device_storage
 from device.storage.lifecycle import Lifecycle
-from device.storage.secure_storage import Uid
 from factory.account.cloud import Account
 from factory.account.documents import CONFIG
 from factory.bulk.batch import run_batch
@@ -29,6 +28,7 @@ from factory.errors import (
 from factory.making.manufacture import DeviceOrder, make_device, new_device_id
 from factory.making.thing_registration import Entry
 from tests.support.certificates import DeviceAuthority, new_key
+from tests.support.devices import installed_chain
 from tests.support.simulated_registry import HERE, SimulatedRegistry
 from tests.support.station_cloud import PowerCutError
 
@@ -124,7 +124,7 @@ def test_batch_ends_with_secured_devices_that_hold_their_own_certificates(line: 
     check_complete(line, batch)
     for each in batch.lines:
         with open_device_storage(Path(each.folder)) as storage:
-            pem = storage.ps.get(Uid.STAGED_CERTIFICATE)
+            pem = installed_chain(storage)
         certificate = line.cloud.certificates[str(each.certificate_id)]
         assert pem == str(certificate["certificatePem"]).encode()
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import pytest
 
 from device.errors.storage import StorageError
+from device.storage.entries import Entry, Service
 from device.storage.filesystem import replace
-from device.storage.image import Entry, Service
 from device.storage.roots.file_fuses import FileFuses
 from device.storage.roots.root_of_trust import Anchor, RootOfTrust
 from device.storage.roots.tpm_root import Record, TpmRoot

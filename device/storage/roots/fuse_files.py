@@ -23,8 +23,8 @@ from device.errors.storage import (
     StorageFailureError,
 )
 from device.storage.decoding import decoded, decoding
+from device.storage.entries import StorageFlag
 from device.storage.filesystem import Fs, replace
-from device.storage.flags import StorageFlag
 from device.storage.lifecycle import STORAGE_AVAILABLE, Lifecycle, check_transition
 from device.storage.roots.root_of_trust import BLANK, Anchor, Strength
 

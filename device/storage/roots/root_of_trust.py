@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol
 
-from device.storage.flags import StorageFlag
+from device.storage.entries import StorageFlag
 from device.storage.lifecycle import Lifecycle
 
 

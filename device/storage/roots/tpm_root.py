@@ -22,8 +22,8 @@ from typing import ClassVar, Final, Protocol
 from device.errors.root_of_trust import OtherTpmError
 from device.errors.storage import DataCorruptError, RolledBackError, StorageFailureError
 from device.storage.decoding import decoding
+from device.storage.entries import StorageFlag
 from device.storage.filesystem import Fs, replace
-from device.storage.flags import StorageFlag
 from device.storage.lifecycle import STORAGE_AVAILABLE, Lifecycle
 from device.storage.roots.fuse_files import KEY_BYTES, KeyedFuses, anchor_of, check_grows
 from device.storage.roots.root_of_trust import BLANK, SEALED, Anchor, Strength, Threat
