@@ -103,7 +103,7 @@ class TpmBeforeFile(OnTpm):
 
 
 class NeverSettled(FileFuses):
-    def settle(self) -> None:
+    def recover(self) -> None:
         """Take what the cache shows for what the disk holds."""
 
 
@@ -124,7 +124,7 @@ class Design:
         return self.store(self.fs(disk, "storage"), self.fuses_on(disk))
 
     def opened_on(self, disk: RecordingDisk) -> SealedStore:
-        self.fuses_on(disk).settle()
+        self.fuses_on(disk).recover()
         store = self.store_on(disk)
         store.load(read_only=False)
         return store

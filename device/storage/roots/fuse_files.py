@@ -91,7 +91,7 @@ class FuseFiles(ABC):
         self._fs.unlink("lifecycle")
         self._fs.fsync_folder()
 
-    def settle(self) -> None:
+    def recover(self) -> None:
         """See ``RootOfTrust``: what a killed process wrote may be in the cache alone."""
         self._fs.fsync_folder()
 

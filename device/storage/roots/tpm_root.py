@@ -110,9 +110,9 @@ class TpmRoot(KeyedFuses):
         self._tpm = tpm
         self._secret: tuple[bytes, int] | None = None
 
-    def settle(self) -> None:
+    def recover(self) -> None:
         """See ``RootOfTrust``; also what a cut left of a decommissioning."""
-        super().settle()
+        super().recover()
         if self.lifecycle is Lifecycle.DECOMMISSIONED:
             self._forget_key()
         elif self.lifecycle in STORAGE_AVAILABLE:
