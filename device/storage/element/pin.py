@@ -96,7 +96,7 @@ class PinMemory(Protocol):
 
 
 class RefusedPins:
-    """The PINs that a token refused, remembered across restarts without being readable."""
+    """A `PinMemory` in ITS: remembered across restarts without being readable."""
 
     def __init__(self, its: SecureStorage, root: RootOfTrust) -> None:
         self._its = its
@@ -104,24 +104,17 @@ class RefusedPins:
         self._here: set[bytes] = set()
 
     def check(self, token: str, pin: str) -> None:
-        """Let a PIN pass that ``token`` never refused.
-
-        Raises:
-            WrongPinError: it did, in this process or an earlier one.
-        """
         mac = self._mac(token, pin)
         if mac in self._here or mac in self._stored():
             raise WrongPinError(token)
 
     def remember(self, token: str, pin: str) -> None:
-        """Remember that ``token`` refused the PIN."""
         mac = self._mac(token, pin)
         self._here.add(mac)
         kept = [mac, *self._stored()][:_REMEMBERED]
         self._its.set(Uid.REFUSED_PINS, b"".join(kept))
 
     def forget(self) -> None:
-        """Start anew: a PIN was right."""
         self._here.clear()
         if self._stored():
             self._its.remove(Uid.REFUSED_PINS)

@@ -58,7 +58,7 @@ DEFAULT_LABEL: Final = "device-key"
 
 
 class Pkcs11KeyStore:
-    """Keys in a secure element, and beside them those that came from outside."""
+    """A `KeyStore`: keys in a secure element, and beside them those that came from outside."""
 
     def __init__(
         self,
@@ -93,7 +93,7 @@ class Pkcs11KeyStore:
             self._save(changed(records, keys=tuple(records.active().values())))
 
     def generate_key(self, key: KeyId, key_type: KeyType) -> KeyId:
-        """See ``KeyStore``; an ``id`` in the URI names a key that the station made before.
+        """Make the key, or take the one that the station made, which the URI names by ``id``.
 
         Raises:
             MechanismMissingError, TokenFullError, DuplicateKeyError: the element cannot.
@@ -121,13 +121,12 @@ class Pkcs11KeyStore:
         return key
 
     def import_key(self, key: KeyId, pem: bytes) -> KeyId:
-        """See ``KeyStore``; the key goes to the sealed store."""
+        """Import the key into the sealed store."""
         if key in self._records().active():
             raise KeyExistsError(f"there is a key {key!r} already")
         return self._sealed.import_key(key, pem)
 
     def get_key_attributes(self, key: KeyId) -> KeyAttributes:
-        """See ``KeyStore``."""
         record = self._find(key)
         if record is None:
             return self._sealed.get_key_attributes(key)
@@ -140,19 +139,18 @@ class Pkcs11KeyStore:
         )
 
     def export_public_key(self, key: KeyId) -> PublicKey:
-        """See ``KeyStore``."""
         record = self._find(key)
         return self._sealed.export_public_key(key) if record is None else element_public_key(record)
 
     def private_key(self, key: KeyId) -> PrivateKey:
-        """See ``KeyStore``; the object signs in the element."""
+        """Return an object that signs in the element."""
         record = self._find(key)
         if record is None:
             return self._sealed.private_key(key)
         return element_private_key(self._element, record)
 
     def tls_identity(self, key: KeyId, certificate_pem: bytes) -> TlsIdentity:
-        """See ``KeyStore``; the element is asked for the key first, since awscrt's errors say less.
+        """Look for the key in the element first, since awscrt's errors say less.
 
         Raises:
             KeyMismatchError: the certificate, or the element, belongs to another key.
@@ -181,7 +179,6 @@ class Pkcs11KeyStore:
         )
 
     def destroy_key(self, key: KeyId) -> None:
-        """See ``KeyStore``."""
         if self._find(key) is None:
             self._sealed.destroy_key(key)
             return
@@ -195,11 +192,10 @@ class Pkcs11KeyStore:
             self._storage.after_commit(self._destroy_pending)
 
     def keys(self) -> list[KeyId]:
-        """See ``KeyStore``."""
         return sorted([*self._sealed.keys(), *map(KeyId, self._records().active())])
 
     def uri(self, key: KeyId) -> str:
-        """See ``KeyStore``; the URI holds no PIN, nor where one is."""
+        """Return a URI without a PIN and without the place of one."""
         record = self._find(key)
         return self._sealed.uri(key) if record is None else record.uri
 

@@ -25,19 +25,16 @@ class RefusedPinFile:
         self._fs = fs
 
     def check(self, token: str, pin: str) -> None:
-        """See ``PinMemory``."""
         for record in self._records():
             if hmac.compare_digest(record, self._record(token, pin, record[: self._SALT])):
                 raise WrongPinError(token)
 
     def remember(self, token: str, pin: str) -> None:
-        """See ``PinMemory``."""
         new = self._record(token, pin, os.urandom(self._SALT))
         kept = [new, *self._records()][: self._KEPT]
         replace(self._fs, self.NAME, b"".join(kept))
 
     def forget(self) -> None:
-        """See ``PinMemory``."""
         if self._fs.read(self.NAME) is not None:
             self._fs.unlink(self.NAME)
             self._fs.fsync_folder()

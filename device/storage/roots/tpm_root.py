@@ -111,7 +111,7 @@ class TpmRoot(KeyedFuses):
         self._secret: tuple[bytes, int] | None = None
 
     def recover(self) -> None:
-        """See ``RootOfTrust``; also what a cut left of a decommissioning."""
+        """Finish an interrupted decommissioning too."""
         super().recover()
         if self.lifecycle is Lifecycle.DECOMMISSIONED:
             self._forget_key()
@@ -121,11 +121,9 @@ class TpmRoot(KeyedFuses):
                 self._extend(record)
 
     def read_anchor(self) -> Anchor:
-        """See ``RootOfTrust``."""
         return _anchor_in(self._standing()[0])
 
     def write_anchor(self, anchor: Anchor) -> None:
-        """See ``RootOfTrust``."""
         before, chain = self._standing()
         check_grows(anchor, _anchor_in(before))
         record = Record(anchor, chain)
