@@ -20,12 +20,12 @@ from factory.bulk.task import Job
 from factory.errors import CsrUnacceptableError, ThingTakenError
 from factory.making.device_leaf import installed_leaf
 from factory.making.manufacture import DeviceOrder
-from factory.making.thing_registration import Entry
+from factory.making.thing_registration import RegistryEntry
 from factory.making.unfinished_device import UnfinishedDevice, unfinished_device
 
 
 @dataclass(frozen=True)
-class Workplace:
+class BatchContext:
     """Where a batch is run."""
 
     method: str
@@ -34,7 +34,7 @@ class Workplace:
     journal: Journal
     order: Callable[[str], DeviceOrder]
     """Returns the order for a serial number."""
-    entry: Callable[[str], Entry]
+    entry: Callable[[str], RegistryEntry]
     """Returns what the registry is to hold for a serial number."""
     job: Callable[[str], Job]
     """Returns the task that reads the file with this key."""
