@@ -31,7 +31,12 @@ from tests.wire.localcloud_registry import until
 
 pytestmark = pytest.mark.wire
 
-LEFT_BEHIND = {Uid.CLAIM_CERTIFICATE, Uid.STAGED_CERTIFICATE, Uid.PROVISIONING_JOURNAL}
+LEFT_BEHIND = {
+    Uid.CLAIM_CERTIFICATE,
+    Uid.INSTALLED_CERTIFICATE,
+    Uid.STAGED_CERTIFICATE,
+    Uid.PROVISIONING_JOURNAL,
+}
 IMPATIENT = Patience(unreachable=5.0, refused=1.2, activation=1.5)
 
 
