@@ -54,7 +54,7 @@ class InstalledClaim:
             pem = self._storage.ps.get(Uid.CLAIM_CERTIFICATE)
         except DoesNotExistError:
             raise ClaimMissingError from None
-        with suppress(CertificateUnacceptableError):  # of what is none, the TLS library says more
+        with suppress(CertificateUnacceptableError):  # the TLS library says more about garbage
             self._check_age(validity(leaf_of(pem))[1])
         return self._storage.keys.tls_identity(CLAIM_KEY, pem)
 

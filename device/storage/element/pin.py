@@ -79,7 +79,7 @@ class PinMemory(Protocol):
     """Remembers which PINs a token refused."""
 
     def check(self, token: str, pin: str) -> None:
-        """Let a PIN pass that ``token`` never refused.
+        """Raise if ``token`` has refused this PIN before.
 
         Raises:
             WrongPinError: it did.
