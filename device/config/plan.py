@@ -52,6 +52,8 @@ class Plan:
     root_ca_pem: bytes
     issuer_pem: bytes | None
     subject: Mapping[str, str]
+    telemetry_topic: str
+    """Where an operating device publishes; ``{thing_name}`` stands for the name it got."""
     machine: ClaimPlan | PresentedPlan
     """Which machine provisions the device, and with what."""
     element: ElementPlan | None = None
@@ -76,6 +78,7 @@ def plan_for(storage: DeviceStorage, settings: Settings, source: Sources | str) 
         root_ca_pem=_root_ca(storage, settings, sources),
         issuer_pem=_certificates_in(settings.issuer_ca, "issuer_ca", sources),
         subject=_subject(settings, fill, sources),
+        telemetry_topic=fill("telemetry.topic", settings.telemetry.topic, keep=("thing_name",)),
         machine=(_claim_plan if by_claim else _presented_plan)(storage, settings, fill, sources),
         element=element_plan(storage, settings.key, sources),
     )

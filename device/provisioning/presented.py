@@ -93,11 +93,12 @@ class PresentedPlan:
 
     thing_name: str
     proof_topic: str
+    reply_timeout: float
+    """Seconds, as ``connect_timeout``."""
+    connect_timeout: float
     refusal_causes: tuple[str, ...]
     """Why AWS IoT may refuse, in order of likelihood, for this method."""
     just_in_time: bool
-    reply_timeout: float = 15.0
-    connect_timeout: float = 30.0
 
 
 class PresentedMachine(Machine[State]):

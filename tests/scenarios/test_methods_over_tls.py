@@ -17,7 +17,7 @@ from device.errors.provisioning import (
 )
 from device.identity.certificates import certificate_id
 from device.provisioning.events import Event
-from device.runtime.driver import Patience
+from device.runtime.loop import Patience
 from device.storage.device_storage import open_device_storage
 from device.storage.secure_storage import Uid
 from factory.making.device_leaf import installed_leaf

@@ -16,7 +16,7 @@ from device.errors.provisioning import (
 )
 from device.identity.certificates import certificate_id
 from device.provisioning import actions as act
-from device.runtime.driver import Patience
+from device.runtime.loop import Patience
 from device.storage import installed_certificate
 from device.storage.device_storage import open_device_storage
 from device.storage.keys import FIRST_DEVICE_KEY
