@@ -97,7 +97,7 @@ class StorageMissingError(StorageError):
 
 
 class NotADeviceError(StorageError):
-    """The storage is whole, but no device's: it has no serial number."""
+    """The storage is whole, but it does not belong to a device: it has no serial number."""
 
     next_step = "Name a device's folder with --state; a station's folder is for factory alone."
 
