@@ -8,6 +8,7 @@ from typing import Final
 
 from cryptography import x509
 
+from device.config.regular_file import read_regular_file
 from device.errors import ConfigurationError
 from device.errors.provisioning import CertificateUnacceptableError
 from device.identity.trust_anchors import canonical_trust_anchors
@@ -34,7 +35,7 @@ def load_root_ca(source: Path = AMAZON_ROOTS, now: datetime | None = None) -> by
 
 
 def _certificates_in(file: Path, now: datetime) -> bytes:
-    bundle = _canonical(file, _read(file))
+    bundle = _canonical(file, read_regular_file(file, next_step=_NEXT))
     each = [f"{part}{_END}" for part in bundle.decode("ascii").split(_END) if part]
     for number, pem in enumerate(each, start=1):
         if problem := _problem_with(pem, now):
@@ -48,15 +49,6 @@ def _canonical(source: Path, pem: bytes) -> bytes:
         return canonical_trust_anchors(pem)
     except CertificateUnacceptableError as error:
         raise ConfigurationError(str(source), "", str(error), _NEXT) from None
-
-
-def _read(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise ConfigurationError(
-            str(file), "", f"cannot be read: {error.strerror}", _NEXT
-        ) from error
 
 
 def _problem_with(pem: str, now: datetime) -> str:

@@ -1,6 +1,7 @@
 """Each rule sees its bad sample, our own documents pass, and garbage is no traceback."""
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -557,6 +558,13 @@ def test_file_that_is_no_json_is_named(
     code, _, err = run(capsys, "lint", bad)
     assert code == 3
     assert "bad.json: cannot be read as JSON" in err
+
+
+def test_file_without_an_end_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    for path in (tmp_path / "fifo", Path("/dev/zero")):
+        with pytest.raises(ConfigurationError, match="is not a regular file"):
+            load_document(path)
 
 
 class Silent:
