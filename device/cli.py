@@ -78,7 +78,7 @@ def _run(arguments: Sequence[str]) -> ExitCode:
 def boot(options: Options) -> None:
     """Provision the device until its identity is proven, then exit."""
     with _power_on(options) as device:
-        device.agent.boot(device.timeline, device.patience)
+        device.agent.boot(device.patience)
         device.agent.session.close()
         _show_identity(device.agent, options)
 
@@ -87,9 +87,9 @@ def run(options: Options) -> None:
     """Boot, then operate until stopped."""
     with _power_on(options) as device:
         with suppress(StoppedError):
-            connected = device.agent.boot_until_proven(device.timeline)
+            device.agent.boot_until_proven()
             _show_identity(device.agent, options)
-            device.agent.operate(device.timeline, already_connected=connected)
+            device.agent.operate()
         _say_stopped(device.stop.signal_name, options)
 
 

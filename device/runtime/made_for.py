@@ -24,7 +24,7 @@ def check_made_for(storage: DeviceStorage, method: str, source: str) -> None:
     by_claim = has_begun or Uid.CLAIM_CERTIFICATE in held
     if method not in CLAIM_METHODS and by_claim:
         problem = f"is {method}, but this device asks for its certificate with a claim"
-        step = f"Use the settings that it was made for: one of {', '.join(sorted(CLAIM_METHODS))}."
+        step = f"Use the settings that it was made for: one of {', '.join(CLAIM_METHODS)}."
         raise ConfigurationError(source, "method", problem, step)
     if method in CLAIM_METHODS and Uid.STAGED_CERTIFICATE in held and not has_begun:
         problem = f"is {method}, but the station gave this device a certificate of its own"

@@ -1,10 +1,7 @@
 """A device's own certificate, from the station's CA: made with the device, on the line."""
 
-from collections.abc import Mapping
-from typing import Final
-
-from device.identity.certificates import TEMPLATE_FIELDS, leaf_of, subject_fields
-from device.identity.csr import SUBJECT_FIELDS, build_csr
+from device.identity.certificates import leaf_of, subject_fields
+from device.identity.csr import FIELD_IN_TEMPLATE, build_csr
 from device.identity.pem import canonical_chain
 from device.storage.device_storage import DeviceStorage
 from device.storage.keys import FIRST_DEVICE_KEY
@@ -13,12 +10,6 @@ from factory.errors import LeafSubjectError, OtherMethodError, StationNotPrepare
 from factory.making.device_settings import device_subject
 from factory.making.manufacture import DeviceOrder
 from factory.station.authorities import Authorities
-
-_SETTINGS: Final[Mapping[str, str]] = {
-    field: next(name for name, other in SUBJECT_FIELDS.items() if other == oid)
-    for field, oid in TEMPLATE_FIELDS.items()
-}
-"""AWS's names of the subject's fields, and those in the device's settings."""
 
 
 def installed_leaf(storage: DeviceStorage) -> bytes:
@@ -53,7 +44,7 @@ def install_leaf(
     csr = build_csr(storage.keys.private_key(key), device_subject(order))
     leaf = authority.issue_leaf(csr, order.made_at)
     if missing := sorted(wanted - subject_fields(leaf)):
-        names = {field: _SETTINGS[field] for field in missing}
+        names = {field: FIELD_IN_TEMPLATE[field] for field in missing}
         raise LeafSubjectError(order.serial_number, str(order.config), names)
     chain = canonical_chain(leaf + authority.certificate_pem)
     storage.ps.set(Uid.STAGED_CERTIFICATE, chain)

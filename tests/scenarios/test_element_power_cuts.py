@@ -41,8 +41,9 @@ def boot(
             plan_for(storage, world.settings, "test"),
             open_session=lambda *what: supply.session(world.open_session(*what)),
             clock=world.clock,
+            observer=Diary(),
         )
-        agent.boot(Diary(), PATIENCE)
+        agent.boot(PATIENCE)
         assert agent.identity is not None
         return agent.identity
 

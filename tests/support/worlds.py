@@ -19,8 +19,8 @@ from device.errors import FirstbootError
 from device.provisioning.events import Credential, Event
 from device.runtime.clock import Clock
 from device.runtime.credentials import BorrowedClaim, ClaimSource
-from device.runtime.driver import Patience
 from device.runtime.journal import Identity
+from device.runtime.loop import Patience
 from device.runtime.session import Session
 from device.storage.device_storage import create_device_storage, open_device_storage
 from device.storage.filesystem import Fs
@@ -50,6 +50,11 @@ class Diary:
 
     events: list[Event] = field(default_factory=list)
     waits: list[tuple[FirstbootError, float]] = field(default_factory=list)
+    steps: list[tuple[str, str]] = field(default_factory=list)
+    slow_steps: list[tuple[str, float]] = field(default_factory=list)
+
+    def add(self, name: str, detail: str = "") -> None:
+        self.steps.append((name, detail))
 
     def received(self, event: Event, state: Enum) -> None:
         self.events.append(event)
@@ -58,7 +63,7 @@ class Diary:
         self.waits.append((cause, seconds))
 
     def slow(self, what: str, seconds: float) -> None:
-        pass
+        self.slow_steps.append((what, seconds))
 
     def types(self) -> list[str]:
         return [type(event).__name__ for event in self.events]
@@ -202,10 +207,11 @@ def boot(
             plan_for(storage, world.settings, "test"),
             open_session=lambda *what: supply.session(world.open_session(*what)),
             clock=world.clock,
+            observer=diary or Diary(),
             claims=world.claims(state),
         )
         try:
-            agent.boot(diary or Diary(), patience)
+            agent.boot(patience)
         finally:
             agent.session.close()
         identity = agent.identity

@@ -18,7 +18,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from msgspec.structs import replace as changed
 
 from device.errors.element import (
@@ -29,6 +28,7 @@ from device.errors.element import (
     MechanismMissingError,
 )
 from device.errors.storage import KeyExistsError
+from device.identity.public_key import spki
 from device.storage.decoding import decoding
 from device.storage.element import element_book, objects
 from device.storage.element.element_book import ElementBook, ElementKey
@@ -112,7 +112,7 @@ class Pkcs11KeyStore:
             identifier=identifier,
             key_type=key_type,
             uri=str(replace(uri, object=label, pin_source=None)),
-            public_key=objects.encoded(made),
+            public_key=spki(made),
             proofs=vouched,
             adopted=uri.id is not None,
         )
@@ -166,7 +166,7 @@ class Pkcs11KeyStore:
         def slot_of_the_key(session: ElementSession) -> int:
             objects.private_key(session, record.label, record.identifier)
             present = objects.public_key(session, record.key_type, record.identifier)
-            if objects.encoded(present) != record.public_key:
+            if spki(present) != record.public_key:
                 raise KeyMismatchError(f"{record.uri} is another key than the device made")
             return session.token.slot_id
 
@@ -268,4 +268,4 @@ def _examined(session: ElementSession, key_type: KeyType, label: str, identifier
 def _key_of(certificate_pem: bytes) -> bytes:
     with decoding("the certificate"):
         key = x509.load_pem_x509_certificate(certificate_pem).public_key()
-    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return spki(key)

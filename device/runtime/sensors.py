@@ -4,26 +4,10 @@ import os
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
+from device.operation.telemetry import Reading
 from device.runtime.clock import Clock
 
 _THERMAL: Final = Path("/sys/class/thermal/thermal_zone0/temp")
-
-
-class Reading(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """One telemetry message."""
-
-    sequence: int
-    """Counts from 1 at each start; a gap is a message that was lost."""
-    uptime: float
-    """Seconds since the firmware started."""
-    time: float
-    """Seconds since the epoch, by the device's clock."""
-    load: float | None = None
-    """Processes that wanted to run, averaged over a minute."""
-    temperature: float | None = None
-    """Degrees Celsius of the processor, where the machine has a sensor."""
 
 
 class Sensors:
