@@ -87,9 +87,7 @@ def v2_job(place: Place, version: int, thing: str) -> Any:
 def _configure(client: Any, place: Place) -> Any:
     files = place.files(place.device)
     client.configureEndpoint(place.cloud.mqtt_host, place.cloud.mqtt_port)
-    client.configureCredentials(
-        str(place.cloud.root_ca), str(files.key), str(files.certificate)
-    )
+    client.configureCredentials(str(place.cloud.root_ca), str(files.key), str(files.certificate))
     client.configureMQTTOperationTimeout(SECONDS)
     assert client.connect()
     return client
