@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from awscrt.mqtt_request_response import ClientOptions
+from awsiot import iotjobs, iotshadow
 from AWSIoTPythonSDK.core.jobs.thingJobManager import (
     jobExecutionStatus,
     jobExecutionTopicReplyType,
@@ -16,8 +18,6 @@ from AWSIoTPythonSDK.MQTTLib import (
     AWSIoTMQTTShadowClient,
     AWSIoTMQTTThingJobsClient,
 )
-from awscrt.mqtt_request_response import ClientOptions
-from awsiot import iotjobs, iotshadow
 
 from tests.foreign.place import Place
 from tests.support.hang import SECONDS
