@@ -23,6 +23,7 @@ from device.errors.storage import DoesNotExistError
 from device.provisioning import messages
 from device.provisioning.claim import GIVEN_UP, ClaimPlan
 from device.provisioning.presented import PresentedPlan
+from device.storage import installed_certificate
 from device.storage.decoding import decoded
 from device.storage.device_storage import DeviceStorage
 from device.storage.element.installation import ElementPlan
@@ -191,11 +192,12 @@ def _check_installed_subject(
     if template_file is None:
         return
     body = _template(template_file, "just_in_time.template_file", sources)
-    if Uid.STAGED_CERTIFICATE not in storage.ps.uids():
+    installed = installed_certificate.load(storage.ps)
+    if installed is None:
         return
     from device.identity.certificates import leaf_of, subject_fields  # noqa: PLC0415 - slow
 
-    held = subject_fields(leaf_of(storage.ps.get(Uid.STAGED_CERTIFICATE)))
+    held = subject_fields(leaf_of(installed.chain_pem))
     missing = sorted(template.required_subject_fields(body, template_file) - held)
     if missing:
         raise SubjectFieldMissingError(template_file, tuple(missing))
