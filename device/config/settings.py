@@ -26,6 +26,7 @@ from device.errors import ConfigurationError
 Method = Literal[
     "claim",
     "claim-aws-keys",
+    "claim-own-ca",
     "trusted-user",
     "jitp",
     "jitr",

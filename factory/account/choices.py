@@ -27,6 +27,8 @@ class Choices:
     """Give the CA the template itself, not its name."""
     hook: bool = False
     """Check serial number and proof of each device before it is provisioned."""
+    certificate_hours: int | None = None
+    """How long a certificate of the station's own CA lives; None: as it was, or a week."""
 
 
 DEFAULT_CHOICES = Choices()
@@ -36,6 +38,7 @@ _USED_BY: Final[Mapping[str, frozenset[str]]] = {
     "--certificate-mode": frozenset({"jitp", "jitr"}),
     "--inline-template": frozenset({"jitp"}),
     "--hook": frozenset({"claim", "claim-aws-keys"}),
+    "--certificate-hours": frozenset({"claim-own-ca"}),
 }
 
 
@@ -49,6 +52,7 @@ def choices_of(arguments: argparse.Namespace) -> Choices:
         "--certificate-mode": arguments.certificate_mode is not None,
         "--inline-template": arguments.inline_template,
         "--hook": arguments.hook,
+        "--certificate-hours": arguments.certificate_hours is not None,
     }
     for option in [name for name, is_given in given.items() if is_given]:
         users = _USED_BY[option]
@@ -57,4 +61,4 @@ def choices_of(arguments: argparse.Namespace) -> Choices:
             step = f"Leave it out; it is for {', '.join(sorted(users))}."
             raise OptionNotUsedError(option, problem, step)
     mode = arguments.certificate_mode or CertificateMode.DEFAULT
-    return Choices(mode, arguments.inline_template, arguments.hook)
+    return Choices(mode, arguments.inline_template, arguments.hook, arguments.certificate_hours)

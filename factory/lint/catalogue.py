@@ -16,6 +16,10 @@ _BY_CLAIM: Final = (
 DOCUMENTS: Final[Mapping[str, tuple[str, ...]]] = {
     "claim": _BY_CLAIM,
     "claim-aws-keys": _BY_CLAIM,
+    "claim-own-ca": (
+        "templates/firstboot-claim-own-ca", "policies/firstboot-claim-own-ca", _DEVICE,
+        _PROVISIONING, "policies/firstboot-own-ca", "policies/firstboot-lambda",
+    ),
     "trusted-user": (
         "templates/firstboot-trusted-user", _DEVICE, _PROVISIONING,
         "policies/firstboot-app", "policies/firstboot-app-trust",

@@ -19,7 +19,7 @@ _AWS_NAMES: Final[Mapping[str, str]] = {
 """Subject fields in the device's settings, and what policy variables call them."""
 _AWS_SUBJECT: Final = frozenset({"CommonName"})
 """Of a certificate whose key AWS made: ``CN=AWS IoT Certificate``."""
-BY_CLAIM: Final = frozenset({"claim", "claim-aws-keys", "trusted-user"})
+BY_CLAIM: Final = frozenset({"claim", "claim-aws-keys", "claim-own-ca", "trusted-user"})
 BY_REGISTRATION: Final[Mapping[str, frozenset[str]]] = {
     "bulk": frozenset({"SerialNumber", "CSR"}),
     "single-thing": frozenset({"SerialNumber", "CSR"}),

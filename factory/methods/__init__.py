@@ -13,7 +13,16 @@ from factory.account.changes import Report
 from factory.account.choices import Choices
 from factory.account.cloud import Cloud
 from factory.making.manufacture import DeviceOrder
-from factory.methods import bulk, claim, jitp, jitr, multi_account, single_thing, trusted_user
+from factory.methods import (
+    bulk,
+    claim,
+    claim_own_ca,
+    jitp,
+    jitr,
+    multi_account,
+    single_thing,
+    trusted_user,
+)
 from factory.station.station import Station
 
 
@@ -62,6 +71,7 @@ AnyMethod: TypeAlias = InstallingMethod | MakingMethod
 METHODS: Final[Mapping[str, AnyMethod]] = {
     "claim": claim,
     "claim-aws-keys": claim,
+    "claim-own-ca": claim_own_ca,
     "jitp": jitp,
     "jitr": jitr,
     "multi-account": multi_account,

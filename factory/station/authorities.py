@@ -10,7 +10,9 @@ from typing import Final
 
 import msgspec
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, load_der_public_key
 
 from device.errors.storage import DoesNotExistError
 from device.storage.device_storage import DeviceStorage
@@ -27,12 +29,15 @@ ISSUING: Final[Mapping[str, str]] = {
     "multi-account": "Multi-Account CA",
 }
 """The methods whose devices hold a certificate of the station's, and their CA's name."""
+CERTIFIED: Final[Mapping[str, str]] = {"claim-own-ca": "Own CA"}
+"""The methods whose CA has its key elsewhere; the station keeps the certificate alone."""
 
 _UIDS: Final[Mapping[str, int]] = {
     ROOT: 0x100,
     "jitp": 0x101,
     "jitr": 0x102,
     "multi-account": 0x103,
+    "claim-own-ca": 0x104,
 }
 """Where each certificate is in the station's Protected Storage; never to be changed."""
 _WANTED_FIELDS: Final = 0x100
@@ -59,20 +64,42 @@ class Authorities:
             for each in wanted
         ]
 
+    def certify(self, method: str, public_key: bytes, now: datetime) -> list[Change]:
+        """Have the root sign a certificate for a CA whose key (DER) is elsewhere, once a key."""
+        changes = self.ensure(now, [])
+        key = load_der_public_key(public_key)
+        assert isinstance(key, EllipticCurvePublicKey)  # noqa: S101 - as it was ordered
+        is_right = self._has(method) and self._certificate(method).public_key() == key
+        if not is_right:
+            made = self.open(ROOT).issue_authority(CERTIFIED[method], key, now)
+            self._storage.ps.set(_UIDS[method], made.public_bytes(Encoding.PEM))
+        outcome = Outcome.UNCHANGED if is_right else Outcome.CREATED
+        return [*changes, Change(KIND, _name(self._certificate(method)), outcome)]
+
+    def certificate_pem(self, name: str) -> bytes:
+        """Return the certificate of a CA.
+
+        Raises:
+            AuthorityMissingError: it was never made.
+        """
+        try:
+            return self._storage.ps.get(_UIDS[name])
+        except DoesNotExistError:
+            raise AuthorityMissingError(f"this station has no {name} CA") from None
+
     def described(self) -> Iterator[Mapping[str, str]]:
         """Yield what a person, or AWS, may want to know of each CA."""
         for name in filter(self._has, _UIDS):
-            authority = self.open(name)
-            certificate = authority.certificate
+            certificate = self._certificate(name)
             limits = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
             yield {
                 "ca": name,
                 "subject": _name(certificate),
-                "certificate_id": authority.certificate_id,
+                "certificate_id": certificate.fingerprint(hashes.SHA256()).hex(),
                 "not_before": certificate.not_valid_before_utc.isoformat(),
                 "not_after": certificate.not_valid_after_utc.isoformat(),
                 "path_length": str(limits.path_length),
-                "certificate_pem": authority.certificate_pem.decode(),
+                "certificate_pem": self.certificate_pem(name).decode(),
             }
 
     def open(self, name: str) -> Authority:
@@ -81,13 +108,7 @@ class Authorities:
         Raises:
             AuthorityMissingError: it was never made.
         """
-        try:
-            pem = self._storage.ps.get(_UIDS[name])
-        except DoesNotExistError:
-            raise AuthorityMissingError(f"this station has no {name} CA") from None
-        return Authority(
-            x509.load_pem_x509_certificate(pem), self._storage.keys.private_key(_key(name))
-        )
+        return Authority(self._certificate(name), self._storage.keys.private_key(_key(name)))
 
     def want_fields(self, method: str, fields: frozenset[str]) -> None:
         """Note which subject fields the prepared template takes from a leaf."""
@@ -103,6 +124,9 @@ class Authorities:
         except DoesNotExistError:
             return None
         return frozenset(msgspec.json.decode(data, type=list[str]))
+
+    def _certificate(self, name: str) -> x509.Certificate:
+        return x509.load_pem_x509_certificate(self.certificate_pem(name))
 
     def _has(self, name: str) -> bool:
         return _UIDS[name] in self._storage.ps.uids()

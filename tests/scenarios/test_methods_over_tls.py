@@ -30,7 +30,7 @@ from tests.wire.localcloud_registry import until
 
 pytestmark = pytest.mark.wire
 
-BY_CLAIM = {"claim", "claim-aws-keys", "trusted-user"}
+BY_CLAIM = {"claim", "claim-aws-keys", "claim-own-ca", "trusted-user"}
 JUST_IN_TIME = {"jitp", "jitr"}
 LEFT_BEHIND = {Uid.CLAIM_CERTIFICATE, Uid.STAGED_CERTIFICATE, Uid.PROVISIONING_JOURNAL}
 IMPATIENT = Patience(unreachable=5.0, refused=1.2, activation=1.5)
@@ -85,7 +85,7 @@ def test_a_power_cut_after_each_step(wire: WireWorld, state: Path, serial: str) 
     assert steps | {"PublishAcknowledged", "IdentityPromoted"} <= set(diary.types())
 
 
-@of("claim", "claim-aws-keys")
+@of("claim", "claim-aws-keys", "claim-own-ca")
 def test_denied_a_claim_that_was_turned_off(wire: WireWorld, state: Path, serial: str) -> None:
     state = wire.make_device(state, serial)
     with open_device_storage(state, read_only=True) as storage:
@@ -163,7 +163,7 @@ def test_denied_with_an_inactive_certificate(wire: WireWorld, state: Path, seria
     assert_one_and_whole(wire, state, serial, boot(wire, state).certificate_id)
 
 
-@of("claim", "claim-aws-keys", "trusted-user")
+@of("claim", "claim-aws-keys", "claim-own-ca", "trusted-user")
 def test_slow_replies(wire: WireWorld, state: Path, serial: str) -> None:
     state, diary = wire.make_device(state, serial), Diary()
     wire.fault("delay-reply", operation="provision", seconds=2.3)
