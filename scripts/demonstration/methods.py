@@ -1,4 +1,4 @@
-"""The eight methods: what is special about each, how its device is made, what must happen.
+"""The methods: what is special about each, how its device is made, what must happen.
 
 Standard library only, as ``--help`` is answered before there is a .venv.
 """
@@ -55,6 +55,8 @@ class Method:
     """Whether the device makes its key, so that it can be made in a secure element."""
     waits_for_claim: bool = False
     """Whether the device waits until an app hands it a claim."""
+    signs_for_all: bool = False
+    """Whether its CA signs for the devices of other methods too, until it is torn down."""
 
     @property
     def config(self) -> str:
@@ -113,6 +115,20 @@ METHODS: Final[Mapping[str, Method]] = {
             },
             settings={"DEVICE_METHOD": "claim-aws-keys"},
             makes_its_key=False,
+        ),
+        Method(
+            "claim-own-ca",
+            (
+                "As by claim, but your CA signs: AWS IoT hands each request to a Lambda, which has",
+                "it signed by a key in KMS, for a week. An account has one such Lambda, for all of",
+                "its devices, so the demo removes it in the end.",
+            ),
+            (*_BY_CLAIM, "claim destroyed", _AT_WORK),
+            {
+                "certificate issued": "your CA signed the device's own request: {short}...",
+                "certificate staged": "checked: it is of the CA that the station installed",
+            },
+            signs_for_all=True,
         ),
         Method(
             "trusted-user",

@@ -17,7 +17,7 @@ from tests.support.power import PowerCutError, PowerSupply
 from tests.support.worlds import MemoryWorld, boot, boot_home
 
 SERIAL: Final = "SN-1"
-CLAIM_METHODS: Final = ("claim", "claim-aws-keys", "trusted-user")
+CLAIM_METHODS: Final = ("claim", "claim-aws-keys", "claim-own-ca", "trusted-user")
 PRESENTED_METHODS: Final = ("jitp", "jitr", "bulk", "single-thing", "multi-account")
 PATIENCE: Final = Patience(unreachable=200.0, refused=20.0, activation=20.0)
 BOOTS: Final = 6

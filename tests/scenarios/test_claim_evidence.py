@@ -18,7 +18,7 @@ from tests.support.power import PowerCutError, PowerSupply
 from tests.support.worlds import Diary, MemoryWorld, boot, boot_home
 
 SERIAL = "SN-1"
-METHODS = ("claim", "claim-aws-keys", "trusted-user")
+METHODS = ("claim", "claim-aws-keys", "claim-own-ca", "trusted-user")
 CUTS = ("cut-at-hello", "cut-after-hello", "cut-after-tls", "cut-at-connect")
 TWO_HOURS = 7200.0
 SHORT = Patience(unreachable=5.0, refused=5.0)

@@ -17,7 +17,7 @@ from tests.support.wire_world import WireWorld
 from tests.support.worlds import MemoryWorld, boot, boot_home
 
 SERIAL = "SN-1"
-METHODS = ("claim", "claim-aws-keys", "trusted-user")
+METHODS = ("claim", "claim-aws-keys", "claim-own-ca", "trusted-user")
 
 
 def new_world(method: str, *, strict: bool) -> MemoryWorld:
