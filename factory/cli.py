@@ -12,10 +12,10 @@ from pathlib import Path
 from device.errors import ExitCode, FirstbootError
 from factory.account.accounts import aws_accounts
 from factory.account.changes import Outcome, Report
-from factory.account.choices import choices_of
 from factory.account.cloud import Account
 from factory.errors import StationNotPreparedError
 from factory.methods import METHODS
+from factory.methods.choices import choices_of
 from factory.methods.prepared_account import forget_prepared, note_prepared
 from factory.station.station import Station, open_or_make_station, open_station
 from factory.verbs import bulk as bulk_verb
@@ -170,7 +170,7 @@ def _show(arguments: argparse.Namespace, account: Account, report: Report) -> No
 
 
 class _Terminal:
-    """See ``factory.verbs.console``."""
+    """The `factory.verbs.console.Console` of a terminal."""
 
     def say(self, *lines: str) -> None:
         _say(*lines)

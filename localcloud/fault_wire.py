@@ -31,6 +31,9 @@ class Packets:
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Yield each packet that is whole by now."""
+        if not self._rest and packet_size(data) == len(data):
+            yield data  # as the broker writes it
+            return
         self._rest += data
         while (size := packet_size(self._rest)) is not None and size <= len(self._rest):
             packet, self._rest = self._rest[:size], self._rest[size:]
@@ -109,7 +112,8 @@ class FaultyWire:
         reorder = self._board.take(Reorder, self.client_id)
         if (reorder or mood.reorder) and self._held is None:
             self._held = packet
-            self._later(reorder.seconds if reorder else 1.0, self._release)
+            seconds = reorder.seconds if reorder else self._rude.latest_seconds
+            self._later(seconds, self._release)
             return
         if mood.seconds:
             self._later(mood.seconds, lambda: self._pace(packet))

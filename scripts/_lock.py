@@ -13,7 +13,7 @@ from typing import Final
 
 from scripts._venv import LOCK, ROOT, Environment, EnvironmentNotMadeError
 
-_EXTRAS: Final = {"factory", "local", "dev"}
+_EXTRAS: Final = {"factory", "local", "dev", "foreign"}
 _HEAD: Final = """\
 # The versions that the suite passed with: scripts/ installs these. Renew them with scripts/lock,
 # run scripts/test, and commit this file.
@@ -35,7 +35,8 @@ def main(arguments: list[str]) -> None:
 
 
 def _installed(environment: Environment) -> str:
-    command = [str(environment.python), "-m", "pip", "freeze", "--exclude-editable"]
+    command = [str(environment.python), "-m", "pip", "freeze", "--all", "--exclude", "pip"]
+    command.append("--exclude-editable")
     done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - ours
     return done.stdout
 

@@ -13,7 +13,7 @@ from typing import Final
 from device.config import template
 from device.config.element_plan import element_plan
 from device.config.endpoint import Endpoint
-from device.config.methods import CLAIM_METHODS, JUST_IN_TIME_METHODS
+from device.config.methods import METHODS, KeyMaker, MachineKind
 from device.config.regular_file import read_regular_file
 from device.config.settings import Settings
 from device.config.sources import Sources
@@ -23,7 +23,7 @@ from device.errors.storage import DoesNotExistError
 from device.provisioning import messages
 from device.provisioning.claim import GIVEN_UP, ClaimPlan
 from device.provisioning.presented import PresentedPlan
-from device.provisioning.refusal_causes import refusal_causes
+from device.storage import installed_certificate
 from device.storage.decoding import decoded
 from device.storage.device_storage import DeviceStorage
 from device.storage.element.installation import ElementPlan
@@ -52,6 +52,8 @@ class Plan:
     root_ca_pem: bytes
     issuer_pem: bytes | None
     subject: Mapping[str, str]
+    telemetry_topic: str
+    """Where an operating device publishes; ``{thing_name}`` stands for the name it got."""
     machine: ClaimPlan | PresentedPlan
     """Which machine provisions the device, and with what."""
     element: ElementPlan | None = None
@@ -70,12 +72,13 @@ def plan_for(storage: DeviceStorage, settings: Settings, source: Sources | str) 
         "device_id": device_id(storage),
     }
     fill = _Filler(sources, names)
-    by_claim = settings.method in CLAIM_METHODS
+    by_claim = METHODS[settings.method].machine is MachineKind.CLAIM
     return Plan(
         endpoint=_endpoint(storage, settings, sources),
         root_ca_pem=_root_ca(storage, settings, sources),
         issuer_pem=_issuer(storage, settings, sources),
         subject=_subject(settings, fill, sources),
+        telemetry_topic=fill("telemetry.topic", settings.telemetry.topic, keep=("thing_name",)),
         machine=(_claim_plan if by_claim else _presented_plan)(storage, settings, fill, sources),
         element=element_plan(storage, settings.key, sources),
     )
@@ -127,7 +130,7 @@ def _claim_plan(_: DeviceStorage, settings: Settings, fill: _Filler, sources: So
         claim_client_id=_claim_client_id(settings, fill, sources, thing_name),
         expected_thing_name=thing_name,
         proof_topic=_telemetry_topic(settings, fill, sources, thing_name),
-        keys_made_by_aws=settings.method == "claim-aws-keys",
+        keys_made_by_aws=METHODS[settings.method].key_made_by is KeyMaker.AWS,
         named_by_cloud=named_by_cloud,
         reply_timeout=settings.connection.reply_timeout,
         connect_timeout=settings.connection.connect_timeout + _AWSCRT_REPORTS_FIRST,
@@ -137,14 +140,15 @@ def _claim_plan(_: DeviceStorage, settings: Settings, fill: _Filler, sources: So
 def _presented_plan(
     storage: DeviceStorage, settings: Settings, fill: _Filler, sources: Sources
 ) -> PresentedPlan:
-    if settings.method == "jitp":
+    method = METHODS[settings.method]
+    if method.just_in_time:
         _check_installed_subject(storage, settings.just_in_time.template_file, sources)
     thing_name = _thing_name(settings, fill, sources)
     return PresentedPlan(
         thing_name=thing_name,
         proof_topic=_telemetry_topic(settings, fill, sources, thing_name),
-        refusal_causes=refusal_causes(settings.method),
-        just_in_time=settings.method in JUST_IN_TIME_METHODS,
+        refusal_causes=method.refusal_causes,
+        just_in_time=method.just_in_time,
         reply_timeout=settings.connection.reply_timeout,
         connect_timeout=settings.connection.connect_timeout + _AWSCRT_REPORTS_FIRST,
     )
@@ -188,11 +192,12 @@ def _check_installed_subject(
     if template_file is None:
         return
     body = _template(template_file, "just_in_time.template_file", sources)
-    if Uid.STAGED_CERTIFICATE not in storage.ps.uids():
+    installed = installed_certificate.load(storage.ps)
+    if installed is None:
         return
     from device.identity.certificates import leaf_of, subject_fields  # noqa: PLC0415 - slow
 
-    held = subject_fields(leaf_of(storage.ps.get(Uid.STAGED_CERTIFICATE)))
+    held = subject_fields(leaf_of(installed.chain_pem))
     missing = sorted(template.required_subject_fields(body, template_file) - held)
     if missing:
         raise SubjectFieldMissingError(template_file, tuple(missing))

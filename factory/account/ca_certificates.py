@@ -8,18 +8,18 @@ what it registered.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Final, Protocol
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from factory.account.changes import Change, Outcome
-from factory.account.choices import CertificateMode
 from factory.account.cloud import Cloud, Response, Value, items, structure, text
 from factory.account.documents import same_document
 from factory.account.propagation import with_new_role
 from factory.account.tags import (
-    check_made_by_station,
-    is_made_by_station,
+    check_owned,
+    owned,
     station_tags,
     tags_of,
     users_in,
@@ -27,6 +27,15 @@ from factory.account.tags import (
 from factory.errors import NotInCloudError, RegisteredOtherwiseError
 
 KIND: Final = "CA certificate"
+
+
+class CertificateMode(StrEnum):
+    """How a CA is registered (AWS IoT API reference, RegisterCACertificate)."""
+
+    DEFAULT = "DEFAULT"
+    """In one account of a Region, after proof that its key is ours."""
+    SNI_ONLY = "SNI_ONLY"
+    """In any number of accounts, without proof; devices must send SNI."""
 
 
 class Authority(Protocol):
@@ -74,7 +83,7 @@ def ensure_ca_certificate(
         with_new_role(lambda: _register(cloud, authority, wanted, now))
         return Change(KIND, certificate_id, Outcome.CREATED, wanted.mode)
     ca = structure(found, "certificateDescription")
-    check_made_by_station(cloud, KIND, certificate_id, text(ca, "certificateArn"))
+    check_owned(KIND, certificate_id, tags_of(cloud, text(ca, "certificateArn")))
     repairs, words = _repairs(ca, structure(found, "registrationConfig"), wanted)
     if repairs:
         cloud.call("iot", "UpdateCACertificate", certificateId=certificate_id, **repairs)
@@ -110,7 +119,7 @@ def _registered(cloud: Cloud, method: str) -> list[Response]:
     pages = cloud.pages("iot", "ListCACertificates")
     listed = [ca for page in pages for ca in items(page, "certificates")]
     tagged = [(ca, tags_of(cloud, text(ca, "certificateArn"))) for ca in listed]
-    return [ca for ca, tags in tagged if is_made_by_station(tags) and method in users_in(tags)]
+    return [ca for ca, tags in tagged if owned(tags) and method in users_in(tags)]
 
 
 def _find(cloud: Cloud, certificate_id: str) -> Response | None:

@@ -8,7 +8,7 @@ from typing import Final
 
 from factory.account.changes import Change, Outcome
 from factory.account.cloud import Cloud, items, text
-from factory.account.tags import is_made_by_station, station_tags, tags_of
+from factory.account.tags import owned, station_tags, tags_of
 from factory.errors import CertificateProviderTakenError
 
 KIND: Final = "certificate provider"
@@ -17,9 +17,7 @@ _OPERATIONS: Final = "CreateCertificateFromCsr"
 
 def certificate_provider_arn(cloud: Cloud, name: str) -> str:
     """Return the provider's ARN, without asking."""
-    account = cloud.account
-    where = f"{account.region}:{account.account_id}"
-    return f"arn:{account.partition}:iot:{where}:certificateprovider/{name}"
+    return cloud.account.arn("iot", f"certificateprovider/{name}")
 
 
 def is_certificate_provider(cloud: Cloud, name: str) -> bool:
@@ -33,7 +31,7 @@ def is_certificate_provider(cloud: Cloud, name: str) -> bool:
     for found in items(listed, "certificateProviders"):
         taken = text(found, "certificateProviderName")
         arn = text(found, "certificateProviderArn")
-        if taken != name or not is_made_by_station(tags_of(cloud, arn)):
+        if taken != name or not owned(tags_of(cloud, arn)):
             raise CertificateProviderTakenError(
                 f"{cloud.account} has the certificate provider {taken}, which the station did not "
                 "make, and AWS allows one"

@@ -9,7 +9,7 @@ from typing import Final
 
 from factory.account.changes import Change, Outcome
 from factory.account.cloud import MADE_BY_STATION, Cloud, Response, items, structure, text
-from factory.account.tags import is_made_by_station
+from factory.account.tags import owned
 from factory.errors import NotInCloudError, NotMadeByStationError
 
 KIND: Final = "KMS key"
@@ -130,7 +130,7 @@ def _is_kept(found: Response) -> bool:
 
 
 def _is_ours(cloud: Cloud, key_id: str) -> bool:
-    return is_made_by_station([{"Key": key, "Value": value} for key, value in _tags(cloud, key_id)])
+    return owned(dict(_tags(cloud, key_id)))
 
 
 def _tags(cloud: Cloud, key_id: str) -> list[tuple[str, str]]:

@@ -8,7 +8,6 @@ signing using AWS IoT Core certificate provider".
 """
 
 import base64
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
@@ -16,7 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from device.storage.device_storage import DeviceStorage
-from device.storage.secure_storage import Uid
+from device.storage.entries import Uid
 from factory.account import policies, provisioning_templates, roles
 from factory.account.certificate_providers import (
     certificate_provider_arn,
@@ -26,7 +25,6 @@ from factory.account.certificate_providers import (
 )
 from factory.account.certificates import attached_certificates
 from factory.account.changes import Change, Report
-from factory.account.choices import DEFAULT_CHOICES, Choices
 from factory.account.cloud import Cloud
 from factory.account.documents import load_policy, load_template
 from factory.account.lambda_functions import (
@@ -39,13 +37,13 @@ from factory.account.lambda_functions import (
 from factory.account.lambda_role import ensure_lambda_role, remove_lambda_role
 from factory.account.log_groups import ensure_log_group, remove_log_group
 from factory.account.provisioning_templates import Template
-from factory.account.registered_devices import certificates_issued_by_aws, remove_devices
 from factory.account.roles import Role
 from factory.account.signing_keys import SigningKey, ensure_signing_key, remove_signing_key
-from factory.account.thing_policy import THING_POLICY, ensure_thing_policy, remove_thing_policy
+from factory.account.thing_policy import ensure_thing_policy, remove_thing_policy
 from factory.making.manufacture import DeviceOrder
 from factory.methods import claim_certificate
 from factory.methods.claim import ROLE, install_claim, notes_on_claims
+from factory.methods.method import DEFAULT_CHOICES, DEVICE, PROVISIONING, Choices, Method
 from factory.station.station import Station
 
 METHOD: Final = "claim-own-ca"
@@ -56,42 +54,6 @@ PROVIDER: Final = "firstboot-own-ca"
 DEFAULT_HOURS: Final = 7 * 24
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-def prepare(
-    cloud: Cloud,
-    station: Station,
-    choices: Choices = DEFAULT_CHOICES,
-    now: Callable[[], datetime] = _now,
-) -> Report:
-    """Make what claim needs, and CA, Lambda and provider, or complete and repair them.
-
-    The provider comes last: from then on every device's request goes to the Lambda.
-
-    Raises:
-        CertificateProviderTakenError: the account has somebody else's; nothing was changed.
-        StationError: the cloud or the station is not as it must be; nothing is lost, and the
-            next run goes on from there.
-    """
-    station.check_account(cloud.account)
-    is_certificate_provider(cloud, PROVIDER)
-    key_change, key = ensure_signing_key(cloud, PROVIDER)
-    authority = station.authorities.certify(METHOD, key.public_key, now())
-    changes = [
-        key_change,
-        *authority,
-        *_ensure_claim(cloud, station, now),
-        ensure_log_group(cloud, PROVIDER),
-        ensure_lambda_role(cloud, PROVIDER, {"key": key.key_id}),
-        ensure_function(cloud, _function(cloud, station, key, choices.certificate_hours)),
-        ensure_certificate_provider(cloud, PROVIDER, function_arn(cloud, PROVIDER)),
-    ]
-    notes = notes_on_claims(cloud, CLAIM_POLICY, station)
-    return Report(tuple(changes), (_WHO_ELSE.format(cloud.account), *notes))
-
-
 _WHO_ELSE: Final = (
     "Every CreateCertificateFromCsr over MQTT in {} goes to " + PROVIDER + " from now on. It signs "
     "for this station's claims alone, so trusted users and other fleets there are refused. AWS "
@@ -99,40 +61,74 @@ _WHO_ELSE: Final = (
 )
 
 
-def install(cloud: Cloud, station: Station, storage: DeviceStorage, order: DeviceOrder) -> None:  # noqa: ARG001 - as the other methods
-    """Copy the claim into a device, and the CA whose certificates it may accept.
+class ClaimOwnCa(Method):
+    """Makes what claim needs, and the CA, Lambda and certificate provider that sign."""
 
-    Raises:
-        StationNotPreparedError: ``prepare`` has not been run to its end.
-        AuthorityMissingError: the same.
-    """
-    install_claim(station, storage)
-    storage.ps.set(Uid.ISSUER_CA, station.authorities.certificate_pem(METHOD))
+    name = METHOD
+    mark = TEMPLATE
+    documents = (
+        "templates/firstboot-claim-own-ca",
+        "policies/firstboot-claim-own-ca",
+        DEVICE,
+        PROVISIONING,
+        "policies/firstboot-own-ca",
+        "policies/firstboot-lambda",
+    )
+    options = frozenset({"--certificate-hours"})
+
+    def prepare(
+        self, cloud: Cloud, station: Station, choices: Choices = DEFAULT_CHOICES, /
+    ) -> Report:
+        """Make or repair all of it; the provider comes last, since then AWS IoT calls the Lambda.
+
+        Raises:
+            CertificateProviderTakenError: the account has somebody else's; nothing was changed.
+        """
+        station.check_account(cloud.account)
+        is_certificate_provider(cloud, PROVIDER)
+        now = datetime.now(UTC)
+        key_change, key = ensure_signing_key(cloud, PROVIDER)
+        changes = [
+            key_change,
+            *station.authorities.certify(METHOD, key.public_key, now),
+            *_ensure_claim(cloud, station),
+            ensure_log_group(cloud, PROVIDER),
+            ensure_lambda_role(cloud, PROVIDER, {"key": key.key_id}),
+            ensure_function(cloud, _function(cloud, station, key, choices.certificate_hours)),
+            ensure_certificate_provider(cloud, PROVIDER, function_arn(cloud, PROVIDER)),
+        ]
+        notes = notes_on_claims(cloud, CLAIM_POLICY, station)
+        return Report(tuple(changes), (_WHO_ELSE.format(cloud.account), *notes))
+
+    def install(
+        self, _: Cloud, station: Station, storage: DeviceStorage, _order: DeviceOrder, /
+    ) -> None:
+        """Copy the claim into a device, and the CA whose certificates it may accept.
+
+        Raises:
+            StationNotPreparedError: ``prepare`` has not been run to its end.
+            AuthorityMissingError: the same.
+        """
+        install_claim(station, storage)
+        storage.ps.set(Uid.ISSUER_CA, station.authorities.certificate_pem(METHOD))
+
+    def teardown(self, cloud: Cloud, station: Station | None, /, *, devices: bool) -> Report:
+        """Remove what ``prepare`` made, the provider first: AWS IoT signs again by itself."""
+        changes: list[Change] = [remove_certificate_provider(cloud, PROVIDER)]
+        changes += claim_certificate.remove_claim_certificates(cloud, CLAIM_POLICY, station)
+        changes.append(remove_function(cloud, PROVIDER))
+        changes.append(remove_lambda_role(cloud, PROVIDER))
+        changes.append(remove_log_group(cloud, PROVIDER))
+        changes += remove_signing_key(cloud, PROVIDER)
+        changes.append(provisioning_templates.remove_template(cloud, TEMPLATE))
+        changes.append(roles.remove_role(cloud, ROLE, TEMPLATE))
+        changes += self.remove_devices(cloud) if devices else []
+        changes.append(policies.remove_policy(cloud, "claim policy", CLAIM_POLICY))
+        changes.append(remove_thing_policy(cloud, METHOD))
+        return Report(tuple(changes))
 
 
-def teardown(cloud: Cloud, station: Station | None, *, devices: bool) -> Report:
-    """Remove what ``prepare`` made, the provider first: AWS IoT signs again by itself.
-
-    Raises:
-        StationError: as for ``prepare``; a second run goes on where this one stopped.
-    """
-    changes: list[Change] = [remove_certificate_provider(cloud, PROVIDER)]
-    changes += claim_certificate.remove_claim_certificates(cloud, CLAIM_POLICY, station)
-    changes.append(remove_function(cloud, PROVIDER))
-    changes.append(remove_lambda_role(cloud, PROVIDER))
-    changes.append(remove_log_group(cloud, PROVIDER))
-    changes += remove_signing_key(cloud, PROVIDER)
-    changes.append(provisioning_templates.remove_template(cloud, TEMPLATE))
-    changes.append(roles.remove_role(cloud, ROLE, TEMPLATE))
-    if devices:
-        certificates = certificates_issued_by_aws(cloud, THING_POLICY, TEMPLATE)
-        changes += remove_devices(cloud, TEMPLATE, certificates)
-    changes.append(policies.remove_policy(cloud, "claim policy", CLAIM_POLICY))
-    changes.append(remove_thing_policy(cloud, METHOD))
-    return Report(tuple(changes))
-
-
-def _ensure_claim(cloud: Cloud, station: Station, now: Callable[[], datetime]) -> list[Change]:
+def _ensure_claim(cloud: Cloud, station: Station) -> list[Change]:
     values = cloud.account.placeholders
     template = Template(TEMPLATE, load_template(TEMPLATE), roles.role_arn(cloud, ROLE))
     return [
@@ -142,8 +138,12 @@ def _ensure_claim(cloud: Cloud, station: Station, now: Callable[[], datetime]) -
             cloud, "claim policy", CLAIM_POLICY, load_policy(CLAIM_POLICY, values)
         ),
         provisioning_templates.ensure_template(cloud, template),
-        claim_certificate.ensure_claim_certificate(cloud, station, CLAIM_POLICY, now),
+        claim_certificate.ensure_claim_certificate(cloud, station, CLAIM_POLICY, _now),
     ]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _function(cloud: Cloud, station: Station, key: SigningKey, hours: int | None) -> Function:

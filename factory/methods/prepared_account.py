@@ -5,16 +5,14 @@ what ``prepare`` noted, and the account is asked only if somebody answers.
 """
 
 from collections.abc import Sequence
-from typing import Final
 
+from device.config.methods import METHODS as TABLE
+from device.config.methods import Credential
 from factory.account.cloud import Account, Cloud
 from factory.errors import CloudError, ExtraMissingError, OtherAccountError
 from factory.methods import METHODS
 from factory.station.endpoint import aws_region, find_endpoint
 from factory.station.station import Prepared, Station
-
-_ANYWHERE: Final = "multi-account"
-"""Its devices are made for any number of accounts, and registered in each by ``make``."""
 
 
 def check_prepared(
@@ -28,7 +26,7 @@ def check_prepared(
         OtherAccountError: credentials or endpoint are of another account or Region.
         CloudError: AWS had to be asked, and did not answer.
     """
-    if method == _ANYWHERE:
+    if METHODS[method].is_for_any_account:
         return
     prepared = _prepared(station, method)
     if not prepared:
@@ -60,10 +58,12 @@ def check_endpoint_of(cloud: Cloud, given: str | None) -> None:
 
 
 def _prepared(station: Station, method: str) -> list[Prepared]:
-    record = station.record
-    if method.startswith("claim") and record is not None and not station.prepared(method):
+    noted = station.prepared(method)
+    if noted or TABLE[method].begins_with is not Credential.CLAIM:
+        return noted
+    if record := station.record:  # prepared before stations noted where
         return [Prepared(method, record.account_id, record.region, "")]
-    return station.prepared(method)
+    return noted
 
 
 def _check_endpoint(prepared: Sequence[Prepared], method: str, endpoint: str) -> None:
@@ -122,4 +122,4 @@ def forget_prepared(station: Station, method: str | None, cloud: Cloud) -> None:
 
 def _alike(method: str) -> Sequence[str]:
     """Return the methods that are prepared together with ``method``."""
-    return [name for name, module in METHODS.items() if module is METHODS[method]]
+    return [name for name, each in METHODS.items() if each is METHODS[method]]

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, load_der_public_key
 
 from device.errors.storage import DoesNotExistError
+from device.storage.decoding import stored
 from device.storage.device_storage import DeviceStorage
 from device.storage.keys import KeyId, KeyType
 from factory.account.changes import Change, Outcome
@@ -23,23 +24,21 @@ from factory.station.authority import Authority, issue_root
 
 KIND: Final = "certificate authority"
 ROOT: Final = "root"
-ISSUING: Final[Mapping[str, str]] = {
-    "jitp": "JITP CA",
-    "jitr": "JITR CA",
-    "multi-account": "Multi-Account CA",
+_CAS: Final[Mapping[str, tuple[int, str]]] = {
+    ROOT: (0x100, "Root CA"),
+    "jitp": (0x101, "JITP CA"),
+    "jitr": (0x102, "JITR CA"),
+    "multi-account": (0x103, "Multi-Account CA"),
+    "claim-own-ca": (0x104, "Own CA"),
 }
-"""The methods whose devices hold a certificate of the station's, and their CA's name."""
-CERTIFIED: Final[Mapping[str, str]] = {"claim-own-ca": "Own CA"}
-"""The methods whose CA has its key elsewhere; the station keeps the certificate alone."""
+"""By method: where the CA's certificate is in the station's Protected Storage, and its name.
 
-_UIDS: Final[Mapping[str, int]] = {
-    ROOT: 0x100,
-    "jitp": 0x101,
-    "jitr": 0x102,
-    "multi-account": 0x103,
-    "claim-own-ca": 0x104,
-}
-"""Where each certificate is in the station's Protected Storage; never to be changed."""
+Neither may ever be changed.
+"""
+_KEY_IS_ELSEWHERE: Final = frozenset({"claim-own-ca"})
+"""Of these CAs the station keeps the certificate alone."""
+ISSUING: Final = tuple(name for name in _CAS if name not in {ROOT, *_KEY_IS_ELSEWHERE})
+"""The methods whose devices hold a certificate of the station's."""
 _WANTED_FIELDS: Final = 0x100
 """Added to a CA's uid: what a leaf's subject must have."""
 
@@ -51,7 +50,7 @@ class Authorities:
         """Use ``storage``; to make CAs, it must be open for writing."""
         self._storage = storage
 
-    def ensure(self, now: datetime, methods: Iterable[str] = tuple(ISSUING)) -> list[Change]:
+    def ensure(self, now: datetime, methods: Iterable[str] = ISSUING) -> list[Change]:
         """Make what is missing of the root and an issuing CA for each of ``methods``."""
         wanted = [ROOT, *methods]
         missing = [name for name in wanted if not self._has(name)]
@@ -71,8 +70,8 @@ class Authorities:
         assert isinstance(key, EllipticCurvePublicKey)  # noqa: S101 - as it was ordered
         is_right = self._has(method) and self._certificate(method).public_key() == key
         if not is_right:
-            made = self.open(ROOT).issue_authority(CERTIFIED[method], key, now)
-            self._storage.ps.set(_UIDS[method], made.public_bytes(Encoding.PEM))
+            made = self.open(ROOT).issue_authority(_CAS[method][1], key, now)
+            self._storage.ps.set(_uid(method), made.public_bytes(Encoding.PEM))
         outcome = Outcome.UNCHANGED if is_right else Outcome.CREATED
         return [*changes, Change(KIND, _name(self._certificate(method)), outcome)]
 
@@ -83,13 +82,13 @@ class Authorities:
             AuthorityMissingError: it was never made.
         """
         try:
-            return self._storage.ps.get(_UIDS[name])
+            return self._storage.ps.get(_uid(name))
         except DoesNotExistError:
             raise AuthorityMissingError(f"this station has no {name} CA") from None
 
     def described(self) -> Iterator[Mapping[str, str]]:
         """Yield what a person, or AWS, may want to know of each CA."""
-        for name in filter(self._has, _UIDS):
+        for name in filter(self._has, _CAS):
             certificate = self._certificate(name)
             limits = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
             yield {
@@ -113,23 +112,19 @@ class Authorities:
     def want_fields(self, method: str, fields: frozenset[str]) -> None:
         """Note which subject fields the prepared template takes from a leaf."""
         if self.wanted_fields(method) != fields:
-            self._storage.ps.set(
-                _UIDS[method] + _WANTED_FIELDS, msgspec.json.encode(sorted(fields))
-            )
+            self._storage.ps.set(_uid(method) + _WANTED_FIELDS, msgspec.json.encode(sorted(fields)))
 
     def wanted_fields(self, method: str) -> frozenset[str] | None:
         """Return what a leaf's subject must have, by AWS's names; None before ``prepare``."""
-        try:
-            data = self._storage.ps.get(_UIDS[method] + _WANTED_FIELDS)
-        except DoesNotExistError:
-            return None
-        return frozenset(msgspec.json.decode(data, type=list[str]))
+        decode = msgspec.json.Decoder(frozenset[str]).decode
+        what = f"the list of the fields that {method} needs"
+        return stored(self._storage.ps, _uid(method) + _WANTED_FIELDS, decode, what)
 
     def _certificate(self, name: str) -> x509.Certificate:
         return x509.load_pem_x509_certificate(self.certificate_pem(name))
 
     def _has(self, name: str) -> bool:
-        return _UIDS[name] in self._storage.ps.uids()
+        return _uid(name) in self._storage.ps.uids()
 
     def _make(self, name: str, now: datetime) -> None:
         key_id = self._storage.keys.generate_key(_key(name), KeyType.EC_P256)
@@ -137,8 +132,12 @@ class Authorities:
         if name == ROOT:
             certificate = issue_root(key, now)
         else:
-            certificate = self.open(ROOT).issue_authority(ISSUING[name], key.public_key(), now)
-        self._storage.ps.set(_UIDS[name], certificate.public_bytes(Encoding.PEM))
+            certificate = self.open(ROOT).issue_authority(_CAS[name][1], key.public_key(), now)
+        self._storage.ps.set(_uid(name), certificate.public_bytes(Encoding.PEM))
+
+
+def _uid(name: str) -> int:
+    return _CAS[name][0]
 
 
 def _key(name: str) -> KeyId:

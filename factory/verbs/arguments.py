@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
-from factory.account.choices import CertificateMode
+from factory.account.ca_certificates import CertificateMode
 from factory.methods import METHODS
 from factory.verbs import bulk, ca, claim, lint, make, rewrap, single
 from factory.verbs.options import add_account

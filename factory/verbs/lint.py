@@ -9,7 +9,6 @@ from factory.account.accounts import aws_accounts
 from factory.account.cloud import Cloud
 from factory.account.documents import CONFIG
 from factory.errors import LintFailedError, NothingToLintError, OptionNotUsedError
-from factory.lint.catalogue import DOCUMENTS, documents_of
 from factory.lint.cloud_rules import lint_in_cloud, lint_stored_template
 from factory.lint.context import Context
 from factory.lint.document import Kind, load_document
@@ -17,6 +16,7 @@ from factory.lint.finding import Finding, Severity
 from factory.lint.linter import lint
 from factory.making.device_orders import config_name
 from factory.making.device_settings import load_device_settings
+from factory.methods import METHODS
 from factory.verbs.console import Console
 from factory.verbs.options import add_account, check_one_account
 
@@ -27,7 +27,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
         "files", nargs="*", type=Path, metavar="FILE", help="policies and templates, as JSON"
     )
     command.add_argument(
-        "--method", choices=DOCUMENTS, help="what this method uses, or the files as if it did"
+        "--method", choices=METHODS, help="what this method uses, or the files as if it did"
     )
     command.add_argument(
         "--config", type=Path, metavar="FILE", help="the device's settings; default: the method's"
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
         LintFailedError: there is at least one error.
     """
     _check_options(arguments)
-    files = arguments.files or list(documents_of(arguments.method) if arguments.method else ())
+    files = arguments.files or (METHODS[arguments.method].files() if arguments.method else [])
     if not files:
         raise NothingToLintError("there is nothing to look at")
     context = _context(arguments.method, arguments.config)
@@ -81,7 +81,7 @@ def check_before_prepare(method: str, console: Console, folder: Path = CONFIG) -
         LintFailedError: there is at least one.
     """
     context = _context(method, None)
-    files = documents_of(method, folder)
+    files = METHODS[method].files(folder)
     findings = [each for file in files for each in _look_at(file, context, None)]
     for finding in findings:
         console.say(*_lines(finding))

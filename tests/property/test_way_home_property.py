@@ -9,16 +9,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from device.config.methods import CLAIM_METHODS, PRESENTED_METHODS
 from device.errors import FirstbootError
 from device.runtime import journal
-from device.runtime.driver import Patience
+from device.runtime.loop import Patience
 from device.storage.device_storage import open_device_storage
 from tests.support.power import PowerCutError, PowerSupply
 from tests.support.worlds import MemoryWorld, boot, boot_home
 
 SERIAL: Final = "SN-1"
-CLAIM_METHODS: Final = ("claim", "claim-aws-keys", "claim-own-ca", "trusted-user")
-PRESENTED_METHODS: Final = ("jitp", "jitr", "bulk", "single-thing", "multi-account")
 PATIENCE: Final = Patience(unreachable=200.0, refused=20.0, activation=20.0)
 BOOTS: Final = 6
 """An honest cloud has so many boots: a trusted user's claim ends within some of them."""

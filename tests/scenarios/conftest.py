@@ -1,14 +1,18 @@
 """The worlds a scenario runs in: every scenario once in memory, and once over TLS."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import get_args
+from zlib import crc32
 
 import pytest
 
-from device.config.settings import Method
+from device.config.methods import METHODS
 from tests.support.wire_world import WireWorld
 from tests.support.worlds import MemoryWorld, World
 from tests.wire.conftest import LocalCloud
+
+USUALLY_PERCENT = 5
+"""How rude the cloud is in every scenario over TLS."""
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +31,7 @@ def world(request: pytest.FixtureRequest) -> World:
     return wire
 
 
-@pytest.fixture(scope="session", params=get_args(Method))
+@pytest.fixture(scope="session", params=METHODS)
 def method_world(
     request: pytest.FixtureRequest,
     local_cloud: LocalCloud,
@@ -44,11 +48,13 @@ def method_world(
 
 
 @pytest.fixture
-def wire(method_world: WireWorld) -> WireWorld:
-    """One method on the local AWS, with nothing switched on."""
+def wire(method_world: WireWorld, request: pytest.FixtureRequest) -> Iterator[WireWorld]:
+    """One method on the local AWS, which is a little rude, the same way for the same test."""
     method_world.clear_faults()
     method_world.set(jitp_seconds=0.2, registration_line_seconds=0)
-    return method_world
+    method_world.be_rude(USUALLY_PERCENT, crc32(request.node.nodeid.encode()))
+    yield method_world
+    method_world.be_rude(0, 0)
 
 
 @pytest.fixture

@@ -6,25 +6,25 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from device.config.methods import CLAIM_METHODS
 from device.errors import ExitCode, FirstbootError
 from device.errors.provisioning import CertificateInDoubtError
 from device.provisioning import actions as act
 from device.provisioning.events import Credential
 from device.provisioning.evidence import ROUNDS, SPACING_SECONDS
 from device.runtime import journal
-from device.runtime.driver import Patience
+from device.runtime.loop import Patience
 from device.storage.device_storage import open_device_storage
 from tests.support.power import PowerCutError, PowerSupply
 from tests.support.worlds import Diary, MemoryWorld, boot, boot_home
 
 SERIAL = "SN-1"
-METHODS = ("claim", "claim-aws-keys", "claim-own-ca", "trusted-user")
 CUTS = ("cut-at-hello", "cut-after-hello", "cut-after-tls", "cut-at-connect")
 TWO_HOURS = 7200.0
 SHORT = Patience(unreachable=5.0, refused=5.0)
 
 
-@pytest.fixture(params=METHODS)
+@pytest.fixture(params=CLAIM_METHODS)
 def world(request: pytest.FixtureRequest) -> MemoryWorld:
     """An AWS that refuses a used token, with a hook that tells what it saw."""
     world = MemoryWorld()

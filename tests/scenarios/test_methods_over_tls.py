@@ -1,4 +1,7 @@
-"""Every method, its devices made by the real station: success, power cut, denied, slow."""
+"""Every method, its devices made by the real station: success, power cut, denied, slow, rude.
+
+The cloud is a little rude in all of them: `tests.scenarios.conftest.wire`.
+"""
 
 import json
 from contextlib import suppress
@@ -7,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from device.config.methods import CLAIM_METHODS, JUST_IN_TIME_METHODS
 from device.errors import ExitCode, FirstbootError
 from device.errors.provisioning import (
     ClaimExpiredError,
@@ -16,11 +20,12 @@ from device.errors.provisioning import (
 )
 from device.identity.certificates import certificate_id
 from device.provisioning.events import Event
-from device.runtime.driver import Patience
+from device.runtime.loop import Patience
 from device.storage.device_storage import open_device_storage
 from device.storage.secure_storage import Uid
 from factory.making.device_leaf import installed_leaf
 from factory.methods import jitr
+from tests.support import effort
 from tests.support.device_process import device_here, running
 from tests.support.power import PowerCutError
 from tests.support.production_line import CONFIG
@@ -30,9 +35,12 @@ from tests.wire.localcloud_registry import until
 
 pytestmark = pytest.mark.wire
 
-BY_CLAIM = {"claim", "claim-aws-keys", "claim-own-ca", "trusted-user"}
-JUST_IN_TIME = {"jitp", "jitr"}
-LEFT_BEHIND = {Uid.CLAIM_CERTIFICATE, Uid.STAGED_CERTIFICATE, Uid.PROVISIONING_JOURNAL}
+LEFT_BEHIND = {
+    Uid.CLAIM_CERTIFICATE,
+    Uid.INSTALLED_CERTIFICATE,
+    Uid.STAGED_CERTIFICATE,
+    Uid.PROVISIONING_JOURNAL,
+}
 IMPATIENT = Patience(unreachable=5.0, refused=1.2, activation=1.5)
 
 
@@ -56,7 +64,7 @@ def test_from_the_factory_to_a_proven_identity(wire: WireWorld, state: Path, ser
     assert (identity.thing_name, identity.method) == (serial, wire.method)
     assert_one_and_whole(wire, state, serial, identity.certificate_id)
     refused = [type(cause) is NotActivatedYetError for cause, _ in diary.waits]
-    assert any(refused) == (wire.method in JUST_IN_TIME)
+    assert any(refused) == (wire.method in JUST_IN_TIME_METHODS)
     again = Diary()
     assert boot(wire, state, diary=again) == identity
     assert again.events == []
@@ -81,7 +89,7 @@ def test_a_power_cut_after_each_step(wire: WireWorld, state: Path, serial: str) 
 
     assert_one_and_whole(wire, state, serial, identity.certificate_id)
     own = {"CertificateIssued", "CertificateStaged", "ThingRegistered"}
-    steps = own if wire.method in BY_CLAIM else {"CertificateInstalled"}
+    steps = own if wire.method in CLAIM_METHODS else {"CertificateInstalled"}
     assert steps | {"PublishAcknowledged", "IdentityPromoted"} <= set(diary.types())
 
 
@@ -163,15 +171,35 @@ def test_denied_with_an_inactive_certificate(wire: WireWorld, state: Path, seria
     assert_one_and_whole(wire, state, serial, boot(wire, state).certificate_id)
 
 
-@of("claim", "claim-aws-keys", "claim-own-ca", "trusted-user")
+@of(*CLAIM_METHODS)
 def test_slow_replies(wire: WireWorld, state: Path, serial: str) -> None:
     state, diary = wire.make_device(state, serial), Diary()
     wire.fault("delay-reply", operation="provision", seconds=2.3)
 
     identity = boot(wire, state, diary=diary)
 
-    assert {type(cause) for cause, _ in diary.waits} == {NoReplyError}
+    assert NoReplyError in {type(cause) for cause, _ in diary.waits}
     assert_one_and_whole(wire, state, serial, identity.certificate_id)
+
+
+@pytest.mark.parametrize("percent", [5, 20, 50])
+@of("claim")
+def test_a_rude_cloud(wire: WireWorld, tmp_path: Path, serial: str, percent: int) -> None:
+    for seed in range(effort.examples(1)):
+        wire.be_rude(percent, seed)
+        name = f"{serial}-{percent}-{seed}"
+        state = wire.make_device(tmp_path / name, name)
+        assert_one_and_whole(wire, state, name, boot(wire, state).certificate_id)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("percent", [20, 50])
+def test_a_rude_cloud_by_every_method(
+    wire: WireWorld, state: Path, serial: str, percent: int
+) -> None:
+    wire.be_rude(percent, seed=percent)
+    state = wire.make_device(state, serial)
+    assert_one_and_whole(wire, state, serial, boot(wire, state).certificate_id)
 
 
 @of("jitp")

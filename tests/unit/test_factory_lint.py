@@ -1,6 +1,7 @@
 """Each rule sees its bad sample, our own documents pass, and garbage is no traceback."""
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -13,7 +14,6 @@ from factory.account.cloud import Account, Response, Value
 from factory.account.documents import CONFIG
 from factory.cli import main
 from factory.errors import LintFailedError, NotInCloudError
-from factory.lint.catalogue import DOCUMENTS, documents_of
 from factory.lint.cloud_rules import arns_elsewhere, lint_in_cloud, lint_stored_template
 from factory.lint.context import Context
 from factory.lint.document import Document, Json, kind_of, load_document
@@ -139,6 +139,18 @@ BAD: list[tuple[str, str | None, Json]] = [
     ("malformed", None, policy({"Effect": "Allow", "Action": "iot:Connect", "Resource": {"a": 1}})),
     ("malformed", None, policy({"Effect": "Allow", "Action": 1, "Resource": f"{ARN}:client/x"})),
     ("malformed", None, policy("a statement", connect("x"))),
+    ("malformed", None, policy({"Effect": ["Allow"], "Action": "iot:Connect",
+                                "Resource": f"{ARN}:client/x"})),
+    ("malformed", None, policy(connect("x", Condition="Bool"))),
+    ("malformed", None, policy(connect("x", Condition=None))),
+    ("malformed", None, policy(connect("x", Condition={"Boool": {"aws:SecureTransport": "true"}}))),
+    ("malformed", None, policy(connect("x", Condition={"Bool": "true"}))),
+    ("policy-member", None, policy(connect("x", Conditions={"Bool": {}}))),
+    ("policy-member", None, {"Version": "2012-10-17", "Statement": [connect("x")], "Foo": 1}),
+    ("action-unknown", None, policy(allow("iot:Pubish", f"{ARN}:topic/x"))),
+    ("action-unknown", None, policy(allow("sns:Publish", f"{ARN}:topic/x"))),
+    ("unknown-variable", None, policy(
+        allow("iot:Publish", f"{ARN}:topic/dt/${{iot:Connection.Thing.ThingName/x"))),
     ("policy-version", None, {"Statement": [connect("x")]}),
     ("policy-version", None, {"Version": "2008-10-17", "Statement": [
         connect("${iot:Connection.Thing.ThingName}")]}),
@@ -341,7 +353,7 @@ def test_every_rule_says_why_and_what_to_do(rule: object) -> None:
     assert all(len(each) > 10 for each in words)
 
 
-OURS = [(method, file) for method in DOCUMENTS for file in documents_of(method)]
+OURS = [(method, file) for method in METHODS for file in METHODS[method].files()]
 
 
 @pytest.mark.parametrize(
@@ -356,7 +368,6 @@ def test_our_own_documents_pass(method: str, file: Path) -> None:
 def test_every_document_and_method_is_looked_at() -> None:
     files = {file for _, file in OURS}
     assert files == {*CONFIG.glob("policies/*.json"), *CONFIG.glob("templates/*.json")}
-    assert DOCUMENTS.keys() == METHODS.keys()
 
 
 ATTACHED: Json = {"Bool": {"iot:Connection.Thing.IsAttached": "true"}}
@@ -372,6 +383,13 @@ GOOD: list[tuple[str | None, Json]] = [
     (None, policy(connect("${iot:Certificate.Subject.CommonName}"),
                   allow("iot:Publish", f"{ARN}:topic/dt/${{iot:ClientId}}"))),
     (None, policy(connect("${iot:Connection.Thing.ThingName}/*"))),
+    (None, policy(connect("x"), allow("iot:Subscribe", f"{ARN}:topicfilter/news/#"),
+                  allow("iot:Receive", f"{ARN}:topic/news/today"))),
+    (None, policy(connect("x", Sid="Connect"), allow("iotjobsdata:DescribeJobExecution",
+                                                     f"{ARN}:topic/x"))),
+    (None, policy(connect("x"), allow("greengrass:GetComponentVersionArtifact", f"{ARN}:x"))),
+    (None, policy(connect("x", Condition={
+        "ForAnyValue:StringEqualsIfExists": {"iot:ClientId": ["x"]}}))),
     (None, policy(allow("iot:Publish", f"{ARN}:topic/dt/${{*}}/telemetry"))),
     (None, policy(allow("iot:Publish",
                         f"{ARN}:topic/$aws/things/${{iot:Connection.Thing.ThingName}}/shadow/*"))),
@@ -525,7 +543,7 @@ def test_command_prints_one_object_a_finding(
     assert (finding["rule"], finding["severity"], code) == ("parameter-unused", "warning", 0)
 
 
-@pytest.mark.parametrize("method", DOCUMENTS)
+@pytest.mark.parametrize("method", METHODS)
 def test_command_passes_our_own_methods(method: str, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = run(capsys, "lint", "--method", method)
     assert (code, out) == (0, "")
@@ -559,6 +577,13 @@ def test_file_that_is_no_json_is_named(
     assert "bad.json: cannot be read as JSON" in err
 
 
+def test_file_without_an_end_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    for path in (tmp_path / "fifo", Path("/dev/zero")):
+        with pytest.raises(ConfigurationError, match="is not a regular file"):
+            load_document(path)
+
+
 class Silent:
     """A console that keeps what it is told."""
 
@@ -576,7 +601,7 @@ class Silent:
 
 
 def test_prepare_refuses_what_the_linter_calls_an_error(tmp_path: Path) -> None:
-    for file in documents_of("single-thing"):
+    for file in METHODS["single-thing"].files():
         ours = tmp_path / file.relative_to(CONFIG)
         ours.parent.mkdir(exist_ok=True)
         ours.write_text(file.read_text())
@@ -601,7 +626,7 @@ def test_severities_are_two() -> None:
 
 
 def test_every_rule_is_in_its_docs() -> None:
-    docs = (CONFIG.parent / "docs" / "lint.md").read_text()
+    docs = (CONFIG.resolve().parent / "docs" / "lint.md").read_text()
     listed = [line.split("`")[1] for line in docs.splitlines() if line.startswith("| `")]
     assert listed == list(RULES)
 

@@ -13,10 +13,12 @@ from device.storage.device_storage import open_device_storage
 from device.storage.secure_storage import Uid
 from factory.account.aws import Aws
 from factory.account.changes import Outcome, Report
-from factory.account.choices import Choices
 from factory.account.cloud import Cloud, items, structure, text
 from factory.errors import CertificateProviderTakenError, NotMadeByStationError
-from factory.methods import claim, claim_own_ca
+from factory.methods import claim_own_ca
+from factory.methods.claim import Claim
+from factory.methods.claim_own_ca import ClaimOwnCa
+from factory.methods.method import Choices
 from factory.station.station import open_or_make_station, open_station
 from tests.support.production_line import ProductionLine, production_line
 from tests.support.station_cloud import CutCloud, PowerCutError, aws_of, contents
@@ -24,6 +26,7 @@ from tests.wire.conftest import LocalCloud
 
 pytestmark = pytest.mark.wire
 
+METHOD = ClaimOwnCa()
 PROVIDER = claim_own_ca.PROVIDER
 
 
@@ -32,7 +35,7 @@ def aws(local_cloud: LocalCloud) -> Iterator[Aws]:
     """An account in which the station has left nothing."""
     cloud = aws_of(local_cloud, account="327987654321")
     yield cloud
-    claim_own_ca.teardown(cloud, None, devices=True)
+    METHOD.teardown(cloud, None, devices=True)
 
 
 @pytest.fixture
@@ -42,12 +45,12 @@ def folder(tmp_path: Path) -> Path:
 
 def prepare(cloud: Cloud, folder: Path, hours: int | None = None) -> Report:
     with open_or_make_station(folder) as station:
-        return claim_own_ca.prepare(cloud, station, Choices(certificate_hours=hours))
+        return METHOD.prepare(cloud, station, Choices(certificate_hours=hours))
 
 
 def teardown(cloud: Cloud, folder: Path) -> Report:
     with open_station(folder) as station:
-        return claim_own_ca.teardown(cloud, station, devices=True)
+        return METHOD.teardown(cloud, station, devices=True)
 
 
 def variables(cloud: Cloud) -> dict[str, str]:
@@ -194,7 +197,7 @@ def test_the_role_may_sign_with_this_key_alone(aws: Aws, folder: Path) -> None:
 def test_the_claim_is_kept_for_the_method_that_still_needs_it(aws: Aws, folder: Path) -> None:
     prepare(aws, folder)
     with open_station(folder) as station:
-        claim.prepare(aws, station)
+        Claim().prepare(aws, station)
         shared = station.certificate_id
 
     kept = outcomes(teardown(aws, folder))["claim certificate"]
@@ -202,7 +205,7 @@ def test_the_claim_is_kept_for_the_method_that_still_needs_it(aws: Aws, folder: 
     with open_station(folder) as station:
         assert kept is Outcome.KEPT
         assert station.certificate_id == shared
-        removed = outcomes(claim.teardown(aws, station, devices=True))["claim certificate"]
+        removed = outcomes(Claim().teardown(aws, station, devices=True))["claim certificate"]
         assert removed is Outcome.REMOVED
         assert station.record is None
 

@@ -12,17 +12,19 @@ from typing import Final
 import pytest
 from cryptography import x509
 
+from device.config.methods import JUST_IN_TIME_METHODS, PRESENTED_METHODS
 from device.errors import ExitCode
 from device.identity.certificates import certificate_id
 from device.identity.csr import build_csr, subject_name
+from device.storage import installed_certificate
 from device.storage.device_storage import open_device_storage
 from device.storage.keys import FIRST_DEVICE_KEY
-from device.storage.secure_storage import Uid
 from factory.account import allow_list
 from factory.making.device_leaf import installed_leaf
 from factory.methods import METHODS, jitr
 from factory.station.station import open_station
 from tests.support.certificates import DeviceAuthority, new_key
+from tests.support.devices import installed_chain
 from tests.support.production_line import CONFIG, ProductionLine
 from tests.wire.bad_input.steps import (
     advised,
@@ -38,8 +40,7 @@ from tests.wire.localcloud_registry import status_of, until
 pytestmark = pytest.mark.wire
 
 IMPATIENT: Final = {"DEVICE_JUST_IN_TIME__BUDGET": "0"}
-SHOWING: Final = ("jitp", "jitr", "multi-account", "bulk", "single-thing")
-REGISTERED: Final = ("multi-account", "bulk", "single-thing")
+REGISTERED: Final = tuple(each for each in PRESENTED_METHODS if each not in JUST_IN_TIME_METHODS)
 STRANGER: Final = DeviceAuthority("somebody else's CA")
 TODAY: Final = datetime.now(UTC)
 
@@ -51,7 +52,7 @@ def leaf_id(state: Path) -> str:
 
 def install(state: Path, leaf: bytes) -> None:
     with open_device_storage(state) as storage:
-        storage.ps.set(Uid.STAGED_CERTIFICATE, leaf)
+        installed_certificate.save(storage.ps, FIRST_DEVICE_KEY, leaf)
 
 
 def refused(line: ProductionLine, state: Path) -> str:
@@ -89,13 +90,13 @@ def test_root_ca_of_another_server(line: ProductionLine, state: Path) -> None:
     assert_let_in(line, state)
 
 
-@of(*SHOWING)
+@of(*PRESENTED_METHODS)
 def test_leaf_that_cannot_be_this_devices_is_named_before_the_first_packet(
     line: ProductionLine, state: Path
 ) -> None:
     line.make(state)
     with open_device_storage(state) as storage:
-        right = storage.ps.get(Uid.STAGED_CERTIFICATE)
+        right = installed_chain(storage)
         key = storage.keys.export_public_key(FIRST_DEVICE_KEY)
     subject = x509.load_pem_x509_certificate(right).subject
     yesterday = TODAY - timedelta(days=1)
@@ -119,12 +120,11 @@ def test_leaf_that_cannot_be_this_devices_is_named_before_the_first_packet(
 def test_leaf_without_a_subject_field(line: ProductionLine, state: Path) -> None:
     line.make(state)
     with open_device_storage(state) as storage, open_station(line.station) as station:
-        right = storage.ps.get(Uid.STAGED_CERTIFICATE)
+        right = installed_chain(storage)
         key = storage.keys.private_key(FIRST_DEVICE_KEY)
         csr = build_csr(key, subject_name({"common_name": state.name}))
-        storage.ps.set(
-            Uid.STAGED_CERTIFICATE, station.authorities.open("jitp").issue_leaf(csr, TODAY)
-        )
+        leaf = station.authorities.open("jitp").issue_leaf(csr, TODAY)
+        installed_certificate.save(storage.ps, FIRST_DEVICE_KEY, leaf)
 
     noticed = line.boot(state)
 
@@ -180,7 +180,7 @@ def stop_registering(line: ProductionLine, ca: str) -> None:
     line.client("iot").update_ca_certificate(certificateId=ca, newAutoRegistrationStatus="DISABLE")
 
 
-@of("jitp", "jitr")
+@of(*JUST_IN_TIME_METHODS)
 @pytest.mark.parametrize("spoil", [unregister, turn_off, stop_registering])
 def test_ca_that_registers_nobody(
     line: ProductionLine, state: Path, spoil: Callable[[ProductionLine, str], None]
@@ -200,7 +200,7 @@ def test_ca_that_registers_nobody(
 # --- the certificate's status -------------------------------------------------------------
 
 
-@of("jitp", "jitr")
+@of(*JUST_IN_TIME_METHODS)
 @pytest.mark.parametrize("status", ["INACTIVE", "REVOKED"])
 def test_certificate_that_was_turned_off_before_its_first_connection(
     line: ProductionLine, state: Path, status: str
