@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from device.errors import ExitCode
 from device.storage.device_storage import open_device_storage
 from device.storage.secure_storage import Uid
 from factory.account.aws import Aws
@@ -261,4 +262,17 @@ def test_whoever_holds_another_claim_is_refused_by_the_lambda(line: ProductionLi
     assert "InvocationError" in refused.error["message"]
     assert "certificate provider" in refused.error["next_step"]
     assert line.prepare().code == 0, "it puts the right claims there again"
+    assert line.boot(state).code == 0
+
+
+def test_a_lambda_that_may_not_sign_is_named(line: ProductionLine) -> None:
+    state = line.make(line.folder / "SN-4")
+    policy = {"RoleName": PROVIDER, "PolicyName": f"eu-central-1.{PROVIDER}"}
+    line.client("iam").delete_role_policy(**policy)
+
+    refused = line.boot(state)
+
+    assert refused.code == ExitCode.DENIED
+    assert "InvocationError" in refused.error["message"]
+    assert line.prepare().code == 0
     assert line.boot(state).code == 0
