@@ -68,7 +68,8 @@ class LedgerError(StationError):
     exit_code = ExitCode.STORAGE_UNUSABLE
     next_step = (
         "Put the file back from a copy. Without it the station cannot tell which serial numbers "
-        "are taken. No device was made."
+        "are taken. No device was made. If it is lost for good, remove ledger.jsonl and "
+        "ledger.lock: a new ledger begins, and serial numbers may be used twice."
     )
 
 

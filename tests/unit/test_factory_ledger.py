@@ -48,6 +48,28 @@ def results(folder: Path) -> list[str]:
     return [each.result.value for each in ledger(folder).entries()]
 
 
+@pytest.mark.parametrize("is_emptied", [True, False])
+def test_ledger_that_is_gone_is_not_begun_anew(tmp_path: Path, is_emptied: bool) -> None:
+    begin(tmp_path)
+    ledger(tmp_path).file.unlink()
+    if is_emptied:
+        ledger(tmp_path).file.touch()
+
+    with pytest.raises(LedgerError, match="is gone, or empty"):
+        begin(tmp_path, "other")
+
+    (tmp_path / "ledger.lock").unlink()  # as the next step says
+    ledger(tmp_path).file.unlink(missing_ok=True)
+    begin(tmp_path, "other")
+    assert results(tmp_path) == ["begun"]
+
+
+def test_ledger_without_an_end_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(ledger(tmp_path).file)
+    with pytest.raises(LedgerError, match="not a regular file"):
+        begin(tmp_path)
+
+
 def test_line_has_what_is_to_be_known_of_a_device(tmp_path: Path) -> None:
     admitted = begin(tmp_path)
     admitted.made(Made(admitted.order.device_id, "c0ffee", ("123456789012:eu-central-1",)))
