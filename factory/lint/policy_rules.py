@@ -258,8 +258,8 @@ FOR_EVERY_POLICY: Final[tuple[Check, ...]] = (
 FOR_IAM: Final[tuple[Check, ...]] = (*FOR_EVERY_POLICY, wildcard_resources)
 FOR_TRUST: Final[tuple[Check, ...]] = (*FOR_EVERY_POLICY, trust)
 FOR_IOT: Final[tuple[Check, ...]] = (
-    *FOR_EVERY_POLICY, wildcard_resources, topic_wildcards, client_id_alone, actions, arns, too_long,
-    variables,
+    *FOR_EVERY_POLICY, wildcard_resources, topic_wildcards, client_id_alone, actions, arns,
+    too_long, variables,
 )  # fmt: skip
 
 
