@@ -210,14 +210,14 @@ def test_no_device_named(device: Device, verb: str) -> None:
 
     answer = device(verb, *config, "--json")
 
-    assert_explained(answer, 3, "ConfigurationError", "--state: no device is named")
+    assert_explained(answer, 3, "ConfigurationError", "--state: no device folder given")
 
 
 @pytest.mark.parametrize("verb", ["boot", "run"])
 def test_no_settings_named(device: Device, state: Path, verb: str) -> None:
     answer = device(verb, "--state", state, "--json")
 
-    assert_explained(answer, 3, "ConfigurationError", "--config: no settings file is named")
+    assert_explained(answer, 3, "ConfigurationError", "--config: no settings file given")
 
 
 @pytest.mark.parametrize("verb", ["boot", "run"])
