@@ -14,6 +14,7 @@ from factory.bulk.batch import run_batch
 from factory.bulk.journal import Batch, Journal, Line, new_batch, open_journal
 from factory.bulk.progress import progress_on
 from factory.bulk.serial_numbers import check_batch_name, counted, read_from
+from factory.console import Console
 from factory.errors import BatchError, BatchUnfinishedError, OptionNotUsedError
 from factory.making.admission import Admitted, Wanted, admit, enter_made
 from factory.making.device_element import share_softhsm
@@ -23,10 +24,11 @@ from factory.methods import bulk
 from factory.methods.prepared_account import check_endpoint_of
 from factory.methods.production import as_made, retire_former
 from factory.station.ledger import Ledger
-from factory.verbs.console import Console
-from factory.verbs.options import add_account, add_again, add_connection, check_one_account
+from factory.verbs._options import add_account, add_again, add_connection, check_one_account
 
 _DEVICES: Final = Path(".firstboot/devices")
+
+SUMMARY: Final = "Make a batch of devices and register it by one task; a second run resumes it."
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
@@ -169,8 +171,9 @@ def _show(arguments: argparse.Namespace, console: Console, batch: Batch) -> None
     secured = [line for line in batch.lines if line.certificate_id]
     if arguments.json:
         for line in batch.lines:
-            console.put(**_fields(line))
-        console.put(batch=batch.name, secured=len(secured), failed=len(batch.failed_lines))
+            console.show(_fields(line))
+        failed = len(batch.failed_lines)
+        console.show({"batch": batch.name, "secured": len(secured), "failed": failed})
         return
     for line in batch.failed_lines:
         console.say(f"  {line.serial_number}: {line.problem}", f"    next: {line.next_step}")

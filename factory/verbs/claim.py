@@ -4,6 +4,7 @@ import argparse
 import os
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from factory.account.accounts import aws_accounts
 from factory.account.aws import acting_as
@@ -16,12 +17,14 @@ from factory.account.temporary_claim import (
     waiting_device,
     write_claim,
 )
+from factory.console import Console
 from factory.errors import StationNotPreparedError
 from factory.methods import trusted_user
 from factory.methods.prepared_account import check_prepared
 from factory.station.station import open_station
-from factory.verbs.console import Console
-from factory.verbs.options import add_account, check_one_account
+from factory.verbs._options import add_account, check_one_account
+
+SUMMARY: Final = "Give a waiting device a claim for five minutes, as a trusted user's app does."
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
@@ -91,10 +94,10 @@ def _show(
     arguments: argparse.Namespace, console: Console, claim: TemporaryClaim, place: Path
 ) -> None:
     if arguments.json:
-        console.put(
-            template=arguments.template, certificate_id=claim.certificate_id,
-            expiration=claim.expiration.isoformat(), place=str(place),
-        )  # fmt: skip
+        console.show({
+            "template": arguments.template, "certificate_id": claim.certificate_id,
+            "expiration": claim.expiration.isoformat(), "place": str(place),
+        })  # fmt: skip
         return
     done = "Wrote a claim to" if is_file(place) else "The device took the claim at"
-    console.say(f"{done} {place}; it is good for one device until {claim.expiration:%H:%M:%S %Z}.")
+    console.say(f"{done} {place}; it works for one device until {claim.expiration:%H:%M:%S %Z}.")

@@ -4,10 +4,12 @@ import argparse
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
 
 from factory.account.accounts import aws_accounts
 from factory.account.cloud import Cloud
 from factory.account.documents import CONFIG
+from factory.console import Console
 from factory.errors import LintFailedError, NothingToLintError, OptionNotUsedError
 from factory.lint.catalogue import DOCUMENTS, documents_of
 from factory.lint.cloud_rules import lint_in_cloud, lint_stored_template
@@ -17,8 +19,9 @@ from factory.lint.finding import Finding, Severity
 from factory.lint.linter import lint
 from factory.making.device_orders import config_name
 from factory.making.device_settings import load_device_settings
-from factory.verbs.console import Console
-from factory.verbs.options import add_account, check_one_account
+from factory.verbs._options import add_account, check_one_account
+
+SUMMARY: Final = "Find errors and too wide permissions in policies and templates."
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
@@ -54,10 +57,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     cloud = aws_accounts(arguments.account, os.environ)[0] if arguments.cloud else None
     findings = [finding for file in files for finding in _look_at(file, context, cloud)]
     for finding in findings:
-        if arguments.json:
-            console.put(**finding.as_fields())
-        else:
-            console.show(*_lines(finding))
+        console.show(finding.as_fields(), *_lines(finding))
     _conclude(findings)
     if not arguments.json:
         console.say(f"{len(files)} document(s), {len(findings)} warning(s), no error.")

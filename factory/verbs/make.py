@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from factory.account.accounts import aws_accounts
+from factory.console import Console
 from factory.errors import OptionNotUsedError
 from factory.making.admission import Wanted
 from factory.making.device_orders import config_name, device_orders, given_endpoint
@@ -15,25 +16,33 @@ from factory.methods import METHODS, MakingMethod, RegisteringMethod
 from factory.methods.prepared_account import check_endpoint_of, check_prepared
 from factory.methods.production import Product, produce
 from factory.station.station import Station, open_station
-from factory.verbs.console import Console
-from factory.verbs.options import add_again, add_connection, add_serials, check_serials
-from factory.verbs.report_text import report_fields, report_lines
+from factory.verbs._options import (
+    add_again,
+    add_connection,
+    add_method,
+    add_serials,
+    check_serials,
+)
+from factory.verbs._report_text import report_fields, report_lines
 
 _DEVICES: Final = Path(".firstboot/devices")
 _HOOKED: Final = "claim-hook.yaml"
 """The settings of a device that proves itself to the claim's hook."""
 
+SUMMARY: Final = "Make devices: fuses, identity, credentials, lifecycle SECURED."
+
 
 def add_options(command: argparse.ArgumentParser) -> None:
-    """Add the options of ``factory make`` beside the method's."""
+    """Add the options of ``factory make``."""
+    add_method(command, required=True)
     add_serials(command)
     command.add_argument(
         "--out", type=Path, metavar="DIR", help=f"the device's state folder; default: {_DEVICES}/SN"
     )
     command.add_argument(
         "--not-allowed", dest="allowed", action="store_false",
-        help="jitr, multi-account, and claim with a hook: tell the cloud nothing of the device, to "
-        "see what happens",
+        help="do not add the device to the cloud's allow list, to see it refused (jitr, "
+        "multi-account, claim with a hook)",
     )  # fmt: skip
     command.add_argument("--device-id", metavar="HEX", help="16 bytes; default: random")
     add_again(command)
@@ -88,7 +97,7 @@ def _show(
     arguments: argparse.Namespace, console: Console, product: Product, out: Path, *, is_hooked: bool
 ) -> None:
     if arguments.json:
-        console.put(**_fields(arguments.method, product, out))
+        console.show(_fields(arguments.method, product, out))
         return
     for account, report in product.registered:
         console.say(*report_lines(account, report))

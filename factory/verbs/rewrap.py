@@ -2,11 +2,14 @@
 
 import argparse
 from pathlib import Path
+from typing import Final
 
 from device.storage.rewrap import rewrap_device_storage
 from device.storage.roots.plan import parse_plan
-from factory.verbs.console import Console
-from factory.verbs.options import ROOTS
+from factory.console import Console
+from factory.verbs._options import ROOTS
+
+SUMMARY: Final = "Move a device's storage to another root of trust, completely or not at all."
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
@@ -27,7 +30,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     state, to = arguments.state, parse_plan(arguments.to, "--to")
     was = rewrap_device_storage(state, to)
     if arguments.json:
-        console.put(state=str(state), was=was, root_of_trust=to.kind)
+        console.show({"state": str(state), "was": was, "root_of_trust": to.kind})
         return
     console.say(
         f"Moved {state} from {was} to {to.kind}.",

@@ -302,4 +302,6 @@ def test_ctrl_c_is_answered_in_words(tmp_path: Path) -> None:
             process.send_signal(signal.SIGINT)
             _, err = process.communicate(timeout=SECONDS)
     assert process.returncode == 1
-    assert err == "factory: stopped; the same command goes on where it stopped\n"
+    assert err == (
+        "factory: stopped\n  next: Run the same command again; it continues where it stopped.\n"
+    )

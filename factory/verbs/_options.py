@@ -5,14 +5,22 @@ from pathlib import Path
 from typing import Final
 
 from factory.errors import OptionNotUsedError
+from factory.methods import METHODS
 from factory.station.serial_number import check_serial_number
 
 ROOTS: Final = "file, systemd-credential:NAME, tpm:TCTI, raspberry-pi-otp:KEY or a pkcs11: URI"
 """Roots of trust, as ``device.storage.roots.plan`` reads them."""
 
 
+def add_method(command: argparse.ArgumentParser, *, required: bool) -> None:
+    """Add ``--method`` and ``--account``."""
+    words = "provisioning method" if required else "provisioning method; default: all of them"
+    command.add_argument("--method", required=required, choices=METHODS, help=words)
+    add_account(command)
+
+
 def add_account(command: argparse.ArgumentParser) -> None:
-    """Add what tells in which account and Region the station works."""
+    """Add ``--account``: the accounts and Regions to work in."""
     command.add_argument(
         "--account", action="append", default=[], metavar="WHO[:REGION]",
         help="a profile of the AWS configuration; may be given several times. On the local AWS: "
@@ -21,7 +29,7 @@ def add_account(command: argparse.ArgumentParser) -> None:
 
 
 def add_connection(command: argparse.ArgumentParser) -> None:
-    """Add what is told to each device that is made."""
+    """Add what is installed in each device: settings, keys, endpoint, CAs, root of trust."""
     command.add_argument(
         "--config", type=Path, metavar="FILE", help="the device's settings; default: the method's"
     )
@@ -43,7 +51,7 @@ def add_connection(command: argparse.ArgumentParser) -> None:
 
 
 def add_serials(command: argparse.ArgumentParser) -> None:
-    """Add what names the devices."""
+    """Add ``--serial``, which names the devices."""
     command.add_argument(
         "--serial", dest="serials", action="append", required=True, metavar="SN",
         help="serial number; may be given several times",
@@ -51,7 +59,7 @@ def add_serials(command: argparse.ArgumentParser) -> None:
 
 
 def add_again(command: argparse.ArgumentParser) -> None:
-    """Add what replaces a device on purpose."""
+    """Add ``--again``, which replaces a device on purpose."""
     command.add_argument(
         "--again", action="store_true",
         help="replace the device that has the serial number, and turn its certificate off",
