@@ -35,7 +35,8 @@ def main(arguments: list[str]) -> None:
 
 
 def _installed(environment: Environment) -> str:
-    command = [str(environment.python), "-m", "pip", "freeze", "--exclude-editable"]
+    command = [str(environment.python), "-m", "pip", "freeze", "--all", "--exclude", "pip"]
+    command.append("--exclude-editable")
     done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - ours
     return done.stdout
 

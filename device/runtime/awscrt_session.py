@@ -284,9 +284,9 @@ class AwscrtSession:
         if self._client is None:
             return
         self._client.stop(mqtt5.DisconnectPacket())
-        self._stopped.wait(min(patience, _GOODBYE_SECONDS))
+        has_said_it = self._stopped.wait(min(patience, _GOODBYE_SECONDS))
         if self._relay is not None:  # in a flood awscrt comes to nothing else
-            self._relay.close()
+            self._relay.close(_GOODBYE_SECONDS if has_said_it else 0.0)
             self._relay = None
         has_stopped = self._stopped.wait(patience)
         self._client = None

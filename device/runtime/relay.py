@@ -25,7 +25,7 @@ import socket
 from base64 import b64encode
 from collections.abc import Callable
 from contextlib import suppress
-from threading import Thread
+from threading import Event, Thread
 from typing import Final
 
 LARGEST_PACKET: Final = 262_144
@@ -85,6 +85,7 @@ class Relay:
         self._client_records: Final = RecordTypes()
         self._unread = 0
         self._is_closed = False
+        self._has_sent_all: Final = Event()
         self._thread: Final = Thread(target=self._run, daemon=True)
         self.password: Final = secrets.token_urlsafe(16)
         """What the client has to say to be passed on, as the user ``firstboot``."""
@@ -115,8 +116,13 @@ class Relay:
         self.is_oversized = True
         _shut(self._far, socket.SHUT_RDWR)
 
-    def close(self) -> None:
-        """Close both sides at once; a name that is being looked up is not waited for."""
+    def close(self, patience: float = 0.0) -> None:
+        """Close both sides; a name that is being looked up is not waited for.
+
+        ``patience``: how many seconds the last that the client sent, its DISCONNECT, may take.
+        """
+        if self._far is not None:
+            self._has_sent_all.wait(patience)
         self._is_closed = True
         for side in (self._listener, self._near, self._far):
             _shut(side, socket.SHUT_RDWR)
@@ -169,6 +175,7 @@ class Relay:
                 self._client_records.feed(data)
                 far.sendall(data)
         _shut(far, socket.SHUT_WR)
+        self._has_sent_all.set()
 
     def _pump_down(self, far: socket.socket, near: socket.socket) -> None:
         with suppress(OSError):

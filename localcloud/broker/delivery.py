@@ -7,21 +7,29 @@ from typing import Final
 from localcloud.broker import packets
 from localcloud.broker.link import Link, keep_running
 from localcloud.broker.packets import Publish
+from localcloud.broker.router import matches
 from localcloud.broker.session import Message, Session, properties_left
 
 _RETRANSMIT_SECONDS: Final = 30.0
+_QOS: Final = 0b11
+"""In a subscription's options (MQTT 5, 3.8.3.1)."""
 
 
 class Delivery(Link):
     """Sends what the client is subscribed to, and responses."""
 
     async def deliver_to_client(self, topic: str, payload: bytes, qos: int) -> None:
-        """Send a response, whether the client is subscribed or not."""
+        """Send a response, whether the client is subscribed or not.
+
+        A subscriber gets it with the granted QoS, if that is lower (MQTT 5, 3.8.4).
+        """
+        filters = self._session.subscriptions if self._session else {}
+        granted = [options & _QOS for each, options in filters.items() if matches(each, topic)]
         await self.deliver(
             Message(
                 topic=topic,
                 payload=payload,
-                qos=qos,
+                qos=min(qos, max(granted, default=qos)),
                 retain=False,
                 properties=b"",
                 received_at=time.time(),

@@ -18,7 +18,7 @@ from scripts.recording.page import (
 from scripts.recording.registry import Holdings, Registry
 from scripts.recording.stage import CommandError, Shell, Stage, open_stage, wait_until
 
-_CALL: Final = re.compile(r"factory\.aws: (?:calling|listing) (\w+:\w+)")
+_CALL: Final = re.compile(r"factory\.account\.aws: (?:calling|listing) (\w+:\w+)")
 _ENDLESS: Final = "device run"
 _BEFORE: Final = "before"
 _SAME: Final = "="

@@ -74,7 +74,7 @@ def test_the_probe_brings_the_login_too() -> None:
     with ScriptedServer(proxy_that_wants(LOGIN)) as server:
         event = probed(through(server, LOGIN))
 
-    assert event == ev.NotLetIn(f"TLS was refused by the server: {FAILURE}")
+    assert event == ev.ConnectFailed(f"aws.example:8883 did not agree on TLS: {FAILURE}")
 
 
 @pytest.mark.parametrize("ask", [dialled, probed])
