@@ -115,11 +115,11 @@ def read_claim(content: bytes, clock: Clock) -> BorrowedClaim:
         delivery = _DELIVERY.decode(content)
         pair = delivery.certificate_pem.encode(), delivery.private_key.encode()
     except UNDECODABLE as error:
-        raise ClaimUnusableError(f"what was handed over is no claim: {reason(error)}") from None
+        raise ClaimUnusableError(f"what was handed over is not a claim: {reason(error)}") from None
     try:
         identity = _checked(*pair)
     except CertificateUnacceptableError as error:
-        raise ClaimUnusableError(f"what was handed over is no claim: {error}") from None
+        raise ClaimUnusableError(f"what was handed over is not a claim: {error}") from None
     return BorrowedClaim(identity, delivery.expiration, clock)
 
 

@@ -66,7 +66,9 @@ class InstalledClaim:
     def _check_age(self, not_after: float) -> None:
         if has_certainly_expired(not_after, made_at(self._storage)):
             until = datetime.fromtimestamp(not_after, UTC).isoformat()
-            raise CredentialUnusableError("claim", f"its certificate expired at {until}")
+            raise CredentialUnusableError(
+                "claim certificate", f"its certificate expired at {until}"
+            )
 
 
 @dataclass(frozen=True)

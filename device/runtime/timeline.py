@@ -72,7 +72,7 @@ class Timeline:
             case ev.NotLetIn() if state is Presented.AWAITING_ACTIVATION:
                 pass  # it is expected, and `waiting` tells it
             case ev.NotLetIn(detail):
-                self.add("not let in", detail)
+                self.add("refused by AWS IoT", detail)
             case ev.ThingRegistered(thing_name):
                 self.add(STEPS[type(event)], thing_name)
             case ev.CertificateIssued(certificate_id):
@@ -85,7 +85,7 @@ class Timeline:
     def waiting(self, cause: FirstbootError, seconds: float) -> None:
         """Note that the device tries again, and why; when once did not help, what to do."""
         if isinstance(cause, NotActivatedYetError):
-            self.add("not let in", f"{cause}; trying again in {seconds:.1f} s")
+            self.add("refused by AWS IoT", f"{cause}; trying again in {seconds:.1f} s")
             return
         self.add("waiting", f"{seconds:.1f} s, because: {cause}")
         self._advise(cause.next_step)

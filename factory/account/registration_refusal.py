@@ -34,7 +34,7 @@ _NEXT_STEPS: Final[Mapping[str, str]] = {
         "METHOD brings the role back; docs/station.md lists the actions that a caller needs."
     ),
     r"no json|not well-formed|malformed": (
-        "The line in S3 is not what the station wrote: somebody changed the file. Run the same "
+        "The line in S3 was not written by the station: somebody changed the file. Run the same "
         "command with --retry, which writes a new one."
     ),
     r"cannot resolve reference": (
@@ -54,4 +54,4 @@ def next_step_for(message: str, method: str) -> str:
     for words, next_step in _NEXT_STEPS.items():
         if re.search(words, message, re.IGNORECASE):
             return next_step.replace("METHOD", method)
-    return "Read AWS's words above; running the same command again is safe."
+    return "Read AWS's message above. It is safe to run the same command again."

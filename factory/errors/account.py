@@ -7,24 +7,24 @@ from factory.errors.base import StationError
 
 
 class NotMadeByStationError(StationError):
-    """A resource has the name that the station would use, and somebody else made it."""
+    """A resource has the name that the station uses, but the station did not make it."""
 
     next_step = (
-        "The station leaves it alone. Rename or delete it, or, if it is the station's after "
-        "all, put the tag made-by=firstboot-station on it."
+        "The station leaves it alone. Rename or delete it. If the station did make it, add the tag "
+        "made-by=firstboot-station."
     )
 
 
 class OtherTypeError(StationError):
-    """A provisioning template has the name that the station uses, and another type."""
+    """A provisioning template has the name that the station uses, but another type."""
 
     exit_code = ExitCode.CONFIGURATION_INVALID
 
     def __init__(self, template: str, found: str, wanted: str) -> None:
         """Name the ``template``, its type and the one that the method needs."""
         super().__init__(
-            f"the provisioning template {template} is of type {found}, and the method needs "
-            f"{wanted}: AWS IoT would provision no device with it"
+            f"the provisioning template {template} is of type {found}, but the method needs "
+            f"{wanted}: AWS IoT would not provision devices with it"
         )
         self.template = template
         self.next_step = (
@@ -43,25 +43,25 @@ class TemplateMissingError(StationError):
         super().__init__(f"there is no provisioning template {template} in this account and Region")
         self.template = template
         self.next_step = (
-            "Have the station make its own: factory prepare --method trusted-user. Is it the "
-            "right account, and the right Region?"
+            "Make the station's own: factory prepare --method trusted-user. Check the account and "
+            "the Region."
         )
 
 
 class RegisteredOtherwiseError(StationError):
-    """A CA is registered in a way that AWS cannot change afterwards."""
+    """A CA is registered in a mode that AWS cannot change."""
 
     def __init__(self, certificate_id: str, found: str, wanted: str, method: str) -> None:
         """Say how the CA is registered, and how it should be."""
         super().__init__(f"the CA {certificate_id[:12]}... is registered {found}, not {wanted}")
         self.next_step = (
-            f"Register it anew: factory teardown --method {method}, then factory prepare. Devices "
-            "that AWS IoT knows already go on to work."
+            f"Register it again: factory teardown --method {method}, then factory prepare. Devices "
+            "that AWS IoT knows already keep working."
         )
 
 
 class ThingTakenError(StationError):
-    """A thing has the device's name, and another device's certificate is attached to it."""
+    """A thing has the device's name, but another device's certificate is attached to it."""
 
     def __init__(self, thing_name: str, certificate_ids: Sequence[str]) -> None:
         """Name the thing and what is attached to it."""
@@ -72,14 +72,15 @@ class ThingTakenError(StationError):
         self.thing_name = thing_name
         self.certificate_ids = tuple(certificate_ids)
         self.next_step = (
-            "Is the serial number used twice? If the other device is gone, turn its certificate "
-            "off and detach it: aws iot update-certificate --new-status INACTIVE, aws iot "
-            f"detach-thing-principal --thing-name {thing_name}. Then run the same command again."
+            "The serial number may be used twice. If the other device is gone, turn its "
+            "certificate off and detach it: aws iot update-certificate --new-status INACTIVE, aws "
+            f"iot detach-thing-principal --thing-name {thing_name}. Then run the same command "
+            "again."
         )
 
 
 class SerialNumberTakenError(StationError):
-    """The allow-list has given the device's serial number to another device."""
+    """On the allow-list, another device has taken the device's serial number."""
 
     def __init__(self, serial_number: str, certificate_id: str, table: str) -> None:
         """Name the serial number, and the certificate that took it."""
@@ -90,14 +91,14 @@ class SerialNumberTakenError(StationError):
         self.serial_number = serial_number
         self.certificate_id = certificate_id
         self.next_step = (
-            "Is the serial number used twice? If the other device is gone, delete its entry, then "
-            f"run the same command again: aws dynamodb delete-item --table-name {table} --key "
+            "The serial number may be used twice. If the other device is gone, delete its entry, "
+            f"then run the same command again: aws dynamodb delete-item --table-name {table} --key "
             f'\'{{"SerialNumber": {{"S": "{serial_number}"}}}}\''
         )
 
 
 class NotRegisteredError(StationError):
-    """AWS would not register a device."""
+    """AWS refused to register a device."""
 
     def __init__(self, serial_number: str, reason: str, next_step: str) -> None:
         """Keep AWS's own words as the ``reason``."""

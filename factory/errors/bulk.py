@@ -5,7 +5,7 @@ from factory.errors.base import StationError
 
 
 class SerialNumbersError(StationError):
-    """A list of serial numbers that no batch can be made of."""
+    """A list of serial numbers that cannot be a batch."""
 
     exit_code = ExitCode.MISUSE
     next_step = (
@@ -14,19 +14,19 @@ class SerialNumbersError(StationError):
 
 
 class BatchError(StationError):
-    """A batch cannot be run as it was asked for."""
+    """A batch cannot run with these options."""
 
     exit_code = ExitCode.MISUSE
-    next_step = "To go on with a batch: factory bulk --batch NAME. A new one needs another name."
+    next_step = "To continue a batch: factory bulk --batch NAME. A new batch needs another name."
 
 
 class BatchJournalError(StationError):
-    """The journal of a batch is not what the station wrote."""
+    """The journal of a batch was changed by something else."""
 
     exit_code = ExitCode.STORAGE_UNUSABLE
     next_step = (
-        "Put the file back from a copy. Without it, AWS knows the devices that were registered "
-        "and the station cannot tell which: look for them by the attribute ProvisionedBy."
+        "Restore the file from a backup. Without it the station cannot know which devices AWS has "
+        "registered; find them by the attribute ProvisionedBy."
     )
 
 
@@ -35,8 +35,8 @@ class BucketMissingError(StationError):
 
     exit_code = ExitCode.CONFIGURATION_INVALID
     next_step = (
-        "Have the station make it: factory prepare --method bulk. Then run the same command "
-        "again: the devices that were begun are gone on with."
+        "Make it: factory prepare --method bulk. Then run the same command again: "
+        "it continues with the devices already started."
     )
 
     def __init__(self, bucket: str) -> None:
@@ -46,7 +46,7 @@ class BucketMissingError(StationError):
 
 
 class AnotherTaskRunsError(StationError):
-    """AWS runs one bulk registration in an account at a time, and there is one."""
+    """Another bulk registration is running; AWS runs one in an account at a time."""
 
     exit_code = ExitCode.TRY_LATER
 
@@ -61,12 +61,12 @@ class AnotherTaskRunsError(StationError):
 
 
 class BatchUnfinishedError(StationError):
-    """Some devices of a batch were not registered; each is named above with its reason."""
+    """Some devices of a batch were not registered; the output above names each with its reason."""
 
     def __init__(self, name: str, failed: int, total: int) -> None:
         """Say how many of the batch ``name`` failed."""
         super().__init__(f"batch {name}: {failed} of {total} device(s) were not registered")
         self.next_step = (
-            "Mend what is named above, then have those tried again, and no other: "
-            f"factory bulk --batch {name} --retry"
+            "Correct what is named above, then retry only the failed devices: factory bulk "
+            f"--batch {name} --retry"
         )

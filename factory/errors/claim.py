@@ -16,20 +16,20 @@ class NobodyWaitsError(StationError):
         super().__init__(f"no device waits for a claim at {place}: {problem}")
         self.place = place
         self.next_step = (
-            "Start the device first, and leave it waiting: device boot --wait-for-claim --config "
+            "Start the device first and leave it waiting: device boot --wait-for-claim --config "
             "config/trusted-user.yaml --state DIR. Then run this command again."
         )
 
 
 class ClaimRefusedError(StationError):
-    """The device looked at the claim, and did not take it; it goes on waiting."""
+    """The device refused the claim, and is still waiting."""
 
     next_step = (
-        "Run the same command again: it gets a new claim. If the device calls a new one too old, "
+        "Run the same command again to get a new claim. If the device calls a new one too old, "
         "compare the clocks of device and station."
     )
 
     def __init__(self, problem: str) -> None:
         """Keep the device's own words."""
-        super().__init__(f"the device did not take the claim: {problem}")
+        super().__init__(f"the device refused the claim: {problem}")
         self.problem = problem

@@ -5,11 +5,11 @@ from factory.errors.base import StationError
 
 
 class CloudError(StationError):
-    """A call to AWS did not end well."""
+    """A call to AWS failed."""
 
 
 class CloudConfigurationError(CloudError):
-    """Credentials, Region or endpoint are missing or not usable."""
+    """Credentials, Region or endpoint are missing or invalid."""
 
     exit_code = ExitCode.CONFIGURATION_INVALID
     next_step = (
@@ -19,24 +19,24 @@ class CloudConfigurationError(CloudError):
 
 
 class CloudNotReachableError(CloudError):
-    """Nobody answered at the endpoint, or not in time."""
+    """The endpoint did not answer in time."""
 
     exit_code = ExitCode.TRY_LATER
     next_step = (
         "Check the network, and AWS_ENDPOINT_URL if it is set (a local AWS is started by: "
-        "localcloud up --detach). Nothing is half-done: run the same command again."
+        "localcloud up --detach). It is safe to run the same command again."
     )
 
 
 class CloudThrottledError(CloudError):
-    """AWS asks for patience: too many requests, or trouble on its side."""
+    """AWS throttled the call, or has a fault of its own."""
 
     exit_code = ExitCode.TRY_LATER
-    next_step = "Wait a few minutes and run the same command again; it goes on where it stopped."
+    next_step = "Wait a few minutes and run the same command again; it continues where it stopped."
 
 
 class CloudDeniedError(CloudError):
-    """The credentials are good, and may not do this."""
+    """The credentials are valid, but IAM does not allow this call."""
 
     exit_code = ExitCode.DENIED
 
@@ -54,13 +54,15 @@ class CloudLimitError(CloudError):
     """A quota of the account is used up."""
 
     exit_code = ExitCode.DENIED
-    next_step = "Delete what is not needed, or ask for more under AWS Service Quotas, IoT Core."
+    next_step = (
+        "Delete what you do not need, or request an increase under AWS Service Quotas, IoT Core."
+    )
 
 
 class CloudRejectedError(CloudError):
-    """AWS answered, and the answer was no."""
+    """AWS rejected a call."""
 
-    next_step = "Read AWS's words above; a second run of the same command is safe."
+    next_step = "Read AWS's message above. It is safe to run the same command again."
 
     def __init__(self, action: str, error_code: str, message: str) -> None:
         """Keep the IAM ``action``, AWS's ``error_code`` and its own words."""
@@ -79,5 +81,5 @@ class StillInUseError(CloudRejectedError):
     exit_code = ExitCode.TRY_LATER
     next_step = (
         "AWS may need five minutes until a detached policy can be deleted. Run the same command "
-        "again then; what is left stays as it is."
+        "again then."
     )

@@ -5,16 +5,16 @@ from factory.errors.base import StationError
 
 
 class NothingToLintError(StationError):
-    """Neither files nor a method were named."""
+    """Neither files nor a method were given."""
 
     exit_code = ExitCode.MISUSE
-    next_step = "Name files, or a method whose documents are to be looked at: --method claim."
+    next_step = "Pass files, or a method whose documents to check: --method claim."
 
 
 class LintFailedError(StationError):
     """The linter found errors in policies or templates; each is named above."""
 
-    next_step = "Mend what is named above; docs/lint.md lists the rules."
+    next_step = "Correct what is named above; docs/lint.md lists the rules."
 
     def __init__(self, errors: int) -> None:
         """Say how many."""

@@ -17,7 +17,7 @@ class DeviceIdError(StationError):
     """A device id that is not 16 bytes in hex."""
 
     exit_code = ExitCode.MISUSE
-    next_step = "Give 32 hexadecimal digits, or leave --device-id out: one is drawn at random."
+    next_step = "Give 32 hexadecimal digits, or leave out --device-id to get a random one."
 
 
 class SerialNumberUsedError(StationError):
@@ -27,28 +27,28 @@ class SerialNumberUsedError(StationError):
         self, serial_number: str, device_id: str, folder: str, since: str, *, is_made: bool
     ) -> None:
         """Say which device has it, in which ``folder``, and ``since`` when."""
-        state = "was made" if is_made else "was begun, and is not finished,"
+        state = "was made" if is_made else "was started, but not finished,"
         super().__init__(
             f"serial number {serial_number} is taken: device {device_id} {state} {since} in "
-            f"{folder}. Two devices of one serial number disconnect each other"
+            f"{folder}. Two devices with the same serial number disconnect each other"
         )
         self.serial_number = serial_number
         self.device_id = device_id
         self.folder = folder
         finish = f"Finish that device: run the same command with --out {folder}. "
         self.next_step = (
-            f"{'' if is_made else finish}Use another serial number. Or, if that device is gone, "
-            "replace it on purpose, which turns its certificate off: the same command with --again."
+            f"{'' if is_made else finish}Use another serial number. If that device is gone, "
+            "replace it: run the same command with --again, which also turns its certificate off."
         )
 
 
 class ReplacedMeanwhileError(StationError):
     """While a device was made, another process replaced it on purpose (--again)."""
 
-    next_step = "Use the other device. This folder is of no use any more: remove it."
+    next_step = "Use the other device, and remove this folder."
 
     def __init__(self, serial_number: str, folder: str) -> None:
-        """Name the serial number, and the ``folder`` of the device that came too late."""
+        """Name the serial number, and the ``folder`` of the device that lost it."""
         super().__init__(
             f"serial number {serial_number} was given to another device while {folder} was made"
         )
@@ -61,7 +61,7 @@ class OtherMethodError(StationError):
 
 
 class ElementChoiceError(StationError):
-    """A secure element that the devices ordered could not use."""
+    """The ordered devices cannot use the secure element."""
 
     exit_code = ExitCode.MISUSE
 
@@ -72,13 +72,13 @@ class ElementChoiceError(StationError):
 
 
 class CsrUnacceptableError(StationError):
-    """A certificate signing request that no certificate may be issued for."""
+    """A certificate signing request that the station must not sign."""
 
-    next_step = "Have the device make a new key and CSR; this one was damaged or tampered with."
+    next_step = "Have the device make a new key and CSR. This one was damaged or tampered with."
 
 
 class LeafSubjectError(StationError):
-    """A device's certificate would lack what a template takes from its subject."""
+    """A device's certificate would lack a subject field that a template needs."""
 
     exit_code = ExitCode.CONFIGURATION_INVALID
 
@@ -86,7 +86,7 @@ class LeafSubjectError(StationError):
         """Name the ``fields``: AWS's names, and how ``config`` calls them under ``subject``."""
         super().__init__(
             f"the certificate of {serial_number} would lack {', '.join(fields)} in its subject, "
-            "which the template wants: AWS IoT would never let the device in, and not say why"
+            "which the template needs: AWS IoT would refuse the device forever, without a reason"
         )
         self.fields = tuple(fields)
         self.next_step = f"Set {', '.join(fields.values())} under subject in {config}."

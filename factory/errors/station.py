@@ -5,7 +5,7 @@ from factory.errors.base import StationError
 
 
 class OptionNotUsedError(StationError):
-    """An option was given that this method, or this verb, has no use for."""
+    """An option was given that this method or verb does not use."""
 
     exit_code = ExitCode.MISUSE
 
@@ -29,19 +29,19 @@ class ExtraMissingError(StationError):
 
 
 class StationNotPreparedError(StationError):
-    """The station holds nothing that it could install for this method."""
+    """The station holds nothing to install for this method."""
 
     next_step = (
-        "Prepare the cloud side with this station first: factory prepare, with the --method that "
-        "the device is for. Is it the right --station?"
+        "Run factory prepare with this station first, with the same --method. Check that --station "
+        "is right."
     )
 
 
 class NotAStationError(StationError):
-    """The folder holds a device; a station written into it would cost the device its claim."""
+    """The folder holds a device; writing a station into it would destroy the device's claim."""
 
     exit_code = ExitCode.CONFIGURATION_INVALID
-    next_step = "Name the station's folder: --station DIR. Nothing was changed in this one."
+    next_step = "Pass the station's folder: --station DIR. Nothing was changed in this one."
 
 
 class OtherAccountError(StationError):
@@ -58,10 +58,10 @@ class AuthorityMissingError(StationError):
 
 
 class LedgerError(StationError):
-    """The station's ledger is not what the station wrote."""
+    """The station's ledger was changed by something else."""
 
     exit_code = ExitCode.STORAGE_UNUSABLE
     next_step = (
-        "Put the file back from a copy. Without it the station cannot tell which serial numbers "
+        "Restore the file from a backup. Without it the station cannot know which serial numbers "
         "are taken. No device was made."
     )

@@ -97,7 +97,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
 
 
 def _check_options(arguments: argparse.Namespace, batch: Batch) -> None:
-    """Refuse what a batch that is new, or one that is gone on with, has no use for."""
+    """Refuse options that a new batch, or a batch that is continued, cannot use."""
     if arguments.retry and not any(line.is_begun or line.problem for line in batch.lines):
         step = f"Leave it out: factory bulk --batch {batch.name} begins the devices."
         raise OptionNotUsedError("--retry", f"nothing of batch {batch.name} has failed", step)

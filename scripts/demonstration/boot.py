@@ -10,7 +10,7 @@ from scripts.demonstration.story import Story
 _FIRST: Final = "storage opened"
 _LAST: Final = "telemetry acknowledged"
 _PROVEN: Final = "identity proven"
-_REFUSED: Final = "not let in"
+_REFUSED: Final = "refused by AWS IoT"
 _CONNECTIONS: Final = {"claim connected", "device connected", _REFUSED}
 _REPEATABLE: Final = {_REFUSED, "waiting"}
 

@@ -135,9 +135,9 @@ METHODS: Final[Mapping[str, Method]] = {
                 "template. AWS IoT learns of the device from its first connection, and drops that:",
                 "the certificate is not ACTIVE yet. Seconds later the template has been applied.",
             ),
-            ("not let in", *_HOLDING_ITS_CERTIFICATE),
+            ("refused by AWS IoT", *_HOLDING_ITS_CERTIFICATE),
             {
-                "not let in": "expected: AWS IoT registers the certificate, and hangs up meanwhile",
+                "refused by AWS IoT": "expected: AWS IoT registers the certificate meanwhile",
                 "waiting": "{pause}, with jitter, and 90 s at most in all",
                 "device connected": "the template has made the thing and activated the certificate",
             },
@@ -149,9 +149,9 @@ METHODS: Final[Mapping[str, Method]] = {
                 "the rule calls a Lambda of yours, and that looks into an allow-list. On it:",
                 "thing, policy, ACTIVE. Not on it: INACTIVE, for good.",
             ),
-            ("not let in", *_HOLDING_ITS_CERTIFICATE),
+            ("refused by AWS IoT", *_HOLDING_ITS_CERTIFICATE),
             {
-                "not let in": "expected: registered, and the rule has called the Lambda",
+                "refused by AWS IoT": "expected: registered, and the rule has called the Lambda",
                 "waiting": "{pause}, with jitter, and 90 s at most in all",
                 "device connected": "the Lambda found it on the allow-list, and activated it",
             },

@@ -124,7 +124,7 @@ def test_a_device_is_not_made_on_a_root_that_cannot_be_used(
 
 
 def test_a_device_that_waits_for_its_certificate_keeps_its_root(tmp_path: Path) -> None:
-    """A batch that is gone on with does not look at what the line is set to by now."""
+    """A batch that is continued ignores what the line is set to now."""
     begun = replace(order(), root_of_trust=CredentialPlan("root"))
     with unfinished_device(begun, tmp_path / "device") as device:
         key = device.public_key

@@ -179,7 +179,7 @@ def test_a_claim_certificate_for_another_key(tmp_path: Path) -> None:
 
     assert finished.code == 3
     assert finished.error["error"] == "CredentialUnusableError"
-    assert "TLS cannot use the claim with its key" in finished.error["message"]
+    assert "TLS cannot use the claim certificate with its key" in finished.error["message"]
     assert "factory make" in finished.error["next_step"]
     assert server.log == []
 

@@ -147,7 +147,7 @@ def test_a_certificate_that_was_deactivated(works: Works, state: Path, serial: s
         stopped = started.stop()
 
     assert stopped.code == 0
-    assert "with the device certificate was not let in" in waiting["detail"]
+    assert "AWS IoT refused the connection made with the device certificate" in waiting["detail"]
     [advice] = [line["detail"] for line in started.seen if line.get("step") == "next"]
     assert "set INACTIVE or REVOKED" in advice
     assert f"list-thing-principals --thing-name {serial}" in advice

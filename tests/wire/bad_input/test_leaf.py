@@ -377,7 +377,7 @@ def test_caller_who_may_not_register_it(line: ProductionLine, state: Path) -> No
     assert "docs/station.md lists all the actions" in advised(stopped)
     made = key_of(state)
     line.make(state)
-    assert key_of(state) == made, "the device was gone on with"
+    assert key_of(state) == made, "the station continued with the device"
     assert_let_in(line, state)
 
 
