@@ -77,7 +77,7 @@ class StateFolder:
     def _refuse_foreign_folder(self) -> None:
         # What is emptied later must be ours: --state ~ is a slip, not a wish.
         if not self._record.exists() and any(self.path.iterdir()):
-            raise StateFolderError(self.path, "it is not empty, and not that of a local AWS")
+            raise StateFolderError(self.path, "it is not empty, and does not belong to a local AWS")
 
     def access_key(self) -> AccessKey:
         """Return the root's access key, which was made with the folder.

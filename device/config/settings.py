@@ -189,7 +189,7 @@ def _flag_name(key: str) -> str:
 
 def _flag_text(key: str, flag: str) -> str:
     if not flag:
-        raise ConfigurationError(_flag_name(key), key, "is empty", "Name one, or leave it out.")
+        raise ConfigurationError(_flag_name(key), key, "is empty", "Set one, or leave it out.")
     return flag
 
 

@@ -71,7 +71,7 @@ def _decoded(body: bytes, source: str) -> _Template:
     try:
         return msgspec.json.decode(body, type=_Template)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigurationError(source, "", f"is no provisioning template: {error}") from None
+        raise ConfigurationError(source, "", f"is not a provisioning template: {error}") from None
 
 
 def _parameters_without_default(body: bytes, source: str) -> list[str]:

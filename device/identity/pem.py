@@ -50,7 +50,7 @@ def parse_certificate(pem: bytes) -> x509.Certificate:
     if count != 1:
         raise CertificateUnacceptableError(f"expected one PEM certificate, found {count}")
     if len(labels) != 1:
-        raise CertificateUnacceptableError("there is something else beside the PEM certificate")
+        raise CertificateUnacceptableError("there is other data beside the PEM certificate")
     return _parsed(pem)
 
 
@@ -101,7 +101,7 @@ def canonical_private_key(pem: bytes, certificate: x509.Certificate) -> bytes:
     try:
         key = load_pem_private_key(pem, password=None)
     except _UNREADABLE:
-        raise CertificateUnacceptableError("the private key is no plain PEM") from None
+        raise CertificateUnacceptableError("the private key is not an unencrypted PEM") from None
     if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
         raise CertificateUnacceptableError("the private key is neither EC nor RSA")
     if key.public_key() != certificate.public_key():

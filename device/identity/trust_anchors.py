@@ -48,7 +48,7 @@ def _canonical(pem: bytes, start: int, which: str) -> str:
     said = f"holds a malformed certificate: certificate {which}"
     block = _BLOCK.match(pem, start)
     if block is None:
-        raise CertificateUnacceptableError(f"{said} is cut, or has another label than CERTIFICATE")
+        raise CertificateUnacceptableError(f"{said} is truncated, or its label is not CERTIFICATE")
     try:
         der = binascii.a2b_base64(b"".join(block[1].split()), strict_mode=True)
         canonical = ssl.DER_cert_to_PEM_cert(der)

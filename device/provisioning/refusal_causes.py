@@ -24,14 +24,15 @@ _TEMPLATE: Final = (
 )
 _REFUSED: Final = (
     "The Lambda refused it: the serial number is not on the allow-list, or another certificate has "
-    "taken it (this one is INACTIVE then)."
+    "taken it (then this one is INACTIVE)"
+    "."
 )
 _TURNED_OFF: Final = "The certificate was set INACTIVE or REVOKED."
 
 _CAUSES: Final[Mapping[str, tuple[str, ...]]] = {
     "jitp": (
         _CA,
-        "Its subject lacks a field that the template's Parameters name, without a Default.",
+        "Its subject lacks a field that the template's Parameters need and give no Default.",
         _TEMPLATE,
         "A thing of this name exists, and OverrideSettings say FAIL.",
         _TURNED_OFF,
@@ -47,7 +48,7 @@ _CAUSES: Final[Mapping[str, tuple[str, ...]]] = {
         "It is not registered in the account and Region of this endpoint.",
         "It is registered there, but not ACTIVE.",
         _POLICY,
-        "The endpoint is not a name (SNI chooses the account): use the account's own endpoint.",
+        "The endpoint is an address, but SNI chooses the account: use its endpoint name.",
     ),
 }
 _EXPIRED: Final = "It has expired, or is not valid yet."
@@ -76,6 +77,6 @@ def advice_on(certificate_id: str, *, just_in_time: bool) -> str:
     if not just_in_time:
         return f"{look}."
     return (
-        f"{look}. AWS IoT decides once: if it is there, mend the cause, delete it (aws iot "
+        f"{look}. AWS IoT decides only once. If it is there, correct the cause, delete it (aws iot "
         f"delete-certificate --certificate-id {certificate_id}) and boot again."
     )

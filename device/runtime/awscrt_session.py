@@ -66,11 +66,11 @@ _RECEIVE_MAXIMUM: Final = 16
 
 
 _OVERSIZED: Final = (
-    f"the server sent a packet of more than {LARGEST_PACKET // 1024} KiB, which the device did not "
-    "take: it ended the connection"
+    f"the server sent a packet of more than {LARGEST_PACKET // 1024} KiB, which is too large: the "
+    "device ended the connection"
 )
 _OVERSIZED_ADVICE: Final = (
-    "AWS IoT Core sends at most 128 KiB: is the endpoint really AWS IoT Core, or the local AWS?"
+    "AWS IoT Core sends at most 128 KiB: check that the endpoint is AWS IoT Core or the local AWS."
 )
 
 
@@ -291,7 +291,7 @@ class AwscrtSession:
         has_stopped = self._stopped.wait(patience)
         self._client = None
         if dropped := self._inbox.take_dropped():
-            _log.warning("dropped %d messages: they came faster than they were read", dropped)
+            _log.warning("dropped %d messages: they came faster than the device read them", dropped)
         if not (has_stopped and self._released.wait(patience)):
             _log.info("the connection did not close within %s s", patience)
 

@@ -178,7 +178,7 @@ def _check_free(place: Path) -> None:
     """A socket that a killed device left is replaced, and nothing else."""
     with suppress(FileNotFoundError):
         if not stat.S_ISSOCK(place.lstat().st_mode):
-            raise FileExistsError(0, "something else is there")
+            raise FileExistsError(0, "something other than a socket is there")
 
 
 def _listen(server: socket.socket, place: Path) -> None:

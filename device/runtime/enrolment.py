@@ -157,7 +157,7 @@ class Enrolment:
         """
         progress = self.progress
         if not isinstance(progress, Staged | Registered):
-            raise DataCorruptError("a thing was registered with no certificate staged")
+            raise DataCorruptError("a thing was registered, but no certificate is staged")
         if device_configuration is None and isinstance(progress, Registered):
             device_configuration = progress.device_configuration
         registered = Registered(

@@ -77,7 +77,7 @@ class Listener:
     def say_ignored(self) -> None:
         """Say how many messages were ignored since this was last said."""
         if self._ignored:
-            _log.warning("ignored %d more messages that nobody waits for", self._ignored)
+            _log.warning("ignored %d more messages that the device does not expect", self._ignored)
         self._ignored = 0
 
     def _understood(
@@ -91,7 +91,7 @@ class Listener:
     def _ignore(self, message: MessageReceived) -> None:
         now = self._clock.monotonic()
         if self._said_at is None:
-            _log.warning("ignored a message that nobody waits for, on %s", foreign(message.topic))
+            _log.warning("ignored an unexpected message on %s", foreign(message.topic))
             self._said_at = now
             return
         self._ignored += 1

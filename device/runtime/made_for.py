@@ -23,12 +23,15 @@ def check_made_for(storage: DeviceStorage, method: str, source: str) -> None:
     has_begun = Uid.PROVISIONING_JOURNAL in held
     by_claim = has_begun or Uid.CLAIM_CERTIFICATE in held
     if method not in CLAIM_METHODS and by_claim:
-        problem = f"is {method}, but this device asks for its certificate with a claim"
-        step = f"Use the settings that it was made for: one of {', '.join(sorted(CLAIM_METHODS))}."
+        problem = f"is {method}, but this device was made to request its certificate with a claim"
+        step = "Use the settings that the device was made for: one of "
+        f"{', '.join(sorted(CLAIM_METHODS))}."
         raise ConfigurationError(source, "method", problem, step)
     if method in CLAIM_METHODS and Uid.STAGED_CERTIFICATE in held and not has_begun:
-        problem = f"is {method}, but the station gave this device a certificate of its own"
-        step = "Use the settings of the method that it was made for, such as config/jitp.yaml."
+        problem = f"is {method}, but the station installed this device's own certificate"
+        step = (
+            "Use the settings of the method that the device was made for, such as config/jitp.yaml."
+        )
         raise ConfigurationError(source, "method", problem, step)
     if method not in CLAIM_METHODS and Uid.STAGED_CERTIFICATE not in held:
         raise NoCredentialError

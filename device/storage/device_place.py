@@ -88,7 +88,7 @@ class DevicePlace:
         try:
             self.tidy()
         except FirstbootError as error:
-            logger.warning("a root of trust that is no longer used is not erased yet: %s", error)
+            logger.warning("the former root of trust is not yet erased: %s", error)
 
     def _describe(self, descriptor: Descriptor) -> None:
         write_descriptor(self._mount(self.state), descriptor)

@@ -107,7 +107,7 @@ class DeviceStorage:
         """
         self._store.check_writable()
         if self._store.in_transaction:
-            raise NotPermittedError("the lifecycle does not advance inside a transaction")
+            raise NotPermittedError("the lifecycle cannot advance inside a transaction")
         self.root_of_trust.advance(to)
         if to not in STORAGE_AVAILABLE:
             self._store.refuse(partial(_not_in, Lifecycle.SECURED, to))

@@ -81,7 +81,7 @@ class Sealer:
             DataCorruptError: it is damaged, cut short, or no image at all.
         """
         if len(image) < _HEADER.size:
-            raise DataCorruptError("the image is cut short")
+            raise DataCorruptError("the image is truncated")
         header = image[: _HEADER.size]
         magic, version, generation, binding, salt = _HEADER.unpack(header)
         if (magic, version) != (_MAGIC, _VERSION):

@@ -119,7 +119,7 @@ def _find(cloud: Cloud) -> Response | None:
     except NotInCloudError:
         return None
     if not is_made_by_station(_tags(cloud, text(table, "TableArn"))):
-        raise NotMadeByStationError(f"the {KIND} {TABLE} exists, and the station did not make it")
+        raise NotMadeByStationError(f"the {KIND} {TABLE} exists, but the station did not create it")
     return table
 
 

@@ -59,5 +59,5 @@ def _is_there(cloud: Cloud, name: str) -> bool:
             return False
         tags = []
     if not is_made_by_station(tags):
-        raise NotMadeByStationError(f"the {KIND} {name} exists, and the station did not make it")
+        raise NotMadeByStationError(f"the {KIND} {name} exists, but the station did not create it")
     return True

@@ -53,7 +53,7 @@ def choices_of(arguments: argparse.Namespace) -> Choices:
     for option in [name for name, is_given in given.items() if is_given]:
         users = _USED_BY[option]
         if arguments.method not in users:
-            problem = f"method {arguments.method} has no use for it"
+            problem = f"method {arguments.method} does not use it"
             step = f"Leave it out; it is for {', '.join(sorted(users))}."
             raise OptionNotUsedError(option, problem, step)
     mode = arguments.certificate_mode or CertificateMode.DEFAULT

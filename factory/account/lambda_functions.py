@@ -110,7 +110,7 @@ def _find(cloud: Cloud, name: str) -> Response | None:
         {"Key": key, "Value": value} for key, value in structure(found, "Tags").items()
     ]
     if not is_made_by_station(tags):
-        raise NotMadeByStationError(f"the {KIND} {name} exists, and the station did not make it")
+        raise NotMadeByStationError(f"the {KIND} {name} exists, but the station did not create it")
     return found
 
 

@@ -36,7 +36,7 @@ def remove_log_group(cloud: Cloud, function: str) -> Change:
         return Change(KIND, name, Outcome.ABSENT)
     found = cloud.call("logs", "ListTagsForResource", resourceArn=_arn(cloud, name))
     if not MADE_BY_STATION.items() <= structure(found, "tags").items():
-        return Change(KIND, name, Outcome.KEPT, "the station did not make it")
+        return Change(KIND, name, Outcome.KEPT, "the station did not create it")
     cloud.call("logs", "DeleteLogGroup", logGroupName=name)
     return Change(KIND, name, Outcome.REMOVED)
 

@@ -32,7 +32,7 @@ def ensure_policy(
     if not same_document(text(policy, "policyDocument"), document):
         _restore(cloud, name, document)
         repairs.append(
-            "it had another content; the old one is kept as a version (AWS takes 6-8 min to apply)"
+            "the content differed; the old one is kept as a version (AWS takes 6-8 min to apply)"
         )
     if user and add_user(cloud, text(policy, "policyArn"), user):
         repairs.append(f"now for {user}, too")

@@ -61,7 +61,7 @@ def ensure_template(cloud: Cloud, wanted: Template, sleep: Sleep = time.sleep) -
             "iot", "CreateProvisioningTemplateVersion",
             templateName=name, templateBody=wanted.body, setAsDefault=True,
         )  # fmt: skip
-        repairs.append("it had another content; the old one is kept as a version")
+        repairs.append("the content differed; the old one is kept as a version")
     drifted = {key: value for key, value in wanted.settings.items() if template.get(key) != value}
     if drifted:
         cloud.call("iot", "UpdateProvisioningTemplate", templateName=name, **drifted)

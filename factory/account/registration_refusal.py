@@ -10,40 +10,40 @@ from typing import Final
 
 _NEXT_STEPS: Final[Mapping[str, str]] = {
     r"(thing ?group|thing ?type|billing ?group) .*not found": (
-        "The template names a group or type that is not in the account, and provisioning makes "
-        "none. The station makes what its own templates name: factory prepare --method METHOD"
+        "The template names a group or type that is not in the account, and provisioning does not "
+        "create it. The station creates those of its own templates: factory prepare --method METHOD"
     ),
     r"policy .*not found": (
-        "The template names a policy that is not in the account. The station makes that of its "
+        "The template names a policy that is not in the account. The station creates those of its "
         "own templates: factory prepare --method METHOD"
     ),
     r"csr |certificate ?signing ?request": (
-        "AWS cannot use the CSR: damaged, not signed by its own key, or a key type it does not "
-        "take (RSA from 2048 bits, P-256, P-384, P-521). Make the device anew."
+        "AWS cannot use the CSR: damaged, not signed by its own key, or of a key type that it does "
+        "not accept ("
+        "RSA from 2048 bits, P-256, P-384, P-521). Make the device again."
     ),
     r"conflict": (
-        "The thing is there already, and the template's OverrideSettings say FAIL. Delete the "
-        "thing, or let the template say DO_NOTHING, REPLACE or MERGE."
+        "The thing already exists, and the template's OverrideSettings say FAIL. Delete the thing, "
+        "or set DO_NOTHING, REPLACE or MERGE in the template."
     ),
     r"may not read|nosuchkey|no s3://": (
-        "Let the role read the bucket (s3:GetObject on the file), which factory prepare --method "
-        "bulk sees to; a role made a moment ago may need ten seconds."
+        "Allow the role to read the bucket (s3:GetObject on the file); factory prepare --method "
+        "bulk does this. A new role may need ten seconds."
     ),
     r"not authorized|access ?denied|unauthorized|cannot be assumed": (
-        "The role, or the caller, may not do what the template asks. factory prepare --method "
-        "METHOD brings the role back; docs/station.md lists the actions that a caller needs."
+        "The role or the caller lacks a permission that the template needs. factory prepare "
+        "--method METHOD restores the role; docs/station.md lists the actions that a caller needs."
     ),
     r"no json|not well-formed|malformed": (
         "The line in S3 was not written by the station: somebody changed the file. Run the same "
         "command with --retry, which writes a new one."
     ),
     r"cannot resolve reference": (
-        "The template wants a parameter that it is not given: factory lint --method METHOD names "
-        "it."
+        "The template needs a parameter that is not given. factory lint --method METHOD names it."
     ),
     r"rate exceeded|throttl|too many requests": (
-        "The account's rate is used up: run the same command again in some minutes (a batch: with "
-        "--retry), or have the quota raised."
+        "The account's rate limit is reached. Run the same command again in a few minutes (a "
+        "batch: with --retry), or request a higher quota."
     ),
 }
 """What to do, by words in AWS's message (case apart); the first that fits counts."""

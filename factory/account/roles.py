@@ -105,7 +105,7 @@ def _find(cloud: Cloud, kind: str, name: str) -> Response | None:
     except NotInCloudError:
         return None
     if not is_made_by_station(items(role, "Tags")):
-        raise NotMadeByStationError(f"the {kind} {name} exists, and the station did not make it")
+        raise NotMadeByStationError(f"the {kind} {name} exists, but the station did not create it")
     return role
 
 

@@ -29,7 +29,7 @@ def check_made_by_station(cloud: Cloud, kind: str, name: str, arn: str) -> None:
         NotMadeByStationError: the resource at ``arn`` lacks the station's tag.
     """
     if not is_made_by_station(tags_of(cloud, arn)):
-        raise NotMadeByStationError(f"the {kind} {name} exists, and the station did not make it")
+        raise NotMadeByStationError(f"the {kind} {name} exists, but the station did not create it")
 
 
 def tags_of(cloud: Cloud, arn: str) -> list[Mapping[str, Value]]:

@@ -7,7 +7,7 @@ from factory.errors.base import StationError
 
 
 class NotMadeByStationError(StationError):
-    """A resource has the name that the station uses, but the station did not make it."""
+    """A resource has the name that the station uses, but the station did not create it."""
 
     next_step = (
         "The station leaves it alone. Rename or delete it. If the station did make it, add the tag "

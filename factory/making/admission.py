@@ -213,7 +213,7 @@ def _begun(
     )  # fmt: skip
     if own is None:
         return [entry]
-    return [_step(own, Result.FAILED, ledger, note="begun anew, with another device id"), entry]
+    return [_step(own, Result.FAILED, ledger, note="started again, with another device id"), entry]
 
 
 def _check_device_id(entries: Sequence[Entry], wanted: Wanted) -> None:

@@ -102,7 +102,7 @@ def begin_device(order: DeviceOrder, out: Path) -> DeviceStorage:
     try:
         storage = create_device_storage(out, root_of_trust=order.root_of_trust)
     except StorageExistsError as error:
-        raise StorageExistsError(f"there is a finished device in {out}") from error
+        raise StorageExistsError(f"{out} already holds a finished device") from error
     try:
         storage.advance(Lifecycle.PSA_ROT_PROVISIONING)
         give_element(storage, order.element, order.serial_number, out)

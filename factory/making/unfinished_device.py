@@ -127,7 +127,7 @@ def _check_key_type(storage: DeviceStorage, order: DeviceOrder, out: Path) -> No
     if begun_with is not order.key_type:
         raise ElementChoiceError(
             f"the device in {out} was begun with a key of type {begun_with}, not {order.key_type}",
-            "Run the command as it was run before, or remove that folder to begin anew.",
+            "Run the command as before, or remove that folder to start again.",
         )
 
 

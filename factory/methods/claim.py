@@ -111,8 +111,8 @@ def _template(cloud: Cloud, *, hooked: bool) -> Template:
 def _notes(cloud: Cloud, station: Station) -> tuple[str, ...]:
     older = claim_certificate.older_claims_still_active(cloud, CLAIM_POLICY, station.certificate_id)
     return tuple(
-        f"An older claim certificate is still ACTIVE: devices that carry it can go on to "
-        f"provision. To turn it off: aws iot update-certificate --new-status INACTIVE "
+        "An older claim certificate is still ACTIVE, and devices that hold it can still "
+        "provision. To turn it off: aws iot update-certificate --new-status INACTIVE "
         f"--certificate-id {certificate_id}"
         for certificate_id in older
     )

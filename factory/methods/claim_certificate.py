@@ -153,7 +153,7 @@ def _remove(cloud: Cloud, policy: str, certificate_id: str) -> Change:
         return Change(KIND, certificate_id, Outcome.REMOVED)
     arn = text(certificate, "certificateArn")
     cloud.call("iot", "DetachPolicy", policyName=policy, target=arn)
-    note = f"the station did not make it; only {policy} was detached"
+    note = f"the station did not create it; only {policy} was detached"
     return Change(KIND, certificate_id, Outcome.KEPT, note)
 
 

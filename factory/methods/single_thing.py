@@ -66,7 +66,7 @@ def make_registered(
     """Make the device of ``order`` in ``out``, have it registered, return its certificate id.
 
     A run that was stopped anywhere is completed by the next one, with the same key and no
-    second certificate. ``exclusive``: the certificate may belong to no other thing.
+    second certificate. ``exclusive``: the certificate cannot be attached to another thing.
 
     Raises:
         StorageExistsError: a finished device is there already.

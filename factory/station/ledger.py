@@ -128,7 +128,7 @@ class Ledger:
         """
         found = self._contents()
         if found.torn_line is not None:
-            words = "%s, line %d was cut short, by a power cut perhaps; it counts for nothing"
+            words = "%s, line %d is incomplete, perhaps because of a power cut; it is ignored"
             _log.warning(words, self.file, found.torn_line)
         return found.entries
 

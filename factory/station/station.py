@@ -219,7 +219,7 @@ def open_station(folder: Path, *, read_only: bool = False) -> Iterator[Station]:
         raise StationNotPreparedError(f"there is no prepared station in {folder}") from error
     with storage:
         if storage.lifecycle is not Lifecycle.SECURED:
-            raise StationNotPreparedError(f"the station in {folder} was never finished")
+            raise StationNotPreparedError(f"the station in {folder} is not complete")
         _check_is_station(storage, folder)
         yield Station(storage, folder)
 

@@ -30,7 +30,7 @@ def wanted_subject_fields(body: str, source: str) -> frozenset[str]:
     try:
         parameters = msgspec.json.decode(body, type=_Template).parameters
     except msgspec.DecodeError as error:
-        raise ConfigurationError(source, "", f"is no provisioning template: {error}") from error
+        raise ConfigurationError(source, "", f"is not a provisioning template: {error}") from error
     wanted = [name for name, parameter in parameters.items() if parameter.default is None]
     fields = {name.removeprefix(_PSEUDO_PARAMETER) for name in wanted if _PSEUDO_PARAMETER in name}
     return frozenset(fields - {"Id"})

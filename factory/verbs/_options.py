@@ -23,8 +23,8 @@ def add_account(command: argparse.ArgumentParser) -> None:
     """Add ``--account``: the accounts and Regions to work in."""
     command.add_argument(
         "--account", action="append", default=[], metavar="WHO[:REGION]",
-        help="a profile of the AWS configuration; may be given several times. On the local AWS: "
-        "twelve digits. Default: the environment's",
+        help="an AWS profile; may be given several times. On the local AWS: twelve digits. "
+        "Default: from the environment",
     )  # fmt: skip
 
 
@@ -45,8 +45,8 @@ def add_connection(command: argparse.ArgumentParser) -> None:
         "--root-ca", type=Path, metavar="FILE", help="default: $DEVICE_ROOT_CA, or Amazon's roots"
     )
     command.add_argument(
-        "--root-of-trust", metavar="ROOT", help=f"what its storage stands on: {ROOTS}; default: "
-        "$DEVICE_ROOT_OF_TRUST, or file",
+        "--root-of-trust", metavar="ROOT", help=f"root of trust of the device's storage: {ROOTS}; "
+        "default: $DEVICE_ROOT_OF_TRUST, or file",
     )  # fmt: skip
 
 
@@ -62,7 +62,7 @@ def add_again(command: argparse.ArgumentParser) -> None:
     """Add ``--again``, which replaces a device on purpose."""
     command.add_argument(
         "--again", action="store_true",
-        help="replace the device that has the serial number, and turn its certificate off",
+        help="replace the device with this serial number and turn off its certificate",
     )  # fmt: skip
 
 
@@ -80,7 +80,7 @@ def check_serials(arguments: argparse.Namespace) -> list[str]:
             raise OptionNotUsedError("--serial", f"{each} is given twice", step)
     for option, value in (("--out", arguments.out), ("--device-id", _device_id(arguments))):
         if len(given) > 1 and value is not None:
-            problem = f"it is for one device, and {len(given)} were ordered"
+            problem = f"it is for one device, but {len(given)} were ordered"
             raise OptionNotUsedError(option, problem, "Leave it out, or make them one by one.")
     return given
 
@@ -92,7 +92,7 @@ def check_one_account(arguments: argparse.Namespace) -> None:
         OptionNotUsedError: there are.
     """
     if len(arguments.account) > 1:
-        problem = f"this verb works in one account, and {len(arguments.account)} were named"
+        problem = f"this verb works in one account, but {len(arguments.account)} were given"
         raise OptionNotUsedError("--account", problem, "Run the command once for each account.")
 
 

@@ -35,17 +35,19 @@ def add_options(command: argparse.ArgumentParser) -> None:
     """Add the options of ``factory bulk``."""
     command.set_defaults(method=bulk.METHOD)
     devices = command.add_mutually_exclusive_group()
-    devices.add_argument("--count", type=int, metavar="N", help="devices; serials: NAME-0001 ...")
+    devices.add_argument(
+        "--count", type=int, metavar="N", help="number of devices; serial numbers: NAME-0001 ..."
+    )
     devices.add_argument("--serials", type=Path, metavar="FILE", help="one serial number a line")
     command.add_argument(
-        "--batch", metavar="NAME", help="a new batch, or one to go on with; default: the time"
+        "--batch",
+        metavar="NAME",
+        help="name of a new batch, or of one to continue; default: the time",
     )
-    command.add_argument(
-        "--retry", action="store_true", help="try those again that failed, and no other"
-    )
+    command.add_argument("--retry", action="store_true", help="retry only the failed devices")
     command.add_argument(
         "--no-wait", dest="wait", action="store_false",
-        help="stop if another task runs: AWS runs one in an account at a time",
+        help="stop if another task runs (AWS runs one in an account at a time)",
     )  # fmt: skip
     command.add_argument(
         "--out", type=Path, default=_DEVICES, metavar="DIR",
@@ -99,8 +101,8 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
 def _check_options(arguments: argparse.Namespace, batch: Batch) -> None:
     """Refuse options that a new batch, or a batch that is continued, cannot use."""
     if arguments.retry and not any(line.is_begun or line.problem for line in batch.lines):
-        step = f"Leave it out: factory bulk --batch {batch.name} begins the devices."
-        raise OptionNotUsedError("--retry", f"nothing of batch {batch.name} has failed", step)
+        step = f"Leave it out: factory bulk --batch {batch.name} starts the devices."
+        raise OptionNotUsedError("--retry", f"nothing has failed in batch {batch.name}", step)
     out = arguments.out.resolve()
     elsewhere = [each for each in batch.lines if Path(each.folder) != out / each.serial_number]
     if "out" in arguments.given and elsewhere:
@@ -144,7 +146,7 @@ def _folders(arguments: argparse.Namespace, name: str) -> Mapping[str, Path]:
     elif arguments.count is not None:
         serial_numbers = counted(name, arguments.count)
     elif not bulk.batch_folder(arguments.station, name).is_dir():
-        raise BatchError(f"there is no batch {name}; --count or --serials begins one")
+        raise BatchError(f"batch {name} does not exist; use --count or --serials to start it")
     out = arguments.out.resolve()
     return {serial_number: out / serial_number for serial_number in serial_numbers}
 
@@ -163,7 +165,7 @@ def _batch(journal: Journal, name: str, cloud: Cloud, folders: Mapping[str, Path
         return new_batch(name, cloud.account, folders)
     batch.check_account(cloud.account)
     if folders and list(folders) != [line.serial_number for line in batch.lines]:
-        raise BatchError(f"batch {name} is of other devices")
+        raise BatchError(f"batch {name} has other devices")
     return batch
 
 

@@ -13,7 +13,9 @@ SUMMARY: Final = "Make or show the station's own certificate authorities."
 
 def add_options(command: argparse.ArgumentParser) -> None:
     """Add the options of ``factory ca``."""
-    command.add_argument("action", choices=["init", "show"], help="make them; describe them")
+    command.add_argument(
+        "action", choices=["init", "show"], help="make the missing CAs, or show all"
+    )
 
 
 def run(arguments: argparse.Namespace, console: Console) -> None:

@@ -31,22 +31,22 @@ def add_options(command: argparse.ArgumentParser) -> None:
     """Add the options of ``factory claim``."""
     command.add_argument(
         "--trusted-user", action="store_true", required=True,
-        help="the one kind of claim that is handed over; others are made with the device",
+        help="required; other claims are installed when the device is made",
     )  # fmt: skip
     place = command.add_mutually_exclusive_group(required=True)
     place.add_argument(
-        "--device", type=Path, metavar="DIR", help="the state folder of a device that waits"
+        "--device", type=Path, metavar="DIR", help="the state folder of the waiting device"
     )
     place.add_argument(
         "--to", type=Path, metavar="PATH",
-        help="the socket at which a device waits, or a file to write: a name that ends in .json",
+        help="the socket where the device waits, or a file to write if PATH ends in .json",
     )  # fmt: skip
     command.add_argument(
         "--template", default=trusted_user.TEMPLATE, metavar="NAME", help="default: %(default)s"
     )
     command.add_argument(
         "--own-credentials", action="store_true",
-        help=f"call as who you are; default: as the app, in the role {trusted_user.APP}",
+        help=f"call with your own credentials; default: in the app's role, {trusted_user.APP}",
     )  # fmt: skip
     add_account(command)
 

@@ -30,13 +30,15 @@ def add_options(command: argparse.ArgumentParser) -> None:
         "files", nargs="*", type=Path, metavar="FILE", help="policies and templates, as JSON"
     )
     command.add_argument(
-        "--method", choices=DOCUMENTS, help="what this method uses, or the files as if it did"
+        "--method",
+        choices=DOCUMENTS,
+        help="check this method's documents, or check FILE as one of them",
     )
     command.add_argument(
         "--config", type=Path, metavar="FILE", help="the device's settings; default: the method's"
     )
     command.add_argument(
-        "--cloud", action="store_true", help="ask AWS, too, whether groups and types exist"
+        "--cloud", action="store_true", help="also check in AWS that groups and types exist"
     )
     add_account(command)
 
@@ -52,7 +54,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     _check_options(arguments)
     files = arguments.files or list(documents_of(arguments.method) if arguments.method else ())
     if not files:
-        raise NothingToLintError("there is nothing to look at")
+        raise NothingToLintError("there is nothing to check")
     context = _context(arguments.method, arguments.config)
     cloud = aws_accounts(arguments.account, os.environ)[0] if arguments.cloud else None
     findings = [finding for file in files for finding in _look_at(file, context, cloud)]
@@ -60,17 +62,17 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
         console.show(finding.as_fields(), *_lines(finding))
     _conclude(findings)
     if not arguments.json:
-        console.say(f"{len(files)} document(s), {len(findings)} warning(s), no error.")
+        console.say(f"{len(files)} document(s), {len(findings)} warning(s), no errors.")
 
 
 def _check_options(arguments: argparse.Namespace) -> None:
     """Refuse an option that nothing would be done with."""
     if arguments.config and not arguments.method:
-        problem = "the settings are looked at as those of a method, and none is named"
-        raise OptionNotUsedError("--config", problem, "Name the method, too: --method claim")
+        problem = "settings need a method, and none is given"
+        raise OptionNotUsedError("--config", problem, "Add the method: --method claim")
     if arguments.account and not arguments.cloud:
-        problem = "no account is asked for anything"
-        raise OptionNotUsedError("--account", problem, "Ask it: --cloud. Or leave it out.")
+        problem = "no account is used"
+        raise OptionNotUsedError("--account", problem, "Add --cloud, or leave it out.")
     check_one_account(arguments)
 
 

@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
 def _check_accounts(method: str, accounts: Sequence[str]) -> None:
     if len(accounts) > 1 and not isinstance(METHODS[method], RegisteringMethod):
         raise OptionNotUsedError(
-            "--account", f"a device of method {method} is made for one account",
+            "--account", f"method {method} makes a device for one account",
             "Give --account once. For several: --method multi-account.",
         )  # fmt: skip
 
@@ -84,7 +84,7 @@ def _check_not_allowed(arguments: argparse.Namespace, station: Station) -> None:
     can_be_left_out = isinstance(METHODS[method], RegisteringMethod) or _is_hooked(method, station)
     if not arguments.allowed and not can_be_left_out:
         raise OptionNotUsedError(
-            "--not-allowed", f"the cloud keeps no list of devices for method {method}",
+            "--not-allowed", f"method {method} has no allow-list in the cloud",
             "Leave it out. jitr, multi-account and claim with a hook have such a list.",
         )  # fmt: skip
 

@@ -34,5 +34,5 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
         return
     console.say(
         f"Moved {state} from {was} to {to.kind}.",
-        f"Next: device status --state {state} says what it is protected against now.",
+        f"Next: device status --state {state} shows what it is protected against now.",
     )

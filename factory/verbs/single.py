@@ -34,10 +34,12 @@ def add_options(command: argparse.ArgumentParser) -> None:
     add_serials(command)
     command.add_argument(
         "--by", type=Way, choices=list(Way), default=Way.REGISTER_THING,
-        help="one call with a template, or call by call; default: %(default)s",
+        help="one call with a template, or several calls by hand; default: %(default)s",
     )  # fmt: skip
     command.add_argument(
-        "--exclusive", action="store_true", help="the certificate may belong to no other thing"
+        "--exclusive",
+        action="store_true",
+        help="the certificate cannot be attached to another thing",
     )
     command.add_argument(
         "--out", type=Path, metavar="DIR", help=f"the device's state folder; default: {_DEVICES}/SN"

@@ -95,7 +95,7 @@ class Keeper:
             for service, module in self._loaded():
                 self._save(service, module)
         except (OSError, TypeError, ValueError, RuntimeError):  # RuntimeError: it was changing
-            _logger.exception("The state could not be saved; the journal goes on.")
+            _logger.exception("The state could not be saved; the journal continues.")
             return
         self._journal.begin_anew()
         self._is_behind = False

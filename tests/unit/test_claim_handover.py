@@ -347,7 +347,7 @@ def test_a_client_that_goes_before_the_answer(waiting: Socket) -> None:
 def test_a_file_that_is_in_the_way_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "claim").write_text("somebody's")
 
-    with pytest.raises(ConfigurationError, match="something else is there"):
+    with pytest.raises(ConfigurationError, match="something other than a socket is there"):
         Socket(tmp_path / "claim").place.__enter__()
 
     assert (tmp_path / "claim").read_text() == "somebody's"

@@ -35,7 +35,7 @@ def test_a_folder_is_no_library(tmp_path: Path) -> None:
 
 
 def test_a_library_for_something_else() -> None:
-    with pytest.raises(NoModuleError, match="is a library, but not one for PKCS #11"):
+    with pytest.raises(NoModuleError, match="is a library, but not a PKCS #11 module"):
         open_library(LIBRARY)
 
 

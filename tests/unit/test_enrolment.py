@@ -469,7 +469,7 @@ def test_a_claim_that_was_never_installed(tmp_path: Path) -> None:
 
     with (
         open_device_storage(state) as storage,
-        pytest.raises(ClaimMissingError, match="no claim credential") as raised,
+        pytest.raises(ClaimMissingError, match="neither a claim credential") as raised,
     ):
         identity_for(storage, Credential.CLAIM)
 

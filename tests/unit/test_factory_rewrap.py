@@ -70,7 +70,7 @@ def test_a_device_moves_there_and_back(tmp_path: Path, capsys: pytest.CaptureFix
 @pytest.mark.parametrize(
     ("to", "says", "code"),
     [
-        ("magic", "no root of trust is called 'magic'", ExitCode.CONFIGURATION_INVALID),
+        ("magic", "unknown root of trust 'magic'", ExitCode.CONFIGURATION_INVALID),
         ("systemd-credential:none", "the credential none", ExitCode.STORAGE_UNUSABLE),
     ],
 )

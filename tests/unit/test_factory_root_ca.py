@@ -103,7 +103,7 @@ def test_certificate_at_fault_in_a_bundle_is_named(tmp_path: Path) -> None:
     authority = trustme.CA()
     leaf = authority.issue_cert("leaf.example", common_name="leaf.example")
     file = bundle(tmp_path / "ca.pem", authority.cert_pem.bytes(), leaf.cert_chain_pems[0].bytes())
-    refused(file, r"certificate 2 of 2 \(CN=leaf.example.*is not that of a CA")
+    refused(file, r"certificate 2 of 2 \(CN=leaf.example.*is not a CA certificate")
 
 
 def test_certificate_of_a_bundle_that_is_cut_is_named(tmp_path: Path) -> None:

@@ -181,7 +181,7 @@ def test_what_nobody_set_or_installed(tmp_path: Path, key: str) -> None:
     error = refused(made, Settings(method="claim"))
 
     assert error.key == key
-    assert error.problem == "is not set, and the station installed none"
+    assert error.problem == "is not set, and the station did not install one"
 
 
 def test_an_installed_endpoint_that_is_none(tmp_path: Path) -> None:

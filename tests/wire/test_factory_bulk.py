@@ -177,7 +177,7 @@ def test_batch_of_other_devices_is_misuse(line: ProductionLine) -> None:
     lot(line, "--count", "1")
     code, said = lot(line, "--count", "2")
     assert code == ExitCode.MISUSE
-    assert "batch lot is of other devices" in said
+    assert "batch lot has other devices" in said
 
 
 def test_listed_devices_are_registered(line: ProductionLine, tmp_path: Path) -> None:

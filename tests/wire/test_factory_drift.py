@@ -230,7 +230,7 @@ def test_claim_gets_its_hook_later(local_cloud: LocalCloud, tmp_path: Path) -> N
 def test_what_others_made_is_neither_changed_nor_removed(aws: Aws, folder: Path, kind: str) -> None:
     mark(aws, kind, is_ours=False)
     before = contents(aws)
-    with pytest.raises(NotMadeByStationError, match="the station did not make it"):
+    with pytest.raises(NotMadeByStationError, match="the station did not create it"):
         prepare(JITR, aws, folder)
     assert contents(aws) == before
 

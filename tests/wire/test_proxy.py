@@ -74,7 +74,9 @@ def test_the_probe_brings_the_login_too() -> None:
     with ScriptedServer(proxy_that_wants(LOGIN)) as server:
         event = probed(through(server, LOGIN))
 
-    assert event == ev.ConnectFailed(f"aws.example:8883 did not agree on TLS: {FAILURE}")
+    assert event == ev.ConnectFailed(
+        f"aws.example:8883 could not agree on TLS parameters: {FAILURE}"
+    )
 
 
 @pytest.mark.parametrize("ask", [dialled, probed])

@@ -35,11 +35,11 @@ def initialize_token(module_path: Path, label: str, *, so_pin: str, pin: str) ->
         ElementError: the module cannot be used, or refused.
     """
     if not 0 < len(label.encode()) <= _MAX_LABEL_BYTES:
-        raise TokenExistsError(f"{label!r} is no token label (1 to {_MAX_LABEL_BYTES} bytes)")
+        raise TokenExistsError(f"{label!r} is not a token label (1 to {_MAX_LABEL_BYTES} bytes)")
     module = Module.load(module_path)
     tokens = _tokens(module)
     if label in tokens:
-        raise TokenExistsError(f"there is a token {label!r} already")
+        raise TokenExistsError(f"the token {label!r} already exists")
     blank = [slot for slot in module.slots() if _is_blank(module.token_info(slot))]
     if not blank:
         raise TokenMissingError("blank", tuple(tokens))

@@ -102,7 +102,7 @@ def private_key(session: ElementSession, label: str, identifier: bytes) -> int:
     if not found:
         raise ElementKeyMissingError(f"the element holds no key {label!r}")
     if session.module.attribute(session.handle, found[0], Attribute.ID) != identifier:
-        raise ElementKeyMissingError(f"the element's key {label!r} is another than this device's")
+        raise ElementKeyMissingError(f"the element's key {label!r} is not this device's key")
     return found[0]
 
 

@@ -50,7 +50,7 @@ def pin_from_credential(name: str, environment: Mapping[str, str]) -> str:
     folder = environment.get("CREDENTIALS_DIRECTORY")
     if not folder:
         raise PinUnavailableError(
-            f"no credentials were handed over: CREDENTIALS_DIRECTORY is not set, {name} is wanted"
+            f"systemd passed no credentials: CREDENTIALS_DIRECTORY is not set, but {name} is needed"
         )
     path = Path(folder) / name
     return _pin_in(_read(path).content, path)

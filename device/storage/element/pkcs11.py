@@ -87,7 +87,7 @@ class Pkcs11KeyStore:
             return sum(objects.destroy(session, each) for each in [book.reserved, *doomed])
 
         if count := self._element.run(clear):
-            _log.info("%s objects of keys that do not count were destroyed in the element", count)
+            _log.info("%s objects of unfinished keys were destroyed in the element", count)
         if element_book.load(self._storage.ps) is None or len(book.living()) < len(book.keys):
             self._save(changed(book, keys=tuple(book.living().values())))
 
@@ -99,7 +99,7 @@ class Pkcs11KeyStore:
             KeyNotConfinedError: it can, but does not protect the key.
         """
         if key in self.keys():
-            raise KeyExistsError(f"there is a key {key!r} already")
+            raise KeyExistsError(f"the key {key!r} already exists")
         book, uri, element = self._settled_book(), self._element.uri, self._element
         if key_type not in element.profile.key_types:
             raise MechanismMissingError(key_type, element.profile.name)
@@ -122,7 +122,7 @@ class Pkcs11KeyStore:
     def import_key(self, key: KeyId, pem: bytes) -> KeyId:
         """See ``KeyStore``; the key goes to the sealed store."""
         if key in self._book().living():
-            raise KeyExistsError(f"there is a key {key!r} already")
+            raise KeyExistsError(f"the key {key!r} already exists")
         return self._sealed.import_key(key, pem)
 
     def get_key_attributes(self, key: KeyId) -> KeyAttributes:
@@ -161,13 +161,13 @@ class Pkcs11KeyStore:
         if record is None:
             return self._sealed.tls_identity(key, certificate_pem)
         if _key_of(certificate_pem) != record.public_key:
-            raise KeyMismatchError(f"the certificate belongs to another key than {record.uri}")
+            raise KeyMismatchError(f"the certificate does not belong to the key {record.uri}")
 
         def slot_of_the_key(session: ElementSession) -> int:
             objects.private_key(session, record.label, record.identifier)
             present = objects.public_key(session, record.key_type, record.identifier)
             if objects.encoded(present) != record.public_key:
-                raise KeyMismatchError(f"{record.uri} is another key than the device made")
+                raise KeyMismatchError(f"{record.uri} is not the key that the device made")
             return session.token.slot_id
 
         return Pkcs11Identity(
@@ -202,7 +202,7 @@ class Pkcs11KeyStore:
     @property
     def _element(self) -> SecureElement:
         if self._maybe_element is None:
-            raise ElementNotOpenError("the key is in a secure element, and none is set")
+            raise ElementNotOpenError("the key is in a secure element, but no element is set")
         return self._maybe_element
 
     def _book(self) -> ElementBook:

@@ -203,7 +203,7 @@ class SecureElement:
             raise PinLockedError(name)
         pin = self.pin()
         if pin is None:
-            raise PinUnavailableError(f"token {name} wants a PIN, and none is set")
+            raise PinUnavailableError(f"token {name} requires a PIN, but none is set")
         self._refused.check(name, pin)
         if TokenFlag.USER_PIN_FINAL_TRY in token.flags:
             raise PinLastTryError(name)

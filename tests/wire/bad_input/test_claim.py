@@ -162,9 +162,7 @@ def test_template_that_is_disabled_or_missing(
 
     finished = rejected(line, state, "InvalidTemplate")
 
-    assert "Check claim.template in the configuration: does it exist, enabled?" in next_step(
-        finished
-    )
+    assert "Check that claim.template exists and is enabled." in next_step(finished)
     prepare_again(line)
     assert "certificate issued" not in assert_let_in(line, state).steps, "it has that one still"
 
