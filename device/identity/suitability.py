@@ -49,7 +49,7 @@ def _problem_of(certificate: x509.Certificate) -> str:
     key = certificate.public_key()
     if isinstance(key, ec.EllipticCurvePublicKey):
         if not isinstance(key.curve, _CURVES):
-            return f"has a key on the curve {key.curve.name}, which AWS IoT and TLS do not both support"
+            return f"has a key on the curve {key.curve.name}, which AWS IoT or TLS does not support"
     elif not isinstance(key, rsa.RSAPublicKey):
         return "has a key that is neither EC nor RSA"
     elif key.key_size < MIN_RSA_BITS:

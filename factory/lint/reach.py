@@ -29,7 +29,8 @@ OPEN_END: Final = error(
     POLICIES, "End the name before the wildcard: ${iot:Connection.Thing.ThingName}/*",
 )  # fmt: skip
 CLIENT_ID_ALONE: Final = error(
-    "client-id-alone", "a device chooses its own client id, so this is allowed for every name", VARIABLES,
+    "client-id-alone", "a device chooses its own client id, so this is allowed for every name",
+    VARIABLES,
     "Use ${iot:Connection.Thing.ThingName}, or allow iot:Connect only if "
     '"Bool": {"iot:Connection.Thing.IsAttached": "true"}.',
 )  # fmt: skip
