@@ -31,6 +31,9 @@ class Packets:
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Yield each packet that is whole by now."""
+        if not self._rest and packet_size(data) == len(data):
+            yield data  # as the broker writes it
+            return
         self._rest += data
         while (size := packet_size(self._rest)) is not None and size <= len(self._rest):
             packet, self._rest = self._rest[:size], self._rest[size:]

@@ -3,10 +3,11 @@
 Formats: MQTT 5.0 and 3.1.1, chapter 3 of both.
 """
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from localcloud.broker.codec import MalformedError, Reader
 from localcloud.broker.packets import split
@@ -116,7 +117,7 @@ def _nothing(_packet: Packet) -> Facts:
 def _field_names(payload: bytes) -> list[str]:
     """Return the names of a JSON object's fields; their values may be secret."""
     try:
-        document = json.loads(payload)
+        document = msgspec.json.decode(payload)
     except (ValueError, RecursionError):
         return []
     return list(document) if isinstance(document, dict) else []

@@ -28,7 +28,7 @@ UNMEASURED = (
     "scenarios/test_methods_over_tls.py",
     "wire/bad_input",
     "wire/test_factory_drift.py",
-    "wire/test_factory_just_in_time.py",
+    "wire/test_method_contract.py",
     "wire/test_factory_prepare.py",
     "wire/test_pages.py",
     "wire/test_teardown.py",

@@ -13,7 +13,7 @@ from typing import Final
 from device.config import template
 from device.config.element_plan import element_plan
 from device.config.endpoint import Endpoint
-from device.config.methods import CLAIM_METHODS, JUST_IN_TIME_METHODS
+from device.config.methods import METHODS, KeyMaker, MachineKind
 from device.config.regular_file import read_regular_file
 from device.config.settings import Settings
 from device.config.sources import Sources
@@ -23,7 +23,6 @@ from device.errors.storage import DoesNotExistError
 from device.provisioning import messages
 from device.provisioning.claim import GIVEN_UP, ClaimPlan
 from device.provisioning.presented import PresentedPlan
-from device.provisioning.refusal_causes import refusal_causes
 from device.storage.decoding import decoded
 from device.storage.device_storage import DeviceStorage
 from device.storage.element.installation import ElementPlan
@@ -70,7 +69,7 @@ def plan_for(storage: DeviceStorage, settings: Settings, source: Sources | str) 
         "device_id": device_id(storage),
     }
     fill = _Filler(sources, names)
-    by_claim = settings.method in CLAIM_METHODS
+    by_claim = METHODS[settings.method].machine is MachineKind.CLAIM
     return Plan(
         endpoint=_endpoint(storage, settings, sources),
         root_ca_pem=_root_ca(storage, settings, sources),
@@ -127,7 +126,7 @@ def _claim_plan(_: DeviceStorage, settings: Settings, fill: _Filler, sources: So
         claim_client_id=_claim_client_id(settings, fill, sources, thing_name),
         expected_thing_name=thing_name,
         proof_topic=_telemetry_topic(settings, fill, sources, thing_name),
-        keys_made_by_aws=settings.method == "claim-aws-keys",
+        keys_made_by_aws=METHODS[settings.method].key_made_by is KeyMaker.AWS,
         named_by_cloud=named_by_cloud,
         reply_timeout=settings.connection.reply_timeout,
         connect_timeout=settings.connection.connect_timeout + _AWSCRT_REPORTS_FIRST,
@@ -137,14 +136,15 @@ def _claim_plan(_: DeviceStorage, settings: Settings, fill: _Filler, sources: So
 def _presented_plan(
     storage: DeviceStorage, settings: Settings, fill: _Filler, sources: Sources
 ) -> PresentedPlan:
-    if settings.method == "jitp":
+    method = METHODS[settings.method]
+    if method.just_in_time:
         _check_installed_subject(storage, settings.just_in_time.template_file, sources)
     thing_name = _thing_name(settings, fill, sources)
     return PresentedPlan(
         thing_name=thing_name,
         proof_topic=_telemetry_topic(settings, fill, sources, thing_name),
-        refusal_causes=refusal_causes(settings.method),
-        just_in_time=settings.method in JUST_IN_TIME_METHODS,
+        refusal_causes=method.refusal_causes,
+        just_in_time=method.just_in_time,
         reply_timeout=settings.connection.reply_timeout,
         connect_timeout=settings.connection.connect_timeout + _AWSCRT_REPORTS_FIRST,
     )

@@ -18,21 +18,12 @@ import msgspec
 from msgspec import Meta, Struct
 
 from device.config import variables
+from device.config.methods import METHODS
 from device.config.settings_file import Section, read_settings_file
 from device.config.sources import Sources
-from device.config.typed import leaves, typed
+from device.config.typed import did_you_mean, leaves, typed
 from device.errors import ConfigurationError
 
-Method = Literal[
-    "claim",
-    "claim-aws-keys",
-    "trusted-user",
-    "jitp",
-    "jitr",
-    "multi-account",
-    "bulk",
-    "single-thing",
-]
 _WEEK: Final = 604_800
 Seconds = Annotated[float, Meta(ge=0, le=_WEEK)]  # for ever is no number, and no timer takes it
 TemplateName = Annotated[str, Meta(pattern=r"^[0-9A-Za-z_-]+\Z", max_length=36)]
@@ -107,7 +98,8 @@ class Telemetry(_Section, frozen=True):
 class Settings(_Section, frozen=True):
     """Everything a device can be told; `load` makes one."""
 
-    method: Method
+    method: str
+    """A row of ``device.config.methods.METHODS``."""
     endpoint: str | None = None
     proxy: str | None = None
     root_ca: str | None = None
@@ -217,6 +209,8 @@ def _convert(raw: Section, sources: Sources, folder: Path) -> Settings:
         settings = msgspec.convert(values, Settings)
     except msgspec.ValidationError as error:
         raise _explained(str(error), source_of) from None
+    if settings.method not in METHODS:
+        raise _unknown_method(settings.method, source_of("method"))
     return _with_paths_from(settings, folder, sources.elsewhere)
 
 
@@ -237,6 +231,11 @@ def _with_paths_from(settings: Settings, folder: Path, elsewhere: Mapping[str, s
         claim=moved(settings.claim, "claim.", "template_file"),
         just_in_time=moved(settings.just_in_time, "just_in_time.", "template_file"),
     )
+
+
+def _unknown_method(name: str, source: str) -> ConfigurationError:
+    problem = f"there is no method {name!r}; one of {', '.join(METHODS)}"
+    return ConfigurationError(source, "method", problem, did_you_mean(name, METHODS, "Name one."))
 
 
 _PATH: Final = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
@@ -265,4 +264,4 @@ def _explained(message: str, source_of: Callable[[str], str]) -> ConfigurationEr
     return ConfigurationError(source_of(key), key, problem)
 
 
-_CHOICES: Final = {"method": get_args(Method), "key.type": get_args(KeyTypeName)}
+_CHOICES: Final = {"key.type": get_args(KeyTypeName)}

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from msgspec import inspect
@@ -63,7 +63,8 @@ class _Typing:
             key = f"{parent}{name}"
             if name not in types:
                 source = self._source_of(next(leaves({key: value}), key))
-                step = _did_you_mean(name, list(types))
+                known = f"Known keys here: {', '.join(types)}."
+                step = did_you_mean(name, types, known)
                 raise ConfigurationError(source, key, "unknown key", step)
             made = self._value(value, types[name], key)
             if made is not None:
@@ -109,6 +110,7 @@ class _Typing:
         return ConfigurationError(self._source_of(key), key, problem)
 
 
-def _did_you_mean(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, 1)
-    return f"Did you mean {near[0]}?" if near else f"Known keys here: {', '.join(known)}."
+def did_you_mean(name: str, known: Iterable[str], otherwise: str) -> str:
+    """Return a question that offers the nearest of ``known``, or ``otherwise`` if none is near."""
+    near = difflib.get_close_matches(name, list(known), 1)
+    return f"Did you mean {near[0]}?" if near else otherwise

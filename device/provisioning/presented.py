@@ -30,7 +30,6 @@ from device.provisioning.actions import (
 from device.provisioning.events import Credential, Event
 from device.provisioning.failures import error_of
 from device.provisioning.machine import Machine, Transitions
-from device.provisioning.refusal_causes import advice_on
 
 
 class State(Enum):
@@ -148,7 +147,23 @@ class PresentedMachine(Machine[State]):
         if self._found.not_before is not None:
             return ClockBehindError(self._found.now, self._found.not_before)
         causes, just_in_time = self._plan.refusal_causes, self._plan.just_in_time
-        advice = advice_on(self._found.certificate_id, just_in_time=just_in_time)
+        advice = _advice_on(self._found.certificate_id, just_in_time=just_in_time)
         if just_in_time:
             return NotActivatedYetError(event.detail, causes, advice, self._refusals)
         return NotLetInError("installed certificate", event.detail, causes, advice)
+
+
+def _advice_on(certificate_id: str, *, just_in_time: bool) -> str:
+    """Return how to find out which cause it is, and how a certificate gets a second chance.
+
+    AWS IoT applies a template, and calls for a decision, when it registers a certificate. One
+    that was turned down stays as it is until it is deleted; then the next connection is a first
+    one again. (Developer guide, "Just-in-time provisioning"; API reference, DeleteCertificate.)
+    """
+    look = f"To see its status: aws iot describe-certificate --certificate-id {certificate_id}"
+    if not just_in_time:
+        return f"{look}."
+    return (
+        f"{look}. AWS IoT decides once: if it is there, mend the cause, delete it (aws iot "
+        f"delete-certificate --certificate-id {certificate_id}) and boot again."
+    )

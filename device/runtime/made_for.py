@@ -24,8 +24,7 @@ def check_made_for(storage: DeviceStorage, method: str, source: str) -> None:
     by_claim = has_begun or Uid.CLAIM_CERTIFICATE in held
     if method not in CLAIM_METHODS and by_claim:
         problem = f"is {method}, but this device was made to request its certificate with a claim"
-        step = "Use the settings that the device was made for: one of "
-        f"{', '.join(sorted(CLAIM_METHODS))}."
+        step = f"Use settings that the device was made for: one of {', '.join(CLAIM_METHODS)}."
         raise ConfigurationError(source, "method", problem, step)
     if method in CLAIM_METHODS and Uid.STAGED_CERTIFICATE in held and not has_begun:
         problem = f"is {method}, but the station installed this device's own certificate"

@@ -32,8 +32,7 @@ class TunnelRefusedError(OSError):
             return ConnectFailed(detail, step)
         if self.status == _LOGIN_WANTED:
             detail = f"the proxy {proxy} does not accept the user name and password it got (407)"
-            step = "Correct USER and PASSWORD in proxy, or DEVICE_PROXY; only Basic authentication "
-            "is supported."
+            step = "Correct USER and PASSWORD in proxy or DEVICE_PROXY (Basic authentication only)."
             return ConnectFailed(detail, step)
         answer = self.status or "no HTTP"
         return ConnectFailed(

@@ -8,12 +8,12 @@ what it registered.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Final, Protocol
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from factory.account.changes import Change, Outcome
-from factory.account.choices import CertificateMode
 from factory.account.cloud import Cloud, Response, Value, items, structure, text
 from factory.account.documents import same_document
 from factory.account.propagation import with_new_role
@@ -27,6 +27,15 @@ from factory.account.tags import (
 from factory.errors import NotInCloudError, RegisteredOtherwiseError
 
 KIND: Final = "CA certificate"
+
+
+class CertificateMode(StrEnum):
+    """How a CA is registered (AWS IoT API reference, RegisterCACertificate)."""
+
+    DEFAULT = "DEFAULT"
+    """In one account of a Region, after proof that its key is ours."""
+    SNI_ONLY = "SNI_ONLY"
+    """In any number of accounts, without proof; devices must send SNI."""
 
 
 class Authority(Protocol):

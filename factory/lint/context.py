@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from device.config.methods import METHODS, Credential, KeyMaker, MachineKind, Method
 from device.config.settings import Settings
 from factory.lint.template import PSEUDO
 
@@ -19,12 +20,8 @@ _AWS_NAMES: Final[Mapping[str, str]] = {
 """Subject fields in the device's settings, and what policy variables call them."""
 _AWS_SUBJECT: Final = frozenset({"CommonName"})
 """Of a certificate whose key AWS made: ``CN=AWS IoT Certificate``."""
-BY_CLAIM: Final = frozenset({"claim", "claim-aws-keys", "trusted-user"})
-BY_REGISTRATION: Final[Mapping[str, frozenset[str]]] = {
-    "bulk": frozenset({"SerialNumber", "CSR"}),
-    "single-thing": frozenset({"SerialNumber", "CSR"}),
-}
-"""The parameters that the station itself sends."""
+_FROM_STATION: Final = frozenset({"SerialNumber", "CSR"})
+"""The parameters that the station itself sends, where AWS issues the certificate to it."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +36,7 @@ class Context:
         """The fields in the subject of a device's certificate; None if nobody knows."""
         if self.settings is None:
             return None
-        if self.method == "claim-aws-keys":
+        if not self.makes_csr:
             return _AWS_SUBJECT
         return frozenset(_AWS_NAMES[name] for name in self.settings.subject if name in _AWS_NAMES)
 
@@ -48,14 +45,14 @@ class Context:
         """The parameters that a template is given; None if nobody knows."""
         if self.settings is None or self.method is None:
             return None
-        if self.method in BY_CLAIM:
+        if self.is_by_claim:
             return frozenset(self.settings.claim.parameters)
-        return BY_REGISTRATION.get(self.method, frozenset())
+        return _FROM_STATION if self.is_by_registration else frozenset()
 
     @property
     def connects_as(self) -> str | None:
         """The client id as the settings have it; None if AWS tells the device, or nobody knows."""
-        if self.settings is None or self.method in BY_CLAIM:
+        if self.settings is None or self.is_by_claim:
             return None
         return self.settings.thing_name
 
@@ -63,7 +60,7 @@ class Context:
         """Return a template's parameter as the settings have it; None if nobody knows."""
         if self.settings is None:
             return None
-        if self.method in BY_REGISTRATION:
+        if self.is_by_registration:
             return "{serial}" if parameter == "SerialNumber" else None
         fields = {name: field for field, name in _AWS_NAMES.items()} | {"StateName": "state"}
         return self.settings.subject.get(fields.get(parameter.removeprefix(PSEUDO), ""))
@@ -71,4 +68,23 @@ class Context:
     @property
     def makes_csr(self) -> bool:
         """Whether a device with a claim makes its own key."""
-        return self.method != "claim-aws-keys"
+        return self._row is None or self._row.key_made_by is KeyMaker.DEVICE
+
+    @property
+    def is_by_claim(self) -> bool:
+        """Whether the device asks for its certificate."""
+        return self._row is not None and self._row.machine is MachineKind.CLAIM
+
+    @property
+    def is_by_registration(self) -> bool:
+        """Whether AWS issues the certificate to the station."""
+        return self._row is not None and self._row.begins_with is Credential.ISSUED
+
+    @property
+    def is_just_in_time(self) -> bool:
+        """Whether AWS learns of the device from its first connection."""
+        return self._row is not None and self._row.just_in_time
+
+    @property
+    def _row(self) -> Method | None:
+        return METHODS.get(self.method or "")

@@ -1,11 +1,10 @@
 """Looks at documents with every rule that goes with their kind."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Final
 
 from factory.account.documents import parse_json
-from factory.lint.context import BY_CLAIM, BY_REGISTRATION, Context
+from factory.lint.context import Context
 from factory.lint.document import Document, Kind, kind_of, length, member
 from factory.lint.finding import MALFORMED, Finding
 from factory.lint.policy_rules import FOR_IAM, FOR_IOT, FOR_TRUST, Check
@@ -15,13 +14,6 @@ from factory.lint.template_rules import HOOK_ON_JITP, LONGEST, TEMPLATE_CHECKS, 
 from factory.lint.template_shape import SHAPE_CHECKS
 from factory.lint.template_values import VALUE_CHECKS
 from factory.lint.topic_rules import TOPIC_CHECKS
-
-_FLAVOURS: Final[Mapping[str, Flavour]] = {
-    **dict.fromkeys(BY_CLAIM, Flavour.FLEET),
-    **dict.fromkeys(BY_REGISTRATION, Flavour.REGISTRATION),
-    "jitp": Flavour.JUST_IN_TIME,
-}
-"""By method; for a file that stands alone, it is told by what the template uses."""
 
 
 def lint(document: Document, context: Context) -> list[Finding]:
@@ -77,7 +69,14 @@ def _request(document: Document, context: Context) -> Iterator[Finding]:
 
 
 def _as_used(template: Template, context: Context) -> Template:
-    return replace(template, flavour=_FLAVOURS.get(context.method or "", template.flavour))
+    """Return ``template`` as the method uses it; what a file that stands alone uses tells."""
+    if context.is_by_claim:
+        return replace(template, flavour=Flavour.FLEET)
+    if context.is_by_registration:
+        return replace(template, flavour=Flavour.REGISTRATION)
+    if context.is_just_in_time:
+        return replace(template, flavour=Flavour.JUST_IN_TIME)
+    return template
 
 
 def _body(document: Document) -> Document:

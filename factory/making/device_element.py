@@ -8,6 +8,7 @@ needs no settings to find its element.
 from pathlib import Path
 from typing import Final
 
+from device.config.methods import METHODS, KeyMaker
 from device.errors.storage import StorageError
 from device.storage.device_storage import DeviceStorage, resume_device_storage
 from device.storage.element.installation import (
@@ -25,7 +26,6 @@ SOFTHSM: Final = "softhsm"
 """Instead of a URI: a SoftHSM token of its own for each device, in its folder."""
 
 _SERIAL: Final = "{serial}"
-_KEYS_OF_AWS: Final = "claim-aws-keys"
 
 
 def check_element(choice: str, method: str, devices: int = 1) -> None:
@@ -37,7 +37,7 @@ def check_element(choice: str, method: str, devices: int = 1) -> None:
     """
     if not choice:
         return
-    if method == _KEYS_OF_AWS:
+    if METHODS[method].key_made_by is KeyMaker.AWS:
         raise ElementChoiceError(
             f"{method}: AWS makes the key and sends it, so it cannot be made in an element",
             "Let the device make its key: --method claim",

@@ -5,8 +5,8 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
 
+from device.config.methods import METHODS, PRESENTED_METHODS
 from device.config.settings import load_with_sources
 from device.storage.keys import KeyType
 from device.storage.roots.plan import FILE, RootPlan, parse_plan
@@ -15,12 +15,8 @@ from factory.account.documents import CONFIG
 from factory.making.device_element import check_element, check_store
 from factory.making.device_settings import check_key_type, check_method, device_subject
 from factory.making.manufacture import DeviceOrder, new_device_id
-from factory.station.authorities import ISSUING
 from factory.station.endpoint import find_endpoint, parse_endpoint
 from factory.station.root_ca import AMAZON_ROOTS, load_root_ca
-
-MAKES_KEY: Final = frozenset({*ISSUING, "bulk", "single-thing"})
-"""The methods whose devices get their key while they are made."""
 
 
 def device_orders(
@@ -38,7 +34,7 @@ def device_orders(
     settings = loaded.settings
     check_method(config, arguments.method)
     check_key_type(loaded, arguments.method)
-    if arguments.method in MAKES_KEY:
+    if arguments.method in PRESENTED_METHODS:  # its key is made with the device
         check_store(arguments.element, settings.key.store, str(config))
     first = DeviceOrder(
         serial_number=serial_numbers[0],
@@ -62,7 +58,7 @@ def device_orders(
 
 def config_name(method: str) -> str:
     """Return the name of the settings file of a method, in config/."""
-    return f"{method.removesuffix('-aws-keys')}.yaml"
+    return METHODS[method].settings_file
 
 
 def given_endpoint(arguments: argparse.Namespace) -> str | None:

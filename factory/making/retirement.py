@@ -5,16 +5,14 @@ it says in words: somebody has to do it.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Final
 
+from device.config.methods import JUST_IN_TIME_METHODS
 from factory.account import allow_list
 from factory.account.certificates import describe_certificate, set_certificate_status
 from factory.account.cloud import Cloud, Response
 from factory.account.registered_devices import detach_from_things, principals_of
 from factory.errors import CloudError, NotInCloudError
 from factory.station.ledger import Entry
-
-_JUST_IN_TIME: Final = frozenset({"jitp", "jitr"})
 
 
 def retire(former: Entry, thing_name: str, clouds: Sequence[Cloud]) -> list[str]:
@@ -50,7 +48,7 @@ def _turn_off(former: Entry, thing_name: str, cloud: Cloud) -> Iterator[str]:
         yield f"its certificate {certificate_id} is off and detached in {cloud.account}"
     if former.method == "jitr":
         _release(former, cloud)
-    if former.method in _JUST_IN_TIME and former.certificate_id not in found:
+    if former.method in JUST_IN_TIME_METHODS and former.certificate_id not in found:
         yield (
             f"its certificate {former.certificate_id} is not registered in {cloud.account} yet, "
             f"and would be if it connected: destroy {former.folder}"

@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from factory.account.buckets import bucket_name, ensure_bucket, remove_bucket
-from factory.account.changes import Change, Report
-from factory.account.choices import DEFAULT_CHOICES, Choices
+from factory.account.changes import Report
 from factory.account.cloud import Cloud
 from factory.account.documents import load_policy, load_template
-from factory.account.registered_devices import certificates_issued_by_aws, remove_devices
 from factory.account.roles import Role, ensure_role, remove_role, role_arn
 from factory.account.template_resources import ensure_named, remove_named
 from factory.account.thing_policy import THING_POLICY, ensure_thing_policy, remove_thing_policy
@@ -26,6 +24,7 @@ from factory.bulk.workplace import Workplace
 from factory.errors import NotRegisteredError
 from factory.making.manufacture import DeviceOrder
 from factory.making.thing_registration import Entry
+from factory.methods.method import DEFAULT_CHOICES, DEVICE, PROVISIONING, Choices, Method
 from factory.station.station import Station
 
 METHOD: Final = "bulk"
@@ -37,68 +36,55 @@ _TRUST: Final = "firstboot-provisioning"
 _log = logging.getLogger(__name__)
 
 
-def prepare(
-    cloud: Cloud,
-    station: Station,
-    choices: Choices = DEFAULT_CHOICES,  # noqa: ARG001 - nothing to choose here
-) -> Report:
-    """Make bucket, the role that may read it, the thing policy, and what the template names.
+class Bulk(Method):
+    """Registers a batch by one task."""
 
-    Raises:
-        StationError: the cloud or the station is not as it must be; nothing is lost, and the
-            next run goes on from there.
-    """
-    station.check_account(cloud.account)
-    bucket = bucket_name(cloud, METHOD)
-    values = {**cloud.account.placeholders, "bucket": bucket}
-    role = Role(ROLE, load_policy(_TRUST, values), METHOD, inline_policy=load_policy(ROLE, values))
-    changes = [ensure_bucket(cloud, bucket), ensure_role(cloud, role)]
-    changes.append(ensure_thing_policy(cloud, METHOD))
-    changes += ensure_named(cloud, load_template(TEMPLATE), METHOD)
-    return Report(tuple(changes))
+    name = METHOD
+    mark = TEMPLATE
+    documents = ("templates/firstboot-bulk", DEVICE, PROVISIONING, "policies/firstboot-bulk")
+    is_made_online = True
 
+    def prepare(self, cloud: Cloud, station: Station, _: Choices = DEFAULT_CHOICES, /) -> Report:
+        """Make bucket, the role that may read it, the thing policy, and what the template names."""
+        station.check_account(cloud.account)
+        bucket = bucket_name(cloud, METHOD)
+        values = {**cloud.account.placeholders, "bucket": bucket}
+        role = Role(
+            ROLE, load_policy(_TRUST, values), METHOD, inline_policy=load_policy(ROLE, values)
+        )
+        changes = [ensure_bucket(cloud, bucket), ensure_role(cloud, role)]
+        changes.append(ensure_thing_policy(cloud, METHOD))
+        changes += ensure_named(cloud, load_template(TEMPLATE), METHOD)
+        return Report(tuple(changes))
 
-def teardown(
-    cloud: Cloud,
-    station: Station | None,  # noqa: ARG001 - the batches in it are history
-    *,
-    devices: bool,
-) -> Report:
-    """Remove what ``prepare`` made, and with ``devices`` what was registered.
+    def teardown(self, cloud: Cloud, _: Station | None, /, *, devices: bool) -> Report:
+        """Remove what ``prepare`` made, and with ``devices`` what was registered."""
+        changes = self.remove_devices(cloud) if devices else []
+        changes.append(remove_bucket(cloud, bucket_name(cloud, METHOD)))
+        changes.append(remove_role(cloud, ROLE, METHOD))
+        changes += remove_named(cloud, load_template(TEMPLATE), METHOD)
+        changes.append(remove_thing_policy(cloud, METHOD))
+        return Report(tuple(changes))
 
-    Raises:
-        StationError: as for ``prepare``; a second run goes on where this one stopped.
-    """
-    changes: list[Change] = []
-    if devices:
-        certificates = certificates_issued_by_aws(cloud, THING_POLICY, TEMPLATE)
-        changes += remove_devices(cloud, TEMPLATE, certificates)
-    changes.append(remove_bucket(cloud, bucket_name(cloud, METHOD)))
-    changes.append(remove_role(cloud, ROLE, METHOD))
-    changes += remove_named(cloud, load_template(TEMPLATE), METHOD)
-    changes.append(remove_thing_policy(cloud, METHOD))
-    return Report(tuple(changes))
+    def make(self, cloud: Cloud, station_folder: Path, order: DeviceOrder, out: Path, /) -> None:
+        """Make and register a batch of one.
 
-
-def make(cloud: Cloud, station_folder: Path, order: DeviceOrder, out: Path) -> None:
-    """Make and register a batch of one.
-
-    Raises:
-        NotRegisteredError: AWS refused; the device stays unfinished.
-        StationError, StorageError: the cloud or the disk refused.
-    """
-    serial_number = order.serial_number
-    name = f"single-{serial_number}"
-    with open_journal(batch_folder(station_folder, name)) as journal:
-        batch = journal.load()
-        if batch is None or not batch.open_lines or batch.lines[0].folder != str(out):
-            batch = new_batch(name, cloud.account, {serial_number: out})
-        batch.check_account(cloud.account)
-        progress = PlainProgress(_log.info)
-        run_batch(workplace(cloud, journal, lambda _: order, progress), batch)
-    (line,) = batch.lines
-    if line.problem:
-        raise NotRegisteredError(serial_number, line.problem, line.next_step)
+        Raises:
+            NotRegisteredError: AWS refused; the device stays unfinished.
+            StationError, StorageError: the cloud or the disk refused.
+        """
+        serial_number = order.serial_number
+        name = f"single-{serial_number}"
+        with open_journal(batch_folder(station_folder, name)) as journal:
+            batch = journal.load()
+            if batch is None or not batch.open_lines or batch.lines[0].folder != str(out):
+                batch = new_batch(name, cloud.account, {serial_number: out})
+            batch.check_account(cloud.account)
+            progress = PlainProgress(_log.info)
+            run_batch(workplace(cloud, journal, lambda _: order, progress), batch)
+        (line,) = batch.lines
+        if line.problem:
+            raise NotRegisteredError(serial_number, line.problem, line.next_step)
 
 
 def batch_folder(station_folder: Path, name: str) -> Path:

@@ -4,6 +4,7 @@ The device is the same everywhere and moves by its endpoint alone: AWS IoT choos
 by the name that the client dials (SNI). AWS IoT developer guide, "Multi-account registration".
 """
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Final
 
@@ -15,18 +16,18 @@ from factory.account.certificates import (
     set_certificate_status,
 )
 from factory.account.changes import Change, Outcome, Report
-from factory.account.choices import DEFAULT_CHOICES, Choices
 from factory.account.cloud import Cloud, Response, names, text
 from factory.account.registered_devices import (
     ATTRIBUTE,
     certificates_of_things,
     certificates_of_unknown_ca,
-    remove_devices,
 )
 from factory.account.thing_policy import THING_POLICY, ensure_thing_policy, remove_thing_policy
 from factory.errors import NotInCloudError
-from factory.making.device_leaf import install_leaf, installed_leaf
+from factory.making.device_leaf import installed_leaf
 from factory.making.manufacture import DeviceOrder
+from factory.methods.leaf_method import LeafMethod
+from factory.methods.method import DEFAULT_CHOICES, DEVICE, Choices
 from factory.station.endpoint import find_endpoint
 from factory.station.station import Station
 
@@ -35,70 +36,55 @@ MARK: Final = "firstboot-multi-account"
 _KIND: Final = "device certificate"
 
 
-def prepare(
-    cloud: Cloud,
-    station: Station,
-    choices: Choices = DEFAULT_CHOICES,  # noqa: ARG001 - there is nothing to choose
-) -> Report:
-    """Make the station's CA, which AWS is never told of, and the policy of the devices.
+class MultiAccount(LeafMethod):
+    """Registers each certificate without its CA, in any number of accounts."""
 
-    Raises:
-        CloudError: AWS did not answer, or said no.
-    """
-    changes = station.authorities.ensure(datetime.now(UTC), [METHOD])
-    changes.append(ensure_thing_policy(cloud, METHOD))
-    station.authorities.want_fields(METHOD, frozenset())
-    return Report(tuple(changes))
+    name = METHOD
+    mark = MARK
+    documents = (DEVICE,)
+    is_registering = True
+    is_for_any_account = True
 
+    def prepare(self, cloud: Cloud, station: Station, _: Choices = DEFAULT_CHOICES, /) -> Report:
+        """Make the station's CA, which AWS is never told of, and the policy of the devices.
 
-def install(
-    cloud: Cloud,  # noqa: ARG001 - the accounts learn of the device when it is finished
-    station: Station,
-    storage: DeviceStorage,
-    order: DeviceOrder,
-) -> None:
-    """Make the device's key in the device, and give it a leaf that the issuing CA signs.
+        Raises:
+            CloudError: AWS did not answer, or said no.
+        """
+        changes = station.authorities.ensure(datetime.now(UTC), [METHOD])
+        changes.append(ensure_thing_policy(cloud, METHOD))
+        station.authorities.want_fields(METHOD, frozenset())
+        return Report(tuple(changes))
 
-    Raises:
-        StationNotPreparedError: ``prepare`` has not been run to its end.
-    """
-    install_leaf(station.authorities, METHOD, storage, order)
+    def register(self, cloud: Cloud, storage: DeviceStorage, order: DeviceOrder, /) -> Report:
+        """Register a finished device in one account and Region; ACTIVE comes last.
 
+        Raises:
+            CloudError: AWS did not answer, or said no; a second run goes on from there.
+        """
+        leaf = installed_leaf(storage)
+        changes = (
+            ensure_thing_policy(cloud, METHOD),
+            _ensure_thing(cloud, order.serial_number),
+            _ensure_certificate(cloud, leaf, order.serial_number),
+        )
+        note = f"It is reached in {cloud.account} by --endpoint {find_endpoint(cloud)}"
+        return Report(changes, (note,))
 
-def register(cloud: Cloud, storage: DeviceStorage, order: DeviceOrder) -> Report:
-    """Register a finished device in one account and Region; ACTIVE comes last.
+    def teardown(self, cloud: Cloud, _: Station | None, /, *, devices: bool) -> Report:
+        """Remove the policy, and with ``devices`` what was registered in this account and Region.
 
-    Raises:
-        CloudError: AWS did not answer, or said no; a second run goes on from there.
-    """
-    leaf = installed_leaf(storage)
-    changes = (
-        ensure_thing_policy(cloud, METHOD),
-        _ensure_thing(cloud, order.serial_number),
-        _ensure_certificate(cloud, leaf, order.serial_number),
-    )
-    note = f"It is reached in {cloud.account} by --endpoint {find_endpoint(cloud)}"
-    return Report(changes, (note,))
+        Raises:
+            CloudError: AWS did not answer, or said no.
+        """
+        changes = self.remove_devices(cloud) if devices else []
+        changes.append(remove_thing_policy(cloud, METHOD))
+        return Report(tuple(changes))
 
-
-def teardown(
-    cloud: Cloud,
-    station: Station | None,  # noqa: ARG001 - the cloud tells all
-    *,
-    devices: bool,
-) -> Report:
-    """Remove the policy, and with ``devices`` what was registered in this account and Region.
-
-    Raises:
-        CloudError: AWS did not answer, or said no.
-    """
-    changes: list[Change] = []
-    if devices:
+    def certificates(self, cloud: Cloud) -> Iterable[str]:
+        """Return those of the method's things, and those whose thing was there before."""
         of_things = certificates_of_things(cloud, MARK)
-        others = certificates_of_unknown_ca(cloud, THING_POLICY, MARK)
-        changes += remove_devices(cloud, MARK, [*of_things, *others])
-    changes.append(remove_thing_policy(cloud, METHOD))
-    return Report(tuple(changes))
+        return [*of_things, *certificates_of_unknown_ca(cloud, THING_POLICY, MARK)]
 
 
 def _ensure_thing(cloud: Cloud, name: str) -> Change:

@@ -5,16 +5,12 @@ what ``prepare`` noted, and the account is asked only if somebody answers.
 """
 
 from collections.abc import Sequence
-from typing import Final
 
 from factory.account.cloud import Account, Cloud
 from factory.errors import CloudError, ExtraMissingError, OtherAccountError
 from factory.methods import METHODS
 from factory.station.endpoint import aws_region, find_endpoint
 from factory.station.station import Prepared, Station
-
-_ANYWHERE: Final = "multi-account"
-"""Its devices are made for any number of accounts, and registered in each by ``make``."""
 
 
 def check_prepared(
@@ -28,7 +24,7 @@ def check_prepared(
         OtherAccountError: credentials or endpoint are of another account or Region.
         CloudError: AWS had to be asked, and did not answer.
     """
-    if method == _ANYWHERE:
+    if METHODS[method].is_for_any_account:
         return
     prepared = _prepared(station, method)
     if not prepared:
@@ -122,4 +118,4 @@ def forget_prepared(station: Station, method: str | None, cloud: Cloud) -> None:
 
 def _alike(method: str) -> Sequence[str]:
     """Return the methods that are prepared together with ``method``."""
-    return [name for name, module in METHODS.items() if module is METHODS[method]]
+    return [name for name, each in METHODS.items() if each is METHODS[method]]

@@ -17,7 +17,8 @@ from factory.making.admission import Admitted, Made, Wanted, admit
 from factory.making.device_settings import thing_name
 from factory.making.manufacture import DeviceOrder, make_device, make_or_find_device
 from factory.making.retirement import retire
-from factory.methods import METHODS, MakingMethod, RegisteringMethod
+from factory.methods import METHODS
+from factory.methods.method import Method
 from factory.station.ledger import Ledger
 from factory.station.station import Station
 
@@ -53,17 +54,14 @@ def produce(method: str, wanted: Wanted, station: Station, clouds: Sequence[Clou
         StorageExistsError: a finished device is there, and there is nothing to complete.
         StationError, StorageError: the cloud or the disk refused.
     """
-    module = METHODS[method]
-    wanted = replace(
-        wanted, completes=isinstance(module, RegisteringMethod),
-        can_fail=not isinstance(module, MakingMethod),
-    )  # fmt: skip
+    served = METHODS[method]
+    wanted = replace(wanted, completes=served.is_registering, can_fail=not served.is_made_online)
 
     def make(order: DeviceOrder, out: Path) -> Product:
-        if isinstance(module, MakingMethod):
-            module.make(clouds[0], station.folder, order, out)
+        if served.is_made_online:
+            served.make(clouds[0], station.folder, order, out)
             return as_made(order, out)
-        return _install(method, order, out, station, clouds)
+        return _install(served, order, out, station, clouds)
 
     return produce_by(make, method, wanted, station.folder, clouds)
 
@@ -127,16 +125,12 @@ def finished(order: DeviceOrder, out: Path) -> Product | None:
 
 
 def _install(
-    method: str, order: DeviceOrder, out: Path, station: Station, clouds: Sequence[Cloud]
+    method: Method, order: DeviceOrder, out: Path, station: Station, clouds: Sequence[Cloud]
 ) -> Product:
-    module = METHODS[method]
-    assert not isinstance(module, MakingMethod)  # noqa: S101 - see produce
-    install_into = module.install
-
     def install(storage: DeviceStorage) -> None:
-        install_into(clouds[0], station, storage, order)
+        method.install(clouds[0], station, storage, order)
 
-    if not (isinstance(module, RegisteringMethod) and order.is_allowed):
+    if not (method.is_registering and order.is_allowed):
         make_device(order, out, install)
         return as_made(order, out)
     is_new = make_or_find_device(order, out, install)
@@ -144,7 +138,7 @@ def _install(
         _check_same(order, as_made(order, out).order, out)
     with open_device_storage(out, read_only=True) as storage:
         known = _as_stored(order, storage)
-        reports = [(cloud.account, module.register(cloud, storage, known)) for cloud in clouds]
+        reports = [(cloud.account, method.register(cloud, storage, known)) for cloud in clouds]
         return Product(known, is_new, _certificate_id(storage), reports)
 
 

@@ -9,11 +9,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from factory.account.changes import Change, Report
-from factory.account.choices import DEFAULT_CHOICES, Choices
+from factory.account.changes import Report
 from factory.account.cloud import Cloud, text
 from factory.account.documents import load_template
-from factory.account.registered_devices import certificates_issued_by_aws, remove_devices
 from factory.account.registration_refusal import next_step_for
 from factory.account.template_resources import ensure_named, remove_named
 from factory.account.thing_policy import THING_POLICY, ensure_thing_policy, remove_thing_policy
@@ -21,6 +19,7 @@ from factory.errors import CloudRejectedError, NotRegisteredError
 from factory.making.manufacture import DeviceOrder
 from factory.making.thing_registration import EXCLUSIVE, Entry, find_certificate, register_by_hand
 from factory.making.unfinished_device import UnfinishedDevice, unfinished_device
+from factory.methods.method import DEFAULT_CHOICES, DEVICE, Choices, Method
 from factory.station.station import Station
 
 METHOD: Final = "single-thing"
@@ -35,29 +34,34 @@ class Way(StrEnum):
     HAND = "hand"
 
 
-def prepare(
-    cloud: Cloud,
-    station: Station,
-    choices: Choices = DEFAULT_CHOICES,  # noqa: ARG001 - nothing to choose here
-) -> Report:
-    """Make the thing policy, and what the template names; the caller's own rights do the rest.
+class SingleThing(Method):
+    """Registers one device by one call."""
 
-    Raises:
-        StationError: the cloud or the station is not as it must be.
-    """
-    station.check_account(cloud.account)
-    named = ensure_named(cloud, load_template(TEMPLATE), METHOD)
-    return Report((ensure_thing_policy(cloud, METHOD), *named))
+    name = METHOD
+    mark = TEMPLATE
+    documents = ("templates/firstboot-single-thing", DEVICE)
+    is_made_online = True
 
+    def prepare(self, cloud: Cloud, station: Station, _: Choices = DEFAULT_CHOICES, /) -> Report:
+        """Make the thing policy, and what the template names; the caller's own rights do the rest.
 
-def make(
-    cloud: Cloud,
-    station_folder: Path,  # noqa: ARG001 - the device itself remembers how far it has come
-    order: DeviceOrder,
-    out: Path,
-) -> None:
-    """Make and register a device by RegisterThing; see ``make_registered``."""
-    make_registered(cloud, order, out, Way.REGISTER_THING)
+        Raises:
+            StationError: the cloud or the station is not as it must be.
+        """
+        station.check_account(cloud.account)
+        named = ensure_named(cloud, load_template(TEMPLATE), METHOD)
+        return Report((ensure_thing_policy(cloud, METHOD), *named))
+
+    def make(self, cloud: Cloud, _: Path, order: DeviceOrder, out: Path, /) -> None:
+        """Make and register a device by RegisterThing; see ``make_registered``."""
+        make_registered(cloud, order, out, Way.REGISTER_THING)
+
+    def teardown(self, cloud: Cloud, _: Station | None, /, *, devices: bool) -> Report:
+        """Remove what ``prepare`` made, and with ``devices`` what was registered."""
+        changes = self.remove_devices(cloud) if devices else []
+        changes += remove_named(cloud, load_template(TEMPLATE), METHOD)
+        changes.append(remove_thing_policy(cloud, METHOD))
+        return Report(tuple(changes))
 
 
 def make_registered(
@@ -83,26 +87,6 @@ def make_registered(
             raise NotRegisteredError(
                 device.serial_number, reason, next_step_for(reason, METHOD)
             ) from error
-
-
-def teardown(
-    cloud: Cloud,
-    station: Station | None,  # noqa: ARG001 - it keeps nothing of this method
-    *,
-    devices: bool,
-) -> Report:
-    """Remove what ``prepare`` made, and with ``devices`` what was registered.
-
-    Raises:
-        StationError: as for ``prepare``; a second run goes on where this one stopped.
-    """
-    changes: list[Change] = []
-    if devices:
-        certificates = certificates_issued_by_aws(cloud, THING_POLICY, TEMPLATE)
-        changes += remove_devices(cloud, TEMPLATE, certificates)
-    changes += remove_named(cloud, load_template(TEMPLATE), METHOD)
-    changes.append(remove_thing_policy(cloud, METHOD))
-    return Report(tuple(changes))
 
 
 def _register(cloud: Cloud, device: UnfinishedDevice, way: Way, *, exclusive: bool) -> bytes:

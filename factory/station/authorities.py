@@ -21,20 +21,18 @@ from factory.station.authority import Authority, issue_root
 
 KIND: Final = "certificate authority"
 ROOT: Final = "root"
-ISSUING: Final[Mapping[str, str]] = {
-    "jitp": "JITP CA",
-    "jitr": "JITR CA",
-    "multi-account": "Multi-Account CA",
+_CAS: Final[Mapping[str, tuple[int, str]]] = {
+    ROOT: (0x100, "Root CA"),
+    "jitp": (0x101, "JITP CA"),
+    "jitr": (0x102, "JITR CA"),
+    "multi-account": (0x103, "Multi-Account CA"),
 }
-"""The methods whose devices hold a certificate of the station's, and their CA's name."""
+"""By method: where the CA's certificate is in the station's Protected Storage, and its name.
 
-_UIDS: Final[Mapping[str, int]] = {
-    ROOT: 0x100,
-    "jitp": 0x101,
-    "jitr": 0x102,
-    "multi-account": 0x103,
-}
-"""Where each certificate is in the station's Protected Storage; never to be changed."""
+Neither may ever be changed.
+"""
+ISSUING: Final = tuple(name for name in _CAS if name != ROOT)
+"""The methods whose devices hold a certificate of the station's."""
 _WANTED_FIELDS: Final = 0x100
 """Added to a CA's uid: what a leaf's subject must have."""
 
@@ -46,7 +44,7 @@ class Authorities:
         """Use ``storage``; to make CAs, it must be open for writing."""
         self._storage = storage
 
-    def ensure(self, now: datetime, methods: Iterable[str] = tuple(ISSUING)) -> list[Change]:
+    def ensure(self, now: datetime, methods: Iterable[str] = ISSUING) -> list[Change]:
         """Make what is missing of the root and an issuing CA for each of ``methods``."""
         wanted = [ROOT, *methods]
         missing = [name for name in wanted if not self._has(name)]
@@ -61,7 +59,7 @@ class Authorities:
 
     def described(self) -> Iterator[Mapping[str, str]]:
         """Yield what a person, or AWS, may want to know of each CA."""
-        for name in filter(self._has, _UIDS):
+        for name in filter(self._has, _CAS):
             authority = self.open(name)
             certificate = authority.certificate
             limits = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
@@ -82,7 +80,7 @@ class Authorities:
             AuthorityMissingError: it was never made.
         """
         try:
-            pem = self._storage.ps.get(_UIDS[name])
+            pem = self._storage.ps.get(_uid(name))
         except DoesNotExistError:
             raise AuthorityMissingError(f"this station has no {name} CA") from None
         return Authority(
@@ -92,20 +90,18 @@ class Authorities:
     def want_fields(self, method: str, fields: frozenset[str]) -> None:
         """Note which subject fields the prepared template takes from a leaf."""
         if self.wanted_fields(method) != fields:
-            self._storage.ps.set(
-                _UIDS[method] + _WANTED_FIELDS, msgspec.json.encode(sorted(fields))
-            )
+            self._storage.ps.set(_uid(method) + _WANTED_FIELDS, msgspec.json.encode(sorted(fields)))
 
     def wanted_fields(self, method: str) -> frozenset[str] | None:
         """Return what a leaf's subject must have, by AWS's names; None before ``prepare``."""
         try:
-            data = self._storage.ps.get(_UIDS[method] + _WANTED_FIELDS)
+            data = self._storage.ps.get(_uid(method) + _WANTED_FIELDS)
         except DoesNotExistError:
             return None
         return frozenset(msgspec.json.decode(data, type=list[str]))
 
     def _has(self, name: str) -> bool:
-        return _UIDS[name] in self._storage.ps.uids()
+        return _uid(name) in self._storage.ps.uids()
 
     def _make(self, name: str, now: datetime) -> None:
         key_id = self._storage.keys.generate_key(_key(name), KeyType.EC_P256)
@@ -113,8 +109,12 @@ class Authorities:
         if name == ROOT:
             certificate = issue_root(key, now)
         else:
-            certificate = self.open(ROOT).issue_authority(ISSUING[name], key.public_key(), now)
-        self._storage.ps.set(_UIDS[name], certificate.public_bytes(Encoding.PEM))
+            certificate = self.open(ROOT).issue_authority(_CAS[name][1], key.public_key(), now)
+        self._storage.ps.set(_uid(name), certificate.public_bytes(Encoding.PEM))
+
+
+def _uid(name: str) -> int:
+    return _CAS[name][0]
 
 
 def _key(name: str) -> KeyId:

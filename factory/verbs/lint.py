@@ -11,7 +11,6 @@ from factory.account.cloud import Cloud
 from factory.account.documents import CONFIG
 from factory.console import Console
 from factory.errors import LintFailedError, NothingToLintError, OptionNotUsedError
-from factory.lint.catalogue import DOCUMENTS, documents_of
 from factory.lint.cloud_rules import lint_in_cloud, lint_stored_template
 from factory.lint.context import Context
 from factory.lint.document import Kind, load_document
@@ -19,6 +18,7 @@ from factory.lint.finding import Finding, Severity
 from factory.lint.linter import lint
 from factory.making.device_orders import config_name
 from factory.making.device_settings import load_device_settings
+from factory.methods import METHODS
 from factory.verbs._options import add_account, check_one_account
 
 SUMMARY: Final = "Find errors and too wide permissions in policies and templates."
@@ -31,7 +31,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--method",
-        choices=DOCUMENTS,
+        choices=METHODS,
         help="check this method's documents, or check FILE as one of them",
     )
     command.add_argument(
@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
         LintFailedError: there is at least one error.
     """
     _check_options(arguments)
-    files = arguments.files or list(documents_of(arguments.method) if arguments.method else ())
+    files = arguments.files or (METHODS[arguments.method].files() if arguments.method else [])
     if not files:
         raise NothingToLintError("there is nothing to check")
     context = _context(arguments.method, arguments.config)
@@ -83,7 +83,7 @@ def check_before_prepare(method: str, console: Console, folder: Path = CONFIG) -
         LintFailedError: there is at least one.
     """
     context = _context(method, None)
-    files = documents_of(method, folder)
+    files = METHODS[method].files(folder)
     findings = [each for file in files for each in _look_at(file, context, None)]
     for finding in findings:
         console.say(*_lines(finding))

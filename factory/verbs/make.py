@@ -12,7 +12,7 @@ from factory.errors import OptionNotUsedError
 from factory.making.admission import Wanted
 from factory.making.device_orders import config_name, device_orders, given_endpoint
 from factory.making.manufacture import DeviceOrder
-from factory.methods import METHODS, MakingMethod, RegisteringMethod
+from factory.methods import METHODS
 from factory.methods.prepared_account import check_endpoint_of, check_prepared
 from factory.methods.production import Product, produce
 from factory.station.station import Station, open_station
@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     with open_station(arguments.station, read_only=True) as station:
         _check_not_allowed(arguments, station)
         check_prepared(station, method, clouds, given_endpoint(arguments))
-        if isinstance(METHODS[method], MakingMethod):
+        if METHODS[method].is_made_online:
             check_endpoint_of(clouds[0], given_endpoint(arguments))
         for order in orders:
             out = arguments.out or _DEVICES / order.serial_number
@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
 
 
 def _check_accounts(method: str, accounts: Sequence[str]) -> None:
-    if len(accounts) > 1 and not isinstance(METHODS[method], RegisteringMethod):
+    if len(accounts) > 1 and not METHODS[method].is_registering:
         raise OptionNotUsedError(
             "--account", f"method {method} makes a device for one account",
             "Give --account once. For several: --method multi-account.",
@@ -81,7 +81,7 @@ def _check_accounts(method: str, accounts: Sequence[str]) -> None:
 
 def _check_not_allowed(arguments: argparse.Namespace, station: Station) -> None:
     method = arguments.method
-    can_be_left_out = isinstance(METHODS[method], RegisteringMethod) or _is_hooked(method, station)
+    can_be_left_out = METHODS[method].is_registering or _is_hooked(method, station)
     if not arguments.allowed and not can_be_left_out:
         raise OptionNotUsedError(
             "--not-allowed", f"method {method} has no allow-list in the cloud",

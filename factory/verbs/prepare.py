@@ -5,9 +5,10 @@ import os
 from typing import Final
 
 from factory.account.accounts import aws_accounts
-from factory.account.choices import CertificateMode, choices_of
+from factory.account.ca_certificates import CertificateMode
 from factory.console import Console
 from factory.methods import METHODS
+from factory.methods.choices import choices_of
 from factory.methods.prepared_account import note_prepared
 from factory.station.station import open_or_make_station
 from factory.verbs._options import add_method

@@ -50,6 +50,23 @@ class CloudSide:
         arguments = (*place, certificate_id, context, action, resource, template)
         return bool(self._iot["_mqtt_policy_allows"](*arguments))
 
+    def policies_of(
+        self, place: tuple[str, str], certificate_id: str, template: str | None
+    ) -> tuple[str, ...]:
+        """Return what `certificate_may` judges by; while it is the same, so is the judgement."""
+        if template is not None:
+            return (template,)
+        certificates, policies = self._iot["_certificates"], self._iot["_policies"]
+        record = certificates.get_scoped(*place, certificate_id) or {}
+        attached = [
+            policies.get_scoped(*place, name) for name in record.get("attachedPolicies", [])
+        ]
+        return tuple(
+            policy["versions"][policy["defaultVersionId"]]["document"]
+            for policy in attached
+            if policy
+        )
+
     def signer_may(
         self, place: tuple[str, str], credential: tuple[str, str], action: str, resource: str
     ) -> bool:

@@ -14,6 +14,7 @@ from localcloud.broker.codec import Property
 from localcloud.broker.packets import MQTT_5, MQTT_311
 from localcloud.broker.session import Session
 
+_MOST_JUDGEMENTS: Final = 256
 _LOG: Final = logging.getLogger("localcloud.broker")
 
 
@@ -50,6 +51,8 @@ class Link:
         self._will_topic: str | None = None
         self._will: packets.Will | None = None
         self._policy_context: Context = {}
+        self._judged_by: tuple[str, ...] = ()
+        self._judgements: dict[tuple[str, str], bool] = {}
         self._session: Session | None = None
         self._buffer = bytearray()
         self._send_lock = asyncio.Lock()
@@ -104,10 +107,24 @@ class Link:
             return cloud.signer_may(self.place, self.iam_credential, action, resource)
         if self.certificate_id is None:
             return True
-        context, template = self._policy_context, self.provisioning_template
-        return cloud.certificate_may(
-            self.place, self.certificate_id, context, action, resource, template
+        judgements = self._judgements_of(self.certificate_id)
+        allowed = judgements.get((action, resource))
+        if allowed is None:
+            context, template = self._policy_context, self.provisioning_template
+            allowed = judgements[action, resource] = cloud.certificate_may(
+                self.place, self.certificate_id, context, action, resource, template
+            )
+        return allowed
+
+    def _judgements_of(self, certificate_id: str) -> dict[tuple[str, str], bool]:
+        """Return what was judged by the policies as they are now: a device asks the same often."""
+        policies = self.broker.cloud.policies_of(
+            self.place, certificate_id, self.provisioning_template
         )
+        if policies != self._judged_by or len(self._judgements) > _MOST_JUDGEMENTS:
+            self._judged_by = policies
+            self._judgements.clear()
+        return self._judgements
 
     def _publish_allowed(self, topic: str, *, retain: bool) -> bool:
         if self.certificate_id is None and self.broker.cloud.provisioning_request(topic):

@@ -119,16 +119,15 @@ def split(buffer: bytearray) -> Iterator[tuple[int, int, bytes]]:
 
 
 def _end_of_first(buffer: bytearray) -> tuple[int, int] | None:
-    head = bytes(buffer[1:_LONGEST_HEADER])
-    reader = Reader(head)
-    try:
-        length = reader.varint()
-    except MalformedError:
-        if len(head) < _LONGEST_HEADER - 1:
-            return None
-        raise
-    header = 1 + len(head) - len(reader.rest())
-    return (header, header + length) if len(buffer) >= header + length else None
+    length = 0
+    for index, byte in enumerate(buffer[1:_LONGEST_HEADER]):
+        length |= (byte & 0x7F) << 7 * index
+        if not byte & 0x80:
+            header = index + 2
+            return (header, header + length) if len(buffer) >= header + length else None
+    if len(buffer) >= _LONGEST_HEADER:
+        raise MalformedError("a length has more than four bytes")
+    return None
 
 
 def read_connect(body: bytes) -> Connect:

@@ -4,6 +4,7 @@ Three of its functions are wrapped: the one that serves a connection, the one th
 and the one that empties every service.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Any, Final
@@ -30,15 +31,30 @@ def keep_before_answers(app: Seam, iot: Seam, keeper: Keeper) -> None:
 
 
 class _KeepingWriter:
-    """The broker's writer of a connection; nothing leaves before its cause is on disk."""
+    """The broker's writer of a connection; nothing leaves before its cause is on disk.
+
+    What is written in one turn of the loop leaves in one TLS record.
+    """
 
     def __init__(self, writer: Any, keeper: Keeper) -> None:
         self._writer = writer
         self._keeper = keeper
+        self._leaving: list[bytes] = []
 
     def write(self, data: bytes) -> None:
         self._keeper.keep()
-        self._writer.write(data)
+        if not self._leaving:
+            asyncio.get_running_loop().call_soon(self._leave)
+        self._leaving.append(data)
+
+    def close(self) -> None:
+        self._leave()
+        self._writer.close()
+
+    def _leave(self) -> None:
+        data, self._leaving = b"".join(self._leaving), []
+        if data and not self._writer.is_closing():
+            self._writer.write(data)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._writer, name)

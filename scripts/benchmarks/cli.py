@@ -47,6 +47,12 @@ def _element(rounds: int) -> Rows:
     return element(rounds)
 
 
+def _broker(rounds: int) -> Rows:
+    from scripts.benchmarks.broker import broker  # noqa: PLC0415
+
+    return broker(rounds)
+
+
 BENCHES: Final[Mapping[str, Bench]] = {
     "first-boot": Bench(
         "our whole first boot against the same exchange written with AWS's SDK alone",
@@ -67,6 +73,11 @@ BENCHES: Final[Mapping[str, Bench]] = {
         "a CSR and a connection with the key in SoftHSM, and in swtpm, against a key in software",
         "the sealed key, in software",
         _element,
+    ),
+    "broker": Bench(
+        "connections, QoS 1 round trips and memory of the local AWS's broker",
+        "MiniStack's own MQTT session, before docs/adr/0017",
+        _broker,
     ),
 }
 
@@ -101,7 +112,7 @@ def _table(bench: Bench, found: Rows) -> list[str]:
 
 
 def _line(row: Row) -> str:
-    digits = 1 if row.quantity.unit == "MiB" else 3
+    digits = 1 if row.quantity.unit.endswith("iB") else 3
     ours, other = (
         f"{value:>8.{digits}f} {row.quantity.unit:<3}" for value in (row.ours, row.yardstick)
     )

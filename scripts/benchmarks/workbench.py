@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -29,6 +29,8 @@ class Workbench:
     """Of what is measured: a device in the field has no variables set for it."""
     cloud: Mapping[str, str]
     """What leads the station, and whoever asks, to the local AWS."""
+    checkout: Path = CHECKOUT
+    """Whose code the commands run."""
 
     def measure(self, *command: str, settings: Mapping[str, str] = MappingProxyType({})) -> Run:
         """Run one command on this bench, with variables of its own; return what it cost."""
@@ -54,7 +56,7 @@ class Workbench:
         command = [sys.executable, "-m", module, *arguments]
         done = subprocess.run(  # noqa: S603 - our own interpreter and arguments
             command,
-            cwd=CHECKOUT,
+            cwd=self.checkout,
             env={**self.environment, **self.cloud},
             capture_output=True,
             text=True,
@@ -69,36 +71,54 @@ class Workbench:
         """The option that names this bench's station."""
         return ("--station", str(self.folder / "station"))
 
+    @property
+    def state(self) -> tuple[str, ...]:
+        """The option that names this bench's local AWS."""
+        return ("--state", str(self.folder / "cloud"))
+
 
 @contextmanager
 def open_workbench() -> Iterator[Workbench]:
     """Start a local AWS on free ports and prepare it for claim; all of it is gone afterwards.
 
+    Raises:
+        RunFailedError: the local AWS or the station could not be set up.
+    """
+    with local_aws(CHECKOUT) as bench:
+        bench.prepare()
+        yield bench
+
+
+@contextmanager
+def local_aws(checkout: Path) -> Iterator[Workbench]:
+    """Start the local AWS of ``checkout`` on free ports; all of it is gone afterwards.
+
     Python's bytecode is cached in the scratch folder by the round that warms up: an installed
     firmware has its bytecode, a fresh checkout may not.
 
     Raises:
-        RunFailedError: the local AWS or the station could not be set up.
+        RunFailedError: it could not be started.
     """
     with tempfile.TemporaryDirectory(prefix="firstboot-bench-") as name:
         folder = Path(name)
-        environment = {
-            variable: value
-            for variable, value in os.environ.items()
-            if not variable.startswith(_NOT_OURS)
-        } | {"PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
-        cloud = ("--state", str(folder / "cloud"))
-        bench = Workbench(folder, environment, cloud={})
+        bench = Workbench(folder, _environment(folder), cloud={}, checkout=checkout)
         api, mqtt = _two_free_ports()
         ports = ("--api-port", str(api), "--mqtt-port", str(mqtt))
         try:
-            bench.call("localcloud", "up", *cloud, *ports, "--detach")
-            leads_there = json.loads(bench.call("localcloud", "env", *cloud, "--json"))
-            bench = Workbench(folder, environment, leads_there)
-            bench.prepare()
-            yield bench
+            bench.call("localcloud", "up", *bench.state, *ports, "--detach")
+            leads_there = json.loads(bench.call("localcloud", "env", *bench.state, "--json"))
+            yield replace(bench, cloud=leads_there)
         finally:
-            bench.call("localcloud", "down", *cloud)
+            bench.call("localcloud", "down", *bench.state)
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    inherited = {
+        variable: value
+        for variable, value in os.environ.items()
+        if not variable.startswith(_NOT_OURS)
+    }
+    return inherited | {"PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
 
 
 def device_command() -> tuple[str, ...]:

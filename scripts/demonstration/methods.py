@@ -1,4 +1,4 @@
-"""The eight methods: what is special about each, how its device is made, what must happen.
+"""What the demo tells of each method, how its device is made, and what must happen.
 
 Standard library only, as ``--help`` is answered before there is a .venv.
 """
@@ -7,12 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from device.config import methods as table
+from device.config.methods import Credential, KeyMaker, MachineKind
+
 Command = tuple[str, ...]
 
 _AT_WORK: Final = "telemetry acknowledged"
+_KEY_MADE: Final = "key made"
+_PROMOTED: Final = "certificate promoted"
 _BY_CLAIM: Final = (
     "storage opened",
-    "key made",
+    _KEY_MADE,
     "claim connected",
     "certificate issued",
     "certificate staged",
@@ -23,7 +28,7 @@ _HOLDING_ITS_CERTIFICATE: Final = (
     "storage opened",
     "device connected",
     "identity proven",
-    "certificate promoted",
+    _PROMOTED,
     _AT_WORK,
 )
 _MAKE: Final = ("factory", "make", "--method", "{method}", "--serial", "{serial}")
@@ -37,29 +42,50 @@ class Method:
     name: str
     lesson: tuple[str, ...]
     """What is special about it, in lines."""
-    steps: tuple[str, ...]
-    """What a device must have reported in the end, each at least once."""
     why: Mapping[str, str] = field(default_factory=dict)
     """Words on single steps, where they differ from those of the other methods."""
     make: Command = _MAKE
     """The station's command for a device, with {method}, {serial} and {batch}."""
     serial: str = "{batch}"
     """The serial number of the device that is booted."""
-    settings: Mapping[str, str] = field(default_factory=dict)
-    """What it changes in its configuration, as variables."""
     accounts: tuple[tuple[str, str], ...] = ()
     """Accounts and Regions that the device reaches, if not the one of the local AWS."""
     try_also: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """What else to try with it, and its command lines: {serial} is new, its folder in {devices}."""
-    makes_its_key: bool = True
-    """Whether the device makes its key, so that it can be made in a secure element."""
-    waits_for_claim: bool = False
-    """Whether the device waits until an app hands it a claim."""
+
+    @property
+    def _row(self) -> table.Method:
+        return table.METHODS[self.name]
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """What a device must have reported in the end, each at least once."""
+        if self._row.machine is MachineKind.PRESENTED:
+            refused = ("not let in",) if self._row.just_in_time else ()
+            return (*refused, *_HOLDING_ITS_CERTIFICATE)
+        last = "claim destroyed" if self._row.begins_with is Credential.CLAIM else _PROMOTED
+        return (*(s for s in _BY_CLAIM if s != _KEY_MADE or self.makes_its_key), last, _AT_WORK)
+
+    @property
+    def makes_its_key(self) -> bool:
+        """Whether the device makes its key, so that it can be made in a secure element."""
+        return self._row.key_made_by is KeyMaker.DEVICE
+
+    @property
+    def waits_for_claim(self) -> bool:
+        """Whether the device waits until an app hands it a claim."""
+        return self._row.begins_with is Credential.HANDED_CLAIM
 
     @property
     def config(self) -> str:
         """The settings file."""
-        return f"config/{self.name.removesuffix('-aws-keys')}.yaml"
+        return f"config/{self._row.settings_file}"
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """What is changed in a settings file that several methods share, as variables."""
+        is_own = self._row.settings_file == f"{self.name}.yaml"
+        return {} if is_own else {"DEVICE_METHOD": self.name}
 
     @property
     def boot(self) -> Command:
@@ -94,7 +120,6 @@ METHODS: Final[Mapping[str, Method]] = {
                 "A device that holds a serial number, and a claim certificate that its whole",
                 "batch shares, becomes a thing with a certificate of its own.",
             ),
-            (*_BY_CLAIM, "claim destroyed", _AT_WORK),
         ),
         Method(
             "claim-aws-keys",
@@ -102,17 +127,10 @@ METHODS: Final[Mapping[str, Method]] = {
                 "As by claim, for a device that cannot make keys: AWS makes the key and sends it",
                 "over the claim's connection. Whoever can make keys should; it stays inside.",
             ),
-            (
-                *(step for step in _BY_CLAIM if step != "key made"),
-                "claim destroyed",
-                _AT_WORK,
-            ),
             {
                 "certificate issued": "AWS made the key as well: {short}...",
                 "certificate staged": "with the key from AWS, sealed at once; not trusted yet",
             },
-            settings={"DEVICE_METHOD": "claim-aws-keys"},
-            makes_its_key=False,
         ),
         Method(
             "trusted-user",
@@ -121,12 +139,10 @@ METHODS: Final[Mapping[str, Method]] = {
                 "trusted stands beside it with an app, which gets a claim for five minutes from",
                 "AWS and hands it over. The device uses it once, from memory.",
             ),
-            (*_BY_CLAIM, "certificate promoted", _AT_WORK),
             {
                 "claim connected": "with the app's claim, which expires in five minutes",
                 "certificate promoted": "the claim was never stored, so nothing is left of it",
             },
-            waits_for_claim=True,
         ),
         Method(
             "jitp",
@@ -135,7 +151,6 @@ METHODS: Final[Mapping[str, Method]] = {
                 "template. AWS IoT learns of the device from its first connection, and drops that:",
                 "the certificate is not ACTIVE yet. Seconds later the template has been applied.",
             ),
-            ("refused by AWS IoT", *_HOLDING_ITS_CERTIFICATE),
             {
                 "refused by AWS IoT": "expected: AWS IoT registers the certificate meanwhile",
                 "waiting": "{pause}, with jitter, and 90 s at most in all",
@@ -149,7 +164,6 @@ METHODS: Final[Mapping[str, Method]] = {
                 "the rule calls a Lambda of yours, and that looks into an allow-list. On it:",
                 "thing, policy, ACTIVE. Not on it: INACTIVE, for good.",
             ),
-            ("refused by AWS IoT", *_HOLDING_ITS_CERTIFICATE),
             {
                 "refused by AWS IoT": "expected: registered, and the rule has called the Lambda",
                 "waiting": "{pause}, with jitter, and 90 s at most in all",
@@ -169,7 +183,6 @@ METHODS: Final[Mapping[str, Method]] = {
                 "in the device is changed to move it: the name that it dials (SNI) chooses the",
                 "account, DEVICE_ENDPOINT here. DEVICE_PROXY leads that name to this machine.",
             ),
-            _HOLDING_ITS_CERTIFICATE,
             {"device connected": "at the name of the first account"},
             make=(
                 *_MAKE,
@@ -184,7 +197,6 @@ METHODS: Final[Mapping[str, Method]] = {
                 "registration task for the file, and a report with a line a device, from which",
                 "each gets its certificate. Nothing is left to do when the device first connects.",
             ),
-            _HOLDING_ITS_CERTIFICATE,
             {"device connected": "at once: AWS has known this certificate since the factory"},
             make=("factory", "bulk", "--batch", "{batch}", "--count", "3"),
             serial="{batch}-0001",
@@ -195,7 +207,6 @@ METHODS: Final[Mapping[str, Method]] = {
                 "One device, registered by one call: RegisterThing takes the device's own request",
                 "and a template. For a bench, a repair, or a line that is always online.",
             ),
-            _HOLDING_ITS_CERTIFICATE,
             {"device connected": "at once: AWS has known this certificate since the factory"},
             make=("factory", "single", "--serial", "{serial}"),
         ),

@@ -3,11 +3,10 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
-from device.config.settings import Method
+from device.config.methods import METHODS, KeyMaker, MachineKind
 from device.errors.element import PinUnavailableError, WrongPinError
 from device.errors.storage import StorageExistsError
 from device.storage.device_storage import DeviceStorage, open_device_storage
@@ -23,8 +22,10 @@ from tests.support.wire_world import WireWorld
 from tests.support.worlds import boot
 from tests.wire.conftest import LocalCloud
 
-MADE_AT_THE_STATION = {"jitp", "jitr", "multi-account", "bulk", "single-thing"}
-METHODS = [method for method in get_args(Method) if method != "claim-aws-keys"]
+MADE_AT_THE_STATION = {
+    name for name, method in METHODS.items() if method.machine is MachineKind.PRESENTED
+}
+WITH_ELEMENT = [name for name, method in METHODS.items() if method.key_made_by is KeyMaker.DEVICE]
 
 
 class PowerCutError(BaseException):
@@ -51,7 +52,7 @@ def wire(
 
 
 @pytest.mark.usefixtures("softhsm")
-@pytest.mark.parametrize("wire", METHODS, indirect=True)
+@pytest.mark.parametrize("wire", WITH_ELEMENT, indirect=True)
 def test_each_method_makes_a_device_with_a_token_of_its_own(
     wire: WireWorld, serial: str, tmp_path: Path
 ) -> None:

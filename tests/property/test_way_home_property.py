@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from device.config.methods import CLAIM_METHODS, PRESENTED_METHODS
 from device.errors import FirstbootError
 from device.runtime import journal
 from device.runtime.driver import Patience
@@ -17,8 +18,6 @@ from tests.support.power import PowerCutError, PowerSupply
 from tests.support.worlds import MemoryWorld, boot, boot_home
 
 SERIAL: Final = "SN-1"
-CLAIM_METHODS: Final = ("claim", "claim-aws-keys", "trusted-user")
-PRESENTED_METHODS: Final = ("jitp", "jitr", "bulk", "single-thing", "multi-account")
 PATIENCE: Final = Patience(unreachable=200.0, refused=20.0, activation=20.0)
 BOOTS: Final = 6
 """An honest cloud has so many boots: a trusted user's claim ends within some of them."""

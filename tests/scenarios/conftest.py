@@ -1,11 +1,10 @@
 """The worlds a scenario runs in: every scenario once in memory, and once over TLS."""
 
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
-from device.config.settings import Method
+from device.config.methods import METHODS
 from tests.support.wire_world import WireWorld
 from tests.support.worlds import MemoryWorld, World
 from tests.wire.conftest import LocalCloud
@@ -27,7 +26,7 @@ def world(request: pytest.FixtureRequest) -> World:
     return wire
 
 
-@pytest.fixture(scope="session", params=get_args(Method))
+@pytest.fixture(scope="session", params=METHODS)
 def method_world(
     request: pytest.FixtureRequest,
     local_cloud: LocalCloud,

@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from device.config.methods import CLAIM_METHODS
 from device.errors import ExitCode, FirstbootError
 from device.errors.provisioning import CertificateInDoubtError
 from device.provisioning import actions as act
@@ -18,13 +19,12 @@ from tests.support.power import PowerCutError, PowerSupply
 from tests.support.worlds import Diary, MemoryWorld, boot, boot_home
 
 SERIAL = "SN-1"
-METHODS = ("claim", "claim-aws-keys", "trusted-user")
 CUTS = ("cut-at-hello", "cut-after-hello", "cut-after-tls", "cut-at-connect")
 TWO_HOURS = 7200.0
 SHORT = Patience(unreachable=5.0, refused=5.0)
 
 
-@pytest.fixture(params=METHODS)
+@pytest.fixture(params=CLAIM_METHODS)
 def world(request: pytest.FixtureRequest) -> MemoryWorld:
     """An AWS that refuses a used token, with a hook that tells what it saw."""
     world = MemoryWorld()

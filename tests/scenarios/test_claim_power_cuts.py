@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from device.config.methods import CLAIM_METHODS
 from device.storage.device_storage import open_device_storage
 from device.storage.keys import CLAIM_KEY
 from device.storage.secure_storage import Uid
@@ -17,7 +18,6 @@ from tests.support.wire_world import WireWorld
 from tests.support.worlds import MemoryWorld, boot, boot_home
 
 SERIAL = "SN-1"
-METHODS = ("claim", "claim-aws-keys", "trusted-user")
 
 
 def new_world(method: str, *, strict: bool) -> MemoryWorld:
@@ -48,7 +48,7 @@ def assert_one_and_whole(world: MemoryWorld, state: Path) -> None:
 
 
 @pytest.mark.parametrize("strict", [True, False])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", CLAIM_METHODS)
 def test_one_cut_at_every_moment(tmp_path: Path, method: str, strict: bool) -> None:
     moments = moments_of_a_boot(tmp_path, method)
     assert moments > 100, "the flow has more steps than this: the supply does not see them"
@@ -65,7 +65,7 @@ def test_one_cut_at_every_moment(tmp_path: Path, method: str, strict: bool) -> N
         assert_one_and_whole(world, state)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", CLAIM_METHODS)
 def test_a_cut_and_then_a_day_in_the_drawer(tmp_path: Path, method: str) -> None:
     for moment in range(1, moments_of_a_boot(tmp_path, method) + 1):
         world = new_world(method, strict=True)
@@ -89,7 +89,7 @@ FAULTS = ("drop-reply", "cut-before-reply", "cut-before-request", "unreachable",
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
-    method=st.sampled_from(METHODS),
+    method=st.sampled_from(CLAIM_METHODS),
     cuts=st.lists(st.integers(1, 160), max_size=4),
     faults=st.lists(st.sampled_from(FAULTS), max_size=4),
     naps=st.lists(st.sampled_from([0.0, 0.0, 4000.0]), min_size=4, max_size=4),

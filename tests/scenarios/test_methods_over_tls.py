@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from device.config.methods import CLAIM_METHODS, JUST_IN_TIME_METHODS
 from device.errors import ExitCode, FirstbootError
 from device.errors.provisioning import (
     ClaimExpiredError,
@@ -30,8 +31,6 @@ from tests.wire.localcloud_registry import until
 
 pytestmark = pytest.mark.wire
 
-BY_CLAIM = {"claim", "claim-aws-keys", "trusted-user"}
-JUST_IN_TIME = {"jitp", "jitr"}
 LEFT_BEHIND = {Uid.CLAIM_CERTIFICATE, Uid.STAGED_CERTIFICATE, Uid.PROVISIONING_JOURNAL}
 IMPATIENT = Patience(unreachable=5.0, refused=1.2, activation=1.5)
 
@@ -56,7 +55,7 @@ def test_from_the_factory_to_a_proven_identity(wire: WireWorld, state: Path, ser
     assert (identity.thing_name, identity.method) == (serial, wire.method)
     assert_one_and_whole(wire, state, serial, identity.certificate_id)
     refused = [type(cause) is NotActivatedYetError for cause, _ in diary.waits]
-    assert any(refused) == (wire.method in JUST_IN_TIME)
+    assert any(refused) == (wire.method in JUST_IN_TIME_METHODS)
     again = Diary()
     assert boot(wire, state, diary=again) == identity
     assert again.events == []
@@ -81,7 +80,7 @@ def test_a_power_cut_after_each_step(wire: WireWorld, state: Path, serial: str) 
 
     assert_one_and_whole(wire, state, serial, identity.certificate_id)
     own = {"CertificateIssued", "CertificateStaged", "ThingRegistered"}
-    steps = own if wire.method in BY_CLAIM else {"CertificateInstalled"}
+    steps = own if wire.method in CLAIM_METHODS else {"CertificateInstalled"}
     assert steps | {"PublishAcknowledged", "IdentityPromoted"} <= set(diary.types())
 
 
@@ -163,7 +162,7 @@ def test_denied_with_an_inactive_certificate(wire: WireWorld, state: Path, seria
     assert_one_and_whole(wire, state, serial, boot(wire, state).certificate_id)
 
 
-@of("claim", "claim-aws-keys", "trusted-user")
+@of(*CLAIM_METHODS)
 def test_slow_replies(wire: WireWorld, state: Path, serial: str) -> None:
     state, diary = wire.make_device(state, serial), Diary()
     wire.fault("delay-reply", operation="provision", seconds=2.3)

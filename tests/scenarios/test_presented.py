@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from device.config.methods import JUST_IN_TIME_METHODS, PRESENTED_METHODS
 from device.errors import ExitCode
 from device.errors.provisioning import (
     ClockBehindError,
@@ -22,15 +23,16 @@ from tests.support.power import PowerCutError, PowerSupply
 from tests.support.worlds import Diary, MemoryWorld, boot
 
 SERIAL = "SN-1"
-JUST_IN_TIME = ("jitp", "jitr")
-PREREGISTERED = ("bulk", "single-thing", "multi-account")
 
 
 def use(memory: MemoryWorld, method: str) -> None:
     memory.settings = msgspec.structs.replace(memory.settings, method=method)
 
 
-@pytest.mark.parametrize("method", JUST_IN_TIME)
+PREREGISTERED = tuple(each for each in PRESENTED_METHODS if each not in JUST_IN_TIME_METHODS)
+
+
+@pytest.mark.parametrize("method", JUST_IN_TIME_METHODS)
 def test_the_first_drop_is_the_expected_path(memory: MemoryWorld, state: Path, method: str) -> None:
     use(memory, method)
     memory.make_device_with_leaf(state, SERIAL)
@@ -46,7 +48,7 @@ def test_the_first_drop_is_the_expected_path(memory: MemoryWorld, state: Path, m
     assert identity.key_made_by == "device"
 
 
-@pytest.mark.parametrize("method", JUST_IN_TIME)
+@pytest.mark.parametrize("method", JUST_IN_TIME_METHODS)
 def test_never_activated_ends_with_the_likely_causes(
     memory: MemoryWorld, state: Path, method: str
 ) -> None:
@@ -99,7 +101,7 @@ def test_a_refusal_without_a_reason_is_an_error_with_causes(
     assert raised.value.next_step.endswith(look), "and nothing is to be deleted"
 
 
-@pytest.mark.parametrize("method", JUST_IN_TIME + PREREGISTERED)
+@pytest.mark.parametrize("method", PRESENTED_METHODS)
 def test_one_cut_at_every_moment(tmp_path: Path, method: str) -> None:
     def new_device(folder: Path) -> MemoryWorld:
         world = MemoryWorld()
@@ -161,7 +163,7 @@ def test_a_leaf_for_another_key_is_named_before_the_first_packet(
     assert [order for session in memory.sessions for order in session.orders] == []
 
 
-@pytest.mark.parametrize("method", JUST_IN_TIME + PREREGISTERED)
+@pytest.mark.parametrize("method", PRESENTED_METHODS)
 @pytest.mark.parametrize("wall", [2_600_000_000.0, 1_789_000_000.0], ids=["future", "behind"])
 def test_a_leaf_is_presented_whatever_our_clock_says(
     memory: MemoryWorld, state: Path, method: str, wall: float
@@ -173,7 +175,7 @@ def test_a_leaf_is_presented_whatever_our_clock_says(
     assert boot(memory, state).thing_name == SERIAL
 
 
-@pytest.mark.parametrize("method", JUST_IN_TIME + PREREGISTERED)
+@pytest.mark.parametrize("method", PRESENTED_METHODS)
 def test_a_leaf_that_is_not_valid_yet_and_is_refused_says_that_the_clock_is_behind(
     memory: MemoryWorld, state: Path, method: str
 ) -> None:

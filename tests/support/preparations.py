@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Final
 
+from factory.account.ca_certificates import CertificateMode
 from factory.account.changes import Outcome, Report
-from factory.account.choices import DEFAULT_CHOICES, CertificateMode, Choices
 from factory.account.cloud import Cloud
-from factory.methods import claim, jitp, jitr, multi_account
+from factory.methods import METHODS
+from factory.methods.method import DEFAULT_CHOICES, Choices, Method
 from factory.station.station import open_or_make_station, open_station
 from tests.support.station_cloud import CutCloud, PowerCutError
 
@@ -21,16 +21,14 @@ OWN_AUTHORITIES: Final = "certificate authority"
 class Case:
     """A method, and what is chosen."""
 
-    method: ModuleType
+    method: Method
     choices: Choices = DEFAULT_CHOICES
 
 
 CASES: Final = {
-    "jitp": Case(jitp),
-    "jitp-inline": Case(jitp, Choices(CertificateMode.SNI_ONLY, inline_template=True)),
-    "jitr": Case(jitr),
-    "multi-account": Case(multi_account),
-    "claim-hook": Case(claim, Choices(hook=True)),
+    **{each.name: Case(each) for each in METHODS.values()},
+    "jitp-inline": Case(METHODS["jitp"], Choices(CertificateMode.SNI_ONLY, inline_template=True)),
+    "claim-hook": Case(METHODS["claim"], Choices(hook=True)),
 }
 SIDE_BY_SIDE: Final = ["jitp", "jitr", "multi-account", "claim-hook"]
 """Cases that can be prepared in one account at the same time."""
@@ -38,14 +36,12 @@ SIDE_BY_SIDE: Final = ["jitp", "jitr", "multi-account", "claim-hook"]
 
 def prepare(case: Case, cloud: Cloud, folder: Path, choices: Choices | None = None) -> Report:
     with open_or_make_station(folder) as station:
-        report: Report = case.method.prepare(cloud, station, choices or case.choices)
-    return report
+        return case.method.prepare(cloud, station, choices or case.choices)
 
 
 def teardown(case: Case, cloud: Cloud, folder: Path) -> Report:
     with open_station(folder) as station:
-        report: Report = case.method.teardown(cloud, station, devices=False)
-    return report
+        return case.method.teardown(cloud, station, devices=False)
 
 
 def outcomes(report: Report) -> set[Outcome]:

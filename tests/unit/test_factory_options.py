@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from device.errors import ExitCode
-from factory.account.choices import choices_of
 from factory.bulk.progress import progress_on
 from factory.cli import main, parser
 from factory.errors import ExtraMissingError, OptionNotUsedError
 from factory.making.admission import Wanted, admit
 from factory.making.manufacture import DeviceOrder
 from factory.methods import METHODS
+from factory.methods.choices import choices_of
 from factory.station.ledger import Ledger
 from factory.station.station import open_or_make_station
 from tests.unit.test_factory_cli import credentials, outside, prepared, run

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from device.config.methods import JUST_IN_TIME_METHODS
 from factory.account.cloud import Account, Response, Value
 from factory.errors import CloudDeniedError, NotInCloudError
 from factory.making.retirement import retire
@@ -78,7 +79,7 @@ def test_revoked_certificate_stays_revoked() -> None:
     assert cloud.things == {"own": []}
 
 
-@pytest.mark.parametrize("method", ["jitp", "jitr"])
+@pytest.mark.parametrize("method", JUST_IN_TIME_METHODS)
 def test_certificate_that_aws_would_register_yet_is_named(method: str) -> None:
     said = retire(former(method, "own"), "SN-1", [Registry()])
     words = "its certificate own is not registered in account 111111111111, eu-central-1 yet, and"

@@ -7,8 +7,9 @@ import msgspec
 import pytest
 
 from device.config.endpoint import Endpoint, Login
+from device.config.methods import CLAIM_METHODS, METHODS, PRESENTED_METHODS
 from device.config.plan import Plan, plan_for
-from device.config.settings import Claim, JustInTime, Key, Method, Settings, Telemetry
+from device.config.settings import Claim, JustInTime, Key, Settings, Telemetry
 from device.config.sources import Sources
 from device.errors import ConfigurationError, ExitCode
 from device.errors.provisioning import NoCredentialError, SubjectFieldMissingError
@@ -472,9 +473,9 @@ def test_a_just_in_time_template_that_is_none(tmp_path: Path) -> None:
 # --- the settings of another method -----------------------------------------------------
 
 
-@pytest.mark.parametrize("method", ["jitp", "jitr", "multi-account", "bulk", "single-thing"])
+@pytest.mark.parametrize("method", PRESENTED_METHODS)
 def test_a_device_with_a_claim_is_not_booted_as_one_with_a_certificate(
-    state: Path, method: Method
+    state: Path, method: str
 ) -> None:
     error = refused(state, Settings(method=method))
 
@@ -491,9 +492,9 @@ def test_a_device_that_has_begun_goes_on_by_claim_only(tmp_path: Path) -> None:
     assert isinstance(plan(state, Settings(method="trusted-user")).machine, ClaimPlan)
 
 
-@pytest.mark.parametrize("method", ["claim", "claim-aws-keys", "trusted-user"])
+@pytest.mark.parametrize("method", CLAIM_METHODS)
 def test_a_device_with_a_certificate_is_not_booted_as_one_with_a_claim(
-    tmp_path: Path, method: Method
+    tmp_path: Path, method: str
 ) -> None:
     state, settings = just_in_time(tmp_path, JITP_TEMPLATE, {"common_name": SERIAL})
 
@@ -504,9 +505,9 @@ def test_a_device_with_a_certificate_is_not_booted_as_one_with_a_claim(
 # --- a device that is provisioned already -----------------------------------------------
 
 
-@pytest.mark.parametrize("method", ["claim-aws-keys", "trusted-user", "jitp", "bulk"])
+@pytest.mark.parametrize("method", sorted(METHODS.keys() - {"claim"}))
 def test_a_provisioned_device_is_not_run_as_one_of_another_method(
-    tmp_path: Path, method: Method
+    tmp_path: Path, method: str
 ) -> None:
     state = make_device(tmp_path / "device")
     with open_device_storage(state) as storage:
@@ -519,8 +520,8 @@ def test_a_provisioned_device_is_not_run_as_one_of_another_method(
     plan(state, Settings(method="claim"))
 
 
-@pytest.mark.parametrize("method", ["jitp", "jitr", "multi-account", "bulk", "single-thing"])
-def test_a_device_without_any_credential_is_told_so(tmp_path: Path, method: Method) -> None:
+@pytest.mark.parametrize("method", PRESENTED_METHODS)
+def test_a_device_without_any_credential_is_told_so(tmp_path: Path, method: str) -> None:
     state = make_device(tmp_path / "device", claim=None)
 
     with pytest.raises(NoCredentialError, match="no credential left"):

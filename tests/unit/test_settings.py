@@ -63,7 +63,7 @@ def refused(
         (LEAST + "[" * 60_000, "", "is not YAML"),
         (LEAST + "#" * 65_536, "", "is longer than 65536 bytes"),
         ("thing_name: x\n", "method", "is missing"),
-        ("method: magic\n", "method", "invalid enum value 'magic'; one of claim, claim-aws-keys"),
+        ("method: magic\n", "method", "there is no method 'magic'; one of claim, claim-aws-keys"),
         (LEAST + "endpont: x\n", "endpont", "unknown key"),
         (LEAST + "claim: {templat: x}\n", "claim.templat", "unknown key"),
         (LEAST + "connection: {retry: {longst: 9}}\n", "connection.retry.longst", "unknown key"),

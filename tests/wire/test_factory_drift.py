@@ -10,11 +10,12 @@ import pytest
 from device.errors import ExitCode
 from factory.account.allow_list import TABLE
 from factory.account.aws import Aws
+from factory.account.ca_certificates import CertificateMode
 from factory.account.changes import Outcome
-from factory.account.choices import CertificateMode, Choices
 from factory.account.cloud import Value, structure, text
 from factory.errors import NotMadeByStationError, OtherAccountError, RegisteredOtherwiseError
-from factory.methods import jitp, jitr
+from factory.methods import METHODS, jitr
+from factory.methods.method import Choices
 from factory.station.station import open_station
 from tests.support.preparations import (
     CASES,
@@ -126,7 +127,7 @@ def test_ca_in_sni_only_mode_is_registered_in_two_regions(
     reports = [prepare(CASES["jitp-inline"], cloud, tmp_path / "station") for cloud in regions]
     assert [outcome_of(each, CA) for each in reports] == [(Outcome.CREATED, "SNI_ONLY")] * 2
     for cloud in regions:
-        jitp.teardown(cloud, None, devices=False)
+        METHODS["jitp"].teardown(cloud, None, devices=False)
 
 
 # --- Lambda, rule, role, hook ----------------------------------------------------------

@@ -19,14 +19,14 @@ from factory.errors import (
     NotMadeByStationError,
     OtherAccountError,
 )
-from factory.methods import claim
+from factory.methods import METHODS
 from factory.station.station import open_or_make_station, open_station
 from tests.support.station_cloud import CutCloud, PowerCutError, aws_of, contents
 from tests.wire.conftest import LocalCloud
 
 pytestmark = pytest.mark.wire
 
-CHANGES_OF_A_FIRST_RUN = 8
+CLAIM = METHODS["claim"]
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def aws(local_cloud: LocalCloud) -> Iterator[Aws]:
     """An account in which the station has left nothing."""
     cloud = aws_of(local_cloud)
     yield cloud
-    claim.teardown(cloud, None, devices=True)
+    CLAIM.teardown(cloud, None, devices=True)
 
 
 @pytest.fixture
@@ -44,12 +44,12 @@ def folder(tmp_path: Path) -> Path:
 
 def prepare(cloud: Cloud, folder: Path) -> Report:
     with open_or_make_station(folder) as station:
-        return claim.prepare(cloud, station)
+        return CLAIM.prepare(cloud, station)
 
 
 def teardown(cloud: Cloud, folder: Path, *, devices: bool = False) -> Report:
     with open_station(folder) as station:
-        return claim.teardown(cloud, station, devices=devices)
+        return CLAIM.teardown(cloud, station, devices=devices)
 
 
 def outcomes(report: Report) -> list[Outcome]:
@@ -74,44 +74,6 @@ def test_first_run_makes_all_and_says_so(aws: Aws, folder: Path) -> None:
     assert "firstboot-claim" in found["templates"]
 
 
-def test_second_run_changes_nothing_and_says_so(aws: Aws, folder: Path) -> None:
-    prepare(aws, folder)
-    before = contents(aws)
-    watched = CutCloud(aws)
-
-    report = prepare(watched, folder)
-
-    assert outcomes(report) == [Outcome.UNCHANGED] * 5
-    assert watched.changes == []
-    assert contents(aws) == before
-
-
-@pytest.mark.parametrize("reply_lost", [False, True], ids=["never-sent", "reply-lost"])
-@pytest.mark.parametrize("cut_at", range(1, CHANGES_OF_A_FIRST_RUN + 1))
-def test_interrupted_run_is_completed_by_the_next(
-    aws: Aws, folder: Path, cut_at: int, *, reply_lost: bool
-) -> None:
-    before = contents(aws)
-    with pytest.raises(PowerCutError):
-        prepare(CutCloud(aws, cut_at, reply_lost=reply_lost), folder)
-
-    report = prepare(aws, folder)
-
-    found = contents(aws)
-    new = found["certificates"].keys() - before["certificates"].keys()
-    assert new == {claim_id(report)}, "a certificate was left behind"
-    assert found["certificates"][claim_id(report)] == ("ACTIVE", ["firstboot-claim"])
-    assert outcomes(prepare(aws, folder)) == [Outcome.UNCHANGED] * 5
-    teardown(aws, folder)
-    assert contents(aws) == before
-
-
-def test_all_changes_of_a_first_run_are_cut(aws: Aws, folder: Path) -> None:
-    watched = CutCloud(aws)
-    prepare(watched, folder)
-    assert len(watched.changes) == CHANGES_OF_A_FIRST_RUN
-
-
 def test_teardown_leaves_the_account_as_it_was_found(aws: Aws, folder: Path) -> None:
     aws.call("iot", "CreateThing", thingName="somebody-elses")
     aws.call("iot", "CreatePolicy", policyName="somebody-elses", policyDocument="{}")
@@ -124,36 +86,6 @@ def test_teardown_leaves_the_account_as_it_was_found(aws: Aws, folder: Path) -> 
     assert contents(aws) == before
     aws.call("iot", "DeleteThing", thingName="somebody-elses")
     aws.call("iot", "DeletePolicy", policyName="somebody-elses")
-
-
-def test_teardown_finds_everything_without_the_station(aws: Aws, folder: Path) -> None:
-    before = contents(aws)
-    prepare(aws, folder)
-
-    claim.teardown(aws, None, devices=False)
-
-    assert contents(aws) == before
-
-
-def test_second_teardown_finds_nothing_to_do(aws: Aws, folder: Path) -> None:
-    prepare(aws, folder)
-    teardown(aws, folder)
-    assert set(outcomes(teardown(aws, folder))) == {Outcome.ABSENT}
-
-
-@pytest.mark.parametrize("reply_lost", [False, True], ids=["never-sent", "reply-lost"])
-@pytest.mark.parametrize("cut_at", range(1, 8))
-def test_interrupted_teardown_is_completed_by_the_next(
-    aws: Aws, folder: Path, cut_at: int, *, reply_lost: bool
-) -> None:
-    before = contents(aws)
-    prepare(aws, folder)
-    with pytest.raises(PowerCutError):
-        teardown(CutCloud(aws, cut_at, reply_lost=reply_lost), folder)
-
-    teardown(aws, folder)
-
-    assert contents(aws) == before
 
 
 def test_teardown_after_an_interrupted_issue_removes_the_certificate(
@@ -356,7 +288,7 @@ def test_resources_of_others_are_neither_changed_nor_removed(
         prepare(aws, folder)
     assert contents(aws) == before
     with pytest.raises(NotMadeByStationError):
-        claim.teardown(aws, None, devices=True)
+        CLAIM.teardown(aws, None, devices=True)
 
     mark: list[object] = [{"Key": "made-by", "Value": "firstboot-station"}]
     if kind == "role":

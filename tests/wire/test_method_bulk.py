@@ -7,12 +7,10 @@ from pathlib import Path
 import pytest
 
 from device.errors import ExitCode
-from factory.account.changes import Outcome, Report
-from factory.account.cloud import Cloud, items, text
+from factory.account.cloud import items, text
 from factory.methods import bulk
-from factory.station.station import open_or_make_station
 from tests.support.production_line import ProductionLine, production_line
-from tests.support.station_cloud import CutCloud, PowerCutError, contents
+from tests.support.station_cloud import contents
 from tests.wire.conftest import LocalCloud
 
 pytestmark = pytest.mark.wire
@@ -69,46 +67,6 @@ def test_make_is_a_batch_of_one(prepared: ProductionLine, tmp_path: Path) -> Non
     assert again.code == ExitCode.FAILED
     assert "is taken: device" in again.err
     assert len(prepared.active("SN:1")) == 1
-
-
-def prepare(cloud: Cloud, folder: Path) -> Report:
-    with open_or_make_station(folder) as station:
-        return bulk.prepare(cloud, station)
-
-
-@pytest.mark.parametrize("reply_lost", [False, True], ids=["never-sent", "reply-lost"])
-@pytest.mark.parametrize("cut_at", range(1, CHANGES + 1))
-def test_interrupted_prepare_is_completed_by_the_next(
-    line: ProductionLine, cut_at: int, *, reply_lost: bool
-) -> None:
-    with pytest.raises(PowerCutError):
-        prepare(CutCloud(line.aws, cut_at, reply_lost=reply_lost), line.station)
-    prepare(line.aws, line.station)
-    again = CutCloud(line.aws)
-    assert {each.outcome for each in prepare(again, line.station).changes} == {Outcome.UNCHANGED}
-    assert again.changes == []
-
-
-@pytest.mark.parametrize("reply_lost", [False, True], ids=["never-sent", "reply-lost"])
-@pytest.mark.parametrize("cut_at", range(1, REMOVALS + 1))
-def test_interrupted_teardown_is_completed_by_the_next(
-    line: ProductionLine, cut_at: int, *, reply_lost: bool
-) -> None:
-    before = contents(line.aws)
-    prepare(line.aws, line.station)
-    with pytest.raises(PowerCutError):
-        bulk.teardown(CutCloud(line.aws, cut_at, reply_lost=reply_lost), None, devices=True)
-
-    bulk.teardown(line.aws, None, devices=True)
-
-    assert contents(line.aws) == before
-
-
-def test_these_are_all_the_changes(line: ProductionLine) -> None:
-    made, removed = CutCloud(line.aws), CutCloud(line.aws)
-    prepare(made, line.station)
-    bulk.teardown(removed, None, devices=True)
-    assert (len(made.changes), len(removed.changes)) == (CHANGES, REMOVALS)
 
 
 def test_teardown_keeps_what_devices_still_need(prepared: ProductionLine, tmp_path: Path) -> None:

@@ -7,15 +7,13 @@ from pathlib import Path
 import pytest
 
 from device.errors import ExitCode
-from factory.account.changes import Outcome, Report
-from factory.account.cloud import Cloud, Value, text
+from factory.account.cloud import Value, text
 from factory.errors import NotRegisteredError
 from factory.making.manufacture import DeviceOrder, new_device_id
 from factory.methods import single_thing
 from factory.methods.single_thing import Way
-from factory.station.station import open_or_make_station
 from tests.support.production_line import CONFIG, ProductionLine, as_object, production_line
-from tests.support.station_cloud import CutCloud, MeddledCloud, PowerCutError, contents
+from tests.support.station_cloud import MeddledCloud, contents
 from tests.wire.conftest import LocalCloud
 
 pytestmark = pytest.mark.wire
@@ -118,24 +116,6 @@ def test_csr_that_is_not_signed_by_its_key_is_named(line: ProductionLine, tmp_pa
     assert line.things() == []
     assert line.run("single", "--serial", "SN-7", "--out", tmp_path / "d").code == 0
     assert line.boot(tmp_path / "d").code == 0
-
-
-def prepare(cloud: Cloud, folder: Path) -> Report:
-    with open_or_make_station(folder) as station:
-        return single_thing.prepare(cloud, station)
-
-
-@pytest.mark.parametrize("reply_lost", [False, True], ids=["never-sent", "reply-lost"])
-@pytest.mark.parametrize("cut_at", range(1, CHANGES + 1))
-def test_interrupted_prepare_is_completed_by_the_next(
-    line: ProductionLine, cut_at: int, *, reply_lost: bool
-) -> None:
-    with pytest.raises(PowerCutError):
-        prepare(CutCloud(line.aws, cut_at, reply_lost=reply_lost), line.station)
-    watched = CutCloud(line.aws)
-    prepare(watched, line.station)
-    assert {each.outcome for each in prepare(line.aws, line.station).changes} == {Outcome.UNCHANGED}
-    assert len(watched.changes) == CHANGES - reply_lost
 
 
 def test_teardown_leaves_the_devices_unless_they_are_named(

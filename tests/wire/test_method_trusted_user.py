@@ -14,11 +14,11 @@ from factory.account.cloud import Cloud
 from factory.account.roles import role_arn
 from factory.account.temporary_claim import TemporaryClaim, create_claim
 from factory.errors import CloudDeniedError
-from factory.methods import trusted_user
-from factory.station.station import open_or_make_station, open_station
+from factory.methods import METHODS, trusted_user
+from factory.station.station import open_or_make_station
 from tests.support.device_process import Running, running
 from tests.support.production_line import CONFIG, ProductionLine, as_object, production_line
-from tests.support.station_cloud import CutCloud, PowerCutError, contents
+from tests.support.station_cloud import contents
 from tests.wire.conftest import LocalCloud
 from tests.wire.localcloud_sdk import Credential, IdentityV2, mqtt5_client, new_csr
 
@@ -192,43 +192,7 @@ def test_claim_of_another_template_is_denied_its_topic(
 
 def prepare(cloud: Cloud, folder: Path) -> Report:
     with open_or_make_station(folder) as station:
-        return trusted_user.prepare(cloud, station)
-
-
-@pytest.mark.parametrize("reply_lost", [False, True], ids=["never-sent", "reply-lost"])
-@pytest.mark.parametrize("cut_at", range(1, CHANGES + 1))
-def test_interrupted_prepare_is_completed_by_the_next(
-    line: ProductionLine, cut_at: int, *, reply_lost: bool
-) -> None:
-    with pytest.raises(PowerCutError):
-        prepare(CutCloud(line.aws, cut_at, reply_lost=reply_lost), line.station)
-    prepare(line.aws, line.station)
-    again = CutCloud(line.aws)
-    assert {each.outcome for each in prepare(again, line.station).changes} == {Outcome.UNCHANGED}
-    assert again.changes == []
-
-
-@pytest.mark.parametrize("reply_lost", [False, True], ids=["never-sent", "reply-lost"])
-@pytest.mark.parametrize("cut_at", range(1, REMOVALS + 1))
-def test_interrupted_teardown_is_completed_by_the_next(
-    line: ProductionLine, cut_at: int, *, reply_lost: bool
-) -> None:
-    before = contents(line.aws)
-    prepare(line.aws, line.station)
-    cut = CutCloud(line.aws, cut_at, reply_lost=reply_lost)
-    with open_station(line.station) as station, pytest.raises(PowerCutError):
-        trusted_user.teardown(cut, station, devices=True)
-
-    trusted_user.teardown(line.aws, None, devices=True)
-
-    assert contents(line.aws) == before
-
-
-def test_these_are_all_the_changes(line: ProductionLine) -> None:
-    made, removed = CutCloud(line.aws), CutCloud(line.aws)
-    prepare(made, line.station)
-    trusted_user.teardown(removed, None, devices=True)
-    assert (len(made.changes), len(removed.changes)) == (CHANGES, REMOVALS)
+        return METHODS["trusted-user"].prepare(cloud, station)
 
 
 def test_drifted_app_role_is_brought_back(line: ProductionLine) -> None:

@@ -12,6 +12,7 @@ from typing import Final
 import pytest
 from cryptography import x509
 
+from device.config.methods import JUST_IN_TIME_METHODS, PRESENTED_METHODS
 from device.errors import ExitCode
 from device.identity.certificates import certificate_id
 from device.identity.csr import build_csr, subject_name
@@ -38,8 +39,7 @@ from tests.wire.localcloud_registry import status_of, until
 pytestmark = pytest.mark.wire
 
 IMPATIENT: Final = {"DEVICE_JUST_IN_TIME__BUDGET": "0"}
-SHOWING: Final = ("jitp", "jitr", "multi-account", "bulk", "single-thing")
-REGISTERED: Final = ("multi-account", "bulk", "single-thing")
+REGISTERED: Final = tuple(each for each in PRESENTED_METHODS if each not in JUST_IN_TIME_METHODS)
 STRANGER: Final = DeviceAuthority("somebody else's CA")
 TODAY: Final = datetime.now(UTC)
 
@@ -89,7 +89,7 @@ def test_root_ca_of_another_server(line: ProductionLine, state: Path) -> None:
     assert_let_in(line, state)
 
 
-@of(*SHOWING)
+@of(*PRESENTED_METHODS)
 def test_leaf_that_cannot_be_this_devices_is_named_before_the_first_packet(
     line: ProductionLine, state: Path
 ) -> None:
@@ -180,7 +180,7 @@ def stop_registering(line: ProductionLine, ca: str) -> None:
     line.client("iot").update_ca_certificate(certificateId=ca, newAutoRegistrationStatus="DISABLE")
 
 
-@of("jitp", "jitr")
+@of(*JUST_IN_TIME_METHODS)
 @pytest.mark.parametrize("spoil", [unregister, turn_off, stop_registering])
 def test_ca_that_registers_nobody(
     line: ProductionLine, state: Path, spoil: Callable[[ProductionLine, str], None]
@@ -200,7 +200,7 @@ def test_ca_that_registers_nobody(
 # --- the certificate's status -------------------------------------------------------------
 
 
-@of("jitp", "jitr")
+@of(*JUST_IN_TIME_METHODS)
 @pytest.mark.parametrize("status", ["INACTIVE", "REVOKED"])
 def test_certificate_that_was_turned_off_before_its_first_connection(
     line: ProductionLine, state: Path, status: str

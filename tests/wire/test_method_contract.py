@@ -1,4 +1,4 @@
-"""Methods with a CA, a Lambda or a hook: prepared whole, and the account left as it was found."""
+"""Every method prepares an account whole, whatever cuts it short, and leaves it as it found it."""
 
 from pathlib import Path
 from typing import Final
@@ -52,12 +52,12 @@ def test_all_is_made_and_said_then_removed_and_said(case: Case, empty: Aws, fold
     assert outcomes(case.method.teardown(empty, None, devices=False)) == {Outcome.ABSENT}
 
 
-@pytest.mark.parametrize("name", SIDE_BY_SIDE)
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 @pytest.mark.parametrize("reply_lost", [False, True], ids=["never-sent", "reply-lost"])
 def test_runs_that_are_cut_at_every_change_come_to_their_end(
-    name: str, empty: Aws, folder: Path, *, reply_lost: bool
+    case: Case, empty: Aws, folder: Path, *, reply_lost: bool
 ) -> None:
-    case, before = CASES[name], contents(empty)
+    before = contents(empty)
 
     step_by_step(lambda cloud: prepare(case, cloud, folder), empty, reply_lost=reply_lost)
 
