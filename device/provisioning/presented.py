@@ -164,6 +164,6 @@ def _advice_on(certificate_id: str, *, just_in_time: bool) -> str:
     if not just_in_time:
         return f"{look}."
     return (
-        f"{look}. AWS IoT decides once: if it is there, mend the cause, delete it (aws iot "
+        f"{look}. AWS IoT decides only once. If it is there, correct the cause, delete it (aws iot "
         f"delete-certificate --certificate-id {certificate_id}) and boot again."
     )

@@ -61,7 +61,7 @@ class Method:
     def steps(self) -> tuple[str, ...]:
         """What a device must have reported in the end, each at least once."""
         if self._row.machine is MachineKind.PRESENTED:
-            refused = ("not let in",) if self._row.just_in_time else ()
+            refused = ("refused by AWS IoT",) if self._row.just_in_time else ()
             return (*refused, *_HOLDING_ITS_CERTIFICATE)
         last = "claim destroyed" if self._row.begins_with is Credential.CLAIM else _PROMOTED
         return (*(s for s in _BY_CLAIM if s != _KEY_MADE or self.makes_its_key), last, _AT_WORK)
