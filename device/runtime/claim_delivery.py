@@ -102,7 +102,7 @@ class DeliveredClaim:
         """Say what was wrong, once; whoever tries on and on must not fill the log."""
         if problem not in self._said and len(self._said) < _MOST_SAID:
             self._said.add(problem)
-            self._tell(f"refused what was handed over as a claim ({problem}); still waiting")
+            self._tell(f"refused the claim ({problem}); still waiting")
 
 
 def read_claim(content: bytes, clock: Clock) -> BorrowedClaim:
