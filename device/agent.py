@@ -2,28 +2,31 @@
 
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
 from device.config.endpoint import Endpoint
 from device.config.plan import Plan
 from device.config.settings import Connection, Settings, configured
-from device.errors import ExitCode, FirstbootError
-from device.errors.provisioning import ProvisioningError
+from device.errors.provisioning import StoppedError
 from device.identity.csr import subject_name
+from device.operation.operation import Operation
+from device.operation.task import Task
+from device.operation.telemetry import Telemetry
 from device.provisioning.claim import ClaimMachine
 from device.provisioning.events import Credential
 from device.provisioning.presented import PresentedMachine, PresentedPlan
 from device.runtime.backoff import Backoff, Dice
 from device.runtime.clock import Clock
 from device.runtime.credentials import ClaimSource, Credentials, InstalledClaim
-from device.runtime.driver import Driver, Observer, Patience
 from device.runtime.enrolment import Enrolment
+from device.runtime.first_boot import FirstBoot
 from device.runtime.journal import Identity, load_configuration, load_identity
-from device.runtime.listener import SLOW_SECONDS
-from device.runtime.operation import Operation, Witness
-from device.runtime.session import Session, pause
-from device.runtime.telemetry import Sensors
+from device.runtime.loop import Loop, Observer, Patience
+from device.runtime.notify import ServiceManager
+from device.runtime.sensors import Sensors
+from device.runtime.session import Session
 from device.storage.device_storage import DeviceStorage
 from device.storage.element.installation import attach_element
 from device.storage.keys import KeyType, TlsIdentity
@@ -46,7 +49,9 @@ class Agent:
         open_session: SessionFactory,
         clock: Clock,
         dice: Dice | None = None,
+        observer: Observer,
         claims: ClaimSource | None = None,
+        service: ServiceManager | None = None,
     ) -> None:
         """Follow ``plan``, which is ``settings`` made concrete for the device in ``storage``.
 
@@ -60,6 +65,8 @@ class Agent:
         if plan.element is not None:
             attach_element(storage, plan.element)
         self._claims: Final = claims
+        self._observer: Final = observer
+        self._is_connected = False
         self._dice: Final = dice or random.SystemRandom()
         self._enrolment: Final = Enrolment(
             storage,
@@ -73,65 +80,59 @@ class Agent:
         self.session: Final = open_session(
             plan.endpoint, plan.root_ca_pem, credentials.tls_identity, settings.connection
         )
+        retry = settings.connection.retry
+        self._loop: Final = Loop(
+            self.session,
+            clock=clock,
+            backoff=Backoff(retry.shortest, retry.longest, self._dice),
+            stable_after=retry.stable_after,
+            observer=observer,
+            service=service or ServiceManager({}),
+        )
 
     @property
     def identity(self) -> Identity | None:
         """What the device is, once proven."""
         return load_identity(self._storage.ps)
 
-    def boot(self, observer: Observer, patience: Patience) -> bool:
-        """Provision the device unless it is; return whether a connection is open now.
+    def boot(self, patience: Patience) -> None:
+        """Provision the device unless it is; the connection then made stays open.
 
         Raises:
             FirstbootError: it stopped; the next boot goes on from what is stored.
         """
         if self.identity is not None:
-            return False
+            return
         spread = self._settings.connection.first_connect_spread
-        seconds = self._dice.uniform(0.0, spread)
-        if seconds >= SLOW_SECONDS:
-            observer.slow("waiting for its turn (first_connect_spread)", seconds)
-        pause(self.session, self._clock, seconds)
-        Driver(
-            self._machine(),
-            session=self.session,
-            enrolment=self._enrolment,
-            clock=self._clock,
-            backoff=self._backoff(),
-            patience=patience,
-            observer=observer,
-        ).run()
-        return True
+        turn = self._dice.uniform(0.0, spread)
+        self._loop.pause("waiting for its turn (first_connect_spread)", turn)
+        self._loop.run(FirstBoot(self._machine, self._enrolment, self._observer), patience)
+        self._is_connected = True
 
-    def boot_until_proven(self, observer: Observer) -> bool:
+    def boot_until_proven(self) -> None:
         """Provision as `boot` does, but never give up: after a failure, ask at a low rate."""
-        while True:
-            try:
-                return self.boot(observer, Patience())
-            except FirstbootError as error:
-                lost_cause = error.exit_code is ExitCode.CONFIGURATION_INVALID
-                if lost_cause or not isinstance(error, ProvisioningError):
-                    raise
-                wait = self._settings.connection.retry.after_denied
-                seconds = wait / 2 + self._dice.uniform(0.0, wait)
-                observer.waiting(error, seconds)
-                pause(self.session, self._clock, seconds)
+        self.boot(Patience(again_after=self._settings.connection.retry.after_denied))
 
-    def operate(self, witness: Witness, *, already_connected: bool) -> None:
-        """Publish telemetry as the thing until a stop is requested."""
+    def operate(self, *tasks: Task) -> None:
+        """Publish telemetry, and run an application's own ``tasks``, until a stop is requested."""
         identity = self.identity
         if identity is None:
             raise RuntimeError("a device operates after it booted")
-        Operation(
+        connection = self._settings.connection
+        operation = Operation(
             identity.thing_name,
-            configured(self._settings, load_configuration(self._storage.ps)),
-            topic=self._plan.machine.proof_topic.replace("{thing_name}", identity.thing_name),
-            session=self.session,
-            clock=self._clock,
-            backoff=self._backoff(),
-            sensors=Sensors(self._clock),
-            witness=witness,
-        ).run(already_connected=already_connected)
+            [self._telemetry(identity.thing_name), *tasks],
+            connect_timeout=connection.connect_timeout,
+            reply_timeout=connection.reply_timeout,
+            is_connected=self._is_connected,
+        )
+        with suppress(StoppedError):
+            self._loop.run(operation, Patience())
+
+    def _telemetry(self, thing_name: str) -> Telemetry:
+        chosen = configured(self._settings, load_configuration(self._storage.ps)).telemetry
+        topic = self._plan.telemetry_topic.replace("{thing_name}", thing_name)
+        return Telemetry(topic, chosen.interval, Sensors(self._clock).read)
 
     def _machine(self) -> ClaimMachine | PresentedMachine:
         plan = self._plan.machine
@@ -143,7 +144,3 @@ class Agent:
         by_aws = plan.keys_made_by_aws and not has_key
         at_hand = self._claims is not None or Uid.CLAIM_CERTIFICATE in self._storage.ps.uids()
         return ClaimMachine(replace(plan, keys_made_by_aws=by_aws, claim_at_hand=at_hand))
-
-    def _backoff(self) -> Backoff:
-        retry = self._settings.connection.retry
-        return Backoff(retry.shortest, retry.longest, self._dice)

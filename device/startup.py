@@ -16,8 +16,9 @@ from device.runtime import log
 from device.runtime.awscrt_session import AwscrtSession
 from device.runtime.claim_delivery import DeliveredClaim
 from device.runtime.clock import SystemClock
-from device.runtime.driver import Patience
+from device.runtime.loop import Patience
 from device.runtime.made_for import check_has_claim, check_made_for
+from device.runtime.notify import ServiceManager
 from device.runtime.timeline import Step, Timeline
 from device.storage.device_storage import open_device_storage
 
@@ -76,7 +77,16 @@ def start_device(
         if place is None:
             check_has_claim(storage, chosen.method)
         claims = None if place is None else DeliveredClaim(place, clock, tell)
-        agent = Agent(storage, chosen, plan, open_session=AwscrtSession, clock=clock, claims=claims)
+        agent = Agent(
+            storage,
+            chosen,
+            plan,
+            open_session=AwscrtSession,
+            clock=clock,
+            observer=timeline,
+            claims=claims,
+            service=ServiceManager(os.environ),
+        )
         stop = _stop_on_signal(agent, claims)
         try:
             yield StartedDevice(agent, timeline, _patience(chosen), stop)

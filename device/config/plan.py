@@ -23,6 +23,7 @@ from device.errors.storage import DoesNotExistError
 from device.provisioning import messages
 from device.provisioning.claim import GIVEN_UP, ClaimPlan
 from device.provisioning.presented import PresentedPlan
+from device.storage import installed_certificate
 from device.storage.decoding import decoded
 from device.storage.device_storage import DeviceStorage
 from device.storage.element.installation import ElementPlan
@@ -51,6 +52,8 @@ class Plan:
     root_ca_pem: bytes
     issuer_pem: bytes | None
     subject: Mapping[str, str]
+    telemetry_topic: str
+    """Where an operating device publishes; ``{thing_name}`` stands for the name it got."""
     machine: ClaimPlan | PresentedPlan
     """Which machine provisions the device, and with what."""
     element: ElementPlan | None = None
@@ -75,6 +78,7 @@ def plan_for(storage: DeviceStorage, settings: Settings, source: Sources | str) 
         root_ca_pem=_root_ca(storage, settings, sources),
         issuer_pem=_certificates_in(settings.issuer_ca, "issuer_ca", sources),
         subject=_subject(settings, fill, sources),
+        telemetry_topic=fill("telemetry.topic", settings.telemetry.topic, keep=("thing_name",)),
         machine=(_claim_plan if by_claim else _presented_plan)(storage, settings, fill, sources),
         element=element_plan(storage, settings.key, sources),
     )
@@ -191,11 +195,12 @@ def _check_installed_subject(
     if template_file is None:
         return
     body = _template(template_file, "just_in_time.template_file", sources)
-    if Uid.STAGED_CERTIFICATE not in storage.ps.uids():
+    installed = installed_certificate.load(storage.ps)
+    if installed is None:
         return
     from device.identity.certificates import leaf_of, subject_fields  # noqa: PLC0415 - slow
 
-    held = subject_fields(leaf_of(storage.ps.get(Uid.STAGED_CERTIFICATE)))
+    held = subject_fields(leaf_of(installed.chain_pem))
     missing = sorted(template.required_subject_fields(body, template_file) - held)
     if missing:
         raise SubjectFieldMissingError(template_file, tuple(missing))

@@ -12,28 +12,16 @@ from typing import Final
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives import hashes
 
 from device.errors.provisioning import CertificateUnacceptableError
-from device.identity.csr import DevicePublicKey
+from device.identity.csr import FIELD_IN_TEMPLATE, SUBJECT, DevicePublicKey
 from device.identity.pem import canonical_certificate, parse_certificate, parse_chain
+from device.identity.public_key import spki
 from device.identity.suitability import check_suitable
 
 CLOCK_SKEW: Final = timedelta(minutes=5)
 """A device's clock may be this far behind the certificate authority's."""
-
-TEMPLATE_FIELDS: Final = {
-    "Country": NameOID.COUNTRY_NAME,
-    "Organization": NameOID.ORGANIZATION_NAME,
-    "OrganizationalUnit": NameOID.ORGANIZATIONAL_UNIT_NAME,
-    "DistinguishedNameQualifier": NameOID.DN_QUALIFIER,
-    "StateName": NameOID.STATE_OR_PROVINCE_NAME,
-    "CommonName": NameOID.COMMON_NAME,
-    "SerialNumber": NameOID.SERIAL_NUMBER,
-}
-"""By the names of AWS's pseudo parameters, ``AWS::IoT::Certificate::...``."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +71,9 @@ def subject_fields(certificate_pem: bytes) -> frozenset[str]:
     """Return which of the subject fields that AWS's templates know the certificate has."""
     subject = parse_certificate(certificate_pem).subject
     return frozenset(
-        name for name, oid in TEMPLATE_FIELDS.items() if subject.get_attributes_for_oid(oid)
+        name
+        for name, field in FIELD_IN_TEMPLATE.items()
+        if subject.get_attributes_for_oid(SUBJECT[field].oid)
     )
 
 
@@ -94,7 +84,7 @@ def check_certificate(certificate_pem: bytes, expected: Expectation) -> CheckedC
         CertificateUnacceptableError: it is not; the text says in which respect.
     """
     certificate = parse_certificate(certificate_pem)
-    if _spki(certificate.public_key()) != _spki(expected.public_key):
+    if spki(certificate.public_key()) != spki(expected.public_key):
         raise CertificateUnacceptableError("the certificate belongs to another key")
     identifier = _id_of(certificate)
     if expected.certificate_id not in {None, identifier}:
@@ -174,12 +164,6 @@ def _is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bo
         certificate.verify_directly_issued_by(issuer)
         return True
     return False
-
-
-def _spki(key: PublicKeyTypes) -> bytes:
-    return key.public_bytes(
-        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
 
 
 def _text(name: x509.Name | None) -> str:

@@ -38,6 +38,10 @@ class SubjectField:
     allowed: re.Pattern[str] | None = None
     """None for UTF8String."""
     words: str = "any text without control characters"
+    in_template: str | None = None
+    """What AWS's pseudo parameters call it, ``AWS::IoT::Certificate::...``; None: not offered."""
+    in_policy: str | None = None
+    """What AWS's policy variables call it, ``iot:Certificate.Subject....``; None: not offered."""
 
     def problem_with(self, value: str) -> str | None:
         """Return why the field cannot hold ``value``, and what it can; None if it can."""
@@ -52,27 +56,40 @@ class SubjectField:
         return None
 
 
-def _printable(oid: x509.ObjectIdentifier) -> SubjectField:
+def _printable(oid: x509.ObjectIdentifier, name: str) -> SubjectField:
     words = "A-Z a-z 0-9, space, and ' ( ) + , - . / : = ? (X.520 makes it a PrintableString)"
-    return SubjectField(oid, 64, _PRINTABLE, words)
+    return SubjectField(oid, 64, _PRINTABLE, words, name, name)
+
+
+def _text(oid: x509.ObjectIdentifier, longest: int, name: str) -> SubjectField:
+    return SubjectField(oid, longest, in_template=name, in_policy=name)
 
 
 SUBJECT: Final[Mapping[str, SubjectField]] = {
-    "country": SubjectField(NameOID.COUNTRY_NAME, 2, _COUNTRY, "two letters, as in ISO 3166"),
-    "state": SubjectField(NameOID.STATE_OR_PROVINCE_NAME, 128),
+    "country": SubjectField(
+        NameOID.COUNTRY_NAME, 2, _COUNTRY, "two letters, as in ISO 3166", "Country", "Country"
+    ),
+    "state": SubjectField(
+        NameOID.STATE_OR_PROVINCE_NAME, 128, in_template="StateName", in_policy="State"
+    ),
     "locality": SubjectField(NameOID.LOCALITY_NAME, 128),
-    "organization": SubjectField(NameOID.ORGANIZATION_NAME, 64),
-    "organizational_unit": SubjectField(NameOID.ORGANIZATIONAL_UNIT_NAME, 64),
-    "dn_qualifier": _printable(NameOID.DN_QUALIFIER),
-    "serial_number": _printable(NameOID.SERIAL_NUMBER),
-    "common_name": SubjectField(NameOID.COMMON_NAME, 64),
+    "organization": _text(NameOID.ORGANIZATION_NAME, 64, "Organization"),
+    "organizational_unit": _text(NameOID.ORGANIZATIONAL_UNIT_NAME, 64, "OrganizationalUnit"),
+    "dn_qualifier": _printable(NameOID.DN_QUALIFIER, "DistinguishedNameQualifier"),
+    "serial_number": _printable(NameOID.SERIAL_NUMBER, "SerialNumber"),
+    "common_name": _text(NameOID.COMMON_NAME, 64, "CommonName"),
     "email_address": SubjectField(NameOID.EMAIL_ADDRESS, 255, _ASCII, "ASCII (IA5String)"),
 }
-"""Subject fields by the names that AWS's template parameters use, in the order they are written."""
+"""Subject fields by the names that the settings use, in the order they are written.
 
-SUBJECT_FIELDS: Final[Mapping[str, x509.ObjectIdentifier]] = {
-    name: field.oid for name, field in SUBJECT.items()
+Sources of AWS's names: AWS IoT Core Developer Guide, "Provisioning templates" and "X.509
+certificate AWS IoT Core policy variables".
+"""
+
+FIELD_IN_TEMPLATE: Final[Mapping[str, str]] = {
+    field.in_template: name for name, field in SUBJECT.items() if field.in_template
 }
+"""The names in `SUBJECT`, by those of AWS's pseudo parameters."""
 
 
 def subject_name(

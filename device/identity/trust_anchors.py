@@ -29,6 +29,19 @@ def canonical_trust_anchors(pem: bytes) -> bytes:
         CertificateUnacceptableError: there is no certificate, or one that cannot be used; the
             text says which, in which line, and its subject where it can be read.
     """
+    bundle = "".join(read_certificates(pem))
+    if len(bundle) > MAX_BUNDLE_BYTES:
+        problem = f"has {len(bundle)} bytes, at most {MAX_BUNDLE_BYTES} are taken"
+        raise CertificateUnacceptableError(problem)
+    return bundle.encode("ascii")
+
+
+def read_certificates(pem: bytes) -> list[str]:
+    """Return each certificate in ``pem``, in their order, as PEM that was written anew.
+
+    Raises:
+        CertificateUnacceptableError: as for `canonical_trust_anchors`.
+    """
     begins = [found.start() for found in _BEGIN.finditer(pem)]
     if not begins:
         what = "holds no PEM certificate" if pem.strip() else "is empty"
@@ -37,11 +50,7 @@ def canonical_trust_anchors(pem: bytes) -> bytes:
     for number, start in enumerate(begins, 1):
         line = pem.count(b"\n", 0, start) + 1
         certificates.append(_canonical(pem, start, f"{number} of {len(begins)} (line {line})"))
-    bundle = "".join(certificates)
-    if len(bundle) > MAX_BUNDLE_BYTES:
-        problem = f"has {len(bundle)} bytes, at most {MAX_BUNDLE_BYTES} are taken"
-        raise CertificateUnacceptableError(problem)
-    return bundle.encode("ascii")
+    return certificates
 
 
 def _canonical(pem: bytes, start: int, which: str) -> str:
@@ -55,14 +64,15 @@ def _canonical(pem: bytes, start: int, which: str) -> str:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.load_verify_locations(cadata=canonical)
     except (ssl.SSLError, ValueError) as error:
-        problem = f"{said} cannot be read{_subject(block[0])}: {error}"
+        problem = f"{said} cannot be read{subject_in_brackets(block[0])}: {error}"
         raise CertificateUnacceptableError(problem) from None
     if len(der) != _length_of(der):
         raise CertificateUnacceptableError(f"{said}: other bytes follow it")
     return canonical
 
 
-def _subject(pem: bytes) -> str:
+def subject_in_brackets(pem: bytes) -> str:
+    """Return `` (SUBJECT)`` of a certificate, for people; "" if it cannot be read."""
     from cryptography import x509  # noqa: PLC0415 - 40 ms, and few bundles are spoiled
 
     try:

@@ -1,4 +1,4 @@
-"""What to do next: orders that a machine gives and the driver carries out, in order."""
+"""What to do next: orders that a machine gives and the loop carries out, in order."""
 
 from collections.abc import Mapping
 

@@ -73,13 +73,14 @@ class ClaimPlan:
     """The name that RegisterThing is to answer with; the staged certificate is tried under it."""
     proof_topic: str
     """Where the proof is published; ``{thing_name}`` stands for the registered name."""
+    reply_timeout: float
+    """Seconds, as ``connect_timeout``."""
+    connect_timeout: float
     keys_made_by_aws: bool = False
     named_by_cloud: bool = False
     """Whether any thing name is taken, because only the template knows it."""
     claim_at_hand: bool = True
     """Whether there is a claim to connect with; a trusted user's is there for minutes only."""
-    reply_timeout: float = 15.0
-    connect_timeout: float = 30.0
 
 
 class ClaimMachine(Machine[State]):

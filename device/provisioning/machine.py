@@ -1,7 +1,7 @@
 """What every provisioning machine shares: a table, one way in, and the time a state may take.
 
 A machine is pure. It opens no socket or file, reads no clock and rolls no dice: it takes
-one past fact and returns orders. What the driver owes it:
+one past fact and returns orders. What the loop owes it:
 
 - carry out the actions in order, and report each outcome as one event;
 - give a `TimedOut` when nothing came within `timeout` seconds of entering a state;
@@ -43,7 +43,7 @@ class Machine(ABC, Generic[S]):
 
     @property
     def timeout(self) -> float | None:
-        """Seconds until the driver owes a `TimedOut`, or None for no limit."""
+        """Seconds until the loop owes a `TimedOut`, or None for no limit."""
         return self._timeouts.get(self._state)
 
     @property

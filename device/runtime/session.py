@@ -1,11 +1,9 @@
-"""The connection as the driver sees it: orders in, past facts out, one attempt at a time."""
+"""The connection as the loop sees it: orders in, past facts out, one attempt at a time."""
 
 from typing import Protocol
 
-from device.errors.provisioning import StoppedError
 from device.provisioning.actions import Action
 from device.provisioning.events import Event
-from device.runtime.clock import Clock
 
 
 class StopRequested(Event, frozen=True):
@@ -37,15 +35,3 @@ class Session(Protocol):
     def request_stop(self) -> None:
         """Make `next_event` return `StopRequested`; may be called from a signal handler."""
         ...
-
-
-def pause(session: Session, clock: Clock, seconds: float) -> None:
-    """Wait, while no connection is open, without being deaf to a stop request.
-
-    Raises:
-        StoppedError: somebody asked to stop.
-    """
-    until = clock.monotonic() + seconds
-    while (left := until - clock.monotonic()) > 0:
-        if isinstance(session.next_event(left), StopRequested):
-            raise StoppedError("stopped while waiting")

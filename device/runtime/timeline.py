@@ -11,8 +11,6 @@ from device.errors.provisioning import NotActivatedYetError
 from device.provisioning import events as ev
 from device.provisioning.events import Credential
 from device.provisioning.presented import State as Presented
-from device.runtime.outbox import Loss
-from device.runtime.telemetry import Reading
 from device.text import foreign
 
 STEPS: Final[Mapping[type[ev.Event], str]] = {
@@ -24,6 +22,7 @@ STEPS: Final[Mapping[type[ev.Event], str]] = {
 }
 CONNECTED: Final[Mapping[Credential, str]] = {
     Credential.CLAIM: "claim connected",
+    Credential.INSTALLED: "device connected",
     Credential.STAGED: "device connected",
     Credential.DEVICE: "device connected",
 }
@@ -93,20 +92,6 @@ class Timeline:
     def slow(self, what: str, seconds: float) -> None:
         """Note that something takes over a second."""
         self.add("waiting", f"{what}, for up to {seconds:.0f} s" if seconds else what)
-
-    def connected(self) -> None:
-        """Note that the device is at work."""
-        self.add("operating")
-
-    def published(self, reading: Reading) -> None:
-        """Note that telemetry arrived."""
-        self.add("telemetry acknowledged", f"message {reading.sequence}")
-
-    def dropped(self, loss: Loss, why: str) -> None:
-        """Note that telemetry was lost."""
-        which = f"message {loss.first}" if loss.count == 1 else f"{loss.count} messages"
-        between = "" if loss.count == 1 else f", from {loss.first} to {loss.last}"
-        self.add("telemetry dropped", f"{which}{between}: {why}")
 
     def _advise(self, next_step: str) -> None:
         now = self.now()

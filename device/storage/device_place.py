@@ -32,7 +32,7 @@ class DevicePlace:
         self.root = make_root(self.descriptor.root_of_trust, mount(state / self.descriptor.folder))
         self.store = SealedStore(mount(state / "storage"), self.root)
 
-    def settle(self) -> None:
+    def recover(self) -> None:
         """Finish what a cut or a killed process left, before anything is built upon it.
 
         Raises:
@@ -42,7 +42,7 @@ class DevicePlace:
             # What says which root counts may be in the cache alone, and the copies of the image
             # are about to be made those of that root.
             self._mount(self.state).fsync_folder()
-        self.root.settle()
+        self.root.recover()
 
     def begin_move(self, to: RootPlan) -> RootOfTrust:
         """Burn the root of trust ``to`` in the spare folder; the one that counts stays so.

@@ -26,8 +26,9 @@ from device.errors.storage import (
     WrongDeviceError,
 )
 from device.storage.capacity import CAPACITY, PROVISIONING_ROOM, check_capacity, limit_of
+from device.storage.entries import Entries, Entry, Service
 from device.storage.filesystem import Fs, replace
-from device.storage.image import Entries, Entry, Sealer, Service
+from device.storage.image import Sealer
 from device.storage.roots.root_of_trust import BLANK, Anchor, RootOfTrust
 
 logger = logging.getLogger("device.storage")
@@ -78,15 +79,16 @@ class SealedStore:
 
         Raises:
             DataCorruptError: no copy is authentic.
+            NewerFormatError: newer firmware wrote it; nothing is changed.
             RolledBackError: a copy is authentic, but it is not the one that counts.
             WrongDeviceError: the copies were sealed under other fuses.
         """
         self._sealer = Sealer(self.root)
         self._read_only = read_only
         image = self._current_image()
+        _, self._entries = self._sealer.unseal(image)
         if not read_only:
             self._complete_copies(image)
-        _, self._entries = self._sealer.unseal(image)
 
     @contextmanager
     def transaction(self, *, finishing: bool = False) -> Iterator[dict[tuple[Service, int], Entry]]:

@@ -21,6 +21,6 @@ def run(options: argparse.Namespace, console: Console) -> None:
         FirstbootError: provisioning failed, or its time is up.
     """
     with start(options, console) as device:
-        device.agent.boot(device.timeline, device.patience)
+        device.agent.boot(device.patience)
         device.agent.session.close()
         show_identity(device.agent, options, console)

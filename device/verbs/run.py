@@ -24,9 +24,9 @@ def run(options: argparse.Namespace, console: Console) -> None:
     """
     with start(options, console) as device:
         with suppress(StoppedError):
-            connected = device.agent.boot_until_proven(device.timeline)
+            device.agent.boot_until_proven()
             show_identity(device.agent, options, console)
-            device.agent.operate(device.timeline, already_connected=connected)
+            device.agent.operate()
         signal_name = device.stop.signal_name
         words = f"stopped by {signal_name or 'request'}; nothing is lost, run it again"
         tell(words, options, console)

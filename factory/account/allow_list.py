@@ -10,8 +10,8 @@ from typing import Final
 from factory.account.changes import Change, Outcome
 from factory.account.cloud import Cloud, Response, Value, items, structure, text
 from factory.account.propagation import Sleep, wait_until
-from factory.account.tags import USED_BY, is_made_by_station, station_tags, users_in
-from factory.errors import NotInCloudError, NotMadeByStationError, SerialNumberTakenError
+from factory.account.tags import USED_BY, check_owned, station_tags, users_in
+from factory.errors import NotInCloudError, SerialNumberTakenError
 
 TABLE: Final = "firstboot-allow-list"
 KIND: Final = "allow-list (DynamoDB)"
@@ -118,8 +118,7 @@ def _find(cloud: Cloud) -> Response | None:
         table = structure(cloud.call("dynamodb", "DescribeTable", TableName=TABLE), "Table")
     except NotInCloudError:
         return None
-    if not is_made_by_station(_tags(cloud, text(table, "TableArn"))):
-        raise NotMadeByStationError(f"the {KIND} {TABLE} exists, but the station did not create it")
+    check_owned(KIND, TABLE, _tags(cloud, text(table, "TableArn")))
     return table
 
 

@@ -4,8 +4,8 @@ from typing import Final
 
 from factory.account.changes import Change, Outcome
 from factory.account.cloud import Cloud, Response, Value, items, text
-from factory.account.tags import is_made_by_station, station_tags
-from factory.errors import NotInCloudError, NotMadeByStationError
+from factory.account.tags import check_owned, station_tags
+from factory.errors import NotInCloudError
 
 KIND: Final = "bucket"
 _NO_TAGS: Final = "NoSuchTagSet"
@@ -58,6 +58,5 @@ def _is_there(cloud: Cloud, name: str) -> bool:
         if error.error_code != _NO_TAGS:
             return False
         tags = []
-    if not is_made_by_station(tags):
-        raise NotMadeByStationError(f"the {KIND} {name} exists, but the station did not create it")
+    check_owned(KIND, name, tags)
     return True

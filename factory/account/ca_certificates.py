@@ -18,8 +18,8 @@ from factory.account.cloud import Cloud, Response, Value, items, structure, text
 from factory.account.documents import same_document
 from factory.account.propagation import with_new_role
 from factory.account.tags import (
-    check_made_by_station,
-    is_made_by_station,
+    check_owned,
+    owned,
     station_tags,
     tags_of,
     users_in,
@@ -83,7 +83,7 @@ def ensure_ca_certificate(
         with_new_role(lambda: _register(cloud, authority, wanted, now))
         return Change(KIND, certificate_id, Outcome.CREATED, wanted.mode)
     ca = structure(found, "certificateDescription")
-    check_made_by_station(cloud, KIND, certificate_id, text(ca, "certificateArn"))
+    check_owned(KIND, certificate_id, tags_of(cloud, text(ca, "certificateArn")))
     repairs, words = _repairs(ca, structure(found, "registrationConfig"), wanted)
     if repairs:
         cloud.call("iot", "UpdateCACertificate", certificateId=certificate_id, **repairs)
@@ -119,7 +119,7 @@ def _registered(cloud: Cloud, method: str) -> list[Response]:
     pages = cloud.pages("iot", "ListCACertificates")
     listed = [ca for page in pages for ca in items(page, "certificates")]
     tagged = [(ca, tags_of(cloud, text(ca, "certificateArn"))) for ca in listed]
-    return [ca for ca, tags in tagged if is_made_by_station(tags) and method in users_in(tags)]
+    return [ca for ca, tags in tagged if owned(tags) and method in users_in(tags)]
 
 
 def _find(cloud: Cloud, certificate_id: str) -> Response | None:

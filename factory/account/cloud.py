@@ -37,6 +37,18 @@ class Account:
         """Name the account and its Region as one word, ``ACCOUNT:REGION``."""
         return f"{self.account_id}:{self.region}"
 
+    def arn(self, service: str, resource: str) -> str:
+        """Return the ARN of a resource in this account, such as ``iot``, ``rule/NAME``.
+
+        Source: IAM user guide, "IAM ARNs": those of IAM name no Region.
+        """
+        region = "" if service == "iam" else self.region
+        return f"arn:{self.partition}:{service}:{region}:{self.account_id}:{resource}"
+
+    def managed_policy_arn(self, name: str) -> str:
+        """Return the ARN of a policy that AWS itself keeps for everybody."""
+        return f"arn:{self.partition}:iam::aws:policy/{name}"
+
     def __str__(self) -> str:
         """Name the account for a person."""
         return f"account {self.account_id}, {self.region}"

@@ -16,8 +16,8 @@ from factory.account.changes import Change, Outcome
 from factory.account.cloud import MADE_BY_STATION, Cloud, Response, Value, structure
 from factory.account.lambda_permission import permit_iot
 from factory.account.propagation import Sleep, wait_until, with_new_role
-from factory.account.tags import is_made_by_station
-from factory.errors import NotInCloudError, NotMadeByStationError
+from factory.account.tags import check_owned
+from factory.errors import NotInCloudError
 from factory.files import FILES
 
 KIND: Final = "Lambda function"
@@ -96,9 +96,7 @@ def remove_function(cloud: Cloud, name: str) -> Change:
 
 def function_arn(cloud: Cloud, name: str) -> str:
     """Return the function's ARN, without asking."""
-    account = cloud.account
-    where = f"{account.region}:{account.account_id}"
-    return f"arn:{account.partition}:lambda:{where}:function:{name}"
+    return cloud.account.arn("lambda", f"function:{name}")
 
 
 def _find(cloud: Cloud, name: str) -> Response | None:
@@ -106,11 +104,7 @@ def _find(cloud: Cloud, name: str) -> Response | None:
         found = cloud.call("lambda", "GetFunction", FunctionName=name)
     except NotInCloudError:
         return None
-    tags: list[Response] = [
-        {"Key": key, "Value": value} for key, value in structure(found, "Tags").items()
-    ]
-    if not is_made_by_station(tags):
-        raise NotMadeByStationError(f"the {KIND} {name} exists, but the station did not create it")
+    check_owned(KIND, name, structure(found, "Tags"))
     return found
 
 

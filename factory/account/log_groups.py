@@ -8,6 +8,7 @@ from typing import Final
 
 from factory.account.changes import Change, Outcome
 from factory.account.cloud import MADE_BY_STATION, Cloud, items, structure, text
+from factory.account.tags import owned
 
 KIND: Final = "log group"
 
@@ -34,20 +35,16 @@ def remove_log_group(cloud: Cloud, function: str) -> Change:
     name = _name(function)
     if not _is_there(cloud, name):
         return Change(KIND, name, Outcome.ABSENT)
-    found = cloud.call("logs", "ListTagsForResource", resourceArn=_arn(cloud, name))
-    if not MADE_BY_STATION.items() <= structure(found, "tags").items():
-        return Change(KIND, name, Outcome.KEPT, "the station did not create it")
+    arn = cloud.account.arn("logs", f"log-group:{name}")
+    found = cloud.call("logs", "ListTagsForResource", resourceArn=arn)
+    if not owned(structure(found, "tags")):
+        return Change(KIND, name, Outcome.KEPT, "the station did not make it")
     cloud.call("logs", "DeleteLogGroup", logGroupName=name)
     return Change(KIND, name, Outcome.REMOVED)
 
 
 def _name(function: str) -> str:
     return f"/aws/lambda/{function}"
-
-
-def _arn(cloud: Cloud, name: str) -> str:
-    account = cloud.account
-    return f"arn:{account.partition}:logs:{account.region}:{account.account_id}:log-group:{name}"
 
 
 def _is_there(cloud: Cloud, name: str) -> bool:

@@ -5,7 +5,7 @@ from typing import Final
 from factory.account.changes import Change, Outcome
 from factory.account.cloud import Cloud, Response, items, names, text
 from factory.account.documents import same_document
-from factory.account.tags import add_user, check_made_by_station, station_tags
+from factory.account.tags import add_user, check_owned, station_tags, tags_of
 from factory.errors import NotInCloudError
 
 _VERSIONS_AT_MOST: Final = 5
@@ -79,7 +79,7 @@ def _find(cloud: Cloud, kind: str, name: str) -> Response | None:
         policy = cloud.call("iot", "GetPolicy", policyName=name)
     except NotInCloudError:
         return None
-    check_made_by_station(cloud, kind, name, text(policy, "policyArn"))
+    check_owned(kind, name, tags_of(cloud, text(policy, "policyArn")))
     return policy
 
 

@@ -8,7 +8,7 @@ from factory.account.changes import Change, Outcome
 from factory.account.cloud import Cloud, Response, Value, items, text
 from factory.account.documents import same_document
 from factory.account.propagation import Sleep, with_new_role
-from factory.account.tags import check_made_by_station, station_tags
+from factory.account.tags import check_owned, station_tags, tags_of
 from factory.errors import NotInCloudError, OtherTypeError
 
 KIND: Final = "provisioning template"
@@ -72,9 +72,7 @@ def ensure_template(cloud: Cloud, wanted: Template, sleep: Sleep = time.sleep) -
 
 def template_arn(cloud: Cloud, name: str) -> str:
     """Return the template's ARN, without asking."""
-    account = cloud.account
-    where = f"{account.region}:{account.account_id}"
-    return f"arn:{account.partition}:iot:{where}:provisioningtemplate/{name}"
+    return cloud.account.arn("iot", f"provisioningtemplate/{name}")
 
 
 def remove_template(cloud: Cloud, name: str) -> Change:
@@ -98,7 +96,7 @@ def _find(cloud: Cloud, name: str, kind: str | None = None) -> Response | None:
     found = str(template.get("type") or "")
     if kind is not None and found not in {"", kind}:
         raise OtherTypeError(name, found, kind)
-    check_made_by_station(cloud, KIND, name, text(template, "templateArn"))
+    check_owned(KIND, name, tags_of(cloud, text(template, "templateArn")))
     return template
 
 

@@ -7,8 +7,8 @@ from typing import Final
 from factory.account.changes import Change, Outcome
 from factory.account.cloud import Cloud, Response, Value, items, names, structure, text
 from factory.account.documents import same_document
-from factory.account.tags import is_made_by_station, station_tags
-from factory.errors import NotInCloudError, NotMadeByStationError
+from factory.account.tags import check_owned, station_tags
+from factory.errors import NotInCloudError
 
 _USED_BY: Final = "used-by/"
 THINGS_REGISTRATION: Final = "service-role/AWSIoTThingsRegistration"
@@ -79,7 +79,7 @@ def remove_role(cloud: Cloud, name: str, user: str, kind: str = "provisioning ro
 
 def role_arn(cloud: Cloud, name: str) -> str:
     """Return the role's ARN, without asking."""
-    return f"arn:{cloud.account.partition}:iam::{cloud.account.account_id}:role/{name}"
+    return cloud.account.arn("iam", f"role/{name}")
 
 
 def _use(cloud: Cloud, user: str) -> dict[str, Value]:
@@ -104,8 +104,7 @@ def _find(cloud: Cloud, kind: str, name: str) -> Response | None:
         role = structure(cloud.call("iam", "GetRole", RoleName=name), "Role")
     except NotInCloudError:
         return None
-    if not is_made_by_station(items(role, "Tags")):
-        raise NotMadeByStationError(f"the {kind} {name} exists, but the station did not create it")
+    check_owned(kind, name, items(role, "Tags"))
     return role
 
 
@@ -124,7 +123,7 @@ def _repair(cloud: Cloud, wanted: Role, role: Response) -> list[str]:
 def _give_policies(cloud: Cloud, wanted: Role) -> list[str]:
     given = []
     if wanted.managed_policy:
-        arn = f"arn:{cloud.account.partition}:iam::aws:policy/{wanted.managed_policy}"
+        arn = cloud.account.managed_policy_arn(wanted.managed_policy)
         if arn not in _attached(cloud, wanted.name):
             cloud.call("iam", "AttachRolePolicy", RoleName=wanted.name, PolicyArn=arn)
             given.append(f"{wanted.managed_policy} attached")

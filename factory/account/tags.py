@@ -1,11 +1,13 @@
 """Whose is it, and who needs it? The station touches only what carries its tag."""
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Final, TypeAlias
 
 from factory.account.cloud import MADE_BY_STATION, Cloud, Value, items, text
 from factory.errors import NotMadeByStationError
 
+Tags: TypeAlias = Mapping[str, Value] | Sequence[Mapping[str, Value]]
+"""By key, as Lambda and CloudWatch Logs answer, or as pairs of Key and Value, as the others do."""
 USED_BY: Final = "used-by/"
 """Begins the tag that names who needs a shared resource, such as a method."""
 
@@ -16,20 +18,20 @@ def station_tags(*users: str) -> list[Value]:
     return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
-def is_made_by_station(tags: list[Mapping[str, Value]]) -> bool:
-    """Tell whether the station's tag is among ``tags``."""
-    present = {tag.get("Key"): tag.get("Value") for tag in tags}
+def owned(tags: Tags) -> bool:
+    """Tell whether the station made the resource that has ``tags``."""
+    present = tags if isinstance(tags, Mapping) else {tag["Key"]: tag["Value"] for tag in tags}
     return all(present.get(key) == value for key, value in MADE_BY_STATION.items())
 
 
-def check_made_by_station(cloud: Cloud, kind: str, name: str, arn: str) -> None:
-    """Refuse to go on with an IoT resource that somebody else made.
+def check_owned(kind: str, name: str, tags: Tags) -> None:
+    """Refuse to go on with a resource that somebody else made.
 
     Raises:
-        NotMadeByStationError: the resource at ``arn`` lacks the station's tag.
+        NotMadeByStationError: the station's tag is not among ``tags``.
     """
-    if not is_made_by_station(tags_of(cloud, arn)):
-        raise NotMadeByStationError(f"the {kind} {name} exists, but the station did not create it")
+    if not owned(tags):
+        raise NotMadeByStationError(f"the {kind} {name} exists, and the station did not make it")
 
 
 def tags_of(cloud: Cloud, arn: str) -> list[Mapping[str, Value]]:

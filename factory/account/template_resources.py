@@ -11,7 +11,7 @@ from typing import Final
 
 from factory.account.changes import Change, Outcome
 from factory.account.cloud import Cloud, Response, items, names, structure, text
-from factory.account.tags import add_user, is_made_by_station, remove_user, station_tags, tags_of
+from factory.account.tags import add_user, owned, remove_user, station_tags, tags_of
 from factory.errors import CloudRejectedError, NotInCloudError, StillInUseError
 
 
@@ -92,7 +92,7 @@ def _ensure(cloud: Cloud, kind: Kind, name: str, user: str) -> Change:
         cloud.call("iot", f"Deprecate{kind.noun}", **kind.named(name), undoDeprecate=True)
         return Change(kind.label, name, Outcome.UPDATED, "no longer deprecated")
     arn = kind.arn(described)
-    if is_made_by_station(tags_of(cloud, arn)) and add_user(cloud, arn, user):
+    if owned(tags_of(cloud, arn)) and add_user(cloud, arn, user):
         return Change(kind.label, name, Outcome.UPDATED, f"now for {user}, too")
     return Change(kind.label, name, Outcome.UNCHANGED)
 
@@ -102,8 +102,8 @@ def _remove(cloud: Cloud, kind: Kind, name: str, user: str) -> Change:
     if described is None:
         return Change(kind.label, name, Outcome.ABSENT)
     arn = kind.arn(described)
-    if not is_made_by_station(tags_of(cloud, arn)):
-        return Change(kind.label, name, Outcome.KEPT, "the station did not create it")
+    if not owned(tags_of(cloud, arn)):
+        return Change(kind.label, name, Outcome.KEPT, "the station did not make it")
     if others := remove_user(cloud, arn, user):
         return Change(kind.label, name, Outcome.KEPT, f"still needed: {', '.join(sorted(others))}")
     if members := _members(cloud, kind, name):

@@ -4,7 +4,7 @@ from typing import Final
 
 from factory.account.changes import Change, Outcome
 from factory.account.cloud import MADE_BY_STATION, Cloud, Response, Value, items, structure, text
-from factory.account.tags import check_made_by_station
+from factory.account.tags import check_owned, tags_of
 
 KIND: Final = "topic rule"
 _SQL_VERSION: Final = "2016-03-23"
@@ -50,8 +50,7 @@ def remove_rule(cloud: Cloud, name: str) -> Change:
 
 def rule_arn(cloud: Cloud, name: str) -> str:
     """Return the rule's ARN, without asking."""
-    account = cloud.account
-    return f"arn:{account.partition}:iot:{account.region}:{account.account_id}:rule/{name}"
+    return cloud.account.arn("iot", f"rule/{name}")
 
 
 def _find(cloud: Cloud, name: str) -> Response | None:
@@ -59,5 +58,5 @@ def _find(cloud: Cloud, name: str) -> Response | None:
     pages = cloud.pages("iot", "ListTopicRules")
     if name not in [text(rule, "ruleName") for page in pages for rule in items(page, "rules")]:
         return None
-    check_made_by_station(cloud, KIND, name, rule_arn(cloud, name))
+    check_owned(KIND, name, tags_of(cloud, rule_arn(cloud, name)))
     return structure(cloud.call("iot", "GetTopicRule", ruleName=name), "rule")

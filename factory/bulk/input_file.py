@@ -4,8 +4,8 @@ import json
 from hashlib import sha256
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from device.identity.public_key import spki
 from device.storage.keys import PublicKey
 from factory.errors import CsrUnacceptableError
 from factory.making.unfinished_device import UnfinishedDevice
@@ -39,4 +39,4 @@ def parameters_line(serial_number: str, csr_pem: str) -> bytes:
 
 def fingerprint(key: PublicKey) -> str:
     """Return the SHA-256 of a public key (SubjectPublicKeyInfo), in hex."""
-    return sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+    return sha256(spki(key)).hexdigest()

@@ -1,23 +1,13 @@
 """What is known of the devices that a document is for."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from device.config.methods import METHODS, Credential, KeyMaker, MachineKind, Method
 from device.config.settings import Settings
+from device.identity.csr import FIELD_IN_TEMPLATE, SUBJECT
 from factory.lint.template import PSEUDO
 
-_AWS_NAMES: Final[Mapping[str, str]] = {
-    "country": "Country",
-    "state": "State",
-    "organization": "Organization",
-    "organizational_unit": "OrganizationalUnit",
-    "dn_qualifier": "DistinguishedNameQualifier",
-    "serial_number": "SerialNumber",
-    "common_name": "CommonName",
-}
-"""Subject fields in the device's settings, and what policy variables call them."""
 _AWS_SUBJECT: Final = frozenset({"CommonName"})
 """Of a certificate whose key AWS made: ``CN=AWS IoT Certificate``."""
 _FROM_STATION: Final = frozenset({"SerialNumber", "CSR"})
@@ -38,7 +28,8 @@ class Context:
             return None
         if not self.makes_csr:
             return _AWS_SUBJECT
-        return frozenset(_AWS_NAMES[name] for name in self.settings.subject if name in _AWS_NAMES)
+        held = [SUBJECT[name].in_policy for name in self.settings.subject if name in SUBJECT]
+        return frozenset(name for name in held if name is not None)
 
     @property
     def given_parameters(self) -> frozenset[str] | None:
@@ -62,8 +53,8 @@ class Context:
             return None
         if self.is_by_registration:
             return "{serial}" if parameter == "SerialNumber" else None
-        fields = {name: field for field, name in _AWS_NAMES.items()} | {"StateName": "state"}
-        return self.settings.subject.get(fields.get(parameter.removeprefix(PSEUDO), ""))
+        field = FIELD_IN_TEMPLATE.get(parameter.removeprefix(PSEUDO), "")
+        return self.settings.subject.get(field)
 
     @property
     def makes_csr(self) -> bool:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final, TypeAlias
 
+from device.identity.csr import FIELD_IN_TEMPLATE
 from factory.lint.context import Context
 from factory.lint.document import Json, elements, length, member, members
 from factory.lint.finding import Finding, Rule, error, warning
@@ -76,16 +77,6 @@ TemplateCheck: TypeAlias = Callable[[Template, Context], Iterator[Finding]]
 LONGEST: Final = 10_240
 _FUNCTIONS: Final = frozenset({"Fn::Join", "Fn::Select", "Fn::FindInMap", "Fn::Split", "Fn::Sub"})
 _SUBSTITUTED: Final = re.compile(r"\$\{([^}!]+)\}")
-_SUBJECT_FIELDS: Final[Mapping[str, str]] = {
-    "Country": "country",
-    "Organization": "organization",
-    "OrganizationalUnit": "organizational_unit",
-    "DistinguishedNameQualifier": "dn_qualifier",
-    "StateName": "state",
-    "CommonName": "common_name",
-    "SerialNumber": "serial_number",
-}
-"""AWS's pseudo parameters, and what the device's settings call the field."""
 
 
 def parameters(template: Template, context: Context) -> Iterator[Finding]:
@@ -197,7 +188,7 @@ def _no_source(template: Template, context: Context, name: str) -> str:
     if _is_subject_field(name):
         if template.flavour is not Flavour.JUST_IN_TIME or context.settings is None:
             return ""
-        field = _SUBJECT_FIELDS.get(name.removeprefix(PSEUDO))
+        field = FIELD_IN_TEMPLATE.get(name.removeprefix(PSEUDO))
         if field in context.settings.subject:
             return ""
         return f"the certificates have no {field or name} in their subject"

@@ -18,9 +18,9 @@ from device.storage.element.installation import (
     installed_element,
     plan_of,
 )
-from device.storage.element.making import find_softhsm, make_softhsm_element, use_softhsm
 from device.storage.secure_storage import Uid
 from factory.errors import ElementChoiceError
+from factory.making.element_token import find_softhsm, make_softhsm_element, use_softhsm
 
 SOFTHSM: Final = "softhsm"
 """Instead of a URI: a SoftHSM token of its own for each device, in its folder."""

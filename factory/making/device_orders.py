@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from device.config.endpoint import Endpoint
 from device.config.methods import METHODS, PRESENTED_METHODS
 from device.config.settings import load_with_sources
 from device.storage.keys import KeyType
@@ -15,7 +16,7 @@ from factory.account.documents import CONFIG
 from factory.making.device_element import check_element, check_store
 from factory.making.device_settings import check_key_type, check_method, device_subject
 from factory.making.manufacture import DeviceOrder, new_device_id
-from factory.station.endpoint import find_endpoint, parse_endpoint
+from factory.station.endpoint import find_endpoint
 from factory.station.root_ca import AMAZON_ROOTS, load_root_ca
 
 
@@ -68,10 +69,10 @@ def given_endpoint(arguments: argparse.Namespace) -> str | None:
         ConfigurationError: it cannot be used.
     """
     if arguments.endpoint:
-        return parse_endpoint("--endpoint", arguments.endpoint)
+        return str(Endpoint.parse(arguments.endpoint, "--endpoint", key=""))
     # The environment's endpoint is that of the environment's account.
-    if os.environ.get("DEVICE_ENDPOINT") and not arguments.account:
-        return parse_endpoint("DEVICE_ENDPOINT", os.environ["DEVICE_ENDPOINT"])
+    if (named := os.environ.get("DEVICE_ENDPOINT")) and not arguments.account:
+        return str(Endpoint.parse(named, "DEVICE_ENDPOINT", key=""))
     return None
 
 

@@ -8,14 +8,13 @@ from typing import Final
 from cryptography import x509
 
 from device.config import settings
+from device.config.methods import METHODS, KeyMaker
 from device.config.settings import Key, Loaded, Settings
 from device.config.sources import Sources
 from device.errors import ConfigurationError
 from device.identity.csr import subject_name
 from factory.making.manufacture import DeviceOrder
 
-_KEYS_OF_AWS: Final = "-aws-keys"
-"""Ends the name of claim's other method, which has the same settings."""
 _PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
 
 
@@ -57,9 +56,10 @@ def check_method(config: Path, method: str) -> None:
         ConfigurationError: they are: the device would not boot with them.
     """
     named = load_device_settings(config).method
-    if named.removesuffix(_KEYS_OF_AWS) != method.removesuffix(_KEYS_OF_AWS):
+    settings_file = METHODS[method].settings_file
+    if METHODS[named].settings_file != settings_file:
         problem = f"is {named}, and the device is made for {method}"
-        step = f"Give the settings of {method}: --config config/{method}.yaml"
+        step = f"Give the settings of {method}: --config config/{settings_file}"
         raise ConfigurationError(str(config), "method", problem, step)
 
 
@@ -70,7 +70,7 @@ def check_key_type(loaded: Loaded, method: str) -> None:
         ConfigurationError: ``key.type`` asks for another than AWS makes, and than the default.
     """
     wanted, sources = loaded.settings.key.type, loaded.sources
-    if method.endswith(_KEYS_OF_AWS) and wanted not in {Key().type, "rsa-2048"}:
+    if METHODS[method].key_made_by is KeyMaker.AWS and wanted not in {Key().type, "rsa-2048"}:
         problem = f"is {wanted}, and for {method} AWS makes the key: rsa-2048"
         step = f"Take key.type out of {sources.of('key.type')}, or use --method claim."
         raise sources.error("key.type", problem, step)

@@ -29,7 +29,7 @@ _CLOCKS_APART: Final = timedelta(minutes=15)
 
 
 @dataclass(frozen=True)
-class Entry:
+class RegistryEntry:
     """What the registry is to hold around a device's certificate."""
 
     thing_name: str
@@ -40,7 +40,9 @@ class Entry:
     """The certificate may belong to no other thing (thingPrincipalType EXCLUSIVE_THING)."""
 
 
-def find_certificate(cloud: Cloud, entry: Entry, device: UnfinishedDevice) -> Response | None:
+def find_certificate(
+    cloud: Cloud, entry: RegistryEntry, device: UnfinishedDevice
+) -> Response | None:
     """Return the certificate that AWS has for this device's key, if any.
 
     Raises:
@@ -63,7 +65,7 @@ def find_certificate(cloud: Cloud, entry: Entry, device: UnfinishedDevice) -> Re
 
 
 def register_by_hand(
-    cloud: Cloud, entry: Entry, device: UnfinishedDevice, found: Response | None
+    cloud: Cloud, entry: RegistryEntry, device: UnfinishedDevice, found: Response | None
 ) -> bytes:
     """Make what is missing around ``found``, or around a new certificate; return it (PEM).
 
@@ -84,7 +86,7 @@ def register_by_hand(
     return text(certificate, "certificatePem").encode()
 
 
-def _ensure_thing(cloud: Cloud, entry: Entry) -> None:
+def _ensure_thing(cloud: Cloud, entry: RegistryEntry) -> None:
     try:
         cloud.call("iot", "DescribeThing", thingName=entry.thing_name)
     except NotInCloudError:
@@ -100,7 +102,7 @@ def _issue(cloud: Cloud, device: UnfinishedDevice) -> Response:
     return describe_certificate(cloud, text(issued, "certificateId"))
 
 
-def _attach(cloud: Cloud, entry: Entry, arn: str) -> None:
+def _attach(cloud: Cloud, entry: RegistryEntry, arn: str) -> None:
     """Attach the certificate to the thing, in the wanted way: AWS changes it by attaching anew."""
     wanted = EXCLUSIVE if entry.exclusive else SHARED
     if _attachments(cloud, entry.thing_name).get(arn) != wanted:

@@ -1,22 +1,24 @@
 """The server trust anchors that a device is given: Amazon's, or those of a local AWS."""
 
 import ssl
-import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from cryptography import x509
-
 from device.errors import ConfigurationError
 from device.errors.provisioning import CertificateUnacceptableError
-from device.identity.trust_anchors import canonical_trust_anchors
+from device.identity.trust_anchors import (
+    canonical_trust_anchors,
+    read_certificates,
+    subject_in_brackets,
+)
 from factory.files import FILES
 
 AMAZON_ROOTS: Final = FILES / "certs"
 """Folder with Amazon's root CAs, one PEM file each (certs/README.md)."""
 _NEXT: Final = "Give the CA certificate that signs the endpoint's, as PEM: --root-ca FILE."
-_END: Final = "-----END CERTIFICATE-----\n"
 
 
 def load_root_ca(source: Path = AMAZON_ROOTS, now: datetime | None = None) -> bytes:
@@ -29,34 +31,31 @@ def load_root_ca(source: Path = AMAZON_ROOTS, now: datetime | None = None) -> by
     files = sorted(source.glob("*.pem")) if source.is_dir() else [source]
     if not files:
         raise ConfigurationError(str(source), "", "there is no PEM certificate in it", _NEXT)
-    bundles = [_certificates_in(file, now or datetime.now(UTC)) for file in files]
-    return _canonical(source, b"".join(bundles))
+    bundle = b"".join(_checked(file, now or datetime.now(UTC)) for file in files)
+    with _named(source):
+        return canonical_trust_anchors(bundle)
 
 
-def _certificates_in(file: Path, now: datetime) -> bytes:
-    bundle = _canonical(file, _read(file))
-    each = [f"{part}{_END}" for part in bundle.decode("ascii").split(_END) if part]
-    for number, pem in enumerate(each, start=1):
-        if problem := _problem_with(pem, now):
-            which = f"certificate {number} of {len(each)}{_subject(pem)}"
-            raise ConfigurationError(str(file), "", f"{which} {problem}", _NEXT)
-    return bundle
+def _checked(file: Path, now: datetime) -> bytes:
+    with _named(file):
+        each = read_certificates(file.read_bytes())
+        for number, pem in enumerate(each, start=1):
+            if problem := _problem_with(pem, now):
+                which = f"certificate {number} of {len(each)}{subject_in_brackets(pem.encode())}"
+                raise CertificateUnacceptableError(f"{which} {problem}")
+    return "".join(each).encode("ascii")
 
 
-def _canonical(source: Path, pem: bytes) -> bytes:
+@contextmanager
+def _named(file: Path) -> Iterator[None]:
+    """Let an error name the file."""
     try:
-        return canonical_trust_anchors(pem)
-    except CertificateUnacceptableError as error:
-        raise ConfigurationError(str(source), "", str(error), _NEXT) from None
-
-
-def _read(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
+        yield
     except OSError as error:
-        raise ConfigurationError(
-            str(file), "", f"cannot be read: {error.strerror}", _NEXT
-        ) from error
+        problem = f"cannot be read: {error.strerror}"
+        raise ConfigurationError(str(file), "", problem, _NEXT) from error
+    except CertificateUnacceptableError as error:
+        raise ConfigurationError(str(file), "", str(error), _NEXT) from None
 
 
 def _problem_with(pem: str, now: datetime) -> str:
@@ -71,12 +70,3 @@ def _problem_with(pem: str, now: datetime) -> str:
     if not ssl.cert_time_to_seconds(first) <= now.timestamp() <= ssl.cert_time_to_seconds(last):
         return f"is valid only from {first} to {last}"
     return ""
-
-
-def _subject(pem: str) -> str:
-    """Return `` (SUBJECT)``; "" if it cannot be read."""
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            return f" ({x509.load_pem_x509_certificate(pem.encode()).subject.rfc4514_string()})"
-    except ValueError:
-        return ""

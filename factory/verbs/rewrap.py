@@ -4,9 +4,9 @@ import argparse
 from pathlib import Path
 from typing import Final
 
-from device.storage.rewrap import rewrap_device_storage
 from device.storage.roots.plan import parse_plan
 from factory.console import Console
+from factory.making.rewrap import rewrap_device_storage
 from factory.verbs._options import ROOTS
 
 SUMMARY: Final = "Move a device's storage to another root of trust, completely or not at all."

@@ -10,6 +10,7 @@ AvailableKeys are not here. ``${iot:CertificateId}`` is. The form of
 ``${iot:Certificate.SerialNumber}`` is not published; here it is the number in decimal.
 """
 
+import functools
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -77,10 +78,17 @@ def close(iot: Seam) -> None:
 
 
 def _of_certificate(record: dict[str, Any] | None) -> Iterator[tuple[str, str]]:
-    if record is None:
-        return
-    certificate = x509.load_pem_x509_certificate(record["certificatePem"].encode())
-    yield "iot:CertificateId", record["certificateId"]
+    if record is not None:
+        yield "iot:CertificateId", record["certificateId"]
+        yield from _of_pem(record["certificatePem"])
+
+
+@functools.lru_cache(maxsize=1024)
+def _of_pem(pem: str) -> tuple[tuple[str, str], ...]:
+    return tuple(_read(x509.load_pem_x509_certificate(pem.encode())))
+
+
+def _read(certificate: x509.Certificate) -> Iterator[tuple[str, str]]:
     yield "iot:Certificate.SerialNumber", str(certificate.serial_number)
     yield from _alternative_names(certificate)
     for part, name in (("Subject", certificate.subject), ("Issuer", certificate.issuer)):

@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
@@ -19,9 +19,7 @@ from device.errors import FirstbootError
 from device.errors.element import TokenFullError
 from device.errors.provisioning import NotReachableError
 from device.provisioning.events import Event, ThingRegistered
-from device.runtime.outbox import Loss
 from device.runtime.session import Session
-from device.runtime.telemetry import Reading
 from device.storage.device_storage import open_device_storage
 from device.storage.element.cryptoki_codes import ReturnValue
 from device.storage.element.installation import InstalledElement, install_element, plan_of
@@ -225,32 +223,25 @@ def test_a_token_that_was_pulled_in_mid_boot_is_waited_for(
     assert world.registry(serial).active_certificates == [identity.certificate_id]
 
 
-@dataclass
-class Vandal:
-    """A witness that pulls the token as soon as the device is connected."""
+class Vandal(Diary):
+    """An observer that pulls the token as soon as the device is connected."""
 
-    slot: Slot
-    session: Session | None = None
-    story: list[str] = field(default_factory=list)
+    def __init__(self, slot: Slot) -> None:
+        super().__init__()
+        self.slot = slot
+        self.session: Session | None = None
+        self.story: list[str] = []
 
-    def connected(self) -> None:
-        self.story.append("connected")
-        if self.story == ["connected"]:
+    def add(self, name: str, detail: str = "") -> None:
+        self.story.append(name)
+        if self.story == ["operating"]:
             self.slot.pull(questions=4)
-
-    def published(self, reading: Reading) -> None:
-        self.story.append("published")
-        if "waiting" in self.story and self.session is not None:
+        is_back = name == "telemetry acknowledged" and "waiting" in self.story
+        if is_back and self.session is not None:
             self.session.request_stop()
 
     def waiting(self, cause: FirstbootError, seconds: float) -> None:
         self.story.append("waiting")
-
-    def dropped(self, loss: Loss, why: str) -> None:
-        pass
-
-    def slow(self, what: str, seconds: float) -> None:
-        pass
 
 
 def test_an_operating_device_outlives_the_loss_of_its_element(
@@ -264,11 +255,17 @@ def test_an_operating_device_outlives_the_loss_of_its_element(
     with slot.watched(), open_device_storage(state) as storage:
         plan = plan_for(storage, world.settings, "test")
         agent = Agent(
-            storage, world.settings, plan, open_session=world.open_session, clock=world.clock
+            storage,
+            world.settings,
+            plan,
+            open_session=world.open_session,
+            clock=world.clock,
+            observer=vandal,
         )
         vandal.session = agent.session
-        agent.operate(vandal, already_connected=False)
+        agent.operate()
 
-    assert vandal.story[0] == "connected"
+    assert vandal.story[0] == "operating"
     assert "waiting" in vandal.story
-    assert vandal.story[-2:] == ["connected", "published"]
+    back = vandal.story.index("operating", 1)
+    assert vandal.story[back + 1] == "telemetry acknowledged"

@@ -50,7 +50,7 @@ HELPFUL: Final = frozenset({
     ev.KeyGenerated, ev.Connected, ev.Subscribed, ev.CertificateIssued, ev.CertificateStaged,
     ev.ThingRegistered, ev.Disconnected, ev.PublishAcknowledged, ev.IdentityPromoted,
 })  # fmt: skip
-PLAN: Final = ClaimPlan("T", {}, "claim-1", "thing", "dt/{thing_name}/telemetry")
+PLAN: Final = ClaimPlan("T", {}, "claim-1", "thing", "dt/{thing_name}/telemetry", 15, 30)
 
 
 def run_of(data: st.DataObject) -> tuple[ClaimMachine, list[tuple[ev.Event, list[act.Action]]]]:

@@ -14,7 +14,7 @@ from device.errors.provisioning import (
     NotLetInError,
     ThrottledError,
 )
-from device.runtime.driver import Patience
+from device.runtime.loop import Patience
 from tests.support.worlds import Diary, World, boot
 
 REQUESTS = ("create-from-csr", "provision")

@@ -13,7 +13,7 @@ from device.provisioning import actions as act
 from device.provisioning.events import Credential
 from device.provisioning.evidence import ROUNDS, SPACING_SECONDS
 from device.runtime import journal
-from device.runtime.driver import Patience
+from device.runtime.loop import Patience
 from device.storage.device_storage import open_device_storage
 from tests.support.power import PowerCutError, PowerSupply
 from tests.support.worlds import Diary, MemoryWorld, boot, boot_home

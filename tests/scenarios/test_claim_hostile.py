@@ -23,7 +23,7 @@ from device.errors.provisioning import (
 from device.errors.storage import InsufficientStorageError, StorageFailureError
 from device.provisioning import actions as act
 from device.provisioning.events import Credential
-from device.runtime.driver import Patience
+from device.runtime.loop import Patience
 from device.storage.device_storage import open_device_storage
 from device.storage.filesystem import Fs
 from device.storage.secure_storage import Uid

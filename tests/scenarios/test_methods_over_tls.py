@@ -17,7 +17,7 @@ from device.errors.provisioning import (
 )
 from device.identity.certificates import certificate_id
 from device.provisioning.events import Event
-from device.runtime.driver import Patience
+from device.runtime.loop import Patience
 from device.storage.device_storage import open_device_storage
 from device.storage.secure_storage import Uid
 from factory.making.device_leaf import installed_leaf
@@ -31,7 +31,12 @@ from tests.wire.localcloud_registry import until
 
 pytestmark = pytest.mark.wire
 
-LEFT_BEHIND = {Uid.CLAIM_CERTIFICATE, Uid.STAGED_CERTIFICATE, Uid.PROVISIONING_JOURNAL}
+LEFT_BEHIND = {
+    Uid.CLAIM_CERTIFICATE,
+    Uid.INSTALLED_CERTIFICATE,
+    Uid.STAGED_CERTIFICATE,
+    Uid.PROVISIONING_JOURNAL,
+}
 IMPATIENT = Patience(unreachable=5.0, refused=1.2, activation=1.5)
 
 

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from device.identity.certificates import certificate_id
+from device.identity.certificates import certificate_id, leaf_of
 from device.provisioning import actions as act
 from device.provisioning import events as ev
 from device.provisioning import topics
@@ -312,8 +312,9 @@ class SimulatedSession:
             return
         if cloud.take("silent-connect"):
             return
-        cloud.meet(identity.certificate_pem.decode(), order.client_id)
-        if cloud.lets_in(certificate_id(identity.certificate_pem), order.client_id):
+        leaf = leaf_of(identity.certificate_pem)
+        cloud.meet(leaf.decode(), order.client_id)
+        if cloud.lets_in(certificate_id(leaf), order.client_id):
             self._client_id = order.client_id
             cloud.sessions[order.client_id] = self
             cloud.peak_sessions = max(cloud.peak_sessions, len(cloud.sessions))

@@ -19,9 +19,10 @@ from device.errors import FirstbootError
 from device.provisioning.events import Credential, Event
 from device.runtime.clock import Clock
 from device.runtime.credentials import BorrowedClaim, ClaimSource
-from device.runtime.driver import Patience
 from device.runtime.journal import Identity
+from device.runtime.loop import Patience
 from device.runtime.session import Session
+from device.storage import installed_certificate
 from device.storage.device_storage import create_device_storage, open_device_storage
 from device.storage.filesystem import Fs
 from device.storage.keys import CLAIM_KEY, FIRST_DEVICE_KEY, KeyType, MemoryIdentity, TlsIdentity
@@ -50,6 +51,11 @@ class Diary:
 
     events: list[Event] = field(default_factory=list)
     waits: list[tuple[FirstbootError, float]] = field(default_factory=list)
+    steps: list[tuple[str, str]] = field(default_factory=list)
+    slow_steps: list[tuple[str, float]] = field(default_factory=list)
+
+    def add(self, name: str, detail: str = "") -> None:
+        self.steps.append((name, detail))
 
     def received(self, event: Event, state: Enum) -> None:
         self.events.append(event)
@@ -58,7 +64,7 @@ class Diary:
         self.waits.append((cause, seconds))
 
     def slow(self, what: str, seconds: float) -> None:
-        pass
+        self.slow_steps.append((what, seconds))
 
     def types(self) -> list[str]:
         return [type(event).__name__ for event in self.events]
@@ -153,7 +159,7 @@ class MemoryWorld:
                 storage.keys.generate_key(FIRST_DEVICE_KEY, KeyType.EC_P256)
                 key = storage.keys.export_public_key(FIRST_DEVICE_KEY)
                 leaf = self.cloud.issue_leaf(key, serial)
-                storage.ps.set(Uid.STAGED_CERTIFICATE, leaf.encode())
+                installed_certificate.save(storage.ps, FIRST_DEVICE_KEY, leaf.encode())
             storage.advance(Lifecycle.SECURED)
         return leaf
 
@@ -202,10 +208,11 @@ def boot(
             plan_for(storage, world.settings, "test"),
             open_session=lambda *what: supply.session(world.open_session(*what)),
             clock=world.clock,
+            observer=diary or Diary(),
             claims=world.claims(state),
         )
         try:
-            agent.boot(diary or Diary(), patience)
+            agent.boot(patience)
         finally:
             agent.session.close()
         identity = agent.identity

@@ -34,6 +34,8 @@ PLAN = ClaimPlan(
     claim_client_id="claim-SN-1",
     expected_thing_name="SN-1",
     proof_topic="dt/{thing_name}/telemetry",
+    reply_timeout=15.0,
+    connect_timeout=30.0,
 )
 ISSUED = ev.CertificateIssued("id", "pem", "token")
 
@@ -125,7 +127,7 @@ def test_the_device_connects_under_the_name_the_cloud_gave_it() -> None:
 
 
 def test_with_aws_keys_there_is_no_key_to_make() -> None:
-    plan = ClaimPlan("T", {}, "claim-SN-1", "SN-1", "t", keys_made_by_aws=True)
+    plan = replace(PLAN, keys_made_by_aws=True)
     events = (ev.NothingStored(), ev.Connected(Credential.CLAIM), ev.Subscribed())
     _, orders = fed(*events, plan=plan)
     assert orders == [act.Request("$aws/certificates/create/json", b"{}")]

@@ -8,7 +8,6 @@ from cryptography.x509.oid import NameOID
 from device.errors import ConfigurationError
 from device.identity.csr import (
     SUBJECT,
-    SUBJECT_FIELDS,
     DevicePrivateKey,
     build_csr,
     subject_name,
@@ -34,13 +33,13 @@ def test_the_request_is_signed_by_the_key(key_type: str) -> None:
 
 
 def test_the_subject_holds_what_was_asked_for() -> None:
-    fields = dict.fromkeys(SUBJECT_FIELDS, "x") | {"country": "DE", "common_name": "SN-1"}
+    fields = dict.fromkeys(SUBJECT, "x") | {"country": "DE", "common_name": "SN-1"}
 
     subject = subject_of(build_csr(KEYS["ec-p256"], subject_name(fields)))
 
     assert subject == subject_name(fields)
     assert {attribute.oid: attribute.value for attribute in subject} == {
-        SUBJECT_FIELDS[name]: value for name, value in fields.items()
+        SUBJECT[name].oid: value for name, value in fields.items()
     }
 
 
@@ -52,7 +51,7 @@ def test_the_order_in_the_settings_does_not_matter() -> None:
 
 
 def test_each_field_holds_all_that_it_may() -> None:
-    fields = dict.fromkeys(SUBJECT_FIELDS, "Pl\u00e4nt #2, \u5de5\u5834 & <so>; *") | {
+    fields = dict.fromkeys(SUBJECT, "Pl\u00e4nt #2, \u5de5\u5834 & <so>; *") | {
         "country": "DE",
         "dn_qualifier": "A-Z a-z 0-9 '()+,-./:=?",
         "serial_number": "x" * 64,
@@ -64,7 +63,7 @@ def test_each_field_holds_all_that_it_may() -> None:
     subject = subject_of(build_csr(KEYS["ec-p256"], subject_name(fields)))
 
     assert {attribute.oid: attribute.value for attribute in subject} == {
-        SUBJECT_FIELDS[name]: value for name, value in fields.items()
+        SUBJECT[name].oid: value for name, value in fields.items()
     }
 
 
@@ -83,7 +82,7 @@ TEXT = ("state", "locality", "organization", "organizational_unit", "common_name
           ("DEU", "D", "D1", "12", "D_", "\u00c4\u00d6", "DE\n")),
         *((name, f"a{character}b", "without control characters") for name in TEXT
           for character in "\n\r\t\0\x1b\x7f\x85\u2028\udcff"),
-        *((name, value, "is empty") for name in SUBJECT_FIELDS for value in ("", " ")),
+        *((name, value, "is empty") for name in SUBJECT for value in ("", " ")),
         *((name, "x" * (field.longest + 1), f"allowed: {field.longest}")
           for name, field in SUBJECT.items() if name != "country"),
         ("common_name", "\u00e9" * 33, "has 66 bytes in UTF-8"),
@@ -115,7 +114,7 @@ def test_an_unknown_field_comes_with_the_known_ones() -> None:
     with pytest.raises(ConfigurationError) as raised:
         subject_name({"cn": "SN-1"})
 
-    assert all(name in raised.value.next_step for name in SUBJECT_FIELDS)
+    assert all(name in raised.value.next_step for name in SUBJECT)
 
 
 @pytest.mark.parametrize("key_type", KEYS)

@@ -27,6 +27,7 @@ from device.provisioning.evidence import ROUNDS, SPACING_SECONDS
 from device.runtime import journal
 from device.runtime.credentials import Credentials, InstalledClaim
 from device.runtime.journal import Keyed, Registered, Staged
+from device.storage import installed_certificate
 from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.keys import CLAIM_KEY, KeyId, KeyType, MemoryIdentity
 from device.storage.secure_storage import Uid
@@ -510,7 +511,7 @@ def test_what_is_used_to_connect_shows_no_key(storage: DeviceStorage) -> None:
 def install(storage: DeviceStorage, pem: bytes, key: ec.EllipticCurvePrivateKey) -> None:
     with storage.transaction():
         storage.keys.import_key(KEY, pem_of(key))
-        storage.ps.set(Uid.STAGED_CERTIFICATE, pem)
+        installed_certificate.save(storage.ps, KEY, pem)
 
 
 def test_an_installed_certificate_is_found(storage: DeviceStorage) -> None:

@@ -1,6 +1,7 @@
 """What may be ordered from the station: serial number, device id, endpoint."""
 
 import re
+from argparse import Namespace
 
 import pytest
 from hypothesis import given
@@ -9,8 +10,9 @@ from hypothesis import strategies as st
 from device.errors import ConfigurationError, ExitCode
 from factory.account.cloud import Account, Response
 from factory.errors import DeviceIdError, SerialNumberError
+from factory.making.device_orders import given_endpoint
 from factory.making.manufacture import DeviceOrder, new_device_id
-from factory.station.endpoint import find_endpoint, parse_endpoint
+from factory.station.endpoint import find_endpoint
 from factory.station.serial_number import check_serial_number
 
 LEGAL = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:_-"
@@ -60,15 +62,15 @@ def test_an_order_checks_its_serial_number() -> None:
     ],
 )
 def test_endpoints_become_host_and_port(given_: str, understood: str) -> None:
-    assert parse_endpoint("--endpoint", given_) == understood
+    assert given_endpoint(Namespace(endpoint=given_)) == understood
 
 
 @pytest.mark.parametrize(
-    "given_", ["", ":8883", "host:", "host:0", "host:65536", "host:x", "https://host", "a b", "-a"]
+    "given_", [":8883", "host:", "host:0", "host:65536", "host:x", "https://host", "a b", "-a"]
 )
 def test_other_endpoints_are_refused_by_the_name_of_their_source(given_: str) -> None:
-    with pytest.raises(ConfigurationError, match="DEVICE_ENDPOINT"):
-        parse_endpoint("DEVICE_ENDPOINT", given_)
+    with pytest.raises(ConfigurationError, match=r"^--endpoint: "):
+        given_endpoint(Namespace(endpoint=given_))
 
 
 class Endpoints:

@@ -25,6 +25,10 @@ NEVER = {"device": ("factory", "localcloud"), "localcloud": ("device", "factory"
 # It fills a device's storage, and its errors derive from the device's.
 FACTORY_MAY_USE = ("device.config", "device.errors", "device.identity", "device.storage")
 PROVISIONING_MAY_USE = ("msgspec", "device.errors", "device.provisioning", "device.text")
+PURE = {
+    "device.provisioning": PROVISIONING_MAY_USE,
+    "device.operation": ("device.operation", *PROVISIONING_MAY_USE),
+}
 
 
 def modules() -> dict[str, ast.Module]:
@@ -86,14 +90,14 @@ def test_a_heavy_library_has_its_place(library: str, places: tuple[str, ...]) ->
     assert [use for use in used if not is_in(use.split(":")[0], *places)] == []
 
 
-def test_provisioning_is_pure() -> None:
+@pytest.mark.parametrize(("package", "may_use"), PURE.items())
+def test_a_pure_package_uses_nothing_else(package: str, may_use: tuple[str, ...]) -> None:
     impure = [
         f"{module}: {name}"
         for module, tree in MODULES.items()
-        if is_in(module, "device.provisioning")
+        if is_in(module, package)
         for name in imports_of(tree)
-        if not is_in(name, *PROVISIONING_MAY_USE)
-        and name.partition(".")[0] not in sys.stdlib_module_names
+        if not is_in(name, *may_use) and name.partition(".")[0] not in sys.stdlib_module_names
     ]
     assert impure == []
 
@@ -102,12 +106,14 @@ def test_provisioning_is_pure() -> None:
 WORLD = ("asyncio", "datetime", "os", "pathlib", "random", "secrets", "socket", "ssl", "threading")
 
 
-def test_provisioning_touches_no_world() -> None:
-    assert offenders("device.provisioning", *WORLD, "time", "io", "queue", "subprocess") == []
+@pytest.mark.parametrize("package", PURE)
+def test_a_pure_package_touches_no_world(package: str) -> None:
+    assert offenders(package, *WORLD, "time", "io", "queue", "subprocess") == []
 
 
-def test_the_walk_sees_provisioning() -> None:
-    assert sum(is_in(module, "device.provisioning") for module in MODULES) > 5
+@pytest.mark.parametrize("package", PURE)
+def test_the_walk_sees_a_pure_package(package: str) -> None:
+    assert sum(is_in(module, package) for module in MODULES) >= 4
 
 
 def test_only_command_lines_print_or_exit() -> None:

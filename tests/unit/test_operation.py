@@ -7,7 +7,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from device.config.settings import Connection, Retry, Settings, Telemetry
 from device.errors import FirstbootError
 from device.errors.provisioning import (
     ConnectionLostError,
@@ -16,17 +15,23 @@ from device.errors.provisioning import (
     NotAcknowledgedError,
     NotLetInError,
     NotReachableError,
+    StoppedError,
     TopicDeniedError,
 )
+from device.operation.operation import MOST_WAITING, Operation
+from device.operation.task import Task, matches
+from device.operation.telemetry import MOST_READINGS, Reading, Telemetry
 from device.provisioning import actions as act
 from device.provisioning import events as ev
 from device.provisioning.events import Credential
 from device.runtime.backoff import Backoff
-from device.runtime.operation import Operation
-from device.runtime.outbox import MOST_READINGS, Loss
+from device.runtime.loop import Loop, Patience
+from device.runtime.notify import ServiceManager
+from device.runtime.sensors import Sensors
 from device.runtime.session import StopRequested
-from device.runtime.telemetry import Reading, Sensors
 from tests.support.clock import FakeClock
+from tests.support.echo import Echo
+from tests.support.worlds import Diary
 
 THING = "SN-1"
 TOPIC = "dt/SN-1/telemetry"
@@ -35,11 +40,6 @@ CONNECTED = ev.Connected(Credential.DEVICE)
 ACKNOWLEDGED = ev.PublishAcknowledged()
 LOST = ev.ConnectionLost("gone")
 SILENCE = None
-SETTINGS = Settings(
-    method="claim",
-    connection=Connection(reply_timeout=15.0, connect_timeout=20.0, retry=Retry(stable_after=30.0)),
-    telemetry=Telemetry(interval=60.0),
-)
 
 
 @dataclass
@@ -72,32 +72,6 @@ class ScriptedSession:
         self.script.clear()
 
 
-@dataclass
-class Diary:
-    """A witness that remembers."""
-
-    connections: int = 0
-    readings: list[Reading] = field(default_factory=list)
-    waits: list[tuple[FirstbootError, float]] = field(default_factory=list)
-    losses: list[tuple[Loss, str]] = field(default_factory=list)
-    slow_steps: list[tuple[str, float]] = field(default_factory=list)
-
-    def connected(self) -> None:
-        self.connections += 1
-
-    def published(self, reading: Reading) -> None:
-        self.readings.append(reading)
-
-    def waiting(self, cause: FirstbootError, seconds: float) -> None:
-        self.waits.append((cause, seconds))
-
-    def dropped(self, loss: Loss, why: str) -> None:
-        self.losses.append((loss, why))
-
-    def slow(self, what: str, seconds: float) -> None:
-        self.slow_steps.append((what, seconds))
-
-
 class Highest:
     """Dice that always show the most."""
 
@@ -116,22 +90,53 @@ def operate(tmp_path: Path) -> Operate:
         *,
         already_connected: bool = True,
         seconds_per_event: float = 0.0,
+        tasks: Sequence[Task] = (),
     ) -> Story:
         clock, diary = FakeClock(), Diary()
         session = ScriptedSession(clock, list(script), seconds_per_event=seconds_per_event)
-        Operation(
+        telemetry = Telemetry(TOPIC, 60.0, Sensors(clock, tmp_path / "none").read)
+        operation = Operation(
             THING,
-            SETTINGS,
-            topic=TOPIC,
-            session=session,
+            [telemetry, *tasks],
+            connect_timeout=20.0,
+            reply_timeout=15.0,
+            is_connected=already_connected,
+        )
+        loop = Loop(
+            session,
             clock=clock,
             backoff=Backoff(1.0, 120.0, Highest()),
-            sensors=Sensors(clock, tmp_path / "none"),
-            witness=diary,
-        ).run(already_connected=already_connected)
+            stable_after=30.0,
+            observer=diary,
+            service=ServiceManager({}),
+        )
+        with pytest.raises(StoppedError):
+            loop.run(operation, Patience())
         return session, diary
 
     return run
+
+
+def published(session: ScriptedSession) -> list[Reading]:
+    return [
+        msgspec.json.decode(order.payload, type=Reading)
+        for _, order in session.orders
+        if isinstance(order, act.Publish)
+    ]
+
+
+def arrived(diary: Diary) -> list[int]:
+    """Return the numbers of the readings that AWS IoT acknowledged."""
+    said = [detail for name, detail in diary.steps if name == "telemetry acknowledged"]
+    return [int(detail.removeprefix("message ")) for detail in said]
+
+
+def losses(diary: Diary) -> list[str]:
+    return [detail for name, detail in diary.steps if name == "telemetry dropped"]
+
+
+def connections(diary: Diary) -> int:
+    return diary.steps.count(("operating", ""))
 
 
 def published_at(session: ScriptedSession) -> list[float]:
@@ -146,25 +151,25 @@ def test_the_first_reading_goes_at_once_and_the_next_after_the_interval(operate:
     session, diary = operate([ACKNOWLEDGED, SILENCE, ACKNOWLEDGED, SILENCE, ACKNOWLEDGED])
 
     assert published_at(session) == [0.0, 60.0, 120.0]
-    assert [reading.sequence for reading in diary.readings] == [1, 2, 3]
+    assert arrived(diary) == [1, 2, 3]
     assert diary.waits == []
-    assert diary.losses == []
+    assert losses(diary) == []
 
 
 def test_a_reading_says_what_was_measured(operate: Operate) -> None:
-    session, diary = operate([ACKNOWLEDGED])
+    session, _ = operate([ACKNOWLEDGED])
 
     [order] = [order for _, order in session.orders if isinstance(order, act.Publish)]
     assert order.topic == TOPIC
-    assert msgspec.json.decode(order.payload, type=Reading) == diary.readings[0]
+    assert published(session)[0].time == FakeClock().wall()
 
 
 def test_a_device_that_was_provisioned_before_connects_first(operate: Operate) -> None:
     session, diary = operate([CONNECTED, ACKNOWLEDGED], already_connected=False)
 
     assert session.orders[0] == (0.0, CONNECT)
-    assert diary.connections == 1
-    assert len(diary.readings) == 1
+    assert connections(diary) == 1
+    assert len(arrived(diary)) == 1
 
 
 def test_a_stop_closes_the_connection(operate: Operate) -> None:
@@ -184,7 +189,7 @@ def test_a_stop_is_heard_at_any_time(operate: Operate, script: list[ev.Event]) -
 def test_what_a_stop_leaves_undelivered_is_said(operate: Operate) -> None:
     _, diary = operate([])
 
-    assert diary.losses == [(Loss(1, 1, 1), "stopped before AWS IoT acknowledged them")]
+    assert losses(diary) == ["message 1: stopped before AWS IoT acknowledged them"]
 
 
 BUSY = ev.NotAcknowledged("PUBACK 0x97 quota exceeded", "wait", may_succeed_later=True)
@@ -206,8 +211,8 @@ def test_a_lost_connection_is_made_again_and_the_reading_goes_again(
     assert [type(error) for error, _ in diary.waits] == [cause]
     assert [order for _, order in session.orders[1:3]] == ["close", CONNECT]
     assert connected_at(session) == [diary.waits[0][1]]
-    assert [reading.sequence for reading in diary.readings] == [1]
-    assert diary.losses == []
+    assert arrived(diary) == [1]
+    assert losses(diary) == []
 
 
 def test_an_unacknowledged_reading_ends_the_connection_and_goes_again(operate: Operate) -> None:
@@ -217,15 +222,15 @@ def test_an_unacknowledged_reading_ends_the_connection_and_goes_again(operate: O
     assert session.orders[1] == (15.0, "close")
     first, again = [order for _, order in session.orders if isinstance(order, act.Publish)]
     assert first == again
-    assert [reading.sequence for reading in diary.readings] == [1]
+    assert arrived(diary) == [1]
 
 
 def test_readings_of_an_outage_arrive_in_order(operate: Operate) -> None:
     outage = [ev.ConnectFailed("down"), *[SILENCE] * 2] * 8
-    _, diary = operate([LOST, SILENCE, *outage, CONNECTED, *[ACKNOWLEDGED] * 5])
+    session, diary = operate([LOST, SILENCE, *outage, CONNECTED, *[ACKNOWLEDGED] * 5])
 
-    assert [reading.sequence for reading in diary.readings] == [1, 2, 3, 4, 5]
-    assert [round(reading.uptime) for reading in diary.readings] == [0, 60, 120, 180, 240]
+    assert arrived(diary) == [1, 2, 3, 4, 5]
+    assert [round(reading.uptime) for reading in published(session)[-5:]] == [0, 60, 120, 180, 240]
 
 
 def test_a_full_outbox_says_what_it_dropped(operate: Operate) -> None:
@@ -234,11 +239,12 @@ def test_a_full_outbox_says_what_it_dropped(operate: Operate) -> None:
         script += [ev.ConnectFailed("down"), SILENCE, SILENCE, SILENCE]
     _, diary = operate([*script, CONNECTED])
 
-    loss, why = diary.losses[0]
-    assert why == "there was no room for more"
-    assert loss == Loss(loss.count, 1, loss.count)
-    kept, _ = diary.losses[1]
-    assert kept == Loss(MOST_READINGS, loss.last + 1, loss.last + MOST_READINGS)
+    lost, kept = losses(diary)
+    count = int(lost.split()[0])
+    assert lost == f"{count} messages, from 1 to {count}: there was no room for more"
+    assert kept.startswith(
+        f"{MOST_READINGS} messages, from {count + 1} to {count + MOST_READINGS}: stopped before"
+    )
 
 
 @pytest.mark.parametrize(
@@ -258,7 +264,7 @@ def test_connecting_is_tried_again_after_any_failure(
 
     assert [type(error) for error, _ in diary.waits] == [cause] * 2
     assert len(connected_at(session)) == 3
-    assert len(diary.readings) == 1
+    assert len(arrived(diary)) == 1
 
 
 def test_connecting_that_takes_long_is_told_and_ends(operate: Operate) -> None:
@@ -267,7 +273,7 @@ def test_connecting_that_takes_long_is_told_and_ends(operate: Operate) -> None:
     assert diary.slow_steps == [("connecting", 19.0)]
     assert isinstance(diary.waits[0][0], NoReplyError)
     assert session.orders[1] == (20.0, "close")
-    assert diary.connections == 1
+    assert connections(diary) == 1
 
 
 def test_a_lost_identity_is_explained(operate: Operate) -> None:
@@ -342,7 +348,7 @@ def test_a_message_that_nobody_asked_for_changes_nothing(operate: Operate) -> No
     session, diary = operate([stranger, stranger, ACKNOWLEDGED])
 
     assert published_at(session) == [0.0]
-    assert len(diary.readings) == 1
+    assert len(arrived(diary)) == 1
     assert diary.waits == []
 
 
@@ -368,3 +374,134 @@ def test_a_flood_does_not_put_off_the_time_for_an_answer(
     assert moment == pytest.approx(15.0, abs=0.01)
     assert len(caplog.text) < 1_000
     assert "ignored 15999 more messages" in caplog.text
+
+
+# --- an application's own task --------------------------------------------------------------
+
+
+COMMAND = ev.MessageReceived("cmd/SN-1/blink", b"twice")
+SUBSCRIBED = ev.Subscribed()
+
+
+def test_a_task_of_ones_own_needs_no_change_to_the_loop(operate: Operate) -> None:
+    echo = Echo()
+
+    script = [SUBSCRIBED, ACKNOWLEDGED, COMMAND, ACKNOWLEDGED]
+    session, diary = operate(script, tasks=[echo])
+
+    first, reading, answer = [order for _, order in session.orders[:3]]
+    assert first == act.Subscribe(("cmd/SN-1/+",))
+    assert isinstance(reading, act.Publish)
+    assert answer == act.Publish("echo/SN-1", b"twice")
+    assert echo.heard == ["connected", "cmd/SN-1/blink"]
+    assert echo.sent == ["twice"]
+    assert diary.steps[:2] == [("operating", ""), ("telemetry acknowledged", "message 1")]
+    assert diary.steps[2] == ("echoed", "echo/SN-1")
+
+
+def test_an_acknowledgement_is_for_the_task_that_published(operate: Operate) -> None:
+    """The command comes while the reading is in flight; its answer waits for it."""
+    echo = Echo()
+
+    session, diary = operate([SUBSCRIBED, COMMAND, ACKNOWLEDGED], tasks=[echo])
+
+    assert [type(order).__name__ for _, order in session.orders] == [
+        "Subscribe",
+        "Publish",
+        "Publish",
+        "str",
+    ]
+    assert arrived(diary) == [1]
+    assert echo.sent == []
+
+
+def test_a_message_goes_to_the_task_that_subscribed_to_it(
+    operate: Operate, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, other = Echo(["a/#"]), Echo(["b"])
+    script = [SUBSCRIBED, *[ev.MessageReceived(topic, b"") for topic in ("b", "c", "a/b")]]
+
+    operate(script, tasks=[one, other])
+
+    assert (one.heard, other.heard) == (["connected", "a/b"], ["connected", "b"])
+    assert caplog.messages == ["ignored a message that nobody waits for, on c"]
+
+
+def test_subscriptions_are_made_again_after_an_outage(operate: Operate) -> None:
+    echo = Echo()
+    script = [SUBSCRIBED, ACKNOWLEDGED, LOST, SILENCE, CONNECTED, SUBSCRIBED]
+
+    session, _ = operate(script, tasks=[echo])
+
+    orders = [order for _, order in session.orders]
+    assert orders.count(act.Subscribe(("cmd/SN-1/+",))) == 2
+    assert echo.heard == ["connected", "disconnected", "connected"]
+
+
+def test_a_denied_subscription_is_told_and_telemetry_goes_on(operate: Operate) -> None:
+    denied = ev.SubscriptionDenied(("cmd/SN-1/+",))
+
+    _, diary = operate([denied, ACKNOWLEDGED], tasks=[Echo()])
+
+    [told] = [detail for name, detail in diary.steps if name == "not subscribed"]
+    assert "cmd/SN-1/+" in told
+    assert "the thing's policy" in told
+    assert arrived(diary) == [1]
+    assert diary.waits == []
+
+
+def test_a_subscription_that_nobody_answers_ends_the_connection(operate: Operate) -> None:
+    session, diary = operate([SILENCE, SILENCE], tasks=[Echo()])
+
+    assert diary.slow_steps == [("subscribing", 14.0)]
+    assert str(diary.waits[0][0]) == "no answer while subscribing"
+    assert session.orders[1] == (15.0, "close")
+
+
+def test_a_packet_subscribes_to_eight_filters_at_most(operate: Operate) -> None:
+    """AWS IoT closes a connection that sends more."""
+    names = [f"cmd/{number}" for number in range(17)]
+
+    session, _ = operate([SUBSCRIBED] * 3, tasks=[Echo(names)])
+
+    packets = [order.topics for _, order in session.orders if isinstance(order, act.Subscribe)]
+    assert [len(packet) for packet in packets] == [8, 8, 1]
+    assert [name for packet in packets for name in packet] == names
+
+
+def test_a_task_that_publishes_without_end_harms_no_other(operate: Operate) -> None:
+    """A command asks for a thousand answers; telemetry has its turn after those that had room."""
+    script = [SUBSCRIBED, COMMAND, *[ACKNOWLEDGED] * 50, *[COMMAND] * 5, LOST]
+    echo = Echo(copies=1_000)
+
+    session, diary = operate(script, tasks=[echo])
+
+    assert arrived(diary) == [1]
+    assert len(published_at(session)) == 51
+    [(_, told)] = [step for step in diary.steps if step[0] == "publications dropped"]
+    assert int(told.split(":")[0]) == 6 * 1_000 - MOST_WAITING - 50
+
+
+@pytest.mark.parametrize(
+    ("topic_filter", "topic", "is_match"),
+    [
+        ("a/b", "a/b", True),
+        ("a/b", "a", False),
+        ("a", "a/b", False),
+        ("a/+", "a/b", True),
+        ("a/+", "a/b/c", False),
+        ("a/+", "a/", True),
+        ("+/b", "a/b", True),
+        ("a/+/c", "a/b/c", True),
+        ("a/#", "a/b/c", True),
+        ("a/#", "a", True),
+        ("a/b/#", "a", False),
+        ("#", "a/b", True),
+        ("#", "$aws/things", False),
+        ("+/things", "$aws/things", False),
+        ("$aws/+", "$aws/things", True),
+        ("A", "a", False),
+    ],
+)
+def test_a_filter_matches_as_mqtt_says(topic_filter: str, topic: str, *, is_match: bool) -> None:
+    assert matches(topic_filter, topic) is is_match

@@ -38,6 +38,10 @@ def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_a_device_without_a_network_may_take_as_long_as_it_takes_to_be_ready() -> None:
+    assert (service()["Type"], service()["TimeoutStartSec"]) == ("notify", "infinity")
+
+
 def test_what_starting_again_cannot_help_is_not_started_again() -> None:
     hopeless = {ExitCode.CONFIGURATION_INVALID, ExitCode.DENIED, ExitCode.STORAGE_UNUSABLE}
     assert {int(each) for each in service()["RestartPreventExitStatus"].split()} == hopeless

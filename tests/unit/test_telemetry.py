@@ -1,64 +1,61 @@
-"""Does a reading say what the machine measures, and nothing where it has no sensor?"""
+"""Does telemetry lose no reading in silence, whatever happens to the connection?"""
 
-import os
-from pathlib import Path
+from itertools import count
 
-import msgspec
 import pytest
 
-from device.runtime.telemetry import Sensors
-from tests.support.clock import FakeClock
+from device.operation.task import Order, Report
+from device.operation.telemetry import Reading, Telemetry
+from device.provisioning.actions import Publish
 
 
-def test_readings_are_counted_and_timed(tmp_path: Path) -> None:
-    clock = FakeClock(1_790_000_000.0)
-    sensors = Sensors(clock, tmp_path / "none")
-    clock.advance(1.2345678)
+def telemetry(most: int = 3) -> Telemetry:
+    numbers = count(1)
 
-    first, second = sensors.read(), sensors.read()
+    def measure() -> Reading:
+        return Reading(sequence=next(numbers), uptime=0.0, time=0.0)
 
-    assert (first.sequence, second.sequence) == (1, 2)
-    assert (first.uptime, first.time) == (1.235, 1_790_000_001.235)
+    return Telemetry("t", 60.0, measure, most)
 
 
-def test_uptime_is_not_moved_by_the_wall_clock(tmp_path: Path) -> None:
-    clock = FakeClock(0.0)
-    sensors = Sensors(clock, tmp_path / "none")
-    clock.advance(5.0)
-    clock.set_wall(1_790_000_000.0)
-
-    reading = sensors.read()
-
-    assert (reading.uptime, reading.time) == (5.0, 1_790_000_000.0)
+def publication(order: Order) -> Publish:
+    assert isinstance(order, Publish)
+    return order
 
 
-def test_a_temperature(tmp_path: Path) -> None:
-    (tmp_path / "temp").write_text("48312\n")
+@pytest.mark.parametrize(
+    ("lost", "words"),
+    [(1, "message 1: there was no room for more"), (3, "3 messages, from 1 to 3: there was")],
+)
+def test_what_an_outage_cost_is_said_at_its_end(lost: int, words: str) -> None:
+    task = telemetry(most=3)
+    for moment in range(3 + lost):
+        assert task.on_due(moment) == []
 
-    assert Sensors(FakeClock(), tmp_path / "temp").read().temperature == 48.312
+    report, order = task.on_connected()
 
-
-@pytest.mark.parametrize("content", [None, "", "hot"])
-def test_no_temperature(tmp_path: Path, content: str | None) -> None:
-    if content is not None:
-        (tmp_path / "temp").write_text(content)
-
-    encoded = msgspec.json.encode(Sensors(FakeClock(), tmp_path / "temp").read())
-
-    assert b"temperature" not in encoded
-
-
-def test_no_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def unobtainable() -> tuple[float, float, float]:
-        raise OSError
-
-    monkeypatch.setattr(os, "getloadavg", unobtainable)
-
-    assert Sensors(FakeClock(), tmp_path / "none").read().load is None
+    assert isinstance(report, Report)
+    assert report.name == "telemetry dropped"
+    assert report.detail.startswith(words)
+    assert b'"sequence":%d,' % (lost + 1) in publication(order).payload
 
 
-def test_a_load() -> None:
-    load = Sensors(FakeClock()).read().load
+def test_a_reading_in_flight_goes_again_after_an_outage() -> None:
+    task = telemetry()
+    task.on_connected()
+    [first] = task.on_due(0.0)
+    assert task.on_due(60.0) == [], "one is in flight at a time"
+    task.on_disconnected()
 
-    assert load is not None
-    assert load >= 0.0
+    assert task.on_connected() == [first]
+    told, second = task.on_acknowledged(publication(first))
+    assert told == Report("telemetry acknowledged", "message 1")
+    assert second != first
+
+
+def test_the_next_reading_is_due_after_the_interval() -> None:
+    task = telemetry()
+    assert task.next_due() < 0.0, "the first is due at once"
+    task.on_due(5.0)
+
+    assert task.next_due() == 65.0

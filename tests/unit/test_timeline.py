@@ -14,12 +14,8 @@ from device.provisioning import events as ev
 from device.provisioning.claim_states import State
 from device.provisioning.events import Credential
 from device.provisioning.presented import State as Presented
-from device.runtime.outbox import Loss
-from device.runtime.telemetry import Reading
 from device.runtime.timeline import Step, Timeline
 from tests.support.clock import FakeClock
-
-READING = Reading(sequence=7, uptime=1.0, time=2.0)
 
 
 @pytest.fixture
@@ -67,8 +63,8 @@ def test_what_only_matters_inside_is_not_told(
 
 
 def test_an_operating_device_tells_its_story(timeline: Timeline, told: list[Step]) -> None:
-    timeline.connected()
-    timeline.published(READING)
+    timeline.add("operating")
+    timeline.add("telemetry acknowledged", "message 7")
     timeline.waiting(NoReplyError("operating"), 1.25)
 
     assert [(step.name, step.detail) for step in told] == [
@@ -92,7 +88,7 @@ def test_advice_comes_again_after_an_hour(told: list[Step]) -> None:
     clock = FakeClock()
     timeline = Timeline(told.append, now=clock.monotonic)
     for _ in range(3 * 60):
-        timeline.connected()
+        timeline.add("operating")
         timeline.waiting(ConnectionLostError("operating", "0x8E", "find the other client"), 1.0)
         clock.advance(61.0)
 
@@ -129,21 +125,6 @@ def test_what_takes_long_says_how_long(timeline: Timeline, told: list[Step]) -> 
         "waiting",
         "connecting with the claim, for up to 19 s",
     )
-
-
-@pytest.mark.parametrize(
-    ("loss", "words"),
-    [
-        (Loss(1, 4, 4), "message 4: no room"),
-        (Loss(53, 4, 56), "53 messages, from 4 to 56: no room"),
-    ],
-)
-def test_what_was_dropped_is_told(
-    timeline: Timeline, told: list[Step], loss: Loss, words: str
-) -> None:
-    timeline.dropped(loss, "no room")
-
-    assert (told[0].name, told[0].detail) == ("telemetry dropped", words)
 
 
 def test_times_count_from_the_start_of_the_program(told: list[Step]) -> None:

@@ -24,9 +24,10 @@ from device.provisioning import topics
 from device.provisioning.events import Credential
 from device.runtime.awscrt_session import AwscrtSession
 from device.runtime.clock import SystemClock
-from device.runtime.listener import Listener
+from device.runtime.loop import Patience
 from device.runtime.session import StopRequested
 from device.storage.keys import MemoryIdentity
+from tests.support.asking import Asking, loop_over
 from tests.support.certificates import new_key, pem_of
 from tests.support.device_process import Works, works_for
 from tests.support.hang import SECONDS
@@ -532,12 +533,13 @@ def test_a_flood_of_small_messages_is_no_large_packet() -> None:
 
     with ScriptedServer(flood, SERVER) as server, session_at(server) as session:
         outcome(session, CONNECT)
-        listener = Listener(session, SystemClock(), lambda *_: None)
+        work = Asking(timeout=1.0)
+        loop_over(session, SystemClock()).run(work, Patience())
 
-        assert listener.next_event("waiting in a flood", 1.0) == ev.TimedOut()
+        assert work.got == ev.TimedOut()
         session.request_stop()
         with pytest.raises(StoppedError):
-            listener.next_event("waiting in a flood", SECONDS)
+            loop_over(session, SystemClock()).run(Asking(timeout=SECONDS), Patience())
 
 
 def test_the_largest_reply_of_aws_is_taken() -> None:

@@ -1,6 +1,7 @@
 """Does ``device run`` stay at work, whatever happens to the broker, and stop when it is told to?"""
 
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,6 +18,7 @@ from device.runtime.credentials import Credentials, InstalledClaim
 from device.storage.device_storage import open_device_storage
 from localcloud.state_folder import StateFolder
 from tests.support.device_process import CONFIG, Running, Works, boot, running, works_for
+from tests.support.hang import SECONDS
 from tests.wire.conftest import LocalCloud, free_ports
 from tests.wire.conftest import running as local_aws
 
@@ -76,6 +78,25 @@ def test_a_proven_device_goes_to_work_at_once(state: Path, number: signal.Signal
     steps = [line["step"] for line in started.seen if "step" in line]
     assert steps == ["storage opened", "operating", ACKNOWLEDGED]
     assert stopped.code == 0
+
+
+def test_systemd_is_told_when_the_device_is_at_work_and_when_it_stops(
+    state: Path, tmp_path: Path
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(SECONDS)
+        told = {"NOTIFY_SOCKET": manager.getsockname(), **OFTEN}
+        with running("run", "--state", state, "--config", CONFIG, **told) as started:
+            heard = [manager.recv(4096)]
+            while heard[-1] != b"STATUS=operating":
+                heard.append(manager.recv(4096))
+            started.stop()
+        while heard[-1] != b"STOPPING=1":
+            heard.append(manager.recv(4096))
+
+    assert b"STATUS=registering the thing" in heard
+    assert heard.index(b"READY=1") > heard.index(b"STATUS=registering the thing")
 
 
 def test_a_broker_that_goes_away_and_comes_back(tmp_path: Path) -> None:

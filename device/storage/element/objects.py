@@ -3,7 +3,6 @@
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from device.errors.element import (
     CryptokiError,
@@ -142,11 +141,6 @@ def destroy(session: ElementSession, identifier: bytes) -> int:
     for handle in found:
         session.module.destroy(session.handle, handle)
     return len(found)
-
-
-def encoded(key: PublicKey) -> bytes:
-    """Return the key as DER, SubjectPublicKeyInfo."""
-    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def _generation(key_type: KeyType) -> tuple[Mechanism, Template]:

@@ -7,9 +7,10 @@ is another PIN, and is tried. The memory is emptied by the first login that succ
 """
 
 import hmac
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from device.errors.element import PinExposedError, PinUnavailableError, WrongPinError
 from device.errors.storage import DoesNotExistError, UnfitFileError
@@ -20,8 +21,6 @@ from device.storage.secure_storage import SecureStorage, Uid
 PinSource = Callable[[], str]
 """Returns the PIN each time it is needed; it is not kept."""
 
-_MAC_BYTES: Final = 32
-_REMEMBERED: Final = 16
 _MAX_PIN_BYTES: Final = 255
 _MAX_FILE_BYTES: Final = 4096
 
@@ -75,33 +74,15 @@ def _pin_in(content: bytes, path: Path) -> str:
     return pin
 
 
-class PinMemory(Protocol):
-    """Remembers which PINs a token refused."""
+class PinMemory(ABC):
+    """Remembers which PINs a token refused, as records that do not tell the PINs."""
 
-    def check(self, token: str, pin: str) -> None:
-        """Let a PIN pass that ``token`` never refused.
-
-        Raises:
-            WrongPinError: it did.
-        """
-        ...
-
-    def remember(self, token: str, pin: str) -> None:
-        """Remember that ``token`` refused the PIN."""
-        ...
-
-    def forget(self) -> None:
-        """Start anew: a PIN was right."""
-        ...
-
-
-class RefusedPins:
-    """The PINs that a token refused, remembered across restarts without being readable."""
-
-    def __init__(self, its: SecureStorage, root: RootOfTrust) -> None:
-        self._its = its
-        self._root = root
-        self._here: set[bytes] = set()
+    def __init__(self, record_bytes: int, at_most: int) -> None:
+        """Keep the last ``at_most`` records, each of ``record_bytes``."""
+        self._bytes = record_bytes
+        self._at_most = at_most
+        self._here: list[bytes] = []
+        """Those of this process, should the memory refuse to be written."""
 
     def check(self, token: str, pin: str) -> None:
         """Let a PIN pass that ``token`` never refused.
@@ -109,30 +90,60 @@ class RefusedPins:
         Raises:
             WrongPinError: it did, in this process or an earlier one.
         """
-        mac = self._mac(token, pin)
-        if mac in self._here or mac in self._stored():
-            raise WrongPinError(token)
+        for known in [*self._here, *self._stored()]:
+            if hmac.compare_digest(known, self._record(token, pin, known)):
+                raise WrongPinError(token)
 
     def remember(self, token: str, pin: str) -> None:
         """Remember that ``token`` refused the PIN."""
-        mac = self._mac(token, pin)
-        self._here.add(mac)
-        kept = [mac, *self._stored()][:_REMEMBERED]
-        self._its.set(Uid.REFUSED_PINS, b"".join(kept))
+        new = self._record(token, pin, None)
+        self._here.append(new)
+        self._write(b"".join([new, *self._stored()][: self._at_most]))
 
     def forget(self) -> None:
         """Start anew: a PIN was right."""
         self._here.clear()
-        if self._stored():
-            self._its.remove(Uid.REFUSED_PINS)
+        if self._read() is not None:
+            self._erase()
 
-    def _mac(self, token: str, pin: str) -> bytes:
+    def _stored(self) -> list[bytes]:
+        content = self._read() or b""
+        return [content[at : at + self._bytes] for at in range(0, len(content), self._bytes)]
+
+    @abstractmethod
+    def _record(self, token: str, pin: str, like: bytes | None) -> bytes:
+        """Return the record of a PIN; ``like``: with the salt of that one, if it has one."""
+
+    @abstractmethod
+    def _read(self) -> bytes | None: ...
+
+    @abstractmethod
+    def _write(self, records: bytes) -> None: ...
+
+    @abstractmethod
+    def _erase(self) -> None: ...
+
+
+class RefusedPins(PinMemory):
+    """In the device's own storage, each PIN as a MAC under a key of the root of trust."""
+
+    def __init__(self, its: SecureStorage, root: RootOfTrust) -> None:
+        super().__init__(record_bytes=32, at_most=16)
+        self._its = its
+        self._root = root
+
+    def _record(self, token: str, pin: str, _: bytes | None) -> bytes:
         key = self._root.derive(b"firstboot refused PINs v1")
         return hmac.digest(key, f"{token}\0{pin}".encode(), "sha256")
 
-    def _stored(self) -> list[bytes]:
+    def _read(self) -> bytes | None:
         try:
-            macs = self._its.get(Uid.REFUSED_PINS)
+            return self._its.get(Uid.REFUSED_PINS)
         except DoesNotExistError:
-            return []
-        return [macs[at : at + _MAC_BYTES] for at in range(0, len(macs), _MAC_BYTES)]
+            return None
+
+    def _write(self, records: bytes) -> None:
+        self._its.set(Uid.REFUSED_PINS, records)
+
+    def _erase(self) -> None:
+        self._its.remove(Uid.REFUSED_PINS)

@@ -22,8 +22,8 @@ from typing import ClassVar, Final, Protocol
 from device.errors.root_of_trust import OtherTpmError
 from device.errors.storage import DataCorruptError, RolledBackError, StorageFailureError
 from device.storage.decoding import decoding
+from device.storage.entries import StorageFlag
 from device.storage.filesystem import Fs, replace
-from device.storage.flags import StorageFlag
 from device.storage.lifecycle import STORAGE_AVAILABLE, Lifecycle
 from device.storage.roots.fuse_files import KEY_BYTES, KeyedFuses, anchor_of, check_grows
 from device.storage.roots.root_of_trust import BLANK, SEALED, Anchor, Strength, Threat
@@ -110,9 +110,9 @@ class TpmRoot(KeyedFuses):
         self._tpm = tpm
         self._secret: tuple[bytes, int] | None = None
 
-    def settle(self) -> None:
-        """See ``RootOfTrust``; also what a cut left of a decommissioning."""
-        super().settle()
+    def recover(self) -> None:
+        """Finish an interrupted decommissioning too."""
+        super().recover()
         if self.lifecycle is Lifecycle.DECOMMISSIONED:
             self._forget_key()
         elif self.lifecycle in STORAGE_AVAILABLE:
@@ -121,11 +121,9 @@ class TpmRoot(KeyedFuses):
                 self._extend(record)
 
     def read_anchor(self) -> Anchor:
-        """See ``RootOfTrust``."""
         return _anchor_in(self._standing()[0])
 
     def write_anchor(self, anchor: Anchor) -> None:
-        """See ``RootOfTrust``."""
         before, chain = self._standing()
         check_grows(anchor, _anchor_in(before))
         record = Record(anchor, chain)

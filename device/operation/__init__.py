@@ -1,0 +1,1 @@
+"""What a proven device does over its connection: tasks, and the work of keeping them going."""

@@ -1,0 +1,235 @@
+"""A proven device at work: the tasks over one connection, as a machine of events and orders.
+
+It connects, subscribes for the tasks and hands them what comes in. After any failure it asks to
+wait and connects again; it never ends by itself. One order is in flight at a time, so that each
+acknowledgement is known to be for which task, whatever a broker leaves out.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from device.errors import FirstbootError
+from device.errors.provisioning import IdentityRefusedError, NotLetInError
+from device.operation.task import Report, Task, matches
+from device.provisioning import events as ev
+from device.provisioning.actions import Action, Connect, Publish, Subscribe, WaitBeforeRetry
+from device.provisioning.events import Credential
+from device.provisioning.failures import CAUSES, error_of
+
+REFUSALS: Final = 3
+"""So many refusals in a row are no accident: the cloud refuses this identity."""
+FILTERS_A_PACKET: Final = 8  # AWS IoT Core quotas: subscriptions per SUBSCRIBE
+MOST_WAITING: Final = 100
+"""Publications of one task that wait for those before them; what comes on top is dropped."""
+_FAILURES: Final = (
+    ev.NotLetIn,
+    ev.ConnectFailed,
+    ev.ConnectionLost,
+    ev.PublishDenied,
+    ev.NotAcknowledged,
+    ev.TimedOut,
+)
+
+
+class Resumed(ev.Event, frozen=True):
+    """The wait is over: it is time to connect."""
+
+
+class State(Enum):
+    """What the device does; the value is how a person would say it."""
+
+    CONNECTING = "connecting"
+    SUBSCRIBING = "subscribing"
+    OPERATING = "operating"
+    WAITING = "waiting to connect again"
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """An order for the connection, and the task that it is for."""
+
+    order: Subscribe | Publish
+    task: Task | None = None
+
+
+class Operation:
+    """Runs ``tasks`` as the thing ``thing_name``."""
+
+    finished: Final = False
+
+    def __init__(
+        self,
+        thing_name: str,
+        tasks: Sequence[Task],
+        *,
+        connect_timeout: float,
+        reply_timeout: float,
+        is_connected: bool = False,
+    ) -> None:
+        """Begin with the connection that is open if ``is_connected``, else with a new one."""
+        self._thing_name: Final = thing_name
+        self._tasks: Final = tuple(tasks)
+        self._connect_timeout: Final = connect_timeout
+        self._reply_timeout: Final = reply_timeout
+        self._is_connected: Final = is_connected
+        self._state = State.CONNECTING
+        self._outgoing: Final[deque[Outgoing]] = deque()
+        self._in_flight: Outgoing | None = None
+        self._dropped = 0
+        self._refusals, self._refused_since = 0, 0.0
+
+    @property
+    def step(self) -> str:
+        """What the device does, in words."""
+        return self._state.value
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds that the answer to the last order may take, or None if none is awaited."""
+        if self._state is State.CONNECTING:
+            return self._connect_timeout
+        return None if self._in_flight is None else self._reply_timeout
+
+    @property
+    def is_routine(self) -> bool:
+        """Whether nobody needs to be told how long it takes."""
+        return self._state is State.OPERATING
+
+    def begin(self) -> ev.Event:
+        """Return the fact to begin with."""
+        return ev.Connected(Credential.DEVICE) if self._is_connected else Resumed()
+
+    def resume(self) -> ev.Event:
+        """Return the fact to go on with after a wait."""
+        return Resumed()
+
+    def reply_in(self, message: ev.MessageReceived) -> ev.Event | None:
+        """Return ``message`` if a task subscribed to it."""
+        return message if self._readers(message.topic) else None
+
+    def receive(self, event: ev.Event, now: float) -> Sequence[Action]:
+        """Return what follows from ``event``; news that nobody waits for change nothing."""
+        match event:
+            case Resumed():
+                self._state = State.CONNECTING
+                return [Connect(Credential.DEVICE, self._thing_name)]
+            case ev.Connected() if self._state is State.CONNECTING:
+                return self._connected()
+            case ev.MessageReceived():
+                readers = self._readers(event.topic)
+                return [o for task in readers for o in self._take(task, task.on_message(event))]
+            case ev.Subscribed() | ev.SubscriptionDenied() | ev.PublishAcknowledged():
+                return self._answered(event)
+            case _ if isinstance(event, _FAILURES):
+                cause = self._cause(event, now)
+                return [*self._disconnected(), WaitBeforeRetry(cause)]
+        return []
+
+    def next_due(self) -> float:
+        """Return when the first of the tasks has something to do."""
+        return min((task.next_due() for task in self._tasks), default=float("inf"))
+
+    def on_due(self, now: float) -> Sequence[Action]:
+        """Have each task do what is due."""
+        due = [task for task in self._tasks if task.next_due() <= now]
+        return [order for task in due for order in self._take(task, task.on_due(now))]
+
+    def on_stopped(self) -> Sequence[Report]:
+        """Say what remains undone."""
+        said = [report for task in self._tasks for report in task.on_stopped()]
+        return [*said, *self._dropped_since()]
+
+    def carry_out(self, order: Action) -> ev.Event | None:
+        """Refuse ``order``: tasks store nothing."""
+        raise TypeError(f"a task cannot order {type(order).__name__}")
+
+    def _readers(self, topic: str) -> list[Task]:
+        return [
+            task
+            for task in self._tasks
+            if any(matches(wanted, topic) for wanted in task.subscriptions())
+        ]
+
+    def _connected(self) -> Sequence[Action]:
+        self._state, self._refusals = State.SUBSCRIBING, 0
+        filters = dict.fromkeys(name for task in self._tasks for name in task.subscriptions())
+        names = tuple(filters)
+        for start in range(0, len(names), FILTERS_A_PACKET):
+            self._outgoing.append(Outgoing(Subscribe(names[start : start + FILTERS_A_PACKET])))
+        return self._send_next() or self._subscribed()
+
+    def _subscribed(self) -> Sequence[Action]:
+        self._state = State.OPERATING
+        orders = [o for task in self._tasks for o in self._take(task, task.on_connected())]
+        return [Report("operating"), *orders]
+
+    def _answered(self, event: ev.Event) -> Sequence[Action]:
+        """Go on with what follows the order in flight, if ``event`` is the answer to it."""
+        was, is_puback = self._in_flight, isinstance(event, ev.PublishAcknowledged)
+        if was is None or is_puback is not isinstance(was.order, Publish):
+            return []
+        self._in_flight = None
+        said: list[Action] = []
+        if isinstance(event, ev.SubscriptionDenied):
+            # Whatever needs no messages, such as telemetry, goes on.
+            denied = error_of(event, self.step, Credential.DEVICE)
+            said.append(Report("not subscribed", f"{denied}; next: {denied.next_step}"))
+        if was.task is not None and isinstance(was.order, Publish):
+            said += self._take(was.task, was.task.on_acknowledged(was.order))
+        elif not any(isinstance(left.order, Subscribe) for left in self._outgoing):
+            said += self._subscribed()
+        return [*said, *self._send_next()]
+
+    def _take(self, task: Task, orders: Sequence[Publish | Report]) -> Sequence[Action]:
+        """Queue what ``task`` publishes; return its reports, and what can be sent at once."""
+        said: list[Action] = []
+        for order in orders:
+            if isinstance(order, Report):
+                said.append(order)
+            elif self._has_room_for(task):
+                self._outgoing.append(Outgoing(order, task))
+            else:
+                self._dropped += 1
+        return [*said, *self._send_next()]
+
+    def _has_room_for(self, task: Task) -> bool:
+        waiting = sum(outgoing.task is task for outgoing in self._outgoing)
+        return self._state in {State.SUBSCRIBING, State.OPERATING} and waiting < MOST_WAITING
+
+    def _send_next(self) -> Sequence[Action]:
+        if self._in_flight is not None or not self._outgoing:
+            return []
+        self._in_flight = self._outgoing.popleft()
+        return [self._in_flight.order]
+
+    def _disconnected(self) -> Sequence[Report]:
+        self._state, self._in_flight = State.WAITING, None
+        self._outgoing.clear()
+        for task in self._tasks:
+            task.on_disconnected()
+        return self._dropped_since()
+
+    def _dropped_since(self) -> Sequence[Report]:
+        dropped, self._dropped = self._dropped, 0
+        why = "tasks ordered them faster than AWS IoT acknowledged them, or while not connected"
+        return [Report("publications dropped", f"{dropped}: {why}")] if dropped else []
+
+    def _cause(self, event: ev.Event, now: float) -> FirstbootError:
+        if not isinstance(event, ev.NotLetIn):
+            return error_of(event, self.step, Credential.DEVICE)
+        self._refusals += 1
+        if self._refusals == 1:
+            self._refused_since = now
+        advice = (
+            f"To see: aws iot list-thing-principals --thing-name {self._thing_name}, then aws iot "
+            "describe-certificate. Set the certificate ACTIVE again and the device comes back by "
+            "itself. If it is gone: device reset --forget-identity, and the station makes it anew."
+        )
+        causes = CAUSES[Credential.DEVICE]
+        if self._refusals < REFUSALS:
+            return NotLetInError(Credential.DEVICE, event.detail, causes, advice)
+        lasted = now - self._refused_since
+        return IdentityRefusedError(event.detail, causes, advice, self._refusals, lasted)

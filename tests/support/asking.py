@@ -1,0 +1,74 @@
+"""The smallest work for the loop: it asks one question and ends with whatever comes."""
+
+import math
+from collections.abc import Sequence
+
+from device.operation.task import Report
+from device.provisioning import actions as act
+from device.provisioning import events as ev
+from device.runtime.backoff import Backoff
+from device.runtime.clock import Clock
+from device.runtime.loop import Loop, Observer
+from device.runtime.notify import ServiceManager
+from device.runtime.session import Session
+from tests.support.worlds import Diary
+
+REPLY = ev.MessageReceived("reply", b"")
+
+
+class Asking:
+    """Waits ``timeout`` seconds for `REPLY`, which means `ev.Subscribed`."""
+
+    step = "asking"
+    is_routine = False
+
+    def __init__(self, timeout: float | None) -> None:
+        self.timeout = timeout
+        self.got: ev.Event | None = None
+
+    @property
+    def finished(self) -> bool:
+        return self.got is not None
+
+    def begin(self) -> ev.Event:
+        return ev.NothingStored()
+
+    def resume(self) -> ev.Event:
+        raise NotImplementedError
+
+    def reply_in(self, message: ev.MessageReceived) -> ev.Event | None:
+        return ev.Subscribed() if message == REPLY else None
+
+    def receive(self, event: ev.Event, _: float) -> Sequence[act.Action]:
+        self.got = None if isinstance(event, ev.NothingStored) else event
+        return []
+
+    def carry_out(self, order: act.Action) -> ev.Event | None:
+        raise NotImplementedError
+
+    def next_due(self) -> float:
+        return math.inf
+
+    def on_due(self, _: float) -> Sequence[act.Action]:
+        raise NotImplementedError
+
+    def on_stopped(self) -> Sequence[Report]:
+        return [Report("asking no more")]
+
+
+def loop_over(
+    session: Session,
+    clock: Clock,
+    *,
+    observer: Observer | None = None,
+    service: ServiceManager | None = None,
+) -> Loop:
+    """Return a loop with the usual back-off."""
+    return Loop(
+        session,
+        clock=clock,
+        backoff=Backoff(),
+        stable_after=30.0,
+        observer=observer or Diary(),
+        service=service or ServiceManager({}),
+    )
