@@ -21,6 +21,8 @@ _PLAN: Final = ClaimPlan(
     claim_client_id="claim-SN-0001",
     expected_thing_name="SN-0001",
     proof_topic="dt/{thing_name}/telemetry",
+    reply_timeout=15.0,
+    connect_timeout=20.0,
 )
 EVENTS: Final[tuple[Event, ...]] = (
     ev.NothingStored(),

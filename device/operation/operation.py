@@ -225,8 +225,9 @@ class Operation:
             self._refused_since = now
         advice = (
             f"To see: aws iot list-thing-principals --thing-name {self._thing_name}, then aws iot "
-            "describe-certificate. Set the certificate ACTIVE again and the device comes back by "
-            "itself. If it is gone: device reset --forget-identity, and the station makes it anew."
+            "describe-certificate. Set the certificate ACTIVE again, and the device reconnects by "
+            "itself. If the certificate was deleted: device reset --forget-identity, then have "
+            "the station make the device again."
         )
         causes = CAUSES[Credential.DEVICE]
         if self._refusals < REFUSALS:

@@ -49,7 +49,7 @@ CAUSES = {
     Credential.INSTALLED: (
         "The certificate is not ACTIVE, or is registered in another account or region.",
         "Its policy does not allow iot:Connect for this client id (the thing name).",
-        "A policy was changed less than 8 minutes ago and is not in force yet.",
+        "A policy was changed less than 8 minutes ago and is not yet in effect.",
     ),
     Credential.STAGED: (
         "The certificate is not ACTIVE: the template says so, or the thing is not registered.",

@@ -323,7 +323,7 @@ class Loop:
     def _ignore(self, message: ev.MessageReceived) -> None:
         now = self._clock.monotonic()
         if self._said_ignored_at is None:
-            _log.warning("ignored a message that nobody waits for, on %s", foreign(message.topic))
+            _log.warning("ignored an unexpected message on %s", foreign(message.topic))
             self._said_ignored_at = now
             return
         self._ignored += 1
@@ -333,7 +333,7 @@ class Loop:
 
     def _say_ignored(self) -> None:
         if self._ignored:
-            _log.warning("ignored %d more messages that nobody waits for", self._ignored)
+            _log.warning("ignored %d more messages that the device does not expect", self._ignored)
         self._ignored = 0
 
     # --- waiting ------------------------------------------------------------------------------

@@ -26,8 +26,8 @@ def check_made_for(storage: DeviceStorage, method: str, source: str) -> None:
         step = f"Use settings that the device was made for: one of {', '.join(CLAIM_METHODS)}."
         raise ConfigurationError(source, "method", problem, step)
     if method in CLAIM_METHODS and Uid.INSTALLED_CERTIFICATE in held:
-        problem = f"is {method}, but the station gave this device a certificate of its own"
-        step = "Use the settings of the method that it was made for, such as config/jitp.yaml."
+        problem = f"is {method}, but the station installed this device's own certificate"
+        step = "Use the settings that the device was made for, such as config/jitp.yaml."
         raise ConfigurationError(source, "method", problem, step)
     if method not in CLAIM_METHODS and Uid.INSTALLED_CERTIFICATE not in held:
         raise NoCredentialError

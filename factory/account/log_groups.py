@@ -38,7 +38,7 @@ def remove_log_group(cloud: Cloud, function: str) -> Change:
     arn = cloud.account.arn("logs", f"log-group:{name}")
     found = cloud.call("logs", "ListTagsForResource", resourceArn=arn)
     if not owned(structure(found, "tags")):
-        return Change(KIND, name, Outcome.KEPT, "the station did not make it")
+        return Change(KIND, name, Outcome.KEPT, "the station did not create it")
     cloud.call("logs", "DeleteLogGroup", logGroupName=name)
     return Change(KIND, name, Outcome.REMOVED)
 

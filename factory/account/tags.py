@@ -31,7 +31,7 @@ def check_owned(kind: str, name: str, tags: Tags) -> None:
         NotMadeByStationError: the station's tag is not among ``tags``.
     """
     if not owned(tags):
-        raise NotMadeByStationError(f"the {kind} {name} exists, and the station did not make it")
+        raise NotMadeByStationError(f"the {kind} {name} exists, but the station did not create it")
 
 
 def tags_of(cloud: Cloud, arn: str) -> list[Mapping[str, Value]]:

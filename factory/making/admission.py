@@ -1,6 +1,6 @@
 """Whether a device may be made with its serial number, and what the ledger keeps of it.
 
-A make that was interrupted is resumed in the same folder and does not count as a second device. A second
+A make that was interrupted is resumed in the same folder, and is not a second device. A second
 device is made only on purpose (``--again``), and then the former one is retired.
 """
 

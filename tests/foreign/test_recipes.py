@@ -1,4 +1,4 @@
-"""docs/local-aws-for-other-clients.md, tried: the quickstart, and clients that take no CA or port."""
+"""docs/local-aws-for-other-clients.md, tried: the quickstart; clients without CA or port."""
 
 import os
 import re

@@ -85,5 +85,5 @@ def test_a_module_of_a_version_that_awscrt_takes(minor: int) -> None:
 
 def test_a_module_that_does_not_name_its_functions() -> None:
     library = SimpleNamespace(C_GetFunctionList=Entrance(2, 40, code=5))
-    with pytest.raises(NoModuleError, match="does not name its functions"):
+    with pytest.raises(NoModuleError, match="does not list its functions"):
         functions_in(library, Path("/x.so"))

@@ -408,7 +408,7 @@ def test_a_configuration_that_does_not_fit_loses_nothing(storage: DeviceStorage)
 
 
 def test_nothing_staged_cannot_be_registered(storage: DeviceStorage) -> None:
-    with pytest.raises(DataCorruptError, match="no certificate staged"):
+    with pytest.raises(DataCorruptError, match="no certificate is staged"):
         enrolment_of(storage).record_registration(SERIAL, {})
 
 

@@ -161,7 +161,7 @@ def tampered() -> str:
     [
         ("no CSR", "not a certificate signing request"),
         (tampered(), "not signed by its own key"),
-        (csr(new_key(), {}), "its subject is empty"),
+        (csr(new_key(), {}), "subject is empty"),
     ],
     ids=["no-csr", "tampered", "nobody"],
 )

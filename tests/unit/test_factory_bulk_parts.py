@@ -186,7 +186,7 @@ def test_nobody_answers() -> None:
     ],
 )  # fmt: skip
 def test_report_is_fetched_from_nowhere_else(url: str) -> None:
-    with pytest.raises(CloudRejectedError, match="not to be fetched from"):
+    with pytest.raises(CloudRejectedError, match="refused to fetch a report from"):
         download(url, {"AWS_ENDPOINT_URL": "http://localhost:4566"})
 
 

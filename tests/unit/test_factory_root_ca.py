@@ -82,7 +82,7 @@ def test_certificate_that_is_no_ca_is_refused(tmp_path: Path) -> None:
     leaf = trustme.CA().issue_cert("localhost").cert_chain_pems[0]
     file = tmp_path / "leaf.pem"
     leaf.write_to_path(str(file))
-    refused(file, "not that of a CA")
+    refused(file, "is not a CA certificate")
 
 
 def test_expired_certificate_is_refused() -> None:

@@ -230,7 +230,7 @@ def test_an_old_root_that_is_out_of_reach_is_erased_later(
     board.tpm.before = refuse  # each time: the opening after the move tries it, too
     with pytest.raises(TpmError):
         rewrap_device_storage(state, FILE, make_root=bench.make_root)
-    assert "is not erased yet" in caplog.text
+    assert "is not yet erased" in caplog.text
     board.tpm.before = lambda _: None
 
     with bench.open(state) as storage:

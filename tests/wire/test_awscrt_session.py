@@ -277,7 +277,7 @@ def test_an_alert_before_the_server_saw_our_certificate_says_nothing_about_it() 
         event = outcome(session, CONNECT)
 
     assert isinstance(event, ev.ConnectFailed)
-    assert "does not agree on TLS" in event.detail
+    assert "could not agree on TLS" in event.detail
 
 
 @pytest.mark.parametrize("demand", [ssl.CERT_OPTIONAL, ssl.CERT_REQUIRED])

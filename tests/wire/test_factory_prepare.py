@@ -367,7 +367,7 @@ def test_wrong_secret_is_a_matter_of_configuration(
     trainee: tuple[str, str], local_cloud: LocalCloud, folder: Path
 ) -> None:
     access_key, _ = trainee
-    with pytest.raises(CloudConfigurationError, match="does not accept the credentials"):
+    with pytest.raises(CloudConfigurationError, match="rejected the credentials"):
         prepare(aws_of(local_cloud, account=access_key, secret="guessed"), folder)
 
 

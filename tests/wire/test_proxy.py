@@ -83,7 +83,7 @@ def test_the_probe_brings_the_login_too() -> None:
 @pytest.mark.parametrize(
     ("login", "refusal", "detail", "advice"),
     [
-        (None, b"407 ", "wants a user name and a password (407)", "http://USER:PASSWORD@HOST"),
+        (None, b"407 ", "requires a user name and a password (407)", "http://USER:PASSWORD@HOST"),
         (Login("user", "wrong"), b"407 ", "does not accept the user name", "Correct USER and"),
         (Login("user", "wrong"), b"403 ", "does not open it (answer: 403)", "allow CONNECT"),
         (None, b"502 ", "does not open it (answer: 502)", "allow CONNECT"),

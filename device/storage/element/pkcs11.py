@@ -166,7 +166,7 @@ class Pkcs11KeyStore:
             objects.private_key(session, record.label, record.identifier)
             present = objects.public_key(session, record.key_type, record.identifier)
             if spki(present) != record.public_key:
-                raise KeyMismatchError(f"{record.uri} is another key than the device made")
+                raise KeyMismatchError(f"{record.uri} is not the key that the device made")
             return session.token.slot_id
 
         return Pkcs11Identity(

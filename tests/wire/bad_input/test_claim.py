@@ -202,9 +202,7 @@ def test_role_that_may_not_do_what_the_template_asks(line: ProductionLine, state
 
     finished = rejected(line, state, "AccessDenied")
 
-    assert "the template's provisioning role may not do what the template asks" in next_step(
-        finished
-    )
+    assert "the template's provisioning role lacks a permission" in next_step(finished)
     prepare_again(line)
     assert_let_in(line, state)
 
