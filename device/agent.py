@@ -6,8 +6,8 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
+from device.config.device_plan import Plan
 from device.config.endpoint import Endpoint
-from device.config.plan import Plan
 from device.config.settings import Connection, Settings, configured
 from device.errors.provisioning import StoppedError
 from device.identity.csr import subject_name

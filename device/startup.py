@@ -9,7 +9,7 @@ from pathlib import Path
 
 from device.agent import Agent
 from device.config import settings
-from device.config.plan import plan_for
+from device.config.device_plan import plan_for
 from device.config.settings import Settings
 from device.errors.provisioning import StoppedError
 from device.runtime import log

@@ -35,9 +35,7 @@ from device.errors.element import ElementError
 from device.errors.provisioning import CredentialUnusableError
 from device.provisioning import actions as act
 from device.provisioning import events as ev
-from device.runtime.inbox import Inbox
-from device.runtime.reason_codes import Packet, reason_for
-from device.runtime.refusal import (
+from device.runtime.connect_failure import (
     ELEMENT_FAILURES,
     answer_to_publish,
     answer_to_subscribe,
@@ -47,6 +45,8 @@ from device.runtime.refusal import (
     reason_for_distrust,
     unreached,
 )
+from device.runtime.inbox import Inbox
+from device.runtime.reason_codes import Packet, reason_for
 from device.runtime.relay import LARGEST_PACKET, Relay
 from device.runtime.session import StopRequested
 from device.runtime.tunnel import way_to

@@ -19,7 +19,7 @@ from device.runtime.clock import Clock, has_certainly_expired, trusted_wall_time
 from device.storage import installed_certificate
 from device.storage.device_storage import DeviceStorage
 from device.storage.keys import CLAIM_KEY, KeyId, MemoryIdentity, TlsIdentity
-from device.storage.manufacture import made_at
+from device.storage.manufacturing_data import made_at
 from device.storage.secure_storage import Uid
 
 

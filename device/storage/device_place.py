@@ -9,8 +9,8 @@ from device.errors import FirstbootError
 from device.storage.filesystem import Mount, make_folder
 from device.storage.lifecycle import Lifecycle
 from device.storage.roots.descriptor import Descriptor, read_descriptor, write_descriptor
-from device.storage.roots.plan import FILE, RootMaker, RootPlan
 from device.storage.roots.root_of_trust import RootOfTrust
+from device.storage.roots.root_plan import FILE, RootMaker, RootPlan
 from device.storage.sealed import SealedStore
 
 logger = logging.getLogger("device.storage")

@@ -21,7 +21,7 @@ from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.element import key_records
 from device.storage.keys import KeyLocation
 from device.storage.lifecycle import Lifecycle
-from device.storage.manufacture import device_id, serial_number
+from device.storage.manufacturing_data import device_id, serial_number
 from device.storage.secure_storage import Uid
 from device.verbs._options import add_config, config_if_any, state_of
 

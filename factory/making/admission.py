@@ -15,7 +15,7 @@ import msgspec
 
 from device.errors import FirstbootError
 from factory.errors import DeviceIdError, ReplacedMeanwhileError, SerialNumberUsedError
-from factory.making.manufacture import DeviceOrder
+from factory.making.new_device import DeviceOrder
 from factory.station.ledger import Entry, Ledger, Result, holders
 
 

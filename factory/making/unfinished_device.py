@@ -32,7 +32,7 @@ from device.storage.secure_storage import Uid
 from factory.errors import ElementChoiceError
 from factory.making.device_element import check_same_element, open_element
 from factory.making.device_settings import device_subject
-from factory.making.manufacture import DeviceOrder, begin_device, fill_storage
+from factory.making.new_device import DeviceOrder, begin_device, fill_storage
 
 
 @dataclass(frozen=True)

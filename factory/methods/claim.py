@@ -18,7 +18,7 @@ from factory.account.documents import load_policy, load_template
 from factory.account.provisioning_templates import Template
 from factory.account.roles import Role
 from factory.account.thing_policy import ensure_thing_policy, remove_thing_policy
-from factory.making.manufacture import DeviceOrder
+from factory.making.new_device import DeviceOrder
 from factory.methods import claim_certificate, claim_hook
 from factory.methods.method import DEFAULT_CHOICES, DEVICE, PROVISIONING, Choices, Method
 from factory.station.station import Station

@@ -24,7 +24,7 @@ from factory.account.log_groups import ensure_log_group, remove_log_group
 from factory.account.provisioning_templates import template_arn
 from factory.account.roles import role_arn
 from factory.errors import NotInCloudError, StationNotPreparedError
-from factory.making.manufacture import DeviceOrder
+from factory.making.new_device import DeviceOrder
 
 FUNCTION: Final = "firstboot-claim-hook"
 _USER: Final = "claim"

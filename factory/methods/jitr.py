@@ -32,7 +32,7 @@ from factory.account.thing_policy import THING_POLICY, ensure_thing_policy, remo
 from factory.account.topic_rules import ensure_rule, remove_rule, rule_arn
 from factory.errors import NotInCloudError, StationNotPreparedError
 from factory.making.device_leaf import installed_leaf
-from factory.making.manufacture import DeviceOrder
+from factory.making.new_device import DeviceOrder
 from factory.methods.leaf_method import LeafMethod
 from factory.methods.method import DEFAULT_CHOICES, DEVICE, Choices
 from factory.station.station import Station

@@ -12,7 +12,7 @@ from factory.account.cloud import Cloud
 from factory.account.documents import CONFIG
 from factory.account.registered_devices import certificates_issued_by_aws, remove_devices
 from factory.account.thing_policy import THING_POLICY
-from factory.making.manufacture import DeviceOrder
+from factory.making.new_device import DeviceOrder
 from factory.station.station import Station
 
 

@@ -16,7 +16,7 @@ from factory.errors import DeviceIdError
 from factory.making.admission import Admitted, Made, Wanted, admit
 from factory.making.device_leaf import certificate_of
 from factory.making.device_settings import thing_name
-from factory.making.manufacture import DeviceOrder, make_device, make_or_find_device
+from factory.making.new_device import DeviceOrder, make_device, make_or_find_device
 from factory.making.retirement import retire
 from factory.methods import METHODS
 from factory.methods.method import Method

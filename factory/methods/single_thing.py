@@ -12,11 +12,11 @@ from typing import Final
 from factory.account.changes import Report
 from factory.account.cloud import Cloud, text
 from factory.account.documents import load_template
-from factory.account.registration_refusal import next_step_for
+from factory.account.registration_failure import next_step_for
 from factory.account.template_resources import ensure_named, remove_named
 from factory.account.thing_policy import THING_POLICY, ensure_thing_policy, remove_thing_policy
 from factory.errors import CloudRejectedError, NotRegisteredError
-from factory.making.manufacture import DeviceOrder
+from factory.making.new_device import DeviceOrder
 from factory.making.thing_registration import (
     EXCLUSIVE,
     RegistryEntry,

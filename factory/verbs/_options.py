@@ -9,7 +9,7 @@ from factory.methods import METHODS
 from factory.station.serial_number import check_serial_number
 
 ROOTS: Final = "file, systemd-credential:NAME, tpm:TCTI, raspberry-pi-otp:KEY or a pkcs11: URI"
-"""Roots of trust, as ``device.storage.roots.plan`` reads them."""
+"""Roots of trust, as ``device.storage.roots.root_plan`` reads them."""
 
 
 def add_method(command: argparse.ArgumentParser, *, required: bool) -> None:

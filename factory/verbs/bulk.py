@@ -19,7 +19,7 @@ from factory.errors import BatchError, BatchUnfinishedError, OptionNotUsedError
 from factory.making.admission import Admitted, Wanted, admit, enter_made
 from factory.making.device_element import share_softhsm
 from factory.making.device_orders import config_name, device_orders, given_endpoint
-from factory.making.manufacture import DeviceOrder
+from factory.making.new_device import DeviceOrder
 from factory.methods import bulk
 from factory.methods.prepared_account import check_endpoint_of
 from factory.methods.production import as_made, retire_former

@@ -11,7 +11,7 @@ from factory.console import Console
 from factory.errors import OptionNotUsedError
 from factory.making.admission import Wanted
 from factory.making.device_orders import config_name, device_orders, given_endpoint
-from factory.making.manufacture import DeviceOrder
+from factory.making.new_device import DeviceOrder
 from factory.methods import METHODS
 from factory.methods.prepared_account import check_endpoint_of, check_prepared
 from factory.methods.production import Product, produce

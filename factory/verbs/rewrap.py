@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Final
 
-from device.storage.roots.plan import parse_plan
+from device.storage.roots.root_plan import parse_plan
 from factory.console import Console
 from factory.making.rewrap import rewrap_device_storage
 from factory.verbs._options import ROOTS

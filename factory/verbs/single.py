@@ -9,7 +9,7 @@ from factory.account.accounts import aws_accounts
 from factory.console import Console
 from factory.making.admission import Wanted
 from factory.making.device_orders import config_name, device_orders, given_endpoint
-from factory.making.manufacture import DeviceOrder
+from factory.making.new_device import DeviceOrder
 from factory.methods import single_thing
 from factory.methods.prepared_account import check_endpoint_of
 from factory.methods.production import Product, as_made, produce_by

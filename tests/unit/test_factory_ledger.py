@@ -21,7 +21,7 @@ from factory.errors import (
     StationError,
 )
 from factory.making.admission import Admitted, Made, Wanted, admit, decide
-from factory.making.manufacture import DeviceOrder, new_device_id
+from factory.making.new_device import DeviceOrder, new_device_id
 from factory.station.ledger import Entry, Ledger, Result, holders, read_contents
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

@@ -14,7 +14,7 @@ from factory.bulk.progress import progress_on
 from factory.cli import main, parser
 from factory.errors import ExtraMissingError, OptionNotUsedError
 from factory.making.admission import Wanted, admit
-from factory.making.manufacture import DeviceOrder
+from factory.making.new_device import DeviceOrder
 from factory.methods import METHODS
 from factory.methods.choices import choices_of
 from factory.station.ledger import Ledger

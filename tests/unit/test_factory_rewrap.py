@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from device.errors import ExitCode
-from device.storage.roots.plan import CredentialPlan
+from device.storage.roots.root_plan import CredentialPlan
 from device.verbs.status import read_status
 from factory.account.cloud import Account
 from factory.cli import main

@@ -10,7 +10,7 @@ from device.storage.device_storage import open_device_storage
 from device.storage.lifecycle import Lifecycle
 from factory.account.documents import CONFIG
 from factory.errors import NotRegisteredError, ThingTakenError
-from factory.making.manufacture import DeviceOrder, new_device_id
+from factory.making.new_device import DeviceOrder, new_device_id
 from factory.methods.single_thing import Way, make_registered
 from tests.support.certificates import DeviceAuthority, new_key
 from tests.support.devices import installed_chain

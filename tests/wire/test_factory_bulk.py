@@ -13,7 +13,7 @@ from factory.account.cloud import Cloud, Value
 from factory.bulk.batch import run_batch
 from factory.bulk.journal import Batch, new_batch, open_journal
 from factory.bulk.progress import PlainProgress
-from factory.making.manufacture import DeviceOrder, new_device_id
+from factory.making.new_device import DeviceOrder, new_device_id
 from factory.methods import bulk
 from tests.support.hang import SECONDS
 from tests.support.production_line import CONFIG, ProductionLine, production_line

@@ -9,7 +9,7 @@ import pytest
 from device.errors import ExitCode
 from factory.account.cloud import Value, text
 from factory.errors import NotRegisteredError
-from factory.making.manufacture import DeviceOrder, new_device_id
+from factory.making.new_device import DeviceOrder, new_device_id
 from factory.methods import single_thing
 from factory.methods.single_thing import Way
 from tests.support.production_line import CONFIG, ProductionLine, as_object, production_line

@@ -12,7 +12,7 @@ from device.provisioning import actions as act
 from device.provisioning import events as ev
 from device.provisioning.events import Credential
 from device.runtime.awscrt_session import AwscrtSession
-from device.runtime.refusal import classify_failure
+from device.runtime.connect_failure import classify_failure
 from device.storage.keys import MemoryIdentity
 from tests.support.scripted_server import Peer, ScriptedServer, let_in, tls
 

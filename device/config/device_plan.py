@@ -27,7 +27,7 @@ from device.storage import installed_certificate
 from device.storage.decoding import decoded
 from device.storage.device_storage import DeviceStorage
 from device.storage.element.installation import ElementPlan
-from device.storage.manufacture import device_id, serial_number
+from device.storage.manufacturing_data import device_id, serial_number
 from device.storage.secure_storage import Uid
 
 _PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")

@@ -6,9 +6,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from device.config.device_plan import Plan, plan_for
 from device.config.endpoint import Endpoint, Login
 from device.config.methods import CLAIM_METHODS, METHODS, PRESENTED_METHODS
-from device.config.plan import Plan, plan_for
 from device.config.settings import Claim, JustInTime, Key, Settings, Telemetry
 from device.config.sources import Sources
 from device.errors import ConfigurationError, ExitCode

@@ -20,7 +20,7 @@ from device.storage.device_storage import (
 )
 from device.storage.keys import KeyType
 from device.storage.lifecycle import Lifecycle
-from device.storage.roots.plan import FILE, RootPlan
+from device.storage.roots.root_plan import FILE, RootPlan
 from device.storage.secure_storage import StorageFlag, Uid
 from factory.errors import DeviceIdError
 from factory.making.device_element import clear_element, give_element

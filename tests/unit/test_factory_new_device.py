@@ -8,7 +8,7 @@ from device.errors.storage import LifecycleError, NotPermittedError, StorageExis
 from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.lifecycle import Lifecycle
 from device.storage.secure_storage import StorageFlag, Uid
-from factory.making.manufacture import DeviceOrder, make_device
+from factory.making.new_device import DeviceOrder, make_device
 
 ORDER = DeviceOrder("SN-1", "00112233445566778899aabbccddeeff", "localhost:8883", b"roots")
 

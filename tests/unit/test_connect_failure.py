@@ -11,7 +11,7 @@ import trustme
 
 from device.config.endpoint import Endpoint
 from device.provisioning.events import ConnectFailed, Event, NotLetIn
-from device.runtime.refusal import classify_failure, reason_for_distrust, unreached
+from device.runtime.connect_failure import classify_failure, reason_for_distrust, unreached
 from device.runtime.tunnel import TunnelRefusedError, way_to
 from tests.support.scripted_server import OPENED, Peer, ScriptedServer, proxy_to, say_nothing, tls
 
