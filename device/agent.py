@@ -99,7 +99,7 @@ class Agent:
         """Provision the device unless it is; the connection then made stays open.
 
         Raises:
-            FirstbootError: it stopped; the next boot goes on from what is stored.
+            FirstbootError: it stopped; the next boot continues from what is stored.
         """
         if self.identity is not None:
             return

@@ -55,7 +55,7 @@ class NotRunningError(LocalCloudError):
 
 
 class PortInUseError(LocalCloudError):
-    """Somebody else listens on a port that was asked for."""
+    """Someone else listens on a port that was asked for."""
 
     def __init__(self, port: int, owner: str, flag: str) -> None:
         """Name the ``port``, its ``owner`` as far as known, and the ``flag`` that chooses it."""

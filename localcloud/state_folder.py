@@ -61,7 +61,7 @@ class StateFolder:
         """Make the folder, readable by its owner only.
 
         Raises:
-            StateFolderError: it cannot be made, or belongs to somebody else.
+            StateFolderError: it cannot be made, or belongs to someone else.
         """
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -34,7 +34,7 @@ _COMMANDS: Final[Mapping[str, Callable[[list[str]], object]]] = {
 
 
 def with_help(document: str) -> str:
-    """Return ``document`` with each block that shows a ``--help`` written anew."""
+    """Return ``document`` with each block that shows a ``--help`` written again."""
     return _HELP.sub(lambda block: f"$ {block['line']} --help\n{help_of(block['line'])}", document)
 
 
@@ -52,7 +52,7 @@ GENERATED: Final[Mapping[Path, Callable[[str], str]]] = {
     _ROOT / "docs" / "machines.md": with_diagrams,
     _ROOT / "docs" / "tour.md": with_tour,
 }
-"""The documents with generated parts, and what writes these anew."""
+"""The documents with generated parts, and what writes these again."""
 
 
 def main() -> int:

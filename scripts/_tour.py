@@ -41,7 +41,7 @@ EVENTS: Final[tuple[Event, ...]] = (
 
 
 def with_tour(document: str) -> str:
-    """Return ``document`` with its table of the first boot and its file lengths written anew."""
+    """Return ``document`` with its table of the first boot and its file lengths written again."""
     return _LENGTH.sub(_with_length, _TABLE.sub("\n".join(_rows()), document))
 
 

@@ -13,7 +13,7 @@ _OF_AWS_IOT: Final = re.compile(
     r"\.(?:amazonaws\.com(?:\.cn)?|api\.aws)"
 )
 _SHARED: Final = frozenset({"data-ats", "data", "greengrass-ats"})
-"""Endpoints of AWS, not of an account: a device that connects there belongs to nobody."""
+"""Endpoints of AWS itself, not of an account: a device cannot connect to them."""
 _SERVICES: Final = {
     "credentials": "is the credential provider (iot:CredentialProvider), which does not support "
     "MQTT",

@@ -191,7 +191,7 @@ def _claim_client_id(settings: Settings, fill: _Filler, sources: Sources, thing_
 def _check_installed_subject(
     storage: DeviceStorage, template_file: str | None, sources: Sources
 ) -> None:
-    """A certificate that lacks a field stays PENDING_ACTIVATION, and AWS tells nobody."""
+    """A certificate that lacks a field stays PENDING_ACTIVATION, without an error from AWS."""
     if template_file is None:
         return
     body = _template(template_file, "just_in_time.template_file", sources)

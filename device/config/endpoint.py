@@ -57,7 +57,7 @@ class Endpoint:
 
     @property
     def alpn(self) -> list[str]:
-        """What to ask for in TLS: port 443 speaks MQTT only to those who ask for it.
+        """What to ask for in TLS: on port 443 AWS IoT serves MQTT only if the client asks for it.
 
         Source: AWS IoT Core Developer Guide, "Device communication protocols".
         """
@@ -88,7 +88,7 @@ class Endpoint:
         """Return the HTTP proxy that ``text`` names, e.g. ``http://user:p%40ss@host:3128``.
 
         Raises:
-            ConfigurationError: it is none; what ``text`` says is not repeated, since it may hold
+            ConfigurationError: it is not one; the error does not repeat ``text``, which may hold
                 a password.
         """
         problem = _proxy_problem(text.strip())

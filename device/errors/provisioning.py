@@ -298,7 +298,7 @@ class ClaimMissingError(NoCredentialError):
 
 
 class StoppedError(FirstbootError):
-    """Somebody asked the device to stop before it was done."""
+    """Someone asked the device to stop before it was done."""
 
     exit_code = ExitCode.TRY_LATER
     next_step = "Boot again. The device continues where it stopped."

@@ -70,13 +70,13 @@ class NewerFormatError(DataCorruptError):
     def __init__(self, written_in: int, known: int) -> None:
         """Say which format it was ``written_in``, and the latest that is ``known`` here."""
         super().__init__(
-            f"newer firmware wrote this storage, in format {written_in}; "
-            f"this firmware reads formats up to {known}"
+            f"newer firmware wrote this storage, in format {written_in}; this firmware reads "
+            f"formats up to {known}"
         )
 
 
 class RolledBackError(StorageError):
-    """The storage is authentic but older than the anchor: somebody put old data back."""
+    """The storage is authentic but older than the anchor: someone put old data back."""
 
     next_step = (
         "Restore the newest copy of the storage, or have the station make the device again. "

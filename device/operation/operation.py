@@ -95,7 +95,7 @@ class Operation:
 
     @property
     def is_routine(self) -> bool:
-        """Whether nobody needs to be told how long it takes."""
+        """Whether it may take long without a message."""
         return self._state is State.OPERATING
 
     def begin(self) -> ev.Event:
@@ -103,7 +103,7 @@ class Operation:
         return ev.Connected(Credential.DEVICE) if self._is_connected else Resumed()
 
     def resume(self) -> ev.Event:
-        """Return the fact to go on with after a wait."""
+        """Return the fact to continue with after a wait."""
         return Resumed()
 
     def reply_in(self, message: ev.MessageReceived) -> ev.Event | None:
@@ -111,7 +111,7 @@ class Operation:
         return message if self._readers(message.topic) else None
 
     def receive(self, event: ev.Event, now: float) -> Sequence[Action]:
-        """Return what follows from ``event``; news that nobody waits for change nothing."""
+        """Return what follows from ``event``; unexpected events change nothing."""
         match event:
             case Resumed():
                 self._state = State.CONNECTING

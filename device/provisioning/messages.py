@@ -70,7 +70,7 @@ def proof_of_identity(thing_name: str) -> bytes:
 
 
 def decode(message: MessageReceived) -> Event | None:
-    """Return the event that ``message`` stands for, or None when it is no reply to a request."""
+    """Return the event that ``message`` stands for, or None when it is not a reply to a request."""
     request_topic, _, answer = message.topic.rpartition("/")
     operation = topics.operation_of(request_topic)
     if operation is None or answer not in {"accepted", "rejected"}:

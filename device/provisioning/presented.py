@@ -1,4 +1,4 @@
-"""Methods in which the device already holds its certificate: show it, be let in, prove it.
+"""Methods in which the device already holds its certificate: present it, be accepted, prove it.
 
 Just-in-time methods (JITP, JITR) expect to be refused first: AWS IoT learns of the
 certificate from the very connection that it then drops. Where the certificate was registered

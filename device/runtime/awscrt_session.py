@@ -139,7 +139,7 @@ class AwscrtSession:
         return event
 
     def _look_at_the_server(self) -> None:
-        """Have somebody else ask, who may take long: this thread has to hear a stop."""
+        """Ask in another thread, because it may take long and this one must hear a stop."""
         self._is_connecting = False
 
         def look(connection: int) -> None:

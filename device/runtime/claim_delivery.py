@@ -69,7 +69,7 @@ class DeliveredClaim:
         Raises:
             ClaimExpiredError: it is older than five minutes.
             ConfigurationError: no socket can be made there.
-            StoppedError: somebody asked to stop.
+            StoppedError: someone asked to stop.
         """
         if self._claim is None:
             with self._place() as place:
@@ -99,7 +99,7 @@ class DeliveredClaim:
         return claim
 
     def _refuse(self, problem: str) -> None:
-        """Say what was wrong, once; whoever tries on and on must not fill the log."""
+        """Say what was wrong, once: a client that keeps trying must not fill the log."""
         if problem not in self._said and len(self._said) < _MOST_SAID:
             self._said.add(problem)
             self._tell(f"refused the claim ({problem}); still waiting")
@@ -109,7 +109,7 @@ def read_claim(content: bytes, clock: Clock) -> BorrowedClaim:
     """Return the claim in ``content``, the JSON of AWS's CreateProvisioningClaim.
 
     Raises:
-        ClaimUnusableError: it is none, or certificate and key do not belong together.
+        ClaimUnusableError: it is not a claim, or certificate and key do not match.
     """
     try:
         delivery = _DELIVERY.decode(content)

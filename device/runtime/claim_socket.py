@@ -116,7 +116,7 @@ class ClaimSocket:
         return None
 
     def _judged(self, client: _Client) -> BorrowedClaim | None:
-        if not client.content:  # it only looked whether somebody waits
+        if not client.content:  # it only looked whether someone waits
             self._drop(client)
             return None
         try:
@@ -154,7 +154,7 @@ class ClaimSocket:
 
 
 def listening_at(place: Path) -> socket.socket:
-    """Return a socket that listens at ``place``; nobody finds it before it does.
+    """Return a socket that listens at ``place``; it appears there only when it is ready.
 
     Raises:
         ConfigurationError: none can be made there.

@@ -30,7 +30,7 @@ class ClaimSource(Protocol):
         """Return the claim certificate and its key.
 
         Raises:
-            ClaimMissingError: there is none.
+            ClaimMissingError: the device has no claim.
             ClaimExpiredError: it is too old to be let in.
         """
         ...
@@ -47,7 +47,7 @@ class InstalledClaim:
         """Return the installed claim, whatever our clock says of its age: that may be wrong.
 
         Raises:
-            ClaimMissingError: there is none.
+            ClaimMissingError: the device has no claim.
             CredentialUnusableError: it had expired when the station made the device.
         """
         try:

@@ -109,7 +109,7 @@ class FirstBoot:
         return []
 
     def on_stopped(self) -> Sequence[Report]:
-        """Say nothing: the next boot goes on from what is stored."""
+        """Say nothing: the next boot continues from what is stored."""
         return []
 
     def _stage(self, order: act.StageCertificate) -> ev.Event:

@@ -115,7 +115,7 @@ class Reason:
 
     @property
     def next_step(self) -> str:
-        """What to do about it; nothing if it is no refusal."""
+        """What to do about it; nothing if it is not a refusal."""
         return _NEXT_STEPS[self.kind]
 
     def __str__(self) -> str:

@@ -28,7 +28,7 @@ CONNECTED: Final[Mapping[Credential, str]] = {
 }
 
 WAITS_BEFORE_ADVICE: Final = 2
-"""One refusal, or one lost connection, is how things go; at the second somebody may be needed."""
+"""One refusal, or one lost connection, is how things go; at the second someone may be needed."""
 _LONGEST_DETAIL: Final = 2_000
 ADVICE_SECONDS: Final = 3600.0
 """Advice is repeated no sooner, and waits further apart have nothing to do with each other."""

@@ -17,7 +17,7 @@ class TunnelRefusedError(OSError):
     """The proxy answered, and does not open the way."""
 
     def __init__(self, endpoint: Endpoint, status: str) -> None:
-        """Keep the ``status`` of its answer, empty where that is no HTTP."""
+        """Keep the ``status`` of its answer, empty where that is not HTTP."""
         super().__init__(f"the proxy {endpoint.proxy} refused it")
         self.endpoint = endpoint
         self.status = status

@@ -58,7 +58,7 @@ class Fs(Protocol):
         ...
 
     def unlink(self, name: str) -> None:
-        """Remove the name; a missing file is no error."""
+        """Remove the name; a missing file is not an error."""
         ...
 
     def fsync_folder(self) -> None:

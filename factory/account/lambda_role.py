@@ -15,7 +15,7 @@ def ensure_lambda_role(cloud: Cloud, function: str) -> Change:
     """Make the role of ``function``, or bring it back to its policies.
 
     Raises:
-        NotMadeByStationError: somebody else's role has this name.
+        NotMadeByStationError: someone else's role has this name.
         CloudError: AWS did not answer, or said no.
     """
     values = cloud.account.placeholders
@@ -35,7 +35,7 @@ def remove_lambda_role(cloud: Cloud, function: str) -> Change:
     """Delete the role of ``function``, unless it runs in another Region, too.
 
     Raises:
-        NotMadeByStationError: somebody else's role has this name.
+        NotMadeByStationError: someone else's role has this name.
         CloudError: AWS did not answer, or said no.
     """
     return remove_role(cloud, function, function, KIND)

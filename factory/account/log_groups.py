@@ -27,7 +27,7 @@ def ensure_log_group(cloud: Cloud, function: str) -> Change:
 
 
 def remove_log_group(cloud: Cloud, function: str) -> Change:
-    """Delete the log group of ``function`` with all that is in it, unless it is somebody else's.
+    """Delete the log group of ``function`` with all that is in it, unless it is someone else's.
 
     Raises:
         CloudError: AWS did not answer, or said no.

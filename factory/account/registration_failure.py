@@ -34,8 +34,8 @@ _NEXT_STEPS: Final[Mapping[str, str]] = {
         "The role or the caller lacks a permission that the template needs. factory prepare "
         "--method METHOD restores the role; docs/station.md lists the actions that a caller needs."
     ),
-    r"no json|not well-formed|malformed": (
-        "The line in S3 was not written by the station: somebody changed the file. Run the same "
+    r"not json|not a json|not well-formed|malformed": (
+        "The line in S3 was not written by the station: someone changed the file. Run the same "
         "command with --retry, which writes a new one."
     ),
     r"cannot resolve reference": (

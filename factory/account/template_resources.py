@@ -17,7 +17,7 @@ from factory.errors import CloudRejectedError, NotInCloudError, StillInUseError
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of resource: how AWS's API calls it, and who is in it."""
+    """A kind of resource: its name in AWS's API, and its members."""
 
     label: str
     noun: str

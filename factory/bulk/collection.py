@@ -21,7 +21,7 @@ def collect(context: BatchContext, batch: Batch, attempt: Attempt) -> None:
     """Follow the task of ``attempt``, and install what it brings.
 
     Raises:
-        CloudError: AWS did not answer, or said no; the next run goes on from here.
+        CloudError: AWS did not answer, or said no; the next run continues from here.
         StorageError: the disk refused; the same.
     """
     lines = [batch.line(each) for each in attempt.serial_numbers.values()]

@@ -88,7 +88,7 @@ class Batch(msgspec.Struct):
         return next(line for line in self.lines if line.serial_number == serial_number)
 
     def check_account(self, account: Account) -> None:
-        """Refuse to go on with the batch in another account or Region.
+        """Refuse to continue the batch in another account or Region.
 
         Raises:
             OtherAccountError: it was begun elsewhere.

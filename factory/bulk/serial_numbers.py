@@ -28,7 +28,7 @@ def counted(name: str, count: int) -> list[str]:
     """Return ``count`` serial numbers after the batch's name.
 
     Raises:
-        SerialNumbersError: that is none.
+        SerialNumbersError: the batch cannot have this name.
     """
     if count < 1:
         raise SerialNumbersError(f"a batch needs at least one device, not {count}")

@@ -27,7 +27,7 @@ UNKNOWN_VARIABLE: Final = error(
 )  # fmt: skip
 THING_VARIABLE_IN_CLAIM: Final = error(
     "thing-variable-in-claim", "thing variables are filled in only if the client id is the name "
-    "of a thing that the certificate is attached to; a claim is attached to none",
+    "of a thing that the certificate is attached to; a claim is not attached to a thing",
     f'{GUIDE}, "Thing policy variables"',
     "Let the claim connect as client/claim-*, and name its topics outright.",
 )  # fmt: skip

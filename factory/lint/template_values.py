@@ -170,7 +170,7 @@ class Values:
 
 
 def call_name(value: Json) -> str | None:
-    """Return the function that ``value`` calls; None if it is no call."""
+    """Return the function that ``value`` calls; None if it is not a call."""
     if not isinstance(value, Mapping) or len(value) != 1:
         return None
     (name,) = value

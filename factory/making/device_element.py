@@ -101,7 +101,7 @@ def open_element(storage: DeviceStorage) -> None:
 
 
 def check_same_element(storage: DeviceStorage, choice: str, out: Path) -> None:
-    """Let a run go on with an unfinished device whose key is where this run would make it.
+    """Let a run continue an unfinished device only if its key is where this run would make it.
 
     Raises:
         ElementChoiceError: it is elsewhere.

@@ -55,11 +55,11 @@ def make_softhsm_element(folder: Path, label: str) -> InstalledElement:
     """Make a SoftHSM token in ``folder`` with a PIN of its own, in a file that its user can read.
 
     A second call finds what the first one made. The security officer's PIN is thrown away: a
-    test element that is locked is made anew. The token lies where ``use_softhsm`` says.
+    test element that is locked is made again. The token lies where ``use_softhsm`` says.
 
     Raises:
         NoModuleError: SoftHSM is not installed.
-        TokenExistsError: there is a token of this label, made by somebody else.
+        TokenExistsError: there is a token of this label, made by someone else.
     """
     module_path = find_softhsm()
     use_softhsm(folder)

@@ -1,7 +1,7 @@
 """Make a device: burn its fuses, fill its storage, close its lifecycle.
 
 Nothing boots before the last step: a device refuses any lifecycle but SECURED, and a run
-that was stopped before leaves what the next run starts anew.
+that was stopped before leaves what the next run starts again.
 """
 
 import re
@@ -63,7 +63,7 @@ class DeviceOrder:
     environment: Mapping[str, str] = field(default_factory=dict)
     """Variables (``DEVICE_*``) that override ``config``."""
     is_id_given: bool = False
-    """Whether somebody chose ``device_id``, so that no other may take its place."""
+    """Whether someone chose ``device_id``, so that no other may take its place."""
 
     def __post_init__(self) -> None:
         """Refuse what no device may have.

@@ -44,7 +44,7 @@ class UnfinishedDevice:
     made_at: datetime
     """When its key was made: no certificate for it is older."""
     is_new: bool
-    """Whether it was begun just now, so that nobody can have asked for its certificate yet."""
+    """Whether this run started it, so that no certificate can have been requested yet."""
     storage: DeviceStorage
 
     @property
@@ -112,7 +112,7 @@ def _resumed(order: DeviceOrder, out: Path) -> DeviceStorage | None:
 
 
 def _can_go_on(storage: DeviceStorage, order: DeviceOrder, out: Path) -> bool:
-    """Tell whether the device was begun for a certificate from AWS; else it is begun anew."""
+    """Tell whether the device was begun for a certificate from AWS; else it is begun again."""
     try:
         serial_number = storage.its.get(Uid.SERIAL_NUMBER).decode()
     except DoesNotExistError:

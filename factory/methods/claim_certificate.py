@@ -64,7 +64,7 @@ def older_claims_still_active(cloud: Cloud, policy: str, current: str) -> list[s
 def remove_claim_certificates(cloud: Cloud, policy: str, station: Station | None) -> list[Change]:
     """Turn off and delete every claim certificate that a station made in this account.
 
-    A certificate of somebody else which ``policy`` was attached to is only detached from it.
+    A certificate of someone else which ``policy`` was attached to is only detached from it.
 
     Raises:
         OtherAccountError: the station's claim belongs to another account.

@@ -58,7 +58,7 @@ class JustInTimeRegistration(LeafMethod):
     ) -> Report:
         """Make CA, policy, allow-list, Lambda and rule, or complete and repair them.
 
-        The CA comes last: from then on AWS IoT registers devices, and somebody must decide.
+        The CA comes last: from then on AWS IoT registers devices, and someone must decide.
         """
         station.check_account(cloud.account)
         now = datetime.now(UTC)

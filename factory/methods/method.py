@@ -63,7 +63,7 @@ class Method:
 
         Raises:
             StationError: the cloud or the station is not as it must be; nothing is lost, and the
-                next run goes on from there.
+                next run continues from there.
         """
         raise NotImplementedError
 
@@ -71,7 +71,7 @@ class Method:
         """Remove what ``prepare`` made; ``devices``: and what was registered.
 
         Raises:
-            StationError: as for ``prepare``; a second run goes on where this one stopped.
+            StationError: as for ``prepare``; a second run continues where this one stopped.
         """
         raise NotImplementedError
 
@@ -88,7 +88,7 @@ class Method:
         """Tell the cloud of a finished device; a second time changes nothing. Nothing by default.
 
         Raises:
-            CloudError: AWS did not answer, or said no; a second run goes on from there.
+            CloudError: AWS did not answer, or said no; a second run continues from there.
         """
         return Report(())
 

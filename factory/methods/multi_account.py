@@ -60,7 +60,7 @@ class MultiAccount(LeafMethod):
         """Register a finished device in one account and Region; ACTIVE comes last.
 
         Raises:
-            CloudError: AWS did not answer, or said no; a second run goes on from there.
+            CloudError: AWS did not answer, or said no; a second run continues from there.
         """
         leaf = installed_leaf(storage)
         changes = (

@@ -144,7 +144,7 @@ def _install(
 
 
 def _check_same(order: DeviceOrder, found: DeviceOrder, out: Path) -> None:
-    """Refuse to go on with a finished device that is another than was asked for."""
+    """Refuse to use a finished device that is not the one ordered."""
     if order.is_id_given and order.device_id != found.device_id:
         raise DeviceIdError(f"the finished device in {out} has the device id {found.device_id}")
 

@@ -161,7 +161,7 @@ class Station:
             self._write(msgspec.structs.replace(self._begun(), certificate_id=certificate_id))
 
     def confirm_active(self) -> None:
-        """Note that the certificate was ACTIVE: a later INACTIVE is somebody's decision."""
+        """Note that the certificate was ACTIVE: a later INACTIVE is someone's decision."""
         if not self._begun().is_active:
             self._write(msgspec.structs.replace(self._begun(), is_active=True))
 

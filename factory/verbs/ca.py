@@ -22,7 +22,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     """Make what is missing, if that was asked for, and describe all there are.
 
     Raises:
-        AuthorityMissingError: there is none.
+        AuthorityMissingError: the station has no CA.
         StationNotPreparedError: there is no station to show them.
         StorageError: the storage is busy, corrupt or rolled back.
     """

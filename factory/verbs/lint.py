@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
 
     Raises:
         NothingToLintError: neither files nor a method were named.
-        ConfigurationError: a file is no JSON.
+        ConfigurationError: a file is not JSON.
         LintFailedError: there is at least one error.
     """
     _check_options(arguments)

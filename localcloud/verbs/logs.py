@@ -23,7 +23,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, folder: StateFolder, console: Console) -> None:
-    """Print the log; it starts anew with each start in the background."""
+    """Print the log; it starts again with each start in the background."""
     try:
         with folder.log.open(errors="replace") as log:
             for line in log.read().splitlines()[-options.lines :]:

@@ -135,7 +135,7 @@ METHODS: Final[Mapping[str, Method]] = {
         Method(
             "trusted-user",
             (
-                "The device leaves the factory without any credential and waits. Somebody who is",
+                "The device leaves the factory without any credential and waits. Someone who is",
                 "trusted stands beside it with an app, which gets a claim for five minutes from",
                 "AWS and hands it over. The device uses it once, from memory.",
             ),

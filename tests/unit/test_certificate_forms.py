@@ -1,4 +1,4 @@
-"""Is what was checked what is used? Any form of PEM is refused, or written anew for TLS."""
+"""Is what was checked what is used? Any form of PEM is refused, or written again for TLS."""
 
 import base64
 import tempfile

@@ -39,7 +39,7 @@ def test_identity_is_write_once(tmp_path: Path, uid: Uid) -> None:
     with open_device_storage(tmp_path) as storage:
         assert StorageFlag.WRITE_ONCE in storage.its.get_info(uid).flags
         with pytest.raises(NotPermittedError):
-            storage.its.set(uid, b"somebody else")
+            storage.its.set(uid, b"someone else")
 
 
 def test_credentials_are_installed_before_the_device_is_closed(tmp_path: Path) -> None:

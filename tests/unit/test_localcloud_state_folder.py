@@ -1,4 +1,4 @@
-"""The state folder: private, one server at a time, and never somebody else's."""
+"""The state folder: private, one server at a time, and never someone else's."""
 
 import stat
 import subprocess

@@ -44,7 +44,7 @@ SILENCE = None
 
 @dataclass
 class ScriptedSession:
-    """Answers from a script; then somebody asks to stop. Silence takes as long as is waited."""
+    """Answers from a script; then someone asks to stop. Silence takes as long as is waited."""
 
     clock: FakeClock
     script: list[ev.Event | None]

@@ -418,7 +418,7 @@ def test_another_key_under_the_label_is_not_taken_for_ours(
 ) -> None:
     keys.generate_key(KEY, KeyType.EC_P256)
     for each in module.objects.values():
-        each[Attribute.ID] = b"somebody else"
+        each[Attribute.ID] = b"someone else"
     with pytest.raises(ElementKeyMissingError, match="not this device"):
         self_signed(keys.private_key(KEY))
 

@@ -280,5 +280,5 @@ def test_the_report_is_read_for_one_batch() -> None:
 
 
 def test_the_issuer_is_called_as_a_person_would() -> None:
-    authority = trustme.CA(organization_name="Somebody")
-    assert "Somebody" in issuer_of(authority.cert_pem.bytes().decode())
+    authority = trustme.CA(organization_name="Someone")
+    assert "Someone" in issuer_of(authority.cert_pem.bytes().decode())

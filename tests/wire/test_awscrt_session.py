@@ -68,7 +68,7 @@ KEY_PEM: Final = CLIENT.private_key_pem.bytes()
 TEST_IDENTITY: Final = MemoryIdentity(CLIENT.cert_chain_pems[0].bytes(), KEY_PEM)
 OTHER_KEY_PEM: Final = pem_of(new_key())
 REPLIES: Final = topics.replies(topics.CREATE_CERTIFICATE_FROM_CSR)
-FORBIDDEN: Final = "$aws/things/somebody/shadow/get"
+FORBIDDEN: Final = "$aws/things/someone/shadow/get"
 
 
 @contextmanager

@@ -145,7 +145,7 @@ def test_another_client_takes_the_name(works: Works, state: Path, serial: str) -
 
 
 def session_of(works: Works, state: Path) -> AwscrtSession:
-    """Return a session of somebody who copied the device's key."""
+    """Return a session of someone who copied the device's key."""
     with open_device_storage(state, read_only=True) as storage:
         claims = InstalledClaim(storage)
         stolen = Credentials(storage, claims).tls_identity(Credential.DEVICE)

@@ -73,7 +73,7 @@ def with_a_bent_csr(line: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("change", "reason", "next_step"),
     [
-        (lambda line: b"{" + line, "no JSON", "--retry"),
+        (lambda line: b"{" + line, "not JSON", "--retry"),
         (without_csr, "Cannot resolve reference value: CSR", "factory lint --method bulk"),
         (with_a_bent_csr, "CSR violates constraints", "damaged"),
     ],

@@ -1,4 +1,4 @@
-"""What somebody changed in the account is brought back by the next prepare, and named."""
+"""What someone changed in the account is brought back by the next prepare, and named."""
 
 import json
 from collections.abc import Iterator
@@ -224,7 +224,7 @@ def test_claim_gets_its_hook_later(local_cloud: LocalCloud, tmp_path: Path) -> N
     HOOK.method.teardown(cloud, None, devices=False)
 
 
-# --- what is somebody else's -----------------------------------------------------------
+# --- what is someone else's -----------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["table", "function", "role", "rule"])

@@ -182,7 +182,7 @@ def test_working_devices_survive_a_teardown_unless_they_are_named(
     before = contents(aws)
     with made_in(ACCOUNT, local_cloud, tmp_path) as made:
         provision(made.claim, local_cloud, "SN-factory-5")
-        aws.call("iot", "CreateThing", thingName="somebody-elses")
+        aws.call("iot", "CreateThing", thingName="someone-elses")
         found = contents(aws)
 
         run("teardown", "--station", str(made.station), "--json")
@@ -195,8 +195,8 @@ def test_working_devices_survive_a_teardown_unless_they_are_named(
 
         run("teardown", "--devices", "--station", str(tmp_path / "gone"))
 
-        assert contents(aws)["things"].keys() == {"somebody-elses"}
-        aws.call("iot", "DeleteThing", thingName="somebody-elses")
+        assert contents(aws)["things"].keys() == {"someone-elses"}
+        aws.call("iot", "DeleteThing", thingName="someone-elses")
         assert contents(aws) == before
 
 

@@ -75,8 +75,8 @@ def test_first_run_makes_all_and_says_so(aws: Aws, folder: Path) -> None:
 
 
 def test_teardown_leaves_the_account_as_it_was_found(aws: Aws, folder: Path) -> None:
-    aws.call("iot", "CreateThing", thingName="somebody-elses")
-    aws.call("iot", "CreatePolicy", policyName="somebody-elses", policyDocument="{}")
+    aws.call("iot", "CreateThing", thingName="someone-elses")
+    aws.call("iot", "CreatePolicy", policyName="someone-elses", policyDocument="{}")
     before = contents(aws)
     prepare(aws, folder)
 
@@ -84,8 +84,8 @@ def test_teardown_leaves_the_account_as_it_was_found(aws: Aws, folder: Path) -> 
 
     assert set(outcomes(report)) == {Outcome.REMOVED}
     assert contents(aws) == before
-    aws.call("iot", "DeleteThing", thingName="somebody-elses")
-    aws.call("iot", "DeletePolicy", policyName="somebody-elses")
+    aws.call("iot", "DeleteThing", thingName="someone-elses")
+    aws.call("iot", "DeletePolicy", policyName="someone-elses")
 
 
 def test_teardown_after_an_interrupted_issue_removes_the_certificate(

@@ -57,4 +57,4 @@ def test_device_that_is_not_on_the_list_as_it_is(
     proven = line.boot(state, *SETTINGS)
     assert proven.code == 0, proven.err
     assert line.active(state.name) == [proven.identity["certificate_id"]]
-    assert "certificate issued" not in proven.steps, "it goes on with the one that it has"
+    assert "certificate issued" not in proven.steps, "it continues with the one that it has"

@@ -92,7 +92,7 @@ def private_key(session: ElementSession, label: str, identifier: bytes) -> int:
     """Return the handle of the one private key with this label, which has to be ours.
 
     Raises:
-        ElementKeyMissingError: there is none, or it is another one.
+        ElementKeyMissingError: the element has no such key, or another one.
         DuplicateKeyError: there are several; awscrt could not tell them apart.
     """
     found = _private_keys(session, label)

@@ -101,7 +101,7 @@ class PinMemory(ABC):
         self._write(b"".join([new, *self._stored()][: self._at_most]))
 
     def forget(self) -> None:
-        """Start anew: a PIN was right."""
+        """Start again: a PIN was right."""
         self._here.clear()
         if self._read() is not None:
             self._erase()

@@ -38,7 +38,7 @@ TEMPLATES: Final = {
     "claim-aws-keys": "firstboot-claim",
     "trusted-user": "firstboot-trusted-user",
 }
-STRANGER: Final = DeviceAuthority("somebody else's CA")
+STRANGER: Final = DeviceAuthority("someone else's CA")
 TODAY: Final = datetime.now(UTC)
 
 
@@ -69,7 +69,7 @@ def test_claim_that_was_turned_off(line: ProductionLine, state: Path, status: st
     assert finished.code == ExitCode.DENIED
     assert "(1) The claim certificate is not ACTIVE" in next_step(finished)
     assert f"was turned off ({status}), and stays so" in prepare_again(line)
-    assert_let_in(line, line.make(state.parent / "anew" / state.name, "--again"))
+    assert_let_in(line, line.make(state.parent / "again" / state.name, "--again"))
 
 
 @of(*CLAIM)
@@ -208,7 +208,7 @@ def test_role_that_may_not_do_what_the_template_asks(line: ProductionLine, state
 
 
 def without_parameters(method: str, folder: Path) -> Path:
-    """Write the settings of ``method`` anew, without parameters; return the file."""
+    """Write the settings of ``method`` again, without parameters; return the file."""
     settings = yaml.safe_load((CONFIG / config_name(method)).read_text())
     settings["claim"]["parameters"] = {}
     settings["claim"]["template_file"] = str(CONFIG / settings["claim"]["template_file"])
