@@ -54,7 +54,7 @@ class InstalledClaim:
             pem = self._storage.ps.get(Uid.CLAIM_CERTIFICATE)
         except DoesNotExistError:
             raise ClaimMissingError from None
-        with suppress(CertificateUnacceptableError):  # of what is none, the TLS library says more
+        with suppress(CertificateUnacceptableError):  # the TLS library says more about garbage
             self._check_age(validity(leaf_of(pem))[1])
         return self._storage.keys.tls_identity(CLAIM_KEY, pem)
 
@@ -109,12 +109,12 @@ class Credentials:
                 progress = journal.load(self._storage.ps)
                 if progress is None:
                     raise DataCorruptError("the journal names no key of a staged certificate")
-                return self._stored(KeyId(progress.key), Uid.STAGED_CERTIFICATE)
+                return self._stored(progress.key, Uid.STAGED_CERTIFICATE)
             case Credential.DEVICE:
                 identity = journal.load_identity(self._storage.ps)
                 if identity is None:
                     raise DataCorruptError("the device has no identity")
-                return self._stored(KeyId(identity.key), Uid.DEVICE_CERTIFICATE)
+                return self._stored(identity.key, Uid.DEVICE_CERTIFICATE)
 
     def _stored(self, key: KeyId, certificate: Uid) -> TlsIdentity:
         return self._storage.keys.tls_identity(key, self._storage.ps.get(certificate))

@@ -154,7 +154,7 @@ class Enrolment:
             journal.note_given_up(self._storage.ps, progress.certificate_id)
             self._storage.ps.remove(Uid.STAGED_CERTIFICATE)
             if progress.csr_pem is None:
-                self._storage.keys.destroy_key(KeyId(progress.key))
+                self._storage.keys.destroy_key(progress.key)
                 self._storage.ps.remove(Uid.PROVISIONING_JOURNAL)
             else:
                 journal.save(self._storage.ps, Keyed(progress.key, progress.csr_pem))
@@ -209,7 +209,7 @@ class Enrolment:
         match self.progress:
             case Registered() as registered:
                 pem = self._storage.ps.get(Uid.STAGED_CERTIFICATE)
-                return KeyId(registered.key), pem, registered.device_configuration
+                return registered.key, pem, registered.device_configuration
             case None if installed := installed_certificate.load(self._storage.ps):
                 return installed.key, installed.chain_pem, {}
         raise DataCorruptError("there is neither a registered nor an installed certificate")
@@ -269,7 +269,7 @@ class Enrolment:
         if order.private_key_pem is not None:
             return self._imported(order.private_key_pem)
         if isinstance(progress, Keyed):
-            return KeyId(progress.key)
+            return progress.key
         raise DataCorruptError("a certificate was issued for a key that is not stored")
 
     def _imported(self, private_key_pem: str) -> KeyId:

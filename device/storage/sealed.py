@@ -80,7 +80,7 @@ class SealedStore:
         Raises:
             DataCorruptError: no copy is authentic.
             NewerFormatError: newer firmware wrote it; nothing is changed.
-            RolledBackError: a copy is authentic, but it is not the one that counts.
+            RolledBackError: a copy is authentic, but it is not the current one.
             WrongDeviceError: the copies were sealed under other fuses.
         """
         self._sealer = Sealer(self.root)
@@ -123,7 +123,7 @@ class SealedStore:
             self._finishing = self._finishing and self._depth > 0
 
     def check_writable(self) -> None:
-        """Let a change pass.
+        """Raise unless the storage may be changed.
 
         Raises:
             NotPermittedError: the storage is open for reading only, or closed.
@@ -135,7 +135,7 @@ class SealedStore:
             raise NotPermittedError("the storage is open for reading only")
 
     def move(self, root: RootOfTrust, switch: Callable[[], None]) -> None:
-        """Seal all entries under ``root``; ``switch`` makes it the root that counts.
+        """Seal all entries under ``root``; ``switch`` puts that root into use.
 
         A commit as any other, but for its moment: until ``switch`` replaces what says which
         root counts, the other copy and the anchor in the old root are as they were.
@@ -190,7 +190,7 @@ class SealedStore:
         self._refusal = None
 
     def _advance(self, anchor: Anchor) -> None:
-        """Let ``anchor`` count; if nobody can tell whether it does, refuse all use."""
+        """Write ``anchor``; if nobody can tell whether it was written, refuse all use."""
         self._refusal = _HALF_WAY
         try:
             self.root.write_anchor(anchor)

@@ -58,7 +58,7 @@ class BatchContext:
 
 @contextmanager
 def problems_of(line: Line) -> Iterator[None]:
-    """Let one bad device not stop the others: its error becomes the line's problem."""
+    """Turn the error of one device into the problem of its line; the others continue."""
     try:
         yield
     except (

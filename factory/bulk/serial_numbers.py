@@ -4,12 +4,16 @@ import re
 from pathlib import Path
 from typing import Final
 
+from device.config.regular_file import read_regular_file
+from device.errors import ConfigurationError
 from factory.errors import BatchError, SerialNumberError, SerialNumbersError
 from factory.station.serial_number import check_serial_number
 
 _HEADINGS: Final = frozenset(
     {"serial", "serials", "serialnumber", "serialnumbers", "serialno", "sn"}
 )
+_MAX_BYTES: Final = 16 << 20
+"""More than 200,000 of the longest serial numbers."""
 _NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,40}")
 
 
@@ -28,7 +32,7 @@ def counted(name: str, count: int) -> list[str]:
     """Return ``count`` serial numbers after the batch's name.
 
     Raises:
-        SerialNumbersError: the batch cannot have this name.
+        SerialNumbersError: ``count`` is less than 1.
     """
     if count < 1:
         raise SerialNumbersError(f"a batch needs at least one device, not {count}")
@@ -46,9 +50,13 @@ def read_from(file: Path) -> list[str]:
             a heading, or a number that was there already; the text names file and line.
     """
     try:
-        lines = re.split(r"\r\n|\n|\r", file.read_bytes().decode("utf-8-sig"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise SerialNumbersError(f"{file} cannot be read: {error}") from error
+        content = read_regular_file(file, max_bytes=_MAX_BYTES)
+        lines = re.split(r"\r\n|\n|\r", content.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        problem = f"it is not UTF-8 text (byte {error.start})"
+        raise SerialNumbersError(f"{file} cannot be read: {problem}") from error
+    except ConfigurationError as error:
+        raise SerialNumbersError(f"{file} cannot be read: {error.problem}") from error
     found: dict[str, int] = {}
     for number, line in enumerate(lines, start=1):
         serial_number = line.partition("#")[0].strip()

@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
+from device.config.regular_file import read_regular_file
 from device.errors import ConfigurationError
 from factory.account.documents import parse_json
 
@@ -53,9 +54,12 @@ def load_document(file: Path, placeholders: Mapping[str, str] = _PLACEHOLDERS) -
         ConfigurationError: it cannot be read, or is not JSON.
     """
     try:
-        text = file.read_text(encoding="utf-8")
+        text = read_regular_file(file).decode("utf-8-sig")
         content = parse_json(_filled(text, placeholders))
-    except (OSError, ValueError, RecursionError) as error:
+    except ConfigurationError as error:
+        problem = f"cannot be read as JSON: {error.problem}"
+        raise ConfigurationError(str(file), "", problem) from error
+    except (ValueError, RecursionError) as error:
         raise ConfigurationError(str(file), "", f"cannot be read as JSON: {error}") from error
     return Document(str(file), content, kind_of(content))
 

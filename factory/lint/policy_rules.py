@@ -55,6 +55,15 @@ POLICY_VERSION: Final = error(
     "names no device; if Version is missing, AWS uses 2008-10-17", VARIABLES,
     'Write "Version": "2012-10-17".',
 )  # fmt: skip
+POLICY_MEMBER: Final = error(
+    "policy-member", "AWS does not know it: a Condition that is misspelled restricts nothing", IAM,
+    "Write it as AWS spells it: Version, Statement; Sid, Effect, Action, Resource, Condition.",
+)  # fmt: skip
+ACTION_UNKNOWN: Final = error(
+    "action-unknown", "AWS IoT never asks about it, so that nothing is allowed by it",
+    f'{GUIDE}, "AWS IoT Core policy actions"',
+    "Write the action as AWS spells it; what another service is to allow goes into IAM.",
+)  # fmt: skip
 ARN: Final = error(
     "arn", "AWS IoT compares ARNs whole, with Region and account: the statement never applies",
     POLICIES, "Write arn:@partition:iot:@region:@account:KIND/NAME, which prepare fills in.",
@@ -67,9 +76,33 @@ IOT_ARN: Final = re.compile(
 )
 Check: TypeAlias = Callable[[Document, Context], Iterator[Finding]]
 
+_POLICY_MEMBERS: Final = frozenset({"Version", "Id", "Statement"})
+_STATEMENT_MEMBERS: Final = frozenset(
+    {"Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource",
+     "Condition"}
+)  # fmt: skip
+"""IAM user guide, "IAM JSON policy elements reference"."""
+_OPERATOR: Final = re.compile(
+    r"(ForAllValues:|ForAnyValue:)?(Null|(String(Equals|Like)|StringNotEquals|StringNotLike"
+    r"|String(Not)?EqualsIgnoreCase|(Numeric|Date)(Not)?Equals|(Numeric|Date)(Less|Greater)Than"
+    r"(Equals)?|Bool|BinaryEquals|(Not)?IpAddress|Arn(Not)?(Equals|Like))(IfExists)?)",
+    re.IGNORECASE,
+)
+"""IAM user guide, "IAM JSON policy elements: Condition operators"."""
+_ACTION: Final = re.compile(
+    r"iot:(Connect|Publish|RetainPublish|Receive|Subscribe|GetRetainedMessage|ListRetainedMessages"
+    r"|(Delete|Get|Update)ThingShadow|ListNamedShadowsForThing|AssumeRoleWithCertificate)"
+    r"|(iot|iotjobsdata):(DescribeJobExecution|GetPendingJobExecutions|StartCommandExecution"
+    r"|StartNextPendingJobExecution|UpdateJobExecution)"
+    r"|greengrass:\w+",
+    re.IGNORECASE,
+)
+"""AWS IoT developer guide, "AWS IoT Core policy actions"; Greengrass developer guide, V2, "Device
+authentication and authorization"."""
 _LONGEST: Final = 2048
 """Characters of a policy document, white space not counted (AWS IoT Core quotas)."""
 _VARIABLE: Final = re.compile(r"\$\{([^}]*)\}")
+_OPEN_VARIABLE: Final = re.compile(r"\$\{[^}]*\Z")
 _SUBJECT: Final = re.compile(r"iot:Certificate\.Subject\.(\w+?)(\.\d+|\.List)?", re.IGNORECASE)
 _NAMES: Final = (
     "DistinguishedNameQualifier|Country|Organization|OrganizationalUnit|State|CommonName|"
@@ -95,11 +128,45 @@ def statements(document: Document, context: Context) -> Iterator[Finding]:  # no
         if not isinstance(each.content, Mapping):
             yield _found(document, MALFORMED, each.path, "a statement is not an object")
             continue
-        if member(each.content, "Effect") not in {"Allow", "Deny"}:
+        if member(each.content, "Effect") not in ("Allow", "Deny"):  # whatever kind it is
             yield _found(document, MALFORMED, each.path, "the Effect is not Allow or Deny")
+        yield from _condition(document, each)
         wanted = ["Action"] if document.kind is Kind.TRUST_POLICY else ["Action", "Resource"]
         for name in wanted:
             yield from _element(document, each, name)
+
+
+def unknown_members(document: Document, context: Context) -> Iterator[Finding]:  # noqa: ARG001
+    """Nobody reads a member that AWS does not know, such as a Condition that is misspelled."""
+    for name, path, _ in members(document.content, document.path):
+        if name not in _POLICY_MEMBERS:
+            yield _found(document, POLICY_MEMBER, path, f"{name} is no element of a policy")
+    for each in statements_of(document):
+        for name, path, _ in members(each.content, each.path):
+            if name not in _STATEMENT_MEMBERS:
+                yield _found(document, POLICY_MEMBER, path, f"{name} is no element of a statement")
+
+
+def actions(document: Document, context: Context) -> Iterator[Finding]:  # noqa: ARG001 - a Check
+    """Every action is one that AWS IoT asks about."""
+    for each in statements_of(document):
+        for path, action in each.actions:
+            if "*" not in action and "?" not in action and not _ACTION.fullmatch(action):
+                yield _found(document, ACTION_UNKNOWN, path, f"AWS IoT has no action {action}")
+
+
+def _condition(document: Document, statement: Statement) -> Iterator[Finding]:
+    """Say what is wrong with a Condition: {"OPERATOR": {"KEY": "VALUE"}}."""
+    if not isinstance(statement.content, Mapping) or "Condition" not in statement.content:
+        return
+    condition, path = member(statement.content, "Condition"), f"{statement.path}.Condition"
+    if not isinstance(condition, Mapping):
+        yield _found(document, MALFORMED, path, "the Condition is no object")
+    for operator, inner, comparison in members(condition, path):
+        if not _OPERATOR.fullmatch(operator):
+            yield _found(document, MALFORMED, inner, f"there is no operator {operator}")
+        elif not isinstance(comparison, Mapping) or not comparison:
+            yield _found(document, MALFORMED, inner, f"{operator} compares nothing")
 
 
 def _element(document: Document, statement: Statement, name: str) -> Iterator[Finding]:
@@ -156,6 +223,9 @@ def too_long(document: Document, context: Context) -> Iterator[Finding]:  # noqa
 
 def variables(document: Document, context: Context) -> Iterator[Finding]:
     """Every variable will be filled in, for this client id and this certificate."""
+    for path, text in strings(document.content, document.path):
+        if _OPEN_VARIABLE.search(text):
+            yield _found(document, UNKNOWN_VARIABLE, path, f"{text} has a ${{ that no }} closes")
     claim = is_claim(document)
     subject = frozenset({"CommonName"}) if claim else context.device_subject
     for path, name in _variables(document):
@@ -183,13 +253,13 @@ def trust(document: Document, context: Context) -> Iterator[Finding]:  # noqa: A
 
 
 FOR_EVERY_POLICY: Final[tuple[Check, ...]] = (
-    statements, version, not_elements, wildcard_actions,
+    statements, unknown_members, version, not_elements, wildcard_actions,
 )  # fmt: skip
 FOR_IAM: Final[tuple[Check, ...]] = (*FOR_EVERY_POLICY, wildcard_resources)
 FOR_TRUST: Final[tuple[Check, ...]] = (*FOR_EVERY_POLICY, trust)
 FOR_IOT: Final[tuple[Check, ...]] = (
-    *FOR_EVERY_POLICY, wildcard_resources, topic_wildcards, client_id_alone, arns, too_long,
-    variables,
+    *FOR_EVERY_POLICY, wildcard_resources, topic_wildcards, client_id_alone, actions, arns,
+    too_long, variables,
 )  # fmt: skip
 
 

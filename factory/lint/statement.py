@@ -71,3 +71,35 @@ def covers(pattern: str, text: str) -> bool:
     """Tell whether a policy's ``pattern`` fits ``text``: ``*`` crosses slashes, ``?`` is one."""
     expression = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
     return re.fullmatch(expression, text, re.DOTALL) is not None
+
+
+def meets(pattern: str, topic_filter: str) -> bool:
+    """Tell whether a topic can fit both a policy's ``pattern`` and ``topic_filter``.
+
+    ``+`` and ``#`` of the filter are taken for ``*``: rather too much meets than too little.
+    """
+    wide = re.sub(r"/#\Z", "*", topic_filter).replace("+", "*").replace("#", "*")
+    return _meet(pattern, wide)
+
+
+def _meet(one: str, other: str) -> bool:
+    """Tell whether a text fits both patterns: all ways are followed at once."""
+    reached = {(0, 0)}
+    todo = [(0, 0)]
+    while todo:
+        left, right = todo.pop()
+        for step in _steps(one[left : left + 1], other[right : right + 1]):
+            place = (left + step[0], right + step[1])
+            if place not in reached:
+                reached.add(place)
+                todo.append(place)
+    return (len(one), len(other)) in reached
+
+
+def _steps(one: str, other: str) -> list[tuple[int, int]]:
+    """Return how far both patterns go on for one character of the text, or for none."""
+    steps = [(1, 0)] if one == "*" else []
+    steps += [(0, 1)] if other == "*" else []
+    if one and other and (one == other or one in "*?" or other in "*?"):
+        steps.append((one != "*", other != "*"))
+    return steps

@@ -13,6 +13,7 @@ from factory.lint.statement import (
     Statement,
     covers,
     iot_resource,
+    meets,
     resources_of,
     statements_of,
 )
@@ -80,8 +81,8 @@ def subscriptions(document: Document, context: Context) -> Iterator[Finding]:  #
     """What may be subscribed to may also be received."""
     received = [topic for _, topic in resources_of(document, "iot:Receive", "topic")]
     for path, topic in resources_of(document, "iot:Subscribe", "topicfilter"):
-        if not any(covers(pattern, topic) for pattern in received):
-            what = f"{topic} may be subscribed to, but not received"
+        if not any(meets(pattern, topic) for pattern in received):
+            what = f"{topic} may be subscribed to, and not received"
             yield Finding(SUBSCRIBE_WITHOUT_RECEIVE, document.file, path, what)
 
 

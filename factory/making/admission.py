@@ -28,7 +28,7 @@ class Wanted:
     again: bool = False
     """Replace the device that has the serial number."""
     completes: bool = False
-    """Continue with a finished device in ``out``: complete its registration."""
+    """Whether this run may complete the registration of a finished device in ``out``."""
     can_fail: bool = False
     """An error leaves nothing of the device that AWS could know of."""
 

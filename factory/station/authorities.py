@@ -13,6 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from device.errors.storage import DoesNotExistError
+from device.storage.decoding import stored
 from device.storage.device_storage import DeviceStorage
 from device.storage.keys import KeyId, KeyType
 from factory.account.changes import Change, Outcome
@@ -94,11 +95,9 @@ class Authorities:
 
     def wanted_fields(self, method: str) -> frozenset[str] | None:
         """Return what a leaf's subject must have, by AWS's names; None before ``prepare``."""
-        try:
-            data = self._storage.ps.get(_uid(method) + _WANTED_FIELDS)
-        except DoesNotExistError:
-            return None
-        return frozenset(msgspec.json.decode(data, type=list[str]))
+        decode = msgspec.json.Decoder(frozenset[str]).decode
+        what = f"the list of the fields that {method} needs"
+        return stored(self._storage.ps, _uid(method) + _WANTED_FIELDS, decode, what)
 
     def _has(self, name: str) -> bool:
         return _uid(name) in self._storage.ps.uids()

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from device.config.regular_file import read_regular_file
 from device.errors import ConfigurationError
 from device.errors.provisioning import CertificateUnacceptableError
 from device.identity.trust_anchors import (
@@ -38,7 +39,7 @@ def load_root_ca(source: Path = AMAZON_ROOTS, now: datetime | None = None) -> by
 
 def _checked(file: Path, now: datetime) -> bytes:
     with _named(file):
-        each = read_certificates(file.read_bytes())
+        each = read_certificates(read_regular_file(file, next_step=_NEXT))
         for number, pem in enumerate(each, start=1):
             if problem := _problem_with(pem, now):
                 which = f"certificate {number} of {len(each)}{subject_in_brackets(pem.encode())}"
@@ -51,9 +52,6 @@ def _named(file: Path) -> Iterator[None]:
     """Let an error name the file."""
     try:
         yield
-    except OSError as error:
-        problem = f"cannot be read: {error.strerror}"
-        raise ConfigurationError(str(file), "", problem, _NEXT) from error
     except CertificateUnacceptableError as error:
         raise ConfigurationError(str(file), "", str(error), _NEXT) from None
 

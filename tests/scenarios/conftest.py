@@ -1,6 +1,8 @@
 """The worlds a scenario runs in: every scenario once in memory, and once over TLS."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 
@@ -8,6 +10,9 @@ from device.config.methods import METHODS
 from tests.support.wire_world import WireWorld
 from tests.support.worlds import MemoryWorld, World
 from tests.wire.conftest import LocalCloud
+
+USUALLY_PERCENT = 5
+"""How rude the cloud is in every scenario over TLS."""
 
 
 @pytest.fixture(scope="session")
@@ -38,11 +43,13 @@ def method_world(
 
 
 @pytest.fixture
-def wire(method_world: WireWorld) -> WireWorld:
-    """One method on the local AWS, with nothing switched on."""
+def wire(method_world: WireWorld, request: pytest.FixtureRequest) -> Iterator[WireWorld]:
+    """One method on the local AWS, which is a little rude, the same way for the same test."""
     method_world.clear_faults()
     method_world.set(jitp_seconds=0.2, registration_line_seconds=0)
-    return method_world
+    method_world.be_rude(USUALLY_PERCENT, crc32(request.node.nodeid.encode()))
+    yield method_world
+    method_world.be_rude(0, 0)
 
 
 @pytest.fixture

@@ -67,7 +67,7 @@ def loop_over(
     return Loop(
         session,
         clock=clock,
-        backoff=Backoff(),
+        backoff=Backoff(1.0, 120.0),
         stable_after=30.0,
         observer=observer or Diary(),
         service=service or ServiceManager({}),

@@ -29,6 +29,9 @@ from tests.wire.conftest import ROOT, LocalCloud
 QUICK: Final = Connection(retry=Retry(longest=1.0), reply_timeout=SECONDS, connect_timeout=SECONDS)
 """Time is real here, so the waits between attempts are short."""
 
+_LATEST_SECONDS: Final = 0.2
+"""What a rude cloud holds back; time is real here."""
+
 UNANSWERED: Final = msgspec.structs.replace(QUICK, reply_timeout=2.0)
 """For replies that never come, or late."""
 
@@ -91,6 +94,11 @@ class WireWorld:
     def set(self, **settings: float) -> None:
         """Change settings of the local AWS (docs/local-aws.md)."""
         self._cloud.admin("PUT", "settings", settings)
+
+    def be_rude(self, percent: int, seed: int) -> None:
+        """Let the local AWS be rude from now on, in the sequence of ``seed``; 0: no more."""
+        manners = {"percent": percent, "seed": seed, "latest_seconds": _LATEST_SECONDS}
+        self._cloud.admin("PUT", "rude", manners)
 
     def expire_tokens(self) -> None:
         self._cloud.fault("expire-tokens")

@@ -488,7 +488,7 @@ def test_a_device_with_a_claim_is_not_booted_as_one_with_a_certificate(
 def test_a_device_that_has_begun_goes_on_by_claim_only(tmp_path: Path) -> None:
     state = make_device(tmp_path / "device", claim=None)
     with open_device_storage(state) as storage:
-        save(storage.ps, Keyed("device-key.1", "csr"))
+        save(storage.ps, Keyed(FIRST_DEVICE_KEY, "csr"))
 
     assert refused(state, Settings(method="jitp")).key == "method"
     assert isinstance(plan(state, Settings(method="trusted-user")).machine, ClaimPlan)

@@ -524,6 +524,38 @@ def test_an_installed_certificate_is_found(storage: DeviceStorage) -> None:
     assert stored == ev.CertificateInstalled(certificate_id(leaf), None, NOW.timestamp())
 
 
+def test_an_installed_certificate_is_used_with_the_key_that_its_entry_names(
+    storage: DeviceStorage,
+) -> None:
+    name = storage.keys.generate_key(KeyId("made-at-the-station"), KeyType.EC_P256)
+    leaf = AUTHORITY.issue(storage.keys.export_public_key(name), {"common_name": SERIAL})
+    installed_certificate.save(storage.ps, name, leaf + AUTHORITY.certificate_pem)
+    expected = storage.keys.tls_identity(name, leaf + AUTHORITY.certificate_pem)
+
+    assert isinstance(enrolment_of(storage).stored(), ev.CertificateInstalled)
+    assert identity_for(storage, Credential.INSTALLED) == expected
+    enrolment_of(storage).promote(SERIAL)
+
+    identity = journal.load_identity(storage.ps)
+    assert identity is not None
+    assert identity.key == name
+    assert identity_for(storage, Credential.DEVICE) == expected
+    assert Uid.INSTALLED_CERTIFICATE not in storage.ps.uids()
+
+
+@pytest.mark.parametrize("credential", [Credential.INSTALLED, Credential.STAGED])
+def test_a_certificate_whose_key_nothing_names_is_not_used(
+    storage: DeviceStorage, credential: Credential
+) -> None:
+    storage.keys.generate_key(KEY, KeyType.EC_P256)
+    storage.ps.set(Uid.STAGED_CERTIFICATE, CLAIM_PEM)
+
+    with pytest.raises(DataCorruptError):
+        identity_for(storage, credential)
+    with pytest.raises(DataCorruptError):
+        enrolment_of(storage).promote(SERIAL)
+
+
 def test_an_installed_certificate_for_another_key(storage: DeviceStorage) -> None:
     pem = AUTHORITY.issue(new_key().public_key(), {"common_name": SERIAL})
     install(storage, pem, new_key())

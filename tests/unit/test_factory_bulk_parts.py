@@ -1,6 +1,7 @@
 """The parts of a batch: serial numbers, the file's lines, reports, progress."""
 
 import io
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -68,6 +69,13 @@ def test_bad_line_is_named_with_its_file_and_number(
         read_from(file)
     assert "serials.txt" in str(raised.value)
     assert raised.value.exit_code is ExitCode.MISUSE
+
+
+def test_list_without_an_end_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    for path in (tmp_path / "fifo", Path("/dev/zero")):
+        with pytest.raises(SerialNumbersError, match="is not a regular file"):
+            read_from(path)
 
 
 def test_missing_list_is_named(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Each rule sees its bad sample, our own documents pass, and garbage is no traceback."""
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -138,6 +139,18 @@ BAD: list[tuple[str, str | None, Json]] = [
     ("malformed", None, policy({"Effect": "Allow", "Action": "iot:Connect", "Resource": {"a": 1}})),
     ("malformed", None, policy({"Effect": "Allow", "Action": 1, "Resource": f"{ARN}:client/x"})),
     ("malformed", None, policy("a statement", connect("x"))),
+    ("malformed", None, policy({"Effect": ["Allow"], "Action": "iot:Connect",
+                                "Resource": f"{ARN}:client/x"})),
+    ("malformed", None, policy(connect("x", Condition="Bool"))),
+    ("malformed", None, policy(connect("x", Condition=None))),
+    ("malformed", None, policy(connect("x", Condition={"Boool": {"aws:SecureTransport": "true"}}))),
+    ("malformed", None, policy(connect("x", Condition={"Bool": "true"}))),
+    ("policy-member", None, policy(connect("x", Conditions={"Bool": {}}))),
+    ("policy-member", None, {"Version": "2012-10-17", "Statement": [connect("x")], "Foo": 1}),
+    ("action-unknown", None, policy(allow("iot:Pubish", f"{ARN}:topic/x"))),
+    ("action-unknown", None, policy(allow("sns:Publish", f"{ARN}:topic/x"))),
+    ("unknown-variable", None, policy(
+        allow("iot:Publish", f"{ARN}:topic/dt/${{iot:Connection.Thing.ThingName/x"))),
     ("policy-version", None, {"Statement": [connect("x")]}),
     ("policy-version", None, {"Version": "2008-10-17", "Statement": [
         connect("${iot:Connection.Thing.ThingName}")]}),
@@ -370,6 +383,13 @@ GOOD: list[tuple[str | None, Json]] = [
     (None, policy(connect("${iot:Certificate.Subject.CommonName}"),
                   allow("iot:Publish", f"{ARN}:topic/dt/${{iot:ClientId}}"))),
     (None, policy(connect("${iot:Connection.Thing.ThingName}/*"))),
+    (None, policy(connect("x"), allow("iot:Subscribe", f"{ARN}:topicfilter/news/#"),
+                  allow("iot:Receive", f"{ARN}:topic/news/today"))),
+    (None, policy(connect("x", Sid="Connect"), allow("iotjobsdata:DescribeJobExecution",
+                                                     f"{ARN}:topic/x"))),
+    (None, policy(connect("x"), allow("greengrass:GetComponentVersionArtifact", f"{ARN}:x"))),
+    (None, policy(connect("x", Condition={
+        "ForAnyValue:StringEqualsIfExists": {"iot:ClientId": ["x"]}}))),
     (None, policy(allow("iot:Publish", f"{ARN}:topic/dt/${{*}}/telemetry"))),
     (None, policy(allow("iot:Publish",
                         f"{ARN}:topic/$aws/things/${{iot:Connection.Thing.ThingName}}/shadow/*"))),
@@ -555,6 +575,13 @@ def test_file_that_is_no_json_is_named(
     code, _, err = run(capsys, "lint", bad)
     assert code == 3
     assert "bad.json: cannot be read as JSON" in err
+
+
+def test_file_without_an_end_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    for path in (tmp_path / "fifo", Path("/dev/zero")):
+        with pytest.raises(ConfigurationError, match="is not a regular file"):
+            load_document(path)
 
 
 class Silent:

@@ -1,5 +1,6 @@
 """The trust anchors in certs/ are Amazon's, and no other file passes for one."""
 
+import os
 import ssl
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -59,7 +60,13 @@ def refused(source: Path, because: str, now: datetime | None = None) -> None:
 
 
 def test_missing_file_is_refused(tmp_path: Path) -> None:
-    refused(tmp_path / "none.pem", "cannot be read: No such file")
+    refused(tmp_path / "none.pem", "no such file")
+
+
+def test_file_without_an_end_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    for path in (tmp_path / "fifo", Path("/dev/zero")):
+        refused(path, "is not a regular file")
 
 
 def test_empty_file_is_refused(tmp_path: Path) -> None:

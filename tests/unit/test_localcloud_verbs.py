@@ -16,6 +16,7 @@ from localcloud.cli import main
 from localcloud.cloud_clock import CloudClock
 from localcloud.errors import ClockError, FaultError, LocalCloudError, NoAnswerError
 from localcloud.fault_board import FaultBoard
+from localcloud.rude import Rude
 from localcloud.settings import Settings
 from localcloud.state_folder import Ports, StateFolder
 from localcloud.verbs.clock import duration
@@ -193,7 +194,7 @@ def admin() -> Admin:
     return Admin(
         status=dict, reset=reset, endpoint_name=lambda account, region: f"{account}.{region}",
         age_tokens=int, settings=Settings(), wire=WireLog(), faults=FaultBoard(),
-        clock=CloudClock(),
+        clock=CloudClock(), rude=Rude(),
     )  # fmt: skip
 
 

@@ -60,7 +60,7 @@ class FuseFiles(ABC):
 
     @abstractmethod
     def _forget_key(self) -> None:
-        """Let the half elsewhere go, where it is this device's alone; twice does no harm."""
+        """Erase the half elsewhere if it belongs to this device alone; twice does no harm."""
 
     def burn(self) -> None:
         """The lifecycle is written first: a HUK without one is damage, not an unfinished device."""
@@ -161,7 +161,7 @@ def anchor_of(generation: str, digest: str) -> Anchor:
 
 
 def check_grows(anchor: Anchor, current: Anchor) -> None:
-    """Let an ``anchor`` pass that may follow the ``current`` one.
+    """Raise unless ``anchor`` may follow the ``current`` one.
 
     Raises:
         StorageFailureError: its generation is not higher.

@@ -4,7 +4,8 @@ The key is sealed to the TPM: the file ``sealed`` is of no use without it. The a
 with a MAC, and an NV index of the TPM says which of all such files counts. It is of the type
 EXTEND: its value is the hash of its old value and what is added, as in a PCR. Each anchor names
 the value that it follows, so that no two can follow one another's predecessor, and a copy of
-the whole disk is refused once the device has gone on (docs/adr/0016-tpm-anchor-hash-chain.md).
+the whole disk is refused once the device has committed again
+(docs/adr/0016-tpm-anchor-hash-chain.md).
 
 Order of a commit: the file, then the TPM. After a cut between the two the file follows the
 value that the TPM still has: it counts, and the next opening extends the TPM.
