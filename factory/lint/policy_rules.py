@@ -161,7 +161,7 @@ def _condition(document: Document, statement: Statement) -> Iterator[Finding]:
         return
     condition, path = member(statement.content, "Condition"), f"{statement.path}.Condition"
     if not isinstance(condition, Mapping):
-        yield _found(document, MALFORMED, path, "the Condition is no object")
+        yield _found(document, MALFORMED, path, "the Condition is not an object")
     for operator, inner, comparison in members(condition, path):
         if not _OPERATOR.fullmatch(operator):
             yield _found(document, MALFORMED, inner, f"there is no operator {operator}")

@@ -101,7 +101,7 @@ def known_references(template: Template, context: Context) -> Iterator[Finding]:
     """What is referred to is declared, and AWS fills it in."""
     for path, name in references(template):
         if name.startswith("AWS::") and not name.startswith(PSEUDO_PREFIX):
-            yield _found(template, AWS_PARAMETER, path, f"{name} is no parameter here")
+            yield _found(template, AWS_PARAMETER, path, f"{name} is not a parameter here")
         elif name not in template.parameters and name != CERTIFICATE_ID:
             yield _found(template, UNKNOWN_REF, path, f"{name} is not declared")
         elif _is_subject_field(name) and template.flavour is not Flavour.JUST_IN_TIME:

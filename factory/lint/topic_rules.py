@@ -82,7 +82,7 @@ def subscriptions(document: Document, context: Context) -> Iterator[Finding]:  #
     received = [topic for _, topic in resources_of(document, "iot:Receive", "topic")]
     for path, topic in resources_of(document, "iot:Subscribe", "topicfilter"):
         if not any(meets(pattern, topic) for pattern in received):
-            what = f"{topic} may be subscribed to, and not received"
+            what = f"{topic} may be subscribed to, but not received"
             yield Finding(SUBSCRIBE_WITHOUT_RECEIVE, document.file, path, what)
 
 
