@@ -40,9 +40,7 @@ class TemplateMissingError(StationError):
 
     def __init__(self, template: str) -> None:
         """Name the ``template``."""
-        super().__init__(
-            f"there is not a provisioning template {template} in this account and Region"
-        )
+        super().__init__(f"there is no provisioning template {template} in this account and Region")
         self.template = template
         self.next_step = (
             "Make the station's own: factory prepare --method trusted-user. Check the account and "

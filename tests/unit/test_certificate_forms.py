@@ -348,7 +348,7 @@ def test_amazons_roots_are_taken_as_they_are() -> None:
         (b"", "is empty"),
         (pem_of(KEY), "no PEM certificate"),
         (ROOT + TRUSTED_LABEL, r"certificate 2 of 2 \(line \d+\) is truncated, or its label"),
-        (ROOT + ROOT[:-30], "certificate 2 of 2 .* is cut"),
+        (ROOT + ROOT[:-30], "certificate 2 of 2 .* is truncated"),
         (ROOT + BEGIN + b"AAAA\n" + END, "certificate 2 of 2"),
         (ROOT + BEGIN + b"A\xc3\n" + END, "certificate 2 of 2"),
         (REFUSED["bytes behind the DER"], "certificate 1 of 1 .*: other bytes follow it"),

@@ -102,7 +102,7 @@ def test_the_plan_shows_no_pin(storage: DeviceStorage, pin: Path) -> None:
     ("key", "named", "problem"),
     [
         ({"store": "pkcs11:tokn=dev"}, "key.store", "tokn: unknown attribute"),
-        ({"store": f"{STORE}&pin-value=1"}, "key.store", "pin-value: a PIN does not belong"),
+        ({"store": f"{STORE}&pin-value=1"}, "key.store", "pin-value: a URI must not contain a PIN"),
         ({"store": STORE, "pin_file": "/a", "pin_credential": "b"}, "key", "set more than once"),
         ({"store": f"{STORE}&pin-source=/a", "pin_file": "/a"}, "key", "set more than once"),
         ({"store": STORE, "type": "rsa-2048", "tls13": True}, "key.tls13", "PSS"),

@@ -115,7 +115,9 @@ def test_certificate_at_fault_in_a_bundle_is_named(tmp_path: Path) -> None:
 
 def test_certificate_of_a_bundle_that_is_cut_is_named(tmp_path: Path) -> None:
     pem = trustme.CA().cert_pem.bytes()
-    refused(bundle(tmp_path / "ca.pem", pem, pem[:200]), r"certificate 2 of 2 \(line \d+\) is cut")
+    refused(
+        bundle(tmp_path / "ca.pem", pem, pem[:200]), r"certificate 2 of 2 \(line \d+\) is truncated"
+    )
 
 
 def test_bundle_that_no_device_can_store_is_refused(tmp_path: Path) -> None:

@@ -155,7 +155,7 @@ def answer(content: bytes) -> Callable[[socket.socket], None]:
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (b"", "went away"),
+        (b"", "closed the connection"),
         (b"HTTP/1.1 400 Bad Request\r\n", "is not a device"),
         (b"x" * 9000, "is no"),
     ],

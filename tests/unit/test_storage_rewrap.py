@@ -213,7 +213,7 @@ def test_a_storage_that_may_have_moved_must_be_opened_again(board: Hardware, sta
         root = DevicePlace(state, OsFs, bench.make_root).begin_move(plan_of("tpm", board))
         with pytest.raises(StorageFailureError, match="not synced"):
             storage.move(root, unsure)
-        with pytest.raises(StorageFailureError, match="half-way"):
+        with pytest.raises(StorageFailureError, match="was interrupted"):
             storage.ps.set(WITNESS, b"under which root?")
 
 

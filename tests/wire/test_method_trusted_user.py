@@ -151,7 +151,7 @@ def test_missing_template_is_named(prepared: ProductionLine, tmp_path: Path) -> 
         "--template", "none", "--own-credentials",
     )  # fmt: skip
     assert refused.code == ExitCode.CONFIGURATION_INVALID
-    assert "there is not a provisioning template none" in refused.err
+    assert "there is no provisioning template none" in refused.err
     assert "factory prepare --method trusted-user" in refused.err
 
 
