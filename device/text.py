@@ -25,7 +25,8 @@ _SECRETS: Final = (
         re.IGNORECASE,
     ),
     re.compile(r"(pin-value=)[^;&\s]+"),
-    re.compile(r"(://[^/\s:@]+:)[^/\s@]+(?=@)"),  # the password of a proxy
+    # The password of a proxy; PASSWORD itself is how we write one in a next step.
+    re.compile(r"(://[^/\s:@]+:)(?!PASSWORD@)[^/\s@]+(?=@)"),
 )
 """What stands before a secret, in a group, and the secret."""
 

@@ -76,7 +76,7 @@ def plan_for(storage: DeviceStorage, settings: Settings, source: Sources | str) 
     return Plan(
         endpoint=_endpoint(storage, settings, sources),
         root_ca_pem=_root_ca(storage, settings, sources),
-        issuer_pem=_certificates_in(settings.issuer_ca, "issuer_ca", sources),
+        issuer_pem=_issuer(storage, settings, sources),
         subject=_subject(settings, fill, sources),
         telemetry_topic=fill("telemetry.topic", settings.telemetry.topic, keep=("thing_name",)),
         machine=(_claim_plan if by_claim else _presented_plan)(storage, settings, fill, sources),
@@ -261,6 +261,14 @@ def _root_ca(storage: DeviceStorage, settings: Settings, sources: Sources) -> by
         return storage.ps.get(Uid.ROOT_CA)
     except DoesNotExistError:
         raise sources.missing("root_ca", _NOT_INSTALLED) from None
+
+
+def _issuer(storage: DeviceStorage, settings: Settings, sources: Sources) -> bytes | None:
+    """Return the CA whose certificates are accepted; None if anybody's are."""
+    named = _certificates_in(settings.issuer_ca, "issuer_ca", sources)
+    if named is None and Uid.ISSUER_CA in storage.ps.uids():
+        return storage.ps.get(Uid.ISSUER_CA)
+    return named
 
 
 def _certificates_in(path: str | None, key: str, sources: Sources) -> bytes | None:

@@ -35,7 +35,11 @@ _CUT: Final = (
     "This says nothing about the device's certificate. A firewall, a proxy or a captive portal on "
     "the way may cut TLS. The device tries again."
 )
-_NO_BROKER: Final = "Check that the endpoint is AWS IoT Core or the local AWS."
+_PROXY: Final = "proxy, or DEVICE_PROXY"
+_IS_PROXY_UP: Final = f"Is that the proxy's address, and does it run? It is set by {_PROXY}."
+_IS_SERVER_UP: Final = "Is the local AWS up (localcloud up)? On AWS the ports are 8883 and 443."
+_FIREWALL: Final = "Is there a firewall in between? Port 443 is often open where 8883 is not."
+_NO_BROKER: Final = "Is the endpoint really AWS IoT Core, or the local AWS?"
 
 _HANG_UPS: Final = ("AWS_ERROR_MQTT_UNEXPECTED_HANGUP", "AWS_IO_SOCKET_CLOSED")
 ELEMENT_FAILURES: Final = "AWS_ERROR_PKCS11"
@@ -129,31 +133,34 @@ def classify_failure(
         step = "Check that the endpoint and its port are those of AWS IoT Core or the local AWS."
         return ConnectFailed(f"{endpoint} does not speak MQTT 5: {error_name}", step)
     if "TIMEOUT" in error_name:
-        return _unanswered(endpoint, error_name)
+        return _unanswered(str(endpoint), error_name, _FIREWALL)
     return ConnectFailed(f"{endpoint}: {error_name}")
 
 
 def unreached(error: OSError, wanted: Endpoint) -> ConnectFailed:
     """Return what it means that no connection to ``wanted`` could be opened."""
-    hop = wanted.first_hop
+    if isinstance(error, TunnelRefusedError):
+        return error.event
+    hop, is_proxy = wanted.first_hop, wanted.proxy is not None
+    the_hop = f"the proxy {hop}" if is_proxy else str(hop)
     match error:
-        case TunnelRefusedError():
-            return error.event
         case socket.gaierror():
-            step = "Check the spelling of the endpoint and the DNS server."
-            return ConnectFailed(f"the name {hop.host} does not resolve: {error.strerror}", step)
+            step = f"Check the spelling of {_PROXY if is_proxy else 'the endpoint'}, and the name "
+            step += "server."
+            whose = "proxy's name" if is_proxy else "name"
+            return ConnectFailed(f"the {whose} {hop.host} does not resolve: {error.strerror}", step)
         case ConnectionRefusedError():
-            step = "Start the local AWS (localcloud up). On AWS the ports are 8883 and 443."
-            return ConnectFailed(f"nothing listens at {hop}: connection refused", step)
+            step = _IS_PROXY_UP if is_proxy else _IS_SERVER_UP
+            return ConnectFailed(f"nothing listens at {the_hop}: connection refused", step)
         case TimeoutError():
-            return _unanswered(hop, "timed out")
+            return _unanswered(the_hop, "timed out", _IS_PROXY_UP if is_proxy else _FIREWALL)
         case ConnectionError():
-            return ConnectFailed(f"{hop} closed before TLS was complete: {error.strerror}", _CUT)
-    return ConnectFailed(f"{hop}: {foreign(str(error))}")
+            problem = f"{the_hop} closed before TLS was complete: {error.strerror}"
+            return ConnectFailed(problem, _CUT)
+    return ConnectFailed(f"{the_hop}: {foreign(str(error))}", _IS_PROXY_UP if is_proxy else "")
 
 
-def _unanswered(hop: Endpoint, how: str) -> ConnectFailed:
-    step = "Check for a firewall. Port 443 is often open where 8883 is not."
+def _unanswered(hop: str, how: str, step: str) -> ConnectFailed:
     return ConnectFailed(f"{hop} does not answer: {how}", step)
 
 

@@ -22,6 +22,7 @@ from device.errors.provisioning import (
     TakenOverError,
 )
 from device.operation.task import Report
+from device.operation.work import Work
 from device.provisioning import actions as act
 from device.provisioning import events as ev
 from device.provisioning.events import Credential
@@ -58,62 +59,6 @@ class Observer(Protocol):
 
     def slow(self, what: str, seconds: float) -> None:
         """``what`` takes over a second, and may take ``seconds`` more."""
-        ...
-
-
-class Work(Protocol):
-    """What the loop runs: facts in, orders out; `FirstBoot` and `Operation` are such."""
-
-    @property
-    def finished(self) -> bool:
-        """Whether there is nothing more to do."""
-        ...
-
-    @property
-    def step(self) -> str:
-        """What the device is busy with, in words."""
-        ...
-
-    @property
-    def timeout(self) -> float | None:
-        """Seconds from the last order, or the begin of the step, until a `TimedOut` is wanted."""
-        ...
-
-    @property
-    def is_routine(self) -> bool:
-        """Whether this step may take long without a message."""
-        ...
-
-    def begin(self) -> ev.Event:
-        """Return the fact to begin with, at the start and after a failure."""
-        ...
-
-    def resume(self) -> ev.Event:
-        """Return the fact to continue with after a wait that was asked for."""
-        ...
-
-    def reply_in(self, message: ev.MessageReceived, /) -> ev.Event | None:
-        """Return what ``message`` means here, or None if it is unexpected."""
-        ...
-
-    def receive(self, event: ev.Event, now: float, /) -> Sequence[act.Action]:
-        """Return what follows from ``event``, which came at ``now``."""
-        ...
-
-    def carry_out(self, order: act.Action, /) -> ev.Event | None:
-        """Carry out an order that is not for the connection; return its outcome, if it has one."""
-        ...
-
-    def next_due(self) -> float:
-        """Return the moment of the next `on_due`; infinity for none."""
-        ...
-
-    def on_due(self, now: float, /) -> Sequence[act.Action]:
-        """Do what goes by schedule, waiting or not."""
-        ...
-
-    def on_stopped(self) -> Sequence[Report]:
-        """Say what a stop leaves undone."""
         ...
 
 

@@ -31,6 +31,8 @@ class Uid(IntEnum):
     """Proven; the identity names its key."""
     INSTALLED_CERTIFICATE = 0x15
     """Put in by the station, waiting for its proof, with the name of its key."""
+    ISSUER_CA = 0x16
+    """The CA whose certificates alone the device accepts, where the station installed one."""
     PROVISIONING_JOURNAL = 0x20
     DEVICE_CONFIGURATION = 0x21
     IDENTITY = 0x22

@@ -5,6 +5,7 @@ what to do next, and carries the exit code. Text never holds a secret.
 """
 
 from factory.errors.account import (
+    CertificateProviderTakenError,
     NotMadeByStationError,
     NotRegisteredError,
     OtherTypeError,
@@ -68,6 +69,7 @@ __all__ = [
     "BatchJournalError",
     "BatchUnfinishedError",
     "BucketMissingError",
+    "CertificateProviderTakenError",
     "ClaimRefusedError",
     "CloudConfigurationError",
     "CloudDeniedError",

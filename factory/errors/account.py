@@ -15,6 +15,15 @@ class NotMadeByStationError(StationError):
     )
 
 
+class CertificateProviderTakenError(StationError):
+    """The account already has a certificate provider, and can have only one."""
+
+    next_step = (
+        "The station leaves it alone. Use another account or Region, or have its owner delete it: "
+        "it signs for every device there that requests a certificate over MQTT."
+    )
+
+
 class OtherTypeError(StationError):
     """A provisioning template has the name that the station uses, but another type."""
 

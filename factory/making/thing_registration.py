@@ -4,7 +4,6 @@ Each step can be the last before a power cut. The next run looks for a certifica
 issued for this device's key before it asks for one, and completes what is around it.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -13,12 +12,13 @@ from cryptography import x509
 
 from device.storage.keys import PublicKey
 from factory.account.certificates import (
+    certificate_id_of,
     certificates_since,
     describe_certificate,
     set_certificate_status,
 )
-from factory.account.cloud import Cloud, Response, items, names, text
-from factory.account.registered_devices import ATTRIBUTE
+from factory.account.cloud import Cloud, Response, items, text
+from factory.account.registered_devices import ATTRIBUTE, principals_of
 from factory.errors import NotInCloudError, ThingTakenError
 from factory.making.unfinished_device import UnfinishedDevice
 
@@ -49,7 +49,8 @@ def find_certificate(
         ThingTakenError: the thing is there, with the certificate of another device.
         CloudError: AWS did not answer, or said no.
     """
-    attached = [describe_certificate(cloud, each) for each in _attached(cloud, entry.thing_name)]
+    principals = principals_of(cloud, entry.thing_name)
+    attached = [describe_certificate(cloud, certificate_id_of(each)) for each in principals]
     for certificate in attached:
         if _is_for(device.public_key, certificate):
             return certificate
@@ -116,16 +117,6 @@ def _attachments(cloud: Cloud, thing_name: str) -> dict[str, str]:
     pages = cloud.pages("iot", "ListThingPrincipalsV2", thingName=thing_name)
     listed = [each for page in pages for each in items(page, "thingPrincipalObjects")]
     return {text(each, "principal"): text(each, "thingPrincipalType") for each in listed}
-
-
-def _attached(cloud: Cloud, thing_name: str) -> Iterator[str]:
-    try:
-        pages = list(cloud.pages("iot", "ListThingPrincipals", thingName=thing_name))
-    except NotInCloudError:
-        return
-    for page in pages:
-        for principal in names(page, "principals"):
-            yield principal.partition(":cert/")[2]
 
 
 def _policies(cloud: Cloud, arn: str) -> set[str]:

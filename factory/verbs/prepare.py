@@ -16,6 +16,7 @@ from factory.verbs._report_text import show_report
 from factory.verbs.lint import check_before_prepare
 
 SUMMARY: Final = "Create what a method needs in the cloud; what is already right stays as it is."
+_YEAR_HOURS: Final = 8760
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
@@ -33,6 +34,18 @@ def add_options(command: argparse.ArgumentParser) -> None:
         "--hook", action="store_true",
         help="claim: a Lambda checks serial number and proof before a device is provisioned",
     )  # fmt: skip
+    command.add_argument(
+        "--certificate-hours", type=_hours, metavar="N",
+        help=f"claim-own-ca: how long a device's certificate is valid, 1 to {_YEAR_HOURS}; "
+        "default: as before, or 168",
+    )  # fmt: skip
+
+
+def _hours(text: str) -> int:
+    """Return a life of an hour to a year."""
+    if not (text.isdecimal() and 1 <= int(text) <= _YEAR_HOURS):
+        raise argparse.ArgumentTypeError(f"{text!r} is not 1 to {_YEAR_HOURS} hours")
+    return int(text)
 
 
 def run(arguments: argparse.Namespace, console: Console) -> None:

@@ -95,7 +95,7 @@ def _read_messages(context: ssl.SSLContext, found: Callable[[bytes], None]) -> N
                 found(der)
 
     # As ssl.SSLContext's own setter does it, but for the enums that it makes of each record's
-    # numbers, on every connection as long as it lives: a tenth of a QoS 1 round trip.
+    # numbers, on every connection as long as it lives: 11 % of a connect (performance.md).
     Seam(ssl.SSLContext.__base__)["_msg_callback"].__set__(context, read)
 
 

@@ -21,6 +21,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
+from localcloud.gaps.policy_grammar import policy_error
 from localcloud.gaps.seam import Seam
 from localcloud.gaps.template_values import value_error
 
@@ -136,17 +137,9 @@ def _policy_error(name: str, resource: Body) -> str | None:
     if _uses(properties, _JOIN):
         return f"{_JOIN} is not supported in Policy resource {name}."
     document = properties.get("PolicyDocument")
-    if isinstance(document, str) and not _is_policy(document):
-        return f"PolicyDocument of Policy resource {name} is not a policy."
+    if isinstance(document, str) and (error := policy_error(document)):
+        return f"PolicyDocument of Policy resource {name} is not a policy: {error}"
     return None
-
-
-def _is_policy(document: str) -> bool:
-    try:
-        policy = json.loads(document)
-    except ValueError:
-        return False
-    return isinstance(policy, dict) and "Statement" in policy
 
 
 def _section(body: Body, name: str) -> Body:

@@ -37,9 +37,14 @@ def method_world(
     local_cloud: LocalCloud,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> WireWorld:
-    """The local AWS, prepared for one method after the other, by one station."""
-    station = tmp_path_factory.getbasetemp() / "station-of-all"
-    return WireWorld(local_cloud, station, request.param)
+    """The local AWS, prepared for one method after the other, by one station.
+
+    An account has one certificate provider, and it signs for all, so that method is on its own.
+    """
+    base = tmp_path_factory.getbasetemp()
+    if request.param == "claim-own-ca":
+        return WireWorld(local_cloud, base / "station-of-own-ca", request.param, "619876543210")
+    return WireWorld(local_cloud, base / "station-of-all", request.param)
 
 
 @pytest.fixture

@@ -93,7 +93,7 @@ def test_a_power_cut_after_each_step(wire: WireWorld, state: Path, serial: str) 
     assert steps | {"PublishAcknowledged", "IdentityPromoted"} <= set(diary.types())
 
 
-@of("claim", "claim-aws-keys")
+@of("claim", "claim-aws-keys", "claim-own-ca")
 def test_denied_a_claim_that_was_turned_off(wire: WireWorld, state: Path, serial: str) -> None:
     state = wire.make_device(state, serial)
     with open_device_storage(state, read_only=True) as storage:

@@ -152,6 +152,24 @@ def refuse_the_tunnel(peer: Peer) -> None:
     peer.wait_until_closed()
 
 
+@pytest.mark.parametrize(
+    ("error", "detail"),
+    [
+        (socket.gaierror(-2, "Name or service not known"), "the proxy's name proxy.example"),
+        (ConnectionRefusedError(111, "refused"), "nothing listens at the proxy proxy.example:3128"),
+        (TimeoutError("timed out"), "the proxy proxy.example:3128 does not answer"),
+        (OSError(113, "No route to host"), "the proxy proxy.example:3128: [Errno 113]"),
+    ],
+)
+def test_a_proxy_that_is_not_reached_is_not_taken_for_the_endpoint(
+    error: OSError, detail: str
+) -> None:
+    event = unreached(error, through(Endpoint("proxy.example", 3128)))
+
+    assert event.detail.startswith(detail)
+    assert "DEVICE_PROXY" in event.next_step
+
+
 def test_a_proxy_that_does_not_open_the_way() -> None:
     with ScriptedServer(refuse_the_tunnel) as proxy:
         event = classify_failure(TLS_FAILURE, through(proxy.endpoint), TRUSTED)

@@ -9,6 +9,7 @@ import pytest
 
 from localcloud.errors import SettingsError
 from localcloud.gaps import certificate_status, jitp, jitr_client_id
+from localcloud.gaps.policy_grammar import policy_error
 from localcloud.gaps.register_thing import check_parameters
 from localcloud.gaps.rest import RefusedError, Request, page
 from localcloud.gaps.seam import Seam
@@ -195,3 +196,59 @@ def test_a_certificate_that_is_active_again_keeps_its_connections() -> None:
 
 def test_settings_are_told_as_json() -> None:
     assert json.loads(json.dumps(Settings().listed()))["jitp_seconds"] == 2.0
+
+
+# --- policies ------------------------------------------------------------------------
+
+STATEMENT: dict[str, object] = {"Effect": "Allow", "Action": "iot:Connect", "Resource": "*"}
+
+
+def policy(*statements: object, **members: object) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": list(statements), **members})
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        policy(STATEMENT),
+        policy(Statement=STATEMENT),
+        json.dumps({"Statement": [STATEMENT]}),
+        policy({"Effect": "Deny", "NotAction": ["iot:Connect"], "NotResource": ["*"], "Sid": "x"}),
+        policy({**STATEMENT, "Condition": {"Bool": {"iot:Connection.Thing.IsAttached": "true"}}}),
+        policy({**STATEMENT, "Action": "iot:Whatever"}, Id="x"),
+        policy({**STATEMENT, "Resource": "x" * 1_900}) + " " * 9_000,
+    ],
+)
+def test_what_is_a_policy(document: str) -> None:
+    assert policy_error(document) is None
+
+
+@pytest.mark.parametrize(
+    ("document", "problem"),
+    [
+        ("{", "JSON"),
+        ("[" * 100_000, "JSON"),
+        ('"x"', "object"),
+        ("[]", "object"),
+        ("{}", "A Statement"),
+        (policy(), "must have a Statement"),
+        (policy("x"), "A Statement"),
+        (policy(STATEMENT, Version=20121017), "Version"),
+        (policy(STATEMENT, Version="2012-10-18"), "Version"),
+        (policy(STATEMENT, version="2012-10-17"), "element version"),
+        (policy({**STATEMENT, "Efect": "Allow"}), "element Efect"),
+        (policy({**STATEMENT, "Principal": "*"}), "element Principal"),
+        (policy({**STATEMENT, "Effect": "allow"}), "Effect"),
+        (policy({**STATEMENT, "Effect": ["Allow"]}), "Effect"),
+        (policy({"Effect": "Allow", "Action": "iot:Connect"}), "Resource"),
+        (policy({**STATEMENT, "Resource": []}), "Resource"),
+        (policy({**STATEMENT, "Resource": [1]}), "Resource"),
+        (policy({**STATEMENT, "Action": {"a": "b"}}), "Action"),
+        (policy({**STATEMENT, "Action": ""}), "Action"),
+        (policy({**STATEMENT, "Condition": "x"}), "Condition"),
+        (policy({**STATEMENT, "Condition": {"Bool": "x"}}), "Condition"),
+        (policy({**STATEMENT, "Resource": "x" * 2_048}), "2048"),
+    ],
+)
+def test_what_is_no_policy(document: str, problem: str) -> None:
+    assert problem in str(policy_error(document))

@@ -93,6 +93,10 @@ def test_no_text_takes_long(text: str) -> None:
     assert time.process_time() - began < 5.0
 
 
+def test_how_a_password_is_to_be_written_is_shown() -> None:
+    assert redact("Write http://USER:PASSWORD@HOST:PORT") == "Write http://USER:PASSWORD@HOST:PORT"
+
+
 def test_the_password_of_a_proxy_is_blotted_out() -> None:
     assert foreign("http://user:hunter2@proxy:3128 failed") == (
         f"http://user:{REDACTED}@proxy:3128 failed"

@@ -74,9 +74,13 @@ def test_first_run_makes_all_and_says_so(aws: Aws, folder: Path) -> None:
     assert "firstboot-claim" in found["templates"]
 
 
+_DENIED = {"Effect": "Deny", "Action": "iot:Connect", "Resource": "*"}
+
+
 def test_teardown_leaves_the_account_as_it_was_found(aws: Aws, folder: Path) -> None:
-    aws.call("iot", "CreateThing", thingName="someone-elses")
-    aws.call("iot", "CreatePolicy", policyName="someone-elses", policyDocument="{}")
+    aws.call("iot", "CreateThing", thingName="somebody-elses")
+    theirs = json.dumps({"Version": "2012-10-17", "Statement": _DENIED})
+    aws.call("iot", "CreatePolicy", policyName="somebody-elses", policyDocument=theirs)
     before = contents(aws)
     prepare(aws, folder)
 
@@ -126,7 +130,7 @@ def test_repairing_a_policy_never_keeps_more_than_five_versions(aws: Aws, folder
 
 
 def drift(aws: Aws, policy: str) -> None:
-    wrong = json.dumps({"Version": "2012-10-17", "Statement": []})
+    wrong = json.dumps({"Version": "2012-10-17", "Statement": [_DENIED]})
     versions = items(aws.call("iot", "ListPolicyVersions", policyName=policy), "policyVersions")
     if len(versions) == 5:
         spare = min(text(each, "versionId") for each in versions if not each["isDefaultVersion"])
