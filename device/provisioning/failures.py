@@ -171,7 +171,7 @@ _NEXT_STEPS = {
     "InvalidCsr": "Check key.type and subject in the configuration.",
     "ProvisioningFailed": "The template could not be applied: read the message, and check the "
     "things, groups, types and policies that it names.",
-    "InvocationError": "AWS IoT could not use a Lambda, be it the pre-provisioning hook or the "
-    "account's certificate provider: read its log, then boot again.",
-    "InvalidResult": "The pre-provisioning hook's answer is in no valid format: fix the Lambda.",
+    "InvocationError": "AWS IoT could not use a Lambda: the pre-provisioning hook or the "
+    "account's certificate provider. Read its log, then boot again.",
+    "InvalidResult": "The pre-provisioning hook's answer is not valid: fix the Lambda.",
 }

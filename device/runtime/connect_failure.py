@@ -36,10 +36,10 @@ _CUT: Final = (
     "the way may cut TLS. The device tries again."
 )
 _PROXY: Final = "proxy, or DEVICE_PROXY"
-_IS_PROXY_UP: Final = f"Is that the proxy's address, and does it run? It is set by {_PROXY}."
-_IS_SERVER_UP: Final = "Is the local AWS up (localcloud up)? On AWS the ports are 8883 and 443."
-_FIREWALL: Final = "Is there a firewall in between? Port 443 is often open where 8883 is not."
-_NO_BROKER: Final = "Is the endpoint really AWS IoT Core, or the local AWS?"
+_IS_PROXY_UP: Final = f"Check the proxy's address, and that it runs. It is set by {_PROXY}."
+_IS_SERVER_UP: Final = "Start the local AWS (localcloud up). On AWS the ports are 8883 and 443."
+_FIREWALL: Final = "Check for a firewall. Port 443 is often open where 8883 is not."
+_NO_BROKER: Final = "Check that the endpoint is AWS IoT Core or the local AWS."
 
 _HANG_UPS: Final = ("AWS_ERROR_MQTT_UNEXPECTED_HANGUP", "AWS_IO_SOCKET_CLOSED")
 ELEMENT_FAILURES: Final = "AWS_ERROR_PKCS11"

@@ -98,7 +98,7 @@ def environment_of(cloud: Cloud, name: str) -> Mapping[str, str]:
     """Return the variables of the function ``name``; none if there is no such function.
 
     Raises:
-        NotMadeByStationError: somebody else's function has this name.
+        NotMadeByStationError: someone else's function has this name.
         CloudError: AWS did not answer, or said no.
     """
     found = structure(_find(cloud, name) or {}, "Configuration")

@@ -157,7 +157,7 @@ def _remove(cloud: Cloud, policy: str, certificate_id: str) -> Change:
     arn = text(certificate, "certificateArn")
     cloud.call("iot", "DetachPolicy", policyName=policy, target=arn)
     needed = f"still needed under {', '.join(sorted(others))}"
-    why = needed if others else "the station did not make it"
+    why = needed if others else "the station did not create it"
     return Change(KIND, certificate_id, Outcome.KEPT, f"{why}; only {policy} was detached")
 
 

@@ -82,7 +82,7 @@ class ClaimOwnCa(Method):
         """Make or repair all of it; the provider comes last, since then AWS IoT calls the Lambda.
 
         Raises:
-            CertificateProviderTakenError: the account has somebody else's; nothing was changed.
+            CertificateProviderTakenError: the account has someone else's; nothing was changed.
         """
         station.check_account(cloud.account)
         is_certificate_provider(cloud, PROVIDER)

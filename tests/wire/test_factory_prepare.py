@@ -78,9 +78,9 @@ _DENIED = {"Effect": "Deny", "Action": "iot:Connect", "Resource": "*"}
 
 
 def test_teardown_leaves_the_account_as_it_was_found(aws: Aws, folder: Path) -> None:
-    aws.call("iot", "CreateThing", thingName="somebody-elses")
+    aws.call("iot", "CreateThing", thingName="someone-elses")
     theirs = json.dumps({"Version": "2012-10-17", "Statement": _DENIED})
-    aws.call("iot", "CreatePolicy", policyName="somebody-elses", policyDocument=theirs)
+    aws.call("iot", "CreatePolicy", policyName="someone-elses", policyDocument=theirs)
     before = contents(aws)
     prepare(aws, folder)
 
