@@ -84,7 +84,7 @@ def read_contents(content: bytes, file: Path) -> Contents:
     """Return the entries in ``content``; a last line that was cut short counts for nothing.
 
     Raises:
-        LedgerError: another line is not what the station wrote.
+        LedgerError: another line was not written by the station.
     """
     *lines, rest = content.split(b"\n")
     entries, torn = [], None
@@ -94,7 +94,7 @@ def read_contents(content: bytes, file: Path) -> Contents:
         if entry is not None:
             entries.append(entry)
         elif line and not line.startswith(_TORN) and not follower.startswith(_TORN):
-            raise LedgerError(f"{file}, line {number} is not what the station wrote")
+            raise LedgerError(f"{file}, line {number} was not written by the station")
     last = _entry(rest)
     if last is not None:
         entries.append(last)
@@ -127,11 +127,11 @@ class Ledger:
         """Return all entries, and say in the log if the last line was cut short.
 
         Raises:
-            LedgerError: a line is not what the station wrote.
+            LedgerError: a line was not written by the station.
         """
         found = self._contents()
         if found.torn_line is not None:
-            words = "%s, line %d was cut short, by a power cut perhaps; it counts for nothing"
+            words = "%s, line %d is incomplete, perhaps because of a power cut; it is ignored"
             _log.warning(words, self.file, found.torn_line)
         return found.entries
 

@@ -21,7 +21,7 @@ from factory.errors import (
     StationError,
 )
 from factory.making.admission import Admitted, Made, Wanted, admit, decide
-from factory.making.manufacture import DeviceOrder, new_device_id
+from factory.making.new_device import DeviceOrder, new_device_id
 from factory.station.ledger import Entry, Ledger, Result, holders, read_contents
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -270,7 +270,7 @@ def test_ledger_that_was_torn_is_written_on_and_nothing_in_it_is_changed(
         file.write(b'{"serial":"SN-1","devi')
     torn = book.file.read_bytes()
     assert [each.device_id for each in book.entries()] == ["a"]
-    assert "line 2 was cut short" in caplog.text
+    assert "line 2 is incomplete" in caplog.text
     written(tmp_path, entry("b"))
     caplog.clear()
     assert [each.device_id for each in book.entries()] == ["a", "b"]
