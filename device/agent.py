@@ -6,8 +6,8 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
+from device.config.device_plan import Plan
 from device.config.endpoint import Endpoint
-from device.config.plan import Plan
 from device.config.settings import Connection, Settings, configured
 from device.errors.provisioning import StoppedError
 from device.identity.csr import subject_name
@@ -96,7 +96,7 @@ class Agent:
         """Provision the device unless it is; the connection then made stays open.
 
         Raises:
-            FirstbootError: it stopped; the next boot goes on from what is stored.
+            FirstbootError: it stopped; the next boot continues from what is stored.
         """
         if self.identity is not None:
             return

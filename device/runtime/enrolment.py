@@ -40,7 +40,7 @@ from device.storage import installed_certificate
 from device.storage.device_storage import DeviceStorage
 from device.storage.installed_certificate import InstalledCertificate
 from device.storage.keys import CLAIM_KEY, KeyId, KeyOrigin, KeyType
-from device.storage.manufacture import made_at
+from device.storage.manufacturing_data import made_at
 from device.storage.secure_storage import Uid
 
 _log = logging.getLogger(__name__)
@@ -168,7 +168,7 @@ class Enrolment:
         """
         progress = self.progress
         if not isinstance(progress, Staged | Registered):
-            raise DataCorruptError("a thing was registered with no certificate staged")
+            raise DataCorruptError("a thing was registered, but no certificate is staged")
         if device_configuration is None and isinstance(progress, Registered):
             device_configuration = progress.device_configuration
         registered = Registered(

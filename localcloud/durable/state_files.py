@@ -43,7 +43,7 @@ class StateFiles:
             self._replace(service, content)
 
     def forget(self) -> None:
-        """Take no file for granted: somebody else may have removed it."""
+        """Take no file for granted: someone else may have removed it."""
         self._written.clear()
 
     def recover(self) -> None:

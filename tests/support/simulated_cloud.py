@@ -110,7 +110,7 @@ class SimulatedCloud:
         ]
 
     def delete_certificates(self, thing: str) -> None:
-        """Lose every certificate of ``thing``, as somebody may who tidies up."""
+        """Lose every certificate of ``thing``, as someone may who tidies up."""
         for identifier, certificate in list(self.certificates.items()):
             if certificate.thing == thing:
                 del self.certificates[identifier]

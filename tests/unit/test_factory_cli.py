@@ -131,7 +131,7 @@ def test_make_before_prepare(capsys: pytest.CaptureFixture[str]) -> None:
     code, _, err = run("make --method claim --serial SN-1 --endpoint localhost", capsys)
     assert code == 1
     assert "no prepared station" in err
-    assert "next: Prepare the cloud side" in err
+    assert "next: Run factory prepare" in err
     assert not Path(".firstboot/devices").exists()
 
 

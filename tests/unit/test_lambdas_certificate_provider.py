@@ -187,7 +187,7 @@ def test_a_request_that_names_nobody_is_refused() -> None:
 
 @pytest.mark.parametrize("csr", ["", "no CSR", CA.public_bytes(Encoding.PEM).decode()])
 def test_what_is_no_request_is_refused(csr: str) -> None:
-    with pytest.raises(RefusedError, match="no certificate signing request"):
+    with pytest.raises(RefusedError, match="not a certificate signing request"):
         read_csr(csr)
 
 
