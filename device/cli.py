@@ -8,9 +8,10 @@ import argparse
 import atexit
 import gc
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final, NoReturn
 
@@ -46,13 +47,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     atexit.register(gc.freeze)  # a last look through all modules for garbage takes 15 to 30 ms
     given = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        exit_code = _run(given)
+        with _ready_to_stop():
+            exit_code = _run(given)
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read us went away, and so did what we still had to do
         # What is still buffered goes nowhere at exit, instead of failing again there.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.FAILED
     return exit_code
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, before the device is on and stops in good order (`device.startup`)."""
+
+
+@contextmanager
+def _ready_to_stop() -> Iterator[None]:
+    """Hear SIGTERM from the start: loading awscrt takes a part of a second."""
+    before = signal.getsignal(signal.SIGTERM)
+    with suppress(ValueError):  # in another thread than the main one
+        signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        if signal.getsignal(signal.SIGTERM) is _terminate:
+            signal.signal(signal.SIGTERM, before)
+
+
+def _terminate(*_: object) -> NoReturn:
+    raise _Terminated
 
 
 def _run(arguments: Sequence[str]) -> ExitCode:
@@ -65,8 +88,9 @@ def _run(arguments: Sequence[str]) -> ExitCode:
         verb(options)
     except FirstbootError as error:
         return _report(error, arguments)
-    except KeyboardInterrupt:
-        return _report(StoppedError("stopped by SIGINT; nothing is lost"), arguments)
+    except KeyboardInterrupt as stop:
+        name = "SIGTERM" if isinstance(stop, _Terminated) else "SIGINT"
+        return _report(StoppedError(f"stopped by {name}; nothing is lost"), arguments)
     except ImportError as error:
         package = (error.name or "").partition(".")[0]
         if package not in DISTRIBUTIONS:

@@ -170,7 +170,7 @@ def _show(arguments: argparse.Namespace, account: Account, report: Report) -> No
 
 
 class _Terminal:
-    """See ``factory.verbs.console``."""
+    """The `factory.verbs.console.Console` of a terminal."""
 
     def say(self, *lines: str) -> None:
         _say(*lines)

@@ -158,6 +158,15 @@ class NotMadeByStationError(StationError):
     )
 
 
+class CertificateProviderTakenError(StationError):
+    """The account has a certificate provider, and an account has one at most."""
+
+    next_step = (
+        "The station leaves it alone. Use another account or Region, or have its owner delete it: "
+        "it signs for every device there that asks over MQTT."
+    )
+
+
 class AuthorityMissingError(StationError):
     """The station has no certificate authority of its own yet."""
 

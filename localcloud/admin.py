@@ -8,6 +8,7 @@ from localcloud.cloud_clock import CloudClock
 from localcloud.errors import ClockError, LocalCloudError
 from localcloud.fault_board import FaultBoard
 from localcloud.faults import ExpireTokens, parse_fault
+from localcloud.rude import Rude
 from localcloud.settings import Settings
 from localcloud.wire_log import WireLog
 
@@ -24,6 +25,7 @@ class Admin:
     wire: WireLog
     faults: FaultBoard
     clock: CloudClock
+    rude: Rude
 
     async def __call__(self, method: str, path: str, body: bytes) -> object:
         """Answer ``method path``.
@@ -37,8 +39,8 @@ class Admin:
                 return self.status()
             case ["POST", "reset"]:
                 return await self.reset()
-            case [_, "settings"]:
-                return self._settings(method, body)
+            case [_, "settings" | "rude"]:
+                return self._settings(method, name, body)
             case ["GET", "endpoint"] if rest.count("/") == 1:
                 return {"name": self.endpoint_name(*rest.split("/"))}
             case [_, "wire"]:
@@ -49,12 +51,13 @@ class Admin:
                 return self._clock(method, body)
         raise _no(method, path)
 
-    def _settings(self, method: str, body: bytes) -> object:
+    def _settings(self, method: str, name: str, body: bytes) -> object:
+        settings = self.rude if name == "rude" else self.settings
         if method == "PUT":
-            self.settings.change(body)
+            settings.change(body)
         elif method != "GET":
-            raise _no(method, "settings")
-        return self.settings.listed()
+            raise _no(method, name)
+        return settings.listed()
 
     def _wire(self, method: str, rest: str) -> object:
         match [method, *rest.split("/")]:

@@ -87,6 +87,7 @@ class Cloud:
             wire=self._wire,
             faults=self._faults,
             clock=self._clock,
+            rude=self._rude,
         )
         self.gateway = Gateway(app.app, admin, self._keeper.keep, self._running)
         self.application = Door(self.gateway, ports.api, Signatures())

@@ -112,7 +112,8 @@ class FaultyWire:
         reorder = self._board.take(Reorder, self.client_id)
         if (reorder or mood.reorder) and self._held is None:
             self._held = packet
-            self._later(reorder.seconds if reorder else 1.0, self._release)
+            seconds = reorder.seconds if reorder else self._rude.latest_seconds
+            self._later(seconds, self._release)
             return
         if mood.seconds:
             self._later(mood.seconds, lambda: self._pace(packet))

@@ -1,4 +1,4 @@
-"""Writes what is generated in the documents: state diagrams, and the commands' --help.
+"""Writes what is generated in the documents: state diagrams, settings, the commands' --help.
 
 With --record also what the method pages tell of wire and registry, from a run of their commands
 against a local AWS: half a minute. tests/wire/test_pages.py checks these.
@@ -19,6 +19,7 @@ import factory.cli
 import localcloud.cli
 from scripts._iot_operations import with_operations
 from scripts._machine_diagrams import with_diagrams
+from scripts._settings_page import with_settings
 
 _ROOT: Final = Path(__file__).parents[1]
 _COLUMNS: Final = "80"
@@ -49,6 +50,7 @@ def help_of(line: str) -> str:
 GENERATED: Final[Mapping[Path, Callable[[str], str]]] = {
     _ROOT / "README.md": with_help,
     _ROOT / "docs" / "machines.md": with_diagrams,
+    _ROOT / "docs" / "settings.md": with_settings,
 }
 """The documents with generated parts, and what writes these anew."""
 

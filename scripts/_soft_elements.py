@@ -17,8 +17,8 @@ from typing import Final
 
 from device.errors.element import NoModuleError
 from device.storage.element.installation import InstalledElement
-from device.storage.element.making import find_softhsm, initialize_token
 from device.storage.element.pkcs11_uri import Pkcs11Uri
+from factory.making.element_token import find_softhsm, initialize_token
 from scripts._elements import PATH
 
 SO_PIN: Final = "5678-officer"

@@ -109,6 +109,10 @@ _ROWS: Final = (
         "claim.yaml", key_made_by=KeyMaker.AWS,
     ),
     Method(
+        "claim-own-ca", "by claim, with your own CA", MachineKind.CLAIM, Credential.CLAIM,
+        "claim-own-ca.yaml",
+    ),
+    Method(
         "trusted-user", "by trusted user", MachineKind.CLAIM, Credential.HANDED_CLAIM,
         "trusted-user.yaml",
     ),

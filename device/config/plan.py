@@ -23,6 +23,7 @@ from device.errors.storage import DoesNotExistError
 from device.provisioning import messages
 from device.provisioning.claim import GIVEN_UP, ClaimPlan
 from device.provisioning.presented import PresentedPlan
+from device.storage import installed_certificate
 from device.storage.decoding import decoded
 from device.storage.device_storage import DeviceStorage
 from device.storage.element.installation import ElementPlan
@@ -75,7 +76,7 @@ def plan_for(storage: DeviceStorage, settings: Settings, source: Sources | str) 
     return Plan(
         endpoint=_endpoint(storage, settings, sources),
         root_ca_pem=_root_ca(storage, settings, sources),
-        issuer_pem=_certificates_in(settings.issuer_ca, "issuer_ca", sources),
+        issuer_pem=_issuer(storage, settings, sources),
         subject=_subject(settings, fill, sources),
         telemetry_topic=fill("telemetry.topic", settings.telemetry.topic, keep=("thing_name",)),
         machine=(_claim_plan if by_claim else _presented_plan)(storage, settings, fill, sources),
@@ -191,11 +192,12 @@ def _check_installed_subject(
     if template_file is None:
         return
     body = _template(template_file, "just_in_time.template_file", sources)
-    if Uid.STAGED_CERTIFICATE not in storage.ps.uids():
+    installed = installed_certificate.load(storage.ps)
+    if installed is None:
         return
     from device.identity.certificates import leaf_of, subject_fields  # noqa: PLC0415 - slow
 
-    held = subject_fields(leaf_of(storage.ps.get(Uid.STAGED_CERTIFICATE)))
+    held = subject_fields(leaf_of(installed.chain_pem))
     missing = sorted(template.required_subject_fields(body, template_file) - held)
     if missing:
         raise SubjectFieldMissingError(template_file, tuple(missing))
@@ -256,6 +258,14 @@ def _root_ca(storage: DeviceStorage, settings: Settings, sources: Sources) -> by
         return storage.ps.get(Uid.ROOT_CA)
     except DoesNotExistError:
         raise sources.missing("root_ca", _NOT_INSTALLED) from None
+
+
+def _issuer(storage: DeviceStorage, settings: Settings, sources: Sources) -> bytes | None:
+    """Return the CA whose certificates are accepted; None if anybody's are."""
+    named = _certificates_in(settings.issuer_ca, "issuer_ca", sources)
+    if named is None and Uid.ISSUER_CA in storage.ps.uids():
+        return storage.ps.get(Uid.ISSUER_CA)
+    return named
 
 
 def _certificates_in(path: str | None, key: str, sources: Sources) -> bytes | None:

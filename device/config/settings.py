@@ -43,48 +43,71 @@ class Key(_Section, frozen=True):
     """Where the device key lives and what it is."""
 
     store: Annotated[str, Meta(pattern=r"^(sealed:\Z|pkcs11:)")] | None = None
-    """None: in the element that the station installed, and sealed where it installed none."""
+    """``sealed:``, or the PKCS #11 URI of a secure element (RFC 7512). Default: in the element that
+    the station installed, and sealed where it installed none."""
     type: KeyTypeName = "ec-p256"
+    """The type of the key that the device makes."""
     pin_file: str | None = None
+    """A file with the element's PIN that only its owner may read."""
     pin_credential: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]+\Z")] | None = None
-    """The name of a systemd credential (``LoadCredential=``)."""
+    """The name of a systemd credential with the element's PIN (``LoadCredential=``)."""
     tls13: bool = False
+    """Whether a key in an element is used with TLS 1.3; some elements cannot sign for it."""
 
 
 class Claim(_Section, frozen=True):
     """Fleet provisioning by claim."""
 
     template: TemplateName = "firstboot-claim"
+    """The name of the provisioning template in AWS IoT."""
     parameters: dict[str, str] = msgspec.field(default_factory=lambda: {"SerialNumber": "{serial}"})
+    """What the device tells the template. ``{proof}`` is an HMAC of the certificate at hand, for a
+    template with a hook; ``{given_up}`` names the certificates that the device gave up, and a
+    parameter with it is sent only if there are some."""
     client_id: str = "claim-{serial}"
+    """The MQTT client id of the connection with the claim; two with one id evict each other."""
     template_file: str | None = None
+    """The template as a file: its parameters are checked before the first connection."""
 
 
 class JustInTime(_Section, frozen=True):
     """Just-in-time provisioning and registration."""
 
     budget: Seconds = 90.0
+    """Seconds in which AWS IoT's refusals are expected, from the first on."""
     template_file: str | None = None
+    """The CA's template as a file: its subject fields are checked before the first connection."""
 
 
 class Retry(_Section, frozen=True):
     """How the device waits; full jitter everywhere."""
 
     shortest: Annotated[float, Meta(ge=1, le=_WEEK)] = 1.0
+    """Seconds of the first wait; AWS IoT takes one CONNECT a second per client id."""
     longest: Annotated[float, Meta(ge=1, le=_WEEK)] = 120.0
+    """Seconds that no wait exceeds."""
     stable_after: Seconds = 30.0
+    """Seconds that a connection must hold before the waits begin anew with the shortest."""
     give_up_unreachable_after: Seconds = 300.0
+    """Seconds after which ``device boot`` gives up if nobody answers; ``device run`` never does."""
     give_up_refused_after: Seconds = 30.0
+    """Seconds after which ``device boot`` gives up if AWS IoT refuses it."""
     after_denied: Seconds = 900.0
+    """Seconds between the tries of ``device run`` after AWS IoT denied it something."""
 
 
 class Connection(_Section, frozen=True):
     """The MQTT connection."""
 
     first_connect_spread: Seconds = 0.0
+    """Seconds of which a random part passes before the first CONNECT, so that a batch that is
+    switched on at once stays below the account's rates."""
     connect_timeout: Annotated[float, Meta(gt=0, le=_WEEK)] = 20.0
+    """Seconds in which TCP, TLS and MQTT must be connected."""
     reply_timeout: Annotated[float, Meta(gt=0, le=_WEEK)] = 15.0
+    """Seconds in which AWS IoT must answer a request."""
     keep_alive: Annotated[int, Meta(ge=30, le=1200)] = 60
+    """Seconds of MQTT's keep-alive; the limits are AWS IoT's."""
     retry: Retry = Retry()
 
 
@@ -92,21 +115,32 @@ class Telemetry(_Section, frozen=True):
     """What ``device run`` publishes."""
 
     topic: str = "dt/{thing_name}/telemetry"
+    """Where; ``{thing_name}`` is the name that AWS IoT gave."""
     interval: Annotated[float, Meta(ge=0.1, le=_WEEK)] = 60.0
+    """Seconds between two messages; DeviceConfiguration's ``TelemetryInterval`` overrides it."""
 
 
 class Settings(_Section, frozen=True):
     """Everything a device can be told; `load` makes one."""
 
     method: str
-    """A row of ``device.config.methods.METHODS``."""
+    """The provisioning method; it has no default."""
     endpoint: str | None = None
+    """The account's data endpoint, ``HOST`` or ``HOST:PORT`` (8883, or 443 by ALPN). Default: what
+    the station installed."""
     proxy: str | None = None
+    """An HTTP proxy, ``http://HOST:PORT`` or ``http://USER:PASSWORD@HOST:PORT`` with ``@`` in them
+    written as ``%40``."""
     root_ca: str | None = None
+    """A PEM file with the CAs that vouch for the endpoint. Default: what the station installed."""
     issuer_ca: str | None = None
+    """A PEM file with the CAs one of which must have signed the device's certificate."""
     thing_name: str = "{serial}"
+    """What the template calls the thing, which is also the client id; ``{cloud}`` (by claim only):
+    the template alone knows, and the name that comes is taken."""
     key: Key = Key()
     subject: dict[str, str] = msgspec.field(default_factory=lambda: {"common_name": "{serial}"})
+    """The subject of the certificate, or of the request for one."""
     claim: Claim = Claim()
     just_in_time: JustInTime = JustInTime()
     connection: Connection = Connection()

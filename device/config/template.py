@@ -24,7 +24,7 @@ class _Template(msgspec.Struct):
 
 
 THING: Final = "AWS::IoT::Thing"
-PSEUDO_PARAMETER: Final = "AWS::IoT::Certificate::"
+PSEUDO_PREFIX: Final = "AWS::IoT::Certificate::"
 """The prefix of what AWS fills in from the certificate: its subject's fields, and Id."""
 
 
@@ -37,7 +37,7 @@ def required_subject_fields(body: bytes, source: str) -> frozenset[str]:
         ConfigurationError: ``body`` is no provisioning template.
     """
     wanted = _parameters_without_default(body, source)
-    fields = {name.removeprefix(PSEUDO_PARAMETER) for name in wanted if PSEUDO_PARAMETER in name}
+    fields = {name.removeprefix(PSEUDO_PREFIX) for name in wanted if PSEUDO_PREFIX in name}
     return frozenset(fields - {"Id"})
 
 

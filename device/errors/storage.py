@@ -60,6 +60,21 @@ class DataCorruptError(StorageError):
     """No copy of the storage is authentic (PSA_ERROR_DATA_CORRUPT)."""
 
 
+class NewerFormatError(DataCorruptError):
+    """Newer firmware wrote the storage, in a format that this one does not know."""
+
+    next_step = (
+        "Install the firmware that this device ran last, or a later one; nothing was changed."
+    )
+
+    def __init__(self, written_in: int, known: int) -> None:
+        """Say which format it was ``written_in``, and the latest that is ``known`` here."""
+        super().__init__(
+            f"newer firmware wrote this storage, in format {written_in}; "
+            f"this firmware reads formats up to {known}"
+        )
+
+
 class RolledBackError(StorageError):
     """The storage is authentic but older than the anchor: somebody put old data back."""
 
@@ -82,7 +97,7 @@ class StorageMissingError(StorageError):
 
 
 class NotADeviceError(StorageError):
-    """The storage is whole, but no device's: it has no serial number."""
+    """The storage is whole, but it does not belong to a device: it has no serial number."""
 
     next_step = "Name a device's folder with --state; a station's folder is for factory alone."
 

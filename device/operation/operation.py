@@ -14,6 +14,7 @@ from typing import Final
 from device.errors import FirstbootError
 from device.errors.provisioning import IdentityRefusedError, NotLetInError
 from device.operation.task import Report, Task, matches
+from device.operation.work import Work
 from device.provisioning import events as ev
 from device.provisioning.actions import Action, Connect, Publish, Subscribe, WaitBeforeRetry
 from device.provisioning.events import Credential
@@ -55,10 +56,8 @@ class Outgoing:
     task: Task | None = None
 
 
-class Operation:
+class Operation(Work):
     """Runs ``tasks`` as the thing ``thing_name``."""
-
-    finished: Final = False
 
     def __init__(
         self,
@@ -141,10 +140,6 @@ class Operation:
         """Say what remains undone."""
         said = [report for task in self._tasks for report in task.on_stopped()]
         return [*said, *self._dropped_since()]
-
-    def carry_out(self, order: Action) -> ev.Event | None:
-        """Refuse ``order``: tasks store nothing."""
-        raise TypeError(f"a task cannot order {type(order).__name__}")
 
     def _readers(self, topic: str) -> list[Task]:
         return [

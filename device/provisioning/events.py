@@ -10,6 +10,7 @@ class Credential(StrEnum):
     """Which certificate and key a connection is made with."""
 
     CLAIM = "claim"
+    INSTALLED = "installed certificate"
     STAGED = "staged certificate"
     DEVICE = "device certificate"
 

@@ -46,6 +46,11 @@ CAUSES = {
         "A trusted user's claim is older than 5 minutes, or the claim has expired.",
         "A policy was changed less than 8 minutes ago and is not in force yet.",
     ),
+    Credential.INSTALLED: (
+        "The certificate is not ACTIVE, or is registered in another account or region.",
+        "Its policy does not allow iot:Connect for this client id (the thing name).",
+        "A policy was changed less than 8 minutes ago and is not in force yet.",
+    ),
     Credential.STAGED: (
         "The certificate is not ACTIVE: the template says so, or the thing is not registered.",
         "The template attaches no policy that allows iot:Connect for this client id.",
@@ -60,6 +65,7 @@ CAUSES = {
 
 POLICY_HINTS = {
     Credential.CLAIM: "the claim certificate's policy",
+    Credential.INSTALLED: "the policy that is attached to the certificate",
     Credential.STAGED: "the policy that the template attaches",
     Credential.DEVICE: "the thing's policy",
 }
@@ -164,6 +170,7 @@ _NEXT_STEPS = {
     "InvalidCsr": "Check key.type and subject in the configuration.",
     "ProvisioningFailed": "The template could not be applied: read the message, and check the "
     "things, groups, types and policies that it names.",
-    "InvocationError": "The pre-provisioning hook could not be run: check the Lambda.",
+    "InvocationError": "AWS IoT could not use a Lambda, be it the pre-provisioning hook or the "
+    "account's certificate provider: read its log, then boot again.",
     "InvalidResult": "The pre-provisioning hook's answer is in no valid format: fix the Lambda.",
 }

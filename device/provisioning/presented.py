@@ -126,7 +126,7 @@ class PresentedMachine(Machine[State]):
             self._found = event
         match self._state:
             case S.PRESENTING_CERTIFICATE:
-                return [Connect(Credential.STAGED, self._plan.thing_name)]
+                return [Connect(Credential.INSTALLED, self._plan.thing_name)]
             case S.PROVING_IDENTITY:
                 return [self._prove()]
             case S.PROMOTING_CERTIFICATE:
@@ -143,7 +143,7 @@ class PresentedMachine(Machine[State]):
 
     def _error(self, before: State, event: Event) -> FirstbootError:
         if not isinstance(event, ev.NotLetIn):
-            return error_of(event, before.value, Credential.STAGED)
+            return error_of(event, before.value, Credential.INSTALLED)
         self._refusals += 1
         if self._found.not_before is not None:
             return ClockBehindError(self._found.now, self._found.not_before)
@@ -151,7 +151,7 @@ class PresentedMachine(Machine[State]):
         advice = _advice_on(self._found.certificate_id, just_in_time=just_in_time)
         if just_in_time:
             return NotActivatedYetError(event.detail, causes, advice, self._refusals)
-        return NotLetInError("installed certificate", event.detail, causes, advice)
+        return NotLetInError(Credential.INSTALLED, event.detail, causes, advice)
 
 
 def _advice_on(certificate_id: str, *, just_in_time: bool) -> str:

@@ -287,6 +287,8 @@ class AwscrtSession:
         has_said_it = self._stopped.wait(min(patience, _GOODBYE_SECONDS))
         if self._relay is not None:  # in a flood awscrt comes to nothing else
             self._relay.close(_GOODBYE_SECONDS if has_said_it else 0.0)
+            if not self._relay.was_met:  # stopped so early, awscrt may never say that it stopped
+                patience = 0.0
             self._relay = None
         has_stopped = self._stopped.wait(patience)
         self._client = None

@@ -22,8 +22,8 @@ class Dice(Protocol):
 class Backoff:
     """The waits between attempts, in seconds; `reset` only after a stable period."""
 
-    shortest: float = 1.0
-    longest: float = 120.0
+    shortest: float
+    longest: float
     dice: Dice = field(default_factory=random.SystemRandom)
     attempts: int = 0
 

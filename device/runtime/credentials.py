@@ -16,14 +16,9 @@ from device.identity.certificates import leaf_of, validity
 from device.provisioning.events import Credential
 from device.runtime import journal
 from device.runtime.clock import Clock, has_certainly_expired, trusted_wall_time
+from device.storage import installed_certificate
 from device.storage.device_storage import DeviceStorage
-from device.storage.keys import (
-    CLAIM_KEY,
-    FIRST_DEVICE_KEY,
-    KeyId,
-    MemoryIdentity,
-    TlsIdentity,
-)
+from device.storage.keys import CLAIM_KEY, KeyId, MemoryIdentity, TlsIdentity
 from device.storage.manufacture import made_at
 from device.storage.secure_storage import Uid
 
@@ -59,7 +54,7 @@ class InstalledClaim:
             pem = self._storage.ps.get(Uid.CLAIM_CERTIFICATE)
         except DoesNotExistError:
             raise ClaimMissingError from None
-        with suppress(CertificateUnacceptableError):  # of what is none, the TLS library says more
+        with suppress(CertificateUnacceptableError):  # the TLS library says more about garbage
             self._check_age(validity(leaf_of(pem))[1])
         return self._storage.keys.tls_identity(CLAIM_KEY, pem)
 
@@ -103,15 +98,21 @@ class Credentials:
         match credential:
             case Credential.CLAIM:
                 return self._claims.claim()
+            case Credential.INSTALLED:
+                installed = installed_certificate.load(self._storage.ps)
+                if installed is None:
+                    raise DataCorruptError("the device holds no certificate from the station")
+                return self._storage.keys.tls_identity(installed.key, installed.chain_pem)
             case Credential.STAGED:
                 progress = journal.load(self._storage.ps)
-                key = FIRST_DEVICE_KEY if progress is None else KeyId(progress.key)
-                return self._stored(key, Uid.STAGED_CERTIFICATE)
+                if progress is None:
+                    raise DataCorruptError("the journal names no key of a staged certificate")
+                return self._stored(progress.key, Uid.STAGED_CERTIFICATE)
             case Credential.DEVICE:
                 identity = journal.load_identity(self._storage.ps)
                 if identity is None:
                     raise DataCorruptError("the device has no identity")
-                return self._stored(KeyId(identity.key), Uid.DEVICE_CERTIFICATE)
+                return self._stored(identity.key, Uid.DEVICE_CERTIFICATE)
 
     def _stored(self, key: KeyId, certificate: Uid) -> TlsIdentity:
         return self._storage.keys.tls_identity(key, self._storage.ps.get(certificate))

@@ -36,12 +36,22 @@ from device.provisioning.events import (
 from device.runtime import journal
 from device.runtime.clock import Clock, has_certainly_expired, trusted_wall_time
 from device.runtime.journal import Identity, Keyed, Progress, Registered, Staged
+from device.storage import installed_certificate
 from device.storage.device_storage import DeviceStorage
-from device.storage.keys import CLAIM_KEY, FIRST_DEVICE_KEY, KeyId, KeyOrigin, KeyType
+from device.storage.installed_certificate import InstalledCertificate
+from device.storage.keys import CLAIM_KEY, KeyId, KeyOrigin, KeyType
 from device.storage.manufacture import made_at
 from device.storage.secure_storage import Uid
 
 _log = logging.getLogger(__name__)
+
+_USED_UP: Final = {
+    Uid.CLAIM_CERTIFICATE,
+    Uid.INSTALLED_CERTIFICATE,
+    Uid.STAGED_CERTIFICATE,
+    Uid.PROVISIONING_JOURNAL,
+}
+"""What a device no longer holds once it is proven."""
 
 
 class Enrolment:
@@ -78,8 +88,9 @@ class Enrolment:
             InstalledCertificateError: the station's certificate cannot be this device's.
         """
         progress = self.progress
-        if progress is None and Uid.STAGED_CERTIFICATE in self._storage.ps.uids():
-            return self._installed()
+        installed = installed_certificate.load(self._storage.ps)
+        if progress is None and installed is not None:
+            return self._installed(installed)
         return journal.as_event(progress, journal.load_given_up(self._storage.ps))
 
     def generate_key(self) -> str:
@@ -143,7 +154,7 @@ class Enrolment:
             journal.note_given_up(self._storage.ps, progress.certificate_id)
             self._storage.ps.remove(Uid.STAGED_CERTIFICATE)
             if progress.csr_pem is None:
-                self._storage.keys.destroy_key(KeyId(progress.key))
+                self._storage.keys.destroy_key(progress.key)
                 self._storage.ps.remove(Uid.PROVISIONING_JOURNAL)
             else:
                 journal.save(self._storage.ps, Keyed(progress.key, progress.csr_pem))
@@ -175,28 +186,33 @@ class Enrolment:
             journal.save(self._storage.ps, registered)
 
     def promote(self, thing_name: str) -> bool:
-        """Make the staged certificate the identity and destroy the claim, in one commit.
+        """Make the proven certificate the identity and destroy the claim, in one commit.
 
         Returns whether there was a claim to destroy.
         """
         ps, keys = self._storage.ps, self._storage.keys
-        progress = self.progress
-        registered = progress if isinstance(progress, Registered) else None
-        key = KeyId(registered.key) if registered else FIRST_DEVICE_KEY
-        pem = ps.get(Uid.STAGED_CERTIFICATE)
+        key, pem, configuration = self._proven()
         identity = self._identity(thing_name, key, leaf_of(pem))
-        configuration = registered.device_configuration if registered else {}
-        used_up = {Uid.STAGED_CERTIFICATE, Uid.PROVISIONING_JOURNAL, Uid.CLAIM_CERTIFICATE}
         claim_held = Uid.CLAIM_CERTIFICATE in ps.uids()
         with self._storage.transaction(finishing=True):
             ps.set(Uid.DEVICE_CERTIFICATE, pem)
             ps.set(Uid.IDENTITY, msgspec.msgpack.encode(identity))
             ps.set(Uid.DEVICE_CONFIGURATION, msgspec.json.encode(configuration))
-            for uid in used_up & set(ps.uids()):
+            for uid in _USED_UP & set(ps.uids()):
                 ps.remove(uid)
             if claim_held:
                 keys.destroy_key(CLAIM_KEY)
         return claim_held
+
+    def _proven(self) -> tuple[KeyId, bytes, Mapping[str, str] | None]:
+        """Return key, certificate and device configuration of what the connection was made with."""
+        match self.progress:
+            case Registered() as registered:
+                pem = self._storage.ps.get(Uid.STAGED_CERTIFICATE)
+                return registered.key, pem, registered.device_configuration
+            case None if installed := installed_certificate.load(self._storage.ps):
+                return installed.key, installed.chain_pem, {}
+        raise DataCorruptError("there is neither a registered nor an installed certificate")
 
     def _identity(self, thing_name: str, key: KeyId, leaf_pem: bytes) -> Identity:
         attributes = self._storage.keys.get_key_attributes(key)
@@ -214,12 +230,11 @@ class Enrolment:
             promoted_at=self._clock.wall(),
         )
 
-    def _installed(self) -> CertificateInstalled:
-        chain = self._storage.ps.get(Uid.STAGED_CERTIFICATE)
-        public_key = self._storage.keys.export_public_key(FIRST_DEVICE_KEY)
+    def _installed(self, installed: InstalledCertificate) -> CertificateInstalled:
+        public_key = self._storage.keys.export_public_key(installed.key)
         expected = Expectation(public_key, issuer_pem=self._issuer_pem)
         try:
-            leaf = self._checked(check_chain, chain, expected)
+            leaf = self._checked(check_chain, installed.chain_pem, expected)
         except CertificateUnacceptableError as error:
             raise InstalledCertificateError(f"installed by the station: {error}") from None
         not_before, now = self._still_to_come(leaf), self._clock.wall()
@@ -254,7 +269,7 @@ class Enrolment:
         if order.private_key_pem is not None:
             return self._imported(order.private_key_pem)
         if isinstance(progress, Keyed):
-            return KeyId(progress.key)
+            return progress.key
         raise DataCorruptError("a certificate was issued for a key that is not stored")
 
     def _imported(self, private_key_pem: str) -> KeyId:

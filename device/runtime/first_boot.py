@@ -5,12 +5,11 @@ differ.
 """
 
 import logging
-import math
 from collections.abc import Callable, Sequence
 from typing import Final
 
 from device.errors.provisioning import CertificateUnacceptableError
-from device.operation.task import Report
+from device.operation.work import Work
 from device.provisioning import actions as act
 from device.provisioning import events as ev
 from device.provisioning.machine import AnyMachine
@@ -23,10 +22,8 @@ _log = logging.getLogger(__name__)
 _WITH_TOKEN: Final = (ev.CertificateIssued, ev.StagedCertificateFound, ev.RegistrationFound)
 
 
-class FirstBoot:
+class FirstBoot(Work):
     """Brings a device from what is stored to a proven identity."""
-
-    is_routine: Final = False
 
     def __init__(
         self,
@@ -97,20 +94,8 @@ class FirstBoot:
             case act.RecordRegistration(thing_name, configuration):
                 self._enrolment.record_registration(thing_name, configuration)
             case _:
-                raise TypeError(f"a machine cannot order {type(order).__name__}")
+                return super().carry_out(order)
         return None
-
-    def next_due(self) -> float:
-        """Return infinity: nothing goes by schedule."""
-        return math.inf
-
-    def on_due(self, _: float) -> Sequence[act.Action]:
-        """Do nothing."""
-        return []
-
-    def on_stopped(self) -> Sequence[Report]:
-        """Say nothing: the next boot goes on from what is stored."""
-        return []
 
     def _stage(self, order: act.StageCertificate) -> ev.Event:
         try:

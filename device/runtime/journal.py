@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from device.provisioning.evidence import Evidence, with_given_up
 from device.storage.decoding import decoded, stored
+from device.storage.keys import KeyId
 from device.storage.secure_storage import SecureStorage, Uid
 
 if TYPE_CHECKING:
@@ -17,14 +18,14 @@ if TYPE_CHECKING:
 class Keyed(Struct, frozen=True, tag="keyed"):
     """The device key exists; the same CSR is sent however often it takes."""
 
-    key: str
+    key: KeyId
     csr_pem: str
 
 
 class Staged(Struct, frozen=True, tag="certificate-staged"):
     """A certificate is stored next to its ownership token; its thing is not known to exist."""
 
-    key: str
+    key: KeyId
     csr_pem: str | None
     certificate_id: str
     ownership_token: str
@@ -40,7 +41,7 @@ class Staged(Struct, frozen=True, tag="certificate-staged"):
 class Registered(Struct, frozen=True, tag="registered"):
     """The thing exists; the certificate is still to be proven."""
 
-    key: str
+    key: KeyId
     certificate_id: str
     thing_name: str
     device_configuration: Mapping[str, str] | None
@@ -64,7 +65,7 @@ class Identity(Struct, frozen=True):
 
     thing_name: str
     certificate_id: str
-    key: str
+    key: KeyId
     key_uri: str
     key_type: str
     key_made_by: str

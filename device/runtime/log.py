@@ -5,13 +5,19 @@ is for what other people's code might put into a message.
 """
 
 import logging
-from typing import Final
+import sys
+from typing import TYPE_CHECKING, Final
 
-from device.text import REDACTED, printable, redact
+from device.text import REDACTED, foreign, printable, redact
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 __all__ = ["REDACTED", "RedactingFormatter", "redact", "set_up"]
 
 _LONGEST_LINE: Final = 2_000
+
+_log = logging.getLogger(__name__)
 
 
 class RedactingFormatter(logging.Formatter):
@@ -39,6 +45,21 @@ def set_up(level: str) -> None:
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("device").setLevel(level.upper())
+    sys.unraisablehook = _say_unraisable
+
+
+def _say_unraisable(found: "UnraisableHookArgs") -> None:
+    """Say in a line what a library's callback raised where nobody can catch it.
+
+    awscrt raises so on its own thread for a SUBACK without a reason code, for example; what waited
+    for the packet runs into its time-out.
+    """
+    problem = foreign(str(found.exc_value))
+    _log.warning(
+        "a callback failed, and what it was to tell is lost: %s: %s",
+        found.exc_type.__name__,
+        problem,
+    )
 
 
 def _bounded(line: str) -> str:

@@ -22,6 +22,7 @@ from device.errors.provisioning import (
     TakenOverError,
 )
 from device.operation.task import Report
+from device.operation.work import Work
 from device.provisioning import actions as act
 from device.provisioning import events as ev
 from device.provisioning.events import Credential
@@ -58,62 +59,6 @@ class Observer(Protocol):
 
     def slow(self, what: str, seconds: float) -> None:
         """``what`` takes over a second, and may take ``seconds`` more."""
-        ...
-
-
-class Work(Protocol):
-    """What the loop runs: facts in, orders out; `FirstBoot` and `Operation` are such."""
-
-    @property
-    def finished(self) -> bool:
-        """Whether there is nothing more to do."""
-        ...
-
-    @property
-    def step(self) -> str:
-        """What the device is busy with, in words."""
-        ...
-
-    @property
-    def timeout(self) -> float | None:
-        """Seconds from the last order, or the begin of the step, until a `TimedOut` is wanted."""
-        ...
-
-    @property
-    def is_routine(self) -> bool:
-        """Whether nobody needs to be told that this step takes long."""
-        ...
-
-    def begin(self) -> ev.Event:
-        """Return the fact to begin with, at the start and after a failure."""
-        ...
-
-    def resume(self) -> ev.Event:
-        """Return the fact to go on with after a wait that was asked for."""
-        ...
-
-    def reply_in(self, message: ev.MessageReceived, /) -> ev.Event | None:
-        """Return what ``message`` means here, or None if nobody waits for it."""
-        ...
-
-    def receive(self, event: ev.Event, now: float, /) -> Sequence[act.Action]:
-        """Return what follows from ``event``, which came at ``now``."""
-        ...
-
-    def carry_out(self, order: act.Action, /) -> ev.Event | None:
-        """Carry out an order that is not for the connection; return its outcome, if it has one."""
-        ...
-
-    def next_due(self) -> float:
-        """Return the moment of the next `on_due`; infinity for none."""
-        ...
-
-    def on_due(self, now: float, /) -> Sequence[act.Action]:
-        """Do what goes by schedule, waiting or not."""
-        ...
-
-    def on_stopped(self) -> Sequence[Report]:
-        """Say what a stop leaves undone."""
         ...
 
 
@@ -364,7 +309,7 @@ class Loop:
 
     def _wait(self, work: Work, cause: FirstbootError, seconds: float) -> None:
         self._observer.waiting(cause, seconds)
-        self._service.status(f"waiting {seconds:.0f} s, because: {cause}")
+        self._service.status(f"waiting {seconds:.0f} s, because: {foreign(str(cause))}")
         self._wait_until(work, self._clock.monotonic() + seconds)
 
     def _wait_until(self, work: Work, moment: float) -> None:

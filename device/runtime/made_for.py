@@ -20,17 +20,16 @@ def check_made_for(storage: DeviceStorage, method: str, source: str) -> None:
     if identity is not None:
         _check_provisioned_by(identity.method, method, source)
         return
-    has_begun = Uid.PROVISIONING_JOURNAL in held
-    by_claim = has_begun or Uid.CLAIM_CERTIFICATE in held
+    by_claim = not {Uid.PROVISIONING_JOURNAL, Uid.CLAIM_CERTIFICATE}.isdisjoint(held)
     if method not in CLAIM_METHODS and by_claim:
         problem = f"is {method}, but this device asks for its certificate with a claim"
         step = f"Use the settings that it was made for: one of {', '.join(CLAIM_METHODS)}."
         raise ConfigurationError(source, "method", problem, step)
-    if method in CLAIM_METHODS and Uid.STAGED_CERTIFICATE in held and not has_begun:
+    if method in CLAIM_METHODS and Uid.INSTALLED_CERTIFICATE in held:
         problem = f"is {method}, but the station gave this device a certificate of its own"
         step = "Use the settings of the method that it was made for, such as config/jitp.yaml."
         raise ConfigurationError(source, "method", problem, step)
-    if method not in CLAIM_METHODS and Uid.STAGED_CERTIFICATE not in held:
+    if method not in CLAIM_METHODS and Uid.INSTALLED_CERTIFICATE not in held:
         raise NoCredentialError
 
 

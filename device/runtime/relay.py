@@ -102,6 +102,11 @@ class Relay:
         """
         return _APPLICATION_DATA in self._client_records.seen
 
+    @property
+    def was_met(self) -> bool:
+        """Whether the client came; until then it has nothing open that it would have to close."""
+        return self._near is not None
+
     def start(self) -> None:
         """Wait for the client; the way to the endpoint is opened when it comes."""
         self._thread.start()

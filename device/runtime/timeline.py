@@ -22,6 +22,7 @@ STEPS: Final[Mapping[type[ev.Event], str]] = {
 }
 CONNECTED: Final[Mapping[Credential, str]] = {
     Credential.CLAIM: "claim connected",
+    Credential.INSTALLED: "device connected",
     Credential.STAGED: "device connected",
     Credential.DEVICE: "device connected",
 }

@@ -1,4 +1,4 @@
-"""A state folder and the root of trust that counts in it, which may have moved."""
+"""A state folder and the root of trust that is in use in it, which may have moved."""
 
 import logging
 from pathlib import Path
@@ -32,7 +32,7 @@ class DevicePlace:
         self.root = make_root(self.descriptor.root_of_trust, mount(state / self.descriptor.folder))
         self.store = SealedStore(mount(state / "storage"), self.root)
 
-    def settle(self) -> None:
+    def recover(self) -> None:
         """Finish what a cut or a killed process left, before anything is built upon it.
 
         Raises:
@@ -42,10 +42,10 @@ class DevicePlace:
             # What says which root counts may be in the cache alone, and the copies of the image
             # are about to be made those of that root.
             self._mount(self.state).fsync_folder()
-        self.root.settle()
+        self.root.recover()
 
     def begin_move(self, to: RootPlan) -> RootOfTrust:
-        """Burn the root of trust ``to`` in the spare folder; the one that counts stays so.
+        """Burn the root of trust ``to`` in the spare folder; the one in use stays in use.
 
         It is noted first: whatever comes, the next opening erases it, or what it has replaced.
 
@@ -67,7 +67,7 @@ class DevicePlace:
         return root
 
     def finish_move(self) -> None:
-        """Let the root of trust that was begun be the one that counts, in one step."""
+        """Switch to the root of trust that ``begin_move`` made, in one step."""
         was = self.descriptor
         self._describe(Descriptor(was.to_erase or FILE, was.spare_folder, was.root_of_trust))
 

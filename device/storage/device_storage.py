@@ -19,8 +19,8 @@ from device.errors.storage import (
     StorageMissingError,
 )
 from device.storage.device_place import DevicePlace
+from device.storage.entries import Service
 from device.storage.filesystem import FolderLock, Mount, OsFs, make_folder
-from device.storage.image import Service
 from device.storage.keys import KeyStore
 from device.storage.lifecycle import STORAGE_AVAILABLE, Lifecycle
 from device.storage.roots.descriptor import Descriptor, write_descriptor
@@ -115,7 +115,7 @@ class DeviceStorage:
             self._store.erase()
 
     def move(self, root: RootOfTrust, switch: Callable[[], None]) -> None:
-        """Seal all under another ``root``; see `device.storage.rewrap`.
+        """Seal all under another ``root``, as ``factory rewrap`` does.
 
         Raises:
             NotPermittedError: open for reading only, or closed.
@@ -232,7 +232,7 @@ def _open_for_writing(find: Callable[[], DevicePlace], expected: Lifecycle) -> D
     lock = FolderLock(_found_in(find()).state / "storage")
     try:
         place = _found_in(find())
-        place.settle()
+        place.recover()
         _load_all(place.store, expected)
         place.tidy_if_possible()
     except BaseException:

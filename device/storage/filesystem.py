@@ -96,13 +96,12 @@ def replace(fs: Fs, name: str, data: bytes, mode: int = 0o600) -> None:
 
 
 class OsFs:
-    """``Fs`` on a real folder, readable by its owner alone."""
+    """An `Fs` on a real folder, readable by its owner alone."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def read(self, name: str) -> bytes | None:
-        """See ``Fs``."""
         path = self._folder / name
         with storage_errors(path):
             try:
@@ -114,7 +113,6 @@ class OsFs:
         return found.content
 
     def create(self, name: str, data: bytes, mode: int = 0o600) -> None:
-        """See ``Fs``."""
         with (
             storage_errors(self._folder / name),
             _opened(self._folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode) as descriptor,
@@ -125,7 +123,6 @@ class OsFs:
                 rest = rest[os.write(descriptor, rest) :]
 
     def fsync(self, name: str) -> None:
-        """See ``Fs``."""
         with (
             storage_errors(self._folder / name),
             _opened(self._folder / name, os.O_RDONLY) as descriptor,
@@ -135,17 +132,14 @@ class OsFs:
                 os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
     def rename(self, source: str, target: str) -> None:
-        """See ``Fs``."""
         with storage_errors(self._folder / target):
             (self._folder / source).replace(self._folder / target)
 
     def unlink(self, name: str) -> None:
-        """See ``Fs``."""
         with storage_errors(self._folder / name):
             (self._folder / name).unlink(missing_ok=True)
 
     def fsync_folder(self) -> None:
-        """See ``Fs``."""
         sync_folder(self._folder)
 
 

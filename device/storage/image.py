@@ -8,9 +8,6 @@ survive a power cut or a cloned disk.
 
 import os
 import struct
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from enum import IntEnum
 from typing import Final
 
 import msgspec
@@ -19,32 +16,14 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from device.errors.storage import DataCorruptError, WrongDeviceError
+from device.errors.storage import DataCorruptError, NewerFormatError, WrongDeviceError
 from device.storage.decoding import decoded
-from device.storage.flags import StorageFlag
+from device.storage.entries import Entries, Entry, Service, StorageFlag
+from device.storage.formats import FORMAT, move_on
 from device.storage.roots.root_of_trust import RootOfTrust
-
-
-class Service(IntEnum):
-    """The two name spaces of the PSA Secure Storage API."""
-
-    ITS = 1
-    PS = 2
-
-
-@dataclass(frozen=True)
-class Entry:
-    """What a uid holds."""
-
-    data: bytes = field(repr=False)
-    flags: StorageFlag
-
-
-Entries = Mapping[tuple[Service, int], Entry]
 
 _HEADER: Final = struct.Struct(">8sHQ16s32s")
 _MAGIC: Final = b"FIRSTBT\0"
-_VERSION: Final = 1
 _NONCE: Final = bytes(12)
 _ENTRIES: Final = msgspec.msgpack.Decoder(list[tuple[Service, int, int, bytes]])
 
@@ -69,30 +48,35 @@ class Sealer:
     def seal(self, generation: int, entries: Entries) -> bytes:
         """Return a new image, under a key that no other image has."""
         salt = os.urandom(32)
-        header = _HEADER.pack(_MAGIC, _VERSION, generation, self._binding, salt)
+        header = _HEADER.pack(_MAGIC, FORMAT, generation, self._binding, salt)
         rows = [(*key, int(entry.flags), entry.data) for key, entry in entries.items()]
         return header + self._cipher(salt).encrypt(_NONCE, msgspec.msgpack.encode(rows), header)
 
     def unseal(self, image: bytes) -> tuple[int, dict[tuple[Service, int], Entry]]:
-        """Return the generation and the entries of an authentic image.
+        """Return the generation and the entries of an authentic image, in today's format.
 
         Raises:
+            NewerFormatError: newer firmware wrote it.
             WrongDeviceError: it was sealed under other fuses.
             DataCorruptError: it is damaged, cut short, or no image at all.
         """
         if len(image) < _HEADER.size:
             raise DataCorruptError("the image is cut short")
         header = image[: _HEADER.size]
-        magic, version, generation, binding, salt = _HEADER.unpack(header)
-        if (magic, version) != (_MAGIC, _VERSION):
-            raise DataCorruptError(f"not an image of format {_VERSION}")
+        magic, written_in, generation, binding, salt = _HEADER.unpack(header)
+        if magic != _MAGIC or written_in < 1:
+            raise DataCorruptError("not an image of a device's storage")
+        if written_in > FORMAT:
+            raise NewerFormatError(written_in, FORMAT)
         if binding != self._binding:
             raise WrongDeviceError("the image was sealed under the fuses of another device")
         try:
             payload = self._cipher(salt).decrypt(_NONCE, image[_HEADER.size :], header)
         except InvalidTag:
             raise DataCorruptError("the image is not authentic") from None
-        return generation, decoded(payload, _entries, "the image is authentic, but its entries")
+        entries = decoded(payload, _entries, "the image is authentic, but its entries")
+        move_on(written_in, entries)
+        return generation, entries
 
     def _cipher(self, salt: bytes) -> AESGCM:
         info = b"firstboot v1 image" + self._binding

@@ -22,7 +22,7 @@ CLAIM_KEY: Final = KeyId("claim-key")
 """The key of the claim certificate; the station installs it, promotion destroys it."""
 
 FIRST_DEVICE_KEY: Final = KeyId("device-key.1")
-"""The key that a device makes first, at its first boot or at the station."""
+"""The name of the key that a station makes in a device."""
 
 
 class KeyType(StrEnum):

@@ -55,7 +55,7 @@ WRITE_ONCE_ENFORCED: Final = frozenset({Lifecycle.SECURED, Lifecycle.NON_PSA_ROT
 
 
 def check_transition(current: Lifecycle, to: Lifecycle) -> None:
-    """Let a legal step pass.
+    """Raise unless ``to`` may follow the current state.
 
     Raises:
         LifecycleError: ``to`` may not follow ``current``.

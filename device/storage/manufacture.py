@@ -18,7 +18,7 @@ def serial_number(storage: DeviceStorage) -> str:
     """
     serial = stored(storage.its, Uid.SERIAL_NUMBER, bytes.decode, "the serial number")
     if serial is None:
-        raise NotADeviceError("this storage has no serial number: it is no device's")
+        raise NotADeviceError("this folder does not hold a device (no serial number is stored)")
     return serial
 
 

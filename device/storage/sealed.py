@@ -26,8 +26,9 @@ from device.errors.storage import (
     WrongDeviceError,
 )
 from device.storage.capacity import CAPACITY, PROVISIONING_ROOM, check_capacity, limit_of
+from device.storage.entries import Entries, Entry, Service
 from device.storage.filesystem import Fs, replace
-from device.storage.image import Entries, Entry, Sealer, Service
+from device.storage.image import Sealer
 from device.storage.roots.root_of_trust import BLANK, Anchor, RootOfTrust
 
 logger = logging.getLogger("device.storage")
@@ -78,15 +79,16 @@ class SealedStore:
 
         Raises:
             DataCorruptError: no copy is authentic.
-            RolledBackError: a copy is authentic, but it is not the one that counts.
+            NewerFormatError: newer firmware wrote it; nothing is changed.
+            RolledBackError: a copy is authentic, but it is not the current one.
             WrongDeviceError: the copies were sealed under other fuses.
         """
         self._sealer = Sealer(self.root)
         self._read_only = read_only
         image = self._current_image()
+        _, self._entries = self._sealer.unseal(image)
         if not read_only:
             self._complete_copies(image)
-        _, self._entries = self._sealer.unseal(image)
 
     @contextmanager
     def transaction(self, *, finishing: bool = False) -> Iterator[dict[tuple[Service, int], Entry]]:
@@ -121,7 +123,7 @@ class SealedStore:
             self._finishing = self._finishing and self._depth > 0
 
     def check_writable(self) -> None:
-        """Let a change pass.
+        """Raise unless the storage may be changed.
 
         Raises:
             NotPermittedError: the storage is open for reading only, or closed.
@@ -133,7 +135,7 @@ class SealedStore:
             raise NotPermittedError("the storage is open for reading only")
 
     def move(self, root: RootOfTrust, switch: Callable[[], None]) -> None:
-        """Seal all entries under ``root``; ``switch`` makes it the root that counts.
+        """Seal all entries under ``root``; ``switch`` puts that root into use.
 
         A commit as any other, but for its moment: until ``switch`` replaces what says which
         root counts, the other copy and the anchor in the old root are as they were.
@@ -188,7 +190,7 @@ class SealedStore:
         self._refusal = None
 
     def _advance(self, anchor: Anchor) -> None:
-        """Let ``anchor`` count; if nobody can tell whether it does, refuse all use."""
+        """Write ``anchor``; if nobody can tell whether it was written, refuse all use."""
         self._refusal = _HALF_WAY
         try:
             self.root.write_anchor(anchor)

@@ -55,57 +55,50 @@ _RECORD: Final = msgspec.msgpack.Decoder(_Record)
 
 
 class SealedKeyStore:
-    """``KeyStore`` for keys in software: PKCS#8 in ITS, one uid a key."""
+    """A `KeyStore` for keys in software: PKCS#8 in ITS, one uid a key."""
 
     def __init__(self, its: SecureStorage) -> None:
         self._its = its
 
     def generate_key(self, key: KeyId, key_type: KeyType) -> KeyId:
-        """See ``KeyStore``."""
         self._check_free(key)
         self._add(key, _generated(key_type), KeyOrigin.GENERATED)
         return key
 
     def import_key(self, key: KeyId, pem: bytes) -> KeyId:
-        """See ``KeyStore``."""
         self._check_free(key)
         self._add(key, _parsed(pem), KeyOrigin.IMPORTED)
         return key
 
     def get_key_attributes(self, key: KeyId) -> KeyAttributes:
-        """See ``KeyStore``."""
         _, record = self._find(key)
         return KeyAttributes(
             record.key_type, KeyLocation.LOCAL_STORAGE, record.origin, exportable=True
         )
 
     def export_public_key(self, key: KeyId) -> PublicKey:
-        """See ``KeyStore``."""
         return self.private_key(key).public_key()
 
     def private_key(self, key: KeyId) -> PrivateKey:
-        """See ``KeyStore``."""
         _, record = self._find(key)
         with decoding(f"the key {key}"):
             private_key = load_der_private_key(record.pkcs8, password=None)
         return _supported(private_key)[1]
 
     def tls_identity(self, key: KeyId, certificate_pem: bytes) -> MemoryIdentity:
-        """See ``KeyStore``; awscrt takes PKCS#8 PEM from memory."""
+        """Return PKCS#8 PEM, which awscrt takes from memory."""
         pem = self.private_key(key).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         return MemoryIdentity(certificate_pem, pem)
 
     def destroy_key(self, key: KeyId) -> None:
-        """See ``KeyStore``; no copy of the storage holds the key afterwards."""
+        """Destroy the key; no copy of the storage holds it afterwards."""
         uid, _ = self._find(key)
         self._its.remove(uid)
 
     def keys(self) -> list[KeyId]:
-        """See ``KeyStore``."""
         return sorted(KeyId(record.name) for record in self._records().values())
 
     def uri(self, key: KeyId) -> str:
-        """See ``KeyStore``."""
         return f"sealed:{key}"
 
     def _records(self) -> dict[int, _Record]:

@@ -6,7 +6,6 @@ the transaction around it.
 """
 
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Final
 
 from device.errors.storage import (
@@ -14,37 +13,13 @@ from device.errors.storage import (
     InvalidArgumentError,
     NotPermittedError,
 )
-from device.storage.flags import StorageFlag
-from device.storage.image import Entry, Service
+from device.storage.entries import Entry, Service, StorageFlag, Uid
 from device.storage.lifecycle import WRITE_ONCE_ENFORCED
 from device.storage.sealed import SealedStore
 
 __all__ = ["SecureStorage", "Service", "StorageFlag", "StorageInfo", "Uid"]
 
 _ALL_FLAGS: Final = sum(map(int, StorageFlag))
-
-
-class Uid(IntEnum):
-    """What is stored where. Keys take ITS uids from 0x1000 up."""
-
-    # ITS
-    DEVICE_ID = 0x01
-    SERIAL_NUMBER = 0x02
-    PROOF_KEY = 0x03
-    MADE_AT = 0x04
-    REFUSED_PINS = 0x08
-    # PS
-    ROOT_CA = 0x10
-    ENDPOINT = 0x11
-    CLAIM_CERTIFICATE = 0x12
-    STAGED_CERTIFICATE = 0x13
-    DEVICE_CERTIFICATE = 0x14
-    PROVISIONING_JOURNAL = 0x20
-    DEVICE_CONFIGURATION = 0x21
-    IDENTITY = 0x22
-    GIVEN_UP = 0x23
-    ELEMENT = 0x30
-    ELEMENT_KEYS = 0x31
 
 
 _ALWAYS_ROOM_FOR: Final = frozenset({Uid.REFUSED_PINS})

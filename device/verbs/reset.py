@@ -4,7 +4,6 @@ from device.errors.provisioning import ResetRefusedError
 from device.runtime import journal
 from device.runtime.journal import Keyed, Registered, Staged
 from device.storage.device_storage import DeviceStorage
-from device.storage.keys import KeyId
 from device.storage.secure_storage import Uid
 
 
@@ -23,7 +22,7 @@ def reset(storage: DeviceStorage, *, forget_identity: bool) -> bool:
         raise ResetRefusedError(identity.thing_name)
     if identity is not None:
         with storage.transaction():
-            storage.keys.destroy_key(KeyId(identity.key))
+            storage.keys.destroy_key(identity.key)
             journal.note_given_up(storage.ps, identity.certificate_id)
             for uid in (Uid.IDENTITY, Uid.DEVICE_CERTIFICATE, Uid.DEVICE_CONFIGURATION):
                 storage.ps.remove(uid)
@@ -33,7 +32,7 @@ def reset(storage: DeviceStorage, *, forget_identity: bool) -> bool:
             return False
         case Keyed(key=key):
             with storage.transaction():
-                storage.keys.destroy_key(KeyId(key))
+                storage.keys.destroy_key(key)
                 storage.ps.remove(Uid.PROVISIONING_JOURNAL)
         case (
             Staged(key=key, certificate_id=identifier)
@@ -41,7 +40,7 @@ def reset(storage: DeviceStorage, *, forget_identity: bool) -> bool:
         ):
             with storage.transaction():
                 journal.note_given_up(storage.ps, identifier)
-                storage.keys.destroy_key(KeyId(key))
+                storage.keys.destroy_key(key)
                 storage.ps.remove(Uid.STAGED_CERTIFICATE)
                 storage.ps.remove(Uid.PROVISIONING_JOURNAL)
     return True

@@ -15,7 +15,7 @@ from device.errors.storage import DoesNotExistError
 from device.runtime import journal
 from device.runtime.journal import Identity, Keyed, Progress, Registered, Staged
 from device.storage.device_storage import DeviceStorage, open_device_storage
-from device.storage.element import element_book
+from device.storage.element import key_records
 from device.storage.keys import KeyLocation
 from device.storage.lifecycle import Lifecycle
 from device.storage.manufacture import device_id, serial_number
@@ -103,7 +103,7 @@ def _status_of(storage: DeviceStorage, chosen: Endpoint | None) -> Status:
 
 
 def _state_at(progress: Progress | None, storage: DeviceStorage) -> str:
-    credentials = {Uid.CLAIM_CERTIFICATE, Uid.STAGED_CERTIFICATE}
+    credentials = {Uid.CLAIM_CERTIFICATE, Uid.INSTALLED_CERTIFICATE}
     has_nothing = progress is None and credentials.isdisjoint(storage.ps.uids())
     return NO_CREDENTIAL if has_nothing else STATES[type(progress)]
 
@@ -172,10 +172,10 @@ def _who(identity: Identity) -> dict[str, Any]:
 
 def _element(storage: DeviceStorage, key: str) -> dict[str, Any]:
     """What is known of a key in a secure element, without asking the element."""
-    book = element_book.load(storage.ps)
-    if book is None or key not in book.living():
+    records = key_records.load(storage.ps)
+    if records is None or key not in records.active():
         return {}
-    record = book.living()[key]
+    record = records.active()[key]
     return {
         "key": record.uri,
         "key_type": record.key_type,

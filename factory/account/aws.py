@@ -146,7 +146,7 @@ _DENIED = {
     "UnauthorizedOperation",
 }  # fmt: skip
 _MISSING = {
-    "NoSuchBucket", "NoSuchEntity", "NoSuchEntityException", "NoSuchTagSet",
+    "NoSuchBucket", "NoSuchEntity", "NoSuchEntityException", "NoSuchTagSet", "NotFoundException",
     "ResourceNotFoundException",
 }  # fmt: skip
 _IN_USE = {"DeleteConflict", "DeleteConflictException"}

@@ -36,8 +36,13 @@ def delete_certificate(cloud: Cloud, certificate_id: str) -> None:
 
 def attached_certificates(cloud: Cloud, policy: str) -> list[str]:
     """Return the ids of the certificates that ``policy`` is attached to."""
-    targets = policy_targets(cloud, policy)
-    return [target.partition(":cert/")[2] for target in targets if ":cert/" in target]
+    found = map(certificate_id_of, policy_targets(cloud, policy))
+    return [each for each in found if each]
+
+
+def certificate_id_of(arn: str) -> str:
+    """Return the id in the ARN of a certificate; "" for the ARN of anything else."""
+    return arn.partition(":cert/")[2]
 
 
 def certificates_since(cloud: Cloud, since: datetime) -> Iterator[str]:

@@ -94,6 +94,20 @@ def remove_function(cloud: Cloud, name: str) -> Change:
     return Change(KIND, name, Outcome.REMOVED)
 
 
+def environment_of(cloud: Cloud, name: str) -> Mapping[str, str]:
+    """Return the variables of the function ``name``; none if there is no such function.
+
+    Raises:
+        NotMadeByStationError: somebody else's function has this name.
+        CloudError: AWS did not answer, or said no.
+    """
+    found = structure(_find(cloud, name) or {}, "Configuration")
+    return {
+        key: str(value)
+        for key, value in structure(structure(found, "Environment"), "Variables").items()
+    }
+
+
 def function_arn(cloud: Cloud, name: str) -> str:
     """Return the function's ARN, without asking."""
     return cloud.account.arn("lambda", f"function:{name}")

@@ -1,5 +1,7 @@
 """The IAM role of a Lambda: what its policy in config/policies allows, and nothing else."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 from factory.account.changes import Change
@@ -11,14 +13,18 @@ KIND: Final = "Lambda role"
 _TRUST: Final = "firstboot-lambda"
 
 
-def ensure_lambda_role(cloud: Cloud, function: str) -> Change:
+def ensure_lambda_role(
+    cloud: Cloud, function: str, placeholders: Mapping[str, str] = MappingProxyType({})
+) -> Change:
     """Make the role of ``function``, or bring it back to its policies.
+
+    ``placeholders`` are those of its policy that are not of every account.
 
     Raises:
         NotMadeByStationError: somebody else's role has this name.
         CloudError: AWS did not answer, or said no.
     """
-    values = cloud.account.placeholders
+    values = {**cloud.account.placeholders, **placeholders}
     wanted = Role(
         name=function,
         trust_policy=load_policy(_TRUST, values),

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from factory.account.ca_certificates import registered_cas
 from factory.account.certificates import (
     attached_certificates,
+    certificate_id_of,
     delete_certificate,
     describe_certificate,
 )
@@ -54,7 +55,7 @@ def certificates_of_method(cloud: Cloud, method: str, made_by: str) -> list[str]
 def certificates_of_things(cloud: Cloud, made_by: str) -> list[str]:
     """Return the certificates attached to things that ``made_by`` created."""
     return [
-        principal.partition(":cert/")[2]
+        certificate_id_of(principal)
         for thing in things_of(cloud, made_by)
         for principal in principals_of(cloud, thing)
     ]

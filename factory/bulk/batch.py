@@ -11,16 +11,16 @@ from collections.abc import Iterator
 
 from device.errors.storage import StorageExistsError
 from factory.bulk.collection import collect
+from factory.bulk.context import BatchContext, installed_certificate_id, problems_of
 from factory.bulk.input_file import checked_csr, fingerprint, parameters_line
 from factory.bulk.journal import Attempt, Batch, Line, new_attempt
 from factory.bulk.task import find_task, start_task, wait_for_others
-from factory.bulk.workplace import Workplace, installed_certificate_id, problems_of
 from factory.errors import BucketMissingError, NotInCloudError
 from factory.making.thing_registration import find_certificate, register_by_hand
 from factory.making.unfinished_device import UnfinishedDevice
 
 
-def run_batch(workplace: Workplace, batch: Batch) -> None:
+def run_batch(context: BatchContext, batch: Batch) -> None:
     """Bring every open line of ``batch`` to its end: a SECURED device, or a problem.
 
     Raises:
@@ -29,19 +29,19 @@ def run_batch(workplace: Workplace, batch: Batch) -> None:
         CloudError: AWS did not answer, or said no; the next run goes on from here.
         StorageError: the disk refused; the same.
     """
-    registration = _Registration(workplace, batch)
+    registration = _Registration(context, batch)
     if batch.attempt is None:
         registration.plan()
     if batch.attempt is not None:
         registration.start(batch.attempt)
-        collect(workplace, batch, batch.attempt)
+        collect(context, batch, batch.attempt)
 
 
 class _Registration:
     """The way from open lines to a running task."""
 
-    def __init__(self, workplace: Workplace, batch: Batch) -> None:
-        self._at = workplace
+    def __init__(self, context: BatchContext, batch: Batch) -> None:
+        self._context = context
         self._batch = batch
         self._input: dict[str, bytes] = {}
         """The file's lines by serial number, as far as they were made by this run."""
@@ -49,7 +49,7 @@ class _Registration:
     def plan(self) -> None:
         """Begin the devices, and decide which of them the next task is for."""
         keys = {}
-        for line in self._at.counted("CSRs collected", self._batch.open_lines):
+        for line in self._context.counted("CSRs collected", self._batch.open_lines):
             with problems_of(line):
                 if key := self._begin(line):
                     keys[key] = line.serial_number
@@ -57,13 +57,13 @@ class _Registration:
         if keys:
             self._batch.attempts += 1
             self._batch.attempt = new_attempt(self._batch, keys)
-        self._at.journal.save(self._batch)
+        self._context.journal.save(self._batch)
 
     def start(self, attempt: Attempt) -> None:
         """Have the task started, unless it was."""
         if attempt.task_id is not None:
             return
-        cloud, job = self._at.cloud, self._at.job(attempt.key)
+        cloud, job = self._context.cloud, self._context.job(attempt.key)
         attempt.task_id = None if self._input else find_task(cloud, job.key)
         if attempt.task_id is None:
             body = b"".join(self._lines_of(attempt))
@@ -71,19 +71,21 @@ class _Registration:
                 cloud.call("s3", "PutObject", Bucket=job.bucket, Key=job.key, Body=body)
             except NotInCloudError as error:
                 raise BucketMissingError(job.bucket) from error
-            wait_for_others(cloud, self._at.progress, self._at.sleep, wait=self._at.wait)
+            wait_for_others(
+                cloud, self._context.progress, self._context.sleep, wait=self._context.wait
+            )
             attempt.task_id = start_task(cloud, job)
-        self._at.journal.save(self._batch)
+        self._context.journal.save(self._batch)
 
     def _begin(self, line: Line) -> str | None:
         """Return the device's key (fingerprint); None if it was registered before."""
         try:
-            with self._at.device(line) as device:
-                entry = self._at.entry(line.serial_number)
-                found = find_certificate(self._at.cloud, entry, device)
+            with self._context.device(line) as device:
+                entry = self._context.entry(line.serial_number)
+                found = find_certificate(self._context.cloud, entry, device)
                 if found is None:
                     return self._collect_csr(device)
-                pem = register_by_hand(self._at.cloud, entry, device, found)
+                pem = register_by_hand(self._context.cloud, entry, device, found)
                 line.certificate_id = device.finish(pem)
         except StorageExistsError:
             if not line.attempts:
@@ -94,7 +96,7 @@ class _Registration:
     def _lines_of(self, attempt: Attempt) -> Iterator[bytes]:
         for serial_number in attempt.serial_numbers.values():
             if serial_number not in self._input:
-                with self._at.device(self._batch.line(serial_number)) as device:
+                with self._context.device(self._batch.line(serial_number)) as device:
                     self._collect_csr(device)
             yield self._input[serial_number]
 

@@ -88,10 +88,10 @@ class Batch(msgspec.Struct):
         return next(line for line in self.lines if line.serial_number == serial_number)
 
     def check_account(self, account: Account) -> None:
-        """Refuse to go on with the batch in another account or Region.
+        """Raise unless the batch was started in this account and Region.
 
         Raises:
-            OtherAccountError: it was begun elsewhere.
+            OtherAccountError: it was started elsewhere.
         """
         if (self.account_id, self.region) != (account.account_id, account.region):
             raise OtherAccountError(

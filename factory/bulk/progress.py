@@ -28,7 +28,7 @@ class Progress(Protocol):
 
 
 class PlainProgress:
-    """A line when a stage begins and when it is half-way and done."""
+    """A `Progress` in lines: when a stage begins, and at most ten times a stage."""
 
     def __init__(self, write: Callable[[str], None]) -> None:
         """Hand each line to ``write``."""
@@ -36,15 +36,12 @@ class PlainProgress:
         self._stage, self._total, self._shown = "", 0, 0
 
     def say(self, words: str) -> None:
-        """See ``Progress``."""
         self._write(words)
 
     def begin(self, stage: str, total: int) -> None:
-        """See ``Progress``."""
         self._stage, self._total, self._shown = stage, total, 0
 
     def advance(self, done: int) -> None:
-        """See ``Progress``; at most ten lines a stage."""
         tenth = max(1, self._total // 10)
         if done // tenth > self._shown // tenth or (done == self._total != self._shown):
             self._write(f"{self._stage}: {done} of {self._total}")

@@ -32,7 +32,7 @@ def counted(name: str, count: int) -> list[str]:
     """Return ``count`` serial numbers after the batch's name.
 
     Raises:
-        SerialNumbersError: that is none.
+        SerialNumbersError: ``count`` is less than 1.
     """
     if count < 1:
         raise SerialNumbersError(f"a batch needs at least one device, not {count}")

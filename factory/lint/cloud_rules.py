@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
+from device.config.template import THING
 from factory.account.cloud import Account, Cloud
 from factory.account.template_resources import KINDS, exists
 from factory.errors import NotInCloudError
@@ -11,7 +12,7 @@ from factory.lint.finding import Finding, error
 from factory.lint.policy_rules import ARN, IOT_ARN
 from factory.lint.sources import TEMPLATES
 from factory.lint.statement import statements_of
-from factory.lint.template import THING, read_template
+from factory.lint.template import read_template
 from factory.lint.template_rules import HOOK_ON_JITP
 
 NAMED_MISSING: Final = error(

@@ -5,8 +5,8 @@ from typing import Final
 
 from device.config.methods import METHODS, Credential, KeyMaker, MachineKind, Method
 from device.config.settings import Settings
+from device.config.template import PSEUDO_PREFIX
 from device.identity.csr import FIELD_IN_TEMPLATE, SUBJECT
-from factory.lint.template import PSEUDO
 
 _AWS_SUBJECT: Final = frozenset({"CommonName"})
 """Of a certificate whose key AWS made: ``CN=AWS IoT Certificate``."""
@@ -53,7 +53,7 @@ class Context:
             return None
         if self.is_by_registration:
             return "{serial}" if parameter == "SerialNumber" else None
-        field = FIELD_IN_TEMPLATE.get(parameter.removeprefix(PSEUDO), "")
+        field = FIELD_IN_TEMPLATE.get(parameter.removeprefix(PSEUDO_PREFIX), "")
         return self.settings.subject.get(field)
 
     @property

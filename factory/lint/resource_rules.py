@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from device.config.template import THING
 from factory.account.documents import parse_json
 from factory.lint.context import Context
 from factory.lint.document import Document, Json, Kind, member, members
 from factory.lint.finding import Finding, Rule, error
 from factory.lint.sources import GUIDE, QUOTAS, TEMPLATES
-from factory.lint.template import CERTIFICATE, POLICY, THING, Flavour, Template
+from factory.lint.template import CERTIFICATE, POLICY, Flavour, Template
 from factory.lint.template_rules import TemplateCheck
 
 RESOURCE_UNKNOWN: Final = error(

@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from device.config.template import PSEUDO_PREFIX
 from factory.lint.document import Document, Json, member, members
 
-PSEUDO: Final = "AWS::IoT::Certificate::"
-"""Begins what AWS itself gives a value: ``Id``, and the fields of a subject."""
-CERTIFICATE_ID: Final = f"{PSEUDO}Id"
-THING: Final = "AWS::IoT::Thing"
+CERTIFICATE_ID: Final = f"{PSEUDO_PREFIX}Id"
 CERTIFICATE: Final = "AWS::IoT::Certificate"
 POLICY: Final = "AWS::IoT::Policy"
 
@@ -61,7 +59,7 @@ class Template:
 
 def read_template(document: Document) -> Template:
     """Take a template apart; its flavour is told by what it uses."""
-    pseudo = {name for name in _declared(document) if name.startswith(PSEUDO)}
+    pseudo = {name for name in _declared(document) if name.startswith(PSEUDO_PREFIX)}
     if pseudo - {CERTIFICATE_ID}:
         return Template(document, Flavour.JUST_IN_TIME)
     template = Template(document, Flavour.FLEET)

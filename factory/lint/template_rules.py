@@ -4,12 +4,13 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final, TypeAlias
 
+from device.config.template import PSEUDO_PREFIX
 from device.identity.csr import FIELD_IN_TEMPLATE
 from factory.lint.context import Context
 from factory.lint.document import Json, elements, length, member, members
 from factory.lint.finding import Finding, Rule, error, warning
 from factory.lint.sources import TEMPLATES
-from factory.lint.template import CERTIFICATE_ID, POLICY, PSEUDO, Flavour, Template
+from factory.lint.template import CERTIFICATE_ID, POLICY, Flavour, Template
 
 TEMPLATE_TOO_LONG: Final = error(
     "template-too-long", "AWS takes 10240 characters", "AWS IoT API reference, templateBody",
@@ -98,7 +99,7 @@ def parameters(template: Template, context: Context) -> Iterator[Finding]:
 def known_references(template: Template, context: Context) -> Iterator[Finding]:  # noqa: ARG001
     """What is referred to is declared, and AWS fills it in."""
     for path, name in references(template):
-        if name.startswith("AWS::") and not name.startswith(PSEUDO):
+        if name.startswith("AWS::") and not name.startswith(PSEUDO_PREFIX):
             yield _found(template, AWS_PARAMETER, path, f"{name} is no parameter here")
         elif name not in template.parameters and name != CERTIFICATE_ID:
             yield _found(template, UNKNOWN_REF, path, f"{name} is not declared")
@@ -187,7 +188,7 @@ def _no_source(template: Template, context: Context, name: str) -> str:
     if _is_subject_field(name):
         if template.flavour is not Flavour.JUST_IN_TIME or context.settings is None:
             return ""
-        field = FIELD_IN_TEMPLATE.get(name.removeprefix(PSEUDO))
+        field = FIELD_IN_TEMPLATE.get(name.removeprefix(PSEUDO_PREFIX))
         if field in context.settings.subject:
             return ""
         return f"the certificates have no {field or name} in their subject"
@@ -198,7 +199,7 @@ def _no_source(template: Template, context: Context, name: str) -> str:
 
 
 def _is_subject_field(name: str) -> bool:
-    return name.startswith(PSEUDO) and name != CERTIFICATE_ID
+    return name.startswith(PSEUDO_PREFIX) and name != CERTIFICATE_ID
 
 
 def _is_call(value: Mapping[str, Json]) -> bool:

@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from device.config.template import THING
 from factory.lint.context import Context
 from factory.lint.document import Json, member, members
 from factory.lint.finding import MALFORMED, Finding, Rule, error, warning
 from factory.lint.sources import TEMPLATES
-from factory.lint.template import CERTIFICATE, POLICY, THING, Template
+from factory.lint.template import CERTIFICATE, POLICY, Template
 
 NO_CERTIFICATE: Final = error(
     "no-certificate", "AWS refuses a template without a certificate, and takes only one", TEMPLATES,

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from device.config.template import PSEUDO_PREFIX, THING
+from device.identity.csr import FIELD_IN_TEMPLATE
 from factory.lint.context import Context
 from factory.lint.document import Json, elements, members
 from factory.lint.finding import Finding, Rule, error
@@ -17,8 +19,6 @@ from factory.lint.template import (
     CERTIFICATE,
     CERTIFICATE_ID,
     POLICY,
-    PSEUDO,
-    THING,
     Flavour,
     Template,
 )
@@ -64,10 +64,7 @@ _PRINCIPAL_TYPES: Final = frozenset({"EXCLUSIVE_THING", "NON_EXCLUSIVE_THING"})
 _THING_NAME: Final = re.compile(r"[a-zA-Z0-9:_-]{1,128}")
 _ATTRIBUTE_NAME: Final = re.compile(r"[a-zA-Z0-9_.,@/:#-]{1,128}")
 _ATTRIBUTE_VALUE: Final = re.compile(r"[a-zA-Z0-9_.,@/:#=\[\]-]{0,800}")
-_PSEUDO_NAMES: Final = frozenset({
-    "Country", "Organization", "OrganizationalUnit", "DistinguishedNameQualifier", "StateName",
-    "CommonName", "SerialNumber", "Id",
-})  # fmt: skip
+_PSEUDO_NAMES: Final = frozenset({*FIELD_IN_TEMPLATE, "Id"})
 
 
 @dataclass(frozen=True)
@@ -233,7 +230,7 @@ def _literals(template: Template) -> Iterator[tuple[Rule, str, str]]:
         yield from _certificate(template, properties, path)
     declared, _ = template.section("Parameters")
     for name in template.parameters:
-        if name.startswith(PSEUDO) and name.removeprefix(PSEUDO) not in _PSEUDO_NAMES:
+        if name.startswith(PSEUDO_PREFIX) and name.removeprefix(PSEUDO_PREFIX) not in _PSEUDO_NAMES:
             yield PSEUDO_UNKNOWN, f"{declared}.{name}", f"there is no {name}"
 
 

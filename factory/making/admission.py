@@ -28,7 +28,7 @@ class Wanted:
     again: bool = False
     """Replace the device that has the serial number."""
     completes: bool = False
-    """A finished device in ``out`` may be gone on with: its registration is completed."""
+    """Whether this run may complete the registration of a finished device in ``out``."""
     can_fail: bool = False
     """An error leaves nothing of the device that AWS could know of."""
 

@@ -18,9 +18,9 @@ from device.storage.element.installation import (
     installed_element,
     plan_of,
 )
-from device.storage.element.making import find_softhsm, make_softhsm_element, use_softhsm
 from device.storage.secure_storage import Uid
 from factory.errors import ElementChoiceError
+from factory.making.element_token import find_softhsm, make_softhsm_element, use_softhsm
 
 SOFTHSM: Final = "softhsm"
 """Instead of a URI: a SoftHSM token of its own for each device, in its folder."""
@@ -29,7 +29,7 @@ _SERIAL: Final = "{serial}"
 
 
 def check_element(choice: str, method: str, devices: int = 1) -> None:
-    """Let a choice pass that ``devices`` of ``method`` can be made with.
+    """Raise unless ``devices`` devices of ``method`` can be made with this choice.
 
     Raises:
         ElementChoiceError: nothing would be in the element, or too much.
@@ -89,7 +89,7 @@ def give_element(storage: DeviceStorage, choice: str, serial_number: str, out: P
 
 
 def open_element(storage: DeviceStorage) -> None:
-    """Let the station use the device's element, if it has one.
+    """Open the device's element for the station, if the device has one.
 
     Raises:
         ElementError: the element cannot be used.
@@ -100,7 +100,7 @@ def open_element(storage: DeviceStorage) -> None:
 
 
 def check_same_element(storage: DeviceStorage, choice: str, out: Path) -> None:
-    """Let a run go on with an unfinished device whose key is where this run would make it.
+    """Raise unless the unfinished device has its key where this run would make it.
 
     Raises:
         ElementChoiceError: it is elsewhere.

@@ -3,6 +3,7 @@
 from device.identity.certificates import leaf_of, subject_fields
 from device.identity.csr import FIELD_IN_TEMPLATE, build_csr
 from device.identity.pem import canonical_chain
+from device.storage import installed_certificate
 from device.storage.device_storage import DeviceStorage
 from device.storage.keys import FIRST_DEVICE_KEY
 from device.storage.secure_storage import Uid
@@ -12,16 +13,26 @@ from factory.making.manufacture import DeviceOrder
 from factory.station.authorities import Authorities
 
 
+def certificate_of(storage: DeviceStorage) -> bytes | None:
+    """Return the certificate (PEM) of a finished device, proven or not, or None if it has none."""
+    installed = installed_certificate.load(storage.ps)
+    if installed is not None:
+        return leaf_of(installed.chain_pem)
+    if Uid.DEVICE_CERTIFICATE in storage.ps.uids():
+        return leaf_of(storage.ps.get(Uid.DEVICE_CERTIFICATE))
+    return None
+
+
 def installed_leaf(storage: DeviceStorage) -> bytes:
     """Return the certificate (PEM) of a finished device, proven or not.
 
     Raises:
         OtherMethodError: the device has none: it was made for another method.
     """
-    for uid in (Uid.DEVICE_CERTIFICATE, Uid.STAGED_CERTIFICATE):
-        if uid in storage.ps.uids():
-            return leaf_of(storage.ps.get(uid))
-    raise OtherMethodError("this device holds no certificate of its own")
+    leaf = certificate_of(storage)
+    if leaf is None:
+        raise OtherMethodError("this device holds no certificate of its own")
+    return leaf
 
 
 def install_leaf(
@@ -47,4 +58,4 @@ def install_leaf(
         names = {field: FIELD_IN_TEMPLATE[field] for field in missing}
         raise LeafSubjectError(order.serial_number, str(order.config), names)
     chain = canonical_chain(leaf + authority.certificate_pem)
-    storage.ps.set(Uid.STAGED_CERTIFICATE, chain)
+    installed_certificate.save(storage.ps, key, chain)

@@ -8,7 +8,11 @@ from collections.abc import Iterator, Sequence
 
 from device.config.methods import JUST_IN_TIME_METHODS
 from factory.account import allow_list
-from factory.account.certificates import describe_certificate, set_certificate_status
+from factory.account.certificates import (
+    certificate_id_of,
+    describe_certificate,
+    set_certificate_status,
+)
 from factory.account.cloud import Cloud, Response
 from factory.account.registered_devices import detach_from_things, principals_of
 from factory.errors import CloudError, NotInCloudError
@@ -59,7 +63,7 @@ def _turn_off(former: Entry, thing_name: str, cloud: Cloud) -> Iterator[str]:
 
 def _certificates(former: Entry, thing_name: str, cloud: Cloud) -> dict[str, Response]:
     """Return the certificates that are, or could be, those of ``former``."""
-    attached = [each.partition(":cert/")[2] for each in principals_of(cloud, thing_name)]
+    attached = map(certificate_id_of, principals_of(cloud, thing_name))
     known = [former.certificate_id] if former.certificate_id else []
     found = {each: _describe(cloud, each) for each in dict.fromkeys([*known, *attached]) if each}
     return {each: certificate for each, certificate in found.items() if certificate is not None}

@@ -4,7 +4,6 @@ Each step can be the last before a power cut. The next run looks for a certifica
 issued for this device's key before it asks for one, and completes what is around it.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -13,12 +12,13 @@ from cryptography import x509
 
 from device.storage.keys import PublicKey
 from factory.account.certificates import (
+    certificate_id_of,
     certificates_since,
     describe_certificate,
     set_certificate_status,
 )
-from factory.account.cloud import Cloud, Response, items, names, text
-from factory.account.registered_devices import ATTRIBUTE
+from factory.account.cloud import Cloud, Response, items, text
+from factory.account.registered_devices import ATTRIBUTE, principals_of
 from factory.errors import NotInCloudError, ThingTakenError
 from factory.making.unfinished_device import UnfinishedDevice
 
@@ -29,7 +29,7 @@ _CLOCKS_APART: Final = timedelta(minutes=15)
 
 
 @dataclass(frozen=True)
-class Entry:
+class RegistryEntry:
     """What the registry is to hold around a device's certificate."""
 
     thing_name: str
@@ -40,14 +40,17 @@ class Entry:
     """The certificate may belong to no other thing (thingPrincipalType EXCLUSIVE_THING)."""
 
 
-def find_certificate(cloud: Cloud, entry: Entry, device: UnfinishedDevice) -> Response | None:
+def find_certificate(
+    cloud: Cloud, entry: RegistryEntry, device: UnfinishedDevice
+) -> Response | None:
     """Return the certificate that AWS has for this device's key, if any.
 
     Raises:
         ThingTakenError: the thing is there, with the certificate of another device.
         CloudError: AWS did not answer, or said no.
     """
-    attached = [describe_certificate(cloud, each) for each in _attached(cloud, entry.thing_name)]
+    principals = principals_of(cloud, entry.thing_name)
+    attached = [describe_certificate(cloud, certificate_id_of(each)) for each in principals]
     for certificate in attached:
         if _is_for(device.public_key, certificate):
             return certificate
@@ -63,7 +66,7 @@ def find_certificate(cloud: Cloud, entry: Entry, device: UnfinishedDevice) -> Re
 
 
 def register_by_hand(
-    cloud: Cloud, entry: Entry, device: UnfinishedDevice, found: Response | None
+    cloud: Cloud, entry: RegistryEntry, device: UnfinishedDevice, found: Response | None
 ) -> bytes:
     """Make what is missing around ``found``, or around a new certificate; return it (PEM).
 
@@ -84,7 +87,7 @@ def register_by_hand(
     return text(certificate, "certificatePem").encode()
 
 
-def _ensure_thing(cloud: Cloud, entry: Entry) -> None:
+def _ensure_thing(cloud: Cloud, entry: RegistryEntry) -> None:
     try:
         cloud.call("iot", "DescribeThing", thingName=entry.thing_name)
     except NotInCloudError:
@@ -100,7 +103,7 @@ def _issue(cloud: Cloud, device: UnfinishedDevice) -> Response:
     return describe_certificate(cloud, text(issued, "certificateId"))
 
 
-def _attach(cloud: Cloud, entry: Entry, arn: str) -> None:
+def _attach(cloud: Cloud, entry: RegistryEntry, arn: str) -> None:
     """Attach the certificate to the thing, in the wanted way: AWS changes it by attaching anew."""
     wanted = EXCLUSIVE if entry.exclusive else SHARED
     if _attachments(cloud, entry.thing_name).get(arn) != wanted:
@@ -114,16 +117,6 @@ def _attachments(cloud: Cloud, thing_name: str) -> dict[str, str]:
     pages = cloud.pages("iot", "ListThingPrincipalsV2", thingName=thing_name)
     listed = [each for page in pages for each in items(page, "thingPrincipalObjects")]
     return {text(each, "principal"): text(each, "thingPrincipalType") for each in listed}
-
-
-def _attached(cloud: Cloud, thing_name: str) -> Iterator[str]:
-    try:
-        pages = list(cloud.pages("iot", "ListThingPrincipals", thingName=thing_name))
-    except NotInCloudError:
-        return
-    for page in pages:
-        for principal in names(page, "principals"):
-            yield principal.partition(":cert/")[2]
 
 
 def _policies(cloud: Cloud, arn: str) -> set[str]:

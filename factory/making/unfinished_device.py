@@ -21,6 +21,7 @@ from device.errors.storage import (
 )
 from device.identity.certificates import Expectation, check_certificate
 from device.identity.csr import build_csr
+from device.storage import installed_certificate
 from device.storage.device_storage import (
     DeviceStorage,
     resume_device_storage,
@@ -64,7 +65,7 @@ class UnfinishedDevice:
         """
         expected = Expectation(self.public_key, subject=self.subject)
         checked = check_certificate(certificate_pem, expected)
-        self.storage.ps.set(Uid.STAGED_CERTIFICATE, checked.pem)
+        installed_certificate.save(self.storage.ps, FIRST_DEVICE_KEY, checked.pem)
         self.storage.advance(Lifecycle.SECURED)
         return checked.certificate_id
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from factory.methods.bulk import Bulk
 from factory.methods.claim import Claim
+from factory.methods.claim_own_ca import ClaimOwnCa
 from factory.methods.jitp import JustInTimeProvisioning
 from factory.methods.jitr import JustInTimeRegistration
 from factory.methods.method import Method
@@ -21,6 +22,7 @@ _CLAIM: Final = Claim()
 METHODS: Final[Mapping[str, Method]] = {
     "claim": _CLAIM,
     "claim-aws-keys": _CLAIM,
+    "claim-own-ca": ClaimOwnCa(),
     "trusted-user": TrustedUser(),
     "jitp": JustInTimeProvisioning(),
     "jitr": JustInTimeRegistration(),

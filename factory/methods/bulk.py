@@ -17,13 +17,13 @@ from factory.account.roles import Role, ensure_role, remove_role, role_arn
 from factory.account.template_resources import ensure_named, remove_named
 from factory.account.thing_policy import THING_POLICY, ensure_thing_policy, remove_thing_policy
 from factory.bulk.batch import run_batch
+from factory.bulk.context import BatchContext
 from factory.bulk.journal import Journal, new_batch, open_journal
 from factory.bulk.progress import PlainProgress, Progress
 from factory.bulk.task import Job
-from factory.bulk.workplace import Workplace
 from factory.errors import NotRegisteredError
 from factory.making.manufacture import DeviceOrder
-from factory.making.thing_registration import Entry
+from factory.making.thing_registration import RegistryEntry
 from factory.methods.method import DEFAULT_CHOICES, DEVICE, PROVISIONING, Choices, Method
 from factory.station.station import Station
 
@@ -81,7 +81,7 @@ class Bulk(Method):
                 batch = new_batch(name, cloud.account, {serial_number: out})
             batch.check_account(cloud.account)
             progress = PlainProgress(_log.info)
-            run_batch(workplace(cloud, journal, lambda _: order, progress), batch)
+            run_batch(batch_context(cloud, journal, lambda _: order, progress), batch)
         (line,) = batch.lines
         if line.problem:
             raise NotRegisteredError(serial_number, line.problem, line.next_step)
@@ -92,20 +92,20 @@ def batch_folder(station_folder: Path, name: str) -> Path:
     return station_folder / "batches" / name
 
 
-def workplace(
+def batch_context(
     cloud: Cloud,
     journal: Journal,
     order: Callable[[str], DeviceOrder],
     progress: Progress,
     *,
     wait: bool = True,
-) -> Workplace:
-    """Return the workplace of a batch in ``cloud``."""
+) -> BatchContext:
+    """Return what a batch needs in ``cloud``."""
 
-    def entry(serial_number: str) -> Entry:
-        return Entry(serial_number, THING_POLICY, TEMPLATE)
+    def entry(serial_number: str) -> RegistryEntry:
+        return RegistryEntry(serial_number, THING_POLICY, TEMPLATE)
 
     def job(key: str) -> Job:
         return Job(load_template(TEMPLATE), bucket_name(cloud, METHOD), key, role_arn(cloud, ROLE))
 
-    return Workplace(METHOD, cloud, journal, order, entry, job, progress, wait)
+    return BatchContext(METHOD, cloud, journal, order, entry, job, progress, wait)

@@ -18,6 +18,7 @@ def choices_of(arguments: argparse.Namespace) -> Choices:
         "--certificate-mode": arguments.certificate_mode is not None,
         "--inline-template": arguments.inline_template,
         "--hook": arguments.hook,
+        "--certificate-hours": arguments.certificate_hours is not None,
     }
     for option in [name for name, is_given in given.items() if is_given]:
         if option not in METHODS[arguments.method].options:
@@ -27,4 +28,4 @@ def choices_of(arguments: argparse.Namespace) -> Choices:
                 option, problem, f"Leave it out; it is for {', '.join(users)}."
             )
     mode = arguments.certificate_mode or CertificateMode.DEFAULT
-    return Choices(mode, arguments.inline_template, arguments.hook)
+    return Choices(mode, arguments.inline_template, arguments.hook, arguments.certificate_hours)

@@ -67,7 +67,7 @@ class Claim(Method):
             claim_certificate.ensure_claim_certificate(cloud, station, CLAIM_POLICY, _now),
         )
         station.note_hook(is_hooked=hooked)
-        return Report(changes, _notes(cloud, station))
+        return Report(changes, notes_on_claims(cloud, CLAIM_POLICY, station))
 
     def install(
         self, cloud: Cloud, station: Station, storage: DeviceStorage, order: DeviceOrder, /
@@ -77,10 +77,7 @@ class Claim(Method):
         Raises:
             StationNotPreparedError: ``prepare`` has not been run to its end.
         """
-        claim = station.claim()
-        storage.keys.import_key(CLAIM_KEY, claim.private_key_pem)
-        expected = Expectation(storage.keys.export_public_key(CLAIM_KEY))
-        storage.ps.set(Uid.CLAIM_CERTIFICATE, check_chain(claim.certificate_pem, expected).pem)
+        install_claim(station, storage)
         if station.asks_for_proof:
             claim_hook.install_proof_key(cloud, storage, order)
 
@@ -108,8 +105,21 @@ def _template(cloud: Cloud, *, hooked: bool) -> Template:
     return Template(TEMPLATE, load_template(TEMPLATE), role_arn, hook_arn=hook_arn)
 
 
-def _notes(cloud: Cloud, station: Station) -> tuple[str, ...]:
-    older = claim_certificate.older_claims_still_active(cloud, CLAIM_POLICY, station.certificate_id)
+def install_claim(station: Station, storage: DeviceStorage) -> None:
+    """Copy key and certificate of the station's claim into a device that is being made.
+
+    Raises:
+        StationNotPreparedError: ``prepare`` has not been run to its end.
+    """
+    claim = station.claim()
+    storage.keys.import_key(CLAIM_KEY, claim.private_key_pem)
+    expected = Expectation(storage.keys.export_public_key(CLAIM_KEY))
+    storage.ps.set(Uid.CLAIM_CERTIFICATE, check_chain(claim.certificate_pem, expected).pem)
+
+
+def notes_on_claims(cloud: Cloud, policy: str, station: Station) -> tuple[str, ...]:
+    """Return what to do about older claims that can still provision under ``policy``."""
+    older = claim_certificate.older_claims_still_active(cloud, policy, station.certificate_id)
     return tuple(
         f"An older claim certificate is still ACTIVE: devices that carry it can go on to "
         f"provision. To turn it off: aws iot update-certificate --new-status INACTIVE "

@@ -19,11 +19,13 @@ from factory.account.certificates import (
     set_certificate_status,
 )
 from factory.account.changes import Change, Outcome
-from factory.account.cloud import Cloud, Response, text
+from factory.account.cloud import Cloud, Response, items, text
 from factory.errors import NotInCloudError
 from factory.station.station import CLAIM_COMMON_NAME, ClaimRecord, Station
 
 KIND: Final = "claim certificate"
+_CLAIM_POLICIES: Final = "firstboot-claim"
+"""Begins the name of each method's claim policy; the methods share one certificate."""
 _CLOCKS_APART: Final = timedelta(minutes=15)
 """How far AWS's clock and ours may differ; more, and it refuses our signatures."""
 
@@ -75,7 +77,7 @@ def remove_claim_certificates(cloud: Cloud, policy: str, station: Station | None
         station.check_account(cloud.account)
         found += [each for each in _of_station(cloud, station) if each not in found]
     changes = [_remove(cloud, policy, certificate_id) for certificate_id in found]
-    if station is not None:
+    if station is not None and not _is_kept_for_another_method(cloud, station):
         station.forget_claim()
     return changes
 
@@ -148,13 +150,33 @@ def _remove(cloud: Cloud, policy: str, certificate_id: str) -> Change:
         certificate = describe_certificate(cloud, certificate_id)
     except NotInCloudError:
         return Change(KIND, certificate_id, Outcome.ABSENT)
-    if _is_claim(certificate):
+    others = _claim_policies(cloud, certificate) - {policy}
+    if _is_claim(certificate) and not others:
         delete_certificate(cloud, certificate_id)
         return Change(KIND, certificate_id, Outcome.REMOVED)
     arn = text(certificate, "certificateArn")
     cloud.call("iot", "DetachPolicy", policyName=policy, target=arn)
-    note = f"the station did not make it; only {policy} was detached"
-    return Change(KIND, certificate_id, Outcome.KEPT, note)
+    needed = f"still needed under {', '.join(sorted(others))}"
+    why = needed if others else "the station did not make it"
+    return Change(KIND, certificate_id, Outcome.KEPT, f"{why}; only {policy} was detached")
+
+
+def _claim_policies(cloud: Cloud, certificate: Response) -> set[str]:
+    """Return the policies of claims, of whichever method, that a certificate is under."""
+    pages = cloud.pages("iot", "ListAttachedPolicies", target=certificate["certificateArn"])
+    attached = {text(each, "policyName") for page in pages for each in items(page, "policies")}
+    return {name for name in attached if name.startswith(_CLAIM_POLICIES)}
+
+
+def _is_kept_for_another_method(cloud: Cloud, station: Station) -> bool:
+    record = station.record
+    if record is None or record.certificate_id is None:
+        return False
+    try:
+        certificate = describe_certificate(cloud, record.certificate_id)
+    except NotInCloudError:
+        return False
+    return bool(_claim_policies(cloud, certificate))
 
 
 def _is_claim(certificate: Response) -> bool:

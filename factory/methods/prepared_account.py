@@ -6,6 +6,8 @@ what ``prepare`` noted, and the account is asked only if somebody answers.
 
 from collections.abc import Sequence
 
+from device.config.methods import METHODS as TABLE
+from device.config.methods import Credential
 from factory.account.cloud import Account, Cloud
 from factory.errors import CloudError, ExtraMissingError, OtherAccountError
 from factory.methods import METHODS
@@ -56,10 +58,12 @@ def check_endpoint_of(cloud: Cloud, given: str | None) -> None:
 
 
 def _prepared(station: Station, method: str) -> list[Prepared]:
-    record = station.record
-    if method.startswith("claim") and record is not None and not station.prepared(method):
+    noted = station.prepared(method)
+    if noted or TABLE[method].begins_with is not Credential.CLAIM:
+        return noted
+    if record := station.record:  # prepared before stations noted where
         return [Prepared(method, record.account_id, record.region, "")]
-    return station.prepared(method)
+    return noted
 
 
 def _check_endpoint(prepared: Sequence[Prepared], method: str, endpoint: str) -> None:

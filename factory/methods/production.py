@@ -6,7 +6,7 @@ from pathlib import Path
 
 from device.errors import FirstbootError
 from device.errors.storage import StorageError
-from device.identity.certificates import certificate_id, leaf_of
+from device.identity.certificates import certificate_id
 from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.lifecycle import Lifecycle
 from device.storage.secure_storage import Uid
@@ -14,6 +14,7 @@ from factory.account.changes import Report
 from factory.account.cloud import Account, Cloud
 from factory.errors import DeviceIdError
 from factory.making.admission import Admitted, Made, Wanted, admit
+from factory.making.device_leaf import certificate_of
 from factory.making.device_settings import thing_name
 from factory.making.manufacture import DeviceOrder, make_device, make_or_find_device
 from factory.making.retirement import retire
@@ -166,7 +167,5 @@ def _as_stored(order: DeviceOrder, storage: DeviceStorage) -> DeviceOrder:
 
 def _certificate_id(storage: DeviceStorage) -> str | None:
     """Return the id of the certificate that the station gave the device, if it gave one."""
-    for uid in (Uid.DEVICE_CERTIFICATE, Uid.STAGED_CERTIFICATE):
-        if uid in storage.ps.uids():
-            return certificate_id(leaf_of(storage.ps.get(uid)))
-    return None
+    leaf = certificate_of(storage)
+    return None if leaf is None else certificate_id(leaf)

@@ -17,7 +17,12 @@ from factory.account.template_resources import ensure_named, remove_named
 from factory.account.thing_policy import THING_POLICY, ensure_thing_policy, remove_thing_policy
 from factory.errors import CloudRejectedError, NotRegisteredError
 from factory.making.manufacture import DeviceOrder
-from factory.making.thing_registration import EXCLUSIVE, Entry, find_certificate, register_by_hand
+from factory.making.thing_registration import (
+    EXCLUSIVE,
+    RegistryEntry,
+    find_certificate,
+    register_by_hand,
+)
 from factory.making.unfinished_device import UnfinishedDevice, unfinished_device
 from factory.methods.method import DEFAULT_CHOICES, DEVICE, Choices, Method
 from factory.station.station import Station
@@ -90,7 +95,7 @@ def make_registered(
 
 
 def _register(cloud: Cloud, device: UnfinishedDevice, way: Way, *, exclusive: bool) -> bytes:
-    entry = Entry(device.serial_number, THING_POLICY, TEMPLATE, exclusive)
+    entry = RegistryEntry(device.serial_number, THING_POLICY, TEMPLATE, exclusive)
     found = find_certificate(cloud, entry, device)
     if found is None and way is Way.REGISTER_THING:
         return _by_template(cloud, device, exclusive=exclusive)

@@ -10,9 +10,12 @@ from typing import Final
 
 import msgspec
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, load_der_public_key
 
 from device.errors.storage import DoesNotExistError
+from device.storage.decoding import stored
 from device.storage.device_storage import DeviceStorage
 from device.storage.keys import KeyId, KeyType
 from factory.account.changes import Change, Outcome
@@ -26,12 +29,15 @@ _CAS: Final[Mapping[str, tuple[int, str]]] = {
     "jitp": (0x101, "JITP CA"),
     "jitr": (0x102, "JITR CA"),
     "multi-account": (0x103, "Multi-Account CA"),
+    "claim-own-ca": (0x104, "Own CA"),
 }
 """By method: where the CA's certificate is in the station's Protected Storage, and its name.
 
 Neither may ever be changed.
 """
-ISSUING: Final = tuple(name for name in _CAS if name != ROOT)
+_KEY_IS_ELSEWHERE: Final = frozenset({"claim-own-ca"})
+"""Of these CAs the station keeps the certificate alone."""
+ISSUING: Final = tuple(name for name in _CAS if name not in {ROOT, *_KEY_IS_ELSEWHERE})
 """The methods whose devices hold a certificate of the station's."""
 _WANTED_FIELDS: Final = 0x100
 """Added to a CA's uid: what a leaf's subject must have."""
@@ -57,20 +63,42 @@ class Authorities:
             for each in wanted
         ]
 
+    def certify(self, method: str, public_key: bytes, now: datetime) -> list[Change]:
+        """Have the root sign a certificate for a CA whose key (DER) is elsewhere, once a key."""
+        changes = self.ensure(now, [])
+        key = load_der_public_key(public_key)
+        assert isinstance(key, EllipticCurvePublicKey)  # noqa: S101 - as it was ordered
+        is_right = self._has(method) and self._certificate(method).public_key() == key
+        if not is_right:
+            made = self.open(ROOT).issue_authority(_CAS[method][1], key, now)
+            self._storage.ps.set(_uid(method), made.public_bytes(Encoding.PEM))
+        outcome = Outcome.UNCHANGED if is_right else Outcome.CREATED
+        return [*changes, Change(KIND, _name(self._certificate(method)), outcome)]
+
+    def certificate_pem(self, name: str) -> bytes:
+        """Return the certificate of a CA.
+
+        Raises:
+            AuthorityMissingError: it was never made.
+        """
+        try:
+            return self._storage.ps.get(_uid(name))
+        except DoesNotExistError:
+            raise AuthorityMissingError(f"this station has no {name} CA") from None
+
     def described(self) -> Iterator[Mapping[str, str]]:
         """Yield what a person, or AWS, may want to know of each CA."""
         for name in filter(self._has, _CAS):
-            authority = self.open(name)
-            certificate = authority.certificate
+            certificate = self._certificate(name)
             limits = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
             yield {
                 "ca": name,
                 "subject": _name(certificate),
-                "certificate_id": authority.certificate_id,
+                "certificate_id": certificate.fingerprint(hashes.SHA256()).hex(),
                 "not_before": certificate.not_valid_before_utc.isoformat(),
                 "not_after": certificate.not_valid_after_utc.isoformat(),
                 "path_length": str(limits.path_length),
-                "certificate_pem": authority.certificate_pem.decode(),
+                "certificate_pem": self.certificate_pem(name).decode(),
             }
 
     def open(self, name: str) -> Authority:
@@ -79,13 +107,7 @@ class Authorities:
         Raises:
             AuthorityMissingError: it was never made.
         """
-        try:
-            pem = self._storage.ps.get(_uid(name))
-        except DoesNotExistError:
-            raise AuthorityMissingError(f"this station has no {name} CA") from None
-        return Authority(
-            x509.load_pem_x509_certificate(pem), self._storage.keys.private_key(_key(name))
-        )
+        return Authority(self._certificate(name), self._storage.keys.private_key(_key(name)))
 
     def want_fields(self, method: str, fields: frozenset[str]) -> None:
         """Note which subject fields the prepared template takes from a leaf."""
@@ -94,11 +116,12 @@ class Authorities:
 
     def wanted_fields(self, method: str) -> frozenset[str] | None:
         """Return what a leaf's subject must have, by AWS's names; None before ``prepare``."""
-        try:
-            data = self._storage.ps.get(_uid(method) + _WANTED_FIELDS)
-        except DoesNotExistError:
-            return None
-        return frozenset(msgspec.json.decode(data, type=list[str]))
+        decode = msgspec.json.Decoder(frozenset[str]).decode
+        what = f"the list of the fields that {method} needs"
+        return stored(self._storage.ps, _uid(method) + _WANTED_FIELDS, decode, what)
+
+    def _certificate(self, name: str) -> x509.Certificate:
+        return x509.load_pem_x509_certificate(self.certificate_pem(name))
 
     def _has(self, name: str) -> bool:
         return _uid(name) in self._storage.ps.uids()

@@ -16,6 +16,7 @@ from cryptography import x509
 
 from device.errors.storage import DoesNotExistError, LifecycleError, StorageMissingError
 from device.identity.csr import build_csr, subject_name
+from device.storage.decoding import stored
 from device.storage.device_storage import (
     DeviceStorage,
     create_device_storage,
@@ -69,11 +70,9 @@ class Station:
     @property
     def record(self) -> ClaimRecord | None:
         """How far the claim has come; ``None`` if none was begun."""
-        try:
-            data = self._storage.ps.get(Uid.PROVISIONING_JOURNAL)
-        except DoesNotExistError:
-            return None
-        return msgspec.json.decode(data, type=ClaimRecord)
+        decode = msgspec.json.Decoder(ClaimRecord).decode
+        what = "the record of the station's claim"
+        return stored(self._storage.ps, Uid.PROVISIONING_JOURNAL, decode, what)
 
     @property
     def certificate_id(self) -> str:
@@ -118,11 +117,9 @@ class Station:
             self._storage.ps.set(_PREPARED, msgspec.json.encode([*kept, *new]))
 
     def _all_prepared(self) -> list[Prepared]:
-        try:
-            data = self._storage.ps.get(_PREPARED)
-        except DoesNotExistError:
-            return []
-        return msgspec.json.decode(data, type=list[Prepared])
+        decode = msgspec.json.Decoder(list[Prepared]).decode
+        what = "the list of what was prepared"
+        return stored(self._storage.ps, _PREPARED, decode, what) or []
 
     def check_account(self, account: Account) -> None:
         """Refuse to mix accounts in one station folder.

@@ -12,6 +12,7 @@ from factory.verbs import bulk, ca, claim, lint, make, rewrap, single
 from factory.verbs.options import add_account
 
 STATION: Final = Path(".firstboot/station")
+_YEAR_HOURS: Final = 8760
 
 Verb = Callable[[argparse.Namespace], None]
 """What a verb runs; its name and the first line of its docstring are the verb's."""
@@ -116,3 +117,15 @@ def _add_choices(command: argparse.ArgumentParser) -> None:
         "--hook", action="store_true",
         help="claim: a Lambda checks serial number and proof before a device is provisioned",
     )  # fmt: skip
+    command.add_argument(
+        "--certificate-hours", type=_hours, metavar="N",
+        help=f"claim-own-ca: how long a device's certificate lives, 1 to {_YEAR_HOURS}; "
+        "default: as before, or 168",
+    )  # fmt: skip
+
+
+def _hours(text: str) -> int:
+    """Return a life of an hour to a year."""
+    if not (text.isdecimal() and 1 <= int(text) <= _YEAR_HOURS):
+        raise argparse.ArgumentTypeError(f"{text!r} is not 1 to {_YEAR_HOURS} hours")
+    return int(text)

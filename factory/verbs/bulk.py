@@ -83,7 +83,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
         try:
             with progress_on(sys.stderr, console.say) as progress:
                 by_serial = {serial: each.order for serial, each in admitted.items()}
-                at = bulk.workplace(
+                at = bulk.batch_context(
                     cloud, journal, by_serial.__getitem__, progress, wait=arguments.wait
                 )
                 run_batch(at, batch)

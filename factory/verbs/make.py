@@ -81,7 +81,7 @@ def _check_not_allowed(arguments: argparse.Namespace, station: Station) -> None:
 
 
 def _is_hooked(method: str, station: Station) -> bool:
-    return method.startswith("claim") and station.asks_for_proof
+    return "--hook" in METHODS[method].options and station.asks_for_proof
 
 
 def _show(

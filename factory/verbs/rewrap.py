@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from device.storage.rewrap import rewrap_device_storage
 from device.storage.roots.plan import parse_plan
+from factory.making.rewrap import rewrap_device_storage
 from factory.verbs.console import Console
 from factory.verbs.options import ROOTS
 

@@ -30,24 +30,27 @@ def keep_before_answers(app: Seam, iot: Seam, keeper: Keeper) -> None:
     app["_reset_all_state"] = _reset(app["_reset_all_state"], keeper)
 
 
-class _KeepingWriter:
+class KeepingWriter:
     """The broker's writer of a connection; nothing leaves before its cause is on disk.
 
     What is written in one turn of the loop leaves in one TLS record.
     """
 
     def __init__(self, writer: Any, keeper: Keeper) -> None:
+        """Write by ``writer`` what ``keeper`` has on disk."""
         self._writer = writer
         self._keeper = keeper
         self._leaving: list[bytes] = []
 
     def write(self, data: bytes) -> None:
+        """Let ``data`` leave at the end of this turn."""
         self._keeper.keep()
         if not self._leaving:
             asyncio.get_running_loop().call_soon(self._leave)
         self._leaving.append(data)
 
     def close(self) -> None:
+        """Write what is left, and close."""
         self._leave()
         self._writer.close()
 
@@ -57,6 +60,7 @@ class _KeepingWriter:
             self._writer.write(data)
 
     def __getattr__(self, name: str) -> Any:
+        """Be a writer in all else."""
         return getattr(self._writer, name)
 
 
@@ -65,7 +69,7 @@ def _serve(
 ) -> Callable[[Any, Any], Awaitable[None]]:
     async def serve_conn(reader: Any, writer: Any) -> None:
         with working(alters=False):
-            await serve(reader, _KeepingWriter(writer, keeper))
+            await serve(reader, KeepingWriter(writer, keeper))
 
     return serve_conn
 

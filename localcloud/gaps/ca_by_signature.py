@@ -1,7 +1,8 @@
 """Several CAs of one subject: a device's CA is found by its signature, not by its name.
 
 AWS takes ten CA certificates with the same subject and public key or with another key, so that an
-authority can be rolled over (developer guide, "Register your CA certificate"). OpenSSL, which
+authority can be rolled over (developer guide, "Register your CA certificate"; service quotas); the
+eleventh is refused. OpenSSL, which
 MiniStack's listener trusts every registered CA in, takes the first CA of the issuer's name and
 fails if that did not sign. Here the listener trusts certificates of devices only: registered
 ones, and one that is presented and that some registered CA signed. It is trusted when its
@@ -12,17 +13,23 @@ is the one place that shows it in time.
 import hashlib
 import logging
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from localcloud.gaps.rest import Response
 from localcloud.gaps.seam import Seam
 
 _CERTIFICATE: Final = 11  # TLS handshake type
 _HANDSHAKE: Final = 22  # TLS content type
 _LENGTH: Final = 3
+_MOST_OF_ONE_SUBJECT: Final = 10
 _LOG: Final = logging.getLogger("localcloud.certificates")
 
 Anchors = list[tuple[str, str]]
+Payload = Mapping[str, Any]
 
 
 def is_open(iot: Seam) -> bool:
@@ -31,7 +38,8 @@ def is_open(iot: Seam) -> bool:
 
 
 def close(iot: Seam) -> None:
-    """Trust devices in place of CAs."""
+    """Trust devices in place of CAs; take ten of one subject."""
+    register: Callable[[Payload, Payload], Response] = iot["_register_ca_certificate"]
     find: Callable[[], Anchors] = iot["_mtls_trust_anchors"]
     build: Callable[[], ssl.SSLContext] = iot["_mtls_build_ssl_context"]
 
@@ -44,8 +52,35 @@ def close(iot: Seam) -> None:
         _read_messages(context, lambda der: _trust_if_signed(iot, context, der))
         return context
 
+    def register_ca_certificate(payload: Payload, query: Payload) -> Response:
+        if _is_one_too_many(iot, payload.get("caCertificate")):
+            text = f"{_MOST_OF_ONE_SUBJECT} CA certificates with this subject are registered"
+            refused: Response = iot["error_response_json"]("LimitExceededException", text, 410)
+            return refused
+        return register(payload, query)
+
+    iot["_register_ca_certificate"] = register_ca_certificate
     iot["_mtls_trust_anchors"] = trust_anchors
     iot["_mtls_build_ssl_context"] = build_ssl_context
+
+
+def _is_one_too_many(iot: Seam, pem: object) -> bool:
+    """Whether ``pem`` is new, and ten have its subject."""
+    try:
+        new = x509.load_pem_x509_certificate(str(pem).encode())
+    except ValueError:
+        return False  # MiniStack says what is wrong with it
+    known: set[bytes] = {
+        fingerprint
+        for fingerprint, subject in map(_identity, iot["_ca_certificates"].values())
+        if subject == new.subject
+    }
+    return new.fingerprint(SHA256()) not in known and len(known) >= _MOST_OF_ONE_SUBJECT
+
+
+def _identity(record: Payload) -> tuple[bytes, x509.Name]:
+    certificate = x509.load_pem_x509_certificate(record["certificatePem"].encode())
+    return certificate.fingerprint(SHA256()), certificate.subject
 
 
 def _read_messages(context: ssl.SSLContext, found: Callable[[bytes], None]) -> None:
@@ -59,7 +94,9 @@ def _read_messages(context: ssl.SSLContext, found: Callable[[bytes], None]) -> N
             if der:
                 found(der)
 
-    Seam(context)["_msg_callback"] = read
+    # As ssl.SSLContext's own setter does it, but for the enums that it makes of each record's
+    # numbers, on every connection as long as it lives: 11 % of a connect (performance.md).
+    Seam(ssl.SSLContext.__base__)["_msg_callback"].__set__(context, read)
 
 
 def first_certificate(message: bytes, *, is_13: bool) -> bytes:

@@ -53,6 +53,8 @@ def close(iot: Seam, settings: Settings) -> None:
     """Serve the operations, and ask the provider for each certificate."""
     providers = Providers(iot, add_store(iot, "certificate_providers"))
     reply: Callable[..., Awaitable[Reply]] = iot["_fleet_provisioning_reply"]
+    missing = "Certificate provider {name} does not exist"
+    iot["_TAGGABLE_RESOURCES"]["certificateprovider"] = (providers.store, missing)
     serve(
         iot,
         {
@@ -133,7 +135,9 @@ class Providers:
 
     async def delete(self, request: Request) -> Answer:
         """DeleteCertificateProvider."""
-        del self.store[self._found(request)["certificateProviderName"]]
+        provider = self._found(request)
+        self._iot["_tags"].pop(provider["certificateProviderArn"], None)
+        del self.store[provider["certificateProviderName"]]
         return {}
 
     def _found(self, request: Request) -> Provider:

@@ -182,7 +182,7 @@ class _Mqtt:
 
     def round_trip(self) -> None:
         self.send(0x32, _text("dt/round") + b"\x00\x07" + b'{"t": 21.5}')
-        kinds = set()
+        kinds: set[int] = set()
         while kinds != {3, 4}:
             kind, body = self._read()
             kinds.add(kind)

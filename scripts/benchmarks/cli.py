@@ -53,6 +53,12 @@ def _broker(rounds: int) -> Rows:
     return broker(rounds)
 
 
+def _rude(rounds: int) -> Rows:
+    from scripts.benchmarks.rude import rude  # noqa: PLC0415
+
+    return rude(rounds)
+
+
 BENCHES: Final[Mapping[str, Bench]] = {
     "first-boot": Bench(
         "our whole first boot against the same exchange written with AWS's SDK alone",
@@ -78,6 +84,11 @@ BENCHES: Final[Mapping[str, Bench]] = {
         "connections, QoS 1 round trips and memory of the local AWS's broker",
         "MiniStack's own MQTT session, before docs/adr/0017",
         _broker,
+    ),
+    "rude": Bench(
+        "first boots that pass against a rude cloud, against AWS's sample flow",
+        "the bare exchange",
+        _rude,
     ),
 }
 

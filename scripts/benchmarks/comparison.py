@@ -5,6 +5,7 @@ leaves the odd slow run out. The ratio is given twice: of the two medians, and a
 of the ratios pair by pair, which drift cannot touch.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -68,5 +69,9 @@ def _row(quantity: Quantity, ours: Sequence[Figures], yardstick: Sequence[Figure
         for mine, other in zip(ours, yardstick, strict=True)
     ]
     mine, other = median(pair[0] for pair in pairs), median(pair[1] for pair in pairs)
-    paired = median(mine / other for mine, other in pairs)
-    return Row(quantity, mine, other, mine / other, paired)
+    paired = median(_ratio(*pair) for pair in pairs)
+    return Row(quantity, mine, other, _ratio(mine, other), paired)
+
+
+def _ratio(mine: float, other: float) -> float:
+    return mine / other if other else math.nan

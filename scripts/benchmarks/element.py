@@ -22,6 +22,7 @@ from device.identity.csr import build_csr, subject_name
 from device.provisioning.actions import Connect
 from device.provisioning.events import Connected, Credential
 from device.runtime.awscrt_session import AwscrtSession
+from device.storage import installed_certificate
 from device.storage.device_storage import open_device_storage
 from device.storage.element.installation import attach_element, installed_element, plan_of
 from device.storage.keys import FIRST_DEVICE_KEY, Pkcs11Identity, TlsIdentity
@@ -113,10 +114,12 @@ class _Device:
 
     def _connection(self, endpoint: Endpoint, *, tls13: bool) -> float:
         ps = self._storage.ps
-        certificate = ps.get(Uid.STAGED_CERTIFICATE)
+        installed = installed_certificate.load(ps)
+        if installed is None:
+            raise RuntimeError("this device was made without a certificate")
 
         def identity(_: Credential) -> TlsIdentity:
-            found = self._storage.keys.tls_identity(FIRST_DEVICE_KEY, certificate)
+            found = self._storage.keys.tls_identity(installed.key, installed.chain_pem)
             return replace(found, tls13=tls13) if isinstance(found, Pkcs11Identity) else found
 
         session = AwscrtSession(endpoint, ps.get(Uid.ROOT_CA), identity, Connection())

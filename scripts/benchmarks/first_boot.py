@@ -31,7 +31,7 @@ def first_boot(rounds: int) -> Mapping[str, list[Row]]:
     """
     with open_workbench() as bench:
         states = [bench.make_device(f"OURS-{number}") for number in range(rounds + 1)]
-        bare = _bare_command(bench)
+        bare = bare_command(bench)
         boot = (*device_command(), "boot", "--config", str(CHECKOUT / "config/claim.yaml"))
 
         def ours(number: int) -> Figures:
@@ -46,8 +46,8 @@ def first_boot(rounds: int) -> Mapping[str, list[Row]]:
     return {"device boot": compare(QUANTITIES, runs, yardstick)}
 
 
-def _bare_command(bench: Workbench) -> tuple[str, ...]:
-    """The bare exchange holds the claim in files, as AWS's samples do."""
+def bare_command(bench: Workbench) -> tuple[str, ...]:
+    """Return the bare exchange, which holds the claim in files, as AWS's samples do."""
     with open_device_storage(bench.make_device("CLAIM"), read_only=True) as storage:
         certificate = storage.ps.get(Uid.CLAIM_CERTIFICATE)
         identity = storage.keys.tls_identity(CLAIM_KEY, certificate)

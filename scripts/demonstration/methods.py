@@ -52,6 +52,8 @@ class Method:
     """Accounts and Regions that the device reaches, if not the one of the local AWS."""
     try_also: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """What else to try with it, and its command lines: {serial} is new, its folder in {devices}."""
+    signs_for_all: bool = False
+    """Whether its CA signs for the devices of other methods too, until it is torn down."""
 
     @property
     def _row(self) -> table.Method:
@@ -131,6 +133,19 @@ METHODS: Final[Mapping[str, Method]] = {
                 "certificate issued": "AWS made the key as well: {short}...",
                 "certificate staged": "with the key from AWS, sealed at once; not trusted yet",
             },
+        ),
+        Method(
+            "claim-own-ca",
+            (
+                "As by claim, but your CA signs: AWS IoT hands each request to a Lambda, which has",
+                "it signed by a key in KMS, for a week. An account has one such Lambda, for all of",
+                "its devices, so the demo removes it in the end.",
+            ),
+            {
+                "certificate issued": "your CA signed the device's own request: {short}...",
+                "certificate staged": "checked: it is of the CA that the station installed",
+            },
+            signs_for_all=True,
         ),
         Method(
             "trusted-user",

@@ -82,6 +82,9 @@ class Performance:
         issuer = self._look_up(cloud, boot)
         for place in range(1, len(self._method.accounts)):
             self._go_on_in(place, boot)
+        if self._method.signs_for_all:
+            self._story.chapter("The Lambda goes; the device and its certificate stay")
+            self._commands.run(*_teardown(self._method))
         return Proven(self._method, self.batch, self._state, boot, issuer, self._element)
 
     def _move_to(self, place: int) -> Cloud:
@@ -144,6 +147,10 @@ class Performance:
         self._story.facts(registered(cloud, again.thing_name, again.certificate_id).facts)
 
 
+def _teardown(method: Method) -> tuple[str, ...]:
+    return ("factory", "teardown", "--method", method.name)
+
+
 def next_commands(proven: Proven) -> Mapping[str, list[str]]:
     """Return what to do next and the commands for it; each works after those above it."""
     method = proven.method
@@ -162,9 +169,11 @@ def next_commands(proven: Proven) -> Mapping[str, list[str]]:
         "see what the device is, offline": ["device status"],
         "let it work: telemetry each minute, until Ctrl-C": ["device run"],
         "make a second device, and boot it": [
+            *([f"factory prepare --method {method.name}"] if method.signs_for_all else []),
             shlex.join(method.making(batch, proven.element)),
             *([app] if method.waits_for_claim else []),
             f"{shlex.join(method.boot)} --state {second}",
+            *([shlex.join(_teardown(method))] if method.signs_for_all else []),
         ],
         **{
             purpose: [line.format(serial=batch, devices=STATE / "devices") for line in lines]

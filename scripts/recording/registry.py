@@ -72,6 +72,10 @@ class Registry:
         for ca in self._iot.list_ca_certificates()["certificates"]:
             yield "CA certificate", self._ca(ca["certificateId"])
 
+    def _signing_key(self, key_id: str) -> str:
+        found = self._client("kms").describe_key(KeyId=key_id)["KeyMetadata"]
+        return f"{found['KeySpec']}, {found['KeyUsage']}"
+
     def _ca(self, certificate_id: str) -> str:
         answer = self._iot.describe_ca_certificate(certificateId=certificate_id)
         ca = answer["certificateDescription"]
@@ -125,6 +129,11 @@ class Registry:
 
     def _stored(self) -> Iterator[tuple[str, str]]:
         tables, buckets = self._client("dynamodb"), self._client("s3")
+        for provider in self._iot.list_certificate_providers()["certificateProviders"]:
+            yield f"certificate provider `{provider['certificateProviderName']}`", "there"
+        for alias in self._client("kms").list_aliases()["Aliases"]:
+            if "TargetKeyId" in alias:  # AWS's own have none until they are used
+                yield f"KMS key `{alias['AliasName']}`", self._signing_key(alias["TargetKeyId"])
         for function in self._client("lambda").list_functions()["Functions"]:
             yield f"Lambda `{function['FunctionName']}`", function["Runtime"]
         for name in tables.list_tables()["TableNames"]:

@@ -94,7 +94,7 @@ def paho(
             ask = _advance(conversation, answer)
             device.subscribe(ask.answer)
             device.client.publish(ask.topic, ask.payload, qos=1)
-            answer = device.receive().payload
+            answer = bytes(device.receive().payload)
     except StopIteration as done:
         return done.value
     finally:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from awscrt.mqtt_request_response import ClientOptions
+from awsiot import iotjobs, iotshadow
 from AWSIoTPythonSDK.core.jobs.thingJobManager import (
     jobExecutionStatus,
     jobExecutionTopicReplyType,
@@ -16,8 +18,6 @@ from AWSIoTPythonSDK.MQTTLib import (
     AWSIoTMQTTShadowClient,
     AWSIoTMQTTThingJobsClient,
 )
-from awscrt.mqtt_request_response import ClientOptions
-from awsiot import iotjobs, iotshadow
 
 from tests.foreign.place import Place
 from tests.support.hang import SECONDS
@@ -87,9 +87,7 @@ def v2_job(place: Place, version: int, thing: str) -> Any:
 def _configure(client: Any, place: Place) -> Any:
     files = place.files(place.device)
     client.configureEndpoint(place.cloud.mqtt_host, place.cloud.mqtt_port)
-    client.configureCredentials(
-        str(place.cloud.root_ca), str(files.key), str(files.certificate)
-    )
+    client.configureCredentials(str(place.cloud.root_ca), str(files.key), str(files.certificate))
     client.configureMQTTOperationTimeout(SECONDS)
     assert client.connect()
     return client

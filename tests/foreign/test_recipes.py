@@ -1,4 +1,4 @@
-"""docs/local-aws-for-other-clients.md, tried: the quickstart, and clients that take no CA or port."""
+"""The page for other clients, tried: its quickstart, and clients that take no CA or no port."""
 
 import os
 import re

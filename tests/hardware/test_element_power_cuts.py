@@ -59,7 +59,7 @@ def boot(state: Path, plan: ElementPlan, supply: PowerSupply) -> None:
     with open_device_storage(state, mount=mount) as storage:
         element = element_of(storage, PoweredModule(module_of(plan).path, supply), plan)
         keys = Pkcs11KeyStore(storage, SealedKeyStore(storage.its), element)
-        keys.settle()
+        keys.recover()
         if keys.keys():
             return
         with storage.transaction():

@@ -16,7 +16,7 @@ from device.storage.element.installation import (
     install_element,
     plan_of,
 )
-from device.storage.element.making import make_softhsm_element
+from factory.making.element_token import make_softhsm_element
 from tests.hardware.conftest import Figures
 from tests.support import elements
 from tests.support.device_process import Finished, Works, boot, device, running, works_for

@@ -15,13 +15,13 @@ from device.errors.storage import RolledBackError, StorageError
 from device.storage.device_storage import create_device_storage, open_device_storage
 from device.storage.filesystem import Fs, OsFs
 from device.storage.lifecycle import Lifecycle
-from device.storage.rewrap import rewrap_device_storage
 from device.storage.roots.plan import FILE, Pkcs11Plan, RootMaker, RootPlan, TpmPlan
 from device.storage.roots.root_of_trust import RootOfTrust
 from device.storage.roots.tpm import Tpm2
 from device.storage.roots.tpm_root import TpmRoot
 from device.storage.secure_storage import StorageFlag, Uid
 from device.verbs.status import read_status
+from factory.making.rewrap import rewrap_device_storage
 from scripts._soft_elements import swtpm
 from tests.hardware.conftest import Figures
 from tests.support import elements

@@ -12,7 +12,7 @@ from device.agent import Agent
 from device.config.plan import plan_for
 from device.runtime.journal import Identity
 from device.storage.device_storage import open_device_storage
-from device.storage.element import element_book
+from device.storage.element import key_records
 from device.storage.filesystem import Fs
 from device.storage.keys import KeyId
 from tests.support.fake_element import attach
@@ -55,9 +55,9 @@ def assert_one_key_and_no_orphan(state: Path, module: FakeModule, world: MemoryW
         assert keys.keys() == ["device-key.1"]
         assert module.labels() == ["device-key.1"]
         assert len(module.objects) == 2, "a private and a public half"
-        book = element_book.load(storage.ps)
-        assert book is not None
-        assert [key.name for key in book.keys] == ["device-key.1"]
+        records = key_records.load(storage.ps)
+        assert records is not None
+        assert [key.name for key in records.keys] == ["device-key.1"]
 
 
 def moments_of_a_boot(tmp_path: Path) -> int:
@@ -96,7 +96,7 @@ def test_a_second_cut_while_the_first_is_repaired(tmp_path: Path) -> None:
 
 
 def test_a_cut_while_a_key_is_destroyed(tmp_path: Path) -> None:
-    """The book gives a key up before the element does: no cut leaves a name without its key."""
+    """The records give a key up before the element does: no cut leaves a name without its key."""
     for moment in range(1, 1_000):
         world, module = MemoryWorld(), FakeModule()
         state = world.make_device(tmp_path / f"{moment}", SERIAL)

@@ -1,4 +1,7 @@
-"""Every method, its devices made by the real station: success, power cut, denied, slow."""
+"""Every method, its devices made by the real station: success, power cut, denied, slow, rude.
+
+The cloud is a little rude in all of them: `tests.scenarios.conftest.wire`.
+"""
 
 import json
 from contextlib import suppress
@@ -22,6 +25,7 @@ from device.storage.device_storage import open_device_storage
 from device.storage.secure_storage import Uid
 from factory.making.device_leaf import installed_leaf
 from factory.methods import jitr
+from tests.support import effort
 from tests.support.device_process import device_here, running
 from tests.support.power import PowerCutError
 from tests.support.production_line import CONFIG
@@ -31,7 +35,12 @@ from tests.wire.localcloud_registry import until
 
 pytestmark = pytest.mark.wire
 
-LEFT_BEHIND = {Uid.CLAIM_CERTIFICATE, Uid.STAGED_CERTIFICATE, Uid.PROVISIONING_JOURNAL}
+LEFT_BEHIND = {
+    Uid.CLAIM_CERTIFICATE,
+    Uid.INSTALLED_CERTIFICATE,
+    Uid.STAGED_CERTIFICATE,
+    Uid.PROVISIONING_JOURNAL,
+}
 IMPATIENT = Patience(unreachable=5.0, refused=1.2, activation=1.5)
 
 
@@ -84,7 +93,7 @@ def test_a_power_cut_after_each_step(wire: WireWorld, state: Path, serial: str) 
     assert steps | {"PublishAcknowledged", "IdentityPromoted"} <= set(diary.types())
 
 
-@of("claim", "claim-aws-keys")
+@of("claim", "claim-aws-keys", "claim-own-ca")
 def test_denied_a_claim_that_was_turned_off(wire: WireWorld, state: Path, serial: str) -> None:
     state = wire.make_device(state, serial)
     with open_device_storage(state, read_only=True) as storage:
@@ -169,8 +178,28 @@ def test_slow_replies(wire: WireWorld, state: Path, serial: str) -> None:
 
     identity = boot(wire, state, diary=diary)
 
-    assert {type(cause) for cause, _ in diary.waits} == {NoReplyError}
+    assert NoReplyError in {type(cause) for cause, _ in diary.waits}
     assert_one_and_whole(wire, state, serial, identity.certificate_id)
+
+
+@pytest.mark.parametrize("percent", [5, 20, 50])
+@of("claim")
+def test_a_rude_cloud(wire: WireWorld, tmp_path: Path, serial: str, percent: int) -> None:
+    for seed in range(effort.examples(1)):
+        wire.be_rude(percent, seed)
+        name = f"{serial}-{percent}-{seed}"
+        state = wire.make_device(tmp_path / name, name)
+        assert_one_and_whole(wire, state, name, boot(wire, state).certificate_id)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("percent", [20, 50])
+def test_a_rude_cloud_by_every_method(
+    wire: WireWorld, state: Path, serial: str, percent: int
+) -> None:
+    wire.be_rude(percent, seed=percent)
+    state = wire.make_device(state, serial)
+    assert_one_and_whole(wire, state, serial, boot(wire, state).certificate_id)
 
 
 @of("jitp")

@@ -17,7 +17,9 @@ from device.errors.provisioning import (
 from device.identity.certificates import certificate_id
 from device.provisioning import actions as act
 from device.runtime.loop import Patience
+from device.storage import installed_certificate
 from device.storage.device_storage import open_device_storage
+from device.storage.keys import FIRST_DEVICE_KEY
 from device.storage.secure_storage import Uid
 from tests.support.power import PowerCutError, PowerSupply
 from tests.support.worlds import Diary, MemoryWorld, boot
@@ -125,7 +127,7 @@ def test_one_cut_at_every_moment(tmp_path: Path, method: str) -> None:
 
         assert world.registry(SERIAL).active_certificates == [identity.certificate_id], moment
         with open_device_storage(state, read_only=True, mount=world.mount) as storage:
-            assert Uid.STAGED_CERTIFICATE not in storage.ps.uids()
+            assert Uid.INSTALLED_CERTIFICATE not in storage.ps.uids()
 
 
 def test_a_policy_that_lets_the_thing_not_publish_stops(memory: MemoryWorld, state: Path) -> None:
@@ -155,7 +157,7 @@ def test_a_leaf_for_another_key_is_named_before_the_first_packet(
     memory.make_device_with_leaf(state, SERIAL)
     other = memory.make_device_with_leaf(tmp_path / "other", "SN-2")
     with open_device_storage(state, mount=memory.mount) as storage:
-        storage.ps.set(Uid.STAGED_CERTIFICATE, other.encode())
+        installed_certificate.save(storage.ps, FIRST_DEVICE_KEY, other.encode())
 
     with pytest.raises(InstalledCertificateError, match="another key"):
         boot(memory, state)

@@ -1,9 +1,9 @@
 """The smallest work for the loop: it asks one question and ends with whatever comes."""
 
-import math
 from collections.abc import Sequence
 
 from device.operation.task import Report
+from device.operation.work import Work
 from device.provisioning import actions as act
 from device.provisioning import events as ev
 from device.runtime.backoff import Backoff
@@ -16,13 +16,13 @@ from tests.support.worlds import Diary
 REPLY = ev.MessageReceived("reply", b"")
 
 
-class Asking:
+class Asking(Work):
     """Waits ``timeout`` seconds for `REPLY`, which means `ev.Subscribed`."""
 
     step = "asking"
-    is_routine = False
+    timeout = 0.0
 
-    def __init__(self, timeout: float | None) -> None:
+    def __init__(self, timeout: float) -> None:
         self.timeout = timeout
         self.got: ev.Event | None = None
 
@@ -43,15 +43,6 @@ class Asking:
         self.got = None if isinstance(event, ev.NothingStored) else event
         return []
 
-    def carry_out(self, order: act.Action) -> ev.Event | None:
-        raise NotImplementedError
-
-    def next_due(self) -> float:
-        return math.inf
-
-    def on_due(self, _: float) -> Sequence[act.Action]:
-        raise NotImplementedError
-
     def on_stopped(self) -> Sequence[Report]:
         return [Report("asking no more")]
 
@@ -67,7 +58,7 @@ def loop_over(
     return Loop(
         session,
         clock=clock,
-        backoff=Backoff(),
+        backoff=Backoff(1.0, 120.0),
         stable_after=30.0,
         observer=observer or Diary(),
         service=service or ServiceManager({}),

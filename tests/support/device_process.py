@@ -135,13 +135,14 @@ def device_here(*arguments: str | Path, **settings: str) -> Finished:
 def _as_it_was_found() -> Iterator[None]:
     """Give this process its log and its signals back, which a command takes for itself."""
     root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    handlers, level, unraisable = root.handlers[:], root.level, sys.unraisablehook
     signals = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
         root.handlers[:] = handlers
         root.setLevel(level)
+        sys.unraisablehook = unraisable
         for number, handler in signals.items():
             signal.signal(number, handler)
 

@@ -9,6 +9,7 @@ from device.identity.csr import subject_name
 from device.provisioning.actions import StageCertificate
 from device.runtime.clock import Clock
 from device.runtime.enrolment import Enrolment
+from device.storage import installed_certificate
 from device.storage.device_storage import (
     DeviceStorage,
     create_device_storage,
@@ -63,6 +64,13 @@ def open_device(tmp_path: Path) -> Iterator[DeviceStorage]:
     """Make a device below ``tmp_path`` and open it."""
     with open_device_storage(make_device(tmp_path / "device")) as storage:
         yield storage
+
+
+def installed_chain(storage: DeviceStorage) -> bytes:
+    """Return the certificates (PEM) that the station installed."""
+    installed = installed_certificate.load(storage.ps)
+    assert installed is not None
+    return installed.chain_pem
 
 
 def enrolment_of(

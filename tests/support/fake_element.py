@@ -27,6 +27,6 @@ def attach(
     element = element_of(storage, module, uri=uri)
     storage.on_close(element.close)
     keys = Pkcs11KeyStore(storage, SealedKeyStore(storage.its), element, tls13=tls13)
-    keys.settle()
+    keys.recover()
     storage.keys = keys
     return keys

@@ -17,11 +17,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from device.identity.certificates import certificate_id
+from device.identity.certificates import certificate_id, leaf_of, validity
 from device.provisioning import actions as act
 from device.provisioning import events as ev
 from device.provisioning import topics
 from device.provisioning.topics import Operation
+from tests.support.certificates import PublicKey
 from tests.support.clock import FakeClock
 
 TOKEN_SECONDS = 3600.0
@@ -64,6 +65,8 @@ class SimulatedCloud:
         self.tokens: dict[str, tuple[str, float]] = {}
         self.dress: Callable[[str], str] = str
         """What a certificate looks like in the reply that brings it."""
+        self.provider: Callable[[PublicKey, x509.Name], str] | None = None
+        """The account's certificate provider: what signs for a CSR in the place of AWS IoT."""
         self.used_tokens_are_refused = False
         """AWS does not document what a second RegisterThing with one token does."""
         self.hook_allows_each_serial_once = False
@@ -166,6 +169,8 @@ class SimulatedCloud:
         certificate = self.certificates.get(identifier)
         if certificate is None or certificate.status != "ACTIVE":
             return False
+        if validity(certificate.pem.encode())[1] < self.clock.wall():
+            return False
         if certificate.thing is None:
             return client_id.startswith("claim-")
         return self.attaches_policy and client_id == certificate.thing
@@ -182,11 +187,14 @@ class SimulatedCloud:
         match operation:
             case Operation.CREATE_CERTIFICATE_FROM_CSR:
                 csr = x509.load_pem_x509_csr(request["certificateSigningRequest"].encode())
-                return "accepted", self._issue(csr.public_key(), csr.subject)
+                sign = self.provider or self._sign
+                public_key = csr.public_key()
+                assert isinstance(public_key, PublicKey)
+                return "accepted", self._issue(sign(public_key, csr.subject))
             case Operation.CREATE_KEYS_AND_CERTIFICATE:
                 key = ec.generate_private_key(ec.SECP256R1())
                 subject = _name("AWS IoT Certificate")
-                return "accepted", self._issue(key.public_key(), subject) | {
+                return "accepted", self._issue(self._sign(key.public_key(), subject)) | {
                     "privateKey": _pem_of(key)
                 }
             case Operation.REGISTER_THING:
@@ -217,8 +225,7 @@ class SimulatedCloud:
         reply = {"thingName": name, "deviceConfiguration": self.device_configuration}
         return "accepted", reply
 
-    def _issue(self, public_key: Any, subject: x509.Name) -> dict[str, Any]:
-        pem = self._sign(public_key, subject)
+    def _issue(self, pem: str) -> dict[str, Any]:
         self._issued += 1
         identifier, token = certificate_id(pem.encode()), f"token-{self._issued}-" + "x" * 450
         self.everything_issued[identifier] = pem
@@ -312,8 +319,9 @@ class SimulatedSession:
             return
         if cloud.take("silent-connect"):
             return
-        cloud.meet(identity.certificate_pem.decode(), order.client_id)
-        if cloud.lets_in(certificate_id(identity.certificate_pem), order.client_id):
+        leaf = leaf_of(identity.certificate_pem)
+        cloud.meet(leaf.decode(), order.client_id)
+        if cloud.lets_in(certificate_id(leaf), order.client_id):
             self._client_id = order.client_id
             cloud.sessions[order.client_id] = self
             cloud.peak_sessions = max(cloud.peak_sessions, len(cloud.sessions))

@@ -102,9 +102,22 @@ def contents(cloud: Cloud) -> dict[str, dict[str, object]]:
         "CAs": _listed(cloud, "ListCACertificates", "certificates", "certificateId"),
         "rules": _listed(cloud, "ListTopicRules", "rules", "ruleName"),
         "functions": _functions(cloud),
+        "certificate providers": _certificate_providers(cloud),
+        "KMS aliases": _kms_aliases(cloud),
         "log groups": _log_groups(cloud),
         "tables": dict.fromkeys(names(cloud.call("dynamodb", "ListTables"), "TableNames")),
     }
+
+
+def _certificate_providers(cloud: Cloud) -> dict[str, object]:
+    listed = items(cloud.call("iot", "ListCertificateProviders"), "certificateProviders")
+    return {text(each, "certificateProviderName"): None for each in listed}
+
+
+def _kms_aliases(cloud: Cloud) -> dict[str, object]:
+    pages = cloud.pages("kms", "ListAliases")
+    listed = [alias for page in pages for alias in items(page, "Aliases")]
+    return {text(each, "AliasName"): each.get("TargetKeyId") for each in listed}
 
 
 def _functions(cloud: Cloud) -> dict[str, object]:

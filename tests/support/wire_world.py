@@ -29,6 +29,9 @@ from tests.wire.conftest import ROOT, LocalCloud
 QUICK: Final = Connection(retry=Retry(longest=1.0), reply_timeout=SECONDS, connect_timeout=SECONDS)
 """Time is real here, so the waits between attempts are short."""
 
+_LATEST_SECONDS: Final = 0.2
+"""What a rude cloud holds back; time is real here."""
+
 UNANSWERED: Final = msgspec.structs.replace(QUICK, reply_timeout=2.0)
 """For replies that never come, or late."""
 
@@ -36,13 +39,20 @@ UNANSWERED: Final = msgspec.structs.replace(QUICK, reply_timeout=2.0)
 class WireWorld:
     """One method on the local AWS, prepared by the station."""
 
-    def __init__(self, local_cloud: LocalCloud, station: Path, method: str = "claim") -> None:
+    def __init__(
+        self,
+        local_cloud: LocalCloud,
+        station: Path,
+        method: str = "claim",
+        account: str | None = None,
+    ) -> None:
         config = load(ROOT / "config" / f"{method.removesuffix('-aws-keys')}.yaml", {}, {})
         self.clock = SystemClock()
         self.settings: Settings = msgspec.structs.replace(config, method=method, connection=QUICK)
         self.method = method
         self._cloud = local_cloud
         self._station = station
+        self._account = account
         self.factory("prepare", "--method", method)
 
     def open_session(
@@ -92,6 +102,11 @@ class WireWorld:
         """Change settings of the local AWS (docs/local-aws.md)."""
         self._cloud.admin("PUT", "settings", settings)
 
+    def be_rude(self, percent: int, seed: int) -> None:
+        """Let the local AWS be rude from now on, in the sequence of ``seed``; 0: no more."""
+        manners = {"percent": percent, "seed": seed, "latest_seconds": _LATEST_SECONDS}
+        self._cloud.admin("PUT", "rude", manners)
+
     def expire_tokens(self) -> None:
         self._cloud.fault("expire-tokens")
 
@@ -106,7 +121,7 @@ class WireWorld:
         self, serial: str, account: str | None = None, region: str | None = None
     ) -> Mapping[str, str] | None:
         """Return the status of each certificate of a thing; None if there is no such thing."""
-        iot = self._cloud.client("iot", account, region)
+        iot = self._cloud.client("iot", account or self._account, region)
         if serial not in [thing["thingName"] for thing in iot.list_things()["things"]]:
             return None
         principals = iot.list_thing_principals(thingName=serial)["principals"]
@@ -135,13 +150,18 @@ class WireWorld:
     @property
     def iot(self) -> Any:
         """A client of IoT Core, as its owner."""
-        return self._cloud.client("iot")
+        return self._cloud.client("iot", self._account)
+
+    @property
+    def _key(self) -> Mapping[str, str]:
+        """The access key of an account of its own: the local AWS takes twelve digits for one."""
+        return {"AWS_ACCESS_KEY_ID": self._account} if self._account else {}
 
     def factory(self, *arguments: str) -> list[Any]:
         """Run the station, in this process: it loads once; return the objects that it printed."""
         words = [*arguments, "--json", "--station", str(self._station)]
         with (
-            mock.patch.dict(os.environ, self._cloud.environment),
+            mock.patch.dict(os.environ, {**self._cloud.environment, **self._key}),
             redirect_stdout(io.StringIO()) as said,
         ):
             assert main(words) == 0

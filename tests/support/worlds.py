@@ -22,6 +22,7 @@ from device.runtime.credentials import BorrowedClaim, ClaimSource
 from device.runtime.journal import Identity
 from device.runtime.loop import Patience
 from device.runtime.session import Session
+from device.storage import installed_certificate
 from device.storage.device_storage import create_device_storage, open_device_storage
 from device.storage.filesystem import Fs
 from device.storage.keys import CLAIM_KEY, FIRST_DEVICE_KEY, KeyType, MemoryIdentity, TlsIdentity
@@ -158,7 +159,7 @@ class MemoryWorld:
                 storage.keys.generate_key(FIRST_DEVICE_KEY, KeyType.EC_P256)
                 key = storage.keys.export_public_key(FIRST_DEVICE_KEY)
                 leaf = self.cloud.issue_leaf(key, serial)
-                storage.ps.set(Uid.STAGED_CERTIFICATE, leaf.encode())
+                installed_certificate.save(storage.ps, FIRST_DEVICE_KEY, leaf.encode())
             storage.advance(Lifecycle.SECURED)
         return leaf
 

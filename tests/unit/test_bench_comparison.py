@@ -1,6 +1,7 @@
 """Do the benches compare what they say they compare?"""
 
 import json
+import math
 import os
 import sys
 from pathlib import Path
@@ -45,6 +46,12 @@ def test_drift_that_hits_both_sides_leaves_the_paired_ratio_alone() -> None:
 
     assert row.paired_ratio == pytest.approx(1.05)
     assert row.meets_aim
+
+
+def test_nothing_has_no_ratio() -> None:
+    [row] = compare([WALL], [{"wall": 1.0}], [{"wall": 0.0}])
+
+    assert math.isnan(row.ratio)
 
 
 def test_an_aim_can_be_missed() -> None:

@@ -475,12 +475,13 @@ def test_nobody_reads_the_answer(state: Path, arguments: list[str], place: str) 
     assert done.returncode != 0
 
 
-def test_ctrl_c_before_the_device_is_up(state: Path) -> None:
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_a_stop_before_the_device_is_up(state: Path, name: str) -> None:
     program = (
         "import signal, sys\n"
         "class Finder:\n"
         "    def find_spec(self, name, *_):\n"
-        "        if name == 'device.startup': signal.raise_signal(signal.SIGINT)\n"
+        f"        if name == 'device.startup': signal.raise_signal(signal.{name})\n"
         "sys.meta_path.insert(0, Finder())\n"
         "from device.cli import main\n"
         "sys.exit(main())"
@@ -490,5 +491,5 @@ def test_ctrl_c_before_the_device_is_up(state: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, timeout=SECONDS)
 
     assert (done.returncode, done.stdout) == (5, b"")
-    assert done.stderr.startswith(b"device: stopped by SIGINT; nothing is lost\n")
+    assert done.stderr.startswith(f"device: stopped by {name}; nothing is lost\n".encode())
     assert b"Traceback" not in done.stderr

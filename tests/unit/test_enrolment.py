@@ -27,6 +27,7 @@ from device.provisioning.evidence import ROUNDS, SPACING_SECONDS
 from device.runtime import journal
 from device.runtime.credentials import Credentials, InstalledClaim
 from device.runtime.journal import Keyed, Registered, Staged
+from device.storage import installed_certificate
 from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.keys import CLAIM_KEY, KeyId, KeyType, MemoryIdentity
 from device.storage.secure_storage import Uid
@@ -510,7 +511,7 @@ def test_what_is_used_to_connect_shows_no_key(storage: DeviceStorage) -> None:
 def install(storage: DeviceStorage, pem: bytes, key: ec.EllipticCurvePrivateKey) -> None:
     with storage.transaction():
         storage.keys.import_key(KEY, pem_of(key))
-        storage.ps.set(Uid.STAGED_CERTIFICATE, pem)
+        installed_certificate.save(storage.ps, KEY, pem)
 
 
 def test_an_installed_certificate_is_found(storage: DeviceStorage) -> None:
@@ -521,6 +522,38 @@ def test_an_installed_certificate_is_found(storage: DeviceStorage) -> None:
     stored = enrolment_of(storage, issuer_pem=AUTHORITY.certificate_pem).stored()
 
     assert stored == ev.CertificateInstalled(certificate_id(leaf), None, NOW.timestamp())
+
+
+def test_an_installed_certificate_is_used_with_the_key_that_its_entry_names(
+    storage: DeviceStorage,
+) -> None:
+    name = storage.keys.generate_key(KeyId("made-at-the-station"), KeyType.EC_P256)
+    leaf = AUTHORITY.issue(storage.keys.export_public_key(name), {"common_name": SERIAL})
+    installed_certificate.save(storage.ps, name, leaf + AUTHORITY.certificate_pem)
+    expected = storage.keys.tls_identity(name, leaf + AUTHORITY.certificate_pem)
+
+    assert isinstance(enrolment_of(storage).stored(), ev.CertificateInstalled)
+    assert identity_for(storage, Credential.INSTALLED) == expected
+    enrolment_of(storage).promote(SERIAL)
+
+    identity = journal.load_identity(storage.ps)
+    assert identity is not None
+    assert identity.key == name
+    assert identity_for(storage, Credential.DEVICE) == expected
+    assert Uid.INSTALLED_CERTIFICATE not in storage.ps.uids()
+
+
+@pytest.mark.parametrize("credential", [Credential.INSTALLED, Credential.STAGED])
+def test_a_certificate_whose_key_nothing_names_is_not_used(
+    storage: DeviceStorage, credential: Credential
+) -> None:
+    storage.keys.generate_key(KEY, KeyType.EC_P256)
+    storage.ps.set(Uid.STAGED_CERTIFICATE, CLAIM_PEM)
+
+    with pytest.raises(DataCorruptError):
+        identity_for(storage, credential)
+    with pytest.raises(DataCorruptError):
+        enrolment_of(storage).promote(SERIAL)
 
 
 def test_an_installed_certificate_for_another_key(storage: DeviceStorage) -> None:

@@ -16,9 +16,9 @@ from device.storage.secure_storage import Uid
 from factory.account.cloud import Account
 from factory.account.documents import CONFIG
 from factory.bulk.batch import run_batch
+from factory.bulk.context import BatchContext, installed_certificate_id
 from factory.bulk.journal import Batch, new_batch, open_journal
 from factory.bulk.task import Job
-from factory.bulk.workplace import Workplace
 from factory.errors import (
     AnotherTaskRunsError,
     BatchJournalError,
@@ -27,8 +27,9 @@ from factory.errors import (
     OtherAccountError,
 )
 from factory.making.manufacture import DeviceOrder, make_device, new_device_id
-from factory.making.thing_registration import Entry
+from factory.making.thing_registration import RegistryEntry
 from tests.support.certificates import DeviceAuthority, new_key
+from tests.support.devices import installed_chain
 from tests.support.simulated_registry import HERE, SimulatedRegistry
 from tests.support.station_cloud import PowerCutError
 
@@ -65,8 +66,8 @@ def order(serial: str) -> DeviceOrder:
     return DeviceOrder(serial, new_device_id(), "localhost:8883", b"a CA", CONFIG / "bulk.yaml")
 
 
-def entry(serial: str) -> Entry:
-    return Entry(serial, "firstboot-device", "firstboot-bulk")
+def entry(serial: str) -> RegistryEntry:
+    return RegistryEntry(serial, "firstboot-device", "firstboot-bulk")
 
 
 def job(key: str) -> Job:
@@ -92,11 +93,11 @@ class Line:
             if self.retry:
                 batch.retry()
             journal.save(batch)
-            workplace = Workplace(
+            context = BatchContext(
                 "bulk", self.cloud, journal, order, entry, job, self.progress, self.wait,
                 self.slept.append, self.cloud.download,
             )  # fmt: skip
-            run_batch(workplace, batch)
+            run_batch(context, batch)
             return batch
 
     def is_secured(self, serial: str) -> bool:
@@ -124,9 +125,19 @@ def test_batch_ends_with_secured_devices_that_hold_their_own_certificates(line: 
     check_complete(line, batch)
     for each in batch.lines:
         with open_device_storage(Path(each.folder)) as storage:
-            pem = storage.ps.get(Uid.STAGED_CERTIFICATE)
+            pem = installed_chain(storage)
         certificate = line.cloud.certificates[str(each.certificate_id)]
         assert pem == str(certificate["certificatePem"]).encode()
+
+
+def test_the_certificate_of_a_device_is_found_after_its_first_boot_too(line: Line) -> None:
+    batch = line.run()
+    each = batch.lines[0]
+    with open_device_storage(Path(each.folder)) as storage, storage.transaction():
+        storage.ps.set(Uid.DEVICE_CERTIFICATE, installed_chain(storage))
+        storage.ps.remove(Uid.INSTALLED_CERTIFICATE)
+
+    assert installed_certificate_id(each) == each.certificate_id
 
 
 def test_file_has_a_line_with_a_signed_csr_for_each_device(line: Line) -> None:

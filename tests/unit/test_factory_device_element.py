@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from device.errors.element import NoModuleError, Pkcs11UriError
-from device.storage.element.making import find_softhsm
 from factory.cli import main
 from factory.errors import ElementChoiceError
 from factory.making.device_element import check_element
+from factory.making.element_token import find_softhsm
 
 OWN = "pkcs11:token={serial}?module-path=/usr/lib/x.so&pin-source=/run/pin"
 SHARED = "pkcs11:token=dev?module-path=/usr/lib/x.so"

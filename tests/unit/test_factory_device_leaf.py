@@ -11,13 +11,13 @@ from device.errors import ConfigurationError
 from device.identity.certificates import leaf_of
 from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.keys import FIRST_DEVICE_KEY, KeyOrigin, KeyType
-from device.storage.secure_storage import Uid
 from factory.account.documents import CONFIG
 from factory.errors import LeafSubjectError, OtherMethodError, StationNotPreparedError
 from factory.making.device_leaf import install_leaf, installed_leaf
 from factory.making.manufacture import DeviceOrder, make_device
 from factory.station.authorities import Authorities
 from factory.station.station import open_or_make_station
+from tests.support.devices import installed_chain
 from tests.support.devices import make_device as make_claim_device
 
 WANTED = frozenset({"CommonName", "SerialNumber"})
@@ -77,7 +77,7 @@ def test_leaf_has_the_subject_of_the_devices_settings(
 def test_issuing_ca_follows_the_leaf(authorities: Authorities, tmp_path: Path) -> None:
     make(authorities, tmp_path / "device")
     with open_device_storage(tmp_path / "device") as storage:
-        chain = storage.ps.get(Uid.STAGED_CERTIFICATE)
+        chain = installed_chain(storage)
     assert chain == leaf_of(chain) + authorities.open("jitp").certificate_pem
 
 

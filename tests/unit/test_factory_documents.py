@@ -151,7 +151,7 @@ def test_white_space_and_order_are_no_drift() -> None:
 def test_every_call_of_the_station_is_in_its_docs() -> None:
     code = Path(claim.__file__).parents[1]
     sources = "".join(file.read_text() for file in code.rglob("*.py"))
-    calls = set(re.findall(r'"(?:iot|iam|sts|lambda|dynamodb)",\s*"([A-Z]\w+)"', sources))
+    calls = set(re.findall(r'"(?:iot|iam|sts|lambda|dynamodb|kms)",\s*"([A-Z]\w+)"', sources))
     docs = (code.parent / "docs" / "station.md").read_text()
     listed = docs.partition("## When it goes wrong")[2]
     assert len(calls) > 30

@@ -27,7 +27,8 @@ COMMON = {"--help", "--json", "--log-level", "--station"}
 """What every verb has: how it speaks, and where the station is (lint and rewrap need none)."""
 USED: dict[str, set[str]] = {
     "ca": {"action"},
-    "prepare": {"--method", "--account", "--certificate-mode", "--inline-template", "--hook"},
+    "prepare": {"--method", "--account", "--certificate-mode", "--inline-template", "--hook",
+                "--certificate-hours"},
     "make": {"--method", "--account", "--serial", "--out", "--not-allowed", "--device-id",
              "--again", "--config", "--element", "--endpoint", "--root-ca", "--root-of-trust"},
     "single": {"--serial", "--by", "--exclusive", "--out", "--again", "--account", "--config",
@@ -105,6 +106,7 @@ CHOICES = {
     "--certificate-mode SNI_ONLY": {"jitp", "jitr"},
     "--inline-template": {"jitp"},
     "--hook": {"claim", "claim-aws-keys"},
+    "--certificate-hours 24": {"claim-own-ca"},
 }
 
 

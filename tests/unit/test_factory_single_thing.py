@@ -8,12 +8,12 @@ from device.errors.provisioning import CertificateUnacceptableError
 from device.errors.storage import StorageExistsError
 from device.storage.device_storage import open_device_storage
 from device.storage.lifecycle import Lifecycle
-from device.storage.secure_storage import Uid
 from factory.account.documents import CONFIG
 from factory.errors import NotRegisteredError, ThingTakenError
 from factory.making.manufacture import DeviceOrder, new_device_id
 from factory.methods.single_thing import Way, make_registered
 from tests.support.certificates import DeviceAuthority, new_key
+from tests.support.devices import installed_chain
 from tests.support.simulated_registry import SimulatedRegistry
 from tests.support.station_cloud import PowerCutError
 
@@ -34,7 +34,7 @@ def make(cloud: SimulatedRegistry, out: Path, way: Way, *, exclusive: bool = Fal
 def installed(out: Path) -> bytes:
     with open_device_storage(out) as storage:
         assert storage.lifecycle is Lifecycle.SECURED
-        return storage.ps.get(Uid.STAGED_CERTIFICATE)
+        return installed_chain(storage)
 
 
 @pytest.mark.parametrize("way", WAYS)

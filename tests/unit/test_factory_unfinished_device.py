@@ -23,6 +23,7 @@ from factory.errors import ElementChoiceError
 from factory.making.manufacture import DeviceOrder, make_device, new_device_id
 from factory.making.unfinished_device import UnfinishedDevice, unfinished_device
 from tests.support.certificates import DeviceAuthority, new_key
+from tests.support.devices import installed_chain
 
 MADE_AT = datetime(2026, 11, 23, 8, tzinfo=UTC)
 LATER = datetime(2026, 11, 24, 8, tzinfo=UTC)
@@ -72,7 +73,7 @@ def test_finished_device_is_secured_and_holds_its_certificate(tmp_path: Path) ->
         device.finish(pem)
     with open_device_storage(tmp_path) as storage:
         assert storage.lifecycle is Lifecycle.SECURED
-        assert storage.ps.get(Uid.STAGED_CERTIFICATE) == pem
+        assert installed_chain(storage) == pem
         assert storage.its.get(Uid.MADE_AT) == b"2026-11-23T08:00:00+00:00"
     with (
         pytest.raises(StorageExistsError, match="finished device"),
@@ -92,7 +93,7 @@ def test_wrong_certificate_is_refused_and_the_device_stays_unfinished(
         with pytest.raises(CertificateUnacceptableError, match=wrong):
             device.finish(pem)
     with resume_device_storage(tmp_path) as storage:
-        assert Uid.STAGED_CERTIFICATE not in storage.ps.uids()
+        assert Uid.INSTALLED_CERTIFICATE not in storage.ps.uids()
 
 
 def test_unfinished_device_of_another_serial_number_is_left_alone(tmp_path: Path) -> None:

@@ -12,18 +12,18 @@ from device.provisioning.evidence import ROUNDS, Evidence
 from device.runtime import journal
 from device.runtime.clock import EARLIEST_PLAUSIBLE, trusted_wall_time
 from device.runtime.journal import Keyed, Progress, Registered, Staged
+from device.storage.keys import KeyId
 from device.storage.secure_storage import Uid
 from tests.support.clock import FakeClock
 from tests.support.devices import open_device
 
 NOW = 1_790_000_000.0
-KEYED = Keyed("device-key.1", "csr")
-STAGED = Staged("device-key.1", "csr", "id", "token", "proof", Evidence(1, 2.0, 3.0))
-DOUBTED = Staged("device-key.1", "csr", "id", "token", "proof", Evidence(ROUNDS))
-REGISTERED = Registered(
-    "device-key.1", "id", "SN-1", {"greeting": "hello"}, "csr", "token", "proof"
-)
-UNCONFIGURED = Registered("device-key.1", "id", "SN-1", None)
+KEY = KeyId("device-key.1")
+KEYED = Keyed(KEY, "csr")
+STAGED = Staged(KEY, "csr", "id", "token", "proof", Evidence(1, 2.0, 3.0))
+DOUBTED = Staged(KEY, "csr", "id", "token", "proof", Evidence(ROUNDS))
+REGISTERED = Registered(KEY, "id", "SN-1", {"greeting": "hello"}, "csr", "token", "proof")
+UNCONFIGURED = Registered(KEY, "id", "SN-1", None)
 
 
 @pytest.mark.parametrize("progress", [KEYED, STAGED, REGISTERED, UNCONFIGURED])
@@ -55,13 +55,13 @@ def test_what_a_machine_is_told(progress: Progress | None, event: ev.Event) -> N
 
 def test_the_record_of_the_former_firmware_is_read(tmp_path: Path) -> None:
     former = {
-        "type": "certificate-staged", "key": "k", "csr_pem": None, "certificate_id": "id",
+        "type": "certificate-staged", "key": KEY, "csr_pem": None, "certificate_id": "id",
         "ownership_token": "t", "issued_at": NOW, "proof": "p",
     }  # fmt: skip
     with open_device(tmp_path) as storage:
         storage.ps.set(Uid.PROVISIONING_JOURNAL, msgspec.msgpack.encode(former))
 
-        assert journal.load(storage.ps) == Staged("k", None, "id", "t", "p")
+        assert journal.load(storage.ps) == Staged(KEY, None, "id", "t", "p")
 
 
 def test_what_was_given_up_is_kept_beside_the_steps(tmp_path: Path) -> None:

@@ -14,8 +14,9 @@ import pytest
 from localcloud.admin import Admin
 from localcloud.cli import main
 from localcloud.cloud_clock import CloudClock
-from localcloud.errors import ClockError, FaultError, LocalCloudError, NoAnswerError
+from localcloud.errors import ClockError, FaultError, LocalCloudError, NoAnswerError, SettingsError
 from localcloud.fault_board import FaultBoard
+from localcloud.rude import Rude
 from localcloud.settings import Settings
 from localcloud.state_folder import Ports, StateFolder
 from localcloud.verbs.clock import duration
@@ -193,7 +194,7 @@ def admin() -> Admin:
     return Admin(
         status=dict, reset=reset, endpoint_name=lambda account, region: f"{account}.{region}",
         age_tokens=int, settings=Settings(), wire=WireLog(), faults=FaultBoard(),
-        clock=CloudClock(),
+        clock=CloudClock(), rude=Rude(),
     )  # fmt: skip
 
 
@@ -233,3 +234,17 @@ def test_the_clock_goes_ahead_by_what_is_added() -> None:
 def test_an_advance_that_makes_no_sense_is_misuse(body: bytes) -> None:
     with pytest.raises(ClockError):
         ask(admin(), "POST", "clock", body)
+
+
+def test_a_cloud_becomes_rude_while_it_runs() -> None:
+    one = admin()
+    told = ask(one, "PUT", "rude", b'{"percent": 20, "seed": 7}')
+    assert told == {"percent": 20, "seed": 7, "latest_seconds": 1.5} == ask(one, "GET", "rude")
+
+
+@pytest.mark.parametrize("body", [b"", b'{"percent": 51}', b'{"percent": -1}', b'{"often": 5}'])
+def test_manners_that_make_no_sense_change_nothing(body: bytes) -> None:
+    one = admin()
+    with pytest.raises(SettingsError):
+        ask(one, "PUT", "rude", body)
+    assert ask(one, "GET", "rude")["percent"] == 0

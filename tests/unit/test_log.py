@@ -3,6 +3,7 @@
 import itertools
 import json
 import logging
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -88,9 +89,9 @@ def test_any_token_is_blotted_out(depth: int, token: str) -> None:
 def logger() -> Iterator[logging.Logger]:
     """The device's logger; the logging of the test run is put back afterwards."""
     root, device = logging.getLogger(), logging.getLogger("device")
-    before = root.handlers[:], root.level, device.level
+    before = root.handlers[:], root.level, device.level, sys.unraisablehook
     yield device
-    root.handlers[:], root.level, device.level = before
+    root.handlers[:], root.level, device.level, sys.unraisablehook = before
 
 
 def test_the_device_logs_at_the_level_asked_for_and_others_from_warning(
@@ -133,3 +134,23 @@ def test_arguments_and_tracebacks_are_redacted_too(
     assert "Traceback" in shown
     assert INSIDE not in shown
     assert TOKEN not in shown
+
+
+class Failing:
+    """What fails where nobody can catch it, as a callback of awscrt does."""
+
+    def __del__(self) -> None:
+        raise TypeError(f"no reason codes\n{TOKEN}\x1b[2J")
+
+
+def test_what_nobody_can_catch_is_one_line(
+    logger: logging.Logger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log.set_up("warning")
+
+    Failing()
+
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("WARNING device.runtime.log: a callback failed")
+    assert "TypeError: no reason codes" in line
+    assert "\x1b" not in line

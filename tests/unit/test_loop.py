@@ -8,7 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from device.errors.provisioning import StoppedError
+from device.errors import ConfigurationError, FirstbootError
+from device.errors.provisioning import CloudRejectedError, StoppedError
 from device.provisioning import actions as act
 from device.provisioning import events as ev
 from device.runtime.loop import CONNECT_PACING_SECONDS, SLOW_SECONDS, Patience
@@ -182,6 +183,36 @@ def test_a_wait_for_its_turn_is_told(memory: MemoryWorld, tmp_path: Path) -> Non
     [(what, seconds)] = diary.slow_steps
     assert "first_connect_spread" in what
     assert SLOW_SECONDS <= seconds <= 100_000.0
+
+
+REFUSED = {
+    "operation": "provision",
+    "status_code": 403,
+    "error_code": "AccessDenied",
+    "error_message": "not on the allow-list",
+}
+
+
+def test_patience_without_end_begins_anew_after_a_failure(
+    memory: MemoryWorld, tmp_path: Path
+) -> None:
+    memory.make_device(tmp_path / "device", SERIAL)
+    memory.fault("reject", **REFUSED)
+    diary = Diary()
+
+    identity = boot(memory, tmp_path / "device", diary=diary, patience=Patience(again_after=900.0))
+
+    assert identity.thing_name == SERIAL
+    [(cause, seconds)] = diary.waits
+    assert isinstance(cause, CloudRejectedError)
+    assert 450.0 <= seconds <= 1350.0
+
+
+@pytest.mark.parametrize(
+    "failure", [ConfigurationError("f", "k", "is wrong"), StoppedError("stopped")]
+)
+def test_what_a_wait_cannot_mend_is_not_tried_again(failure: FirstbootError) -> None:
+    assert Patience(again_after=900.0).pause_after(failure) is None
 
 
 # --- with systemd ---------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from device.config.methods import METHODS, MachineKind
+from device.config.methods import METHODS, Credential, MachineKind
 from device.config.plan import plan_for
 from device.config.settings import load
 from device.errors import ConfigurationError
@@ -12,6 +12,7 @@ from device.provisioning.claim import ClaimPlan
 from device.provisioning.presented import PresentedPlan
 from device.storage.device_storage import open_device_storage
 from factory import methods as station
+from factory.station.authorities import ISSUING
 from scripts.demonstration.methods import METHODS as SHOWN
 from scripts.recording.page import PAGES
 from tests.support.devices import make_device
@@ -44,6 +45,18 @@ def test_a_settings_file_names_its_method_or_one_that_is_made_alike(method: str)
 @pytest.mark.parametrize("method", METHODS)
 def test_a_method_has_a_page_with_its_settings_file(method: str) -> None:
     assert METHODS[method].settings_file in PAGES[method].read_text()
+
+
+def test_the_station_has_a_ca_for_each_method_that_it_signs_for() -> None:
+    signed = {name for name, row in METHODS.items() if row.begins_with is Credential.LEAF}
+
+    assert signed <= set(ISSUING)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_method_is_linted_before_it_is_prepared(method: str) -> None:
+    assert all(file.is_file() for file in station.METHODS[method].files())
+    assert station.METHODS[method].files()
 
 
 def test_the_station_and_the_demo_know_every_method() -> None:

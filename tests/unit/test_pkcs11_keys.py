@@ -1,4 +1,4 @@
-"""Does the key store keep book of an element's keys, so that none is lost, left over or doubled?"""
+"""Does the key store record an element's keys, so that none is lost, left over or made twice?"""
 
 import copy
 from collections.abc import Callable, Iterator
@@ -143,7 +143,7 @@ def test_a_label_that_a_stranger_uses_is_refused_and_left_alone(
     before = dict(module.objects)
     with pytest.raises(DuplicateKeyError, match="that is not this device"):
         keys.generate_key(KEY, KeyType.EC_P256)
-    keys.settle()
+    keys.recover()
     assert module.objects == before
     assert keys.keys() == []
 
@@ -232,7 +232,7 @@ def test_a_generation_that_was_not_committed_leaves_nothing(
 ) -> None:
     in_vain(storage, lambda: keys.generate_key(KEY, KeyType.EC_P256))
     assert keys.keys() == []
-    keys.settle()
+    keys.recover()
     assert module.objects == {}
 
 
@@ -487,7 +487,7 @@ def test_an_adopted_key_is_not_destroyed(
     keys = attach(storage, module, uri=STATION_URI)
     keys.generate_key(KEY, KeyType.EC_P256)
     keys.destroy_key(KEY)
-    keys.settle()
+    keys.recover()
     assert keys.keys() == []
     assert module.labels() == ["PIV key"]
 

@@ -17,8 +17,9 @@ from device.provisioning.claim import ClaimPlan
 from device.provisioning.presented import PresentedPlan
 from device.runtime.journal import Keyed, save
 from device.runtime.made_for import check_made_for
+from device.storage import installed_certificate
 from device.storage.device_storage import open_device_storage
-from device.storage.secure_storage import Uid
+from device.storage.keys import FIRST_DEVICE_KEY
 from tests.support.certificates import DeviceAuthority, new_key, pem_of
 from tests.support.devices import AUTHORITY, DEVICE_ID, SERIAL, advance_to, make_device
 
@@ -432,7 +433,8 @@ def just_in_time(tmp_path: Path, template: str, subject: dict[str, str]) -> tupl
     state = make_device(tmp_path / "device", claim=None)
     with open_device_storage(state) as storage:
         leaf = AUTHORITY.issue(new_key().public_key(), subject)
-        storage.ps.set(Uid.STAGED_CERTIFICATE, leaf + AUTHORITY.certificate_pem)
+        chain = leaf + AUTHORITY.certificate_pem
+        installed_certificate.save(storage.ps, FIRST_DEVICE_KEY, chain)
     just = JustInTime(template_file=str(tmp_path / "template.json"))
     return state, Settings(method="jitp", just_in_time=just)
 
@@ -486,7 +488,7 @@ def test_a_device_with_a_claim_is_not_booted_as_one_with_a_certificate(
 def test_a_device_that_has_begun_goes_on_by_claim_only(tmp_path: Path) -> None:
     state = make_device(tmp_path / "device", claim=None)
     with open_device_storage(state) as storage:
-        save(storage.ps, Keyed("device-key.1", "csr"))
+        save(storage.ps, Keyed(FIRST_DEVICE_KEY, "csr"))
 
     assert refused(state, Settings(method="jitp")).key == "method"
     assert isinstance(plan(state, Settings(method="trusted-user")).machine, ClaimPlan)

@@ -87,6 +87,16 @@ def test_a_stranger_is_turned_away_and_the_client_is_not() -> None:
             assert client.recv(100).startswith(b"HTTP/1.1 200")
 
 
+def test_a_client_is_met_once_it_has_said_who_it_is() -> None:
+    with relay_to_a_pair() as (relay, _):
+        with asking(relay, "a guess") as stranger:
+            assert stranger.recv(100) == b""
+        assert not relay.was_met
+        with asking(relay, relay.password) as client:
+            assert client.recv(100).startswith(b"HTTP/1.1 200")
+        assert relay.was_met
+
+
 def test_what_cannot_be_reached_is_kept_as_the_reason() -> None:
     def refuse() -> socket.socket:
         raise ConnectionRefusedError(111, "refused")

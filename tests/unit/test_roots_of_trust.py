@@ -217,7 +217,7 @@ def test_an_anchor_that_was_put_back_is_refused(
     old = path.read_bytes()
     root.write_anchor(SECOND)
     path.write_bytes(old)
-    for use in (root.read_anchor, root.settle, lambda: root.write_anchor(Anchor(3, bytes(32)))):
+    for use in (root.read_anchor, root.recover, lambda: root.write_anchor(Anchor(3, bytes(32)))):
         with pytest.raises(RolledBackError, match="older copy"):
             use()
 
@@ -249,7 +249,7 @@ def test_a_cut_before_the_chip_is_settled_and_what_came_before_is_refused(
     old = path.read_bytes()
     write_file_alone(TpmRoot(fuses, board.tpm), SECOND, board)
 
-    TpmRoot(fuses, board.tpm).settle()
+    TpmRoot(fuses, board.tpm).recover()
 
     assert TpmRoot(fuses, board.tpm).read_anchor() == SECOND
     path.write_bytes(old)

@@ -2,13 +2,17 @@
 
 import os
 import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import pytest
 
 from device.config import settings
 from device.config.settings import Settings
+from device.config.settings_file import read_settings_file
+from device.config.typed import known_keys
 from device.errors import ConfigurationError, ExitCode
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -427,17 +431,34 @@ def test_the_two_files_differ_in_nothing_but_the_spread() -> None:
     assert re.sub(spread, "", repr(local)) == re.sub(spread, "", repr(account))
 
 
-@pytest.mark.parametrize("name", BOTH)
-def test_what_the_comments_call_a_default_is_the_default(tmp_path: Path, name: str) -> None:
-    """Whoever deletes a line keeps what it says, but for what the file is there to choose."""
-    written = settings.load(CONFIG / name, {}, {})
-    default = load(tmp_path, LEAST)
+OURS = sorted(CONFIG.glob("*.yaml"))
 
-    assert written.endpoint is default.endpoint is None
-    assert written.root_ca is default.root_ca is None
-    assert written.thing_name == default.thing_name
-    assert written.key == default.key
-    assert written.telemetry == default.telemetry
-    assert written.connection.retry == default.connection.retry
-    assert written.claim.parameters.items() >= default.claim.parameters.items()
-    assert written.claim.client_id == default.claim.client_id
+
+@pytest.mark.parametrize("file", OURS, ids=[file.name for file in OURS])
+def test_a_file_of_ours_has_only_what_differs_from_the_default(file: Path) -> None:
+    written = read_settings_file(file)
+    default = msgspec.to_builtins(Settings(method=""))
+
+    assert list(without_difference(written, default)) == []
+
+
+def without_difference(
+    written: Mapping[str, object], default: Mapping[str, object], prefix: str = ""
+) -> Iterator[str]:
+    """Yield the keys that could be left out; a section of own names is replaced as a whole."""
+    for name, value in written.items():
+        key = f"{prefix}{name}"
+        if key in {"subject", "claim.parameters"} or not isinstance(value, dict):
+            if str(value) == str(default[name]):
+                yield key
+        else:
+            inner = default[name]
+            assert isinstance(inner, dict)
+            yield from without_difference(value, inner, f"{key}.")
+
+
+def test_every_setting_is_on_its_page() -> None:
+    page = (CONFIG.parent / "docs" / "settings.md").read_text()
+    keys = {key.removesuffix(".") for key in known_keys(msgspec.inspect.type_info(Settings))}
+
+    assert set(re.findall(r"^\| `([a-z0-9_.]+)` \|", page, re.MULTILINE)) == keys

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import pytest
 
 from device.errors.storage import StorageError
+from device.storage.entries import Entry, Service
 from device.storage.filesystem import replace
-from device.storage.image import Entry, Service
 from device.storage.roots.file_fuses import FileFuses
 from device.storage.roots.root_of_trust import Anchor, RootOfTrust
 from device.storage.roots.tpm_root import Record, TpmRoot
@@ -103,7 +103,7 @@ class TpmBeforeFile(OnTpm):
 
 
 class NeverSettled(FileFuses):
-    def settle(self) -> None:
+    def recover(self) -> None:
         """Take what the cache shows for what the disk holds."""
 
 
@@ -124,7 +124,7 @@ class Design:
         return self.store(self.fs(disk, "storage"), self.fuses_on(disk))
 
     def opened_on(self, disk: RecordingDisk) -> SealedStore:
-        self.fuses_on(disk).settle()
+        self.fuses_on(disk).recover()
         store = self.store_on(disk)
         store.load(read_only=False)
         return store

@@ -18,10 +18,10 @@ from device.storage.device_storage import DeviceStorage, create_device_storage
 from device.storage.filesystem import OsFs
 from device.storage.keys import KeyId, KeyType
 from device.storage.lifecycle import Lifecycle
-from device.storage.rewrap import rewrap_device_storage
 from device.storage.roots.descriptor import NAME, Descriptor, read_descriptor
 from device.storage.roots.plan import FILE, CredentialPlan, RootPlan
 from device.storage.secure_storage import Uid
+from factory.making.rewrap import rewrap_device_storage
 from tests.support.crash_states import CrashState, crash_states, explore
 from tests.support.effort import one_in
 from tests.support.fake_tpm import FOLDER as CHIP

@@ -1,5 +1,6 @@
 """Does the sealed store notice what was done to its files, and say it rightly?"""
 
+import hashlib
 import logging
 import shutil
 from collections.abc import Callable
@@ -8,11 +9,19 @@ from typing import cast
 
 import pytest
 
-from device.errors.storage import DataCorruptError, RolledBackError, WrongDeviceError
+from device.errors.storage import (
+    DataCorruptError,
+    NewerFormatError,
+    RolledBackError,
+    WrongDeviceError,
+)
 from device.storage.device_storage import open_device_storage
+from device.storage.entries import Entries, Entry, Service
 from device.storage.filesystem import OsFs
-from device.storage.image import Entries, Entry, Sealer, Service
+from device.storage.formats import FORMAT
+from device.storage.image import Sealer
 from device.storage.roots.file_fuses import FileFuses
+from device.storage.roots.root_of_trust import Anchor
 from device.storage.secure_storage import StorageFlag, Uid
 from tests.support.recording_fs import FolderSynced, RecordingDisk, Synced
 from tests.support.sealed_device import make_device
@@ -232,3 +241,31 @@ def test_an_authentic_image_of_something_else_is_corrupt(state: Path) -> None:
     no_entries = cast(Entries, {(Service.ITS,): Entry(b"", StorageFlag.NONE)})
     with pytest.raises(DataCorruptError, match="its entries cannot be read"):
         sealer.unseal(sealer.seal(1, no_entries))
+
+
+# --- formats -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_storage_of_newer_firmware_is_refused_and_left_as_it_is(
+    state: Path, *, read_only: bool
+) -> None:
+    fuses = FileFuses(OsFs(state / "fuses"))
+    newer = {name: with_format(image, FORMAT + 1) for name, image in images(state).items()}
+    put_back(state, {"image-a": newer["image-a"], "image-b": b"cut short"})
+    digest = hashlib.sha256(newer["image-a"]).digest()
+    fuses.write_anchor(Anchor(fuses.read_anchor().generation + 1, digest))
+    before = images(state)
+
+    with (
+        pytest.raises(NewerFormatError, match=f"in format {FORMAT + 1}") as raised,
+        open_device_storage(state, read_only=read_only),
+    ):
+        pass
+
+    assert "Install the firmware" in raised.value.next_step
+    assert images(state) == before
+
+
+def with_format(image: bytes, number: int) -> bytes:
+    return image[:8] + number.to_bytes(2, "big") + image[10:]

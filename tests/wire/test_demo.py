@@ -115,7 +115,7 @@ def test_all_methods_end_with_one_object_of_all(checkout: Path) -> None:
         "claim-aws-keys"
     ]
     own = [method for method, row in rows.items() if row["certificate_issuer"] != "AWS IoT"]
-    assert own == ["jitp", "jitr", "multi-account"]
+    assert own == ["claim-own-ca", "jitp", "jitr", "multi-account"]
     assert "The same device in another account" in done.stderr
     assert {method: as_in_readme(row) for method, row in rows.items()} == dict(README_TABLE)
 

@@ -10,8 +10,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from device.errors.storage import DataCorruptError
 from device.identity.certificates import certificate_id
+from device.storage.entries import Service
 from device.storage.filesystem import OsFs
-from device.storage.image import Sealer, Service
+from device.storage.image import Sealer
 from device.storage.roots.file_fuses import FileFuses
 from device.storage.secure_storage import Uid
 from tests.support.device_process import (

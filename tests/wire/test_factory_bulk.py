@@ -47,7 +47,7 @@ def run_in(line: ProductionLine, cloud: Cloud, *serials: str) -> Batch:
     with open_journal(bulk.batch_folder(line.station, "lot")) as journal:
         folders = {serial: line.folder / serial for serial in serials}
         batch = journal.load() or new_batch("lot", cloud.account, folders)
-        run_batch(bulk.workplace(cloud, journal, order, PlainProgress(lambda _: None)), batch)
+        run_batch(bulk.batch_context(cloud, journal, order, PlainProgress(lambda _: None)), batch)
         return batch
 
 

@@ -107,6 +107,35 @@ def test_cbor_and_other_formats_have_their_topics(
     assert (message.topic, message.payload) == (f"{base}/{other}/request", b"hello")
 
 
+def test_each_change_of_status_is_an_event(
+    local_cloud: LocalCloud, device: Credential, thing: str, start: Callable[..., str]
+) -> None:
+    reason = {"reasonCode": "BUSY"}
+    with (
+        connected(local_cloud, device, thing) as client,
+        connected(local_cloud, device, "owner") as owner,
+    ):
+        owner.subscribe("$aws/events/commandExecution/+/#")
+        number = start()
+        response = f"$aws/commands/things/{thing}/executions/{number}/response/json"
+        say(client, response, status="REJECTED", statusReason=reason)
+        created, rejected = owner.receive(), owner.receive()
+    execution_ = execution(local_cloud, thing, number)
+    command = execution_["commandArn"].rpartition("/")[2]
+    topic = f"$aws/events/commandExecution/{command}"
+    assert [created.topic, rejected.topic] == [f"{topic}/CREATED", f"{topic}/REJECTED"]
+    event = json.loads(rejected.payload)
+    assert event.pop("timestamp") > 1_700_000_000_000
+    assert event == {
+        "executionId": number,
+        "status": "REJECTED",
+        "statusReason": reason,
+        "eventType": "COMMAND_EXECUTION",
+        "commandArn": execution_["commandArn"],
+        "targetArn": arn(thing),
+    }
+
+
 def test_an_execution_times_out_and_may_still_be_reported(
     local_cloud: LocalCloud, device: Credential, thing: str, start: Callable[..., str]
 ) -> None:

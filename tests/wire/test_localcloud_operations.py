@@ -225,6 +225,18 @@ def test_two_authorities_of_one_subject_are_told_apart_by_signature(iot: Any) ->
         assert [found["certificateId"] for found in listed] == [made["certificateId"]]
 
 
+def test_the_eleventh_authority_of_one_subject_is_refused(iot: Any) -> None:
+    one = new_authority()
+    others = [renewed(one, ec.generate_private_key(ec.SECP256R1())) for _ in range(10)]
+    for authority in (one, *others[:-1]):
+        register_ca(iot, authority)
+    with pytest.raises(iot.exceptions.ClientError, match="LimitExceeded"):
+        register_ca(iot, others[-1])
+    with pytest.raises(iot.exceptions.ResourceAlreadyExistsException):
+        register_ca(iot, one)
+    register_ca(iot, new_authority())
+
+
 @pytest.mark.parametrize("chain", [False, True], ids=["leaf-alone", "with-its-ca"])
 def test_devices_of_two_authorities_of_one_subject_are_registered_just_in_time(
     local_cloud: LocalCloud, iot: Any, chain: bool

@@ -124,6 +124,21 @@ def test_from_a_pem_that_is_registered_already(iot: Any) -> None:
     assert status_of(iot, leaf.certificate_id) == "ACTIVE"
 
 
+# --- groups --------------------------------------------------------------------------
+
+
+def test_an_empty_name_is_no_group(iot: Any) -> None:
+    """As AWS's bulk sample counts on: a device's ThingGroup may be ""."""
+    csr, _key = new_csr("SN")
+    group, serial = mark("group"), mark("SN")
+    iot.create_thing_group(thingGroupName=group)
+    groups = {"ThingGroups": [{"Ref": "ThingGroup"}, group]}
+    parameters = {"SerialNumber": serial, "CSR": csr, "ThingGroup": ""}
+    iot.register_thing(templateBody=body(FROM_CSR, groups), parameters=parameters)
+    found = iot.list_thing_groups_for_thing(thingName=serial)["thingGroups"]
+    assert [each["groupName"] for each in found] == [group]
+
+
 # --- status --------------------------------------------------------------------------
 
 

@@ -32,7 +32,7 @@ def line(local_cloud: LocalCloud, tmp_path: Path) -> Iterator[ProductionLine]:
 
 def use_every_method(line: ProductionLine) -> None:
     """Prepare each method, make a device with it, and let that prove itself."""
-    for method in METHODS:
+    for method in sorted(METHODS, key=lambda each: each == "claim-own-ca"):  # it signs for all
         on = line.of(method)
         is_hooked = method in {"claim", "claim-aws-keys"}
         prepared = on.run("prepare", "--method", method, *(["--hook"] if is_hooked else []))

@@ -103,7 +103,7 @@ def attach_element(storage: DeviceStorage, plan: ElementPlan) -> None:
     element = SecureElement(module, plan.uri, plan.pin, refused)
     storage.on_close(element.close)
     keys = Pkcs11KeyStore(storage, SealedKeyStore(storage.its), element, tls13=plan.tls13)
-    keys.settle()
+    keys.recover()
     storage.keys = keys
 
 

@@ -74,7 +74,7 @@ def generate(session: ElementSession, key_type: KeyType, label: str, identifier:
 
 
 def check_key_type(session: ElementSession, key_type: KeyType) -> None:
-    """Let a key type pass that the element can make and use.
+    """Raise unless the element can make keys of this type and use them.
 
     Raises:
         MechanismMissingError: it cannot.

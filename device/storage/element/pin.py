@@ -85,7 +85,7 @@ class PinMemory(ABC):
         """Those of this process, should the memory refuse to be written."""
 
     def check(self, token: str, pin: str) -> None:
-        """Let a PIN pass that ``token`` never refused.
+        """Raise if ``token`` has refused this PIN before.
 
         Raises:
             WrongPinError: it did, in this process or an earlier one.

@@ -4,11 +4,11 @@ Keys that the device makes are made in the element and stay there. Keys that com
 (a claim, a key made by AWS) were seen by others already; they go where software keys go, into
 the sealed store, and ``get_key_attributes`` says so.
 
-A key must not be lost, left over, or there twice, whatever is cut. Making one: the book holds
-the ``CKA_ID`` that it will carry since before; it is made; the book takes it up in the commit
-around. A key with that id that the book does not list was cut short, and is destroyed before
-another is made, and at each boot. Destroying one: the book gives it up in the commit around;
-it is destroyed afterwards, at the next boot at the latest.
+A key must not be lost, left over or made twice, whenever the power fails. To make a key: the
+records already hold the ``CKA_ID`` that it will get; the element makes it; the commit around adds
+it to the records. A key with that id that is not in the records comes from an interrupted run, and
+is destroyed before another is made, and at each boot. To destroy a key: the commit around marks it
+in the records; it is destroyed in the element afterwards, at the next boot at the latest.
 """
 
 import logging
@@ -30,8 +30,8 @@ from device.errors.element import (
 from device.errors.storage import KeyExistsError
 from device.identity.public_key import spki
 from device.storage.decoding import decoding
-from device.storage.element import element_book, objects
-from device.storage.element.element_book import ElementBook, ElementKey
+from device.storage.element import key_records, objects
+from device.storage.element.key_records import ElementKey, KeyRecords
 from device.storage.element.private_key import element_private_key, element_public_key
 from device.storage.element.secure_element import ElementSession, SecureElement
 from device.storage.keys import (
@@ -58,7 +58,7 @@ DEFAULT_LABEL: Final = "device-key"
 
 
 class Pkcs11KeyStore:
-    """Keys in a secure element, and beside them those that came from outside."""
+    """A `KeyStore`: keys in a secure element, and beside them those that came from outside."""
 
     def __init__(
         self,
@@ -74,25 +74,26 @@ class Pkcs11KeyStore:
         self._maybe_element: Final = element
         self._tls13: Final = tls13
 
-    def settle(self) -> None:
-        """Bring the element in line with the book, after whatever was cut; call it at boot.
+    def recover(self) -> None:
+        """Bring the element in line with the records after an interruption; call it at boot.
 
         Raises:
             ElementError: the element cannot be used.
         """
-        book = self._book()
-        doomed = [key.identifier for key in book.keys if key.doomed and not key.adopted]
+        records = self._records()
+        given_up = [key for key in records.keys if key.pending_destruction and not key.adopted]
+        unused = [records.next_id, *(key.identifier for key in given_up)]
 
         def clear(session: ElementSession) -> int:
-            return sum(objects.destroy(session, each) for each in [book.reserved, *doomed])
+            return sum(objects.destroy(session, each) for each in unused)
 
         if count := self._element.run(clear):
-            _log.info("%s objects of keys that do not count were destroyed in the element", count)
-        if element_book.load(self._storage.ps) is None or len(book.living()) < len(book.keys):
-            self._save(changed(book, keys=tuple(book.living().values())))
+            _log.info("%s objects of unused keys were destroyed in the element", count)
+        if key_records.load(self._storage.ps) is None or len(records.active()) < len(records.keys):
+            self._save(changed(records, keys=tuple(records.active().values())))
 
     def generate_key(self, key: KeyId, key_type: KeyType) -> KeyId:
-        """See ``KeyStore``; an ``id`` in the URI names a key that the station made before.
+        """Make the key, or take the one that the station made, which the URI names by ``id``.
 
         Raises:
             MechanismMissingError, TokenFullError, DuplicateKeyError: the element cannot.
@@ -100,10 +101,10 @@ class Pkcs11KeyStore:
         """
         if key in self.keys():
             raise KeyExistsError(f"there is a key {key!r} already")
-        book, uri, element = self._settled_book(), self._element.uri, self._element
+        records, uri, element = self._recovered_records(), self._element.uri, self._element
         if key_type not in element.profile.key_types:
             raise MechanismMissingError(key_type, element.profile.name)
-        label, identifier = self._label(key), uri.id or book.reserved
+        label, identifier = self._label(key), uri.id or records.next_id
         make = _adoption if uri.id else _generation
         made, vouched = element.run(make(key_type, label, identifier))
         record = ElementKey(
@@ -116,17 +117,16 @@ class Pkcs11KeyStore:
             proofs=vouched,
             adopted=uri.id is not None,
         )
-        self._save(ElementBook(os.urandom(_ID_BYTES), (*book.keys, record)))
+        self._save(KeyRecords(os.urandom(_ID_BYTES), (*records.keys, record)))
         return key
 
     def import_key(self, key: KeyId, pem: bytes) -> KeyId:
-        """See ``KeyStore``; the key goes to the sealed store."""
-        if key in self._book().living():
+        """Import the key into the sealed store."""
+        if key in self._records().active():
             raise KeyExistsError(f"there is a key {key!r} already")
         return self._sealed.import_key(key, pem)
 
     def get_key_attributes(self, key: KeyId) -> KeyAttributes:
-        """See ``KeyStore``."""
         record = self._find(key)
         if record is None:
             return self._sealed.get_key_attributes(key)
@@ -139,19 +139,18 @@ class Pkcs11KeyStore:
         )
 
     def export_public_key(self, key: KeyId) -> PublicKey:
-        """See ``KeyStore``."""
         record = self._find(key)
         return self._sealed.export_public_key(key) if record is None else element_public_key(record)
 
     def private_key(self, key: KeyId) -> PrivateKey:
-        """See ``KeyStore``; the object signs in the element."""
+        """Return an object that signs in the element."""
         record = self._find(key)
         if record is None:
             return self._sealed.private_key(key)
         return element_private_key(self._element, record)
 
     def tls_identity(self, key: KeyId, certificate_pem: bytes) -> TlsIdentity:
-        """See ``KeyStore``; the element is asked for the key first, since awscrt's errors say less.
+        """Look for the key in the element first, since awscrt's errors say less.
 
         Raises:
             KeyMismatchError: the certificate, or the element, belongs to another key.
@@ -180,22 +179,23 @@ class Pkcs11KeyStore:
         )
 
     def destroy_key(self, key: KeyId) -> None:
-        """See ``KeyStore``."""
         if self._find(key) is None:
             self._sealed.destroy_key(key)
             return
-        book = self._book()
-        keys = tuple(changed(each, doomed=True) if each.name == key else each for each in book.keys)
+        records = self._records()
+        keys = tuple(
+            changed(each, pending_destruction=True) if each.name == key else each
+            for each in records.keys
+        )
         with self._storage.transaction():
-            self._save(changed(book, keys=keys))
-            self._storage.after_commit(self._bury)
+            self._save(changed(records, keys=keys))
+            self._storage.after_commit(self._destroy_pending)
 
     def keys(self) -> list[KeyId]:
-        """See ``KeyStore``."""
-        return sorted([*self._sealed.keys(), *map(KeyId, self._book().living())])
+        return sorted([*self._sealed.keys(), *map(KeyId, self._records().active())])
 
     def uri(self, key: KeyId) -> str:
-        """See ``KeyStore``; the URI holds no PIN, nor where one is."""
+        """Return a URI without a PIN and without the place of one."""
         record = self._find(key)
         return self._sealed.uri(key) if record is None else record.uri
 
@@ -205,20 +205,20 @@ class Pkcs11KeyStore:
             raise ElementNotOpenError("the key is in a secure element, and none is set")
         return self._maybe_element
 
-    def _book(self) -> ElementBook:
-        return element_book.load(self._storage.ps) or ElementBook(os.urandom(_ID_BYTES))
+    def _records(self) -> KeyRecords:
+        return key_records.load(self._storage.ps) or KeyRecords(os.urandom(_ID_BYTES))
 
-    def _settled_book(self) -> ElementBook:
-        book = element_book.load(self._storage.ps)
-        if book is None:
-            raise RuntimeError("settle() comes first: it makes the next key's id durable")
-        return book
+    def _recovered_records(self) -> KeyRecords:
+        records = key_records.load(self._storage.ps)
+        if records is None:
+            raise RuntimeError("call recover() first: it makes the id of the next key durable")
+        return records
 
-    def _save(self, book: ElementBook) -> None:
-        element_book.save(self._storage.ps, book)
+    def _save(self, records: KeyRecords) -> None:
+        key_records.save(self._storage.ps, records)
 
     def _find(self, key: KeyId) -> ElementKey | None:
-        return self._book().living().get(key)
+        return self._records().active().get(key)
 
     def _label(self, key: KeyId) -> str:
         """``device-key.1`` is ``LABEL.1`` in the element; an adopted key has its own name."""
@@ -227,12 +227,12 @@ class Pkcs11KeyStore:
             return label
         return f"{label}.{key.rpartition('.')[2]}"
 
-    def _bury(self) -> None:
+    def _destroy_pending(self) -> None:
         if self._maybe_element is None:
             _log.info("the key is destroyed in the element at the next boot that opens it")
             return
         try:
-            self.settle()
+            self.recover()
         except ElementError as error:
             _log.warning("the key is destroyed in the element at the next boot: %s", error)
 

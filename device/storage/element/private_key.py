@@ -15,7 +15,7 @@ from device.errors.storage import KeyNotUsableError
 from device.storage.decoding import decoded
 from device.storage.element import objects
 from device.storage.element.cryptoki_codes import Mechanism
-from device.storage.element.element_book import ElementKey
+from device.storage.element.key_records import ElementKey
 from device.storage.element.secure_element import ElementSession, SecureElement
 from device.storage.keys import PrivateKey, PublicKey
 
@@ -37,11 +37,11 @@ def element_private_key(element: SecureElement, key: ElementKey) -> PrivateKey:
 
 
 def element_public_key(key: ElementKey) -> PublicKey:
-    """Return the public half, from the device's book."""
+    """Return the public half, from the device's records."""
     public = decoded(key.public_key, load_der_public_key, f"the public key of {key.name}")
     if isinstance(public, ec.EllipticCurvePublicKey | rsa.RSAPublicKey):
         return public
-    raise KeyNotUsableError(f"the book holds a {type(public).__name__} for {key.name}")
+    raise KeyNotUsableError(f"the records hold a {type(public).__name__} for {key.name}")
 
 
 class _Signer:

@@ -2,7 +2,7 @@
 
 It is public, and believed only as far as it goes: whoever changes it leads to a root under
 which the images do not open. Replacing it is the one step that moves a storage from one root
-to another (``rewrap.py``); until both sides are tidy, it also names the root to erase.
+to another (``factory rewrap``); until both sides are tidy, it also names the root to erase.
 """
 
 from typing import Final, Literal

@@ -23,8 +23,8 @@ from device.errors.storage import (
     StorageFailureError,
 )
 from device.storage.decoding import decoded, decoding
+from device.storage.entries import StorageFlag
 from device.storage.filesystem import Fs, replace
-from device.storage.flags import StorageFlag
 from device.storage.lifecycle import STORAGE_AVAILABLE, Lifecycle, check_transition
 from device.storage.roots.root_of_trust import BLANK, Anchor, Strength
 
@@ -56,18 +56,14 @@ class FuseFiles(ABC):
 
     @abstractmethod
     def _make_key(self) -> None:
-        """See to the half of the root key that is elsewhere; nothing is burned if it fails."""
+        """Make the half of the root key that is elsewhere; nothing is burned if it fails."""
 
     @abstractmethod
     def _forget_key(self) -> None:
-        """Let the half elsewhere go, where it is this device's alone; twice does no harm."""
+        """Erase the half elsewhere if it belongs to this device alone; twice does no harm."""
 
     def burn(self) -> None:
-        """See ``RootOfTrust``.
-
-        The lifecycle is written before all else: a HUK without one is damage, never an
-        unfinished device.
-        """
+        """The lifecycle is written first: a HUK without one is damage, not an unfinished device."""
         self.scrap()
         self._make_key()
         self._write_lifecycle(Lifecycle.ASSEMBLY_AND_TEST)
@@ -76,14 +72,12 @@ class FuseFiles(ABC):
         self._fs.fsync_folder()
 
     def scrap(self) -> None:
-        """See ``RootOfTrust``."""
         state = self.lifecycle
         if state not in _UNFINISHED:
             raise StorageExistsError(f"these fuses are burned already (lifecycle {state.name})")
         self.erase()
 
     def erase(self) -> None:
-        """See ``RootOfTrust``."""
         self._forget_key()
         for name in ("huk", "huk.new", "anchor", "anchor.new", "lifecycle.new"):
             self._fs.unlink(name)
@@ -91,13 +85,13 @@ class FuseFiles(ABC):
         self._fs.unlink("lifecycle")
         self._fs.fsync_folder()
 
-    def settle(self) -> None:
-        """See ``RootOfTrust``: what a killed process wrote may be in the cache alone."""
+    def recover(self) -> None:
+        """Make durable what a killed process may have left in the cache."""
         self._fs.fsync_folder()
 
     @property
     def lifecycle(self) -> Lifecycle:
-        """See ``RootOfTrust``; a destroyed HUK is DECOMMISSIONED, whatever came after."""
+        """DECOMMISSIONED once the HUK is destroyed, whatever the file says."""
         content, huk = self._fs.read("lifecycle"), self._fs.read("huk")
         if huk == _DESTROYED:
             return Lifecycle.DECOMMISSIONED
@@ -109,7 +103,7 @@ class FuseFiles(ABC):
             return Lifecycle[content.decode("ascii").strip()]
 
     def derive(self, label: bytes, length: int = 32) -> bytes:
-        """See ``RootOfTrust``; HKDF-SHA256 (RFC 5869) of the root key, ``label`` as info."""
+        """Use HKDF-SHA256 (RFC 5869) of the root key, with ``label`` as info."""
         state = self.lifecycle
         if state is Lifecycle.DECOMMISSIONED:
             raise DecommissionedError("the root key was destroyed when the device left service")
@@ -121,20 +115,18 @@ class FuseFiles(ABC):
         return HKDF(SHA256(), length, salt=None, info=label).derive(self._root_key(huk))
 
     def read_anchor(self) -> Anchor:
-        """See ``RootOfTrust``."""
         content = self._fs.read("anchor")
         if content is None:
             return BLANK
         return decoded(content, _anchor, "fuses/anchor")
 
     def write_anchor(self, anchor: Anchor) -> None:
-        """See ``RootOfTrust``."""
         check_grows(anchor, self.read_anchor())
         body = f"{anchor.generation} {anchor.digest.hex()}".encode("ascii")
         replace(self._fs, "anchor", b"%s %08x\n" % (body, zlib.crc32(body)))
 
     def advance(self, to: Lifecycle) -> None:
-        """See ``RootOfTrust``; the HUK's end is the one step that decommissions."""
+        """Destroying the HUK is the one step that decommissions."""
         check_transition(self.lifecycle, to)
         if to is Lifecycle.DECOMMISSIONED:
             replace(self._fs, "huk", _DESTROYED, mode=0o400)
@@ -167,7 +159,7 @@ def anchor_of(generation: str, digest: str) -> Anchor:
 
 
 def check_grows(anchor: Anchor, current: Anchor) -> None:
-    """Let an ``anchor`` pass that may follow the ``current`` one.
+    """Raise unless ``anchor`` may follow the ``current`` one.
 
     Raises:
         StorageFailureError: its generation is not higher.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol
 
-from device.storage.flags import StorageFlag
+from device.storage.entries import StorageFlag
 from device.storage.lifecycle import Lifecycle
 
 
@@ -101,7 +101,7 @@ class RootOfTrust(Protocol):
         """Forget all, whatever the lifecycle: nothing sealed under this root opens again."""
         ...
 
-    def settle(self) -> None:
+    def recover(self) -> None:
         """Finish what a cut or a killed process left, before more is built upon it.
 
         Raises:

@@ -61,14 +61,13 @@ _SEALED: Final = _sized(struct.pack(">2HI3H", 0x08, _SHA256, _FIXED, 0, _NULL, 0
 
 
 class Tpm2:
-    """The TPM behind ``tcti``, e.g. ``device:/dev/tpmrm0``; see `tpm_root.Tpm`."""
+    """The `tpm_root.Tpm` behind ``tcti``, e.g. ``device:/dev/tpmrm0``."""
 
     def __init__(self, tcti: str) -> None:
         """Connect when first used."""
         self.tcti: Final = tcti
 
     def seal(self, secret: bytes) -> bytes:
-        """See ``Tpm``."""
         private, public = c.c_void_p(), c.c_void_p()
         with connected(self.tcti) as tss, _storage_key(tss) as (parent, session):
             content = tss.structure("TPM2B_SENSITIVE_CREATE", _sized(_sized(b"") + _sized(secret)))
@@ -79,7 +78,6 @@ class Tpm2:
             return tss.wire("TPM2B_PUBLIC", public) + _sized(tss.bytes_of(private))
 
     def unseal(self, blob: bytes) -> bytes:
-        """See ``Tpm``."""
         size = 2 + int.from_bytes(blob[:2], "big")
         with connected(self.tcti) as tss, _storage_key(tss) as (parent, session):
             public = tss.structure("TPM2B_PUBLIC", blob[:size])
@@ -89,11 +87,9 @@ class Tpm2:
                 return tss.data("Unseal", loaded, session, NONE, NONE)
 
     def new_index(self) -> int:
-        """See ``Tpm``."""
         return secrets.choice(_INDICES)
 
     def begin_chain(self, index: int, auth: bytes) -> None:
-        """See ``Tpm``."""
         wire = struct.pack(">IHIHH", index, _SHA256, _CHAIN, 0, _BYTES)
         with connected(self.tcti) as tss, _storage_key(tss) as (_, session):
             public = tss.structure("TPM2B_NV_PUBLIC", _sized(wire))
@@ -101,18 +97,15 @@ class Tpm2:
         self.extend_chain(index, auth, secrets.token_bytes(_BYTES))
 
     def read_chain(self, index: int, auth: bytes) -> bytes | None:
-        """See ``Tpm``."""
         with connected(self.tcti) as tss:
             return _chain_in(tss, index, auth)
 
     def extend_chain(self, index: int, auth: bytes, link: bytes) -> None:
-        """See ``Tpm``."""
         with connected(self.tcti) as tss, _session(tss) as session:
             chain = _opened(tss, index, auth)
             tss.call("NV_Extend", chain, chain, session, NONE, NONE, sized(link))
 
     def remove_chain(self, index: int, auth: bytes) -> None:
-        """See ``Tpm``."""
         with connected(self.tcti) as tss:
             if _chain_in(tss, index, auth) is not None:
                 chain = _opened(tss, index, auth)

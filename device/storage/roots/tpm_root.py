@@ -4,7 +4,8 @@ The key is sealed to the TPM: the file ``sealed`` is of no use without it. The a
 with a MAC, and an NV index of the TPM says which of all such files counts. It is of the type
 EXTEND: its value is the hash of its old value and what is added, as in a PCR. Each anchor names
 the value that it follows, so that no two can follow one another's predecessor, and a copy of
-the whole disk is refused once the device has gone on (docs/adr/0016-tpm-anchor-hash-chain.md).
+the whole disk is refused once the device has committed again
+(docs/adr/0016-tpm-anchor-hash-chain.md).
 
 Order of a commit: the file, then the TPM. After a cut between the two the file follows the
 value that the TPM still has: it counts, and the next opening extends the TPM.
@@ -22,8 +23,8 @@ from typing import ClassVar, Final, Protocol
 from device.errors.root_of_trust import OtherTpmError
 from device.errors.storage import DataCorruptError, RolledBackError, StorageFailureError
 from device.storage.decoding import decoding
+from device.storage.entries import StorageFlag
 from device.storage.filesystem import Fs, replace
-from device.storage.flags import StorageFlag
 from device.storage.lifecycle import STORAGE_AVAILABLE, Lifecycle
 from device.storage.roots.fuse_files import KEY_BYTES, KeyedFuses, anchor_of, check_grows
 from device.storage.roots.root_of_trust import BLANK, SEALED, Anchor, Strength, Threat
@@ -110,9 +111,9 @@ class TpmRoot(KeyedFuses):
         self._tpm = tpm
         self._secret: tuple[bytes, int] | None = None
 
-    def settle(self) -> None:
-        """See ``RootOfTrust``; also what a cut left of a decommissioning."""
-        super().settle()
+    def recover(self) -> None:
+        """Finish an interrupted decommissioning too."""
+        super().recover()
         if self.lifecycle is Lifecycle.DECOMMISSIONED:
             self._forget_key()
         elif self.lifecycle in STORAGE_AVAILABLE:
@@ -121,11 +122,9 @@ class TpmRoot(KeyedFuses):
                 self._extend(record)
 
     def read_anchor(self) -> Anchor:
-        """See ``RootOfTrust``."""
         return _anchor_in(self._standing()[0])
 
     def write_anchor(self, anchor: Anchor) -> None:
-        """See ``RootOfTrust``."""
         before, chain = self._standing()
         check_grows(anchor, _anchor_in(before))
         record = Record(anchor, chain)

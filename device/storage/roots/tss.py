@@ -96,7 +96,7 @@ class Tss:
             raise
 
     def close(self) -> None:
-        """Let the TPM go."""
+        """Release the TPM."""
         if self._context.value:
             self._esys.Esys_Finalize(c.byref(self._context))
         self._loader.Tss2_TctiLdr_Finalize(c.byref(self._tcti))

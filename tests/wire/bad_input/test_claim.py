@@ -31,11 +31,12 @@ from tests.wire.bad_input.steps import (
 
 pytestmark = pytest.mark.wire
 
-CLAIM: Final = ("claim", "claim-aws-keys")
+CLAIM: Final = ("claim", "claim-aws-keys", "claim-own-ca")
 BY_CLAIM: Final = (*CLAIM, "trusted-user")
 TEMPLATES: Final = {
     "claim": "firstboot-claim",
     "claim-aws-keys": "firstboot-claim",
+    "claim-own-ca": "firstboot-claim-own-ca",
     "trusted-user": "firstboot-trusted-user",
 }
 STRANGER: Final = DeviceAuthority("somebody else's CA")
@@ -174,6 +175,7 @@ def test_template_that_is_disabled_or_missing(
     [
         ("claim", {"ThingTypeName": "no-such-one"}),
         ("claim-aws-keys", {"ThingGroups": ["no-such-one"]}),
+        ("claim-own-ca", {"ThingTypeName": "no-such-one"}),
         ("trusted-user", {"BillingGroup": "no-such-one"}),
     ],
     indirect=["line"],

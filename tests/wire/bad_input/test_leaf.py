@@ -16,14 +16,15 @@ from device.config.methods import JUST_IN_TIME_METHODS, PRESENTED_METHODS
 from device.errors import ExitCode
 from device.identity.certificates import certificate_id
 from device.identity.csr import build_csr, subject_name
+from device.storage import installed_certificate
 from device.storage.device_storage import open_device_storage
 from device.storage.keys import FIRST_DEVICE_KEY
-from device.storage.secure_storage import Uid
 from factory.account import allow_list
 from factory.making.device_leaf import installed_leaf
 from factory.methods import METHODS, jitr
 from factory.station.station import open_station
 from tests.support.certificates import DeviceAuthority, new_key
+from tests.support.devices import installed_chain
 from tests.support.production_line import CONFIG, ProductionLine
 from tests.wire.bad_input.steps import (
     advised,
@@ -51,7 +52,7 @@ def leaf_id(state: Path) -> str:
 
 def install(state: Path, leaf: bytes) -> None:
     with open_device_storage(state) as storage:
-        storage.ps.set(Uid.STAGED_CERTIFICATE, leaf)
+        installed_certificate.save(storage.ps, FIRST_DEVICE_KEY, leaf)
 
 
 def refused(line: ProductionLine, state: Path) -> str:
@@ -95,7 +96,7 @@ def test_leaf_that_cannot_be_this_devices_is_named_before_the_first_packet(
 ) -> None:
     line.make(state)
     with open_device_storage(state) as storage:
-        right = storage.ps.get(Uid.STAGED_CERTIFICATE)
+        right = installed_chain(storage)
         key = storage.keys.export_public_key(FIRST_DEVICE_KEY)
     subject = x509.load_pem_x509_certificate(right).subject
     yesterday = TODAY - timedelta(days=1)
@@ -119,12 +120,11 @@ def test_leaf_that_cannot_be_this_devices_is_named_before_the_first_packet(
 def test_leaf_without_a_subject_field(line: ProductionLine, state: Path) -> None:
     line.make(state)
     with open_device_storage(state) as storage, open_station(line.station) as station:
-        right = storage.ps.get(Uid.STAGED_CERTIFICATE)
+        right = installed_chain(storage)
         key = storage.keys.private_key(FIRST_DEVICE_KEY)
         csr = build_csr(key, subject_name({"common_name": state.name}))
-        storage.ps.set(
-            Uid.STAGED_CERTIFICATE, station.authorities.open("jitp").issue_leaf(csr, TODAY)
-        )
+        leaf = station.authorities.open("jitp").issue_leaf(csr, TODAY)
+        installed_certificate.save(storage.ps, FIRST_DEVICE_KEY, leaf)
 
     noticed = line.boot(state)
 

@@ -11,7 +11,6 @@ from device.errors.provisioning import CertificateUnacceptableError
 from device.errors.storage import StorageExistsError
 from device.identity.certificates import certificate_id
 from device.storage.device_storage import open_device_storage
-from device.storage.secure_storage import Uid
 from factory.account.cloud import Cloud
 from factory.account.propagation import Sleep
 from factory.bulk.journal import Journal, Line
@@ -19,13 +18,14 @@ from factory.bulk.progress import Progress
 from factory.bulk.reports import Download, download
 from factory.bulk.task import Job
 from factory.errors import CsrUnacceptableError, ThingTakenError
+from factory.making.device_leaf import installed_leaf
 from factory.making.manufacture import DeviceOrder
-from factory.making.thing_registration import Entry
+from factory.making.thing_registration import RegistryEntry
 from factory.making.unfinished_device import UnfinishedDevice, unfinished_device
 
 
 @dataclass(frozen=True)
-class Workplace:
+class BatchContext:
     """Where a batch is run."""
 
     method: str
@@ -34,7 +34,7 @@ class Workplace:
     journal: Journal
     order: Callable[[str], DeviceOrder]
     """Returns the order for a serial number."""
-    entry: Callable[[str], Entry]
+    entry: Callable[[str], RegistryEntry]
     """Returns what the registry is to hold for a serial number."""
     job: Callable[[str], Job]
     """Returns the task that reads the file with this key."""
@@ -58,7 +58,7 @@ class Workplace:
 
 @contextmanager
 def problems_of(line: Line) -> Iterator[None]:
-    """Let one bad device not stop the others: its error becomes the line's problem."""
+    """Turn the error of one device into the problem of its line; the others continue."""
     try:
         yield
     except (
@@ -71,4 +71,4 @@ def problems_of(line: Line) -> Iterator[None]:
 def installed_certificate_id(line: Line) -> str:
     """Return the id of the certificate in a device that is finished already."""
     with open_device_storage(Path(line.folder), read_only=True) as storage:
-        return certificate_id(storage.ps.get(Uid.STAGED_CERTIFICATE))
+        return certificate_id(installed_leaf(storage))

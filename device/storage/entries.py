@@ -1,0 +1,61 @@
+"""What is stored: two services, the uids of their entries, and what an entry is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum, IntFlag
+
+
+class Service(IntEnum):
+    """The two name spaces of the PSA Secure Storage API."""
+
+    ITS = 1
+    PS = 2
+
+
+class Uid(IntEnum):
+    """What is stored where. Keys take ITS uids from 0x1000 up."""
+
+    # ITS
+    DEVICE_ID = 0x01
+    SERIAL_NUMBER = 0x02
+    PROOF_KEY = 0x03
+    MADE_AT = 0x04
+    REFUSED_PINS = 0x08
+    # PS
+    ROOT_CA = 0x10
+    ENDPOINT = 0x11
+    CLAIM_CERTIFICATE = 0x12
+    STAGED_CERTIFICATE = 0x13
+    """Issued over the air, waiting for its proof; the journal names its key."""
+    DEVICE_CERTIFICATE = 0x14
+    """Proven; the identity names its key."""
+    INSTALLED_CERTIFICATE = 0x15
+    """Put in by the station, waiting for its proof, with the name of its key."""
+    ISSUER_CA = 0x16
+    """The CA whose certificates alone the device accepts, where the station installed one."""
+    PROVISIONING_JOURNAL = 0x20
+    DEVICE_CONFIGURATION = 0x21
+    IDENTITY = 0x22
+    GIVEN_UP = 0x23
+    ELEMENT = 0x30
+    ELEMENT_KEYS = 0x31
+
+
+class StorageFlag(IntFlag):
+    """PSA Secure Storage API, ``psa_storage_create_flags_t``."""
+
+    NONE = 0
+    WRITE_ONCE = 1
+    NO_CONFIDENTIALITY = 2
+    NO_REPLAY_PROTECTION = 4
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What a uid holds."""
+
+    data: bytes = field(repr=False)
+    flags: StorageFlag
+
+
+Entries = Mapping[tuple[Service, int], Entry]

@@ -1,0 +1,209 @@
+"""The Lambda that signs with the station's own CA: whom it signs for, what, and for how long."""
+
+import base64
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID
+from hypothesis import given
+from hypothesis import strategies as st
+
+from device.identity.certificates import Expectation, check_certificate
+from device.identity.csr import DevicePrivateKey, build_csr, subject_name
+from factory.station.authority import Authority, issue_root
+from lambdas import certificate_provider
+from lambdas.certificate_provider import RefusedError, read_csr
+
+CLAIM = "c1" * 32
+NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
+CA_KEY = ec.generate_private_key(ec.SECP256R1())
+ROOT_KEY = ec.generate_private_key(ec.SECP256R1())
+ROOT = Authority(issue_root(ROOT_KEY, NOW), ROOT_KEY)
+CA = ROOT.issue_authority("Own CA", CA_KEY.public_key(), NOW)
+RSA_KEY = rsa.generate_private_key(65537, 2048)
+KEYS: dict[str, DevicePrivateKey] = {
+    "ec-p256": ec.generate_private_key(ec.SECP256R1()),
+    "ec-p384": ec.generate_private_key(ec.SECP384R1()),
+    "rsa-2048": RSA_KEY,
+}
+SUBJECT = subject_name({"organization": "Firstboot", "common_name": "SN-Ä1", "country": "DE"})
+CSR = build_csr(KEYS["ec-p256"], SUBJECT)
+
+
+class FakeKms:
+    """A key in KMS that signs what it is given."""
+
+    def sign(self, **request: Any) -> Any:
+        assert request["KeyId"] == "arn:of:key"
+        assert (request["MessageType"], request["SigningAlgorithm"]) == ("DIGEST", "ECDSA_SHA_256")
+        return {"Signature": CA_KEY.sign(request["Message"], ec.ECDSA(Prehashed(hashes.SHA256())))}
+
+
+@pytest.fixture(autouse=True)
+def aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(boto3, "client", {"kms": FakeKms()}.__getitem__)
+    environment = {
+        "KMS_KEY": "arn:of:key",
+        "CA_CERTIFICATE": base64.b64encode(CA.public_bytes(Encoding.DER)).decode(),
+        "LIFE_HOURS": "36",
+        "CLAIMS": f"{'00' * 32},{CLAIM}",
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+
+def signed(csr: str = CSR, principal: str = CLAIM) -> x509.Certificate:
+    event = {
+        "certificateSigningRequest": csr, "principalId": principal, "clientId": "claim-SN-1",
+    }  # fmt: skip
+    answer = certificate_provider.handler(event, None)
+    assert answer.keys() == {"certificatePem"}
+    return x509.load_pem_x509_certificate(answer["certificatePem"].encode())
+
+
+@pytest.mark.parametrize("kind", KEYS)
+def test_a_device_accepts_what_the_own_ca_signed(kind: str) -> None:
+    key = KEYS[kind]
+    certificate = signed(build_csr(key, SUBJECT))
+    expected = Expectation(
+        key.public_key(),
+        subject=SUBJECT,
+        issuer_pem=CA.public_bytes(Encoding.PEM),
+        now=datetime.now(UTC).timestamp(),
+    )
+    check_certificate(certificate.public_bytes(Encoding.PEM), expected)
+
+
+def test_subject_and_key_are_those_of_the_request_byte_for_byte() -> None:
+    csr, certificate = x509.load_pem_x509_csr(CSR.encode()), signed()
+    assert certificate.subject.public_bytes() == csr.subject.public_bytes()
+    assert certificate.public_key() == csr.public_key()
+
+
+def test_it_is_a_certificate_of_a_client_and_of_no_ca() -> None:
+    extensions = signed().extensions
+    assert not extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    usage = extensions.get_extension_for_class(x509.KeyUsage)
+    assert usage.critical
+    assert usage.value.digital_signature
+    assert not usage.value.key_cert_sign
+    purposes = list(extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
+    assert purposes == [ExtendedKeyUsageOID.CLIENT_AUTH]
+
+
+def test_the_key_identifiers_are_those_of_key_and_ca() -> None:
+    extensions = signed().extensions
+    own = extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    issuer = extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
+    assert own == x509.SubjectKeyIdentifier.from_public_key(KEYS["ec-p256"].public_key())
+    assert issuer == x509.AuthorityKeyIdentifier.from_issuer_public_key(CA_KEY.public_key())
+
+
+def test_it_lives_as_long_as_it_was_set() -> None:
+    end = signed().not_valid_after_utc
+    assert abs(end - datetime.now(UTC) - timedelta(hours=36)) < timedelta(minutes=1)
+
+
+def test_it_never_outlives_its_ca() -> None:
+    authority = certificate_provider.read_authority(CA.public_bytes(Encoding.DER))
+    late = authority.not_after - timedelta(hours=1)
+    request = read_csr(CSR)
+    unsigned = certificate_provider.certificate_to_sign(
+        request, authority, late, timedelta(hours=36)
+    )
+    assert (
+        certificate_provider.der(0x17, f"{authority.not_after:%y%m%d%H%M%SZ}".encode()) in unsigned
+    )
+
+
+def test_no_two_have_the_same_serial_number() -> None:
+    one, other = signed().serial_number, signed().serial_number
+    assert one != other
+    assert min(one, other).bit_length() > 64
+
+
+def test_a_year_after_2049_is_written_in_full() -> None:
+    far = certificate_provider._time(datetime(2051, 1, 2, tzinfo=UTC))
+    assert far == b"\x18\x0f20510102000000Z"
+
+
+@pytest.mark.parametrize("principal", ["", "d2" * 32, f"{CLAIM},", "00"])
+def test_whoever_is_no_claim_of_the_station_is_refused(principal: str) -> None:
+    with pytest.raises(RefusedError, match="is no claim of the station"):
+        signed(principal=principal)
+
+
+def test_a_request_that_another_key_signed_is_refused() -> None:
+    request = x509.load_pem_x509_csr(CSR.encode())
+    der = bytearray(request.public_bytes(Encoding.DER))
+    start = der.index(
+        request.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    )
+    stranger = (
+        ec.generate_private_key(ec.SECP256R1())
+        .public_key()
+        .public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    )
+    der[start : start + len(stranger)] = stranger
+    with pytest.raises(RefusedError, match="not signed by its own key"):
+        read_csr(as_pem(bytes(der)))
+
+
+def test_an_rsa_request_that_was_changed_is_refused() -> None:
+    csr = x509.load_pem_x509_csr(build_csr(RSA_KEY, SUBJECT).encode())
+    changed = csr.public_bytes(Encoding.DER).replace(b"Firstboot", b"Secondbot")
+    with pytest.raises(RefusedError, match="not signed by its own key"):
+        read_csr(as_pem(changed))
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        (rsa.generate_private_key(65537, 1024), "1024 bits"),  # noqa: S505 - the question
+        (ec.generate_private_key(ec.SECP256K1()), "must be on P-256"),
+        (ec.generate_private_key(ec.SECP521R1()), "must be on P-256"),
+        (ed25519.Ed25519PrivateKey.generate(), "cannot be read"),
+    ],
+    ids=["rsa-1024", "secp256k1", "p-521", "ed25519"],
+)
+def test_a_key_that_no_device_of_ours_has_is_refused(key: Any, words: str) -> None:
+    algorithm = None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    csr = x509.CertificateSigningRequestBuilder().subject_name(SUBJECT).sign(key, algorithm)
+    with pytest.raises(RefusedError, match=words):
+        read_csr(csr.public_bytes(Encoding.PEM).decode())
+
+
+def test_a_request_that_names_nobody_is_refused() -> None:
+    with pytest.raises(RefusedError, match="names nobody"):
+        read_csr(build_csr(KEYS["ec-p256"], x509.Name([])))
+
+
+@pytest.mark.parametrize("csr", ["", "no CSR", CA.public_bytes(Encoding.PEM).decode()])
+def test_what_is_no_request_is_refused(csr: str) -> None:
+    with pytest.raises(RefusedError, match="no certificate signing request"):
+        read_csr(csr)
+
+
+@given(st.data())
+def test_a_request_with_one_changed_byte_is_refused_or_the_same(data: st.DataObject) -> None:
+    der = bytearray(x509.load_pem_x509_csr(CSR.encode()).public_bytes(Encoding.DER))
+    at = data.draw(st.integers(0, len(der) - 1))
+    der[at] ^= data.draw(st.integers(1, 255))
+    try:
+        found = read_csr(as_pem(bytes(der)))
+    except RefusedError:
+        return
+    right = read_csr(CSR)
+    assert found == right, "only what carries no meaning may be changed"
+
+
+def as_pem(der: bytes) -> str:
+    body = base64.encodebytes(der).decode()
+    return f"-----BEGIN CERTIFICATE REQUEST-----\n{body}-----END CERTIFICATE REQUEST-----\n"
