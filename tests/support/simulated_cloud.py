@@ -169,7 +169,7 @@ class SimulatedCloud:
         certificate = self.certificates.get(identifier)
         if certificate is None or certificate.status != "ACTIVE":
             return False
-        if validity(certificate.pem.encode())[1] < self.clock.wall():
+        if validity(certificate.pem.encode())[1] < self.clock.wall() + self.clock_ahead:
             return False
         if certificate.thing is None:
             return client_id.startswith("claim-")
