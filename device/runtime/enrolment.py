@@ -138,7 +138,8 @@ class Enrolment:
         progress = self.progress
         if not isinstance(progress, Staged | Registered):
             return
-        evidence = progress.evidence.and_a_round(self._clock.monotonic())
+        given_up = len(journal.load_given_up(self._storage.ps))
+        evidence = progress.evidence.and_a_round(self._clock.monotonic(), given_up)
         if evidence.is_news_to(progress.evidence):
             journal.save(self._storage.ps, msgspec.structs.replace(progress, evidence=evidence))
 
