@@ -45,6 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return exit_code
 
 
+_AGAIN_SECONDS: Final = 1.0
+
+
 class _Terminated(KeyboardInterrupt):
     """SIGTERM, before the device is on and stops in good order (`device.startup`)."""
 
@@ -63,6 +66,9 @@ def _ready_to_stop() -> Iterator[None]:
 
 
 def _terminate(*_: object) -> NoReturn:
+    """Raise; and once more, should it be lost in a callback, where Python drops what is raised."""
+    signal.signal(signal.SIGALRM, _terminate)
+    signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
     raise _Terminated
 
 
@@ -77,6 +83,7 @@ def _run(arguments: Sequence[str], console: "_Terminal") -> ExitCode:
     except FirstbootError as error:
         return console.fail(error)
     except KeyboardInterrupt as stop:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
         from device.errors.provisioning import StoppedError  # noqa: PLC0415 - slow to load
 
         name = "SIGTERM" if isinstance(stop, _Terminated) else "SIGINT"

@@ -494,3 +494,23 @@ def test_a_stop_before_the_device_is_up(state: Path, name: str) -> None:
     assert (done.returncode, done.stdout) == (5, b"")
     assert done.stderr.startswith(f"device: stopped by {name}; nothing is lost\n".encode())
     assert b"Traceback" not in done.stderr
+
+
+def test_a_stop_that_a_callback_swallows_is_heard_again(state: Path) -> None:
+    program = (
+        "import signal, sys, time\n"
+        "class Callback:\n"
+        "    def __del__(self): signal.raise_signal(signal.SIGTERM)\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'device.startup': Callback(); time.sleep(60)\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "from device.cli import main\n"
+        "sys.exit(main())"
+    )
+    command = [sys.executable, "-c", program, "boot", "--state", str(state), "--config", CONFIG]
+
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, timeout=SECONDS)
+
+    assert done.returncode == 5
+    assert b"device: stopped by SIGTERM; nothing is lost\n" in done.stderr
