@@ -223,3 +223,20 @@ def test_what_makes_no_provider_is_refused(local_cloud: LocalCloud, wrong: dict[
     with pytest.raises(ClientError, match="lambdaFunctionArn"):
         iot.create_certificate_provider(certificateProviderName="wrong", **arguments)
     assert json.dumps(iot.list_certificate_providers()["certificateProviders"]) == "[]"
+
+
+def test_a_provider_keeps_its_tags_until_it_is_deleted(
+    local_cloud: LocalCloud, function: str
+) -> None:
+    iot, name = local_cloud.client("iot"), mark("provider")
+    wanted = {
+        "certificateProviderName": name, "lambdaFunctionArn": function,
+        "accountDefaultForOperations": OPERATIONS,
+    }  # fmt: skip
+    tags = [{"Key": "owner", "Value": "me"}]
+    arn = iot.create_certificate_provider(**wanted, tags=tags)["certificateProviderArn"]
+    assert iot.list_tags_for_resource(resourceArn=arn)["tags"] == tags
+    iot.untag_resource(resourceArn=arn, tagKeys=["owner"])
+    iot.tag_resource(resourceArn=arn, tags=[{"Key": "b", "Value": "c"}])
+    iot.delete_certificate_provider(certificateProviderName=name)
+    assert iot.list_tags_for_resource(resourceArn=arn)["tags"] == []
