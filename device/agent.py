@@ -6,14 +6,12 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
+from device.config.device_plan import Plan
 from device.config.endpoint import Endpoint
-from device.config.plan import Plan
 from device.config.settings import Connection, Settings, configured
 from device.errors.provisioning import StoppedError
 from device.identity.csr import subject_name
-from device.operation.operation import Operation
 from device.operation.task import Task
-from device.operation.telemetry import Telemetry
 from device.provisioning.claim import ClaimMachine
 from device.provisioning.events import Credential
 from device.provisioning.presented import PresentedMachine, PresentedPlan
@@ -25,7 +23,6 @@ from device.runtime.first_boot import FirstBoot
 from device.runtime.journal import Identity, load_configuration, load_identity
 from device.runtime.loop import Loop, Observer, Patience
 from device.runtime.notify import ServiceManager
-from device.runtime.sensors import Sensors
 from device.runtime.session import Session
 from device.storage.device_storage import DeviceStorage
 from device.storage.element.installation import attach_element
@@ -99,7 +96,7 @@ class Agent:
         """Provision the device unless it is; the connection then made stays open.
 
         Raises:
-            FirstbootError: it stopped; the next boot goes on from what is stored.
+            FirstbootError: it stopped; the next boot continues from what is stored.
         """
         if self.identity is not None:
             return
@@ -115,6 +112,8 @@ class Agent:
 
     def operate(self, *tasks: Task) -> None:
         """Publish telemetry, and run an application's own ``tasks``, until a stop is requested."""
+        from device.operation.operation import Operation  # noqa: PLC0415 - a boot needs none of it
+
         identity = self.identity
         if identity is None:
             raise RuntimeError("a device operates after it booted")
@@ -129,7 +128,10 @@ class Agent:
         with suppress(StoppedError):
             self._loop.run(operation, Patience())
 
-    def _telemetry(self, thing_name: str) -> Telemetry:
+    def _telemetry(self, thing_name: str) -> Task:
+        from device.operation.telemetry import Telemetry  # noqa: PLC0415 - see operate
+        from device.runtime.sensors import Sensors  # noqa: PLC0415
+
         chosen = configured(self._settings, load_configuration(self._storage.ps)).telemetry
         topic = self._plan.telemetry_topic.replace("{thing_name}", thing_name)
         return Telemetry(topic, chosen.interval, Sensors(self._clock).read)

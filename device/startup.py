@@ -1,4 +1,4 @@
-"""Power-on: the storage is opened, the plan made, the device wired to network and signals."""
+"""Start a device: open its storage, make its plan, connect it to network and signals."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from device.agent import Agent
 from device.config import settings
-from device.config.plan import plan_for
+from device.config.device_plan import plan_for
 from device.config.settings import Settings
 from device.errors.provisioning import StoppedError
 from device.runtime import log
@@ -24,7 +24,7 @@ from device.storage.device_storage import open_device_storage
 
 
 @dataclass(frozen=True)
-class Switches:
+class StartOptions:
     """How a device is started."""
 
     state: Path
@@ -33,47 +33,47 @@ class Switches:
     """Settings that the command line overrides."""
     log_level: str
     claim_place: Path | None
-    """Where a trusted user hands a claim over; None for the claim that is installed."""
+    """Where a trusted user hands over a claim; None to use the installed claim."""
 
 
 @dataclass(frozen=True)
-class PoweredDevice:
-    """A device that is on."""
+class StartedDevice:
+    """A device that has been started."""
 
     agent: Agent
     timeline: Timeline
     patience: Patience
-    """How long `device boot` tries."""
+    """How long `device boot` keeps trying."""
     stop: "Stop"
 
 
 @dataclass
 class Stop:
-    """What asked the device to stop, if anything did."""
+    """The signal that asked the device to stop, if one did."""
 
     signal_name: str | None = None
 
 
 @contextmanager
-def power_on(
-    switches: Switches, tell_step: Callable[[Step], None], tell: Callable[[str], None]
-) -> Iterator[PoweredDevice]:
-    """Switch a device on; SIGTERM and SIGINT ask it to stop, and at the end all is closed.
+def start_device(
+    options: StartOptions, tell_step: Callable[[Step], None], tell: Callable[[str], None]
+) -> Iterator[StartedDevice]:
+    """Start a device; SIGTERM and SIGINT ask it to stop; close everything at the end.
 
     Raises:
         FirstbootError: a setting or the storage cannot be used; nothing was sent.
-        StoppedError: a signal came before what was to be done was done; it is named.
+        StoppedError: a signal, which it names, came before the work was done.
     """
-    log.set_up(switches.log_level)
+    log.set_up(options.log_level)
     timeline = Timeline(tell_step)
-    loaded = settings.load_with_sources(switches.config, os.environ, switches.flags)
+    loaded = settings.load_with_sources(options.config, os.environ, options.flags)
     chosen = loaded.settings
-    with open_device_storage(switches.state) as storage:
+    with open_device_storage(options.state) as storage:
         timeline.add("storage opened", f"generation {storage.generation}")
         check_made_for(storage, chosen.method, loaded.sources.of("method"))
         plan = plan_for(storage, chosen, loaded.sources)
         clock = SystemClock()
-        place = switches.claim_place
+        place = options.claim_place
         if place is None:
             check_has_claim(storage, chosen.method)
         claims = None if place is None else DeliveredClaim(place, clock, tell)
@@ -89,7 +89,7 @@ def power_on(
         )
         stop = _stop_on_signal(agent, claims)
         try:
-            yield PoweredDevice(agent, timeline, _patience(chosen), stop)
+            yield StartedDevice(agent, timeline, _patience(chosen), stop)
         except StoppedError as error:
             if stop.signal_name is None:
                 raise

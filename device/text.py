@@ -65,7 +65,7 @@ def printable(text: str) -> str:
 
 
 def foreign(text: str, longest: int = LONGEST) -> str:
-    """Return what may be shown of ``text``, which somebody else wrote."""
+    """Return what may be shown of ``text``, which someone else wrote."""
     whole = _without_known(text)
     shown = printable(_without_patterns(whole[:_MOST_READ]))
     cut = len(whole) - len(whole[:_MOST_READ]) + len(shown[longest:])

@@ -1,195 +1,79 @@
-"""The station's command line: one function a verb; the only place here that prints."""
+"""The ``factory`` command: makes its parser from ``factory/verbs``; the only place that prints."""
 
 import argparse
 import json
 import logging
-import os
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from pkgutil import iter_modules
+from typing import Any, Final
 
 from device.errors import ExitCode, FirstbootError
-from factory.account.accounts import aws_accounts
-from factory.account.changes import Outcome, Report
-from factory.account.cloud import Account
-from factory.errors import StationNotPreparedError
-from factory.methods import METHODS
-from factory.methods.choices import choices_of
-from factory.methods.prepared_account import forget_prepared, note_prepared
-from factory.station.station import Station, open_or_make_station, open_station
-from factory.verbs import bulk as bulk_verb
-from factory.verbs import ca as ca_verb
-from factory.verbs import claim as claim_verb
-from factory.verbs import lint as lint_verb
-from factory.verbs import make as make_verb
-from factory.verbs import rewrap as rewrap_verb
-from factory.verbs import single as single_verb
-from factory.verbs.arguments import build_parser
-from factory.verbs.report_text import report_fields, report_lines
+from factory import verbs
 
-_CHECK_MACHINE = "Correct that on this machine, then run the same command again."
-_READ_HELP = "Correct it; factory VERB --help says what there is."
-_RUN_AGAIN = "Run the same command again: it goes on where it stopped."
-_SDK_LOGGERS = ("boto3", "botocore", "urllib3")
+_STATION: Final = Path(".firstboot/station")
+_SDK_LOGGERS: Final = ("boto3", "botocore", "urllib3")
+_CHECK_MACHINE: Final = "Correct that on this machine, then run the same command again."
+_READ_HELP: Final = "Correct it; factory VERB --help lists the options."
+_RUN_AGAIN: Final = "Run the same command again; it continues where it stopped."
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit code (``device.errors.ExitCode``)."""
     arguments = _parsed(sys.argv[1:] if argv is None else list(argv))
+    console = _Terminal(in_json=arguments.json)
     _log_to_stderr(arguments.log_level)
     try:
-        arguments.verb(arguments)
+        arguments.run(arguments, console)
     except FirstbootError as error:
-        return _report(arguments, error, str(error), error.next_step)
+        return console.fail(type(error).__name__, str(error), error.next_step, error.exit_code)
     except OSError as error:
         problem = f"{error.filename or 'this machine'}: {error.strerror or error}"
-        return _report(arguments, error, problem, _CHECK_MACHINE)
+        return console.fail(type(error).__name__, problem, _CHECK_MACHINE)
     except KeyboardInterrupt:
-        _say("factory: stopped; the same command goes on where it stopped")
-        if arguments.json:
-            _put_error("Stopped", "stopped", _RUN_AGAIN, ExitCode.FAILED)
-        return ExitCode.FAILED
+        return console.fail("Stopped", "stopped", _RUN_AGAIN)
     return ExitCode.DONE
-
-
-def parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
-    return build_parser((ca, prepare, make, single, bulk, claim, rewrap, lint, teardown))
 
 
 def _parsed(words: Sequence[str]) -> argparse.Namespace:
     """Return the arguments; with ``--json`` a misuse is told on stdout, too."""
     try:
-        return parser().parse_args(words)
+        return parser(words[0] if words else "").parse_args(words)
     except SystemExit as error:
         if error.code == ExitCode.MISUSE and "--json" in words:
-            problem = "the command line cannot be used; stderr says why"
-            _put_error("Misuse", problem, _READ_HELP, ExitCode.MISUSE)
+            problem = "the command line is not valid; stderr says why"
+            _Terminal(in_json=True).put_error("Misuse", problem, _READ_HELP, ExitCode.MISUSE)
         raise
 
 
-def _report(
-    arguments: argparse.Namespace, error: BaseException, problem: str, next_step: str
-) -> ExitCode:
-    code = error.exit_code if isinstance(error, FirstbootError) else ExitCode.FAILED
-    _say(f"factory: {problem}", f"  next: {next_step}")
-    if arguments.json:
-        _put_error(type(error).__name__, problem, next_step, code)
-    return code
-
-
-def _put_error(name: str, message: str, next_step: str, code: ExitCode) -> None:
-    _put(error=name, message=message, next_step=next_step, exit_code=int(code))
-
-
-def ca(arguments: argparse.Namespace) -> None:
-    """Make or show the station's own certificate authorities."""
-    ca_verb.run(arguments, _Terminal())
-
-
-def prepare(arguments: argparse.Namespace) -> None:
-    """Make the cloud side of a method; what is there and right stays as it is."""
-    choices = choices_of(arguments)
-    lint_verb.check_before_prepare(arguments.method, _Terminal())
-    for cloud in aws_accounts(arguments.account, os.environ):
-        with open_or_make_station(arguments.station) as station:
-            report = METHODS[arguments.method].prepare(cloud, station, choices)
-            note_prepared(station, arguments.method, cloud)
-        _show(arguments, cloud.account, report)
-        if not arguments.json:
-            state = "Prepared." if report.is_change else "Nothing to change: all is prepared."
-            _say(f"{state} Next: factory make --method {arguments.method} --serial SN-0001")
-
-
-def make(arguments: argparse.Namespace) -> None:
-    """Make a device: fuses, identity, credentials, lifecycle SECURED."""
-    make_verb.run(arguments, _Terminal())
-
-
-def single(arguments: argparse.Namespace) -> None:
-    """Make one device and register it in AWS: by one call, or by hand."""
-    single_verb.run(arguments, _Terminal())
-
-
-def bulk(arguments: argparse.Namespace) -> None:
-    """Make a batch of devices, registered by one task; resumes where it was stopped."""
-    bulk_verb.run(arguments, _Terminal())
-
-
-def claim(arguments: argparse.Namespace) -> None:
-    """Hand a waiting device a claim for five minutes, as a trusted user's app does."""
-    claim_verb.run(arguments, _Terminal())
-
-
-def rewrap(arguments: argparse.Namespace) -> None:
-    """Move a device's storage to another root of trust: all of it, or nothing."""
-    rewrap_verb.run(arguments, _Terminal())
-
-
-def lint(arguments: argparse.Namespace) -> None:
-    """Look for what is wrong, or too wide, in policies and templates."""
-    lint_verb.run(arguments, _Terminal())
-
-
-def teardown(arguments: argparse.Namespace) -> None:
-    """Remove from the cloud what prepare made, and nothing else."""
-    methods = [METHODS[arguments.method]] if arguments.method else dict.fromkeys(METHODS.values())
-    with ExitStack() as stack:
-        station = _station_if_any(stack, arguments.station)
-        for cloud in aws_accounts(arguments.account, os.environ):
-            report = Report.of(
-                method.teardown(cloud, station, devices=arguments.devices) for method in methods
-            )
-            if station is not None:
-                forget_prepared(station, arguments.method, cloud)
-            _show(arguments, cloud.account, report)
-            if not arguments.json:
-                _say(_farewell(report))
-
-
-def _farewell(report: Report) -> str:
-    last = {(change.kind, change.name): change.outcome for change in report.changes}
-    kept = list(last.values()).count(Outcome.KEPT)
-    left = f" {kept} kept: the reason is beside each." if kept else ""
-    return ("Gone." if report.is_change else "Nothing to remove.") + left
-
-
-def _station_if_any(stack: ExitStack, folder: Path) -> Station | None:
-    try:
-        return stack.enter_context(open_station(folder))
-    except StationNotPreparedError:
-        return None
-
-
-def _show(arguments: argparse.Namespace, account: Account, report: Report) -> None:
-    if arguments.json:
-        _put(method=arguments.method, **report_fields(account, report))
-    else:
-        _say(*report_lines(account, report))
-
-
 class _Terminal:
-    """The `factory.verbs.console.Console` of a terminal."""
+    """See `factory.console`."""
+
+    def __init__(self, *, in_json: bool) -> None:
+        self._in_json = in_json
 
     def say(self, *lines: str) -> None:
-        _say(*lines)
-
-    def show(self, *lines: str) -> None:
         for line in lines:
+            print(line, file=sys.stderr)
+
+    def show(self, document: object, *lines: str) -> None:
+        for line in (json.dumps(document),) if self._in_json else lines:
             print(line)
 
-    def put(self, **fields: object) -> None:
-        _put(**fields)
+    def fail(
+        self, name: str, message: str, next_step: str, code: ExitCode = ExitCode.FAILED
+    ) -> ExitCode:
+        """Tell of an error; return its exit code."""
+        self.say(f"factory: {message}", f"  next: {next_step}")
+        self.put_error(name, message, next_step, code)
+        return code
 
-
-def _put(**fields: object) -> None:
-    print(json.dumps(fields))
-
-
-def _say(*lines: str) -> None:
-    for line in lines:
-        print(line, file=sys.stderr)
+    def put_error(self, name: str, message: str, next_step: str, code: ExitCode) -> None:
+        fields = {"error": name, "message": message, "next_step": next_step}
+        self.show({**fields, "exit_code": int(code)})
 
 
 def _log_to_stderr(level: str) -> None:
@@ -197,3 +81,70 @@ def _log_to_stderr(level: str) -> None:
     # At DEBUG the SDK prints whole requests, and a session token is one of their headers.
     for name in _SDK_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that refuses an option given twice, unless its values are collected."""
+
+    def __init__(self, **words: Any) -> None:
+        super().__init__(**words)
+        self.register("action", None, _Once)
+        self.register("action", "store", _Once)
+
+
+class _Once(argparse.Action):
+    """Stores a value that is given once."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace,
+        values: Any, option_string: str | None = None,
+    ) -> None:  # fmt: skip
+        """Store ``values``, or end with a misuse if there was one before."""
+        given: set[str] = namespace.given
+        if option_string is not None and self.dest in given:
+            parser.error(f"argument {option_string}: it is given twice")
+        given.add(self.dest)
+        setattr(namespace, self.dest, values)
+
+
+def parser(first: str = "--help") -> argparse.ArgumentParser:
+    """Return the parser; where ``first`` is a verb, no other verb is loaded."""
+    top = _Parser(
+        prog="factory", description="The manufacturing station: prepare the cloud, make devices."
+    )
+    top.add_argument("--version", action="version", version=f"factory {_version()}")
+    commands = top.add_subparsers(required=True, metavar="VERB")
+    for name in _verb_names():
+        if first in {name, "-h", "--help"}:
+            _add_verb(commands, name)
+        else:
+            commands.add_parser(name, add_help=False)  # known by name only; not loaded
+    return top
+
+
+def _version() -> str:
+    try:
+        return version("firstboot")
+    except PackageNotFoundError:
+        return "(from a checkout)"
+
+
+def _verb_names() -> list[str]:
+    modules = [module.name for module in iter_modules(verbs.__path__)]
+    return [name.replace("_", "-") for name in modules if not name.startswith("_")]
+
+
+def _add_verb(commands: "argparse._SubParsersAction[_Parser]", name: str) -> None:
+    verb = import_module(f"factory.verbs.{name.replace('-', '_')}")
+    command = commands.add_parser(name, help=verb.SUMMARY, description=verb.SUMMARY)
+    verb.add_options(command)
+    command.add_argument(
+        "--station", type=Path, default=_STATION, metavar="DIR",
+        help="the station's folder (lint and rewrap need none); default: %(default)s",
+    )  # fmt: skip
+    command.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
+    command.add_argument(
+        "--log-level", default="warning", choices=["debug", "info", "warning", "error"],
+        help="how much to log on stderr; default: %(default)s",
+    )  # fmt: skip
+    command.set_defaults(run=verb.run, given=set())

@@ -79,7 +79,7 @@ def handler(event: Mapping[str, Any], _context: object) -> dict[str, str]:
     """Return a certificate for the CSR in ``event``.
 
     Raises:
-        RefusedError: somebody else asks than a claim, or the CSR cannot be signed.
+        RefusedError: someone else asks than a claim, or the CSR cannot be signed.
     """
     try:
         _check_principal(str(event.get("principalId", "")))
@@ -126,9 +126,9 @@ def read_csr(pem: str) -> Request:
         signed_part, algorithm, signature = fields(outer.content)
         _version, subject, public_key = fields(signed_part.content)[:3]
     except (ValueError, IndexError) as error:
-        raise RefusedError(f"this is no certificate signing request: {error}") from error
+        raise RefusedError(f"this is not a certificate signing request: {error}") from error
     if not subject.content:
-        raise RefusedError("the CSR names nobody: its subject is empty")
+        raise RefusedError("the CSR's subject is empty")
     try:
         is_own = is_signed_by(public_key, signed_part.whole, algorithm, signature.content[1:])
     except (ValueError, IndexError, KeyError) as error:

@@ -54,7 +54,7 @@ def handler(event: Mapping[str, Any], _context: object) -> Mapping[str, Any]:
 
 
 def given_up(parameters: Mapping[str, Any]) -> list[str]:
-    """Return the certificates that the device gave up; what is no certificate id is left out."""
+    """Return the certificates that the device gave up; what is not a certificate id is left out."""
     return CERTIFICATE_ID.findall(str(parameters.get("GivenUpCertificates", "")))[:8]
 
 

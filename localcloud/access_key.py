@@ -66,7 +66,7 @@ def read_access_key(path: Path) -> AccessKey:
         found = json.loads(path.read_bytes())
         key_id, secret = found["access_key_id"], found["secret_access_key"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StateFolderError(path.parent, f"{path.name} holds no access key") from error
+        raise StateFolderError(path.parent, f"{path.name} does not hold an access key") from error
     if not (isinstance(key_id, str) and isinstance(secret, str) and key_id and secret):
-        raise StateFolderError(path.parent, f"{path.name} holds no access key")
+        raise StateFolderError(path.parent, f"{path.name} does not hold an access key")
     return AccessKey(key_id, secret)

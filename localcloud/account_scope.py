@@ -37,7 +37,7 @@ def region_of(text: str) -> str:
         ArgumentTypeError: it may not, such as "Ireland".
     """
     if not re.fullmatch(r"[a-z]{2,}(-[a-z]+)+-[0-9]", text):
-        raise ArgumentTypeError(f"{text!r} is no Region; one is eu-west-1")
+        raise ArgumentTypeError(f"{text!r} is not a Region, such as eu-west-1")
     return text
 
 

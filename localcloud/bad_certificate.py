@@ -74,9 +74,9 @@ def _certificate(iot: Seam, problem: str, key: ec.EllipticCurvePrivateKey) -> x5
 def _authority(
     iot: Seam, key: ec.EllipticCurvePrivateKey, problem: str
 ) -> tuple[x509.Name, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey]:
-    """Return who signs: the root that clients trust, or nobody that they know."""
+    """Return the signer: the root that clients trust, or an unknown one."""
     if problem == "unknown-authority":
-        return _name("Somebody Else's Root"), key
+        return _name("Someone Else's Root"), key
     root = x509.load_pem_x509_certificate(iot["get_ca_cert_pem"]().encode())
     pem: str = iot["_ca_key_pem"]
     root_key = serialization.load_pem_private_key(pem.encode(), password=None)

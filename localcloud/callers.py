@@ -1,4 +1,4 @@
-"""Who may not speak to the local AWS at all: web pages, and whoever means another host.
+"""Callers that the local AWS refuses: web pages, and requests for another host.
 
 A browser on this machine reaches loopback, whatever page it shows. What it sends for a page tells
 itself by headers that no script can leave out or change (Fetch standard, "forbidden request

@@ -1,4 +1,4 @@
-"""The door of the HTTP port: who may not come in is refused before anything is done.
+"""The door of the HTTP port: it refuses a caller before anything is done.
 
 In this order: the request is not a web page's and means this server (`callers`); it is signed, and
 for the paths of the local AWS itself with the root's key (`Signatures`). No answer that leaves lets
@@ -24,14 +24,14 @@ Receive = Callable[[], Awaitable[Any]]
 
 
 class Signatures(Protocol):
-    """Tells whether a request is signed by who may make it."""
+    """Tells whether a request has a valid signature of an allowed caller."""
 
     def refusal(self, scope: Any, body: bytes, *, root_only: bool) -> Answer | None:
         """Return what to answer in place of serving the request, or None."""
 
 
 class Door:
-    """Lets into ``application`` whoever may come in."""
+    """Passes allowed requests to ``application``."""
 
     def __init__(self, application: ASGIFramework, port: int, signatures: Signatures) -> None:
         """Stand before ``application``, which is served on ``port``."""

@@ -55,7 +55,7 @@ class NotRunningError(LocalCloudError):
 
 
 class PortInUseError(LocalCloudError):
-    """Somebody else listens on a port that was asked for."""
+    """Someone else listens on a port that was asked for."""
 
     def __init__(self, port: int, owner: str, flag: str) -> None:
         """Name the ``port``, its ``owner`` as far as known, and the ``flag`` that chooses it."""
@@ -71,11 +71,11 @@ class StartError(LocalCloudError):
     def __init__(self, reason: str, log_tail: str, log: Path) -> None:
         """Give the ``reason`` and the last lines of the ``log``."""
         super().__init__(f"the local AWS did not start: {reason}\n{log_tail}".rstrip())
-        self.next_step = f"Read {log}; it starts with a clean log each time."
+        self.next_step = f"Read {log}; each start begins a new log."
 
 
 class MissingExtraError(LocalCloudError):
-    """The packages that the local AWS is made of are not installed."""
+    """Packages that the local AWS needs are not installed."""
 
     next_step = "Install them: pip install 'firstboot[local]'"
 
@@ -90,17 +90,17 @@ class StopError(LocalCloudError):
     def __init__(self, pid: int) -> None:
         """Name the process ``pid``."""
         super().__init__(f"process {pid} did not stop in time")
-        self.next_step = f"End it with: kill -9 {pid}   (what it answered is kept)"
+        self.next_step = f"End it: kill -9 {pid} (everything it answered is kept)"
 
 
 class NoAnswerError(LocalCloudError):
-    """The server process runs and does not answer as it should."""
+    """The server process runs, but gives a wrong answer."""
 
-    next_step = "Try again; if it stays so: localcloud down, then localcloud up."
+    next_step = "Try again. If that does not help: localcloud down, then localcloud up."
 
 
 class GapError(LocalCloudError):
-    """MiniStack is not what a gap module was written for."""
+    """This version of MiniStack does not fit a gap module."""
 
     def __init__(self, gap: str, problem: str, next_step: str) -> None:
         """Name the ``gap`` module and the ``problem``."""
@@ -110,7 +110,7 @@ class GapError(LocalCloudError):
 
 
 class FaultError(LocalCloudError):
-    """A fault that was asked for makes no sense."""
+    """The fault is not valid."""
 
     exit_code = ExitCode.MISUSE
     next_step = "See docs/local-aws.md for the faults and their fields."

@@ -111,7 +111,7 @@ class Reorder(Fault, frozen=True, kw_only=True, tag="reorder"):
 
 
 class Flood(Fault, frozen=True, kw_only=True, tag="flood"):
-    """Send messages that nobody asked for, of any size, once the client is in."""
+    """Send unrequested messages of any size, once the client is connected."""
 
     messages: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 1000
     bytes: Annotated[int, msgspec.Meta(ge=0, le=268_000_000)] = 100

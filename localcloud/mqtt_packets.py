@@ -37,7 +37,7 @@ class PacketReader:
         self._bytes = bytearray()
 
     def feed(self, data: bytes) -> Iterator[Packet]:
-        """Yield each packet that ``data`` completes; what is no MQTT is none."""
+        """Yield each packet that ``data`` completes; anything else is skipped."""
         self._bytes += data
         before = len(self._bytes)
         try:

@@ -112,7 +112,7 @@ async def _serve(folder: StateFolder, ports: Ports, rude: Rude | None) -> None:
 async def _end_without(folder: StateFolder) -> None:
     """End the process when its folder is gone: `localcloud down` could not find it any more.
 
-    It ends at once, since to save would make the folder anew.
+    It ends at once, since to save would make the folder again.
     """
     while folder.is_still_there():
         await asyncio.sleep(_WATCH_SECONDS)

@@ -61,7 +61,7 @@ class StateFolder:
         """Make the folder, readable by its owner only.
 
         Raises:
-            StateFolderError: it cannot be made, or belongs to somebody else.
+            StateFolderError: it cannot be made, or belongs to someone else.
         """
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -77,7 +77,7 @@ class StateFolder:
     def _refuse_foreign_folder(self) -> None:
         # What is emptied later must be ours: --state ~ is a slip, not a wish.
         if not self._record.exists() and any(self.path.iterdir()):
-            raise StateFolderError(self.path, "it is not empty, and not that of a local AWS")
+            raise StateFolderError(self.path, "it is not empty, and does not belong to a local AWS")
 
     def access_key(self) -> AccessKey:
         """Return the root's access key, which was made with the folder.
@@ -91,7 +91,7 @@ class StateFolder:
         """Forget everything but the ports and the access key.
 
         Raises:
-            StateFolderError: the folder is not that of a local AWS.
+            StateFolderError: the folder is does not belong to a local AWS.
         """
         if not self.path.exists():
             return

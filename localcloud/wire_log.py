@@ -37,7 +37,7 @@ class WireLog:
         return [event for event in self._events if int(str(event["number"])) > after]
 
     def forget(self) -> None:
-        """Begin anew."""
+        """Begin again."""
         self._events.clear()
 
     def connection(self) -> Callable[..., None]:
@@ -130,7 +130,7 @@ def listen(iot: Seam, log: WireLog) -> None:
 
 
 def _tell_refusals(iot: Seam) -> None:
-    """Note why the broker refuses something: AWS IoT tells nobody, and that costs days."""
+    """Note why the broker refuses something: AWS IoT gives no reason, and finding it takes days."""
     session = Seam(iot["_WSSession"])
     allows: Callable[..., bool] = session["_policy_allows"]
     refuse: Callable[..., Awaitable[None]] = iot["_mtls_refuse"]

@@ -1,4 +1,4 @@
-"""Writes what is generated in the documents: state diagrams, settings, the commands' --help.
+"""Writes the generated parts of the documents: diagrams, settings, --help, the tour.
 
 With --record also what the method pages tell of wire and registry, from a run of their commands
 against a local AWS: half a minute. tests/wire/test_pages.py checks these.
@@ -20,6 +20,7 @@ import localcloud.cli
 from scripts._iot_operations import with_operations
 from scripts._machine_diagrams import with_diagrams
 from scripts._settings_page import with_settings
+from scripts._tour import with_tour
 
 _ROOT: Final = Path(__file__).parents[1]
 _COLUMNS: Final = "80"
@@ -34,7 +35,7 @@ _COMMANDS: Final[Mapping[str, Callable[[list[str]], object]]] = {
 
 
 def with_help(document: str) -> str:
-    """Return ``document`` with each block that shows a ``--help`` written anew."""
+    """Return ``document`` with each block that shows a ``--help`` written again."""
     return _HELP.sub(lambda block: f"$ {block['line']} --help\n{help_of(block['line'])}", document)
 
 
@@ -51,8 +52,9 @@ GENERATED: Final[Mapping[Path, Callable[[str], str]]] = {
     _ROOT / "README.md": with_help,
     _ROOT / "docs" / "machines.md": with_diagrams,
     _ROOT / "docs" / "settings.md": with_settings,
+    _ROOT / "docs" / "tour.md": with_tour,
 }
-"""The documents with generated parts, and what writes these anew."""
+"""The documents with generated parts, and what writes these again."""
 
 
 def main() -> int:

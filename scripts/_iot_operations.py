@@ -21,7 +21,7 @@ _SERVICES: Final = {"iot": "iot", "iot-data": "iot_data", "iot-jobs-data": "iot_
 
 
 def with_operations(document: str) -> str:
-    """Return ``document`` with its table written anew."""
+    """Return ``document`` with its table written again."""
     before, found, rest = document.partition(_BEGIN)
     if not found:
         return document

@@ -47,7 +47,7 @@ CHARTS: Final = (
 
 
 def with_diagrams(document: str) -> str:
-    """Return ``document`` with what lies between the marks of each chart written anew."""
+    """Return ``document`` with what lies between the marks of each chart written again."""
     for chart in CHARTS:
         begin, end = (f"<!-- {chart.name}: {edge} -->" for edge in ("by scripts/docs", "end"))
         before, found, rest = document.partition(begin)
@@ -85,7 +85,7 @@ def _failures(table: Table) -> Iterator[str]:
 
 
 def _differences(chart: Chart) -> Iterator[str]:
-    """Say in which rows the variants differ, and which states begin anew as at power-on."""
+    """Say in which rows the variants differ, and which states begin again as at power-on."""
     for words, variant in chart.variants.items():
         for state, row in variant.items():
             for event, target in row.items():
@@ -94,7 +94,7 @@ def _differences(chart: Chart) -> Iterator[str]:
     start, *others = chart.table
     for state in others:
         if chart.table[state] == chart.table[start]:
-            yield f'- "{state.value}" goes on as "{start.value}" does.'
+            yield f'- "{state.value}" has the same rows as "{start.value}".'
 
 
 def _events(table: Table, state: Enum, target: Enum, separator: str = ", ") -> str:

@@ -21,7 +21,7 @@ _HEAD: Final = "| key | default | allowed | what it is for |\n|---|---|---|---|\
 
 
 def with_settings(document: str) -> str:
-    """Return ``document`` with the tables of the settings written anew."""
+    """Return ``document`` with the tables of the settings written again."""
     return _TABLES.sub(lambda _: "\n" + "".join(_section(Settings, "")), document)
 
 

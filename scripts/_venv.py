@@ -67,7 +67,7 @@ class Environment:
         return set() if is_current else extras | installed
 
     def make(self) -> None:
-        """Make it anew, with pip and nothing else in it.
+        """Make it again, with pip and nothing else in it.
 
         Raises:
             EnvironmentNotMadeError: this Python cannot.
@@ -140,7 +140,7 @@ def ensure(environment: Environment, extras: set[str]) -> None:
             due = extras
         else:
             if not due:
-                return  # somebody else made it while this process waited
+                return  # someone else made it while this process waited
             _say(f"Bringing .venv up to date ({', '.join(sorted(due))}): some seconds.")
         environment.install(due)
         _say(f".venv is ready after {time.monotonic() - started:.0f} s.")

@@ -7,16 +7,17 @@ devices to AWS IoT" and "Server authentication"; AWS in China names it ``PREFIX.
 import re
 from typing import Final
 
-WHAT_TO_USE: Final = "Use what this prints: aws iot describe-endpoint --endpoint-type iot:Data-ATS"
+WHAT_TO_USE: Final = "Use the output of: aws iot describe-endpoint --endpoint-type iot:Data-ATS"
 _OF_AWS_IOT: Final = re.compile(
     r"(?:(?P<before>[a-z0-9.-]+)\.)?iot(?:-fips)?\.(?P<region>[a-z]{2}(?:-[a-z0-9]+)+-\d+)"
     r"\.(?:amazonaws\.com(?:\.cn)?|api\.aws)"
 )
 _SHARED: Final = frozenset({"data-ats", "data", "greengrass-ats"})
-"""Endpoints of AWS, not of an account: a device that connects there belongs to nobody."""
+"""Endpoints of AWS itself, not of an account: a device cannot connect to them."""
 _SERVICES: Final = {
-    "credentials": "gives out AWS credentials (iot:CredentialProvider) and speaks no MQTT",
-    "jobs": "is for jobs alone (iot:Jobs)",
+    "credentials": "is the credential provider (iot:CredentialProvider), which does not support "
+    "MQTT",
+    "jobs": "is for jobs only (iot:Jobs)",
 }
 
 

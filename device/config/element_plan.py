@@ -34,7 +34,7 @@ def element_plan(storage: DeviceStorage, key: Key, source: Sources | str) -> Ele
         _check_sealed(key, sources)
         return None
     if key.tls13 and key.type == "rsa-2048":
-        problem = "TLS 1.3 signs RSA keys with PSS padding, which awscrt's PKCS #11 cannot"
+        problem = "TLS 1.3 signs RSA keys with PSS padding, which awscrt cannot do through PKCS #11"
         raise sources.error("key.tls13", problem, "Use an EC key, or leave it off.")
     environment = installed.environment if installed else {}
     try:
@@ -47,7 +47,9 @@ def element_plan(storage: DeviceStorage, key: Key, source: Sources | str) -> Ele
 def _check_sealed(key: Key, sources: Sources) -> None:
     for name in ("pin_file", "pin_credential", "tls13"):
         if getattr(key, name):
-            problem = "is for a key in a secure element; this device's key is software, sealed"
+            problem = (
+                "is for a key in a secure element, but this device's key is in software, sealed"
+            )
             step = f"Remove it, or name the element in key.store: pkcs11:... ({sources.file})."
             raise sources.error(f"key.{name}", problem, step)
 
@@ -57,8 +59,8 @@ def _pin(plan: ElementPlan, key: Key, sources: Sources) -> PinSource | None:
     pin = None if key.store is None and named else plan.pin  # the station's gives way to settings
     places = [place for place in (key.pin_file, key.pin_credential, pin) if place]
     if len(places) > 1:
-        problem = "the PIN has more than one place: pin_file, pin_credential, pin-source"
-        raise sources.error("key", problem, "Name one of them.")
+        problem = "the PIN is set more than once: pin_file, pin_credential, pin-source"
+        raise sources.error("key", problem, "Set only one of them.")
     if key.pin_file:
         return partial(pin_from_file, Path(key.pin_file))
     if key.pin_credential:

@@ -57,7 +57,7 @@ class Endpoint:
 
     @property
     def alpn(self) -> list[str]:
-        """What to ask for in TLS: port 443 speaks MQTT only to those who ask for it.
+        """What to ask for in TLS: on port 443 AWS IoT serves MQTT only if the client asks for it.
 
         Source: AWS IoT Core Developer Guide, "Device communication protocols".
         """
@@ -88,7 +88,7 @@ class Endpoint:
         """Return the HTTP proxy that ``text`` names, e.g. ``http://user:p%40ss@host:3128``.
 
         Raises:
-            ConfigurationError: it is none; what ``text`` says is not repeated, since it may hold
+            ConfigurationError: it is not one; the error does not repeat ``text``, which may hold
                 a password.
         """
         problem = _proxy_problem(text.strip())
@@ -115,7 +115,7 @@ def _shape_problem(text: str) -> str | None:
     if "/" in text:
         return "has a path; an endpoint is host or host:port"
     if text.startswith("[") or text.count(":") > 1:
-        return "is not host or host:port; AWS IoT Core is reached by its name, not by IPv6 address"
+        return "is not host or host:port; use the name of AWS IoT Core, not an IPv6 address"
     return _address_problem(text)
 
 
@@ -126,7 +126,7 @@ def _address_problem(address: str) -> str | None:
     if not (_HOST.fullmatch(host.removesuffix(".")) or _IPV6.fullmatch(host)):
         return "is not host or host:port"
     if not re.fullmatch(r"[0-9]{1,9}", port):
-        return "is not host or host:port: the port is no number"
+        return "is not host or host:port: the port is not a number"
     if not 0 < int(port) < 65536:
         return "is not host or host:port: a port is 1 to 65535"
     return None
@@ -143,7 +143,7 @@ def _without_scheme(text: str) -> tuple[str | None, str]:
 def _proxy_problem(text: str) -> str | None:
     scheme, separator, _ = text.partition("://")
     if separator and scheme.lower() != "http":
-        return "is not an http:// proxy; others, https:// and socks:// among them, are not spoken"
+        return "is not an http:// proxy; https:// and socks:// proxies are not supported"
     login, address = _without_scheme(text)
     if login is not None and (problem := _login_problem(login)) is not None:
         return problem

@@ -72,11 +72,11 @@ _TEMPLATE: Final = (
 )
 _LAMBDA: Final = (
     "The Lambda refused it: the serial number is not on the allow-list, or another certificate has "
-    "taken it (this one is INACTIVE then)."
+    "taken it (then this one is INACTIVE)."
 )
 _JITP: Final = (
     _CA,
-    "Its subject lacks a field that the template's Parameters name, without a Default.",
+    "Its subject lacks a field that the template's Parameters need and give no Default.",
     _TEMPLATE,
     "A thing of this name exists, and OverrideSettings say FAIL.",
     _TURNED_OFF,
@@ -92,7 +92,7 @@ _MULTI_ACCOUNT: Final = (
     "It is not registered in the account and Region of this endpoint.",
     "It is registered there, but not ACTIVE.",
     _POLICY,
-    "The endpoint is not a name (SNI chooses the account): use the account's own endpoint.",
+    "The endpoint is an address, but SNI chooses the account: use the account's own endpoint name.",
 )
 _REGISTERED: Final = (
     "It is registered, but not ACTIVE: the template or the station left it INACTIVE.",

@@ -87,7 +87,7 @@ class Retry(_Section, frozen=True):
     longest: Annotated[float, Meta(ge=1, le=_WEEK)] = 120.0
     """Seconds that no wait exceeds."""
     stable_after: Seconds = 30.0
-    """Seconds that a connection must hold before the waits begin anew with the shortest."""
+    """Seconds that a connection must hold before the waits begin again with the shortest."""
     give_up_unreachable_after: Seconds = 300.0
     """Seconds after which ``device boot`` gives up if nobody answers; ``device run`` never does."""
     give_up_refused_after: Seconds = 30.0
@@ -215,7 +215,7 @@ def _flag_name(key: str) -> str:
 
 def _flag_text(key: str, flag: str) -> str:
     if not flag:
-        raise ConfigurationError(_flag_name(key), key, "is empty", "Name one, or leave it out.")
+        raise ConfigurationError(_flag_name(key), key, "is empty", "Set one, or leave it out.")
     return flag
 
 

@@ -72,7 +72,7 @@ class _Reader:
                 break
         for event in self._events:
             if isinstance(event, yaml.DocumentStartEvent):
-                raise self._refused(event, "", "a second document begins; settings are one")
+                raise self._refused(event, "", "there is a second YAML document; use one")
         if isinstance(content, dict):
             return content
         if isinstance(content, Null):
@@ -85,7 +85,7 @@ class _Reader:
             is_null = event.implicit[0] and event.value in _NULLS  # without quotes
             return Null(event.value) if is_null else event.value
         if isinstance(event, yaml.SequenceStartEvent):
-            problem = "a list begins, and no setting is one; put text with a [ in quotes"
+            problem = "there is a list, but no setting is a list; put text with a [ in quotes"
             raise self._refused(event, key, problem)
         if depth == MAX_DEPTH:
             raise self._refused(event, key, f"sections are nested more than {MAX_DEPTH} deep")
@@ -105,9 +105,11 @@ class _Reader:
 
     def _check_plain(self, event: yaml.Event, key: str) -> None:
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise self._refused(event, key, "anchors (&) and aliases (*) are not for settings")
+            raise self._refused(
+                event, key, "anchors (&) and aliases (*) are not allowed in settings"
+            )
         if getattr(event, "tag", None):
-            raise self._refused(event, key, "tags (!) are not for settings")
+            raise self._refused(event, key, "tags (!) are not allowed in settings")
 
     def _refused(self, event: yaml.Event, key: str, problem: str) -> ConfigurationError:
         mark = event.start_mark

@@ -14,7 +14,7 @@ class Sources:
     elsewhere: Mapping[str, str] = field(default_factory=dict)
     """The variable or flag by key, such as ``claim.template``."""
     in_file: frozenset[str] | None = None
-    """The keys that the file sets; None where nobody asked: then all are taken to be its."""
+    """The keys that the file sets; None if not recorded: then all count as set by the file."""
 
     @classmethod
     def named(cls, source: "Sources | str") -> "Sources":
@@ -28,7 +28,7 @@ class Sources:
         return "the default" if self.is_default(key) else self.file
 
     def is_default(self, key: str) -> bool:
-        """Whether nobody set ``key``."""
+        """Whether ``key`` is not set."""
         known = self.in_file is None or key in self.elsewhere
         return not known and key not in (self.in_file or ())
 
@@ -38,6 +38,6 @@ class Sources:
         return ConfigurationError(self.of(key), key, problem, step)
 
     def missing(self, key: str, problem: str) -> ConfigurationError:
-        """Return the error that nobody set ``key``."""
+        """Return the error for ``key`` not being set."""
         source = self.elsewhere.get(key, self.file)
         return ConfigurationError(source, key, problem, f"Set {key} in {self.file}.")

@@ -34,7 +34,7 @@ def required_subject_fields(body: bytes, source: str) -> frozenset[str]:
     A certificate that lacks one stays PENDING_ACTIVATION for good, and nobody is told.
 
     Raises:
-        ConfigurationError: ``body`` is no provisioning template.
+        ConfigurationError: ``body`` is not a provisioning template.
     """
     wanted = _parameters_without_default(body, source)
     fields = {name.removeprefix(PSEUDO_PREFIX) for name in wanted if PSEUDO_PREFIX in name}
@@ -47,7 +47,7 @@ def required_parameters(body: bytes, source: str) -> frozenset[str]:
     Those that AWS fills in itself (``AWS::IoT::...``) are left out.
 
     Raises:
-        ConfigurationError: ``body`` is no provisioning template.
+        ConfigurationError: ``body`` is not a provisioning template.
     """
     wanted = _parameters_without_default(body, source)
     return frozenset(name for name in wanted if not name.startswith("AWS::"))
@@ -59,7 +59,7 @@ def check_makes_a_thing(body: bytes, source: str) -> None:
     AWS IoT accepts a template without one, registers the certificate, and names no thing.
 
     Raises:
-        ConfigurationError: it makes none, or ``body`` is no provisioning template.
+        ConfigurationError: it makes none, or ``body`` is not a provisioning template.
     """
     if all(made.type != THING for made in _decoded(body, source).resources.values()):
         problem = f"the template has no {THING}, so a device would not become a thing"
@@ -71,7 +71,7 @@ def _decoded(body: bytes, source: str) -> _Template:
     try:
         return msgspec.json.decode(body, type=_Template)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigurationError(source, "", f"is no provisioning template: {error}") from None
+        raise ConfigurationError(source, "", f"is not a provisioning template: {error}") from None
 
 
 def _parameters_without_default(body: bytes, source: str) -> list[str]:

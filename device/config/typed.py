@@ -76,7 +76,7 @@ class _Typing:
             return {}
         if isinstance(shape, inspect.StructType | inspect.DictType):
             if not isinstance(value, dict):
-                raise self._wrong(key, "is a section: set the keys in it, not the section itself")
+                raise self._wrong(key, "is a section; set the keys in it, not the section itself")
             if isinstance(shape, inspect.StructType):
                 return self.section(value, shape, f"{key}.")
             return {name: self._text(text, f"{key}.{name}") for name, text in value.items()}
@@ -102,7 +102,7 @@ class _Typing:
                 return float(text)
             case inspect.BoolType():
                 if text.lower() not in _TRUTH:
-                    raise self._wrong(key, f"{text!r} is neither true nor false")
+                    raise self._wrong(key, f"{text!r} is not true or false")
                 return _TRUTH[text.lower()]
         return text
 

@@ -38,7 +38,7 @@ def key_of(variable: str, schema: type) -> str | None:
     if key.partition(".")[0] in {known.partition(".")[0] for known in keys}:
         return key
     _refuse_slip(variable, keys)
-    _log.warning("%s names no setting and is not used", variable)
+    _log.warning("%s is not a setting; it is ignored", variable)
     return None
 
 

@@ -9,13 +9,13 @@ if TYPE_CHECKING:
 
 
 class ElementError(FirstbootError):
-    """The secure element, or the way to it, cannot be used as it is."""
+    """The secure element, or the path to it, cannot be used."""
 
     exit_code = ExitCode.CONFIGURATION_INVALID
 
 
 class CryptokiError(ElementError):
-    """A PKCS #11 call ended with a code that nobody expected there."""
+    """A PKCS #11 call returned an unexpected code."""
 
     exit_code = ExitCode.FAILED
     next_step = (
@@ -75,16 +75,16 @@ class Pkcs11UriError(ElementError):
 
 
 class TokenMissingError(ElementError):
-    """No token in any slot is the one that was named."""
+    """No token in any slot matches the one in the settings."""
 
     exit_code = ExitCode.TRY_LATER
 
     def __init__(self, wanted: str, present: tuple[str, ...]) -> None:
         """Say what was ``wanted``, and the labels of the tokens that are ``present``."""
-        super().__init__(f"no token is {wanted}; present: {', '.join(present) or 'none'}")
+        super().__init__(f"no token matches {wanted}; present: {', '.join(present) or 'none'}")
         self.next_step = (
-            "Put the element in, or correct key.store. Modules find their tokens by their "
-            "environment: SOFTHSM2_CONF, TPM2_PKCS11_STORE, TPM2_PKCS11_TCTI, "
+            "Connect the element, or correct key.store. Modules find their tokens through "
+            "environment variables: SOFTHSM2_CONF, TPM2_PKCS11_STORE, TPM2_PKCS11_TCTI, "
             "P11_KIT_SERVER_ADDRESS."
         )
 
@@ -92,13 +92,15 @@ class TokenMissingError(ElementError):
 class TokenExistsError(ElementError):
     """A token cannot be made under this label."""
 
-    next_step = "Choose another label, or erase the old token yourself if its keys may be lost."
+    next_step = (
+        "Choose another label, or erase the old token yourself if you no longer need its keys."
+    )
 
 
 class TokenAmbiguousError(ElementError):
-    """Several tokens are what was named."""
+    """Several tokens match the one in the settings."""
 
-    next_step = "Add serial= or slot-id= to key.store, so that one token is left."
+    next_step = "Add serial= or slot-id= to key.store, so that only one token matches."
 
 
 class TokenFullError(ElementError):
@@ -106,7 +108,7 @@ class TokenFullError(ElementError):
 
     exit_code = ExitCode.FAILED
     next_step = (
-        "Destroy keys that nobody uses any more (pkcs11-tool --list-objects, --delete-object), "
+        "Destroy keys that are no longer used (pkcs11-tool --list-objects, --delete-object), "
         "or use a token of its own for this device."
     )
 
@@ -122,47 +124,47 @@ class TokenNotReadyError(ElementError):
 
 
 class PinError(ElementError):
-    """The PIN cannot be had, or may not be used."""
+    """The PIN is not available, or may not be used."""
 
 
 class PinUnavailableError(PinError):
-    """There is no PIN where the settings say it is."""
+    """The PIN is not where the settings say."""
 
     next_step = (
-        "Name its place once: key.pin_file, key.pin_credential (systemd's LoadCredential=), or "
-        "pin-source in key.store; the place holds the PIN and nothing else."
+        "Set exactly one of key.pin_file, key.pin_credential (systemd's LoadCredential=), or "
+        "pin-source in key.store. It must hold the PIN and nothing else."
     )
 
 
 class PinExposedError(PinError):
-    """Others than the device may read the PIN file."""
+    """Other users may read the PIN file."""
 
     def __init__(self, path: "Path") -> None:
         """Name the ``path``."""
         super().__init__(f"{path} may be read by other users")
         self.path = path
-        self.next_step = f"Change the PIN if others had the time to read it, then: chmod 600 {path}"
+        self.next_step = f"Change the PIN if others may have read it, then run: chmod 600 {path}"
 
 
 class WrongPinError(PinError):
-    """The token refused the PIN; it is not tried again, since tokens lock."""
+    """The token refused the PIN. The device does not try it again, because tokens lock."""
 
     exit_code = ExitCode.DENIED
 
     def __init__(self, token: str) -> None:
         """Name the ``token``."""
-        super().__init__(f"token {token} refused the PIN; it is not tried again")
-        self.next_step = "Put the right PIN in its place; the device then tries that one, once."
+        super().__init__(f"token {token} refused the PIN; the device does not try this PIN again")
+        self.next_step = "Store the right PIN there. The device then tries the new one, once."
 
 
 class PinLastTryError(PinError):
-    """One more wrong PIN would lock the token, so the device leaves the try to a person."""
+    """One more wrong PIN would lock the token, so the device does not try."""
 
     exit_code = ExitCode.DENIED
 
     def __init__(self, token: str) -> None:
         """Name the ``token``."""
-        super().__init__(f"token {token} has one try left, and the device does not take it")
+        super().__init__(f"token {token} has one try left; the device does not use it")
         self.next_step = (
             "Log in once by hand with the right PIN: pkcs11-tool --login --list-objects"
         )
@@ -178,19 +180,19 @@ class PinLockedError(PinError):
         super().__init__(f"token {token} is locked after too many wrong PINs")
         self.next_step = (
             "Have the station unlock it with the security officer's PIN: C_InitPIN. A TPM unlocks "
-            "itself in time, or by tpm2_dictionarylockout --clear-lockout."
+            "itself after some time, or with tpm2_dictionarylockout --clear-lockout."
         )
 
 
 class ElementLostError(ElementError):
-    """The element went away, and did not answer when it was asked anew."""
+    """The element was lost, and did not answer when it was opened again."""
 
     exit_code = ExitCode.TRY_LATER
-    next_step = "Put the element back; the device goes on by itself, or at the next boot."
+    next_step = "Connect the element again. The device continues by itself, or at the next boot."
 
 
 class ElementNotOpenError(ElementError):
-    """A key is inside the element, and the settings name no element."""
+    """The key is in a secure element, and no element is set."""
 
     next_step = "Name it in key.store (docs/secure-elements.md), as when the key was made."
 
@@ -200,35 +202,35 @@ class ElementKeyMissingError(ElementError):
 
     exit_code = ExitCode.FAILED
     next_step = (
-        "Is it the element of this device, and was it erased? A key cannot be brought back: "
-        "device reset --forget-identity, then provision the device anew."
+        "Check that this is the device's own element, and that it was not erased. A lost key "
+        "cannot be restored: device reset --forget-identity, then provision the device again."
     )
 
 
 class KeyMismatchError(ElementError):
-    """Certificate, device and element do not mean the same key; TLS would only say it failed."""
+    """Certificate, device and element hold different keys; TLS would fail without a reason."""
 
     exit_code = ExitCode.FAILED
     next_step = (
-        "Is this the element that belongs to this device, and to this certificate? Put the right "
-        "one in, or: device reset --forget-identity, then provision the device anew."
+        "Check that this element belongs to this device and to this certificate. Connect the right "
+        "one, or run: device reset --forget-identity, then provision the device again."
     )
 
 
 class DuplicateKeyError(ElementError):
-    """Two keys in the element have one label, so that TLS could not tell them apart."""
+    """Two keys in the element have one label, so TLS cannot tell them apart."""
 
     next_step = (
-        "Destroy the key that does not belong there (pkcs11-tool --list-objects shows the ids); "
-        "devices that share a token need different object= in key.store."
+        "Destroy the extra key (pkcs11-tool --list-objects shows the ids); devices that share a "
+        "token need different object= in key.store."
     )
 
 
 class KeyNotConfinedError(ElementError):
-    """The element made a key that it might give away; the key was destroyed again."""
+    """The element made a key that could be extracted; the device destroyed it."""
 
     exit_code = ExitCode.FAILED
-    next_step = "This element does not protect keys as it should: do not use it."
+    next_step = "Do not use this element: it does not protect keys."
 
 
 class MechanismMissingError(ElementError):
@@ -237,4 +239,4 @@ class MechanismMissingError(ElementError):
     def __init__(self, key_type: str, token: str) -> None:
         """Name the ``key_type`` and the ``token``."""
         super().__init__(f"token {token} cannot make and use {key_type} keys")
-        self.next_step = "Set key.type to one that it can; every element has ec-p256."
+        self.next_step = "Set key.type to a type that it supports; every element has ec-p256."

@@ -12,7 +12,10 @@ class ProvisioningError(FirstbootError):
 class UnexpectedEventError(ProvisioningError):
     """An event came that cannot happen in this state; the state is unchanged."""
 
-    next_step = "This is a bug, or a server that answers what nobody asked: report it with the log."
+    next_step = (
+        "This is a bug in the device, or the server answered without a request. Report it with "
+        "the log."
+    )
 
     def __init__(self, event: str, state: str) -> None:
         """Name the ``event``'s type and the ``state`` that has no row for it."""
@@ -34,7 +37,7 @@ class NotReachableError(ProvisioningError):
 
 
 class NotLetInError(ProvisioningError):
-    """AWS IoT was reached and closed the door; it gives no reason, so likely ones are listed."""
+    """AWS IoT refused the connection. It gives no reason, so the likely causes are listed."""
 
     exit_code = ExitCode.DENIED
 
@@ -45,7 +48,7 @@ class NotLetInError(ProvisioningError):
 
         ``advice`` says how to find out which of them it is, and what to do then.
         """
-        super().__init__(f"connection with the {credential} was not let in ({detail})")
+        super().__init__(f"AWS IoT refused the connection made with the {credential} ({detail})")
         self.credential = credential
         self.causes = causes
         listed = [f"({number}) {cause}" for number, cause in enumerate(causes, 1)]
@@ -60,30 +63,32 @@ class CertificateInDoubtError(ProvisioningError):
 
     def __init__(self, certificate_id: str, refusal: str) -> None:
         """Name the certificate, and how it, or its token, was refused."""
-        super().__init__(f"{refusal}; certificate {certificate_id} is kept and tried again")
+        super().__init__(
+            f"{refusal}; the device keeps certificate {certificate_id} and tries it again"
+        )
         self.certificate_id = certificate_id
         self.next_step = (
             "The device tries again by itself. It asks for another certificate when this one was "
-            "refused for several minutes, while the claim was let in. To see what AWS IoT has: "
-            f"aws iot describe-certificate --certificate-id {certificate_id}."
+            "refused for several minutes while the claim certificate was accepted. To see its "
+            f"state in AWS IoT: aws iot describe-certificate --certificate-id {certificate_id}."
         )
 
 
 class CertificateGivenUpError(ProvisioningError):
-    """The cloud does not know the staged certificate, by all that can be known here."""
+    """All evidence says that the cloud does not know the staged certificate."""
 
     exit_code = ExitCode.TRY_LATER
 
     def __init__(self, certificate_id: str, detail: str) -> None:
         """Name the certificate, and how its last connection ended."""
         super().__init__(
-            f"certificate {certificate_id} is given up: for minutes its connections were refused "
-            f"({detail}) and so was its token, while the claim was let in"
+            f"the device gave up certificate {certificate_id}: for minutes AWS IoT refused its "
+            f"connections ({detail}) and its token, but accepted the claim certificate"
         )
         self.certificate_id = certificate_id
         self.next_step = (
-            "The device asks for another certificate by itself. Should the cloud still have this "
-            f"one, retire it: aws iot update-certificate --new-status INACTIVE --certificate-id "
+            "The device asks for another certificate by itself. If the cloud still has this one, "
+            "turn it off: aws iot update-certificate --new-status INACTIVE --certificate-id "
             f"{certificate_id}. device status lists it under certificates_given_up."
         )
 
@@ -93,7 +98,7 @@ class ClockBehindError(ProvisioningError):
 
     exit_code = ExitCode.TRY_LATER
     next_step = (
-        "Set the clock: start NTP (timedatectl set-ntp true), or fit a clock with a battery. The "
+        "Set the clock: start NTP (timedatectl set-ntp true), or add a battery-backed clock. The "
         "device keeps the certificate and tries again by itself."
     )
 
@@ -101,26 +106,29 @@ class ClockBehindError(ProvisioningError):
         """Give both times, in seconds since the epoch."""
         says, since = (datetime.fromtimestamp(each, UTC).isoformat() for each in (now, not_before))
         super().__init__(
-            f"this device's clock is behind: it says {says}, and its certificate, which is there "
-            f"already, is valid from {since}"
+            f"this device's clock is behind: it says {says}, but its certificate is valid only "
+            f"from {since}"
         )
         self.now = now
         self.not_before = not_before
 
 
 class UnexpectedThingNameError(ProvisioningError):
-    """RegisterThing named another thing than the settings expect; the name was not taken."""
+    """RegisterThing returned a thing name that the settings do not expect; it was not used."""
 
     def __init__(self, expected: str, named: str) -> None:
         """Give the thing name of the settings, and the one of the reply."""
-        super().__init__(f"RegisterThing named the thing {named}; the settings expect {expected}")
+        super().__init__(
+            f"RegisterThing returned the thing name {named}, but the settings expect {expected}"
+        )
         self.expected = expected
         self.named = named
         self.next_step = (
-            "Set thing_name in the settings to what the template makes, with {serial} and "
+            "Set thing_name in the settings to the name that the template builds, with {serial} "
+            "and "
             '{device_id} where they belong, or to "{cloud}" if only the template can know it; or '
-            "correct ThingName in the template. The certificate is kept. Was the name a mistake, "
-            f"remove the thing: aws iot delete-thing --thing-name {named}."
+            "correct ThingName in the template. The device keeps the certificate. If the name was "
+            f"a mistake, remove the thing: aws iot delete-thing --thing-name {named}."
         )
 
 
@@ -132,13 +140,13 @@ class TopicDeniedError(ProvisioningError):
     def __init__(self, verb: str, topic_names: tuple[str, ...], policy_hint: str) -> None:
         """Name the ``verb`` (subscribe or publish) and the topics that were denied."""
         listed = ", ".join(topic_names)
-        super().__init__(f"{verb} was denied on {listed}")
+        super().__init__(f"AWS IoT denied {verb} on {listed}")
         self.topics = topic_names
         self.next_step = f"Allow it in {policy_hint}: {listed}"
 
 
 class CloudRejectedError(ProvisioningError):
-    """The cloud answered a request, and the answer was no."""
+    """The cloud rejected a request."""
 
     exit_code = ExitCode.DENIED
 
@@ -182,16 +190,16 @@ class TakenOverError(ConnectionLostError):
     """Another client connected under the same client id, so AWS IoT ended this connection."""
 
     next_step = (
-        "Another client uses this thing's name. Is the same device running twice, or were two made "
-        "with one serial number? To find it: subscribe to $aws/events/presence/connected/+ in the "
-        "console (MQTT test client) and compare principalIdentifier, the certificate id, and "
-        "ipAddress; or list what is attached: aws iot list-thing-principals --thing-name NAME. "
-        "Set the certificate of the wrong one INACTIVE."
+        "Another client connected with this thing's name. Check whether the device runs twice, or "
+        "whether two devices have the same serial number. To find it: subscribe to "
+        "$aws/events/presence/connected/+ in the console (MQTT test client) and compare "
+        "principalIdentifier, the certificate id, and ipAddress; or list what is attached: aws iot "
+        "list-thing-principals --thing-name NAME. Set the certificate of the wrong one INACTIVE."
     )
 
 
 class NotAcknowledgedError(ProvisioningError):
-    """AWS IoT answered a SUBSCRIBE or PUBLISH with a reason code that is no denial."""
+    """AWS IoT answered a SUBSCRIBE or PUBLISH with a reason code other than a denial."""
 
     exit_code = ExitCode.TRY_LATER
 
@@ -203,7 +211,7 @@ class NotAcknowledgedError(ProvisioningError):
 
 
 class NotAllowedByMqttError(NotAcknowledgedError):
-    """AWS IoT answered that the device may not send such a packet; the next one is no better."""
+    """AWS IoT does not accept such a packet, so sending it again will not help."""
 
     exit_code = ExitCode.FAILED
 
@@ -213,8 +221,9 @@ class NoReplyError(ProvisioningError):
 
     exit_code = ExitCode.TRY_LATER
     next_step = (
-        "The device tries again by itself. If it never gets an answer: is the template enabled "
-        "and the region right, and does the claim policy allow iot:Receive on the reply topics?"
+        "The device tries again by itself. If it never gets an answer, check that the template is "
+        "enabled, that the Region is right, and that the claim policy allows iot:Receive on the "
+        "reply topics."
     )
 
     def __init__(self, step: str) -> None:
@@ -226,7 +235,10 @@ class NoReplyError(ProvisioningError):
 class MalformedReplyError(ProvisioningError):
     """The cloud's reply is not what AWS documents; nothing of it was used."""
 
-    next_step = "Is the endpoint really AWS IoT Core or the local AWS, and of a version that fits?"
+    next_step = (
+        "Check that the endpoint is AWS IoT Core, or a local AWS of the same version as this "
+        "device."
+    )
 
     def __init__(self, operation: str, problem: str, next_step: str = "") -> None:
         """Name the ``operation`` and what is wrong with the reply."""
@@ -239,13 +251,14 @@ class CertificateUnacceptableError(ProvisioningError):
     """A certificate is not one this device may use; nothing of it was stored."""
 
     next_step = (
-        "Do not trust this endpoint until it is explained: a certificate for another key or "
-        "subject means a wrong certificate provider, a mixed-up reply or an impostor."
+        "Do not trust this endpoint until you know the cause. A certificate for another key or "
+        "subject comes from a misconfigured certificate provider, from a reply meant for another "
+        "request, or from an impostor."
     )
 
 
 class CredentialUnusableError(ProvisioningError):
-    """TLS cannot begin: certificate, key and root CA are not what they should be."""
+    """TLS cannot start: the certificate, the key or the root CA is wrong."""
 
     exit_code = ExitCode.CONFIGURATION_INVALID
     next_step = (
@@ -260,8 +273,8 @@ class CredentialUnusableError(ProvisioningError):
 
 
 NO_CREDENTIAL = (
-    "there is no credential left in this device: no claim credential, no certificate; only the "
-    "station can help, or a trusted user who hands a claim over (--wait-for-claim)"
+    "this device has no credential: neither a claim credential nor a certificate; the station must "
+    "install one, or a trusted user must hand over a claim (--wait-for-claim)"
 )
 """Said by `device status` too."""
 
@@ -272,7 +285,7 @@ class NoCredentialError(ProvisioningError):
     exit_code = ExitCode.CONFIGURATION_INVALID
     next_step = (
         "Have the station install a credential: factory make. A claim is destroyed once the "
-        "identity is proven; a device that lost its identity has to go back to the station."
+        "identity is proven; a device that lost its identity must go back to the station."
     )
 
     def __init__(self) -> None:
@@ -285,27 +298,27 @@ class ClaimMissingError(NoCredentialError):
 
 
 class StoppedError(FirstbootError):
-    """Somebody asked the device to stop before it was done."""
+    """Someone asked the device to stop before it was done."""
 
     exit_code = ExitCode.TRY_LATER
-    next_step = "Boot again: the device goes on where it stopped."
+    next_step = "Boot again. The device continues where it stopped."
 
 
 class ResetRefusedError(FirstbootError):
-    """A reset would throw away a working identity, and nobody said that it may."""
+    """A reset would delete a working identity, and --forget-identity was not given."""
 
     def __init__(self, thing_name: str) -> None:
         """Name the thing that the device is."""
-        super().__init__(f"this device is {thing_name}, and its claim is destroyed")
+        super().__init__(f"this device is provisioned as {thing_name}, and its claim is destroyed")
         self.thing_name = thing_name
         self.next_step = (
-            "To throw the identity away: device reset --forget-identity. The device then needs "
-            "the station again, and the cloud keeps the thing and its certificate until deleted."
+            "To delete the identity: device reset --forget-identity. The device then needs the "
+            "station again. The thing and its certificate stay in the cloud until you delete them."
         )
 
 
 class NotActivatedYetError(NotLetInError):
-    """A just-in-time method is refused, as it is at first while AWS IoT registers the device."""
+    """AWS IoT refuses a just-in-time device; it does so at first, while it registers the device."""
 
     def __init__(self, detail: str, causes: tuple[str, ...], advice: str, refusals: int) -> None:
         """Say what is known after so many ``refusals``."""
@@ -313,17 +326,17 @@ class NotActivatedYetError(NotLetInError):
         self.refusals = refusals
         first = (
             f"AWS IoT closed the first connection ({detail}), as it does while it registers a "
-            "certificate that it has not seen before"
+            "certificate that it sees for the first time"
         )
         later = (
-            f"not let in yet, after {refusals} attempts ({detail}); AWS IoT usually needs 1 to "
+            f"still refused after {refusals} attempts ({detail}); AWS IoT usually needs 1 to "
             "3 s for a template, and as long as the Lambda takes for a rule"
         )
         self.args = (first if refusals == 1 else later,)
 
 
 class IdentityRefusedError(NotLetInError):
-    """AWS IoT keeps refusing a device that it let in before."""
+    """AWS IoT keeps refusing a device that it accepted before."""
 
     def __init__(
         self, detail: str, causes: tuple[str, ...], advice: str, refusals: int, seconds: float
@@ -339,26 +352,26 @@ class IdentityRefusedError(NotLetInError):
 
 
 class InstalledCertificateError(CertificateUnacceptableError):
-    """The certificate that the station installed cannot be this device's."""
+    """The certificate that the station installed does not belong to this device."""
 
     next_step = "Have the station install a certificate for this device's key and subject."
 
 
 class ClaimExpiredError(ProvisioningError):
-    """The claim that a trusted user handed over is past its five minutes."""
+    """The claim that a trusted user handed over is older than five minutes."""
 
     exit_code = ExitCode.DENIED
     next_step = (
         "Boot again with --wait-for-claim and hand over a new one: factory claim --trusted-user. "
-        "What was reached so far is kept. If a new one is too old as well, set this device's clock."
+        "The device keeps its progress. If it calls a new claim too old, set this device's clock."
     )
 
 
 class ClaimUnusableError(ProvisioningError):
-    """What was handed over as a claim is none; it was not used."""
+    """What was handed over is not a claim; it was not used."""
 
     exit_code = ExitCode.CONFIGURATION_INVALID
-    next_step = "Hand over what factory claim --trusted-user makes, unchanged."
+    next_step = "Hand over the output of factory claim --trusted-user, unchanged."
 
 
 class SubjectFieldMissingError(ProvisioningError):
@@ -369,10 +382,10 @@ class SubjectFieldMissingError(ProvisioningError):
     def __init__(self, template: str, fields: tuple[str, ...]) -> None:
         """Name the ``template`` and the subject ``fields``, e.g. ``CommonName``."""
         listed = ", ".join(fields)
-        super().__init__(f"the certificate's subject lacks {listed}, which {template} wants")
+        super().__init__(f"the certificate's subject lacks {listed}, which {template} needs")
         self.fields = fields
         self.next_step = (
             f"Have the station issue a certificate whose subject has {listed}, or give the "
             "template's parameter a Default. AWS IoT would leave this certificate "
-            "PENDING_ACTIVATION for good, and tell nobody."
+            "PENDING_ACTIVATION forever, without an error."
         )

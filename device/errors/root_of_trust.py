@@ -12,8 +12,8 @@ class OtherTpmError(WrongDeviceError):
     """The root key was sealed to another TPM."""
 
     next_step = (
-        "Put the storage back to the machine that it belongs to; it cannot be moved. If the TPM "
-        "was cleared, the key is lost: have the station make the device anew."
+        "Put the storage back on the machine it belongs to; it cannot be moved. If the TPM "
+        "was cleared, the key is lost: have the station make the device again."
     )
 
     def __init__(self, code: int) -> None:
@@ -24,15 +24,15 @@ class OtherTpmError(WrongDeviceError):
 
 
 class RootOfTrustError(StorageError):
-    """What the storage stands on cannot be used as it is."""
+    """The root of trust cannot be used."""
 
 
 class CredentialMissingError(RootOfTrustError):
-    """systemd hands over no credential with the root key."""
+    """systemd does not provide the credential with the root key."""
 
     def __init__(self, name: str, problem: str) -> None:
         """Name the credential and the ``problem``."""
-        super().__init__(f"the credential {name} with the root key is not there: {problem}")
+        super().__init__(f"the credential {name} with the root key is missing: {problem}")
         self.next_step = (
             f"In the unit: LoadCredentialEncrypted={name}:/etc/credstore.encrypted/{name}. By "
             "hand: systemd-run --pipe --wait -p LoadCredentialEncrypted=... with this command "
@@ -41,13 +41,13 @@ class CredentialMissingError(RootOfTrustError):
 
 
 class CredentialExposedError(RootOfTrustError):
-    """Everybody on this machine may read the root key."""
+    """Every user of this machine may read the root key."""
 
     def __init__(self, path: "Path") -> None:
         """Name the ``path``."""
         super().__init__(f"{path} may be read by every user")
         self.next_step = (
-            "Let systemd hand it over, or: chmod 400. If others had the time to read it, make a "
+            "Let systemd provide it, or run chmod 400. If others may have read it, make a "
             "new credential under another name: factory rewrap --to systemd-credential:NAME."
         )
 
@@ -57,7 +57,7 @@ class CredentialSizeError(RootOfTrustError):
 
     def __init__(self, path: "Path", size: int, wanted: int) -> None:
         """Name the ``path``, its ``size`` and the one that is ``wanted``, in bytes."""
-        super().__init__(f"{path} holds {size} bytes, and a root key has {wanted}")
+        super().__init__(f"{path} holds {size} bytes, but a root key has {wanted}")
         self.next_step = (
             f"Make it of {wanted} random bytes: head -c {wanted} /dev/urandom | systemd-creds "
             "encrypt --name=NAME - FILE. For a device that is in use, restore the old one."
@@ -65,12 +65,12 @@ class CredentialSizeError(RootOfTrustError):
 
 
 class TpmError(RootOfTrustError):
-    """The TPM answered what nobody expected there."""
+    """The TPM returned an unexpected code."""
 
     words: ClassVar[str] = "the TPM refused"
     next_step = (
-        "Look the code up: tpm2_rc_decode CODE. A TPM that is busy or was reset may do it at the "
-        "next try; the storage is as it was."
+        "Look the code up: tpm2_rc_decode CODE. If the TPM is busy or was reset, try again. The "
+        "storage is unchanged."
     )
 
     def __init__(self, code: int) -> None:
@@ -86,8 +86,8 @@ class TpmMissingError(RootOfTrustError):
         """Name the way to it (``tcti``) and the response ``code``."""
         super().__init__(f"no TPM answers at {tcti} ({code:#x})")
         self.next_step = (
-            "Is it there, and may this user use it (/dev/tpmrm0: group tss)? The way to it is in "
-            "root-of-trust.json in the state folder."
+            "Check that the TPM exists and that this user may use it (/dev/tpmrm0: group tss). Its "
+            "address is in root-of-trust.json in the state folder."
         )
 
 
@@ -101,22 +101,25 @@ class TpmFullError(TpmError):
     """The TPM has no room for the anchor."""
 
     words = "the TPM's NV memory has no room for this device's anchor"
-    next_step = "See what is there: tpm2_getcap handles-nv-index; tpm2_nvundefine what is unused."
+    next_step = (
+        "List the entries with tpm2_getcap handles-nv-index; remove unused ones with "
+        "tpm2_nvundefine."
+    )
 
 
 class TpmOccupiedError(TpmError):
-    """Processes that were killed left objects or sessions in the TPM, and it has few places."""
+    """Killed processes left objects or sessions in the TPM, which has few slots."""
 
-    words = "the TPM has no place left for objects or sessions"
+    words = "the TPM has no free slot for objects or sessions"
     next_step = (
-        "The storage is whole. Reach the TPM through a resource manager, which clears up after a "
-        "process that was killed (/dev/tpmrm0, tabrmd; the way is in root-of-trust.json in the "
-        "state folder). For now: tpm2_flushcontext -t, -l and -s, or start the machine again."
+        "The storage is intact. Use the TPM through a resource manager, which cleans up after "
+        "killed processes (/dev/tpmrm0, tabrmd; set it in root-of-trust.json in the state folder). "
+        "For now: tpm2_flushcontext -t, -l and -s, or restart the machine."
     )
 
 
 class TpmLockedError(TpmError):
-    """The TPM is locked, since somebody tried too many wrong passwords."""
+    """The TPM is locked after too many wrong passwords."""
 
     words = "the TPM is locked against guessing passwords"
     next_step = "Wait until it unlocks itself, or: tpm2_dictionarylockout --clear-lockout."
@@ -126,7 +129,7 @@ class TpmOwnerError(TpmError):
     """The TPM's owner hierarchy has a password, and this device has none."""
 
     words = "the TPM's owner hierarchy has a password"
-    next_step = "Take the password away: tpm2_changeauth -c owner -p PASSWORD"
+    next_step = "Remove the password: tpm2_changeauth -c owner -p PASSWORD"
 
 
 class HmacMissingError(RootOfTrustError):
@@ -136,22 +139,23 @@ class HmacMissingError(RootOfTrustError):
         """Name the ``token``."""
         super().__init__(f"token {token} has no HMAC-SHA256 (CKM_SHA256_HMAC) with a key inside")
         self.next_step = (
-            "Use another root of trust. SoftHSM has it; tpm2-pkcs11 has not: use kind tpm there."
+            "Use another root of trust. SoftHSM supports it; tpm2-pkcs11 does not, so use kind tpm "
+            "there."
         )
 
 
 class RootKeyMissingError(RootOfTrustError):
-    """The token does not hold the key that this device stands on."""
+    """The token does not hold this device's root key."""
 
-    next_step = "Is it the token of this device? A key that was erased cannot be brought back."
+    next_step = "Check that this is the device's own token. An erased key cannot be restored."
 
 
 class FirmwareMailboxError(RootOfTrustError):
     """The firmware of the Raspberry Pi does not answer as documented."""
 
     next_step = (
-        "Is this a Raspberry Pi with a firmware of 2025 or later (rpi-fw-crypto -h), and may this "
-        "user open /dev/vcio_crypto or /dev/vcio (group video)?"
+        "Check that this is a Raspberry Pi with firmware of 2025 or later (rpi-fw-crypto -h), and "
+        "that this user may open /dev/vcio_crypto or /dev/vcio (group video)."
     )
 
 
@@ -163,5 +167,5 @@ class OtpKeyError(RootOfTrustError):
         super().__init__(f"OTP key {key} cannot be used: {trouble}")
         self.next_step = (
             f"See rpi-fw-crypto get-key-status {key}. Locks last until the next start; a key that "
-            "is not set is burned once and for ever: rpi-fw-crypto genkey."
+            "is not set can be burned only once: rpi-fw-crypto genkey."
         )

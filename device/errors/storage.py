@@ -9,10 +9,10 @@ if TYPE_CHECKING:
 
 
 class StorageError(FirstbootError):
-    """The device's own storage cannot be used as it is."""
+    """The device's own storage cannot be used."""
 
     exit_code = ExitCode.STORAGE_UNUSABLE
-    next_step = "Keep a copy of the state folder, then have the station make the device anew."
+    next_step = "Keep a copy of the state folder, then have the station make the device again."
 
 
 class DoesNotExistError(StorageError):
@@ -35,13 +35,13 @@ class InsufficientStorageError(StorageError):
 
 
 class CapacityExceededError(InsufficientStorageError):
-    """What is to be stored is more than the store holds, however free the disk is."""
+    """The data is larger than the store's capacity, however free the disk is."""
 
     exit_code = ExitCode.FAILED
 
     def __init__(self, needed: int, capacity: int) -> None:
         """Say how many bytes were ``needed``, of the ``capacity`` in bytes."""
-        super().__init__(f"the storage holds {capacity} bytes, not {needed}")
+        super().__init__(f"the storage can hold {capacity} bytes, but {needed} are needed")
         self.needed = needed
         self.capacity = capacity
         self.next_step = (
@@ -51,7 +51,7 @@ class CapacityExceededError(InsufficientStorageError):
 
 
 class StorageFailureError(StorageError):
-    """The disk refused or lied (PSA_ERROR_STORAGE_FAILURE)."""
+    """The disk failed or returned wrong data (PSA_ERROR_STORAGE_FAILURE)."""
 
     next_step = "Check the disk (dmesg, SMART, SD card); the last committed state is intact."
 
@@ -70,43 +70,47 @@ class NewerFormatError(DataCorruptError):
     def __init__(self, written_in: int, known: int) -> None:
         """Say which format it was ``written_in``, and the latest that is ``known`` here."""
         super().__init__(
-            f"newer firmware wrote this storage, in format {written_in}; "
-            f"this firmware reads formats up to {known}"
+            f"newer firmware wrote this storage, in format {written_in}; this firmware reads "
+            f"formats up to {known}"
         )
 
 
 class RolledBackError(StorageError):
-    """The storage is authentic but older than the anchor: somebody put old data back."""
+    """The storage is authentic but older than the anchor: someone put old data back."""
 
     next_step = (
-        "Restore the newest copy of the storage, or have the station make the device anew. "
-        "The old state is refused, since its certificate may have been replaced."
+        "Restore the newest copy of the storage, or have the station make the device again. "
+        "The device refuses the old state, because its certificate may have been replaced."
     )
 
 
 class WrongDeviceError(StorageError):
     """The storage was sealed under the fuses of another device."""
 
-    next_step = "Put back the storage that belongs to these fuses; a storage cannot be moved."
+    next_step = (
+        "Put back the storage that belongs to these fuses; storage cannot be moved between devices."
+    )
 
 
 class StorageMissingError(StorageError):
     """There is no device at this place."""
 
-    next_step = "Make one: factory make --method M --serial SN --out DIR, then use --state DIR."
+    next_step = (
+        "Make a device: factory make --method M --serial SN --out DIR, then use --state DIR."
+    )
 
 
 class NotADeviceError(StorageError):
-    """The storage is whole, but it does not belong to a device: it has no serial number."""
+    """The storage is intact, but it does not hold a device: no serial number is stored."""
 
-    next_step = "Name a device's folder with --state; a station's folder is for factory alone."
+    next_step = "Pass a device's folder with --state. Only factory uses a station's folder."
 
 
 class StorageBusyError(StorageError):
     """Another process has this device's storage open."""
 
     exit_code = ExitCode.FAILED
-    next_step = "Stop the other device process on this state folder, or wait for it."
+    next_step = "Stop the other process that uses this state folder, or wait for it."
 
 
 class LifecycleError(StorageError):
@@ -125,7 +129,9 @@ class StorageExistsError(StorageError):
     """There is a finished device at this place already."""
 
     exit_code = ExitCode.FAILED
-    next_step = "Choose another folder, or remove this one yourself if the device may be lost."
+    next_step = (
+        "Choose another folder, or remove this one yourself if you no longer need the device."
+    )
 
 
 class StorageAccessError(StorageFailureError):
@@ -135,26 +141,26 @@ class StorageAccessError(StorageFailureError):
 
 
 class UnfitFileError(StorageError):
-    """A file is not one to be read here: a FIFO, a link, too long, or open to others."""
+    """A file cannot be used: it is a FIFO, a link, too long, or readable by others."""
 
-    next_step = "Put a regular file there that belongs to this user, with mode 0600."
+    next_step = "Replace it with a regular file that belongs to this user, with mode 0600."
 
 
 class FileExposedError(StorageError):
-    """Others may read a file with a secret of this device."""
+    """Other users may read a file with a secret of this device."""
 
     def __init__(self, path: "Path", mode: int) -> None:
         """Name the ``path`` and its ``mode``, such as 0o644."""
         super().__init__(f"{path} may be read by other users (mode {mode:04o})")
         self.path = path
         self.next_step = (
-            f"chmod 600 {path}. If others had the time to read it, move the storage to another "
-            "root of trust (factory rewrap), or have the station make the device anew."
+            f"chmod 600 {path}. If others may have read it, move the storage to another "
+            "root of trust (factory rewrap), or have the station make the device again."
         )
 
 
 class KeyExistsError(StorageError):
-    """The name is taken by another key."""
+    """Another key has this name."""
 
     next_step = "Choose another key name, or destroy the old key first."
 

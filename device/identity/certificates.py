@@ -26,7 +26,7 @@ CLOCK_SKEW: Final = timedelta(minutes=5)
 
 @dataclass(frozen=True)
 class CheckedCertificate:
-    """A certificate that was parsed and checked, written anew from what was parsed."""
+    """A certificate that was parsed and checked, written again from what was parsed."""
 
     pem: bytes
     certificate_id: str
@@ -110,7 +110,7 @@ def check_chain(chain_pem: bytes, expected: Expectation) -> CheckedCertificate:
 
     Raises:
         CertificateUnacceptableError: the leaf is not the one ``expected``, or another PEM block
-            is no certificate, or does not follow by its signature.
+            is not a certificate, or does not follow by its signature.
     """
     chain = parse_chain(chain_pem)
     leaf = check_certificate(canonical_certificate(chain[0]), expected)

@@ -101,7 +101,7 @@ def subject_name(
     where the fields are from, or, called with ``subject.FIELD``, where that one is from.
 
     Raises:
-        ConfigurationError: a field is unknown, or its value is none that X.520 allows.
+        ConfigurationError: a field is unknown, or X.520 does not allow its value.
     """
     where = source if callable(source) else lambda _: source
     for name, value in fields.items():

@@ -1,4 +1,4 @@
-"""Certificates and keys in PEM: parsed once, and written anew from what was parsed.
+"""Certificates and keys in PEM: parsed once, and written again from what was parsed.
 
 Libraries differ in what they make of a PEM file. pyca/cryptography takes the first certificate
 and skips what is around it, and it takes the labels ``X509 CERTIFICATE`` and encapsulated
@@ -43,14 +43,14 @@ def parse_certificate(pem: bytes) -> x509.Certificate:
     """Return the one certificate in ``pem``, with all decoded that is used later.
 
     Raises:
-        CertificateUnacceptableError: it is none, or there is another PEM block beside it.
+        CertificateUnacceptableError: it is not one, or there is another PEM block beside it.
     """
     labels = _BLOCK.findall(pem)
     count = labels.count(_CERTIFICATE)
     if count != 1:
         raise CertificateUnacceptableError(f"expected one PEM certificate, found {count}")
     if len(labels) != 1:
-        raise CertificateUnacceptableError("there is something else beside the PEM certificate")
+        raise CertificateUnacceptableError("there is other data beside the PEM certificate")
     return _parsed(pem)
 
 
@@ -83,7 +83,7 @@ def canonical_certificate(certificate: x509.Certificate) -> bytes:
 
 
 def canonical_chain(pem: bytes) -> bytes:
-    """Return the certificates in ``pem``, written anew in their order.
+    """Return the certificates in ``pem``, written again in their order.
 
     Raises:
         CertificateUnacceptableError: as for `parse_chain`.
@@ -92,7 +92,7 @@ def canonical_chain(pem: bytes) -> bytes:
 
 
 def canonical_private_key(pem: bytes, certificate: x509.Certificate) -> bytes:
-    """Return the private key of ``certificate`` as PKCS#8 PEM, written anew.
+    """Return the private key of ``certificate`` as PKCS#8 PEM, written again.
 
     Raises:
         CertificateUnacceptableError: it is no key in plain PEM, of a type that TLS here does not
@@ -101,7 +101,7 @@ def canonical_private_key(pem: bytes, certificate: x509.Certificate) -> bytes:
     try:
         key = load_pem_private_key(pem, password=None)
     except _UNREADABLE:
-        raise CertificateUnacceptableError("the private key is no plain PEM") from None
+        raise CertificateUnacceptableError("the private key is not an unencrypted PEM") from None
     if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
         raise CertificateUnacceptableError("the private key is neither EC nor RSA")
     if key.public_key() != certificate.public_key():

@@ -49,13 +49,13 @@ def _problem_of(certificate: x509.Certificate) -> str:
     key = certificate.public_key()
     if isinstance(key, ec.EllipticCurvePublicKey):
         if not isinstance(key.curve, _CURVES):
-            return f"has a key on the curve {key.curve.name}, which AWS IoT and TLS do not share"
+            return f"has a key on the curve {key.curve.name}, which AWS IoT or TLS does not support"
     elif not isinstance(key, rsa.RSAPublicKey):
         return "has a key that is neither EC nor RSA"
     elif key.key_size < MIN_RSA_BITS:
         return f"has an RSA key of {key.key_size} bits; at least {MIN_RSA_BITS} are needed"
     if certificate.signature_algorithm_oid not in SIGNATURES:
-        return f"is signed by an algorithm that TLS does not take: {_name(certificate)}"
+        return f"is signed with an algorithm that TLS does not accept: {_name(certificate)}"
     if certificate.not_valid_after_utc <= certificate.not_valid_before_utc:
         return "ends before it begins"
     return ""
@@ -65,13 +65,13 @@ def _problem_in_extensions(extensions: x509.Extensions) -> str:
     for extension in extensions:
         match extension.value:
             case x509.BasicConstraints(ca=True):
-                return "is that of a certificate authority"
+                return "belongs to a certificate authority"
             case x509.KeyUsage(digital_signature=False):
                 return "has a key usage without digitalSignature"
             case x509.ExtendedKeyUsage() as usage if _CLIENT.isdisjoint(usage):
                 return "has an extended key usage without clientAuth"
             case x509.UnrecognizedExtension(oid=oid) if extension.critical:
-                return f"has a critical extension that nobody knows: {oid.dotted_string}"
+                return f"has an unknown critical extension: {oid.dotted_string}"
     return ""
 
 

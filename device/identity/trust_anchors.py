@@ -1,4 +1,4 @@
-"""The server's CAs as PEM: taken apart, looked at by OpenSSL, and written anew.
+"""The server's CAs as PEM: taken apart, looked at by OpenSSL, and written again.
 
 Not by pyca/cryptography: it refuses Starfield's root soon, whose serial number is zero.
 """
@@ -21,7 +21,7 @@ _BLOCK: Final = re.compile(
 
 
 def canonical_trust_anchors(pem: bytes) -> bytes:
-    """Return the CA certificates in ``pem``, written anew in their order, and nothing else.
+    """Return the CA certificates in ``pem``, written again in their order, and nothing else.
 
     Keys and remarks beside them are left out.
 
@@ -37,7 +37,7 @@ def canonical_trust_anchors(pem: bytes) -> bytes:
 
 
 def read_certificates(pem: bytes) -> list[str]:
-    """Return each certificate in ``pem``, in their order, as PEM that was written anew.
+    """Return each certificate in ``pem``, in their order, as PEM that was written again.
 
     Raises:
         CertificateUnacceptableError: as for `canonical_trust_anchors`.
@@ -57,7 +57,7 @@ def _canonical(pem: bytes, start: int, which: str) -> str:
     said = f"holds a malformed certificate: certificate {which}"
     block = _BLOCK.match(pem, start)
     if block is None:
-        raise CertificateUnacceptableError(f"{said} is cut, or has another label than CERTIFICATE")
+        raise CertificateUnacceptableError(f"{said} is truncated, or its label is not CERTIFICATE")
     try:
         der = binascii.a2b_base64(b"".join(block[1].split()), strict_mode=True)
         canonical = ssl.DER_cert_to_PEM_cert(der)

@@ -94,7 +94,7 @@ class Operation(Work):
 
     @property
     def is_routine(self) -> bool:
-        """Whether nobody needs to be told how long it takes."""
+        """Whether it may take long without a message."""
         return self._state is State.OPERATING
 
     def begin(self) -> ev.Event:
@@ -102,7 +102,7 @@ class Operation(Work):
         return ev.Connected(Credential.DEVICE) if self._is_connected else Resumed()
 
     def resume(self) -> ev.Event:
-        """Return the fact to go on with after a wait."""
+        """Return the fact to continue with after a wait."""
         return Resumed()
 
     def reply_in(self, message: ev.MessageReceived) -> ev.Event | None:
@@ -110,7 +110,7 @@ class Operation(Work):
         return message if self._readers(message.topic) else None
 
     def receive(self, event: ev.Event, now: float) -> Sequence[Action]:
-        """Return what follows from ``event``; news that nobody waits for change nothing."""
+        """Return what follows from ``event``; unexpected events change nothing."""
         match event:
             case Resumed():
                 self._state = State.CONNECTING
@@ -220,8 +220,9 @@ class Operation(Work):
             self._refused_since = now
         advice = (
             f"To see: aws iot list-thing-principals --thing-name {self._thing_name}, then aws iot "
-            "describe-certificate. Set the certificate ACTIVE again and the device comes back by "
-            "itself. If it is gone: device reset --forget-identity, and the station makes it anew."
+            "describe-certificate. Set the certificate ACTIVE again, and the device reconnects by "
+            "itself. If the certificate was deleted: device reset --forget-identity, then have "
+            "the station make the device again."
         )
         causes = CAUSES[Credential.DEVICE]
         if self._refusals < REFUSALS:

@@ -38,11 +38,11 @@ class Work(ABC):
 
     @abstractmethod
     def resume(self) -> Event:
-        """Return the fact to go on with after a wait that was ordered."""
+        """Return the fact to continue with after a wait that was ordered."""
 
     @abstractmethod
     def reply_in(self, message: MessageReceived, /) -> Event | None:
-        """Return what ``message`` means here, or None if nobody waits for it."""
+        """Return what ``message`` means here, or None if it is unexpected."""
 
     @abstractmethod
     def receive(self, event: Event, now: float, /) -> Sequence[Action]:

@@ -24,7 +24,7 @@ class State(Enum):
     REQUESTING_CERTIFICATE = "asking for a certificate"
     STAGING_CERTIFICATE = "checking and storing the certificate"
     REGISTERING_THING = "registering the thing"
-    PROBING_STAGED_CERTIFICATE = "trying the staged certificate, which may be registered already"
+    PROBING_STAGED_CERTIFICATE = "trying the staged certificate"
     CONNECTING_TO_REGISTER = "connecting with the claim, to use the saved token"
     SUBSCRIBING_TO_REGISTER = "subscribing to the reply"
     REDEEMING_SAVED_TOKEN = "registering the thing with the saved token"  # noqa: S105
@@ -32,7 +32,7 @@ class State(Enum):
     CONNECTING_AS_DEVICE = "connecting as the device"
     PROVING_IDENTITY = "proving the identity"
     PROMOTING_CERTIFICATE = "promoting the certificate"
-    PROBING_DOUBTED_CERTIFICATE = "trying the staged certificate a last time"
+    PROBING_DOUBTED_CERTIFICATE = "trying the staged certificate one last time"
     WAITING_TO_RETRY = "waiting to try again"
     PROVISIONED = "provisioned"
     FAILED = "stopped"

@@ -9,7 +9,7 @@ from device.provisioning.record import Record
 class Credential(StrEnum):
     """Which certificate and key a connection is made with."""
 
-    CLAIM = "claim"
+    CLAIM = "claim certificate"
     INSTALLED = "installed certificate"
     STAGED = "staged certificate"
     DEVICE = "device certificate"

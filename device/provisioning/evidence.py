@@ -17,7 +17,8 @@ from msgspec import Struct
 ROUNDS: Final = 4
 """How many rounds are enough: the first, and three more."""
 SPACING_SECONDS: Final = 60.0
-"""A round counts only so long after the last that counted; so four of them take three minutes."""
+"""A round counts only so long after the last that counted; so four of them take three minutes.
+After each certificate that was given up it takes twice as long (`spacing`)."""
 WORTH_A_COMMIT_SECONDS: Final = 15.0
 """So much time under power is stored before a round counts, for devices that restart often."""
 MAX_GIVEN_UP: Final = 8
@@ -42,16 +43,26 @@ class Evidence(Struct, frozen=True):
         """Whether this is worth a commit over ``stored``; flash wears, and a burst adds nothing."""
         return self.rounds != stored.rounds or self.waited >= stored.waited + WORTH_A_COMMIT_SECONDS
 
-    def and_a_round(self, now: float) -> "Evidence":
+    def and_a_round(self, now: float, given_up: int = 0) -> "Evidence":
         """Return the evidence with a round seen ``now``, in seconds since the system started.
 
+        ``given_up`` is how many certificates this device gave up before, see `spacing`.
         A ``now`` before the last round means that the system was started since; then at least
         ``now`` seconds have passed under power.
         """
         waited = self.waited + now - (self.last_at if now >= self.last_at else 0.0)
-        if self.rounds and waited < SPACING_SECONDS:
+        if self.rounds and waited < spacing(given_up):
             return Evidence(self.rounds, waited, now)
         return Evidence(self.rounds + 1, 0.0, now)
+
+
+def spacing(given_up: int) -> float:
+    """Return the seconds between two rounds that count: twice as many for each one given up.
+
+    Something that another certificate does not cure, such as a policy that lets nobody in, must
+    not make a registered certificate every few minutes.
+    """
+    return float(SPACING_SECONDS * 2**given_up)
 
 
 def with_given_up(known: tuple[str, ...], certificate_id: str) -> tuple[str, ...]:

@@ -44,17 +44,17 @@ CAUSES = {
         "The claim certificate is not ACTIVE, or is registered in another account or region.",
         "Its policy does not allow iot:Connect for this client id (claim-<serial>).",
         "A trusted user's claim is older than 5 minutes, or the claim has expired.",
-        "A policy was changed less than 8 minutes ago and is not in force yet.",
+        "A policy was changed less than 8 minutes ago and is not yet in effect.",
     ),
     Credential.INSTALLED: (
         "The certificate is not ACTIVE, or is registered in another account or region.",
         "Its policy does not allow iot:Connect for this client id (the thing name).",
-        "A policy was changed less than 8 minutes ago and is not in force yet.",
+        "A policy was changed less than 8 minutes ago and is not yet in effect.",
     ),
     Credential.STAGED: (
         "The certificate is not ACTIVE: the template says so, or the thing is not registered.",
         "The template attaches no policy that allows iot:Connect for this client id.",
-        "A policy was changed less than 8 minutes ago and is not in force yet.",
+        "A policy was changed less than 8 minutes ago and is not yet in effect.",
     ),
     Credential.DEVICE: (
         "The certificate was set INACTIVE or REVOKED, or was deleted, in the cloud.",
@@ -146,7 +146,7 @@ def _rejected(event: Rejection) -> CloudRejectedError:
 
 def _next_step(event: Rejection) -> str:
     if isinstance(event, RequestThrottled):
-        return "The device backs off and asks again; spread the first boots of a batch further."
+        return "The device backs off and asks again. Spread the first boots of a batch further."
     unresolved = _UNRESOLVED.search(event.error_message)
     if unresolved:
         name = unresolved.group(1)
@@ -159,18 +159,19 @@ def _next_step(event: Rejection) -> str:
 
 _LOOK_UP = "Look the errorCode up in the provisioning template, its role and the cloud's log."
 _NEXT_STEP_BY_STATUS = {
-    403: "The pre-provisioning hook said no (is the serial on the allow-list?), or the template's "
-    "provisioning role may not do what the template asks (AWSIoTThingsRegistration).",
+    403: "The pre-provisioning hook refused the device (check the allow-list), or the template's "
+    "provisioning role lacks a permission (AWSIoTThingsRegistration).",
 }
 _NEXT_STEPS = {
-    "InvalidTemplate": "Check claim.template in the configuration: does it exist, enabled?",
+    "InvalidTemplate": "Check that claim.template exists and is enabled.",
     "InvalidParameters": "Compare claim.parameters with the template's Parameters.",
     "InvalidCertificateOwnershipToken": "The token expired or was used; the device tries again.",
-    "InvalidPayload": "The request was not understood: is this endpoint AWS IoT Core?",
+    "InvalidPayload": "The server did not understand the request. Check that the endpoint is AWS "
+    "IoT Core.",
     "InvalidCsr": "Check key.type and subject in the configuration.",
     "ProvisioningFailed": "The template could not be applied: read the message, and check the "
     "things, groups, types and policies that it names.",
-    "InvocationError": "AWS IoT could not use a Lambda, be it the pre-provisioning hook or the "
-    "account's certificate provider: read its log, then boot again.",
-    "InvalidResult": "The pre-provisioning hook's answer is in no valid format: fix the Lambda.",
+    "InvocationError": "AWS IoT could not use a Lambda: the pre-provisioning hook or the "
+    "account's certificate provider. Read its log, then boot again.",
+    "InvalidResult": "The pre-provisioning hook's answer is not valid: fix the Lambda.",
 }

@@ -69,7 +69,7 @@ class Machine(ABC, Generic[S]):
         return orders
 
     def reply_in(self, message: MessageReceived) -> Event | None:
-        """Return what ``message`` answers to the request in flight; None when it is no answer.
+        """Return what ``message`` answers to the request in flight; None when it is not an answer.
 
         AWS's replies carry no correlation id, so the topic has to be the one of this very
         request: its operation and its template. (AWS IoT Core Developer Guide, "Device

@@ -70,7 +70,7 @@ def proof_of_identity(thing_name: str) -> bytes:
 
 
 def decode(message: MessageReceived) -> Event | None:
-    """Return the event that ``message`` stands for, or None when it is no reply to a request."""
+    """Return the event that ``message`` stands for, or None when it is not a reply to a request."""
     request_topic, _, answer = message.topic.rpartition("/")
     operation = topics.operation_of(request_topic)
     if operation is None or answer not in {"accepted", "rejected"}:
@@ -98,7 +98,9 @@ def _acceptance(operation: Operation, request_topic: str, payload: bytes) -> Eve
     reply = msgspec.json.decode(payload, type=_CertificateReply)
     keys_expected = operation is Operation.CREATE_KEYS_AND_CERTIFICATE
     if keys_expected is not (reply.private_key is not None):
-        problem = "has no privateKey" if keys_expected else "has a privateKey nobody asked for"
+        problem = (
+            "has no privateKey" if keys_expected else "has a privateKey that was not requested"
+        )
         return ReplyMalformed(operation, problem)
     return CertificateIssued(
         certificate_id=reply.certificate_id,
@@ -112,7 +114,7 @@ def _without_thing(template_name: str) -> ReplyMalformed:
     """AWS IoT accepts such a template, registers the certificate, and names no thing."""
     return ReplyMalformed(
         Operation.REGISTER_THING,
-        f"it has no thingName, so the template {template_name} makes no thing",
+        f"it has no thingName: the template {template_name} does not create a thing",
         f"Add a resource of Type AWS::IoT::Thing to the template {template_name}: aws iot "
         f"describe-provisioning-template --template-name {template_name} shows what it has.",
     )

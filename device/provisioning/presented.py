@@ -1,4 +1,4 @@
-"""Methods in which the device already holds its certificate: show it, be let in, prove it.
+"""Methods in which the device already holds its certificate: present it, be accepted, prove it.
 
 Just-in-time methods (JITP, JITR) expect to be refused first: AWS IoT learns of the
 certificate from the very connection that it then drops. Where the certificate was registered
@@ -165,6 +165,6 @@ def _advice_on(certificate_id: str, *, just_in_time: bool) -> str:
     if not just_in_time:
         return f"{look}."
     return (
-        f"{look}. AWS IoT decides once: if it is there, mend the cause, delete it (aws iot "
+        f"{look}. AWS IoT decides only once. If it is there, correct the cause, delete it (aws iot "
         f"delete-certificate --certificate-id {certificate_id}) and boot again."
     )

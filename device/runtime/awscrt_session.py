@@ -35,9 +35,7 @@ from device.errors.element import ElementError
 from device.errors.provisioning import CredentialUnusableError
 from device.provisioning import actions as act
 from device.provisioning import events as ev
-from device.runtime.inbox import Inbox
-from device.runtime.reason_codes import Packet, reason_for
-from device.runtime.refusal import (
+from device.runtime.connect_failure import (
     ELEMENT_FAILURES,
     answer_to_publish,
     answer_to_subscribe,
@@ -47,6 +45,8 @@ from device.runtime.refusal import (
     reason_for_distrust,
     unreached,
 )
+from device.runtime.inbox import Inbox
+from device.runtime.reason_codes import Packet, reason_for
 from device.runtime.relay import LARGEST_PACKET, Relay
 from device.runtime.session import StopRequested
 from device.runtime.tunnel import way_to
@@ -66,11 +66,11 @@ _RECEIVE_MAXIMUM: Final = 16
 
 
 _OVERSIZED: Final = (
-    f"the server sent a packet of more than {LARGEST_PACKET // 1024} KiB, which the device did not "
-    "take: it ended the connection"
+    f"the server sent a packet of more than {LARGEST_PACKET // 1024} KiB, which is too large: the "
+    "device ended the connection"
 )
 _OVERSIZED_ADVICE: Final = (
-    "AWS IoT Core sends at most 128 KiB: is the endpoint really AWS IoT Core, or the local AWS?"
+    "AWS IoT Core sends at most 128 KiB: check that the endpoint is AWS IoT Core or the local AWS."
 )
 
 
@@ -139,7 +139,7 @@ class AwscrtSession:
         return event
 
     def _look_at_the_server(self) -> None:
-        """Have somebody else ask, who may take long: this thread has to hear a stop."""
+        """Ask in another thread, because it may take long and this one must hear a stop."""
         self._is_connecting = False
 
         def look(connection: int) -> None:
@@ -293,7 +293,7 @@ class AwscrtSession:
         has_stopped = self._stopped.wait(patience)
         self._client = None
         if dropped := self._inbox.take_dropped():
-            _log.warning("dropped %d messages: they came faster than they were read", dropped)
+            _log.warning("dropped %d messages: they came faster than the device read them", dropped)
         if not (has_stopped and self._released.wait(patience)):
             _log.info("the connection did not close within %s s", patience)
 

@@ -69,7 +69,7 @@ class DeliveredClaim:
         Raises:
             ClaimExpiredError: it is older than five minutes.
             ConfigurationError: no socket can be made there.
-            StoppedError: somebody asked to stop.
+            StoppedError: someone asked to stop.
         """
         if self._claim is None:
             with self._place() as place:
@@ -99,27 +99,27 @@ class DeliveredClaim:
         return claim
 
     def _refuse(self, problem: str) -> None:
-        """Say what was wrong, once; whoever tries on and on must not fill the log."""
+        """Say what was wrong, once: a client that keeps trying must not fill the log."""
         if problem not in self._said and len(self._said) < _MOST_SAID:
             self._said.add(problem)
-            self._tell(f"refused what was handed over as a claim ({problem}); still waiting")
+            self._tell(f"refused the claim ({problem}); still waiting")
 
 
 def read_claim(content: bytes, clock: Clock) -> BorrowedClaim:
     """Return the claim in ``content``, the JSON of AWS's CreateProvisioningClaim.
 
     Raises:
-        ClaimUnusableError: it is none, or certificate and key do not belong together.
+        ClaimUnusableError: it is not a claim, or certificate and key do not match.
     """
     try:
         delivery = _DELIVERY.decode(content)
         pair = delivery.certificate_pem.encode(), delivery.private_key.encode()
     except UNDECODABLE as error:
-        raise ClaimUnusableError(f"what was handed over is no claim: {reason(error)}") from None
+        raise ClaimUnusableError(f"what was handed over is not a claim: {reason(error)}") from None
     try:
         identity = _checked(*pair)
     except CertificateUnacceptableError as error:
-        raise ClaimUnusableError(f"what was handed over is no claim: {error}") from None
+        raise ClaimUnusableError(f"what was handed over is not a claim: {error}") from None
     return BorrowedClaim(identity, delivery.expiration, clock)
 
 

@@ -94,5 +94,5 @@ class ClaimFile:
         if found.owner not in trusted_users(self._path.parent, os.geteuid()):
             raise UnfitFileError(f"{self._path} belongs to another user (uid {found.owner})")
         if found.is_open_to_others:
-            readable = f"{self._path} can be read by others (mode {found.mode:04o})"
+            readable = f"{self._path} can be read by other users (mode {found.mode:04o})"
             raise UnfitFileError(f"{readable}: it must be 0600")

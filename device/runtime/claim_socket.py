@@ -116,7 +116,7 @@ class ClaimSocket:
         return None
 
     def _judged(self, client: _Client) -> BorrowedClaim | None:
-        if not client.content:  # it only looked whether somebody waits
+        if not client.content:  # it only looked whether someone waits
             self._drop(client)
             return None
         try:
@@ -154,7 +154,7 @@ class ClaimSocket:
 
 
 def listening_at(place: Path) -> socket.socket:
-    """Return a socket that listens at ``place``; nobody finds it before it does.
+    """Return a socket that listens at ``place``; it appears there only when it is ready.
 
     Raises:
         ConfigurationError: none can be made there.
@@ -178,7 +178,7 @@ def _check_free(place: Path) -> None:
     """A socket that a killed device left is replaced, and nothing else."""
     with suppress(FileNotFoundError):
         if not stat.S_ISSOCK(place.lstat().st_mode):
-            raise FileExistsError(0, "something else is there")
+            raise FileExistsError(0, "something other than a socket is there")
 
 
 def _listen(server: socket.socket, place: Path) -> None:

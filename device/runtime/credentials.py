@@ -19,7 +19,7 @@ from device.runtime.clock import Clock, has_certainly_expired, trusted_wall_time
 from device.storage import installed_certificate
 from device.storage.device_storage import DeviceStorage
 from device.storage.keys import CLAIM_KEY, KeyId, MemoryIdentity, TlsIdentity
-from device.storage.manufacture import made_at
+from device.storage.manufacturing_data import made_at
 from device.storage.secure_storage import Uid
 
 
@@ -30,7 +30,7 @@ class ClaimSource(Protocol):
         """Return the claim certificate and its key.
 
         Raises:
-            ClaimMissingError: there is none.
+            ClaimMissingError: the device has no claim.
             ClaimExpiredError: it is too old to be let in.
         """
         ...
@@ -47,7 +47,7 @@ class InstalledClaim:
         """Return the installed claim, whatever our clock says of its age: that may be wrong.
 
         Raises:
-            ClaimMissingError: there is none.
+            ClaimMissingError: the device has no claim.
             CredentialUnusableError: it had expired when the station made the device.
         """
         try:
@@ -61,7 +61,9 @@ class InstalledClaim:
     def _check_age(self, not_after: float) -> None:
         if has_certainly_expired(not_after, made_at(self._storage)):
             until = datetime.fromtimestamp(not_after, UTC).isoformat()
-            raise CredentialUnusableError("claim", f"its certificate expired at {until}")
+            raise CredentialUnusableError(
+                "claim certificate", f"its certificate expired at {until}"
+            )
 
 
 @dataclass(frozen=True)

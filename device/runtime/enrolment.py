@@ -40,7 +40,7 @@ from device.storage import installed_certificate
 from device.storage.device_storage import DeviceStorage
 from device.storage.installed_certificate import InstalledCertificate
 from device.storage.keys import CLAIM_KEY, KeyId, KeyOrigin, KeyType
-from device.storage.manufacture import made_at
+from device.storage.manufacturing_data import made_at
 from device.storage.secure_storage import Uid
 
 _log = logging.getLogger(__name__)
@@ -138,7 +138,8 @@ class Enrolment:
         progress = self.progress
         if not isinstance(progress, Staged | Registered):
             return
-        evidence = progress.evidence.and_a_round(self._clock.monotonic())
+        given_up = len(journal.load_given_up(self._storage.ps))
+        evidence = progress.evidence.and_a_round(self._clock.monotonic(), given_up)
         if evidence.is_news_to(progress.evidence):
             journal.save(self._storage.ps, msgspec.structs.replace(progress, evidence=evidence))
 
@@ -168,7 +169,7 @@ class Enrolment:
         """
         progress = self.progress
         if not isinstance(progress, Staged | Registered):
-            raise DataCorruptError("a thing was registered with no certificate staged")
+            raise DataCorruptError("a thing was registered, but no certificate is staged")
         if device_configuration is None and isinstance(progress, Registered):
             device_configuration = progress.device_configuration
         registered = Registered(

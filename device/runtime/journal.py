@@ -34,7 +34,7 @@ class Staged(Struct, frozen=True, tag="certificate-staged"):
     """What speaks against the certificate; see `device.provisioning.evidence`."""
 
     def __repr__(self) -> str:
-        """Leave the token out: whoever holds it can register the certificate."""
+        """Leave the token out: anyone who holds it can register the certificate."""
         return f"Staged(key={self.key!r}, certificate_id={self.certificate_id!r})"
 
 

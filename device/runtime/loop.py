@@ -43,7 +43,7 @@ _SAY_AGAIN_SECONDS: Final = 60.0
 
 
 class Observer(Protocol):
-    """Who wants to know how it goes: a timeline, a log, a test."""
+    """Receives the progress of the device: a timeline, a log, a test."""
 
     def received(self, event: ev.Event, state: Enum) -> None:
         """``event`` came and led a provisioning machine to ``state``."""
@@ -71,7 +71,7 @@ class Patience:
     activation: float | None = None
     """For the refusals that a just-in-time method begins with."""
     again_after: float | None = None
-    """Begin anew, so many seconds on average after a failure; None lets it end the work."""
+    """Seconds to wait, on average, before starting again after a failure; None ends the work."""
 
     def limit(self, cause: FirstbootError) -> float | None:
         """Return the limit that applies to ``cause``."""
@@ -80,7 +80,7 @@ class Patience:
         return self.refused if cause.exit_code is ExitCode.DENIED else self.unreachable
 
     def pause_after(self, failure: FirstbootError) -> float | None:
-        """Return the seconds before beginning anew, or None where that cannot help."""
+        """Return the seconds to wait before starting again, or None if that cannot help."""
         is_lost_cause = failure.exit_code is ExitCode.CONFIGURATION_INVALID
         if is_lost_cause or not isinstance(failure, ProvisioningError):
             return None
@@ -138,7 +138,7 @@ class Loop:
         """Wait before any work begins.
 
         Raises:
-            StoppedError: somebody asked to stop.
+            StoppedError: someone asked to stop.
         """
         if seconds >= SLOW_SECONDS:
             self._observer.slow(what, seconds)
@@ -148,7 +148,7 @@ class Loop:
             self._read(what, until)
 
     def _is_done(self, work: Work, patience: Patience) -> bool:
-        """Run ``work`` from its beginning; return False if it failed and is to begin anew."""
+        """Run ``work`` from its beginning; return False if it failed and must start again."""
         try:
             self._begin(work)
             while not work.finished:
@@ -249,7 +249,7 @@ class Loop:
         """Return the next event, or None at the first of ``moments`` or when a sign of life is due.
 
         Raises:
-            StoppedError: somebody asked to stop.
+            StoppedError: someone asked to stop.
         """
         now = self._clock.monotonic()
         self._service.alive(now)
@@ -268,7 +268,7 @@ class Loop:
     def _ignore(self, message: ev.MessageReceived) -> None:
         now = self._clock.monotonic()
         if self._said_ignored_at is None:
-            _log.warning("ignored a message that nobody waits for, on %s", foreign(message.topic))
+            _log.warning("ignored an unexpected message on %s", foreign(message.topic))
             self._said_ignored_at = now
             return
         self._ignored += 1
@@ -278,7 +278,7 @@ class Loop:
 
     def _say_ignored(self) -> None:
         if self._ignored:
-            _log.warning("ignored %d more messages that nobody waits for", self._ignored)
+            _log.warning("ignored %d more messages that the device does not expect", self._ignored)
         self._ignored = 0
 
     # --- waiting ------------------------------------------------------------------------------
@@ -294,7 +294,7 @@ class Loop:
         self._facts.append(work.resume())
 
     def _delay(self, cause: FirstbootError) -> float:
-        """Whoever is thrown out comes back ever later: two clients of one name never settle it."""
+        """Wait longer after each takeover, or two clients with one name would never settle."""
         now = self._clock.monotonic()
         if now - self._connected_at >= self._stable_after:
             self._backoff.reset()
@@ -309,11 +309,11 @@ class Loop:
 
     def _wait(self, work: Work, cause: FirstbootError, seconds: float) -> None:
         self._observer.waiting(cause, seconds)
-        self._service.status(f"waiting {seconds:.0f} s, because: {cause}")
+        self._service.status(f"waiting {seconds:.0f} s, because: {foreign(str(cause))}")
         self._wait_until(work, self._clock.monotonic() + seconds)
 
     def _wait_until(self, work: Work, moment: float) -> None:
-        """Let time pass; what comes in meanwhile is nobody's, and what is due is done."""
+        """Let time pass: ignore messages, and do what is due."""
         while self._clock.monotonic() < moment:
             self._do_what_is_due(work)
             event = self._read("waiting", moment, work.next_due())

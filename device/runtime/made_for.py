@@ -22,12 +22,12 @@ def check_made_for(storage: DeviceStorage, method: str, source: str) -> None:
         return
     by_claim = not {Uid.PROVISIONING_JOURNAL, Uid.CLAIM_CERTIFICATE}.isdisjoint(held)
     if method not in CLAIM_METHODS and by_claim:
-        problem = f"is {method}, but this device asks for its certificate with a claim"
-        step = f"Use the settings that it was made for: one of {', '.join(CLAIM_METHODS)}."
+        problem = f"is {method}, but this device was made to request its certificate with a claim"
+        step = f"Use settings that the device was made for: one of {', '.join(CLAIM_METHODS)}."
         raise ConfigurationError(source, "method", problem, step)
     if method in CLAIM_METHODS and Uid.INSTALLED_CERTIFICATE in held:
-        problem = f"is {method}, but the station gave this device a certificate of its own"
-        step = "Use the settings of the method that it was made for, such as config/jitp.yaml."
+        problem = f"is {method}, but the station installed this device's own certificate"
+        step = "Use the settings that the device was made for, such as config/jitp.yaml."
         raise ConfigurationError(source, "method", problem, step)
     if method not in CLAIM_METHODS and Uid.INSTALLED_CERTIFICATE not in held:
         raise NoCredentialError

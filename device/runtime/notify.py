@@ -16,13 +16,13 @@ _PINGS_A_PERIOD: Final = 3
 
 
 class ServiceManager:
-    """The unit's manager; where there is none, everything here does nothing."""
+    """The unit's manager; without one, every call does nothing."""
 
     def __init__(self, environment: Mapping[str, str], pid: int | None = None) -> None:
         """Read ``NOTIFY_SOCKET``, ``WATCHDOG_USEC`` and ``WATCHDOG_PID`` from ``environment``."""
         self._address: Final = _address(environment.get("NOTIFY_SOCKET", ""))
         self.ping_interval: Final = _ping_interval(environment, pid or os.getpid())
-        """Seconds between two signs of life, or None where nobody watches."""
+        """Seconds between two signs of life, or None if no watchdog is set."""
         self._last_ping: float | None = None
 
     def ready(self) -> None:

@@ -45,14 +45,14 @@ _NEXT_STEPS: Final[Mapping[Kind, str]] = {
     Kind.OK: "",
     Kind.DENIED: "Check that the certificate is ACTIVE, and what its policy allows.",
     Kind.BUSY: "The device backs off and tries again by itself.",
-    Kind.QUOTA: "The device backs off; spread the connects of a batch further, and compare what "
-    "it sends with the quotas of AWS IoT Core.",
+    Kind.QUOTA: "The device backs off. Spread the first connections of a batch further, and "
+    "compare what it sends with the quotas of AWS IoT Core.",
     Kind.MISUSE: "Compare the client id, the topics and the size of messages with the limits of "
     "AWS IoT Core; if they are right, report this with the log.",
-    Kind.TAKEN_OVER: "Another client uses this device's client id (the thing name). Find it: a "
-    "copy of this device's storage, a second device with this serial number, or a program that "
-    "was started with this name. CloudWatch shows both addresses (DuplicateClientId). Stop it, and "
-    "give each device a name of its own.",
+    Kind.TAKEN_OVER: "Another client uses this device's client id (the thing name). Look for a "
+    "copy of this device's storage, a second device with this serial number, or a program started "
+    "with this name. CloudWatch shows both addresses (DuplicateClientId). Stop it, and give each "
+    "device its own name.",
     Kind.MOVED: "Compare the endpoint with: aws iot describe-endpoint --endpoint-type iot:Data-ATS",
     Kind.UNCLEAR: "The device tries again by itself. If it never helps, look for this client id in "
     "the log of AWS IoT Core.",
@@ -115,7 +115,7 @@ class Reason:
 
     @property
     def next_step(self) -> str:
-        """What to do about it; nothing if it is no refusal."""
+        """What to do about it; nothing if it is not a refusal."""
         return _NEXT_STEPS[self.kind]
 
     def __str__(self) -> str:
@@ -136,5 +136,5 @@ _REASONS: Final[Mapping[tuple[Packet, int], Reason]] = MappingProxyType(
 def reason_for(packet: Packet, code: int | None) -> Reason:
     """Return what ``code`` in ``packet`` means; there is an answer to every code."""
     known = None if code is None else _REASONS.get((packet, code))
-    unknown = "with a reason code that MQTT 5 does not define for it"
+    unknown = "with a reason code that MQTT 5 does not define here"
     return known or Reason(packet, code, unknown, Kind.UNCLEAR)

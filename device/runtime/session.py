@@ -7,7 +7,7 @@ from device.provisioning.events import Event
 
 
 class StopRequested(Event, frozen=True):
-    """Somebody wants the device to stop: SIGTERM, or Ctrl-C."""
+    """Someone wants the device to stop: SIGTERM, or Ctrl-C."""
 
 
 class Session(Protocol):

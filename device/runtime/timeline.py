@@ -28,7 +28,7 @@ CONNECTED: Final[Mapping[Credential, str]] = {
 }
 
 WAITS_BEFORE_ADVICE: Final = 2
-"""One refusal, or one lost connection, is how things go; at the second somebody may be needed."""
+"""One refusal, or one lost connection, is how things go; at the second someone may be needed."""
 _LONGEST_DETAIL: Final = 2_000
 ADVICE_SECONDS: Final = 3600.0
 """Advice is repeated no sooner, and waits further apart have nothing to do with each other."""
@@ -71,7 +71,7 @@ class Timeline:
             case ev.NotLetIn() if state is Presented.AWAITING_ACTIVATION:
                 pass  # it is expected, and `waiting` tells it
             case ev.NotLetIn(detail):
-                self.add("not let in", detail)
+                self.add("refused by AWS IoT", detail)
             case ev.ThingRegistered(thing_name):
                 self.add(STEPS[type(event)], thing_name)
             case ev.CertificateIssued(certificate_id):
@@ -84,7 +84,7 @@ class Timeline:
     def waiting(self, cause: FirstbootError, seconds: float) -> None:
         """Note that the device tries again, and why; when once did not help, what to do."""
         if isinstance(cause, NotActivatedYetError):
-            self.add("not let in", f"{cause}; trying again in {seconds:.1f} s")
+            self.add("refused by AWS IoT", f"{cause}; trying again in {seconds:.1f} s")
             return
         self.add("waiting", f"{seconds:.1f} s, because: {cause}")
         self._advise(cause.next_step)

@@ -17,8 +17,8 @@ class TunnelRefusedError(OSError):
     """The proxy answered, and does not open the way."""
 
     def __init__(self, endpoint: Endpoint, status: str) -> None:
-        """Keep the ``status`` of its answer, empty where that is no HTTP."""
-        super().__init__(f"the proxy {endpoint.proxy} does not open it")
+        """Keep the ``status`` of its answer, empty where that is not HTTP."""
+        super().__init__(f"the proxy {endpoint.proxy} refused it")
         self.endpoint = endpoint
         self.status = status
 
@@ -27,17 +27,17 @@ class TunnelRefusedError(OSError):
         """What was seen, and what to do about it."""
         wanted, proxy = self.endpoint, self.endpoint.first_hop
         if self.status == _LOGIN_WANTED and proxy.login is None:
-            detail = f"the proxy {proxy} wants a user name and a password (407)"
+            detail = f"the proxy {proxy} requires a user name and a password (407)"
             step = "Set proxy, or DEVICE_PROXY, to http://USER:PASSWORD@HOST:PORT (@ as %40)."
             return ConnectFailed(detail, step)
         if self.status == _LOGIN_WANTED:
             detail = f"the proxy {proxy} does not accept the user name and password it got (407)"
-            step = "Correct USER and PASSWORD in proxy, or DEVICE_PROXY; Basic is what is spoken."
+            step = "Correct USER and PASSWORD in proxy or DEVICE_PROXY (Basic authentication only)."
             return ConnectFailed(detail, step)
         answer = self.status or "no HTTP"
         return ConnectFailed(
             f"{wanted}: {self} (answer: {answer})",
-            "Ask whoever runs the proxy to allow CONNECT to this name and port.",
+            "Ask the proxy's operator to allow CONNECT to this name and port.",
         )
 
 

@@ -81,5 +81,5 @@ def stored(storage: Entries, uid: int, decode: Callable[[bytes], T], what: str) 
 def reason(error: BaseException) -> str:
     """Return what msgspec says, on one short line; other libraries may quote what they read."""
     if not isinstance(error, msgspec.MsgspecError):
-        return type(error).__name__
+        return "its content is not of the expected form"
     return str(error).encode("unicode_escape").decode("ascii")[:_MAX_REASON]

@@ -9,8 +9,8 @@ from device.errors import FirstbootError
 from device.storage.filesystem import Mount, make_folder
 from device.storage.lifecycle import Lifecycle
 from device.storage.roots.descriptor import Descriptor, read_descriptor, write_descriptor
-from device.storage.roots.plan import FILE, RootMaker, RootPlan
 from device.storage.roots.root_of_trust import RootOfTrust
+from device.storage.roots.root_plan import FILE, RootMaker, RootPlan
 from device.storage.sealed import SealedStore
 
 logger = logging.getLogger("device.storage")
@@ -88,7 +88,7 @@ class DevicePlace:
         try:
             self.tidy()
         except FirstbootError as error:
-            logger.warning("a root of trust that is no longer used is not erased yet: %s", error)
+            logger.warning("the former root of trust is not yet erased: %s", error)
 
     def _describe(self, descriptor: Descriptor) -> None:
         write_descriptor(self._mount(self.state), descriptor)

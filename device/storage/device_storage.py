@@ -24,8 +24,8 @@ from device.storage.filesystem import FolderLock, Mount, OsFs, make_folder
 from device.storage.keys import KeyStore
 from device.storage.lifecycle import STORAGE_AVAILABLE, Lifecycle
 from device.storage.roots.descriptor import Descriptor, write_descriptor
-from device.storage.roots.plan import FILE, RootMaker, RootPlan, make_root
 from device.storage.roots.root_of_trust import RootOfTrust
+from device.storage.roots.root_plan import FILE, RootMaker, RootPlan, make_root
 from device.storage.sealed import SealedStore
 from device.storage.secure_storage import SecureStorage, Uid
 
@@ -107,7 +107,7 @@ class DeviceStorage:
         """
         self._store.check_writable()
         if self._store.in_transaction:
-            raise NotPermittedError("the lifecycle does not advance inside a transaction")
+            raise NotPermittedError("the lifecycle cannot advance inside a transaction")
         self.root_of_trust.advance(to)
         if to not in STORAGE_AVAILABLE:
             self._store.refuse(partial(_not_in, Lifecycle.SECURED, to))

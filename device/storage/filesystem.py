@@ -58,7 +58,7 @@ class Fs(Protocol):
         ...
 
     def unlink(self, name: str) -> None:
-        """Remove the name; a missing file is no error."""
+        """Remove the name; a missing file is not an error."""
         ...
 
     def fsync_folder(self) -> None:
@@ -86,7 +86,7 @@ def replace(fs: Fs, name: str, data: bytes, mode: int = 0o600) -> None:
         fs.create(temporary, data, mode)
         fs.fsync(temporary)
         if fs.read(temporary) != data:
-            raise StorageFailureError(f"{name} does not read back as it was written")
+            raise StorageFailureError(f"{name} cannot be read back as written")
         fs.rename(temporary, name)
     except StorageError:
         with suppress(StorageError):

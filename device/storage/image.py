@@ -61,7 +61,7 @@ class Sealer:
             DataCorruptError: it is damaged, cut short, or no image at all.
         """
         if len(image) < _HEADER.size:
-            raise DataCorruptError("the image is cut short")
+            raise DataCorruptError("the image is truncated")
         header = image[: _HEADER.size]
         magic, written_in, generation, binding, salt = _HEADER.unpack(header)
         if magic != _MAGIC or written_in < 1:

@@ -55,7 +55,7 @@ WRITE_ONCE_ENFORCED: Final = frozenset({Lifecycle.SECURED, Lifecycle.NON_PSA_ROT
 
 
 def check_transition(current: Lifecycle, to: Lifecycle) -> None:
-    """Raise unless ``to`` may follow the current state.
+    """Raise unless ``to`` may follow ``current``.
 
     Raises:
         LifecycleError: ``to`` may not follow ``current``.

@@ -1,4 +1,4 @@
-"""Whose a file is that root makes in another user's folder: that user's, as the folder is.
+"""A file that root makes in another user's folder belongs to that user, as the folder does.
 
 Else one ``sudo device boot`` makes files that the device's own user cannot open any more.
 """

@@ -1,4 +1,4 @@
-"""Reading a file that somebody else has put there: what it is, is asked of the open file.
+"""Reading a file that someone else has put there: what it is, is asked of the open file.
 
 What a path leads to may change between a look and the opening, and opening may be enough to do
 harm: a FIFO blocks, a link leads elsewhere, a device node acts. So the path is looked at first,

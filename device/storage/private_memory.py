@@ -1,4 +1,4 @@
-"""The memory of a process that holds secrets is nobody else's, also when the process crashes.
+"""Keep the memory of a process with secrets private, also when the process crashes.
 
 prctl(2), PR_SET_DUMPABLE: no core dump is written or piped to a collector, and no process of the
 same user may attach or read ``/proc/PID/mem``. setrlimit(2), RLIMIT_CORE, says the same where

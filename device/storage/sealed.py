@@ -38,7 +38,7 @@ _ATTEMPTS: Final = 100
 """How often a reader lets a writer overtake it before it says that something is wrong."""
 
 _HALF_WAY: Final = partial(
-    StorageFailureError, "a commit ended half-way: close the storage and open it again"
+    StorageFailureError, "a commit was interrupted: close the storage and open it again"
 )
 
 
@@ -205,7 +205,7 @@ class SealedStore:
         try:
             replace(self._fs, name, image)
         except StorageError as error:
-            logger.warning("%s is left out until the next commit: %s", name, error)
+            logger.warning("%s is not used until the next commit: %s", name, error)
             self._fs.unlink(name)
             self._fs.fsync_folder()
 
@@ -213,7 +213,7 @@ class SealedStore:
         for _ in range(_ATTEMPTS):
             self._anchor = self.root.read_anchor()
             if self._anchor == BLANK:
-                raise DataCorruptError("the root of trust has lost its anchor")
+                raise DataCorruptError("the root of trust no longer holds the anchor")
             for name in self._in_order(self._anchor.generation):
                 image = self._fs.read(name)
                 if image and hashlib.sha256(image).digest() == self._anchor.digest:

@@ -116,9 +116,11 @@ class SealedKeyStore:
 
     def _check_free(self, key: KeyId) -> None:
         if not _NAME.fullmatch(key):
-            raise InvalidArgumentError(f"{key!r} is no key name (letters, digits, '.', '_', '-')")
+            raise InvalidArgumentError(
+                f"{key!r} is not a key name (letters, digits, '.', '_', '-')"
+            )
         if key in self.keys():
-            raise KeyExistsError(f"there is a key {key!r} already")
+            raise KeyExistsError(f"the key {key!r} already exists")
 
     def _add(self, key: KeyId, private_key: PrivateKey, origin: KeyOrigin) -> None:
         pkcs8 = private_key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())

@@ -1,15 +1,18 @@
-"""What a device is right now, read from its storage alone: offline, at once, without a lock."""
+"""``device status``: what a device is now, read from its storage without network or lock."""
 
+import argparse
+import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType, to_builtins
 from msgspec.structs import asdict
 
 from device.config.data_endpoint import account_prefix_of, region_of
 from device.config.endpoint import Endpoint
+from device.console import Console
 from device.errors.provisioning import NO_CREDENTIAL
 from device.errors.storage import DoesNotExistError
 from device.runtime import journal
@@ -18,15 +21,46 @@ from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.element import key_records
 from device.storage.keys import KeyLocation
 from device.storage.lifecycle import Lifecycle
-from device.storage.manufacture import device_id, serial_number
+from device.storage.manufacturing_data import device_id, serial_number
 from device.storage.secure_storage import Uid
+from device.verbs._options import add_config, config_if_any, state_of
 
+SUMMARY: Final = "Show what the device is, read from its storage alone (offline)."
 STATES: Final = {
     Keyed: "key made, certificate not yet issued",
     Staged: "certificate staged, thing not known to be registered",
     Registered: "thing registered, identity not yet proven",
     type(None): "waiting for its first boot",
 }
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``device status``."""
+    add_config(parser)
+
+
+def run(options: argparse.Namespace, console: Console) -> None:
+    """Show the status.
+
+    Raises:
+        ConfigurationError: a setting cannot be used.
+        StorageError: the storage is missing, corrupt, rolled back or another device's.
+    """
+    status = read_status(state_of(options), _chosen_endpoint(options))
+    lines = lines_of(status)
+    width = max(len(name) for name, _ in lines)
+    console.show(to_builtins(status), *(f"{name:<{width}}  {value}" for name, value in lines))
+
+
+def _chosen_endpoint(options: argparse.Namespace) -> Endpoint | None:
+    """Return the endpoint that the settings choose, where settings are given."""
+    text, source = os.environ.get("DEVICE_ENDPOINT"), "DEVICE_ENDPOINT"
+    if config := config_if_any(options):
+        from device.config import settings  # noqa: PLC0415 - loads yaml
+
+        loaded = settings.load_with_sources(config, os.environ, {})
+        text, source = loaded.settings.endpoint, loaded.sources.of("endpoint")
+    return Endpoint.parse(text, source) if text else None
 
 
 class Status(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -36,11 +36,11 @@ def _local_key(words: str, who: str, environment: Mapping[str, str]) -> dict[str
     if not _LOCAL_ACCOUNT.fullmatch(who):
         return {}
     if "AWS_ENDPOINT_URL" not in environment:
-        raise _unusable(words, "names an account by its digits, as only the local AWS takes it")
+        raise _unusable(words, "names an account by its digits, which only the local AWS accepts")
     secret = environment.get("AWS_SECRET_ACCESS_KEY", "")
     return {"aws_access_key_id": who, "aws_secret_access_key": secret}
 
 
 def _unusable(words: str, problem: str) -> ConfigurationError:
-    step = "On AWS, name a profile of your AWS configuration: --account production:eu-central-1"
+    step = "On AWS, use a profile of your AWS configuration: --account production:eu-central-1"
     return ConfigurationError("--account", "", f"{words!r} {problem}", step)

@@ -24,7 +24,7 @@ def ensure_table(cloud: Cloud, user: str, sleep: Sleep = time.sleep) -> Change:
     """Make the table, or note that ``user`` needs it, too.
 
     Raises:
-        NotMadeByStationError: somebody else's table has this name.
+        NotMadeByStationError: someone else's table has this name.
         CloudError: AWS did not answer, or said no.
     """
     table = _find(cloud)
@@ -49,7 +49,7 @@ def remove_table(cloud: Cloud, user: str) -> Change:
     """Delete the table with its entries, unless another method needs it.
 
     Raises:
-        NotMadeByStationError: somebody else's table has this name.
+        NotMadeByStationError: someone else's table has this name.
         CloudError: AWS did not answer, or said no.
     """
     table = _find(cloud)
@@ -87,7 +87,7 @@ def allow(cloud: Cloud, serial_number: str, certificate_id: str) -> Change:
 def allow_with_proof(cloud: Cloud, serial_number: str, proof_key: bytes) -> None:
     """Put ``serial_number`` on the list with the key that its device proves to hold.
 
-    A device that is made anew has a new key, which takes the place of the old one.
+    A device that is made again has a new key, which takes the place of the old one.
 
     Raises:
         NotInCloudError: there is no list: the hook was not prepared here.

@@ -186,7 +186,7 @@ def _answered(action: str, error: "ClientError") -> errors.CloudError:
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     if code in _BAD_CREDENTIALS:
         return errors.CloudConfigurationError(
-            f"AWS does not accept the credentials (or this machine's clock): {code}: {message}"
+            f"AWS rejected the credentials (or this machine's clock is wrong): {code}: {message}"
         )
     if code in _DENIED:
         return errors.CloudDeniedError(_denied_action(message) or action, message)

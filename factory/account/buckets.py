@@ -22,7 +22,7 @@ def ensure_bucket(cloud: Cloud, name: str) -> Change:
     """Make the bucket; AWS keeps it closed to the public and encrypted from the start.
 
     Raises:
-        NotMadeByStationError: somebody else's bucket has this name.
+        NotMadeByStationError: someone else's bucket has this name.
         CloudError: AWS did not answer, or said no.
     """
     if _is_there(cloud, name):
@@ -38,7 +38,7 @@ def remove_bucket(cloud: Cloud, name: str) -> Change:
     """Delete the bucket and all that is in it.
 
     Raises:
-        NotMadeByStationError: somebody else's bucket has this name.
+        NotMadeByStationError: someone else's bucket has this name.
         CloudError: AWS did not answer, or said no.
     """
     if not _is_there(cloud, name):

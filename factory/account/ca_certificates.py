@@ -99,7 +99,7 @@ def registered_cas(cloud: Cloud, method: str) -> list[str]:
 def remove_ca_certificates(cloud: Cloud, method: str) -> Iterator[Change]:
     """Turn off and delete every CA that a station registered for ``method``.
 
-    Devices whose certificates are registered go on to work.
+    Devices whose certificates are registered keep working.
 
     Raises:
         CloudError: AWS did not answer, or said no.

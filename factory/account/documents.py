@@ -45,7 +45,7 @@ def parse_json(text: str) -> Any:
     """Return the document in ``text``.
 
     Raises:
-        ValueError: it is no JSON, or an object in it has a key twice: of two AWS takes one, and
+        ValueError: it is not JSON, or an object in it has a key twice: of two AWS takes one, and
             does not say which.
     """
     return json.loads(text, object_pairs_hook=_object)

@@ -60,10 +60,10 @@ class Function:
 
 
 def ensure_function(cloud: Cloud, wanted: Function, sleep: Sleep = time.sleep) -> Change:
-    """Make the function, or give it its code, settings and who may invoke it.
+    """Create the function, or update its code, settings and permission to invoke it.
 
     Raises:
-        NotMadeByStationError: somebody else's function has this name.
+        NotMadeByStationError: someone else's function has this name.
         CloudError: AWS did not answer, or said no.
     """
     found = _find(cloud, wanted.name)
@@ -85,7 +85,7 @@ def remove_function(cloud: Cloud, name: str) -> Change:
     """Delete the function ``name``.
 
     Raises:
-        NotMadeByStationError: somebody else's function has this name.
+        NotMadeByStationError: someone else's function has this name.
         CloudError: AWS did not answer, or said no.
     """
     if _find(cloud, name) is None:
@@ -98,7 +98,7 @@ def environment_of(cloud: Cloud, name: str) -> Mapping[str, str]:
     """Return the variables of the function ``name``; none if there is no such function.
 
     Raises:
-        NotMadeByStationError: somebody else's function has this name.
+        NotMadeByStationError: someone else's function has this name.
         CloudError: AWS did not answer, or said no.
     """
     found = structure(_find(cloud, name) or {}, "Configuration")

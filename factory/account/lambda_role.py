@@ -21,7 +21,7 @@ def ensure_lambda_role(
     ``placeholders`` are those of its policy that are not of every account.
 
     Raises:
-        NotMadeByStationError: somebody else's role has this name.
+        NotMadeByStationError: someone else's role has this name.
         CloudError: AWS did not answer, or said no.
     """
     values = {**cloud.account.placeholders, **placeholders}
@@ -41,7 +41,7 @@ def remove_lambda_role(cloud: Cloud, function: str) -> Change:
     """Delete the role of ``function``, unless it runs in another Region, too.
 
     Raises:
-        NotMadeByStationError: somebody else's role has this name.
+        NotMadeByStationError: someone else's role has this name.
         CloudError: AWS did not answer, or said no.
     """
     return remove_role(cloud, function, function, KIND)

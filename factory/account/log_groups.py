@@ -27,7 +27,7 @@ def ensure_log_group(cloud: Cloud, function: str) -> Change:
 
 
 def remove_log_group(cloud: Cloud, function: str) -> Change:
-    """Delete the log group of ``function`` with all that is in it, unless it is somebody else's.
+    """Delete the log group of ``function`` with all that is in it, unless it is someone else's.
 
     Raises:
         CloudError: AWS did not answer, or said no.
@@ -38,7 +38,7 @@ def remove_log_group(cloud: Cloud, function: str) -> Change:
     arn = cloud.account.arn("logs", f"log-group:{name}")
     found = cloud.call("logs", "ListTagsForResource", resourceArn=arn)
     if not owned(structure(found, "tags")):
-        return Change(KIND, name, Outcome.KEPT, "the station did not make it")
+        return Change(KIND, name, Outcome.KEPT, "the station did not create it")
     cloud.call("logs", "DeleteLogGroup", logGroupName=name)
     return Change(KIND, name, Outcome.REMOVED)
 

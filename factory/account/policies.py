@@ -20,7 +20,7 @@ def ensure_policy(
     A policy that several methods share is tagged with each ``user``.
 
     Raises:
-        NotMadeByStationError: somebody else's policy has this name.
+        NotMadeByStationError: someone else's policy has this name.
         CloudError: AWS did not answer, or said no.
     """
     policy = _find(cloud, kind, name)
@@ -32,7 +32,7 @@ def ensure_policy(
     if not same_document(text(policy, "policyDocument"), document):
         _restore(cloud, name, document)
         repairs.append(
-            "it had another content; the old one is kept as a version (AWS takes 6-8 min to apply)"
+            "the content differed; the old one is kept as a version (AWS takes 6-8 min to apply)"
         )
     if user and add_user(cloud, text(policy, "policyArn"), user):
         repairs.append(f"now for {user}, too")
@@ -44,7 +44,7 @@ def remove_policy(cloud: Cloud, kind: str, name: str) -> Change:
     """Delete the policy ``name`` with all its versions; it must not be attached any more.
 
     Raises:
-        NotMadeByStationError: somebody else's policy has this name.
+        NotMadeByStationError: someone else's policy has this name.
         CloudError: AWS did not answer, or said no; ``StillInUseError`` if it is attached.
     """
     if _find(cloud, kind, name) is None:
@@ -59,7 +59,7 @@ def policy_arn(cloud: Cloud, kind: str, name: str) -> str | None:
     """Return the ARN of the station's policy ``name``; None if it does not exist.
 
     Raises:
-        NotMadeByStationError: somebody else's policy has this name.
+        NotMadeByStationError: someone else's policy has this name.
     """
     policy = _find(cloud, kind, name)
     return text(policy, "policyArn") if policy else None

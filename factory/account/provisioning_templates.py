@@ -29,7 +29,7 @@ class Template:
     """Or ``JITP``; AWS cannot change it afterwards."""
     description: str = "Claim to identity (Firstboot)"
     hook_arn: str | None = None
-    """The pre-provisioning hook; None leaves one that somebody put on the template in place."""
+    """The pre-provisioning hook; None leaves one that someone put on the template in place."""
 
     @property
     def settings(self) -> dict[str, Value]:
@@ -45,7 +45,7 @@ def ensure_template(cloud: Cloud, wanted: Template, sleep: Sleep = time.sleep) -
     """Make the template, or give it its body, role and hook, and enable it.
 
     Raises:
-        NotMadeByStationError: somebody else's template has this name.
+        NotMadeByStationError: someone else's template has this name.
         OtherTypeError: it is a template of the other type, which AWS cannot change.
         CloudError: AWS did not answer, or said no.
     """
@@ -61,7 +61,7 @@ def ensure_template(cloud: Cloud, wanted: Template, sleep: Sleep = time.sleep) -
             "iot", "CreateProvisioningTemplateVersion",
             templateName=name, templateBody=wanted.body, setAsDefault=True,
         )  # fmt: skip
-        repairs.append("it had another content; the old one is kept as a version")
+        repairs.append("the content differed; the old one is kept as a version")
     drifted = {key: value for key, value in wanted.settings.items() if template.get(key) != value}
     if drifted:
         cloud.call("iot", "UpdateProvisioningTemplate", templateName=name, **drifted)
@@ -79,7 +79,7 @@ def remove_template(cloud: Cloud, name: str) -> Change:
     """Delete the template ``name`` with all its versions.
 
     Raises:
-        NotMadeByStationError: somebody else's template has this name.
+        NotMadeByStationError: someone else's template has this name.
         CloudError: AWS did not answer, or said no.
     """
     if _find(cloud, name) is None:

@@ -82,7 +82,7 @@ def remove_devices(cloud: Cloud, made_by: str, certificates: Iterable[str]) -> I
 
 
 def remove_never_let_in(cloud: Cloud, method: str) -> Iterator[Change]:
-    """Delete the certificates that a CA of ``method`` signed, and that nobody let in.
+    """Delete the certificates that a CA of ``method`` signed, and that were never activated.
 
     AWS IoT registered each at its first connection; without its CA none can become a device.
 

@@ -35,7 +35,7 @@ def ensure_role(cloud: Cloud, wanted: Role) -> Change:
     A role serves all Regions of the account, so it is tagged with each user of each Region.
 
     Raises:
-        NotMadeByStationError: somebody else's role has this name.
+        NotMadeByStationError: someone else's role has this name.
         CloudError: AWS did not answer, or said no.
     """
     role = _find(cloud, wanted.kind, wanted.name)
@@ -56,7 +56,7 @@ def remove_role(cloud: Cloud, name: str, user: str, kind: str = "provisioning ro
     """Delete the role ``name``, if the station made it and ``user`` was the last to need it.
 
     Raises:
-        NotMadeByStationError: somebody else's role has this name.
+        NotMadeByStationError: someone else's role has this name.
         CloudError: AWS did not answer, or said no.
     """
     role = _find(cloud, kind, name)

@@ -36,11 +36,11 @@ class SigningKey:
 def ensure_signing_key(cloud: Cloud, name: str) -> tuple[Change, SigningKey]:
     """Make the key that the alias ``name`` stands for, unless there is one that can sign.
 
-    One that somebody disabled, or had deleted, stays so, and another takes its place. A run that
+    One that someone disabled, or had deleted, stays so, and another takes its place. A run that
     was cut between key and alias is completed: the key is found by its tag.
 
     Raises:
-        NotMadeByStationError: somebody else's key has the alias.
+        NotMadeByStationError: someone else's key has the alias.
         CloudError: AWS did not answer, or said no.
     """
     found = _find(cloud, name)
@@ -59,7 +59,7 @@ def remove_signing_key(cloud: Cloud, name: str) -> list[Change]:
     AWS keeps it for seven days, in which it signs nothing and can be had back.
 
     Raises:
-        NotMadeByStationError: somebody else's key has the alias.
+        NotMadeByStationError: someone else's key has the alias.
         CloudError: AWS did not answer, or said no.
     """
     found = _find(cloud, name)
@@ -85,7 +85,7 @@ def _find(cloud: Cloud, name: str) -> Response | None:
         return None
     if not _is_ours(cloud, text(found, "KeyId")):
         raise NotMadeByStationError(
-            f"the {KIND} behind {_alias(name)} exists, and the station did not make it"
+            f"the {KIND} behind {_alias(name)} exists, but the station did not create it"
         )
     return found
 

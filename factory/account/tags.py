@@ -1,4 +1,4 @@
-"""Whose is it, and who needs it? The station touches only what carries its tag."""
+"""Tags say who made a resource and who needs it. The station touches only what has its tag."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final, TypeAlias
@@ -25,13 +25,13 @@ def owned(tags: Tags) -> bool:
 
 
 def check_owned(kind: str, name: str, tags: Tags) -> None:
-    """Refuse to go on with a resource that somebody else made.
+    """Refuse to use a resource that the station did not create.
 
     Raises:
         NotMadeByStationError: the station's tag is not among ``tags``.
     """
     if not owned(tags):
-        raise NotMadeByStationError(f"the {kind} {name} exists, and the station did not make it")
+        raise NotMadeByStationError(f"the {kind} {name} exists, but the station did not create it")
 
 
 def tags_of(cloud: Cloud, arn: str) -> list[Mapping[str, Value]]:

@@ -17,7 +17,7 @@ from factory.errors import CloudRejectedError, NotInCloudError, StillInUseError
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of resource: how AWS's API calls it, and who is in it."""
+    """A kind of resource: its name in AWS's API, and its members."""
 
     label: str
     noun: str
@@ -103,7 +103,7 @@ def _remove(cloud: Cloud, kind: Kind, name: str, user: str) -> Change:
         return Change(kind.label, name, Outcome.ABSENT)
     arn = kind.arn(described)
     if not owned(tags_of(cloud, arn)):
-        return Change(kind.label, name, Outcome.KEPT, "the station did not make it")
+        return Change(kind.label, name, Outcome.KEPT, "the station did not create it")
     if others := remove_user(cloud, arn, user):
         return Change(kind.label, name, Outcome.KEPT, f"still needed: {', '.join(sorted(others))}")
     if members := _members(cloud, kind, name):

@@ -123,7 +123,7 @@ class WaitingDevice:
         except OSError as error:
             raise NobodyWaitsError(self._place, "the device does not answer") from error
         if answer.get("accepted") is not True:
-            raise ClaimRefusedError(str(answer.get("problem", "it does not say why")))
+            raise ClaimRefusedError(str(answer.get("problem", "it gave no reason")))
 
     def _answer(self) -> dict[str, object]:
         content = bytearray()
@@ -133,9 +133,13 @@ class WaitingDevice:
                 break
             content += chunk
         if not content:
-            raise NobodyWaitsError(self._place, "the device went away without an answer")
+            raise NobodyWaitsError(
+                self._place, "the device closed the connection without an answer"
+            )
         try:
             answer = json.loads(bytes(content))
         except ValueError:
-            raise NobodyWaitsError(self._place, "whoever answers there is no device") from None
+            raise NobodyWaitsError(
+                self._place, "the program that answers there is not a device"
+            ) from None
         return answer if isinstance(answer, dict) else {}

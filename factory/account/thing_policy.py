@@ -17,7 +17,7 @@ def ensure_thing_policy(cloud: Cloud, method: str) -> Change:
     """Make the policy, bring it back if it has drifted, and note that ``method`` needs it.
 
     Raises:
-        NotMadeByStationError: somebody else's policy has this name.
+        NotMadeByStationError: someone else's policy has this name.
         CloudError: AWS did not answer, or said no.
     """
     document = load_policy(THING_POLICY, cloud.account.placeholders)
@@ -28,7 +28,7 @@ def remove_thing_policy(cloud: Cloud, method: str) -> Change:
     """Delete the policy, unless another method or a device needs it.
 
     Raises:
-        NotMadeByStationError: somebody else's policy has this name.
+        NotMadeByStationError: someone else's policy has this name.
         CloudError: AWS did not answer, or said no.
     """
     arn = policy_arn(cloud, KIND, THING_POLICY)

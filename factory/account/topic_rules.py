@@ -14,7 +14,7 @@ def ensure_rule(cloud: Cloud, name: str, sql: str, function_arn: str) -> Change:
     """Make the rule ``name``, which hands what ``sql`` selects to a Lambda, and enable it.
 
     Raises:
-        NotMadeByStationError: somebody else's rule has this name.
+        NotMadeByStationError: someone else's rule has this name.
         CloudError: AWS did not answer, or said no.
     """
     wanted: dict[str, Value] = {
@@ -39,7 +39,7 @@ def remove_rule(cloud: Cloud, name: str) -> Change:
     """Delete the rule ``name``.
 
     Raises:
-        NotMadeByStationError: somebody else's rule has this name.
+        NotMadeByStationError: someone else's rule has this name.
         CloudError: AWS did not answer, or said no.
     """
     if _find(cloud, name) is None:

@@ -26,7 +26,7 @@ def run_batch(context: BatchContext, batch: Batch) -> None:
     Raises:
         AnotherTaskRunsError: another task runs, and nobody wants to wait.
         BucketMissingError: there is no bucket for the file.
-        CloudError: AWS did not answer, or said no; the next run goes on from here.
+        CloudError: AWS did not answer, or said no; the next run continues from here.
         StorageError: the disk refused; the same.
     """
     registration = _Registration(context, batch)

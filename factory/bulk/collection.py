@@ -7,7 +7,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from device.errors.storage import StorageExistsError
-from factory.account.registration_refusal import next_step_for
+from factory.account.registration_failure import next_step_for
 from factory.bulk.context import BatchContext, installed_certificate_id, problems_of
 from factory.bulk.input_file import fingerprint
 from factory.bulk.journal import Attempt, Batch, Line
@@ -21,7 +21,7 @@ def collect(context: BatchContext, batch: Batch, attempt: Attempt) -> None:
     """Follow the task of ``attempt``, and install what it brings.
 
     Raises:
-        CloudError: AWS did not answer, or said no; the next run goes on from here.
+        CloudError: AWS did not answer, or said no; the next run continues from here.
         StorageError: the disk refused; the same.
     """
     lines = [batch.line(each) for each in attempt.serial_numbers.values()]

@@ -19,7 +19,7 @@ from factory.bulk.reports import Download, download
 from factory.bulk.task import Job
 from factory.errors import CsrUnacceptableError, ThingTakenError
 from factory.making.device_leaf import installed_leaf
-from factory.making.manufacture import DeviceOrder
+from factory.making.new_device import DeviceOrder
 from factory.making.thing_registration import RegistryEntry
 from factory.making.unfinished_device import UnfinishedDevice, unfinished_device
 

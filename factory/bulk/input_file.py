@@ -24,7 +24,7 @@ def checked_csr(device: UnfinishedDevice) -> str:
         csr = x509.load_pem_x509_csr(pem.encode())
         is_signed = csr.is_signature_valid
     except ValueError as error:
-        raise CsrUnacceptableError(f"what came from the device is no CSR: {error}") from error
+        raise CsrUnacceptableError(f"the device's CSR cannot be read: {error}") from error
     if not is_signed:
         raise CsrUnacceptableError("the CSR is not signed by its own key")
     if (csr.public_key(), csr.subject) != (device.public_key, device.subject):

@@ -42,14 +42,18 @@ def download(
     """
     if not is_ours(url, environment):
         place = url.partition("?")[0]
-        raise CloudRejectedError(_ACTION, "", f"a report is not to be fetched from {place[:100]!r}")
+        raise CloudRejectedError(_ACTION, "", f"refused to fetch a report from {place[:100]!r}")
     try:
         with _OPENER.open(url, timeout=_SECONDS) as answer:
             content: bytes = answer.read(largest + 1)
     except urllib.error.HTTPError as error:
-        raise CloudRejectedError(_ACTION, str(error.code), "a report was not handed out") from error
+        raise CloudRejectedError(
+            _ACTION, str(error.code), "AWS did not provide a report"
+        ) from error
     except (OSError, http.client.HTTPException) as error:
-        raise CloudNotReachableError(f"a report of {_ACTION} did not come: {error}") from error
+        raise CloudNotReachableError(
+            f"a report of {_ACTION} could not be fetched: {error}"
+        ) from error
     if len(content) > largest:
         raise CloudRejectedError(_ACTION, "", f"a report is longer than {largest} bytes")
     return content

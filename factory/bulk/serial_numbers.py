@@ -63,10 +63,10 @@ def read_from(file: Path) -> list[str]:
         if not serial_number:
             continue
         if not found and _is_heading(serial_number):
-            problem = f"{serial_number} looks like the heading of a column; take it out"
+            problem = f"{serial_number} looks like a column heading; remove it"
             raise SerialNumbersError(f"{file}, line {number}: {problem}")
         if serial_number in found:
-            problem = f"{serial_number} is there already, in line {found[serial_number]}"
+            problem = f"{serial_number} is already in line {found[serial_number]}"
             raise SerialNumbersError(f"{file}, line {number}: {problem}")
         try:
             found[check_serial_number(serial_number)] = number

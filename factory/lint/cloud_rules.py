@@ -21,7 +21,7 @@ NAMED_MISSING: Final = error(
     "factory prepare makes what the station's own templates name; others: aws iot create-*",
 )  # fmt: skip
 TEMPLATE_DISABLED: Final = error(
-    "template-disabled", "AWS IoT provisions nobody with it", TEMPLATES,
+    "template-disabled", "AWS IoT does not provision devices with it", TEMPLATES,
     "Enable it: factory prepare, or aws iot update-provisioning-template --enabled",
 )  # fmt: skip
 

@@ -23,7 +23,7 @@ class Context:
 
     @property
     def device_subject(self) -> frozenset[str] | None:
-        """The fields in the subject of a device's certificate; None if nobody knows."""
+        """The fields in the subject of a device's certificate; None if it is not known."""
         if self.settings is None:
             return None
         if not self.makes_csr:
@@ -33,7 +33,7 @@ class Context:
 
     @property
     def given_parameters(self) -> frozenset[str] | None:
-        """The parameters that a template is given; None if nobody knows."""
+        """The parameters that a template is given; None if it is not known."""
         if self.settings is None or self.method is None:
             return None
         if self.is_by_claim:
@@ -48,7 +48,7 @@ class Context:
         return self.settings.thing_name
 
     def value_of(self, parameter: str) -> str | None:
-        """Return a template's parameter as the settings have it; None if nobody knows."""
+        """Return a template's parameter as the settings have it; None if it is not known."""
         if self.settings is None:
             return None
         if self.is_by_registration:

@@ -91,7 +91,7 @@ def elements(value: Json, path: str) -> Iterator[tuple[str, Json]]:
 
 
 def members(value: Json, path: str) -> Iterator[tuple[str, str, Json]]:
-    """Yield name, path and value of each member; none if it is no object."""
+    """Yield name, path and value of each member; none if it is not an object."""
     if isinstance(value, Mapping):
         for name, each in value.items():
             yield name, f"{path}.{name}", each

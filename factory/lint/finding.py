@@ -37,7 +37,7 @@ def warning(name: str, why: str, source: str, next_step: str) -> Rule:
 
 
 MALFORMED: Final = error(
-    "malformed", "AWS would refuse it, or read it otherwise than it was meant", POLICIES,
+    "malformed", "AWS would refuse it, or read it in another way", POLICIES,
     "Write it as AWS documents it; config/ has one of each kind.",
 )  # fmt: skip
 

@@ -50,7 +50,7 @@ def _request(document: Document, context: Context) -> Iterator[Finding]:
     """Look at the input of CreateProvisioningTemplate, as ``--cli-input-json`` takes it."""
     body = _body(document)
     if kind_of(body.content) is not Kind.TEMPLATE:
-        yield _malformed(body, "it is no template")
+        yield _malformed(body, "it is not a template")
         return
     written = member(document.content, "templateBody")
     if isinstance(written, str) and len(written) > LONGEST >= length(body.content):

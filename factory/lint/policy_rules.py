@@ -18,7 +18,7 @@ from factory.lint.sources import GUIDE, IAM, POLICIES, QUOTAS, VARIABLES
 from factory.lint.statement import Statement, statements_of
 
 WILDCARD_ACTION: Final = error(
-    "wildcard-action", "it allows actions that nobody has thought of, and those AWS adds later",
+    "wildcard-action", "it allows more actions than intended, and those AWS adds later",
     IAM, "Name the actions that are needed, one by one.",
 )  # fmt: skip
 UNKNOWN_VARIABLE: Final = error(
@@ -27,14 +27,14 @@ UNKNOWN_VARIABLE: Final = error(
 )  # fmt: skip
 THING_VARIABLE_IN_CLAIM: Final = error(
     "thing-variable-in-claim", "thing variables are filled in only if the client id is the name "
-    "of a thing that the certificate is attached to; a claim is attached to none",
+    "of a thing that the certificate is attached to; a claim is not attached to a thing",
     f'{GUIDE}, "Thing policy variables"',
     "Let the claim connect as client/claim-*, and name its topics outright.",
 )  # fmt: skip
 VARIABLE_WITHOUT_FIELD: Final = error(
     "variable-without-field", "the certificate lacks the field, so that the statement never "
     "applies", f'{GUIDE}, "X.509 Certificate AWS IoT Core policy variables"',
-    "Put the field into subject: in the device's settings, or do without the variable.",
+    "Add the field under subject: in the device's settings, or remove the variable.",
 )  # fmt: skip
 POLICY_TOO_LONG: Final = error(
     "policy-too-long", "AWS takes 2048 characters, white space not counted", QUOTAS,
@@ -51,8 +51,8 @@ TRUST_WITHOUT_ACCOUNT: Final = error(
 )  # fmt: skip
 
 POLICY_VERSION: Final = error(
-    "policy-version", "without Version 2012-10-17 a variable is an ordinary text: no device is "
-    "named by it, and AWS takes 2008-10-17 where there is none", VARIABLES,
+    "policy-version", "without Version 2012-10-17 AWS reads a variable as ordinary text, so it "
+    "names no device; if Version is missing, AWS uses 2008-10-17", VARIABLES,
     'Write "Version": "2012-10-17".',
 )  # fmt: skip
 POLICY_MEMBER: Final = error(
@@ -123,10 +123,10 @@ def statements(document: Document, context: Context) -> Iterator[Finding]:  # no
     """A policy has statements; each has an Effect, and an Action and a Resource, as texts."""
     found = list(statements_of(document))
     if not found:
-        yield _found(document, MALFORMED, document.path, "there is no statement")
+        yield _found(document, MALFORMED, document.path, "it has no statement")
     for each in found:
         if not isinstance(each.content, Mapping):
-            yield _found(document, MALFORMED, each.path, "it is no statement, but no object either")
+            yield _found(document, MALFORMED, each.path, "a statement is not an object")
             continue
         if member(each.content, "Effect") not in ("Allow", "Deny"):  # whatever kind it is
             yield _found(document, MALFORMED, each.path, "the Effect is not Allow or Deny")
@@ -161,7 +161,7 @@ def _condition(document: Document, statement: Statement) -> Iterator[Finding]:
         return
     condition, path = member(statement.content, "Condition"), f"{statement.path}.Condition"
     if not isinstance(condition, Mapping):
-        yield _found(document, MALFORMED, path, "the Condition is no object")
+        yield _found(document, MALFORMED, path, "the Condition is not an object")
     for operator, inner, comparison in members(condition, path):
         if not _OPERATOR.fullmatch(operator):
             yield _found(document, MALFORMED, inner, f"there is no operator {operator}")
@@ -179,7 +179,7 @@ def _element(document: Document, statement: Statement, name: str) -> Iterator[Fi
         yield _found(document, MALFORMED, statement.path, f"there is no {name}")
     for inner, each in elements(given, path):
         if not isinstance(each, str) or not each:
-            yield _found(document, MALFORMED, inner, f"the {name} is no text")
+            yield _found(document, MALFORMED, inner, f"the {name} is not text")
 
 
 def version(document: Document, context: Context) -> Iterator[Finding]:  # noqa: ARG001 - a Check
@@ -199,7 +199,7 @@ def arns(document: Document, context: Context) -> Iterator[Finding]:  # noqa: AR
             if arn == "*":
                 continue
             if found is None:
-                yield _found(document, ARN, path, f"{arn} is no ARN of AWS IoT")
+                yield _found(document, ARN, path, f"{arn} is not an ARN of AWS IoT")
                 continue
             places |= {(found["region"], found["account"])} - {("*", "*")}
             if len(places) > 1:

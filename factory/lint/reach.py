@@ -17,7 +17,7 @@ from factory.lint.statement import Statement, iot_resource, resources_of, statem
 CLAIM_TOPICS: Final = "$aws/provisioning-templates/"
 
 WILDCARD_RESOURCE: Final = error(
-    "wildcard-resource", "one stolen key then speaks for every device", POLICIES,
+    "wildcard-resource", "one stolen key can then act as every device", POLICIES,
     "Name the resource, or let a variable name it: ${iot:Connection.Thing.ThingName}.",
 )  # fmt: skip
 WILDCARD_TOPIC: Final = error(
@@ -25,23 +25,23 @@ WILDCARD_TOPIC: Final = error(
     POLICIES, "Write the topic out, or put ${iot:Connection.Thing.ThingName} before the wildcard.",
 )  # fmt: skip
 OPEN_END: Final = error(
-    "open-end", "the name goes on where the variable ends: what is meant for SN-1 reaches SN-10",
+    "open-end", "the name can continue after the variable: a rule for SN-1 also matches SN-10",
     POLICIES, "End the name before the wildcard: ${iot:Connection.Thing.ThingName}/*",
 )  # fmt: skip
 CLIENT_ID_ALONE: Final = error(
-    "client-id-alone", "a device chooses its client id itself, so that this is allowed for every "
-    "name", VARIABLES,
+    "client-id-alone", "a device chooses its own client id, so this is allowed for every name",
+    VARIABLES,
     "Use ${iot:Connection.Thing.ThingName}, or allow iot:Connect only if "
     '"Bool": {"iot:Connection.Thing.IsAttached": "true"}.',
 )  # fmt: skip
 NOT_ELEMENT: Final = error(
-    "not-element", "NotAction and NotResource allow all but what is named: for every device, and "
+    "not-element", "NotAction and NotResource allow everything else, for every device, and "
     "whatever AWS adds later", f'{GUIDE}, "AWS IoT Core policies", and IAM user guide, '
     '"NotResource with Allow"', "Name what is allowed: Action and Resource.",
 )  # fmt: skip
 CLAIM_CLIENT: Final = error(
     "claim-client", "a claim that may connect under any name can disconnect every device", CLAIMS,
-    "Let the claim connect under names of its own: client/claim-*",
+    "Let the claim connect under its own names only: client/claim-*",
 )  # fmt: skip
 
 _VARIABLE: Final = re.compile(r"\$\{([^}]*)\}")
@@ -104,12 +104,14 @@ def client_id_alone(document: Document, context: Context) -> Iterator[Finding]: 
     ]  # fmt: skip
     connects = bool(unbound) and not by_id
     for path, arn in by_id:
-        yield _found(document, CLIENT_ID_ALONE, path, f"{arn} is allowed to whoever says so")
+        yield _found(document, CLIENT_ID_ALONE, path, f"{arn} is allowed for any client id")
     for each in _allowing(document):
         for path, arn in each.resources:
             is_topic = iot_resource(arn).partition("/")[0] in {"topic", "topicfilter"}
             if is_topic and _goes_by_client_id(arn) and not connects:
-                what = f"{arn} goes by the client id, which no iot:Connect of this policy ties"
+                what = (
+                    f"{arn} depends on the client id, which no iot:Connect of this policy restricts"
+                )
                 yield _found(document, CLIENT_ID_ALONE, path, what)
 
 

@@ -14,7 +14,7 @@ from factory.lint.template_rules import TemplateCheck
 
 RESOURCE_UNKNOWN: Final = error(
     "resource-unknown", "a template makes AWS::IoT::Thing, AWS::IoT::Certificate and "
-    "AWS::IoT::Policy", TEMPLATES, "Make other resources otherwise.",
+    "AWS::IoT::Policy", TEMPLATES, "Create other resources elsewhere.",
 )  # fmt: skip
 PROPERTY_UNKNOWN: Final = error(
     "property-unknown", "AWS does not know this property", TEMPLATES, "Correct its name."
@@ -39,7 +39,7 @@ OVERRIDE_UNKNOWN: Final = error(
 )  # fmt: skip
 THING_NAME_DIFFERS: Final = error(
     "thing-name-differs", "thing variables are filled in only if the client id is the name of the "
-    "thing, and the device connects under another: it is never let in",
+    "thing, and the device connects under another name: AWS IoT always refuses it",
     f'{GUIDE}, "Thing policy variables"',
     "Take ThingName, and thing_name in the device's settings, from the same field; or attach the "
     "certificate as EXCLUSIVE_THING.",
@@ -146,7 +146,7 @@ def attributes(template: Template, context: Context) -> Iterator[Finding]:  # no
         many = isinstance(given, Mapping) and len(given) > _ATTRIBUTES_AT_MOST
         if many and not member(properties, "ThingTypeName"):
             inner = f"{path}.Properties.AttributePayload"
-            yield _found(template, TOO_MANY_ATTRIBUTES, inner, "it has no type, and more")
+            yield _found(template, TOO_MANY_ATTRIBUTES, inner, "it has no type, but more")
 
 
 RESOURCE_CHECKS: Final[tuple[TemplateCheck, ...]] = (

@@ -14,23 +14,24 @@ from factory.lint.template import CERTIFICATE_ID, POLICY, Flavour, Template
 
 TEMPLATE_TOO_LONG: Final = error(
     "template-too-long", "AWS takes 10240 characters", "AWS IoT API reference, templateBody",
-    "Shorten it; move inline policies into policies of their own.",
+    "Shorten it; move inline policies into separate policies.",
 )  # fmt: skip
 PARAMETER_TYPE: Final = error(
     "parameter-type", "String is the only type", TEMPLATES, 'Write {"Type": "String"}.'
 )
 PARAMETER_WITHOUT_SOURCE: Final = error(
-    "parameter-without-source", "nothing gives it a value, and it has no Default: provisioning "
-    "fails for every device", TEMPLATES,
+    "parameter-without-source", "it has no value and no Default: provisioning fails for every "
+    "device", TEMPLATES,
     "Set it (claim.parameters, or subject, in the device's settings), or give it a Default.",
 )  # fmt: skip
 PARAMETER_NOT_DECLARED: Final = warning(
-    "parameter-not-declared", "the device sends it, and the template does not know it", TEMPLATES,
-    "Declare it under Parameters, or take it out of claim.parameters.",
+    "parameter-not-declared", "the device sends it, but the template does not declare it",
+    TEMPLATES,
+    "Declare it under Parameters, or remove it from claim.parameters.",
 )  # fmt: skip
 PARAMETER_UNUSED: Final = warning(
-    "parameter-unused", "provisioning fails where it is missing, and it is good for nothing",
-    TEMPLATES, "Use it, or take it out.",
+    "parameter-unused", "it is not used, but provisioning fails if it is missing",
+    TEMPLATES, "Use it, or remove it.",
 )  # fmt: skip
 UNKNOWN_REF: Final = error(
     "unknown-ref", 'AWS answers "Cannot resolve reference value", for every device', TEMPLATES,
@@ -64,7 +65,7 @@ CONFIGURATION_NESTED: Final = error(
 )  # fmt: skip
 CONFIGURATION_NOT_SENT: Final = warning(
     "configuration-not-sent", "only fleet provisioning sends DeviceConfiguration to the device",
-    TEMPLATES, "Leave it out, or give it to the device otherwise.",
+    TEMPLATES, "Remove it, or deliver it to the device in another way.",
 )  # fmt: skip
 HOOK_ON_JITP: Final = error(
     "hook-on-jitp", "pre-provisioning hooks are called for FLEET_PROVISIONING only",
@@ -86,12 +87,12 @@ def parameters(template: Template, context: Context) -> Iterator[Finding]:
     for name, declaration in template.parameters.items():
         inner = f"{path}.{name}"
         if member(declaration, "Type") != "String":
-            yield _found(template, PARAMETER_TYPE, inner, f"{name} is no String")
+            yield _found(template, PARAMETER_TYPE, inner, f"{name} is not a String")
         if member(declaration, "Default") is None and (why := _no_source(template, context, name)):
             yield _found(template, PARAMETER_WITHOUT_SOURCE, inner, why)
         # One with a Default may be for a hook alone, and does no harm.
         if name not in used and member(declaration, "Default") is None:
-            yield _found(template, PARAMETER_UNUSED, inner, f"{name} is nowhere used")
+            yield _found(template, PARAMETER_UNUSED, inner, f"{name} is not used")
     for name in sorted((context.given_parameters or frozenset()) - set(template.parameters)):
         yield _found(template, PARAMETER_NOT_DECLARED, path, f"{name} is not declared")
 
@@ -100,7 +101,7 @@ def known_references(template: Template, context: Context) -> Iterator[Finding]:
     """What is referred to is declared, and AWS fills it in."""
     for path, name in references(template):
         if name.startswith("AWS::") and not name.startswith(PSEUDO_PREFIX):
-            yield _found(template, AWS_PARAMETER, path, f"{name} is no parameter here")
+            yield _found(template, AWS_PARAMETER, path, f"{name} is not a parameter here")
         elif name not in template.parameters and name != CERTIFICATE_ID:
             yield _found(template, UNKNOWN_REF, path, f"{name} is not declared")
         elif _is_subject_field(name) and template.flavour is not Flavour.JUST_IN_TIME:
@@ -195,7 +196,7 @@ def _no_source(template: Template, context: Context, name: str) -> str:
     given = context.given_parameters
     if given is None or name in given:
         return ""
-    return f"nobody gives {name} a value"
+    return f"{name} gets no value"
 
 
 def _is_subject_field(name: str) -> bool:

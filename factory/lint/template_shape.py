@@ -25,8 +25,8 @@ NO_POLICY: Final = error(
 )  # fmt: skip
 
 UNKNOWN: Final = warning(
-    "member-unknown", "AWS does not know it: what it was meant for is not done", TEMPLATES,
-    "Correct its name, or take it out.",
+    "member-unknown", "AWS does not know it and ignores it", TEMPLATES,
+    "Correct its name, or remove it.",
 )  # fmt: skip
 
 _SECTIONS: Final = ("Parameters", "Mappings", "Resources", "DeviceConfiguration")
@@ -56,7 +56,7 @@ def _misshapen(template: Template) -> Iterator[tuple[Rule, str, str]]:
     for name in _SECTIONS:
         path, section = template.section(name)
         if section is not None and not isinstance(section, Mapping):
-            yield MALFORMED, path, f"{name} is no object"
+            yield MALFORMED, path, f"{name} is not an object"
     for name, inner, _value in members(template.document.content, template.path):
         if name not in _SECTIONS:
             yield UNKNOWN, inner, f"there is no section {name}"
@@ -68,13 +68,13 @@ def _misshapen(template: Template) -> Iterator[tuple[Rule, str, str]]:
 
 def _resource(path: str, resource: Json) -> Iterator[tuple[Rule, str, str]]:
     if not isinstance(resource, Mapping):
-        yield MALFORMED, path, "the resource is no object"
+        yield MALFORMED, path, "the resource is not an object"
         return
     if not isinstance(member(resource, "Properties"), Mapping):
-        yield MALFORMED, f"{path}.Properties", "the Properties are no object"
+        yield MALFORMED, f"{path}.Properties", "the Properties are not an object"
     settings = member(resource, "OverrideSettings")
     if settings is not None and not isinstance(settings, Mapping):
-        yield MALFORMED, f"{path}.OverrideSettings", "the OverrideSettings are no object"
+        yield MALFORMED, f"{path}.OverrideSettings", "the OverrideSettings are not an object"
     for name, inner, _ in members(resource, path):
         if name not in _MEMBERS:
             yield UNKNOWN, inner, f"a resource has no {name}"
@@ -85,7 +85,7 @@ def _parameters(template: Template) -> Iterator[tuple[Rule, str, str]]:
     for name, declaration in template.parameters.items():
         default = member(declaration, "Default")
         if default is not None and not isinstance(default, str):
-            yield MALFORMED, f"{path}.{name}.Default", "the Default is no text"
+            yield MALFORMED, f"{path}.{name}.Default", "the Default is not text"
         for inner, where, _ in members(declaration, f"{path}.{name}"):
             if inner not in _PARAMETER:
                 yield UNKNOWN, where, f"a parameter has no {inner}"

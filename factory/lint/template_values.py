@@ -24,9 +24,9 @@ from factory.lint.template import (
 )
 
 VALUE_KIND: Final = error(
-    "value-kind", "AWS wants another kind of value here, and says so when the first device comes, "
-    "or never", TEMPLATES,
-    'Write a text, or a function that yields one: {"Ref": "SerialNumber"}. Names of functions are '
+    "value-kind", "AWS needs another type of value here, and fails only when the first device "
+    "comes, or never", TEMPLATES,
+    'Write text, or a function that returns text: {"Ref": "SerialNumber"}. Names of functions are '
     "case-sensitive.",
 )  # fmt: skip
 FUNCTION_SHAPE: Final = error(
@@ -44,8 +44,8 @@ PSEUDO_UNKNOWN: Final = error(
     "Use one of those, or a parameter with a name of your own.",
 )  # fmt: skip
 THING_NAME: Final = error(
-    "thing-name", "AWS makes no thing of this name: 1 to 128 of a-z A-Z 0-9 : _ -",
-    "AWS IoT API reference, CreateThing", "Name the thing otherwise.",
+    "thing-name", "AWS does not accept this thing name: 1 to 128 of a-z A-Z 0-9 : _ -",
+    "AWS IoT API reference, CreateThing", "Use another thing name.",
 )  # fmt: skip
 ATTRIBUTE_TEXT: Final = error(
     "attribute-text", "an attribute's name has 1 to 128 of a-z A-Z 0-9 _ . , @ / : # -, its value "
@@ -129,7 +129,7 @@ class Values:
         if isinstance(listed, list) and _number(index) not in {*range(len(listed)), None}:
             yield FUNCTION_SHAPE, path, f"there is no element {index} in a list of {len(listed)}"
         if _number(index) is None and call_name(index) not in _TEXT_CALLS:
-            yield FUNCTION_SHAPE, f"{path}[0]", f"{_kind(index)} is no index"
+            yield FUNCTION_SHAPE, f"{path}[0]", f"{_kind(index)} is not an index"
         yield from self.texts(listed, f"{path}[1]")
 
     def _find(self, argument: Json, path: str) -> Iterator[tuple[Rule, str, str]]:
@@ -167,7 +167,7 @@ class Values:
 
 
 def call_name(value: Json) -> str | None:
-    """Return the function that ``value`` calls; None if it is no call."""
+    """Return the function that ``value`` calls; None if it is not a call."""
     if not isinstance(value, Mapping) or len(value) != 1:
         return None
     (name,) = value
@@ -255,9 +255,9 @@ def _certificate(
 def _attributes(payload: Json, path: str) -> Iterator[tuple[Rule, str, str]]:
     for name, inner, value in members(payload if call_name(payload) is None else None, path):
         if not _ATTRIBUTE_NAME.fullmatch(name):
-            yield ATTRIBUTE_TEXT, inner, f"{name!r} is no name of an attribute"
+            yield ATTRIBUTE_TEXT, inner, f"{name!r} is not an attribute name"
         if isinstance(value, str) and not _ATTRIBUTE_VALUE.fullmatch(value):
-            yield ATTRIBUTE_TEXT, inner, f"{value[:80]!r} is no value of an attribute"
+            yield ATTRIBUTE_TEXT, inner, f"{value[:80]!r} is not an attribute value"
 
 
 def _properties(template: Template, kind: str) -> Iterator[tuple[str, Mapping[str, Json]]]:

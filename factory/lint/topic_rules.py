@@ -28,18 +28,18 @@ RESOURCE_TYPE: Final = error(
     "Give each action a statement with resources of its own type.",
 )  # fmt: skip
 SUBSCRIBE_WITHOUT_RECEIVE: Final = error(
-    "subscribe-without-receive", "the subscription is granted and nothing ever comes: Receive is "
+    "subscribe-without-receive", "the subscription is granted but no message arrives: Receive is "
     "checked at each delivery", f'{GUIDE}, "AWS IoT Core policy actions"',
     "Allow iot:Receive on topic/ of the same name.",
 )  # fmt: skip
 CSR_TOPICS_MISSING: Final = error(
-    "csr-topics-missing", "a device that makes its own key asks on create-from-csr, and would be "
+    "csr-topics-missing", "a device that makes its own key uses create-from-csr, and would be "
     "disconnected", CLAIMS,
     "Allow Publish on $aws/certificates/create-from-csr/json, Subscribe and Receive on its "
     "accepted and rejected.",
 )  # fmt: skip
 CREATE_STAR: Final = error(
-    "create-star", "create/* does not cover create-from-csr/: the slash is another one",
+    "create-star", "create/* does not cover create-from-csr/, because of the slash",
     "aws/aws-iot-device-sdk-python-v2, fleet provisioning sample policy",
     "Allow $aws/certificates/create-from-csr/json as well, or instead.",
 )  # fmt: skip
@@ -82,7 +82,7 @@ def subscriptions(document: Document, context: Context) -> Iterator[Finding]:  #
     received = [topic for _, topic in resources_of(document, "iot:Receive", "topic")]
     for path, topic in resources_of(document, "iot:Subscribe", "topicfilter"):
         if not any(meets(pattern, topic) for pattern in received):
-            what = f"{topic} may be subscribed to, and not received"
+            what = f"{topic} may be subscribed to, but not received"
             yield Finding(SUBSCRIBE_WITHOUT_RECEIVE, document.file, path, what)
 
 

@@ -1,6 +1,6 @@
 """Whether a device may be made with its serial number, and what the ledger keeps of it.
 
-A make that was interrupted is resumed in the same folder and is no second device. A second
+A make that was interrupted is resumed in the same folder, and is not a second device. A second
 device is made only on purpose (``--again``), and then the former one is retired.
 """
 
@@ -15,7 +15,7 @@ import msgspec
 
 from device.errors import FirstbootError
 from factory.errors import DeviceIdError, ReplacedMeanwhileError, SerialNumberUsedError
-from factory.making.manufacture import DeviceOrder
+from factory.making.new_device import DeviceOrder
 from factory.station.ledger import Entry, Ledger, Result, holders
 
 
@@ -213,7 +213,7 @@ def _begun(
     )  # fmt: skip
     if own is None:
         return [entry]
-    return [_step(own, Result.FAILED, ledger, note="begun anew, with another device id"), entry]
+    return [_step(own, Result.FAILED, ledger, note="started again, with another device id"), entry]
 
 
 def _check_device_id(entries: Sequence[Entry], wanted: Wanted) -> None:

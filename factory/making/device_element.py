@@ -48,7 +48,7 @@ def check_element(choice: str, method: str, devices: int = 1) -> None:
     element_at(_uri(choice, "SN"))
     if devices > 1 and _SERIAL not in choice:
         raise ElementChoiceError(
-            f"{devices} devices would share one token, and each names its key alike",
+            f"{devices} devices would share one token, and all use the same key label",
             f"Name each device's token by its serial number: pkcs11:token={_SERIAL}?...",
         )
 
@@ -61,8 +61,9 @@ def check_store(choice: str, store: str | None, config: str) -> None:
     """
     if not choice and store is not None and store.startswith("pkcs11:"):
         raise ElementChoiceError(
-            f"key.store in {config} names a secure element, and the key is made with the device",
-            f"Have it made there: --element {store}",
+            f"key.store in {config} names a secure element, but the station makes this device's "
+            "key",
+            f"Make it there: --element {store}",
         )
 
 
@@ -109,7 +110,7 @@ def check_same_element(storage: DeviceStorage, choice: str, out: Path) -> None:
     if bool(choice) != (begun_with is not None):
         raise ElementChoiceError(
             f"the device in {out} was begun {'with' if begun_with else 'without'} an element",
-            "Run the command as it was run before, or remove that folder to begin anew.",
+            "Run the command as before, or remove that folder to start again.",
         )
 
 

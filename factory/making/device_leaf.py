@@ -9,7 +9,7 @@ from device.storage.keys import FIRST_DEVICE_KEY
 from device.storage.secure_storage import Uid
 from factory.errors import LeafSubjectError, OtherMethodError, StationNotPreparedError
 from factory.making.device_settings import device_subject
-from factory.making.manufacture import DeviceOrder
+from factory.making.new_device import DeviceOrder
 from factory.station.authorities import Authorities
 
 

@@ -10,12 +10,12 @@ from device.config.endpoint import Endpoint
 from device.config.methods import METHODS, PRESENTED_METHODS
 from device.config.settings import load_with_sources
 from device.storage.keys import KeyType
-from device.storage.roots.plan import FILE, RootPlan, parse_plan
+from device.storage.roots.root_plan import FILE, RootPlan, parse_plan
 from factory.account.cloud import Cloud
 from factory.account.documents import CONFIG
 from factory.making.device_element import check_element, check_store
 from factory.making.device_settings import check_key_type, check_method, device_subject
-from factory.making.manufacture import DeviceOrder, new_device_id
+from factory.making.new_device import DeviceOrder, new_device_id
 from factory.station.endpoint import find_endpoint
 from factory.station.root_ca import AMAZON_ROOTS, load_root_ca
 

@@ -13,7 +13,7 @@ from device.config.settings import Key, Loaded, Settings
 from device.config.sources import Sources
 from device.errors import ConfigurationError
 from device.identity.csr import subject_name
-from factory.making.manufacture import DeviceOrder
+from factory.making.new_device import DeviceOrder
 
 _PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
 

@@ -35,11 +35,11 @@ def initialize_token(module_path: Path, label: str, *, so_pin: str, pin: str) ->
         ElementError: the module cannot be used, or refused.
     """
     if not 0 < len(label.encode()) <= _MAX_LABEL_BYTES:
-        raise TokenExistsError(f"{label!r} is no token label (1 to {_MAX_LABEL_BYTES} bytes)")
+        raise TokenExistsError(f"{label!r} is not a token label (1 to {_MAX_LABEL_BYTES} bytes)")
     module = Module.load(module_path)
     tokens = _tokens(module)
     if label in tokens:
-        raise TokenExistsError(f"there is a token {label!r} already")
+        raise TokenExistsError(f"the token {label!r} already exists")
     blank = [slot for slot in module.slots() if _is_blank(module.token_info(slot))]
     if not blank:
         raise TokenMissingError("blank", tuple(tokens))
@@ -55,11 +55,11 @@ def make_softhsm_element(folder: Path, label: str) -> InstalledElement:
     """Make a SoftHSM token in ``folder`` with a PIN of its own, in a file that its user can read.
 
     A second call finds what the first one made. The security officer's PIN is thrown away: a
-    test element that is locked is made anew. The token lies where ``use_softhsm`` says.
+    test element that is locked is made again. The token lies where ``use_softhsm`` says.
 
     Raises:
         NoModuleError: SoftHSM is not installed.
-        TokenExistsError: there is a token of this label, made by somebody else.
+        TokenExistsError: there is a token of this label, made by someone else.
     """
     module_path = find_softhsm()
     use_softhsm(folder)

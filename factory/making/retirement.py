@@ -1,7 +1,7 @@
 """A device that another one replaces: its certificates are turned off, and leave its thing.
 
 What the station cannot do, because AWS does not answer or has never heard of the certificate,
-it says in words: somebody has to do it.
+it says in words: someone has to do it.
 """
 
 from collections.abc import Iterator, Sequence

@@ -12,7 +12,7 @@ from pathlib import Path
 from device.storage.device_place import DevicePlace
 from device.storage.device_storage import open_device_storage
 from device.storage.filesystem import Mount, OsFs
-from device.storage.roots.plan import RootMaker, RootPlan, make_root
+from device.storage.roots.root_plan import RootMaker, RootPlan, make_root
 
 
 def rewrap_device_storage(

@@ -74,7 +74,7 @@ def register_by_hand(
     AttachThingPrincipal; the certificate is activated last, when all is in place.
 
     Raises:
-        CloudError: AWS did not answer, or said no; the next run goes on from there.
+        CloudError: AWS did not answer, or said no; the next run continues from there.
     """
     _ensure_thing(cloud, entry)
     certificate = found or _issue(cloud, device)
@@ -104,7 +104,7 @@ def _issue(cloud: Cloud, device: UnfinishedDevice) -> Response:
 
 
 def _attach(cloud: Cloud, entry: RegistryEntry, arn: str) -> None:
-    """Attach the certificate to the thing, in the wanted way: AWS changes it by attaching anew."""
+    """Attach the certificate to the thing as wanted; attaching again changes the type."""
     wanted = EXCLUSIVE if entry.exclusive else SHARED
     if _attachments(cloud, entry.thing_name).get(arn) != wanted:
         cloud.call(

@@ -32,7 +32,7 @@ from device.storage.secure_storage import Uid
 from factory.errors import ElementChoiceError
 from factory.making.device_element import check_same_element, open_element
 from factory.making.device_settings import device_subject
-from factory.making.manufacture import DeviceOrder, begin_device, fill_storage
+from factory.making.new_device import DeviceOrder, begin_device, fill_storage
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class UnfinishedDevice:
     made_at: datetime
     """When its key was made: no certificate for it is older."""
     is_new: bool
-    """Whether it was begun just now, so that nobody can have asked for its certificate yet."""
+    """Whether this run started it, so that no certificate can have been requested yet."""
     storage: DeviceStorage
 
     @property
@@ -112,7 +112,7 @@ def _resumed(order: DeviceOrder, out: Path) -> DeviceStorage | None:
 
 
 def _can_go_on(storage: DeviceStorage, order: DeviceOrder, out: Path) -> bool:
-    """Tell whether the device was begun for a certificate from AWS; else it is begun anew."""
+    """Tell whether the device was begun for a certificate from AWS; else it is begun again."""
     try:
         serial_number = storage.its.get(Uid.SERIAL_NUMBER).decode()
     except DoesNotExistError:
@@ -128,7 +128,7 @@ def _check_key_type(storage: DeviceStorage, order: DeviceOrder, out: Path) -> No
     if begun_with is not order.key_type:
         raise ElementChoiceError(
             f"the device in {out} was begun with a key of type {begun_with}, not {order.key_type}",
-            "Run the command as it was run before, or remove that folder to begin anew.",
+            "Run the command as before, or remove that folder to start again.",
         )
 
 

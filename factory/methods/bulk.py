@@ -22,7 +22,7 @@ from factory.bulk.journal import Journal, new_batch, open_journal
 from factory.bulk.progress import PlainProgress, Progress
 from factory.bulk.task import Job
 from factory.errors import NotRegisteredError
-from factory.making.manufacture import DeviceOrder
+from factory.making.new_device import DeviceOrder
 from factory.making.thing_registration import RegistryEntry
 from factory.methods.method import DEFAULT_CHOICES, DEVICE, PROVISIONING, Choices, Method
 from factory.station.station import Station

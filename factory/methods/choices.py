@@ -23,7 +23,7 @@ def choices_of(arguments: argparse.Namespace) -> Choices:
     for option in [name for name, is_given in given.items() if is_given]:
         if option not in METHODS[arguments.method].options:
             users = sorted(name for name, method in METHODS.items() if option in method.options)
-            problem = f"method {arguments.method} has no use for it"
+            problem = f"method {arguments.method} does not use it"
             raise OptionNotUsedError(
                 option, problem, f"Leave it out; it is for {', '.join(users)}."
             )

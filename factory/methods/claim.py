@@ -18,7 +18,7 @@ from factory.account.documents import load_policy, load_template
 from factory.account.provisioning_templates import Template
 from factory.account.roles import Role
 from factory.account.thing_policy import ensure_thing_policy, remove_thing_policy
-from factory.making.manufacture import DeviceOrder
+from factory.making.new_device import DeviceOrder
 from factory.methods import claim_certificate, claim_hook
 from factory.methods.method import DEFAULT_CHOICES, DEVICE, PROVISIONING, Choices, Method
 from factory.station.station import Station
@@ -121,8 +121,8 @@ def notes_on_claims(cloud: Cloud, policy: str, station: Station) -> tuple[str, .
     """Return what to do about older claims that can still provision under ``policy``."""
     older = claim_certificate.older_claims_still_active(cloud, policy, station.certificate_id)
     return tuple(
-        f"An older claim certificate is still ACTIVE: devices that carry it can go on to "
-        f"provision. To turn it off: aws iot update-certificate --new-status INACTIVE "
+        "An older claim certificate is still ACTIVE, and devices that hold it can still "
+        "provision. To turn it off: aws iot update-certificate --new-status INACTIVE "
         f"--certificate-id {certificate_id}"
         for certificate_id in older
     )

@@ -66,7 +66,7 @@ def older_claims_still_active(cloud: Cloud, policy: str, current: str) -> list[s
 def remove_claim_certificates(cloud: Cloud, policy: str, station: Station | None) -> list[Change]:
     """Turn off and delete every claim certificate that a station made in this account.
 
-    A certificate of somebody else which ``policy`` was attached to is only detached from it.
+    A certificate of someone else which ``policy`` was attached to is only detached from it.
 
     Raises:
         OtherAccountError: the station's claim belongs to another account.
@@ -157,7 +157,7 @@ def _remove(cloud: Cloud, policy: str, certificate_id: str) -> Change:
     arn = text(certificate, "certificateArn")
     cloud.call("iot", "DetachPolicy", policyName=policy, target=arn)
     needed = f"still needed under {', '.join(sorted(others))}"
-    why = needed if others else "the station did not make it"
+    why = needed if others else "the station did not create it"
     return Change(KIND, certificate_id, Outcome.KEPT, f"{why}; only {policy} was detached")
 
 

@@ -24,7 +24,7 @@ from factory.account.log_groups import ensure_log_group, remove_log_group
 from factory.account.provisioning_templates import template_arn
 from factory.account.roles import role_arn
 from factory.errors import NotInCloudError, StationNotPreparedError
-from factory.making.manufacture import DeviceOrder
+from factory.making.new_device import DeviceOrder
 
 FUNCTION: Final = "firstboot-claim-hook"
 _USER: Final = "claim"
@@ -49,7 +49,7 @@ def ensure_hook(cloud: Cloud, template: str) -> list[Change]:
     """Make what the hook of ``template`` needs, before the template names it.
 
     Raises:
-        NotMadeByStationError: something of the same name is somebody else's.
+        NotMadeByStationError: something of the same name is someone else's.
         CloudError: AWS did not answer, or said no.
     """
     function = Function(
@@ -71,7 +71,7 @@ def remove_hook(cloud: Cloud) -> list[Change]:
     """Remove what the hook needed; the template that names it still tells that there was one.
 
     Raises:
-        NotMadeByStationError: something of the same name is somebody else's.
+        NotMadeByStationError: something of the same name is someone else's.
         CloudError: AWS did not answer, or said no.
     """
     return [
@@ -85,7 +85,7 @@ def remove_hook(cloud: Cloud) -> list[Change]:
 def install_proof_key(cloud: Cloud, storage: DeviceStorage, order: DeviceOrder) -> None:
     """Give a device the key that it proves itself with, and the allow-list the same.
 
-    The list comes first: a run that is cut between them is made anew, with another key.
+    The list comes first: a run that is cut between them is made again, with another key.
 
     Raises:
         StationNotPreparedError: there is no allow-list in this account and Region.

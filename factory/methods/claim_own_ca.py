@@ -40,7 +40,7 @@ from factory.account.provisioning_templates import Template
 from factory.account.roles import Role
 from factory.account.signing_keys import SigningKey, ensure_signing_key, remove_signing_key
 from factory.account.thing_policy import ensure_thing_policy, remove_thing_policy
-from factory.making.manufacture import DeviceOrder
+from factory.making.new_device import DeviceOrder
 from factory.methods import claim_certificate
 from factory.methods.claim import ROLE, install_claim, notes_on_claims
 from factory.methods.method import DEFAULT_CHOICES, DEVICE, PROVISIONING, Choices, Method
@@ -82,7 +82,7 @@ class ClaimOwnCa(Method):
         """Make or repair all of it; the provider comes last, since then AWS IoT calls the Lambda.
 
         Raises:
-            CertificateProviderTakenError: the account has somebody else's; nothing was changed.
+            CertificateProviderTakenError: the account has someone else's; nothing was changed.
         """
         station.check_account(cloud.account)
         is_certificate_provider(cloud, PROVIDER)

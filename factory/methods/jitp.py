@@ -1,8 +1,8 @@
 """Just-in-time provisioning: the station's own CA, and a template that AWS applies by itself.
 
 A device shows a certificate that AWS IoT has never seen. AWS registers it, drops the
-connection, applies the template of the CA that signed it, and lets the device in seconds
-later. AWS IoT developer guide, "Just-in-time provisioning".
+connection, applies the template of the CA that signed it, and accepts the device seconds later.
+AWS IoT developer guide, "Just-in-time provisioning".
 """
 
 from collections.abc import Mapping

@@ -32,7 +32,7 @@ from factory.account.thing_policy import THING_POLICY, ensure_thing_policy, remo
 from factory.account.topic_rules import ensure_rule, remove_rule, rule_arn
 from factory.errors import NotInCloudError, StationNotPreparedError
 from factory.making.device_leaf import installed_leaf
-from factory.making.manufacture import DeviceOrder
+from factory.making.new_device import DeviceOrder
 from factory.methods.leaf_method import LeafMethod
 from factory.methods.method import DEFAULT_CHOICES, DEVICE, Choices
 from factory.station.station import Station
@@ -58,7 +58,7 @@ class JustInTimeRegistration(LeafMethod):
     ) -> Report:
         """Make CA, policy, allow-list, Lambda and rule, or complete and repair them.
 
-        The CA comes last: from then on AWS IoT registers devices, and somebody must decide.
+        The CA comes last: from then on AWS IoT registers devices, and someone must decide.
         """
         station.check_account(cloud.account)
         now = datetime.now(UTC)

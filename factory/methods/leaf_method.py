@@ -6,7 +6,7 @@ from device.storage.device_storage import DeviceStorage
 from factory.account.cloud import Cloud
 from factory.account.registered_devices import certificates_of_method
 from factory.making.device_leaf import install_leaf
-from factory.making.manufacture import DeviceOrder
+from factory.making.new_device import DeviceOrder
 from factory.methods.method import Method
 from factory.station.station import Station
 

@@ -12,7 +12,7 @@ from factory.account.cloud import Cloud
 from factory.account.documents import CONFIG
 from factory.account.registered_devices import certificates_issued_by_aws, remove_devices
 from factory.account.thing_policy import THING_POLICY
-from factory.making.manufacture import DeviceOrder
+from factory.making.new_device import DeviceOrder
 from factory.station.station import Station
 
 
@@ -65,7 +65,7 @@ class Method:
 
         Raises:
             StationError: the cloud or the station is not as it must be; nothing is lost, and the
-                next run goes on from there.
+                next run continues from there.
         """
         raise NotImplementedError
 
@@ -73,7 +73,7 @@ class Method:
         """Remove what ``prepare`` made; ``devices``: and what was registered.
 
         Raises:
-            StationError: as for ``prepare``; a second run goes on where this one stopped.
+            StationError: as for ``prepare``; a second run continues where this one stopped.
         """
         raise NotImplementedError
 
@@ -90,7 +90,7 @@ class Method:
         """Tell the cloud of a finished device; a second time changes nothing. Nothing by default.
 
         Raises:
-            CloudError: AWS did not answer, or said no; a second run goes on from there.
+            CloudError: AWS did not answer, or said no; a second run continues from there.
         """
         return Report(())
 

@@ -25,7 +25,7 @@ from factory.account.registered_devices import (
 from factory.account.thing_policy import THING_POLICY, ensure_thing_policy, remove_thing_policy
 from factory.errors import NotInCloudError
 from factory.making.device_leaf import installed_leaf
-from factory.making.manufacture import DeviceOrder
+from factory.making.new_device import DeviceOrder
 from factory.methods.leaf_method import LeafMethod
 from factory.methods.method import DEFAULT_CHOICES, DEVICE, Choices
 from factory.station.endpoint import find_endpoint
@@ -60,7 +60,7 @@ class MultiAccount(LeafMethod):
         """Register a finished device in one account and Region; ACTIVE comes last.
 
         Raises:
-            CloudError: AWS did not answer, or said no; a second run goes on from there.
+            CloudError: AWS did not answer, or said no; a second run continues from there.
         """
         leaf = installed_leaf(storage)
         changes = (

@@ -1,7 +1,7 @@
 """Is a device made for the account that its method was prepared in? Elsewhere it never boots.
 
 With an endpoint given, a line may have no network: then the endpoint itself is compared with
-what ``prepare`` noted, and the account is asked only if somebody answers.
+what ``prepare`` noted, and the account is asked only if someone answers.
 """
 
 from collections.abc import Sequence

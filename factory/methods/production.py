@@ -16,7 +16,7 @@ from factory.errors import DeviceIdError
 from factory.making.admission import Admitted, Made, Wanted, admit
 from factory.making.device_leaf import certificate_of
 from factory.making.device_settings import thing_name
-from factory.making.manufacture import DeviceOrder, make_device, make_or_find_device
+from factory.making.new_device import DeviceOrder, make_device, make_or_find_device
 from factory.making.retirement import retire
 from factory.methods import METHODS
 from factory.methods.method import Method
@@ -144,7 +144,7 @@ def _install(
 
 
 def _check_same(order: DeviceOrder, found: DeviceOrder, out: Path) -> None:
-    """Refuse to go on with a finished device that is another than was asked for."""
+    """Refuse to use a finished device that is not the one ordered."""
     if order.is_id_given and order.device_id != found.device_id:
         raise DeviceIdError(f"the finished device in {out} has the device id {found.device_id}")
 

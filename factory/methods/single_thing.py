@@ -12,11 +12,11 @@ from typing import Final
 from factory.account.changes import Report
 from factory.account.cloud import Cloud, text
 from factory.account.documents import load_template
-from factory.account.registration_refusal import next_step_for
+from factory.account.registration_failure import next_step_for
 from factory.account.template_resources import ensure_named, remove_named
 from factory.account.thing_policy import THING_POLICY, ensure_thing_policy, remove_thing_policy
 from factory.errors import CloudRejectedError, NotRegisteredError
-from factory.making.manufacture import DeviceOrder
+from factory.making.new_device import DeviceOrder
 from factory.making.thing_registration import (
     EXCLUSIVE,
     RegistryEntry,
@@ -75,7 +75,7 @@ def make_registered(
     """Make the device of ``order`` in ``out``, have it registered, return its certificate id.
 
     A run that was stopped anywhere is completed by the next one, with the same key and no
-    second certificate. ``exclusive``: the certificate may belong to no other thing.
+    second certificate. ``exclusive``: the certificate cannot be attached to another thing.
 
     Raises:
         StorageExistsError: a finished device is there already.

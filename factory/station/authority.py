@@ -148,5 +148,5 @@ def _checked(csr_pem: str) -> x509.CertificateSigningRequest:
     if not csr.is_signature_valid:
         raise CsrUnacceptableError("the CSR is not signed by its own key")
     if not list(csr.subject):
-        raise CsrUnacceptableError("the CSR names nobody: its subject is empty")
+        raise CsrUnacceptableError("the CSR's subject is empty")
     return csr

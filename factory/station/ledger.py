@@ -23,6 +23,8 @@ from factory.errors import LedgerError
 
 FILE: Final = "ledger.jsonl"
 _LOCK: Final = "ledger.lock"
+_WRITTEN: Final = b"the ledger has been written\n"
+"""In the lock's file, as soon as there is a line: a ledger that is gone is not begun anew."""
 _TORN: Final = b'{"torn_line":'
 """Begins the line that follows one which a power cut has cut short."""
 
@@ -82,7 +84,7 @@ def read_contents(content: bytes, file: Path) -> Contents:
     """Return the entries in ``content``; a last line that was cut short counts for nothing.
 
     Raises:
-        LedgerError: another line is not what the station wrote.
+        LedgerError: another line was not written by the station.
     """
     *lines, rest = content.split(b"\n")
     entries, torn = [], None
@@ -92,7 +94,7 @@ def read_contents(content: bytes, file: Path) -> Contents:
         if entry is not None:
             entries.append(entry)
         elif line and not line.startswith(_TORN) and not follower.startswith(_TORN):
-            raise LedgerError(f"{file}, line {number} is not what the station wrote")
+            raise LedgerError(f"{file}, line {number} was not written by the station")
     last = _entry(rest)
     if last is not None:
         entries.append(last)
@@ -119,16 +121,17 @@ class Ledger:
         self.file = folder / FILE
         self.now = now
         self._folder = folder
+        self._lock = folder / _LOCK
 
     def entries(self) -> Sequence[Entry]:
         """Return all entries, and say in the log if the last line was cut short.
 
         Raises:
-            LedgerError: a line is not what the station wrote.
+            LedgerError: a line was not written by the station.
         """
         found = self._contents()
         if found.torn_line is not None:
-            words = "%s, line %d was cut short, by a power cut perhaps; it counts for nothing"
+            words = "%s, line %d is incomplete, perhaps because of a power cut; it is ignored"
             _log.warning(words, self.file, found.torn_line)
         return found.entries
 
@@ -148,14 +151,15 @@ class Ledger:
             finally:
                 os.close(descriptor)
         sync_folder(self._folder)
+        with storage_errors(self._lock):
+            self._lock.write_bytes(_WRITTEN)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other processes of the station from looking at it, and writing, in between."""
         make_folder(self._folder)
-        path = self._folder / _LOCK
-        with storage_errors(path):
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        with storage_errors(self._lock):
+            descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
@@ -171,10 +175,11 @@ class Ledger:
 
     def _contents(self) -> Contents:
         with storage_errors(self.file):
-            try:
-                content = self.file.read_bytes()
-            except FileNotFoundError:
-                content = b""
+            if self.file.is_fifo() or self.file.is_char_device():
+                raise LedgerError(f"{self.file} is not a regular file")
+            content = self.file.read_bytes() if self.file.exists() else b""
+            if not content and self._lock.is_file() and self._lock.stat().st_size:
+                raise LedgerError(f"{self.file} is gone, or empty, and the station had written it")
         return read_contents(content, self.file)
 
 

@@ -62,7 +62,7 @@ def _problem_with(pem: str, now: datetime) -> str:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(cadata=pem)
     if not context.get_ca_certs():
-        return "is not that of a CA"
+        return "is not a CA certificate"
     (certificate,) = context.get_ca_certs()
     first, last = str(certificate["notBefore"]), str(certificate["notAfter"])
     if not ssl.cert_time_to_seconds(first) <= now.timestamp() <= ssl.cert_time_to_seconds(last):

@@ -158,7 +158,7 @@ class Station:
             self._write(msgspec.structs.replace(self._begun(), certificate_id=certificate_id))
 
     def confirm_active(self) -> None:
-        """Note that the certificate was ACTIVE: a later INACTIVE is somebody's decision."""
+        """Note that the certificate was ACTIVE: a later INACTIVE is someone's decision."""
         if not self._begun().is_active:
             self._write(msgspec.structs.replace(self._begun(), is_active=True))
 
@@ -216,7 +216,7 @@ def open_station(folder: Path, *, read_only: bool = False) -> Iterator[Station]:
         raise StationNotPreparedError(f"there is no prepared station in {folder}") from error
     with storage:
         if storage.lifecycle is not Lifecycle.SECURED:
-            raise StationNotPreparedError(f"the station in {folder} was never finished")
+            raise StationNotPreparedError(f"the station in {folder} is not complete")
         _check_is_station(storage, folder)
         yield Station(storage, folder)
 

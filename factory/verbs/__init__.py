@@ -1,4 +1,5 @@
-"""Verbs of the station that have more to do than a few lines: one page each.
+"""The verbs of ``factory``, one file each.
 
-``add_options`` adds a verb's options to its parser, ``run`` does it.
+``SUMMARY`` says what a verb does, ``add_options`` adds its options to its parser, and ``run`` does
+it, with a `factory.console.Console`. A file whose name begins with ``_`` is shared by verbs.
 """

@@ -14,36 +14,40 @@ from factory.bulk.batch import run_batch
 from factory.bulk.journal import Batch, Journal, Line, new_batch, open_journal
 from factory.bulk.progress import progress_on
 from factory.bulk.serial_numbers import check_batch_name, counted, read_from
+from factory.console import Console
 from factory.errors import BatchError, BatchUnfinishedError, OptionNotUsedError
 from factory.making.admission import Admitted, Wanted, admit, enter_made
 from factory.making.device_element import share_softhsm
 from factory.making.device_orders import config_name, device_orders, given_endpoint
-from factory.making.manufacture import DeviceOrder
+from factory.making.new_device import DeviceOrder
 from factory.methods import bulk
 from factory.methods.prepared_account import check_endpoint_of
 from factory.methods.production import as_made, retire_former
 from factory.station.ledger import Ledger
-from factory.verbs.console import Console
-from factory.verbs.options import add_account, add_again, add_connection, check_one_account
+from factory.verbs._options import add_account, add_again, add_connection, check_one_account
 
 _DEVICES: Final = Path(".firstboot/devices")
+
+SUMMARY: Final = "Make a batch of devices and register it by one task; a second run resumes it."
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
     """Add the options of ``factory bulk``."""
     command.set_defaults(method=bulk.METHOD)
     devices = command.add_mutually_exclusive_group()
-    devices.add_argument("--count", type=int, metavar="N", help="devices; serials: NAME-0001 ...")
+    devices.add_argument(
+        "--count", type=int, metavar="N", help="number of devices; serial numbers: NAME-0001 ..."
+    )
     devices.add_argument("--serials", type=Path, metavar="FILE", help="one serial number a line")
     command.add_argument(
-        "--batch", metavar="NAME", help="a new batch, or one to go on with; default: the time"
+        "--batch",
+        metavar="NAME",
+        help="name of a new batch, or of one to continue; default: the time",
     )
-    command.add_argument(
-        "--retry", action="store_true", help="try those again that failed, and no other"
-    )
+    command.add_argument("--retry", action="store_true", help="retry only the failed devices")
     command.add_argument(
         "--no-wait", dest="wait", action="store_false",
-        help="stop if another task runs: AWS runs one in an account at a time",
+        help="stop if another task runs (AWS runs one in an account at a time)",
     )  # fmt: skip
     command.add_argument(
         "--out", type=Path, default=_DEVICES, metavar="DIR",
@@ -95,10 +99,10 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
 
 
 def _check_options(arguments: argparse.Namespace, batch: Batch) -> None:
-    """Refuse what a batch that is new, or one that is gone on with, has no use for."""
+    """Refuse options that a new batch, or a batch that is continued, cannot use."""
     if arguments.retry and not any(line.is_begun or line.problem for line in batch.lines):
-        step = f"Leave it out: factory bulk --batch {batch.name} begins the devices."
-        raise OptionNotUsedError("--retry", f"nothing of batch {batch.name} has failed", step)
+        step = f"Leave it out: factory bulk --batch {batch.name} starts the devices."
+        raise OptionNotUsedError("--retry", f"nothing has failed in batch {batch.name}", step)
     out = arguments.out.resolve()
     elsewhere = [each for each in batch.lines if Path(each.folder) != out / each.serial_number]
     if "out" in arguments.given and elsewhere:
@@ -142,7 +146,7 @@ def _folders(arguments: argparse.Namespace, name: str) -> Mapping[str, Path]:
     elif arguments.count is not None:
         serial_numbers = counted(name, arguments.count)
     elif not bulk.batch_folder(arguments.station, name).is_dir():
-        raise BatchError(f"there is no batch {name}; --count or --serials begins one")
+        raise BatchError(f"batch {name} does not exist; use --count or --serials to start it")
     out = arguments.out.resolve()
     return {serial_number: out / serial_number for serial_number in serial_numbers}
 
@@ -161,7 +165,7 @@ def _batch(journal: Journal, name: str, cloud: Cloud, folders: Mapping[str, Path
         return new_batch(name, cloud.account, folders)
     batch.check_account(cloud.account)
     if folders and list(folders) != [line.serial_number for line in batch.lines]:
-        raise BatchError(f"batch {name} is of other devices")
+        raise BatchError(f"batch {name} has other devices")
     return batch
 
 
@@ -169,8 +173,9 @@ def _show(arguments: argparse.Namespace, console: Console, batch: Batch) -> None
     secured = [line for line in batch.lines if line.certificate_id]
     if arguments.json:
         for line in batch.lines:
-            console.put(**_fields(line))
-        console.put(batch=batch.name, secured=len(secured), failed=len(batch.failed_lines))
+            console.show(_fields(line))
+        failed = len(batch.failed_lines)
+        console.show({"batch": batch.name, "secured": len(secured), "failed": failed})
         return
     for line in batch.failed_lines:
         console.say(f"  {line.serial_number}: {line.problem}", f"    next: {line.next_step}")

@@ -2,22 +2,27 @@
 
 import argparse
 from datetime import UTC, datetime
+from typing import Final
 
+from factory.console import Console
 from factory.errors import AuthorityMissingError
 from factory.station.station import open_or_make_station, open_station
-from factory.verbs.console import Console
+
+SUMMARY: Final = "Make or show the station's own certificate authorities."
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
     """Add the options of ``factory ca``."""
-    command.add_argument("action", choices=["init", "show"], help="make them; describe them")
+    command.add_argument(
+        "action", choices=["init", "show"], help="make the missing CAs, or show all"
+    )
 
 
 def run(arguments: argparse.Namespace, console: Console) -> None:
     """Make what is missing, if that was asked for, and describe all there are.
 
     Raises:
-        AuthorityMissingError: there is none.
+        AuthorityMissingError: the station has no CA.
         StationNotPreparedError: there is no station to show them.
         StorageError: the storage is busy, corrupt or rolled back.
     """
@@ -29,10 +34,8 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
         if not described:
             raise AuthorityMissingError(f"the station in {arguments.station} has no CA")
         for description in described:
-            if arguments.json:
-                console.put(**description)
-            else:
-                console.show(
-                    "{ca:<14} {subject}, until {not_after:.10}".format_map(description),
-                    "{0:<14} {certificate_id}".format("", **description),
-                )
+            console.show(
+                description,
+                "{ca:<14} {subject}, until {not_after:.10}".format_map(description),
+                "{0:<14} {certificate_id}".format("", **description),
+            )

@@ -4,6 +4,7 @@ import argparse
 import os
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from factory.account.accounts import aws_accounts
 from factory.account.aws import acting_as
@@ -16,34 +17,36 @@ from factory.account.temporary_claim import (
     waiting_device,
     write_claim,
 )
+from factory.console import Console
 from factory.errors import StationNotPreparedError
 from factory.methods import trusted_user
 from factory.methods.prepared_account import check_prepared
 from factory.station.station import open_station
-from factory.verbs.console import Console
-from factory.verbs.options import add_account, check_one_account
+from factory.verbs._options import add_account, check_one_account
+
+SUMMARY: Final = "Give a waiting device a claim for five minutes, as a trusted user's app does."
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
     """Add the options of ``factory claim``."""
     command.add_argument(
         "--trusted-user", action="store_true", required=True,
-        help="the one kind of claim that is handed over; others are made with the device",
+        help="required; other claims are installed when the device is made",
     )  # fmt: skip
     place = command.add_mutually_exclusive_group(required=True)
     place.add_argument(
-        "--device", type=Path, metavar="DIR", help="the state folder of a device that waits"
+        "--device", type=Path, metavar="DIR", help="the state folder of the waiting device"
     )
     place.add_argument(
         "--to", type=Path, metavar="PATH",
-        help="the socket at which a device waits, or a file to write: a name that ends in .json",
+        help="the socket where the device waits, or a file to write if PATH ends in .json",
     )  # fmt: skip
     command.add_argument(
         "--template", default=trusted_user.TEMPLATE, metavar="NAME", help="default: %(default)s"
     )
     command.add_argument(
         "--own-credentials", action="store_true",
-        help=f"call as who you are; default: as the app, in the role {trusted_user.APP}",
+        help=f"call with your own credentials; default: in the app's role, {trusted_user.APP}",
     )  # fmt: skip
     add_account(command)
 
@@ -91,10 +94,10 @@ def _show(
     arguments: argparse.Namespace, console: Console, claim: TemporaryClaim, place: Path
 ) -> None:
     if arguments.json:
-        console.put(
-            template=arguments.template, certificate_id=claim.certificate_id,
-            expiration=claim.expiration.isoformat(), place=str(place),
-        )  # fmt: skip
+        console.show({
+            "template": arguments.template, "certificate_id": claim.certificate_id,
+            "expiration": claim.expiration.isoformat(), "place": str(place),
+        })  # fmt: skip
         return
     done = "Wrote a claim to" if is_file(place) else "The device took the claim at"
-    console.say(f"{done} {place}; it is good for one device until {claim.expiration:%H:%M:%S %Z}.")
+    console.say(f"{done} {place}; it works for one device until {claim.expiration:%H:%M:%S %Z}.")

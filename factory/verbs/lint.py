@@ -4,10 +4,12 @@ import argparse
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
 
 from factory.account.accounts import aws_accounts
 from factory.account.cloud import Cloud
 from factory.account.documents import CONFIG
+from factory.console import Console
 from factory.errors import LintFailedError, NothingToLintError, OptionNotUsedError
 from factory.lint.cloud_rules import lint_in_cloud, lint_stored_template
 from factory.lint.context import Context
@@ -17,8 +19,9 @@ from factory.lint.linter import lint
 from factory.making.device_orders import config_name
 from factory.making.device_settings import load_device_settings
 from factory.methods import METHODS
-from factory.verbs.console import Console
-from factory.verbs.options import add_account, check_one_account
+from factory.verbs._options import add_account, check_one_account
+
+SUMMARY: Final = "Find errors and too wide permissions in policies and templates."
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
@@ -27,13 +30,15 @@ def add_options(command: argparse.ArgumentParser) -> None:
         "files", nargs="*", type=Path, metavar="FILE", help="policies and templates, as JSON"
     )
     command.add_argument(
-        "--method", choices=METHODS, help="what this method uses, or the files as if it did"
+        "--method",
+        choices=METHODS,
+        help="check this method's documents, or check FILE as one of them",
     )
     command.add_argument(
         "--config", type=Path, metavar="FILE", help="the device's settings; default: the method's"
     )
     command.add_argument(
-        "--cloud", action="store_true", help="ask AWS, too, whether groups and types exist"
+        "--cloud", action="store_true", help="also check in AWS that groups and types exist"
     )
     add_account(command)
 
@@ -43,34 +48,31 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
 
     Raises:
         NothingToLintError: neither files nor a method were named.
-        ConfigurationError: a file is no JSON.
+        ConfigurationError: a file is not JSON.
         LintFailedError: there is at least one error.
     """
     _check_options(arguments)
     files = arguments.files or (METHODS[arguments.method].files() if arguments.method else [])
     if not files:
-        raise NothingToLintError("there is nothing to look at")
+        raise NothingToLintError("there is nothing to check")
     context = _context(arguments.method, arguments.config)
     cloud = aws_accounts(arguments.account, os.environ)[0] if arguments.cloud else None
     findings = [finding for file in files for finding in _look_at(file, context, cloud)]
     for finding in findings:
-        if arguments.json:
-            console.put(**finding.as_fields())
-        else:
-            console.show(*_lines(finding))
+        console.show(finding.as_fields(), *_lines(finding))
     _conclude(findings)
     if not arguments.json:
-        console.say(f"{len(files)} document(s), {len(findings)} warning(s), no error.")
+        console.say(f"{len(files)} document(s), {len(findings)} warning(s), no errors.")
 
 
 def _check_options(arguments: argparse.Namespace) -> None:
     """Refuse an option that nothing would be done with."""
     if arguments.config and not arguments.method:
-        problem = "the settings are looked at as those of a method, and none is named"
-        raise OptionNotUsedError("--config", problem, "Name the method, too: --method claim")
+        problem = "settings need a method, and none is given"
+        raise OptionNotUsedError("--config", problem, "Add the method: --method claim")
     if arguments.account and not arguments.cloud:
-        problem = "no account is asked for anything"
-        raise OptionNotUsedError("--account", problem, "Ask it: --cloud. Or leave it out.")
+        problem = "no account is used"
+        raise OptionNotUsedError("--account", problem, "Add --cloud, or leave it out.")
     check_one_account(arguments)
 
 

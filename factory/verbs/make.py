@@ -7,33 +7,42 @@ from pathlib import Path
 from typing import Final
 
 from factory.account.accounts import aws_accounts
+from factory.console import Console
 from factory.errors import OptionNotUsedError
 from factory.making.admission import Wanted
 from factory.making.device_orders import config_name, device_orders, given_endpoint
-from factory.making.manufacture import DeviceOrder
+from factory.making.new_device import DeviceOrder
 from factory.methods import METHODS
 from factory.methods.prepared_account import check_endpoint_of, check_prepared
 from factory.methods.production import Product, produce
 from factory.station.station import Station, open_station
-from factory.verbs.console import Console
-from factory.verbs.options import add_again, add_connection, add_serials, check_serials
-from factory.verbs.report_text import report_fields, report_lines
+from factory.verbs._options import (
+    add_again,
+    add_connection,
+    add_method,
+    add_serials,
+    check_serials,
+)
+from factory.verbs._report_text import report_fields, report_lines
 
 _DEVICES: Final = Path(".firstboot/devices")
 _HOOKED: Final = "claim-hook.yaml"
 """The settings of a device that proves itself to the claim's hook."""
 
+SUMMARY: Final = "Make devices: fuses, identity, credentials, lifecycle SECURED."
+
 
 def add_options(command: argparse.ArgumentParser) -> None:
-    """Add the options of ``factory make`` beside the method's."""
+    """Add the options of ``factory make``."""
+    add_method(command, required=True)
     add_serials(command)
     command.add_argument(
         "--out", type=Path, metavar="DIR", help=f"the device's state folder; default: {_DEVICES}/SN"
     )
     command.add_argument(
         "--not-allowed", dest="allowed", action="store_false",
-        help="jitr, multi-account, and claim with a hook: tell the cloud nothing of the device, to "
-        "see what happens",
+        help="do not add the device to the cloud's allow list, to see it refused (jitr, "
+        "multi-account, claim with a hook)",
     )  # fmt: skip
     command.add_argument("--device-id", metavar="HEX", help="16 bytes; default: random")
     add_again(command)
@@ -65,7 +74,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
 def _check_accounts(method: str, accounts: Sequence[str]) -> None:
     if len(accounts) > 1 and not METHODS[method].is_registering:
         raise OptionNotUsedError(
-            "--account", f"a device of method {method} is made for one account",
+            "--account", f"method {method} makes a device for one account",
             "Give --account once. For several: --method multi-account.",
         )  # fmt: skip
 
@@ -75,7 +84,7 @@ def _check_not_allowed(arguments: argparse.Namespace, station: Station) -> None:
     can_be_left_out = METHODS[method].is_registering or _is_hooked(method, station)
     if not arguments.allowed and not can_be_left_out:
         raise OptionNotUsedError(
-            "--not-allowed", f"the cloud keeps no list of devices for method {method}",
+            "--not-allowed", f"method {method} has no allow-list in the cloud",
             "Leave it out. jitr, multi-account and claim with a hook have such a list.",
         )  # fmt: skip
 
@@ -88,7 +97,7 @@ def _show(
     arguments: argparse.Namespace, console: Console, product: Product, out: Path, *, is_hooked: bool
 ) -> None:
     if arguments.json:
-        console.put(**_fields(arguments.method, product, out))
+        console.show(_fields(arguments.method, product, out))
         return
     for account, report in product.registered:
         console.say(*report_lines(account, report))

@@ -2,11 +2,14 @@
 
 import argparse
 from pathlib import Path
+from typing import Final
 
-from device.storage.roots.plan import parse_plan
+from device.storage.roots.root_plan import parse_plan
+from factory.console import Console
 from factory.making.rewrap import rewrap_device_storage
-from factory.verbs.console import Console
-from factory.verbs.options import ROOTS
+from factory.verbs._options import ROOTS
+
+SUMMARY: Final = "Move a device's storage to another root of trust, completely or not at all."
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
@@ -27,9 +30,9 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     state, to = arguments.state, parse_plan(arguments.to, "--to")
     was = rewrap_device_storage(state, to)
     if arguments.json:
-        console.put(state=str(state), was=was, root_of_trust=to.kind)
+        console.show({"state": str(state), "was": was, "root_of_trust": to.kind})
         return
     console.say(
         f"Moved {state} from {was} to {to.kind}.",
-        f"Next: device status --state {state} says what it is protected against now.",
+        f"Next: device status --state {state} shows what it is protected against now.",
     )

@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Final
 
 from factory.account.accounts import aws_accounts
+from factory.console import Console
 from factory.making.admission import Wanted
 from factory.making.device_orders import config_name, device_orders, given_endpoint
-from factory.making.manufacture import DeviceOrder
+from factory.making.new_device import DeviceOrder
 from factory.methods import single_thing
 from factory.methods.prepared_account import check_endpoint_of
 from factory.methods.production import Product, as_made, produce_by
 from factory.methods.single_thing import Way
-from factory.verbs.console import Console
-from factory.verbs.options import (
+from factory.verbs._options import (
     add_account,
     add_again,
     add_connection,
@@ -25,6 +25,8 @@ from factory.verbs.options import (
 
 _DEVICES: Final = Path(".firstboot/devices")
 
+SUMMARY: Final = "Make devices and register each in AWS: with one call, or step by step."
+
 
 def add_options(command: argparse.ArgumentParser) -> None:
     """Add the options of ``factory single``."""
@@ -32,10 +34,12 @@ def add_options(command: argparse.ArgumentParser) -> None:
     add_serials(command)
     command.add_argument(
         "--by", type=Way, choices=list(Way), default=Way.REGISTER_THING,
-        help="one call with a template, or call by call; default: %(default)s",
+        help="one call with a template, or several calls by hand; default: %(default)s",
     )  # fmt: skip
     command.add_argument(
-        "--exclusive", action="store_true", help="the certificate may belong to no other thing"
+        "--exclusive",
+        action="store_true",
+        help="the certificate cannot be attached to another thing",
     )
     command.add_argument(
         "--out", type=Path, metavar="DIR", help=f"the device's state folder; default: {_DEVICES}/SN"
@@ -73,11 +77,11 @@ def _show(
     order, certificate_id = product.order, str(product.certificate_id)
     if arguments.json:
         retired = {"retired": list(product.retired)} if product.retired else {}
-        console.put(
-            method=arguments.method, serial=order.serial_number, state=str(out),
-            endpoint=order.endpoint, certificate_id=certificate_id, by=arguments.by,
-            exclusive=arguments.exclusive, lifecycle="SECURED", **retired,
-        )  # fmt: skip
+        console.show({
+            "method": arguments.method, "serial": order.serial_number, "state": str(out),
+            "endpoint": order.endpoint, "certificate_id": certificate_id, "by": arguments.by,
+            "exclusive": arguments.exclusive, "lifecycle": "SECURED", **retired,
+        })  # fmt: skip
         return
     config = arguments.config or Path("config", config_name(arguments.method))
     console.say(

@@ -53,7 +53,7 @@ class Broker:
         self._stalled_seconds = stalled_seconds
         self.cloud = cloud
         self.settings = settings
-        # Who gets a shared message is no secret.
+        # Who gets a shared message is not a secret.
         self.router = Router(keep, random.choice)  # nosec B311
         self._hand_on = hand_on
         self._connections: dict[Key, Connection] = {}

@@ -98,7 +98,7 @@ class CloudSide:
         payload: bytes,
         connection: Mapping[str, str],
     ) -> Reply:
-        """Answer a fleet provisioning request; what nobody foresaw is an InternalFailure."""
+        """Answer a fleet provisioning request; an unexpected error becomes an InternalFailure."""
         answer: Callable[..., Awaitable[Reply]] = self._iot["_fleet_provisioning_reply"]
         try:
             async with self._iot["publishing_events"]():

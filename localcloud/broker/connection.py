@@ -32,7 +32,7 @@ class Connection(Requests):
         """Serve each packet that ``data`` completes; return whether the connection goes on."""
         self._buffer += data
         if self._session is None and self._buffer[0] >> 4 != Kind.CONNECT:
-            return False  # HTTP, WebSocket, or no MQTT client: its first packet is no CONNECT
+            return False  # HTTP, WebSocket, or no MQTT client: its first packet is not a CONNECT
         try:
             for kind, flags, body in packets.split(self._buffer):
                 if not await self.handle_packet(kind, flags, body):
@@ -154,7 +154,7 @@ class Connection(Requests):
         await self._publish_event("connected", event)
 
     def _take_session(self, asked: packets.Connect) -> tuple[Session, bool]:
-        """Return the session to go on with, and whether the client had it before."""
+        """Return the session to continue with, and whether the client had it before."""
         if self.protocol_version == MQTT_5:
             expiry = asked.properties.get(Property.SESSION_EXPIRY, 0)
         else:

@@ -23,7 +23,7 @@ from localcloud.gaps.seam import Seam
 _SCOPED: Final = (responses.AccountRegionScopedDict, responses.AccountScopedDict)
 # What they note down is told to nobody as an answer, and grows with every call.
 _LOOSE: Final = frozenset({"cloudwatch_logs", "cloudwatch", "cloudtrail"})
-_LARGEST_JOURNAL: Final = 8 * 1024 * 1024  # bytes; then all is saved and it begins anew
+_LARGEST_JOURNAL: Final = 8 * 1024 * 1024  # bytes; then all is saved and it begins again
 _SERVICES: Final = "ministack.services."
 _GONE: Final = -1  # no digest: hash() never returns it
 _logger: Final = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ State = Callable[[], object]
 
 @dataclass
 class Part:
-    """A part of a service's state that is no store of records."""
+    """A part of a service's state that is not a store of records."""
 
     service: str
     store: str
@@ -88,14 +88,14 @@ class Keeper:
         self._was_reset = True
 
     def save_all(self) -> None:
-        """Save every service, then begin the journal anew; on an error the journal goes on."""
+        """Save every service, then begin the journal again; on an error the journal goes on."""
         self._adopt()
         try:
             self._commit_everything()
             for service, module in self._loaded():
                 self._save(service, module)
         except (OSError, TypeError, ValueError, RuntimeError):  # RuntimeError: it was changing
-            _logger.exception("The state could not be saved; the journal goes on.")
+            _logger.exception("The state could not be saved; the journal continues.")
             return
         self._journal.begin_anew()
         self._is_behind = False

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from localcloud.durable import journal
+from localcloud.errors import StateFolderError
 
 _FORMAT: Final = "__ministack_format__"
 JOURNAL: Final = "changes.journal"
@@ -43,7 +44,7 @@ class StateFiles:
             self._replace(service, content)
 
     def forget(self) -> None:
-        """Take no file for granted: somebody else may have removed it."""
+        """Take no file for granted: someone else may have removed it."""
         self._written.clear()
 
     def recover(self) -> None:
@@ -51,7 +52,12 @@ class StateFiles:
 
         Each change says how a record is, not what was done to it: when this is cut short, doing it
         again is as good.
+
+        Raises:
+            StateFolderError: a file is not what was saved; MiniStack would begin anew without it.
         """
+        for file in sorted(self._folder.glob("*.json")):
+            self._check(file)
         changes = sorted(journal.read(self.journal), key=_service)  # stable: in order of writing
         for service, of_service in groupby(changes, _service):
             self._bring_in(service, of_service)
@@ -63,6 +69,15 @@ class StateFiles:
         for part in parts:
             document["payload"].pop(part, None)
         self._replace(service, json.dumps(document).encode())
+
+    def _check(self, file: Path) -> None:
+        try:
+            document = json.loads(file.read_bytes())
+        except (ValueError, RecursionError):
+            document = None
+        if not isinstance(document, dict) or "payload" not in document:
+            problem = f"{file.parent.name}/{file.name} is not what was saved; is the disk broken?"
+            raise StateFolderError(self._folder.parent, problem)
 
     def _bring_in(self, service: str, changes: Iterable[Mapping[str, Any]]) -> None:
         document = self._read(service)

@@ -167,5 +167,5 @@ class Watched(dict[Any, Any]):
         super().clear()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> dict[Any, Any]:
-        """Return a plain copy: a copy is no place that anybody saves."""
+        """Return a plain copy: a copy is not a place that anybody saves."""
         return {key: copy.deepcopy(value, memo) for key, value in dict(self).items()}

@@ -61,7 +61,7 @@ class BillingGroups:
         self.store = store
 
     async def create(self, request: Request) -> Answer:
-        """CreateBillingGroup; the same group again is no error."""
+        """CreateBillingGroup; the same group again is not an error."""
         name = request.parts["billingGroupName"]
         tags = request.body.get("tags")
         refused = self._iot["_tags_error"](tags, required=False)
@@ -148,7 +148,7 @@ class BillingGroups:
         return {}
 
     async def remove_thing(self, request: Request) -> Answer:
-        """RemoveThingFromBillingGroup; a thing that is not in it is no error."""
+        """RemoveThingFromBillingGroup; a thing that is not in it is not an error."""
         group = group_name(request.body, "billingGroup")
         thing = self._thing(request)
         self._found(group)

@@ -67,7 +67,7 @@ def close(iot: Seam) -> None:
 
 
 def certificate_error(pem: object, now: dt.datetime) -> str | None:
-    """Say why AWS IoT does not take the certificate ``pem`` ``now``; None of what is no PEM."""
+    """Say why AWS IoT does not take the certificate ``pem`` ``now``; None of what is not PEM."""
     try:
         certificate = x509.load_pem_x509_certificate(str(pem).encode())
         key = certificate.public_key()

@@ -84,7 +84,7 @@ def check_csr(csr_pem: str) -> x509.CertificateSigningRequest:
     """Return a CSR that AWS IoT takes.
 
     Raises:
-        ValueError: it is none, is not signed by its key, or its key is of another kind.
+        ValueError: it is not a CSR, is not signed by its key, or has a key of another type.
     """
     try:
         csr = _checked(csr_pem)

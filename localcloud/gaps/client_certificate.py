@@ -1,4 +1,4 @@
-"""Who presents no client certificate is not let in.
+"""Clients without a certificate are refused.
 
 AWS IoT requires mutual TLS on its X.509 ports (developer guide, "Transport security";
 docs/aws-iot-facts.md, 5.2). MiniStack serves a client without a certificate under the

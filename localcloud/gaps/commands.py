@@ -160,7 +160,7 @@ class Commands:
         return {key: command[key] for key in told if key in command}
 
     async def delete(self, request: Request) -> Answer:
-        """DeleteCommand; one that does not exist is no error."""
+        """DeleteCommand; one that does not exist is not an error."""
         self.store.pop(request.parts["commandId"], None)
         return {"statusCode": 204}
 

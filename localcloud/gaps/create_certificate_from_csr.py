@@ -63,7 +63,7 @@ def _create(iot: Seam, account: str, region: str, payload: bytes) -> Reply:
 
 
 def parse_request(payload: bytes) -> dict[str, object] | None:
-    """Return a request, or None of what is no JSON object."""
+    """Return a request, or None of what is not a JSON object."""
     try:
         request = json.loads(payload)
     except (ValueError, RecursionError):  # what is not UTF-8 is a ValueError, too

@@ -55,7 +55,7 @@ def close(iot: Seam, settings: Settings) -> Callable[[], None]:
     """Provision a certificate some time after it was registered, once.
 
     Returns:
-        What goes on with certificates that were due when a process ended.
+        What continues with certificates that were due when a process ended.
     """
     publish: Callable[..., Awaitable[None]] = iot["_publish_certificate_registered"]
 

@@ -39,7 +39,7 @@ def close(iot: Seam) -> None:
         account: str, region: str, thing: str, verb: str, job: str | None, payload: bytes
     ) -> None:
         request = _parsed(payload)
-        if request is None:  # MiniStack says that it is no JSON object
+        if request is None:  # MiniStack says that it is not a JSON object
             await handle(account, region, thing, verb, job, _unnested(payload))
             return
         error = request_error(request)
@@ -63,7 +63,7 @@ def _parsed(payload: bytes) -> Request | None:
 
 
 def _unnested(payload: bytes) -> bytes:
-    """Return ``payload``, or what is no JSON either if it nests too deep for a parser."""
+    """Return ``payload``, or what is not JSON either if it nests too deep for a parser."""
     try:
         json.loads(payload)
     except RecursionError:

@@ -2,7 +2,7 @@
 
 "notify ... is published when a job execution is added to or removed from the list of pending job
 executions for a thing", and notify-next when the first of the list is another (developer guide,
-"Jobs notifications"); TIMED_OUT removes it. MiniStack looks at the time when somebody asks, and
+"Jobs notifications"); TIMED_OUT removes it. MiniStack looks at the time when someone asks, and
 then tells nobody. Here every second is looked at.
 """
 
@@ -19,7 +19,7 @@ Execution = dict[str, Any]
 
 
 def is_open(iot: Seam) -> bool:
-    """Whether MiniStack still tells nobody."""
+    """Whether MiniStack still sends no message."""
     return "jobs_notify_thing" not in iot["_jobs_apply_timeout"].__code__.co_names
 
 

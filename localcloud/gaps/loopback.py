@@ -40,7 +40,7 @@ def close(iot: Seam) -> None:
 
 
 def refuse_other_addresses() -> None:
-    """Let this process bind internet sockets to 127.0.0.1 only, whoever asks.
+    """Let this process bind internet sockets to 127.0.0.1 only, whatever code asks.
 
     It is the second lock on the same door: whatever part of MiniStack, or of a library below
     it, opens a listener elsewhere gets a PermissionError. An audit hook cannot be removed, so

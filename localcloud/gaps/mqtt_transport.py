@@ -1,4 +1,4 @@
-"""The MQTT port selects ALPN, and refuses what is no MQTT at once.
+"""The MQTT port selects ALPN, and refuses what is not MQTT at once.
 
 With ALPN ``x-amzn-mqtt-ca`` a device speaks MQTT under its certificate, on port 443 it must name
 it (developer guide, "Device communication protocols"). AWS IoT selects it; MiniStack selects
@@ -39,7 +39,7 @@ def close(iot: Seam) -> None:
 
 
 class _MqttOnly:
-    """A reader that ends at once if what is read first is no CONNECT."""
+    """A reader that ends at once if what is read first is not a CONNECT."""
 
     def __init__(self, reader: Any) -> None:
         self._reader = reader

@@ -63,7 +63,7 @@ def new_token() -> str:
 
 
 def drop_expired(iot: Seam) -> None:
-    """Forget every token that is past its hour, and the certificates nobody registered."""
+    """Delete every token older than an hour, and the certificates that were never registered."""
     iot["_drop_expired"](iot["_ownership_tokens"])
 
 

@@ -1,4 +1,4 @@
-"""What RegisterThing does, whoever calls it: a template and parameters become registered things.
+"""What RegisterThing does, for every caller: a template and parameters become registered things.
 
 AWS runs one workflow for RegisterThing over REST, for each line of a bulk registration and for
 just-in-time provisioning (developer guide, "Just-in-time provisioning": AWS IoT "uses it to call
@@ -71,7 +71,7 @@ def parse_template(text: object) -> Body:
     """Return the body of a template that is sent along with a request.
 
     Raises:
-        RefusedError: it is no JSON object, or breaks the grammar; the words are AWS's where
+        RefusedError: it is not a JSON object, or breaks the grammar; the words are AWS's where
             they are known (boto3 issue 2903, docs/aws-iot-facts.md 1.1).
     """
     try:
@@ -80,7 +80,7 @@ def parse_template(text: object) -> Body:
         reason = f"Template format error: JSON not well-formed with location of [{error}]"
         raise invalid_template(reason) from error
     if not isinstance(body, dict):
-        raise invalid_template("Template format error: it is no JSON object")
+        raise invalid_template("Template format error: it is not a JSON object")
     error_found = length_error(text) or grammar_error(body) or next(_policy_errors(body), None)
     if error_found:
         raise invalid_template(error_found)

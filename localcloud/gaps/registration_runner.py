@@ -34,7 +34,7 @@ class Runner:
         self._running: set[asyncio.Task[None]] = set()
 
     def start(self, account: str, region: str, task_id: str) -> None:
-        """Begin, or go on with, a task; return at once."""
+        """Begin, or continue with, a task; return at once."""
         run = asyncio.get_running_loop().create_task(self._run(account, region, task_id))
         self._running.add(run)
         run.add_done_callback(self._running.discard)
@@ -120,7 +120,7 @@ def _parameters(line: bytes) -> Parameters:
     try:
         given = json.loads(line)
     except ValueError as error:
-        raise RefusedError("InvalidRequestException", f"The line is no JSON: {error}") from error
+        raise RefusedError("InvalidRequestException", f"The line is not JSON: {error}") from error
     if not isinstance(given, dict):
-        raise RefusedError("InvalidRequestException", "The line is no JSON object")
+        raise RefusedError("InvalidRequestException", "The line is not a JSON object")
     return check_parameters(given)

@@ -6,7 +6,7 @@ time; the certificates are in the RESULTS report, what failed in ERRORS (develop
 registration"; botocore model; docs/aws-iot-facts.md, 1.6 and 4.5). Not published, and chosen
 here: a second task is refused as an invalid request; a role that may not read the file, and a
 file that is not there, end the task as ``Failed``; the reports are there when it has ended. A
-task goes on where it was when the process was killed.
+task continues where it was when the process was killed.
 """
 
 import time
@@ -35,7 +35,7 @@ def is_open(iot: Seam) -> bool:
 
 
 def close(iot: Seam, settings: Settings) -> Callable[[], None]:
-    """Serve the operations; return what goes on with tasks that a process left behind."""
+    """Serve the operations; return what continues with tasks that a process left behind."""
     store = add_store(iot, "localcloud_registration_tasks")
     tasks = RegistrationTasks(iot, store, Runner(iot, store, settings))
     one = f"{_PATH}/{{taskId}}"

@@ -182,7 +182,7 @@ _ARGUMENTS: Final[Mapping[str, Sequence[Check]]] = {
 
 
 def _call(value: object) -> str:
-    """Return the function that ``value`` calls; "" if it is no call."""
+    """Return the function that ``value`` calls; "" if it is not a call."""
     if not isinstance(value, dict) or len(value) != 1:
         return ""
     (name,) = value

@@ -45,5 +45,5 @@ def duration(text: str) -> float:
     """
     found = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]+)?)([smhdw])", text)
     if found is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no duration such as 90d or 15m")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a duration such as 90d or 15m")
     return float(found[1]) * _UNITS[found[2]]

@@ -52,7 +52,7 @@ def fields_of(words: Sequence[str]) -> dict[str, object]:
     for word in words:
         name, equals, text = word.partition("=")
         if not equals:
-            raise FaultError(f"{word!r} is no FIELD=VALUE")
+            raise FaultError(f"{word!r} is not FIELD=VALUE")
         try:
             fields[name.replace("-", "_")] = json.loads(text)
         except ValueError:

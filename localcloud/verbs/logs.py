@@ -17,11 +17,13 @@ _POLL_SECONDS: Final = 0.2
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``localcloud logs``."""
     parser.add_argument("--lines", type=int, default=40, metavar="N", help="default: %(default)s")
-    parser.add_argument("--follow", action="store_true", help="go on until Ctrl-C or its end")
+    parser.add_argument(
+        "--follow", action="store_true", help="continue until Ctrl-C or until the server stops"
+    )
 
 
 def run(options: argparse.Namespace, folder: StateFolder, console: Console) -> None:
-    """Print the log; it starts anew with each start in the background."""
+    """Print the log; it starts again with each start in the background."""
     try:
         with folder.log.open(errors="replace") as log:
             for line in log.read().splitlines()[-options.lines :]:
@@ -29,7 +31,7 @@ def run(options: argparse.Namespace, folder: StateFolder, console: Console) -> N
             for line in _more(log, folder) if options.follow else ():
                 console.show({"line": line}, line)
     except FileNotFoundError:
-        raise StateFolderError(folder.path, "there is no log of a local AWS in it") from None
+        raise StateFolderError(folder.path, "it holds no log of a local AWS") from None
 
 
 def _more(log: Iterator[str], folder: StateFolder) -> Iterator[str]:

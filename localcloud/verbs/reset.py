@@ -7,7 +7,7 @@ from localcloud import lifecycle
 from localcloud.console import Console
 from localcloud.state_folder import StateFolder
 
-SUMMARY: Final = "Forget every thing, certificate, policy and object; the ports stay."
+SUMMARY: Final = "Delete all things, certificates, policies and objects; keep the ports."
 
 
 def add_options(_parser: argparse.ArgumentParser) -> None:
@@ -20,5 +20,5 @@ def run(_options: argparse.Namespace, folder: StateFolder, console: Console) -> 
         lifecycle.reset(folder)
     else:
         folder.empty()
-    console.say(f"Empty: {folder.path}. Devices made before must be made anew.")
+    console.say(f"Empty: {folder.path}. Devices made before must be made again.")
     console.show({"state": str(folder.path), "reset": True})

@@ -8,7 +8,7 @@ from localcloud.console import Console
 from localcloud.errors import NoAnswerError
 from localcloud.state_folder import StateFolder
 
-SUMMARY: Final = "Tell whether the local AWS runs, where, and what is switched on."
+SUMMARY: Final = "Show whether the local AWS runs, where, and which faults are on."
 
 
 def add_options(_parser: argparse.ArgumentParser) -> None:
@@ -24,7 +24,7 @@ def run(_options: argparse.Namespace, folder: StateFolder, console: Console) -> 
         return
     answer = lifecycle.call(folder, "GET", "status")
     if not isinstance(answer, dict):
-        raise NoAnswerError(f"the status is no object: {answer}")
+        raise NoAnswerError(f"the status is not an object: {answer}")
     ports = {"api_port": server.ports.api, "mqtt_port": server.ports.mqtt}
     facts = {"running": True, **answer, **ports}
     console.show(facts, *(f"{name.replace('_', ' '):<20}{facts[name]}" for name in facts))

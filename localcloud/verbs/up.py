@@ -15,7 +15,7 @@ from localcloud.rude import MOST_PERCENT, Rude
 from localcloud.server import serve
 from localcloud.state_folder import Ports, Server, StateFolder
 
-SUMMARY: Final = "Start the local AWS of a state folder, unless it runs."
+SUMMARY: Final = "Start the local AWS of a state folder, if it is not running."
 _WARNING: Final = "NOT FOR PRODUCTION: Lambda functions run here as you, without isolation."
 _USUAL_PERCENT: Final = 5
 _EXTRA: Final = ("ministack", "hypercorn", "botocore", "cbor2", "cryptography")
@@ -26,7 +26,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--api-port", type=_port, metavar="N", help="default: as before, or 4566")
     parser.add_argument("--mqtt-port", type=_port, metavar="N", help="default: as before, or 8883")
     parser.add_argument(
-        "--detach", action="store_true", help="return when it answers, and leave it running"
+        "--detach", action="store_true", help="run in the background; return when it answers"
     )
     parser.add_argument(
         "--log-level",
@@ -41,10 +41,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         const=_USUAL_PERCENT,
         default=0,
         metavar="PERCENT",
-        help="throttle, delay, repeat and reorder so many of all answers, 0 to 50; "
-        f"{_USUAL_PERCENT} if no number is given; the root CA is a new one each time",
+        help="throttle, delay, repeat and reorder this share of all answers, 0 to 50; "
+        f"{_USUAL_PERCENT} if no number is given; each start makes a new root CA",
     )
-    parser.add_argument("--seed", type=int, default=1, metavar="N", help="of what --rude decides")
+    parser.add_argument(
+        "--seed", type=int, default=1, metavar="N", help="seed of --rude's random choices"
+    )
 
 
 def run(options: argparse.Namespace, folder: StateFolder, console: Console) -> None:
@@ -96,8 +98,8 @@ def _announce_when_ready(folder: StateFolder, console: Console) -> None:
 def _announce(folder: StateFolder, server: Server, console: Console) -> None:
     api, mqtt = server.ports.api, server.ports.mqtt
     console.say(
-        f"Local AWS: API on {LOOPBACK}:{api}, MQTT on {LOOPBACK}:{mqtt}, "
-        f"process {server.pid}, state in {folder.path}",
+        f"Local AWS: API on {LOOPBACK}:{api}, MQTT on {LOOPBACK}:{mqtt}, process {server.pid}, "
+        f"state in {folder.path}",
         f'To use it: eval "$(localcloud env --state {shlex.quote(str(folder.path))})"',
     )
     console.show({"state": str(folder.path), "pid": server.pid, "api_port": api, "mqtt_port": mqtt})

@@ -17,7 +17,7 @@ _POLL_SECONDS: Final = 0.2
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``localcloud watch``."""
-    parser.add_argument("--client-id", metavar="ID", help="of one client only")
+    parser.add_argument("--client-id", metavar="ID", help="show one client only")
 
 
 def run(options: argparse.Namespace, folder: StateFolder, console: Console) -> None:

@@ -1,7 +1,7 @@
 """The local AWS's MQTT broker: connections, QoS 1 round trips, memory; against an earlier commit.
 
 The yardstick is the last commit with MiniStack's own MQTT session (docs/adr/0017), taken from the
-repository's history, with the same packages. Each run starts a local AWS anew. Processor time and
+repository's history, with the same packages. Each run starts a local AWS again. Processor time and
 memory are those of the local AWS, read from ``/proc``: Linux only.
 """
 

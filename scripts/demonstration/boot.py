@@ -10,7 +10,7 @@ from scripts.demonstration.story import Story
 _FIRST: Final = "storage opened"
 _LAST: Final = "telemetry acknowledged"
 _PROVEN: Final = "identity proven"
-_REFUSED: Final = "not let in"
+_REFUSED: Final = "refused by AWS IoT"
 _CONNECTIONS: Final = {"claim connected", "device connected", _REFUSED}
 _REPEATABLE: Final = {_REFUSED, "waiting"}
 
@@ -47,7 +47,7 @@ class FirstBoot:
         return report.get("step") == _LAST
 
     def _ms(self, report: Report) -> float:
-        """Return when it happened by the device's watch, which begins anew with each process."""
+        """Return when it happened by the device's watch, which begins again with each process."""
         if report["step"] == _FIRST:
             self._process_start = time.monotonic() - report["ms"] / 1000
         return float(round((self._process_start - self._power_on) * 1000 + report["ms"], 1))

@@ -63,7 +63,7 @@ class Method:
     def steps(self) -> tuple[str, ...]:
         """What a device must have reported in the end, each at least once."""
         if self._row.machine is MachineKind.PRESENTED:
-            refused = ("not let in",) if self._row.just_in_time else ()
+            refused = ("refused by AWS IoT",) if self._row.just_in_time else ()
             return (*refused, *_HOLDING_ITS_CERTIFICATE)
         last = "claim destroyed" if self._row.begins_with is Credential.CLAIM else _PROMOTED
         return (*(s for s in _BY_CLAIM if s != _KEY_MADE or self.makes_its_key), last, _AT_WORK)
@@ -150,7 +150,7 @@ METHODS: Final[Mapping[str, Method]] = {
         Method(
             "trusted-user",
             (
-                "The device leaves the factory without any credential and waits. Somebody who is",
+                "The device leaves the factory without any credential and waits. Someone who is",
                 "trusted stands beside it with an app, which gets a claim for five minutes from",
                 "AWS and hands it over. The device uses it once, from memory.",
             ),
@@ -167,7 +167,7 @@ METHODS: Final[Mapping[str, Method]] = {
                 "the certificate is not ACTIVE yet. Seconds later the template has been applied.",
             ),
             {
-                "not let in": "expected: AWS IoT registers the certificate, and hangs up meanwhile",
+                "refused by AWS IoT": "expected: AWS IoT registers the certificate meanwhile",
                 "waiting": "{pause}, with jitter, and 90 s at most in all",
                 "device connected": "the template has made the thing and activated the certificate",
             },
@@ -180,7 +180,7 @@ METHODS: Final[Mapping[str, Method]] = {
                 "thing, policy, ACTIVE. Not on it: INACTIVE, for good.",
             ),
             {
-                "not let in": "expected: registered, and the rule has called the Lambda",
+                "refused by AWS IoT": "expected: registered, and the rule has called the Lambda",
                 "waiting": "{pause}, with jitter, and 90 s at most in all",
                 "device connected": "the Lambda found it on the allow-list, and activated it",
             },

@@ -1,4 +1,4 @@
-"""The wire's log as a table: who said what to whom, and who hung up."""
+"""The wire log as a table: who sent what to whom, and who disconnected."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby

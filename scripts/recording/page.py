@@ -39,7 +39,7 @@ def commands(page: str, chapter: str) -> list[str]:
 
 
 def with_recording(page: str, recorded: Mapping[str, str]) -> str:
-    """Return ``page`` with what lies between each pair of marks written anew.
+    """Return ``page`` with what lies between each pair of marks written again.
 
     Raises:
         PageError: a pair of marks is missing.

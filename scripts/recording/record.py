@@ -143,7 +143,7 @@ def record(name: str, stage: Stage) -> str:
 
 
 def record_all() -> None:
-    """Write every page anew that does not tell what happens.
+    """Write every page again that does not tell what happens.
 
     Raises:
         RecordingError: a page could not be played to its end; those before it are written.

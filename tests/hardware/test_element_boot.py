@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from device.agent import Agent
-from device.config.plan import plan_for
+from device.config.device_plan import plan_for
 from device.config.settings import Key, KeyTypeName, Telemetry
 from device.errors import FirstbootError
 from device.errors.element import TokenFullError

@@ -14,7 +14,7 @@ from device.storage.element.installation import InstalledElement, installed_elem
 from device.storage.keys import FIRST_DEVICE_KEY, KeyLocation, KeyType
 from device.verbs.status import read_status
 from factory.account.documents import CONFIG
-from factory.making.manufacture import DeviceOrder, make_device, new_device_id
+from factory.making.new_device import DeviceOrder, make_device, new_device_id
 from factory.making.unfinished_device import unfinished_device
 from tests.support.elements import ElementBench, module_of
 from tests.support.library_faults import Function, in_front_of

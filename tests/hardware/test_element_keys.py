@@ -46,7 +46,7 @@ def storage(plan: ElementPlan, tmp_path: Path) -> Iterator[DeviceStorage]:
 
 @pytest.fixture
 def stranger(plan: ElementPlan, tmp_path: Path) -> Iterator[SecureElement]:
-    """Somebody else who is logged in to the same token."""
+    """Someone else who is logged in to the same token."""
     with open_device_storage(make_device(tmp_path / "stranger")) as storage:
         refused = RefusedPins(storage.its, storage.root_of_trust)
         yield SecureElement(module_of(plan), plan.uri, plan.pin, refused)

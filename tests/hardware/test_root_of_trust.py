@@ -15,8 +15,8 @@ from device.errors.storage import RolledBackError, StorageError
 from device.storage.device_storage import create_device_storage, open_device_storage
 from device.storage.filesystem import Fs, OsFs
 from device.storage.lifecycle import Lifecycle
-from device.storage.roots.plan import FILE, Pkcs11Plan, RootMaker, RootPlan, TpmPlan
 from device.storage.roots.root_of_trust import RootOfTrust
+from device.storage.roots.root_plan import FILE, Pkcs11Plan, RootMaker, RootPlan, TpmPlan
 from device.storage.roots.tpm import Tpm2
 from device.storage.roots.tpm_root import TpmRoot
 from device.storage.secure_storage import StorageFlag, Uid

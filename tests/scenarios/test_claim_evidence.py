@@ -21,6 +21,7 @@ from tests.support.worlds import Diary, MemoryWorld, boot, boot_home
 SERIAL = "SN-1"
 CUTS = ("cut-at-hello", "cut-after-hello", "cut-after-tls", "cut-at-connect")
 TWO_HOURS = 7200.0
+DAY = 86_400.0
 SHORT = Patience(unreachable=5.0, refused=5.0)
 
 
@@ -127,6 +128,23 @@ def test_a_certificate_that_the_cloud_does_not_know_is_replaced_and_told(
     assert world.cloud.parameters[0] == {"SerialNumber": SERIAL}, "nothing to tell yet"
     assert world.cloud.parameters[-1] == {"SerialNumber": SERIAL, "GivenUpCertificates": lost}
     assert any(isinstance(cause, CertificateInDoubtError) for cause, _ in diary.waits)
+
+
+def test_what_a_new_certificate_does_not_cure_makes_few_of_them(
+    world: MemoryWorld, state: Path
+) -> None:
+    """The template's policy lets nobody in, for a day; the device boots again and again."""
+    world.cloud.used_tokens_are_refused = True
+    world.cloud.attaches_policy = False
+    world.make_device(state, SERIAL)
+    while world.clock.monotonic() < DAY:
+        with suppress(FirstbootError):
+            boot(world, state)
+        world.clock.advance(600.0)
+
+    assert len(world.cloud.issued()) <= 9
+    world.cloud.attaches_policy = True
+    boot_home(world, state)
 
 
 def test_short_boots_come_to_the_evidence_too(world: MemoryWorld, state: Path) -> None:

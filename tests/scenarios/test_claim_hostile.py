@@ -414,7 +414,7 @@ def test_without_a_claim_the_device_says_so(memory: MemoryWorld, device: Path) -
     with open_device_storage(device, mount=memory.mount) as storage:
         storage.ps.remove(Uid.CLAIM_CERTIFICATE)
 
-    with pytest.raises(Exception, match="no claim credential"):
+    with pytest.raises(Exception, match="neither a claim credential"):
         boot(memory, device)
 
 

@@ -19,7 +19,7 @@ from tests.support.worlds import Diary, MemoryWorld, boot, boot_home
 
 SERIAL = "SN-1"
 OWN_CA = DeviceAuthority("the station's own CA")
-STRANGER = DeviceAuthority("somebody else's CA")
+STRANGER = DeviceAuthority("someone else's CA")
 
 Provider = Callable[[PublicKey, x509.Name], str]
 
@@ -72,7 +72,7 @@ def test_a_certificate_of_the_own_ca_becomes_the_identity(world: MemoryWorld, de
 @pytest.mark.parametrize(
     ("provider", "words"),
     [
-        (of_another_ca, "not issued by the issuer_ca; it names 'CN=somebody else's CA'"),
+        (of_another_ca, "not issued by the issuer_ca; it names 'CN=someone else's CA'"),
         (for_another_key, "belongs to another key"),
         (with_another_subject, "subject is 'CN=SN-2', asked for was 'CN=SN-1'"),
         (lambda *asked: right(*asked) + OWN_CA.certificate_pem.decode(), "found 2"),
@@ -113,7 +113,7 @@ def test_a_lambda_that_fails_is_named_and_nothing_is_lost(world: MemoryWorld, de
         boot(world, device)
 
     assert raised.value.exit_code is ExitCode.DENIED
-    assert "the account's certificate provider: read its log" in raised.value.next_step
+    assert "the account's certificate provider. Read its log" in raised.value.next_step
     assert Uid.CLAIM_CERTIFICATE in held(world, device)
     assert boot(world, device).thing_name == SERIAL
 

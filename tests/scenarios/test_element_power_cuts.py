@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from device.agent import Agent
-from device.config.plan import plan_for
+from device.config.device_plan import plan_for
 from device.runtime.journal import Identity
 from device.storage.device_storage import open_device_storage
 from device.storage.element import key_records

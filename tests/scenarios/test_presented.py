@@ -172,6 +172,7 @@ def test_a_leaf_is_presented_whatever_our_clock_says(
 ) -> None:
     use(memory, method)
     memory.cloud.register_leaf(memory.make_device_with_leaf(state, SERIAL), SERIAL)
+    memory.cloud.clock_ahead = memory.clock.wall() - wall
     memory.clock.set_wall(wall)
 
     assert boot(memory, state).thing_name == SERIAL

@@ -60,7 +60,7 @@ def is_whole(case: Case, cloud: Cloud, folder: Path) -> bool:
 
 
 def step_by_step(run: Callable[[Cloud], Report], cloud: Cloud, *, reply_lost: bool) -> None:
-    """Cut the run after each change, and go on with another one, until one is not cut."""
+    """Cut the run after each change, and continue with another one, until one is not cut."""
     for _ in range(30):
         try:
             run(CutCloud(cloud, cut_at=1 if reply_lost else 2, reply_lost=reply_lost))

@@ -12,7 +12,9 @@ from device.storage.device_storage import (
 from device.storage.filesystem import Fs, Mount, OsFs
 from device.storage.lifecycle import Lifecycle
 from device.storage.roots.pkcs11_root import Pkcs11Root
-from device.storage.roots.plan import (
+from device.storage.roots.raspberry_pi_otp import RaspberryPiOtp
+from device.storage.roots.root_of_trust import RootOfTrust
+from device.storage.roots.root_plan import (
     FILE,
     CredentialPlan,
     OtpPlan,
@@ -22,8 +24,6 @@ from device.storage.roots.plan import (
     TpmPlan,
     make_root,
 )
-from device.storage.roots.raspberry_pi_otp import RaspberryPiOtp
-from device.storage.roots.root_of_trust import RootOfTrust
 from device.storage.roots.systemd_credential import SystemdCredential
 from device.storage.roots.tpm_root import TpmRoot
 from device.storage.secure_storage import StorageFlag, Uid

@@ -110,7 +110,7 @@ class SimulatedCloud:
         ]
 
     def delete_certificates(self, thing: str) -> None:
-        """Lose every certificate of ``thing``, as somebody may who tidies up."""
+        """Lose every certificate of ``thing``, as someone may who tidies up."""
         for identifier, certificate in list(self.certificates.items()):
             if certificate.thing == thing:
                 del self.certificates[identifier]
@@ -169,7 +169,7 @@ class SimulatedCloud:
         certificate = self.certificates.get(identifier)
         if certificate is None or certificate.status != "ACTIVE":
             return False
-        if validity(certificate.pem.encode())[1] < self.clock.wall():
+        if validity(certificate.pem.encode())[1] < self.clock.wall() + self.clock_ahead:
             return False
         if certificate.thing is None:
             return client_id.startswith("claim-")

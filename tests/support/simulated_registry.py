@@ -39,7 +39,7 @@ class SimulatedRegistry:
         self.objects: dict[str, bytes] = {}
         self.tasks: dict[str, dict[str, Value]] = {}
         self.foreign_tasks: list[str] = []
-        """Tasks of somebody else that run; each look at them ends one."""
+        """Tasks of someone else that run; each look at them ends one."""
         self.refused: dict[str, str] = {}
         """Why a serial number is not registered, in AWS's words."""
         self.failure = ""

@@ -64,7 +64,7 @@ class CutCloud:
 
 
 class MeddledCloud:
-    """A cloud in which somebody changes one parameter of an operation on its way."""
+    """A cloud in which someone changes one parameter of an operation on its way."""
 
     def __init__(
         self, cloud: Cloud, operation: str, parameter: str, change: Callable[[Value], Value]

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from device.agent import Agent
+from device.config.device_plan import plan_for
 from device.config.endpoint import Endpoint
-from device.config.plan import plan_for
 from device.config.settings import Connection, Settings
 from device.errors import FirstbootError
 from device.provisioning.events import Credential, Event

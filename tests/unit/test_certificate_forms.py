@@ -1,4 +1,4 @@
-"""Is what was checked what is used? Any form of PEM is refused, or written anew for TLS."""
+"""Is what was checked what is used? Any form of PEM is refused, or written again for TLS."""
 
 import base64
 import tempfile
@@ -218,7 +218,7 @@ def test_a_signature_that_proves_nothing() -> None:
     sha256 = bytes.fromhex("2a8648ce3d040302")
     pem = BEGIN + base64.b64encode(der.replace(sha256, sha256[:-1] + b"\x01")) + b"\n" + END
 
-    with pytest.raises(CertificateUnacceptableError, match="TLS does not take"):
+    with pytest.raises(CertificateUnacceptableError, match="TLS does not accept"):
         check_certificate(pem, EXPECTED)
 
 
@@ -306,9 +306,9 @@ def test_a_key_is_written_anew(pem: bytes, tmp_path: Path) -> None:
     [
         (pem_of(new_key()), "does not belong"),
         (pem_of(ed25519.Ed25519PrivateKey.generate()), "neither EC nor RSA"),
-        (LOCKED, "no plain PEM"),
-        (PEM, "no plain PEM"),
-        (b"\0\xff", "no plain PEM"),
+        (LOCKED, "not an unencrypted PEM"),
+        (PEM, "not an unencrypted PEM"),
+        (b"\0\xff", "not an unencrypted PEM"),
     ],
 )
 def test_a_key_that_is_refused(pem: bytes, problem: str) -> None:
@@ -347,8 +347,8 @@ def test_amazons_roots_are_taken_as_they_are() -> None:
     [
         (b"", "is empty"),
         (pem_of(KEY), "no PEM certificate"),
-        (ROOT + TRUSTED_LABEL, r"certificate 2 of 2 \(line \d+\) is cut, or has another label"),
-        (ROOT + ROOT[:-30], "certificate 2 of 2 .* is cut"),
+        (ROOT + TRUSTED_LABEL, r"certificate 2 of 2 \(line \d+\) is truncated, or its label"),
+        (ROOT + ROOT[:-30], "certificate 2 of 2 .* is truncated"),
         (ROOT + BEGIN + b"AAAA\n" + END, "certificate 2 of 2"),
         (ROOT + BEGIN + b"A\xc3\n" + END, "certificate 2 of 2"),
         (REFUSED["bytes behind the DER"], "certificate 1 of 1 .*: other bytes follow it"),

@@ -81,7 +81,7 @@ def test_another_subject() -> None:
 
 
 def test_a_subject_with_more_than_was_asked_for() -> None:
-    fields = {"common_name": "SN-1", "organization": "Somebody"}
+    fields = {"common_name": "SN-1", "organization": "Someone"}
     pem = AUTHORITY.issue(KEY.public_key(), fields)
 
     assert "subject" in refusal(pem, Expectation(KEY.public_key(), subject=SUBJECT))

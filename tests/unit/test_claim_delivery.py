@@ -177,5 +177,5 @@ def test_a_place_where_no_socket_can_be(tmp_path: Path, clock: FakeClock) -> Non
 
 
 def test_a_broken_key_is_no_pem(clock: FakeClock, claim: dict[str, object]) -> None:
-    with pytest.raises(ClaimUnusableError, match="no plain PEM"):
+    with pytest.raises(ClaimUnusableError, match="not an unencrypted PEM"):
         read_claim(json.dumps(claim | {"privateKey": "-----BEGIN"}).encode(), clock)

@@ -345,12 +345,12 @@ def test_a_client_that_goes_before_the_answer(waiting: Socket) -> None:
 
 
 def test_a_file_that_is_in_the_way_is_not_replaced(tmp_path: Path) -> None:
-    (tmp_path / "claim").write_text("somebody's")
+    (tmp_path / "claim").write_text("someone's")
 
-    with pytest.raises(ConfigurationError, match="something else is there"):
+    with pytest.raises(ConfigurationError, match="something other than a socket is there"):
         Socket(tmp_path / "claim").place.__enter__()
 
-    assert (tmp_path / "claim").read_text() == "somebody's"
+    assert (tmp_path / "claim").read_text() == "someone's"
 
 
 def test_a_socket_that_a_killed_device_left_is_replaced(tmp_path: Path) -> None:

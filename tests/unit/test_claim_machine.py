@@ -228,7 +228,7 @@ def test_only_words_about_the_token_are_evidence(refusal: ev.Event, *, is_a_roun
 def test_without_a_claim_a_refused_certificate_is_tried_again() -> None:
     (wait,) = fed(FOUND[0], ev.NotLetIn("x"), plan=replace(PLAN, claim_at_hand=False))[1]
     assert isinstance(wait, act.WaitBeforeRetry)
-    assert wait.cause.exit_code is ExitCode.TRY_LATER, "a hang-up is no denial"
+    assert wait.cause.exit_code is ExitCode.TRY_LATER, "a hang-up is not a denial"
 
 
 def sent(*events: ev.Event, parameters: dict[str, str]) -> dict[str, str]:

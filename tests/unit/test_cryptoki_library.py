@@ -35,7 +35,7 @@ def test_a_folder_is_no_library(tmp_path: Path) -> None:
 
 
 def test_a_library_for_something_else() -> None:
-    with pytest.raises(NoModuleError, match="is a library, but not one for PKCS #11"):
+    with pytest.raises(NoModuleError, match="is a library, but not a PKCS #11 module"):
         open_library(LIBRARY)
 
 
@@ -85,5 +85,5 @@ def test_a_module_of_a_version_that_awscrt_takes(minor: int) -> None:
 
 def test_a_module_that_does_not_name_its_functions() -> None:
     library = SimpleNamespace(C_GetFunctionList=Entrance(2, 40, code=5))
-    with pytest.raises(NoModuleError, match="does not name its functions"):
+    with pytest.raises(NoModuleError, match="does not list its functions"):
         functions_in(library, Path("/x.so"))

@@ -210,14 +210,14 @@ def test_no_device_named(device: Device, verb: str) -> None:
 
     answer = device(verb, *config, "--json")
 
-    assert_explained(answer, 3, "ConfigurationError", "--state: no device is named")
+    assert_explained(answer, 3, "ConfigurationError", "--state: no device folder given")
 
 
 @pytest.mark.parametrize("verb", ["boot", "run"])
 def test_no_settings_named(device: Device, state: Path, verb: str) -> None:
     answer = device(verb, "--state", state, "--json")
 
-    assert_explained(answer, 3, "ConfigurationError", "--config: no settings file is named")
+    assert_explained(answer, 3, "ConfigurationError", "--config: no settings file given")
 
 
 @pytest.mark.parametrize("verb", ["boot", "run"])
@@ -252,7 +252,7 @@ def test_a_device_without_a_claim(device: Device, tmp_path: Path) -> None:
 
     answer = device("boot", "--state", state, "--config", CONFIG, "--json")
 
-    assert_explained(answer, 3, "ClaimMissingError", "no claim credential")
+    assert_explained(answer, 3, "ClaimMissingError", "neither a claim credential")
 
 
 def test_without_json_an_error_is_only_words(device: Device, tmp_path: Path) -> None:
@@ -358,7 +358,7 @@ def test_a_reset_of_a_proven_device(device: Device, state: Path) -> None:
         advance_to(storage, "proven")
 
     refused = device("reset", "--state", state, "--json")
-    assert_explained(refused, 1, "ResetRefusedError", "this device is SN-1")
+    assert_explained(refused, 1, "ResetRefusedError", "this device is provisioned as SN-1")
 
     answer = device("reset", "--state", state, "--forget-identity", "--json")
     assert (answer.code, answer.document) == (0, {"reset": True})

@@ -102,13 +102,13 @@ def test_the_plan_shows_no_pin(storage: DeviceStorage, pin: Path) -> None:
     ("key", "named", "problem"),
     [
         ({"store": "pkcs11:tokn=dev"}, "key.store", "tokn: unknown attribute"),
-        ({"store": f"{STORE}&pin-value=1"}, "key.store", "pin-value: a PIN does not belong"),
-        ({"store": STORE, "pin_file": "/a", "pin_credential": "b"}, "key", "more than one place"),
-        ({"store": f"{STORE}&pin-source=/a", "pin_file": "/a"}, "key", "more than one place"),
+        ({"store": f"{STORE}&pin-value=1"}, "key.store", "pin-value: a URI must not contain a PIN"),
+        ({"store": STORE, "pin_file": "/a", "pin_credential": "b"}, "key", "set more than once"),
+        ({"store": f"{STORE}&pin-source=/a", "pin_file": "/a"}, "key", "set more than once"),
         ({"store": STORE, "type": "rsa-2048", "tls13": True}, "key.tls13", "PSS"),
-        ({"pin_file": "/a"}, "key.pin_file", "this device's key is software"),
-        ({"pin_credential": "a"}, "key.pin_credential", "this device's key is software"),
-        ({"tls13": True}, "key.tls13", "this device's key is software"),
+        ({"pin_file": "/a"}, "key.pin_file", "this device's key is in software"),
+        ({"pin_credential": "a"}, "key.pin_credential", "this device's key is in software"),
+        ({"tls13": True}, "key.tls13", "this device's key is in software"),
     ],
 )
 def test_what_contradicts_itself_is_refused(

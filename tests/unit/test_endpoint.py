@@ -158,7 +158,7 @@ def test_a_proxy(text: str, proxy: Endpoint) -> None:
         ("http://proxy:3128?secret", "has a path"),
         ("http://user:secret@proxy:0", "a port is 1 to 65535"),
         ("http://user:secret@proxy:65536", "a port is 1 to 65535"),
-        ("http://user:secret@proxy:x", "the port is no number"),
+        ("http://user:secret@proxy:x", "the port is not a number"),
         ("http://user:secret@two words:1", "is not http://host:port"),
         ("http://user:secret%4@proxy:1", "is not written as %XX"),
         ("http://user:sec@ret@proxy:1", "is not written as %XX"),

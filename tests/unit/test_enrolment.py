@@ -408,7 +408,7 @@ def test_a_configuration_that_does_not_fit_loses_nothing(storage: DeviceStorage)
 
 
 def test_nothing_staged_cannot_be_registered(storage: DeviceStorage) -> None:
-    with pytest.raises(DataCorruptError, match="no certificate staged"):
+    with pytest.raises(DataCorruptError, match="no certificate is staged"):
         enrolment_of(storage).record_registration(SERIAL, {})
 
 
@@ -470,7 +470,7 @@ def test_a_claim_that_was_never_installed(tmp_path: Path) -> None:
 
     with (
         open_device_storage(state) as storage,
-        pytest.raises(ClaimMissingError, match="no claim credential") as raised,
+        pytest.raises(ClaimMissingError, match="neither a claim credential") as raised,
     ):
         identity_for(storage, Credential.CLAIM)
 

@@ -1,9 +1,11 @@
 """When is there enough evidence against a certificate? Never in a burst, whatever restarts."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device.provisioning.evidence import ROUNDS, SPACING_SECONDS, Evidence
+from device.provisioning.evidence import MAX_GIVEN_UP, ROUNDS, SPACING_SECONDS, Evidence, spacing
 
 MINUTES = SPACING_SECONDS * (ROUNDS - 1)
 
@@ -40,3 +42,13 @@ def test_time_under_power_adds_up_over_restarts() -> None:
 
 def test_restarts_alone_are_no_time() -> None:
     assert after([1.0] * 20).rounds < ROUNDS
+
+
+def test_each_certificate_given_up_makes_the_next_wait_twice_as_long() -> None:
+    waits = [spacing(given_up) for given_up in range(MAX_GIVEN_UP + 1)]
+
+    assert waits[0] == SPACING_SECONDS
+    assert all(later == 2 * sooner for sooner, later in pairwise(waits))
+    once = Evidence().and_a_round(0.0, 1)
+    assert once.and_a_round(waits[0], 1).rounds == 1
+    assert once.and_a_round(waits[1], 1).rounds == 2

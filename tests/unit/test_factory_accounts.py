@@ -62,7 +62,7 @@ def test_other_words_are_refused_with_an_example(words: str) -> None:
 
 
 def test_digits_are_for_the_local_aws_only() -> None:
-    with pytest.raises(ConfigurationError, match="as only the local AWS takes it"):
+    with pytest.raises(ConfigurationError, match="which only the local AWS accepts"):
         aws_accounts(["111122223333"], {})
 
 

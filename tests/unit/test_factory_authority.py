@@ -150,7 +150,7 @@ def test_id_is_the_fingerprint() -> None:
 
 
 def tampered() -> str:
-    """Return a CSR that somebody changed after it was signed."""
+    """Return a CSR that someone changed after it was signed."""
     der = x509.load_pem_x509_csr(csr(new_key(), SUBJECT).encode()).public_bytes(Encoding.DER)
     changed = x509.load_der_x509_csr(der.replace(b"SN-1", b"SN-2"))
     return changed.public_bytes(Encoding.PEM).decode()
@@ -161,7 +161,7 @@ def tampered() -> str:
     [
         ("no CSR", "not a certificate signing request"),
         (tampered(), "not signed by its own key"),
-        (csr(new_key(), {}), "its subject is empty"),
+        (csr(new_key(), {}), "subject is empty"),
     ],
     ids=["no-csr", "tampered", "nobody"],
 )

@@ -26,7 +26,7 @@ from factory.errors import (
     NotInCloudError,
     OtherAccountError,
 )
-from factory.making.manufacture import DeviceOrder, make_device, new_device_id
+from factory.making.new_device import DeviceOrder, make_device, new_device_id
 from factory.making.thing_registration import RegistryEntry
 from tests.support.certificates import DeviceAuthority, new_key
 from tests.support.devices import installed_chain

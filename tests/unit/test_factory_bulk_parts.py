@@ -54,7 +54,7 @@ def test_listed_serial_numbers_may_have_comments_and_empty_lines(tmp_path: Path)
     ("content", "problem"),
     [
         ("SN-1\na/b\n", "line 2: 'a/b' cannot be a serial number"),
-        ("SN-1\n\nSN-1\n", "line 3: SN-1 is there already, in line 1"),
+        ("SN-1\n\nSN-1\n", "line 3: SN-1 is already in line 1"),
         ("# nothing\n", "holds no serial number"),
         ("SN-1 SN-2\n", "line 1"),
         ("\xff", "cannot be read"),
@@ -194,7 +194,7 @@ def test_nobody_answers() -> None:
     ],
 )  # fmt: skip
 def test_report_is_fetched_from_nowhere_else(url: str) -> None:
-    with pytest.raises(CloudRejectedError, match="not to be fetched from"):
+    with pytest.raises(CloudRejectedError, match="refused to fetch a report from"):
         download(url, {"AWS_ENDPOINT_URL": "http://localhost:4566"})
 
 
@@ -277,7 +277,7 @@ def test_list_is_read_as_any_system_writes_it(content: bytes, tmp_path: Path) ->
         ("serial\nSN-1\n", "line 1: serial looks like the heading"),
         ("\n# list\nSerial_Number\nSN-1\n", "line 3: Serial_Number looks like the heading"),
         ("SN\nSN-1\n", "line 1: SN looks like the heading"),
-        ("SN-1\r\n\r\nSN-1\r\n", "line 3: SN-1 is there already, in line 1"),
+        ("SN-1\r\n\r\nSN-1\r\n", "line 3: SN-1 is already in line 1"),
         ("SN-1\u2028SN-2\n", "line 1"),
         ("SN-1,SN-2\n", "line 1"),
         ("SN-1\n\x00\n", "line 2"),

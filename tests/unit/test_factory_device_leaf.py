@@ -14,7 +14,7 @@ from device.storage.keys import FIRST_DEVICE_KEY, KeyOrigin, KeyType
 from factory.account.documents import CONFIG
 from factory.errors import LeafSubjectError, OtherMethodError, StationNotPreparedError
 from factory.making.device_leaf import install_leaf, installed_leaf
-from factory.making.manufacture import DeviceOrder, make_device
+from factory.making.new_device import DeviceOrder, make_device
 from factory.station.authorities import Authorities
 from factory.station.station import open_or_make_station
 from tests.support.devices import installed_chain

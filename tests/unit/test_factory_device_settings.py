@@ -8,7 +8,7 @@ import pytest
 from device.errors import ConfigurationError, ExitCode
 from factory.account.documents import CONFIG
 from factory.making.device_settings import device_subject, load_device_settings
-from factory.making.manufacture import DeviceOrder
+from factory.making.new_device import DeviceOrder
 
 
 def order(config: Path) -> DeviceOrder:

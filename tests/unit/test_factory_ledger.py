@@ -21,7 +21,7 @@ from factory.errors import (
     StationError,
 )
 from factory.making.admission import Admitted, Made, Wanted, admit, decide
-from factory.making.manufacture import DeviceOrder, new_device_id
+from factory.making.new_device import DeviceOrder, new_device_id
 from factory.station.ledger import Entry, Ledger, Result, holders, read_contents
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -46,6 +46,28 @@ def begin(
 
 def results(folder: Path) -> list[str]:
     return [each.result.value for each in ledger(folder).entries()]
+
+
+@pytest.mark.parametrize("is_emptied", [True, False])
+def test_ledger_that_is_gone_is_not_begun_anew(tmp_path: Path, is_emptied: bool) -> None:
+    begin(tmp_path)
+    ledger(tmp_path).file.unlink()
+    if is_emptied:
+        ledger(tmp_path).file.touch()
+
+    with pytest.raises(LedgerError, match="is gone, or empty"):
+        begin(tmp_path, "other")
+
+    (tmp_path / "ledger.lock").unlink()  # as the next step says
+    ledger(tmp_path).file.unlink(missing_ok=True)
+    begin(tmp_path, "other")
+    assert results(tmp_path) == ["begun"]
+
+
+def test_ledger_without_an_end_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(ledger(tmp_path).file)
+    with pytest.raises(LedgerError, match="not a regular file"):
+        begin(tmp_path)
 
 
 def test_line_has_what_is_to_be_known_of_a_device(tmp_path: Path) -> None:
@@ -248,7 +270,7 @@ def test_ledger_that_was_torn_is_written_on_and_nothing_in_it_is_changed(
         file.write(b'{"serial":"SN-1","devi')
     torn = book.file.read_bytes()
     assert [each.device_id for each in book.entries()] == ["a"]
-    assert "line 2 was cut short" in caplog.text
+    assert "line 2 is incomplete" in caplog.text
     written(tmp_path, entry("b"))
     caplog.clear()
     assert [each.device_id for each in book.entries()] == ["a", "b"]

@@ -13,6 +13,7 @@ from device.errors import ConfigurationError
 from factory.account.cloud import Account, Response, Value
 from factory.account.documents import CONFIG
 from factory.cli import main
+from factory.console import Console
 from factory.errors import LintFailedError, NotInCloudError
 from factory.lint.cloud_rules import arns_elsewhere, lint_in_cloud, lint_stored_template
 from factory.lint.context import Context
@@ -22,7 +23,6 @@ from factory.lint.linter import lint
 from factory.lint.rules import RULES
 from factory.making.device_settings import load_device_settings
 from factory.methods import METHODS
-from factory.verbs.console import Console
 from factory.verbs.lint import check_before_prepare
 
 ARN = "arn:aws:iot:eu-central-1:123456789012"
@@ -593,10 +593,7 @@ class Silent:
     def say(self, *lines: str) -> None:
         self.said += lines
 
-    def show(self, *lines: str) -> None:
-        raise AssertionError("prepare has other data to show")
-
-    def put(self, **fields: object) -> None:
+    def show(self, document: object, *lines: str) -> None:
         raise AssertionError("prepare has other data to show")
 
 

@@ -14,7 +14,7 @@ from factory.bulk.progress import progress_on
 from factory.cli import main, parser
 from factory.errors import ExtraMissingError, OptionNotUsedError
 from factory.making.admission import Wanted, admit
-from factory.making.manufacture import DeviceOrder
+from factory.making.new_device import DeviceOrder
 from factory.methods import METHODS
 from factory.methods.choices import choices_of
 from factory.station.ledger import Ledger
@@ -235,7 +235,7 @@ def test_value_that_its_field_cannot_hold_is_refused_before_anything_is_made(
         ("abc.iot.eu-central-1.amazonaws.com", "no -ats"),
         ("abc.credentials.iot.eu-central-1.amazonaws.com", "iot:CredentialProvider"),
         ("abc-ats.credentials.iot.eu-central-1.amazonaws.com", "iot:CredentialProvider"),
-        ("abc-ats.jobs.iot.eu-central-1.amazonaws.com", "jobs alone"),
+        ("abc-ats.jobs.iot.eu-central-1.amazonaws.com", "jobs only"),
         ("iot.eu-central-1.amazonaws.com", "not the data endpoint of an account"),
         ("data.iot.eu-central-1.amazonaws.com", "not the data endpoint of an account"),
         ("ABC.IOT.eu-central-1.amazonaws.com", "no -ats"),

@@ -11,7 +11,7 @@ from device.errors import ConfigurationError, ExitCode
 from factory.account.cloud import Account, Response
 from factory.errors import DeviceIdError, SerialNumberError
 from factory.making.device_orders import given_endpoint
-from factory.making.manufacture import DeviceOrder, new_device_id
+from factory.making.new_device import DeviceOrder, new_device_id
 from factory.station.endpoint import find_endpoint
 from factory.station.serial_number import check_serial_number
 

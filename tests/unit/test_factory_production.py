@@ -13,7 +13,7 @@ from factory.account.cloud import Account, Response, Value
 from factory.account.documents import CONFIG
 from factory.errors import CloudNotReachableError, StationNotPreparedError
 from factory.making.admission import Wanted, admit
-from factory.making.manufacture import DeviceOrder, make_device, new_device_id
+from factory.making.new_device import DeviceOrder, make_device, new_device_id
 from factory.making.unfinished_device import unfinished_device
 from factory.methods.production import Product, finished, produce, produce_by
 from factory.station.ledger import Ledger, Result

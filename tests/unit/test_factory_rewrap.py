@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from device.errors import ExitCode
-from device.storage.roots.plan import CredentialPlan
+from device.storage.roots.root_plan import CredentialPlan
 from device.verbs.status import read_status
 from factory.account.cloud import Account
 from factory.cli import main
@@ -70,7 +70,7 @@ def test_a_device_moves_there_and_back(tmp_path: Path, capsys: pytest.CaptureFix
 @pytest.mark.parametrize(
     ("to", "says", "code"),
     [
-        ("magic", "no root of trust is called 'magic'", ExitCode.CONFIGURATION_INVALID),
+        ("magic", "unknown root of trust 'magic'", ExitCode.CONFIGURATION_INVALID),
         ("systemd-credential:none", "the credential none", ExitCode.STORAGE_UNUSABLE),
     ],
 )
@@ -124,7 +124,7 @@ def test_a_device_is_not_made_on_a_root_that_cannot_be_used(
 
 
 def test_a_device_that_waits_for_its_certificate_keeps_its_root(tmp_path: Path) -> None:
-    """A batch that is gone on with does not look at what the line is set to by now."""
+    """A batch that is continued ignores what the line is set to now."""
     begun = replace(order(), root_of_trust=CredentialPlan("root"))
     with unfinished_device(begun, tmp_path / "device") as device:
         key = device.public_key

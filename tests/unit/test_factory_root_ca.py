@@ -89,7 +89,7 @@ def test_certificate_that_is_no_ca_is_refused(tmp_path: Path) -> None:
     leaf = trustme.CA().issue_cert("localhost").cert_chain_pems[0]
     file = tmp_path / "leaf.pem"
     leaf.write_to_path(str(file))
-    refused(file, "not that of a CA")
+    refused(file, "is not a CA certificate")
 
 
 def test_expired_certificate_is_refused() -> None:
@@ -110,12 +110,14 @@ def test_certificate_at_fault_in_a_bundle_is_named(tmp_path: Path) -> None:
     authority = trustme.CA()
     leaf = authority.issue_cert("leaf.example", common_name="leaf.example")
     file = bundle(tmp_path / "ca.pem", authority.cert_pem.bytes(), leaf.cert_chain_pems[0].bytes())
-    refused(file, r"certificate 2 of 2 \(CN=leaf.example.*is not that of a CA")
+    refused(file, r"certificate 2 of 2 \(CN=leaf.example.*is not a CA certificate")
 
 
 def test_certificate_of_a_bundle_that_is_cut_is_named(tmp_path: Path) -> None:
     pem = trustme.CA().cert_pem.bytes()
-    refused(bundle(tmp_path / "ca.pem", pem, pem[:200]), r"certificate 2 of 2 \(line \d+\) is cut")
+    refused(
+        bundle(tmp_path / "ca.pem", pem, pem[:200]), r"certificate 2 of 2 \(line \d+\) is truncated"
+    )
 
 
 def test_bundle_that_no_device_can_store_is_refused(tmp_path: Path) -> None:

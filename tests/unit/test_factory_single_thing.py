@@ -10,7 +10,7 @@ from device.storage.device_storage import open_device_storage
 from device.storage.lifecycle import Lifecycle
 from factory.account.documents import CONFIG
 from factory.errors import NotRegisteredError, ThingTakenError
-from factory.making.manufacture import DeviceOrder, new_device_id
+from factory.making.new_device import DeviceOrder, new_device_id
 from factory.methods.single_thing import Way, make_registered
 from tests.support.certificates import DeviceAuthority, new_key
 from tests.support.devices import installed_chain
@@ -128,8 +128,8 @@ def test_wrong_kind_of_attachment_is_corrected_by_the_next_run(tmp_path: Path) -
         ("Existing AttributePayload: {} conflicts", "OverrideSettings"),
         ("User x is not authorized to perform: iot:CreateThing", "docs/station.md"),
         ("Cannot resolve reference value: Batch", "factory lint --method single-thing"),
-        ("Rate exceeded", "some minutes"),
-        ("something new", "AWS's words"),
+        ("Rate exceeded", "a few minutes"),
+        ("something new", "AWS's message"),
     ],
 )
 def test_refusal_keeps_awss_words_and_names_a_next_step(

@@ -127,7 +127,7 @@ def test_what_is_no_socket_at_all_gets_words(tmp_path: Path) -> None:
 
 @contextmanager
 def a_stranger(place: Path, do: Callable[[socket.socket], None]) -> Iterator[None]:
-    """Somebody else behind the socket."""
+    """Someone else behind the socket."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
         server.bind(os.fspath(place))
         server.listen(1)
@@ -154,7 +154,11 @@ def answer(content: bytes) -> Callable[[socket.socket], None]:
 
 @pytest.mark.parametrize(
     ("content", "problem"),
-    [(b"", "went away"), (b"HTTP/1.1 400 Bad Request\r\n", "is no device"), (b"x" * 9000, "is no")],
+    [
+        (b"", "closed the connection"),
+        (b"HTTP/1.1 400 Bad Request\r\n", "is not a device"),
+        (b"x" * 9000, "is no"),
+    ],
 )
 def test_stranger_behind_the_socket_is_no_device(place: Path, content: bytes, problem: str) -> None:
     with (

@@ -20,7 +20,7 @@ from device.storage.lifecycle import Lifecycle
 from device.storage.secure_storage import Uid
 from factory.account.documents import CONFIG
 from factory.errors import ElementChoiceError
-from factory.making.manufacture import DeviceOrder, make_device, new_device_id
+from factory.making.new_device import DeviceOrder, make_device, new_device_id
 from factory.making.unfinished_device import UnfinishedDevice, unfinished_device
 from tests.support.certificates import DeviceAuthority, new_key
 from tests.support.devices import installed_chain

@@ -151,9 +151,9 @@ def test_cut_run_is_repeated_whole_by_the_next_attempt(aws: FakeAws, broken_at: 
 
 
 def test_thing_that_was_there_is_used_as_it_is(aws: FakeAws) -> None:
-    aws.things["SN-1"] = {"ProvisionedBy": "somebody else"}
+    aws.things["SN-1"] = {"ProvisionedBy": "someone else"}
     assert decide() == "activated"
-    assert aws.things == {"SN-1": {"ProvisionedBy": "somebody else"}}
+    assert aws.things == {"SN-1": {"ProvisionedBy": "someone else"}}
 
 
 OTHER_NAMES = (NameOID.COUNTRY_NAME, NameOID.ORGANIZATION_NAME, NameOID.SERIAL_NUMBER,

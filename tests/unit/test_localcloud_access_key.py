@@ -50,5 +50,5 @@ def test_its_secret_is_not_shown() -> None:
 def test_a_damaged_file_is_said_so(tmp_path: Path, content: str) -> None:
     file = tmp_path / "access-key.json"
     file.write_text(content)
-    with pytest.raises(StateFolderError, match="holds no access key"):
+    with pytest.raises(StateFolderError, match="does not hold an access key"):
         read_access_key(file)

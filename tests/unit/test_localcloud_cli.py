@@ -79,7 +79,7 @@ def test_a_state_folder_that_is_not_ours_is_refused(
     (tmp_path / "thesis.tex").touch()
     with pytest.raises(SystemExit):
         main(["up", "--detach", "--state", str(tmp_path)])
-    assert "not that of a local AWS" in capsys.readouterr().err
+    assert "does not belong to a local AWS" in capsys.readouterr().err
 
 
 def test_nothing_heavy_is_loaded_to_ask_for_help() -> None:

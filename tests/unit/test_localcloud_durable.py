@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from localcloud.durable.journal import Change, Journal, read
 from localcloud.durable.state_files import StateFiles
 from localcloud.durable.watched import BACKGROUND, Store, Watched, Work, current, working
+from localcloud.errors import StateFolderError
 
 THINGS = Store("iot", "things")
 WHOLE = Store("lambda", None)
@@ -222,6 +223,18 @@ def test_half_a_line_ends_it(tmp_path: Path, tail: bytes) -> None:
     journal.append(journal.line(Change("iot", "things", key("a"), 1)) + tail)
     journal.close()
     assert [change["value"] for change in read(tmp_path / "journal")] == [1]
+
+
+@pytest.mark.parametrize("content", [b"", b'{"payl', b"\xff\x00", b"[]", b"{}", b"[" * 100_000])
+def test_a_file_that_is_not_what_was_saved_is_no_empty_cloud(
+    tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / "iot.json").write_bytes(content)
+
+    with pytest.raises(StateFolderError, match=r"iot.json is not what was saved"):
+        files_of(tmp_path).recover()
+
+    assert (tmp_path / "iot.json").read_bytes() == content
 
 
 def test_the_journal_is_for_its_owner_only(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The state folder: private, one server at a time, and never somebody else's."""
+"""The state folder: private, one server at a time, and never someone else's."""
 
 import stat
 import subprocess
@@ -53,7 +53,7 @@ def test_a_folder_that_was_open_to_others_is_closed(folder: StateFolder) -> None
 
 def test_a_folder_with_other_content_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").touch()
-    with pytest.raises(StateFolderError, match="not that of a local AWS"):
+    with pytest.raises(StateFolderError, match="does not belong to a local AWS"):
         StateFolder(tmp_path).create()
 
 

@@ -100,10 +100,10 @@ def test_the_device_logs_at_the_level_asked_for_and_others_from_warning(
     log.set_up("debug")
 
     logger.getChild("runtime").debug("ours")
-    logging.getLogger("somebody").info("theirs, in detail")
-    logging.getLogger("somebody").warning("theirs, important")
+    logging.getLogger("someone").info("theirs, in detail")
+    logging.getLogger("someone").warning("theirs, important")
 
-    ours, theirs = "DEBUG   device.runtime: ours", "WARNING somebody: theirs, important"
+    ours, theirs = "DEBUG   device.runtime: ours", "WARNING someone: theirs, important"
     assert capsys.readouterr().err == f"{ours}\n{theirs}\n"
 
 

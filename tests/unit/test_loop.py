@@ -90,7 +90,7 @@ def test_a_flood_is_counted_not_repeated(caplog: pytest.LogCaptureFixture) -> No
     listening(*[ev.MessageReceived("x" * 60_000, b"")] * 5_121, seconds=600.0)
 
     assert len(caplog.messages) == 2
-    assert "ignored 5120 more messages that nobody waits for" in caplog.messages
+    assert "ignored 5120 more messages that the device does not expect" in caplog.messages
     assert len(caplog.text) < 1_000
 
 
@@ -103,7 +103,7 @@ def test_a_flood_of_minutes_is_said_once_a_minute(caplog: pytest.LogCaptureFixtu
 def test_the_topic_of_a_stranger_cannot_forge_a_line(caplog: pytest.LogCaptureFixture) -> None:
     listening(ev.MessageReceived("a\nnext: run this", b""))
 
-    assert caplog.messages == [r"ignored a message that nobody waits for, on a\nnext: run this"]
+    assert caplog.messages == [r"ignored an unexpected message on a\nnext: run this"]
 
 
 def test_what_takes_over_a_second_is_told_once() -> None:

@@ -168,7 +168,7 @@ def without(document: dict[str, Any], field: str) -> dict[str, Any]:
         *((CSR, without(CERTIFICATE, field), field) for field in CERTIFICATE),
         *((CSR, CERTIFICATE | {field: None}, field) for field in CERTIFICATE),
         *((CSR, CERTIFICATE | {field: ["x"]}, field) for field in CERTIFICATE),
-        (CSR, CERTIFICATE | {"privateKey": "key"}, "privateKey nobody asked for"),
+        (CSR, CERTIFICATE | {"privateKey": "key"}, "a privateKey that was not requested"),
         (KEYS, CERTIFICATE, "no privateKey"),
         (KEYS, CERTIFICATE | {"privateKey": 5}, "privateKey"),
         (REGISTER, without(THING, "thingName"), "thingName"),
@@ -266,5 +266,5 @@ def test_a_template_that_makes_no_thing_is_named(document: object) -> None:
 
     assert isinstance(event, ReplyMalformed)
     error = error_of(event, "registering the thing", Credential.CLAIM)
-    assert str(error).endswith("no thingName, so the template T makes no thing")
+    assert str(error).endswith("no thingName: the template T does not create a thing")
     assert "AWS::IoT::Thing to the template T" in error.next_step

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from device.config.device_plan import plan_for
 from device.config.methods import METHODS, Credential, MachineKind
-from device.config.plan import plan_for
 from device.config.settings import load
 from device.errors import ConfigurationError
 from device.provisioning.claim import ClaimPlan

@@ -44,7 +44,7 @@ SILENCE = None
 
 @dataclass
 class ScriptedSession:
-    """Answers from a script; then somebody asks to stop. Silence takes as long as is waited."""
+    """Answers from a script; then someone asks to stop. Silence takes as long as is waited."""
 
     clock: FakeClock
     script: list[ev.Event | None]
@@ -424,7 +424,7 @@ def test_a_message_goes_to_the_task_that_subscribed_to_it(
     operate(script, tasks=[one, other])
 
     assert (one.heard, other.heard) == (["connected", "a/b"], ["connected", "b"])
-    assert caplog.messages == ["ignored a message that nobody waits for, on c"]
+    assert caplog.messages == ["ignored an unexpected message on c"]
 
 
 def test_subscriptions_are_made_again_after_an_outage(operate: Operate) -> None:

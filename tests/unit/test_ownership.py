@@ -83,7 +83,7 @@ def test_a_link_in_place_of_the_lock_gives_nothing_away(tmp_path: Path) -> None:
 
 def test_what_is_no_socket_is_not_given_away(of_somebody_else: Path) -> None:
     file = of_somebody_else / "claim"
-    file.write_text("put here by somebody")
+    file.write_text("put here by someone")
     before = owners_in(of_somebody_else)
 
     give_to_owner_of(of_somebody_else, file)

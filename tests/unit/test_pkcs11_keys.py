@@ -387,7 +387,7 @@ def test_tls_13_is_for_ec_keys_that_were_opted_in(
 def test_a_certificate_of_another_key_is_refused_before_connecting(keys: Pkcs11KeyStore) -> None:
     keys.generate_key(KEY, KeyType.EC_P256)
     stranger = self_signed(ec.generate_private_key(ec.SECP256R1()))
-    with pytest.raises(KeyMismatchError, match="certificate belongs to another key"):
+    with pytest.raises(KeyMismatchError, match="certificate does not belong to the key"):
         keys.tls_identity(KEY, stranger)
 
 
@@ -399,7 +399,7 @@ def test_a_key_that_was_exchanged_in_the_element_is_noticed(
     certificate = self_signed(keys.private_key(KEY))
     public = [each for each in module.objects.values() if Attribute.EC_POINT in each]
     public[0][Attribute.EC_POINT] = public[1][Attribute.EC_POINT]
-    with pytest.raises(KeyMismatchError, match="another key than the device made"):
+    with pytest.raises(KeyMismatchError, match="not the key that the device made"):
         keys.tls_identity(KEY, certificate)
 
 
@@ -418,8 +418,8 @@ def test_another_key_under_the_label_is_not_taken_for_ours(
 ) -> None:
     keys.generate_key(KEY, KeyType.EC_P256)
     for each in module.objects.values():
-        each[Attribute.ID] = b"somebody else"
-    with pytest.raises(ElementKeyMissingError, match="another than this device"):
+        each[Attribute.ID] = b"someone else"
+    with pytest.raises(ElementKeyMissingError, match="not this device"):
         self_signed(keys.private_key(KEY))
 
 

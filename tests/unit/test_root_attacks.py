@@ -56,7 +56,7 @@ def another_board(folder: Path) -> Hardware:
 
 
 def stolen_storage(kind: str, board: Hardware, state: Path) -> Scene:
-    """Somebody takes the sealed images, and burns fuses of his own beside them."""
+    """Someone takes the sealed images, and burns fuses of his own beside them."""
     other = another_board(state.parent)
     thief = RootBench.of(kind, other).make_device(state.parent / "thief")
     shutil.copytree(state / "storage", thief / "storage", dirs_exist_ok=True)

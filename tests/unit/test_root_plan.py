@@ -10,7 +10,7 @@ from device.errors.storage import DataCorruptError
 from device.storage.device_storage import create_device_storage, open_device_storage
 from device.storage.filesystem import OsFs
 from device.storage.roots.descriptor import NAME, Descriptor, read_descriptor, write_descriptor
-from device.storage.roots.plan import (
+from device.storage.roots.root_plan import (
     FILE,
     CredentialPlan,
     OtpPlan,

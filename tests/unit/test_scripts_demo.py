@@ -175,13 +175,13 @@ def test_the_settings_file_is_that_of_the_method(method: str) -> None:
 
 @pytest.mark.parametrize("method", ["jitp", "jitr"])
 def test_just_in_time_is_not_shown_without_its_refusal(method: str) -> None:
-    booted(method, "not let in", *HOLDING_ITS_CERTIFICATE).check_complete()
-    with pytest.raises(CommandFailedError, match="never happened: not let in"):
+    booted(method, "refused by AWS IoT", *HOLDING_ITS_CERTIFICATE).check_complete()
+    with pytest.raises(CommandFailedError, match="never happened: refused by AWS IoT"):
         booted(method, *HOLDING_ITS_CERTIFICATE).check_complete()
 
 
 def test_connections_and_refusals_are_counted_until_the_identity_is_proven() -> None:
-    refused = ("not let in", "waiting", "not let in", "waiting")
+    refused = ("refused by AWS IoT", "waiting", "refused by AWS IoT", "waiting")
     boot = booted("jitp", "storage opened", *refused, "device connected", "identity proven")
     boot.hear({"step": "device connected", "ms": 1.0, "detail": ""})
     assert (boot.connections, boot.refusals) == (3, 2)
@@ -287,5 +287,5 @@ def test_the_report_is_read_for_one_batch() -> None:
 
 
 def test_the_issuer_is_called_as_a_person_would() -> None:
-    authority = trustme.CA(organization_name="Somebody")
-    assert "Somebody" in issuer_of(authority.cert_pem.bytes().decode())
+    authority = trustme.CA(organization_name="Someone")
+    assert "Someone" in issuer_of(authority.cert_pem.bytes().decode())

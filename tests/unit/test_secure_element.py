@@ -95,7 +95,7 @@ def test_a_missing_token_is_named_with_those_that_are_there(
 def test_a_foreign_token_that_cannot_be_read_is_passed_over(
     storage: DeviceStorage, module: FakeModule
 ) -> None:
-    """Somebody's bank card in another reader, or a token that another process is writing."""
+    """Someone's bank card in another reader, or a token that another process is writing."""
     module.tokens.insert(0, replace(module.tokens[0], slot_id=6, label="other"))
     module.fail("C_GetTokenInfo", ReturnValue.TOKEN_NOT_RECOGNIZED)
     element = element_of(storage, module)

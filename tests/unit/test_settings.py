@@ -362,7 +362,7 @@ def test_a_variable_that_names_no_setting_is_said_to_be_unused(
     tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert load(tmp_path, LEAST, {name: "secret"}) == load(tmp_path, LEAST)
-    assert caplog.messages == [f"{name} names no setting and is not used"]
+    assert caplog.messages == [f"{name} is not a setting; it is ignored"]
 
 
 def test_the_source_of_each_setting_is_known(tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from device.errors import ExitCode, FirstbootError
-from device.storage.manufacture import serial_number
+from device.storage.manufacturing_data import serial_number
 from device.storage.roots.descriptor import Descriptor, write_descriptor
-from device.storage.roots.plan import CredentialPlan, OtpPlan, Pkcs11Plan, RootPlan, make_root
+from device.storage.roots.root_plan import CredentialPlan, OtpPlan, Pkcs11Plan, RootPlan, make_root
 from tests.support.memory_disk import MemoryDisk
 from tests.support.roots import PLANS, Hardware, RootBench
 

@@ -124,8 +124,8 @@ def check_secured(root: RootBench, state: Path, disk: RecordingDisk, held: State
 
 def check_unfinished(root: RootBench, state: Path, disk: RecordingDisk) -> None:
     with root.create(state, mount=disk.mount) as storage:
-        storage.ps.set(WITNESS, b"made anew")
-        assert held_by(storage) == {("ps", WITNESS): b"made anew"}
+        storage.ps.set(WITNESS, b"made again")
+        assert held_by(storage) == {("ps", WITNESS): b"made again"}
 
 
 def check_decommissioned(root: RootBench, state: Path, disk: RecordingDisk) -> None:

@@ -19,7 +19,7 @@ from device.storage.filesystem import OsFs
 from device.storage.keys import KeyId, KeyType
 from device.storage.lifecycle import Lifecycle
 from device.storage.roots.descriptor import NAME, Descriptor, read_descriptor
-from device.storage.roots.plan import FILE, CredentialPlan, RootPlan
+from device.storage.roots.root_plan import FILE, CredentialPlan, RootPlan
 from device.storage.secure_storage import Uid
 from factory.making.rewrap import rewrap_device_storage
 from tests.support.crash_states import CrashState, crash_states, explore
@@ -213,7 +213,7 @@ def test_a_storage_that_may_have_moved_must_be_opened_again(board: Hardware, sta
         root = DevicePlace(state, OsFs, bench.make_root).begin_move(plan_of("tpm", board))
         with pytest.raises(StorageFailureError, match="not synced"):
             storage.move(root, unsure)
-        with pytest.raises(StorageFailureError, match="half-way"):
+        with pytest.raises(StorageFailureError, match="was interrupted"):
             storage.ps.set(WITNESS, b"under which root?")
 
 
@@ -230,7 +230,7 @@ def test_an_old_root_that_is_out_of_reach_is_erased_later(
     board.tpm.before = refuse  # each time: the opening after the move tries it, too
     with pytest.raises(TpmError):
         rewrap_device_storage(state, FILE, make_root=bench.make_root)
-    assert "is not erased yet" in caplog.text
+    assert "is not yet erased" in caplog.text
     board.tpm.before = lambda _: None
 
     with bench.open(state) as storage:

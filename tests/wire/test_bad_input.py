@@ -141,7 +141,7 @@ def test_a_certificate_that_is_not_valid_yet_says_that_the_clock_is_behind(tmp_p
 
 def test_what_nobody_asked_for_is_ignored(tmp_path: Path) -> None:
     stranger = f"{topics.register_thing('other')}/accepted"
-    noise = publish("dt/somebody/else", b"{}") + publish(stranger, b'{"thingName": "stranger"}')
+    noise = publish("dt/someone/else", b"{}") + publish(stranger, b'{"thingName": "stranger"}')
 
     with ScriptedServer(impostor(lambda _: noise), SERVER) as server:
         finished, _ = boot_at(server, tmp_path, DEVICE_CONNECTION__REPLY_TIMEOUT="1")
@@ -179,7 +179,7 @@ def test_a_claim_certificate_for_another_key(tmp_path: Path) -> None:
 
     assert finished.code == 3
     assert finished.error["error"] == "CredentialUnusableError"
-    assert "TLS cannot use the claim with its key" in finished.error["message"]
+    assert "TLS cannot use the claim certificate with its key" in finished.error["message"]
     assert "factory make" in finished.error["next_step"]
     assert server.log == []
 

@@ -252,7 +252,7 @@ def test_an_unknown_template(works: Works, state: Path, serial: str) -> None:
 
     assert finished.code == 4
     assert finished.error["error"] == "TopicDeniedError"
-    denied = "subscribe was denied on $aws/provisioning-templates/no-such-template/"
+    denied = "AWS IoT denied subscribe on $aws/provisioning-templates/no-such-template/"
     assert denied in finished.error["message"]
     assert serial not in things(works)
 

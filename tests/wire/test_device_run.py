@@ -145,7 +145,7 @@ def test_another_client_takes_the_name(works: Works, state: Path, serial: str) -
 
 
 def session_of(works: Works, state: Path) -> AwscrtSession:
-    """Return a session of somebody who copied the device's key."""
+    """Return a session of someone who copied the device's key."""
     with open_device_storage(state, read_only=True) as storage:
         claims = InstalledClaim(storage)
         stolen = Credentials(storage, claims).tls_identity(Credential.DEVICE)
@@ -168,7 +168,7 @@ def test_a_certificate_that_was_deactivated(works: Works, state: Path, serial: s
         stopped = started.stop()
 
     assert stopped.code == 0
-    assert "with the device certificate was not let in" in waiting["detail"]
+    assert "AWS IoT refused the connection made with the device certificate" in waiting["detail"]
     [advice] = [line["detail"] for line in started.seen if line.get("step") == "next"]
     assert "set INACTIVE or REVOKED" in advice
     assert f"list-thing-principals --thing-name {serial}" in advice

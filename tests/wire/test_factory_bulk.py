@@ -13,7 +13,7 @@ from factory.account.cloud import Cloud, Value
 from factory.bulk.batch import run_batch
 from factory.bulk.journal import Batch, new_batch, open_journal
 from factory.bulk.progress import PlainProgress
-from factory.making.manufacture import DeviceOrder, new_device_id
+from factory.making.new_device import DeviceOrder, new_device_id
 from factory.methods import bulk
 from tests.support.hang import SECONDS
 from tests.support.production_line import CONFIG, ProductionLine, production_line
@@ -73,7 +73,7 @@ def with_a_bent_csr(line: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("change", "reason", "next_step"),
     [
-        (lambda line: b"{" + line, "no JSON", "--retry"),
+        (lambda line: b"{" + line, "not JSON", "--retry"),
         (without_csr, "Cannot resolve reference value: CSR", "factory lint --method bulk"),
         (with_a_bent_csr, "CSR violates constraints", "damaged"),
     ],
@@ -177,7 +177,7 @@ def test_batch_of_other_devices_is_misuse(line: ProductionLine) -> None:
     lot(line, "--count", "1")
     code, said = lot(line, "--count", "2")
     assert code == ExitCode.MISUSE
-    assert "batch lot is of other devices" in said
+    assert "batch lot has other devices" in said
 
 
 def test_listed_devices_are_registered(line: ProductionLine, tmp_path: Path) -> None:

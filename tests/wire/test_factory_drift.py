@@ -1,4 +1,4 @@
-"""What somebody changed in the account is brought back by the next prepare, and named."""
+"""What someone changed in the account is brought back by the next prepare, and named."""
 
 import json
 from collections.abc import Iterator
@@ -224,14 +224,14 @@ def test_claim_gets_its_hook_later(local_cloud: LocalCloud, tmp_path: Path) -> N
     HOOK.method.teardown(cloud, None, devices=False)
 
 
-# --- what is somebody else's -----------------------------------------------------------
+# --- what is someone else's -----------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["table", "function", "role", "rule"])
 def test_what_others_made_is_neither_changed_nor_removed(aws: Aws, folder: Path, kind: str) -> None:
     mark(aws, kind, is_ours=False)
     before = contents(aws)
-    with pytest.raises(NotMadeByStationError, match="the station did not make it"):
+    with pytest.raises(NotMadeByStationError, match="the station did not create it"):
         prepare(JITR, aws, folder)
     assert contents(aws) == before
 

@@ -182,7 +182,7 @@ def test_working_devices_survive_a_teardown_unless_they_are_named(
     before = contents(aws)
     with made_in(ACCOUNT, local_cloud, tmp_path) as made:
         provision(made.claim, local_cloud, "SN-factory-5")
-        aws.call("iot", "CreateThing", thingName="somebody-elses")
+        aws.call("iot", "CreateThing", thingName="someone-elses")
         found = contents(aws)
 
         run("teardown", "--station", str(made.station), "--json")
@@ -195,8 +195,8 @@ def test_working_devices_survive_a_teardown_unless_they_are_named(
 
         run("teardown", "--devices", "--station", str(tmp_path / "gone"))
 
-        assert contents(aws)["things"].keys() == {"somebody-elses"}
-        aws.call("iot", "DeleteThing", thingName="somebody-elses")
+        assert contents(aws)["things"].keys() == {"someone-elses"}
+        aws.call("iot", "DeleteThing", thingName="someone-elses")
         assert contents(aws) == before
 
 
@@ -302,4 +302,6 @@ def test_ctrl_c_is_answered_in_words(tmp_path: Path) -> None:
             process.send_signal(signal.SIGINT)
             _, err = process.communicate(timeout=SECONDS)
     assert process.returncode == 1
-    assert err == "factory: stopped; the same command goes on where it stopped\n"
+    assert err == (
+        "factory: stopped\n  next: Run the same command again; it continues where it stopped.\n"
+    )

@@ -78,9 +78,9 @@ _DENIED = {"Effect": "Deny", "Action": "iot:Connect", "Resource": "*"}
 
 
 def test_teardown_leaves_the_account_as_it_was_found(aws: Aws, folder: Path) -> None:
-    aws.call("iot", "CreateThing", thingName="somebody-elses")
+    aws.call("iot", "CreateThing", thingName="someone-elses")
     theirs = json.dumps({"Version": "2012-10-17", "Statement": _DENIED})
-    aws.call("iot", "CreatePolicy", policyName="somebody-elses", policyDocument=theirs)
+    aws.call("iot", "CreatePolicy", policyName="someone-elses", policyDocument=theirs)
     before = contents(aws)
     prepare(aws, folder)
 
@@ -88,8 +88,8 @@ def test_teardown_leaves_the_account_as_it_was_found(aws: Aws, folder: Path) -> 
 
     assert set(outcomes(report)) == {Outcome.REMOVED}
     assert contents(aws) == before
-    aws.call("iot", "DeleteThing", thingName="somebody-elses")
-    aws.call("iot", "DeletePolicy", policyName="somebody-elses")
+    aws.call("iot", "DeleteThing", thingName="someone-elses")
+    aws.call("iot", "DeletePolicy", policyName="someone-elses")
 
 
 def test_teardown_after_an_interrupted_issue_removes_the_certificate(
@@ -371,7 +371,7 @@ def test_wrong_secret_is_a_matter_of_configuration(
     trainee: tuple[str, str], local_cloud: LocalCloud, folder: Path
 ) -> None:
     access_key, _ = trainee
-    with pytest.raises(CloudConfigurationError, match="does not accept the credentials"):
+    with pytest.raises(CloudConfigurationError, match="rejected the credentials"):
         prepare(aws_of(local_cloud, account=access_key, secret="guessed"), folder)
 
 

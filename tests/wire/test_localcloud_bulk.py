@@ -169,7 +169,15 @@ def test_lines_that_fail_are_reported_by_number(factory: Factory) -> None:
     errors = factory.report(task, "ERRORS")
     assert [found["lineNumber"] for found in errors] == [2, 3, 4, 5, 6, 7, 8]
     assert errors[0]["offset"] == len(good) + 1
-    wanted = ["no JSON", "no JSON object", "CSR", "CSR violates", "thingName", "string", "256 KB"]
+    wanted = [
+        "not JSON",
+        "not a JSON object",
+        "CSR",
+        "CSR violates",
+        "thingName",
+        "string",
+        "256 KB",
+    ]
     for found, part in zip(errors, wanted, strict=True):
         assert part in found["errorMessage"]
     assert {found["statusCode"] for found in errors} == {400}

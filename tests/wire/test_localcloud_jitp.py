@@ -376,7 +376,7 @@ def test_what_was_due_when_the_cloud_stopped_is_done_later(tmp_path: Path) -> No
     ("config", "error"),
     [
         ({"templateBody": "{"}, "JSON not well-formed"),
-        ({"templateBody": "[]"}, "no JSON object"),
+        ({"templateBody": "[]"}, "not a JSON object"),
         (
             {"templateBody": template(NAMED_AFTER_CN, parameters=(CN,))},
             "Neither policyName nor policyDocument is present in the Template",

@@ -87,7 +87,7 @@ def test_a_fault_that_makes_no_sense_is_said_so(
 def test_the_wire_has_the_reason_of_a_refusal(
     local_cloud: LocalCloud, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made = add_certificate(local_cloud, policy(("Connect", ["client/somebody-else"])))
+    made = add_certificate(local_cloud, policy(("Connect", ["client/someone-else"])))
     certificate, name = tmp_path / "one.pem", mark("client")
     certificate.write_text(made.certificate_pem + made.private_key_pem)
     with pytest.raises(ConnectionError):
@@ -211,7 +211,7 @@ def test_it_ends_with_its_folder(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert (told["api_port"], told["mqtt_port"]) == (ports.api, ports.mqtt)
     shutil.rmtree(state)
     until(lambda: is_running(told["pid"]), False)
-    assert not state.exists()  # it made nothing anew
+    assert not state.exists()  # it made nothing again
 
 
 def is_running(pid: int) -> bool:

@@ -338,7 +338,7 @@ def test_a_device_is_told_what_is_wrong(
     [
         ({"Ref": "Nobody"}, "Cannot resolve reference value: Nobody"),
         ({"Fn::Sub": "${Nobody}"}, "Cannot resolve reference value: Nobody"),
-        ({"Fn::Sub": ["${Nobody}", {"Somebody": "x"}]}, "Cannot resolve reference value: Nobody"),
+        ({"Fn::Sub": ["${Nobody}", {"Someone": "x"}]}, "Cannot resolve reference value: Nobody"),
         ({"Fn::Sub": ["a"]}, "invalid Fn::Sub"),
         ({"Fn::Join": "a"}, "invalid Fn::Join"),
         ({"Fn::Split": [",", {"Fn::Split": [",", "a,b"]}]}, "invalid Fn::Split"),

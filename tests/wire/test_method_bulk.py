@@ -90,12 +90,12 @@ def test_what_somebody_else_made_is_left_alone(line: ProductionLine, kind: str) 
         s3.create_bucket(Bucket=bucket, CreateBucketConfiguration=where)
         refused = line.prepare()
         assert refused.code == ExitCode.FAILED
-        assert f"the bucket {bucket} exists, and the station did not make it" in refused.err
+        assert f"the bucket {bucket} exists, but the station did not create it" in refused.err
         s3.delete_bucket(Bucket=bucket)
     else:
         iot.create_thing_group(thingGroupName="firstboot-devices")
         assert line.prepare().code == 0
-        assert "the station did not make it" in line.teardown().err
+        assert "the station did not create it" in line.teardown().err
         iot.delete_thing_group(thingGroupName="firstboot-devices")
 
 

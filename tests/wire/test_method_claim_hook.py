@@ -51,10 +51,10 @@ def test_device_that_is_not_on_the_list_as_it_is(
 
     assert denied.code == ExitCode.DENIED
     assert "RegisterThing was rejected: 403 AccessDenied" in denied.error["message"]
-    assert "is the serial on the allow-list?" in denied.error["next_step"]
+    assert "check the allow-list" in denied.error["next_step"]
     assert state.name not in line.things()
     table.put_item(TableName=TABLE, Item=right)
     proven = line.boot(state, *SETTINGS)
     assert proven.code == 0, proven.err
     assert line.active(state.name) == [proven.identity["certificate_id"]]
-    assert "certificate issued" not in proven.steps, "it goes on with the one that it has"
+    assert "certificate issued" not in proven.steps, "it continues with the one that it has"

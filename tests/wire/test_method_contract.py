@@ -74,7 +74,7 @@ def test_log_group_of_somebody_else_is_used_and_kept(empty: Aws, folder: Path) -
     removed = teardown(CASES["jitr"], empty, folder)
 
     assert outcome_of(prepared, "log group") == (Outcome.UNCHANGED, "")
-    assert outcome_of(removed, "log group") == (Outcome.KEPT, "the station did not make it")
+    assert outcome_of(removed, "log group") == (Outcome.KEPT, "the station did not create it")
     empty.call("logs", "DeleteLogGroup", logGroupName=name)
 
 

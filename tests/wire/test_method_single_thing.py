@@ -9,7 +9,7 @@ import pytest
 from device.errors import ExitCode
 from factory.account.cloud import Value, text
 from factory.errors import NotRegisteredError
-from factory.making.manufacture import DeviceOrder, new_device_id
+from factory.making.new_device import DeviceOrder, new_device_id
 from factory.methods import single_thing
 from factory.methods.single_thing import Way
 from tests.support.production_line import CONFIG, ProductionLine, as_object, production_line
@@ -123,12 +123,12 @@ def test_teardown_leaves_the_devices_unless_they_are_named(
 ) -> None:
     line.prepare()
     line.run("single", "--serial", "SN-6", "--out", tmp_path / "device")
-    other = line.client("iot").create_thing(thingName="somebody-elses")
+    other = line.client("iot").create_thing(thingName="someone-elses")
 
     kept = line.run("teardown", "--method", "single-thing")
 
     assert "1 device(s) work under it" in kept.err
     assert len(line.active("SN-6")) == 1
     line.teardown()
-    assert line.things() == ["somebody-elses"]
+    assert line.things() == ["someone-elses"]
     line.client("iot").delete_thing(thingName=text(other, "thingName"))

@@ -12,7 +12,7 @@ from device.provisioning import actions as act
 from device.provisioning import events as ev
 from device.provisioning.events import Credential
 from device.runtime.awscrt_session import AwscrtSession
-from device.runtime.refusal import classify_failure
+from device.runtime.connect_failure import classify_failure
 from device.storage.keys import MemoryIdentity
 from tests.support.scripted_server import Peer, ScriptedServer, let_in, tls
 
@@ -74,14 +74,16 @@ def test_the_probe_brings_the_login_too() -> None:
     with ScriptedServer(proxy_that_wants(LOGIN)) as server:
         event = probed(through(server, LOGIN))
 
-    assert event == ev.ConnectFailed(f"aws.example:8883 did not agree on TLS: {FAILURE}")
+    assert event == ev.ConnectFailed(
+        f"aws.example:8883 could not agree on TLS parameters: {FAILURE}"
+    )
 
 
 @pytest.mark.parametrize("ask", [dialled, probed])
 @pytest.mark.parametrize(
     ("login", "refusal", "detail", "advice"),
     [
-        (None, b"407 ", "wants a user name and a password (407)", "http://USER:PASSWORD@HOST"),
+        (None, b"407 ", "requires a user name and a password (407)", "http://USER:PASSWORD@HOST"),
         (Login("user", "wrong"), b"407 ", "does not accept the user name", "Correct USER and"),
         (Login("user", "wrong"), b"403 ", "does not open it (answer: 403)", "allow CONNECT"),
         (None, b"502 ", "does not open it (answer: 502)", "allow CONNECT"),

@@ -91,7 +91,7 @@ class Module:
             return _modules[key]
 
     def initialize(self) -> None:
-        """Initialise the library unless somebody did: awscrt, or this process before."""
+        """Initialise the library unless someone did: awscrt, or this process before."""
         arguments = InitializeArguments(flags=CKF_OS_LOCKING_OK)
         try:
             self._call("C_Initialize", c.byref(arguments))

@@ -155,11 +155,11 @@ def functions_in(library: object, path: Path) -> FunctionList:
     except AttributeError:
         if hasattr(library, "C_GetInterface"):
             raise ModuleInterfaceError(path, "3.x only") from None
-        raise NoModuleError(path, "is a library, but not one for PKCS #11") from None
+        raise NoModuleError(path, "is a library, but not a PKCS #11 module") from None
     entrance.restype = c.c_ulong
     code = entrance(c.byref(functions))
     if code:
-        raise NoModuleError(path, f"does not name its functions (CKR {code:#x})")
+        raise NoModuleError(path, f"does not list its functions (CKR {code:#x})")
     version = functions.contents.version
     if version.major != 2 or version.minor < 20:
         raise ModuleInterfaceError(path, f"{version.major}.{version.minor}")

@@ -109,5 +109,5 @@ def attach_element(storage: DeviceStorage, plan: ElementPlan) -> None:
 
 def _module_path(uri: Pkcs11Uri) -> Path:
     if uri.module_path is None:
-        raise Pkcs11UriError("module-path is missing: which library speaks to the element?")
+        raise Pkcs11UriError("module-path is missing; set the path of the element's library")
     return uri.module_path

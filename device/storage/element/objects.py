@@ -92,7 +92,7 @@ def private_key(session: ElementSession, label: str, identifier: bytes) -> int:
     """Return the handle of the one private key with this label, which has to be ours.
 
     Raises:
-        ElementKeyMissingError: there is none, or it is another one.
+        ElementKeyMissingError: the element has no such key, or another one.
         DuplicateKeyError: there are several; awscrt could not tell them apart.
     """
     found = _private_keys(session, label)
@@ -101,7 +101,7 @@ def private_key(session: ElementSession, label: str, identifier: bytes) -> int:
     if not found:
         raise ElementKeyMissingError(f"the element holds no key {label!r}")
     if session.module.attribute(session.handle, found[0], Attribute.ID) != identifier:
-        raise ElementKeyMissingError(f"the element's key {label!r} is another than this device's")
+        raise ElementKeyMissingError(f"the element's key {label!r} is not this device's key")
     return found[0]
 
 

@@ -49,7 +49,7 @@ def pin_from_credential(name: str, environment: Mapping[str, str]) -> str:
     folder = environment.get("CREDENTIALS_DIRECTORY")
     if not folder:
         raise PinUnavailableError(
-            f"no credentials were handed over: CREDENTIALS_DIRECTORY is not set, {name} is wanted"
+            f"systemd passed no credentials: CREDENTIALS_DIRECTORY is not set, but {name} is needed"
         )
     path = Path(folder) / name
     return _pin_in(_read(path).content, path)
@@ -101,7 +101,7 @@ class PinMemory(ABC):
         self._write(b"".join([new, *self._stored()][: self._at_most]))
 
     def forget(self) -> None:
-        """Start anew: a PIN was right."""
+        """Start again: a PIN was right."""
         self._here.clear()
         if self._read() is not None:
             self._erase()

@@ -160,13 +160,13 @@ class Pkcs11KeyStore:
         if record is None:
             return self._sealed.tls_identity(key, certificate_pem)
         if _key_of(certificate_pem) != record.public_key:
-            raise KeyMismatchError(f"the certificate belongs to another key than {record.uri}")
+            raise KeyMismatchError(f"the certificate does not belong to the key {record.uri}")
 
         def slot_of_the_key(session: ElementSession) -> int:
             objects.private_key(session, record.label, record.identifier)
             present = objects.public_key(session, record.key_type, record.identifier)
             if spki(present) != record.public_key:
-                raise KeyMismatchError(f"{record.uri} is another key than the device made")
+                raise KeyMismatchError(f"{record.uri} is not the key that the device made")
             return session.token.slot_id
 
         return Pkcs11Identity(
@@ -202,7 +202,7 @@ class Pkcs11KeyStore:
     @property
     def _element(self) -> SecureElement:
         if self._maybe_element is None:
-            raise ElementNotOpenError("the key is in a secure element, and none is set")
+            raise ElementNotOpenError("the key is in a secure element, but no element is set")
         return self._maybe_element
 
     def _records(self) -> KeyRecords:

@@ -27,8 +27,8 @@ _PATH: Final = {  # name: most bytes, as CK_TOKEN_INFO and CK_ATTRIBUTE have roo
 }
 _QUERY: Final = {"module-path": 4096, "pin-source": 4096}
 _REFUSED: Final = {
-    "pin-value": "a PIN does not belong in a URI: use pin-source, or key.pin_file",
-    "module-name": "name the module by its path: module-path",
+    "pin-value": "a URI must not contain a PIN: use pin-source or key.pin_file",
+    "module-name": "give the module's path: module-path",
 }
 _RESERVED: Final = ":[]@!$'()*+,="  # RFC 7512, 2.3: pk11-res-avail
 _VALUE: Final = {
@@ -83,7 +83,7 @@ def parse(text: str) -> Pkcs11Uri:
     path, _, query = text.removeprefix(SCHEME).partition("?")
     found = dict(_attributes(path, ";", _PATH)) | dict(_attributes(query, "&", _QUERY))
     if found.pop("type", b"private") != b"private":
-        raise Pkcs11UriError("type: only private fits here, since it names a private key")
+        raise Pkcs11UriError("type: must be private, because the URI names a private key")
     identifier = found.pop("id", None)
     texts = {name: _text(name, raw) for name, raw in found.items()}
     slot = texts.pop("slot-id", None)
@@ -101,7 +101,7 @@ def _attributes(part: str, separator: str, known: dict[str, int]) -> Iterator[tu
     for attribute in part.split(separator) if part else []:
         name, equals, value = attribute.partition("=")
         if not equals:
-            raise Pkcs11UriError("a part of it is no attribute (name=value)")
+            raise Pkcs11UriError("a part is not an attribute (name=value)")
         if name in seen:
             raise Pkcs11UriError(f"{name} is given twice")
         seen.add(name)
@@ -119,9 +119,9 @@ def _misplaced(name: str, known: dict[str, int]) -> str:
     if name in known:
         return ""
     if name in _PATH:
-        return "stands behind the question mark, and belongs before it"
+        return "is after the question mark, but must be before it"
     if name in _QUERY:
-        return "stands before the question mark, and belongs behind it"
+        return "is before the question mark, but must be after it"
     return f"unknown attribute; known here: {', '.join(known)}"
 
 

@@ -31,7 +31,7 @@ SOFTHSM: Final = ElementProfile(
     key_types=tuple(KeyType),
     most_sessions=4096,
     tried_on="SoftHSM 2.6.1",
-    note="a test element: it never syncs its files, and its keys lie on the disk",
+    note="a test element: its keys are files, and it never syncs them",
 )
 TPM: Final = ElementProfile(
     name="tpm2-pkcs11",
@@ -64,7 +64,7 @@ GENERIC: Final = ElementProfile(
     key_types=tuple(KeyType),
     most_sessions=2,
     tried_on="p11-kit 0.24.1, in front of SoftHSM",
-    note="nothing is known of it: its mechanisms are asked",
+    note="unknown; the device asks for its mechanisms",
 )
 
 PROFILES: Final = (SOFTHSM, TPM, CRYPTOAUTHLIB, YKCS11)

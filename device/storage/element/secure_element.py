@@ -122,12 +122,12 @@ class SecureElement:
                 raise ElementLostError(f"the element is lost: {error}") from error
 
     def close(self) -> None:
-        """Give the session back; the next use opens another. Nobody is logged out by that."""
+        """Give the session back; the next use opens another. This logs nobody out."""
         with self._lock:
             self._drop()
 
     def _session_now(self) -> ElementSession:
-        """Return the session; one that somebody logged out counts as lost.
+        """Return the session; one that someone logged out counts as lost.
 
         Without a login private keys are not refused but unseen, and would be taken for missing.
         """
@@ -140,7 +140,7 @@ class SecureElement:
         return self._session
 
     def _open(self) -> ElementSession:
-        self._module.initialize()  # in case somebody finalised the module
+        self._module.initialize()  # in case someone finalised the module
         token = self._find_token()
         if TokenFlag.TOKEN_INITIALIZED not in token.flags:
             raise TokenNotReadyError(f"token {token.label} is not initialised")
@@ -203,7 +203,7 @@ class SecureElement:
             raise PinLockedError(name)
         pin = self.pin()
         if pin is None:
-            raise PinUnavailableError(f"token {name} wants a PIN, and none is set")
+            raise PinUnavailableError(f"token {name} requires a PIN, but none is set")
         self._refused.check(name, pin)
         if TokenFlag.USER_PIN_FINAL_TRY in token.flags:
             raise PinLastTryError(name)

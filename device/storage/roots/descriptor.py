@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from device.storage.decoding import decoded
 from device.storage.filesystem import Fs, replace
-from device.storage.roots.plan import FILE, RootPlan
+from device.storage.roots.root_plan import FILE, RootPlan
 
 NAME: Final = "root-of-trust.json"
 

@@ -10,7 +10,9 @@ class FileFuses(FuseFiles):
     """The hardware unique key (HUK), the lifecycle and the anchor as files."""
 
     kind: ClassVar[str] = "file"
-    strength: ClassVar[Strength] = Strength(SEALED, "simulated: fuses are files beside the storage")
+    strength: ClassVar[Strength] = Strength(
+        SEALED, "simulated: the fuses are files beside the storage"
+    )
 
     def _make_key(self) -> None:
         """There is no other half."""

@@ -106,7 +106,9 @@ class FuseFiles(ABC):
         """Use HKDF-SHA256 (RFC 5869) of the root key, with ``label`` as info."""
         state = self.lifecycle
         if state is Lifecycle.DECOMMISSIONED:
-            raise DecommissionedError("the root key was destroyed when the device left service")
+            raise DecommissionedError(
+                "the root key was destroyed when the device was decommissioned"
+            )
         if state not in STORAGE_AVAILABLE:
             raise LifecycleError(f"storage keys are not available in lifecycle {state.name}")
         huk = self._fs.read("huk")
@@ -166,7 +168,7 @@ def check_grows(anchor: Anchor, current: Anchor) -> None:
     """
     if anchor.generation <= current.generation:
         raise StorageFailureError(
-            f"the anchor only grows: {anchor.generation} after {current.generation}"
+            f"the anchor can only grow: {anchor.generation} after {current.generation}"
         )
 
 

@@ -28,7 +28,7 @@ class Pkcs11Root(KeyedFuses):
     kind: ClassVar[str] = "pkcs11"
     strength: ClassVar[Strength] = Strength(
         (*SEALED, Threat.STOLEN_STATE),
-        "against a cloned disk, too, if the token is a chip; tried on SoftHSM alone",
+        "also against a cloned disk if the token is a chip; tested with SoftHSM only",
     )
 
     def __init__(self, fs: Fs, uri: str, load: Callable[[Path], Module] = Module.load) -> None:
@@ -57,7 +57,7 @@ class Pkcs11Root(KeyedFuses):
     @cached_property
     def _element(self) -> SecureElement:
         if self._uri.module_path is None:
-            raise Pkcs11UriError("module-path is missing: which library speaks to the token?")
+            raise Pkcs11UriError("module-path is missing; set the path of the token's library")
         source = self._uri.pin_source
         pin = None if source is None else partial(pin_from_file, source)
         refused = RefusedPinFile(self._fs)

@@ -43,7 +43,7 @@ class RaspberryPiOtp(KeyedFuses):
     kind: ClassVar[str] = "raspberry-pi-otp"
     strength: ClassVar[Strength] = Strength(
         (*SEALED, Threat.STOLEN_STATE, Threat.CLONED_DISK),
-        "untried on hardware; any program that may use the firmware's mailbox gets in",
+        "not tested on hardware; any program that may use the firmware's mailbox can read it",
     )
 
     def __init__(self, fs: Fs, mailbox: Mailbox, key: int) -> None:

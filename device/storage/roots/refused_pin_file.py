@@ -1,6 +1,6 @@
 """Refused PINs of a token that is needed before the device's own storage can be opened.
 
-A stolen file tells PINs that were wrong, to somebody who works for it.
+A stolen file tells PINs that were wrong, to someone who works for it.
 """
 
 import hashlib

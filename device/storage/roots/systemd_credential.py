@@ -32,7 +32,7 @@ class SystemdCredential(KeyedFuses):
     kind: ClassVar[str] = "systemd-credential"
     strength: ClassVar[Strength] = Strength(
         (*SEALED, Threat.STOLEN_STATE),
-        "against a cloned disk, too, if a TPM seals the credential",
+        "also against a cloned disk if a TPM seals the credential",
     )
 
     def __init__(self, fs: Fs, name: str, environment: Mapping[str, str] = os.environ) -> None:

@@ -122,7 +122,7 @@ def _chain_in(tss: Tss, index: int, auth: bytes) -> bytes | None:
         if kind == NV_UNINITIALIZED:
             return b""
         if kind in {HANDLE, BAD_AUTH, AUTH_FAIL}:
-            return None  # there is no such index, or it is somebody else's
+            return None  # there is no such index, or it is someone else's
         raise
 
 

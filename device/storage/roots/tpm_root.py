@@ -102,7 +102,7 @@ class TpmRoot(KeyedFuses):
     protection: ClassVar[StorageFlag] = StorageFlag.NONE
     strength: ClassVar[Strength] = Strength(
         (*SEALED, Threat.STOLEN_STATE, Threat.CLONED_DISK, Threat.OLD_DISK),
-        "tried on swtpm alone; not bound to PCRs: whatever starts here gets in",
+        "tested with swtpm only; not bound to PCRs: any software on this machine can read it",
     )
 
     def __init__(self, fs: Fs, tpm: Tpm) -> None:
@@ -175,8 +175,8 @@ class TpmRoot(KeyedFuses):
         value = self._tpm.read_chain(self._unsealed()[1], self._auth())
         if not value:
             raise RolledBackError(
-                "the TPM no longer holds this device's anchor: the device was decommissioned, or "
-                "moved to another root of trust, and this is a copy from before"
+                "the TPM no longer holds this device's anchor: this is an old copy of a device "
+                "that was decommissioned or moved to another root of trust"
             )
         return value
 
@@ -198,7 +198,7 @@ class TpmRoot(KeyedFuses):
             if self._record() == record:
                 raise RolledBackError(
                     f"generation {record.anchor.generation} is not the one that the TPM knows: "
-                    "an older copy of this device was put back"
+                    "someone restored an older copy of this device"
                 )
         raise StorageFailureError("the anchor never stands still")
 

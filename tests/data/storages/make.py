@@ -31,7 +31,7 @@ def install_leaf(storage: DeviceStorage) -> None:
 
 
 def main() -> None:
-    """Make every storage anew."""
+    """Make every storage again."""
     shutil.rmtree(HERE, ignore_errors=True)
     for step in STEPS:
         with open_device_storage(make_device(HERE / step)) as storage:

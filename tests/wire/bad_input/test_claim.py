@@ -39,7 +39,7 @@ TEMPLATES: Final = {
     "claim-own-ca": "firstboot-claim-own-ca",
     "trusted-user": "firstboot-trusted-user",
 }
-STRANGER: Final = DeviceAuthority("somebody else's CA")
+STRANGER: Final = DeviceAuthority("someone else's CA")
 TODAY: Final = datetime.now(UTC)
 
 
@@ -70,7 +70,7 @@ def test_claim_that_was_turned_off(line: ProductionLine, state: Path, status: st
     assert finished.code == ExitCode.DENIED
     assert "(1) The claim certificate is not ACTIVE" in next_step(finished)
     assert f"was turned off ({status}), and stays so" in prepare_again(line)
-    assert_let_in(line, line.make(state.parent / "anew" / state.name, "--again"))
+    assert_let_in(line, line.make(state.parent / "again" / state.name, "--again"))
 
 
 @of(*CLAIM)
@@ -163,9 +163,7 @@ def test_template_that_is_disabled_or_missing(
 
     finished = rejected(line, state, "InvalidTemplate")
 
-    assert "Check claim.template in the configuration: does it exist, enabled?" in next_step(
-        finished
-    )
+    assert "Check that claim.template exists and is enabled." in next_step(finished)
     prepare_again(line)
     assert "certificate issued" not in assert_let_in(line, state).steps, "it has that one still"
 
@@ -206,15 +204,13 @@ def test_role_that_may_not_do_what_the_template_asks(line: ProductionLine, state
 
     finished = rejected(line, state, "AccessDenied")
 
-    assert "the template's provisioning role may not do what the template asks" in next_step(
-        finished
-    )
+    assert "the template's provisioning role lacks a permission" in next_step(finished)
     prepare_again(line)
     assert_let_in(line, state)
 
 
 def without_parameters(method: str, folder: Path) -> Path:
-    """Write the settings of ``method`` anew, without parameters; return the file."""
+    """Write the settings of ``method`` again, without parameters; return the file."""
     settings = yaml.safe_load((CONFIG / config_name(method)).read_text())
     settings["claim"]["parameters"] = {}
     settings["claim"]["template_file"] = str(CONFIG / settings["claim"]["template_file"])

@@ -41,7 +41,7 @@ pytestmark = pytest.mark.wire
 
 IMPATIENT: Final = {"DEVICE_JUST_IN_TIME__BUDGET": "0"}
 REGISTERED: Final = tuple(each for each in PRESENTED_METHODS if each not in JUST_IN_TIME_METHODS)
-STRANGER: Final = DeviceAuthority("somebody else's CA")
+STRANGER: Final = DeviceAuthority("someone else's CA")
 TODAY: Final = datetime.now(UTC)
 
 
@@ -238,8 +238,8 @@ def test_registered_certificate_that_is_revoked(line: ProductionLine, state: Pat
 
     assert "but not ACTIVE" in refused(line, state)
 
-    anew = line.make(state.parent / "anew" / state.name, "--again")
-    assert_let_in(line, anew)
+    again = line.make(state.parent / "again" / state.name, "--again")
+    assert_let_in(line, again)
 
 
 # --- what registers it --------------------------------------------------------------------
@@ -328,8 +328,8 @@ def test_serial_that_is_not_on_the_allow_list(line: ProductionLine, state: Path)
 def test_serial_that_another_device_has(line: ProductionLine, state: Path) -> None:
     assert_let_in(line, line.make(state))
     (line.station / "ledger.jsonl").unlink()  # as on another station, with a ledger of its own
-    anew = state.parent / "anew" / state.name
-    words = ("make", "--method", "jitr", "--serial", anew.name, "--out", anew)
+    again = state.parent / "again" / state.name
+    words = ("make", "--method", "jitr", "--serial", again.name, "--out", again)
 
     stopped = line.run(*words)
 
@@ -339,7 +339,7 @@ def test_serial_that_another_device_has(line: ProductionLine, state: Path) -> No
     key = {"SerialNumber": {"S": state.name}}
     line.client("dynamodb").delete_item(TableName=allow_list.TABLE, Key=key)
     assert line.run(*words).code == 0
-    assert line.boot(anew).code == 0
+    assert line.boot(again).code == 0
 
 
 @of("multi-account")
@@ -377,7 +377,7 @@ def test_caller_who_may_not_register_it(line: ProductionLine, state: Path) -> No
     assert "docs/station.md lists all the actions" in advised(stopped)
     made = key_of(state)
     line.make(state)
-    assert key_of(state) == made, "the device was gone on with"
+    assert key_of(state) == made, "the station continued with the device"
     assert_let_in(line, state)
 
 

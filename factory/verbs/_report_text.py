@@ -1,7 +1,10 @@
 """What was done to an account, for people and for scripts."""
 
+import argparse
+
 from factory.account.changes import Report
 from factory.account.cloud import Account
+from factory.console import Console
 
 
 def report_fields(account: Account, report: Report) -> dict[str, object]:
@@ -22,3 +25,13 @@ def report_lines(account: Account, report: Report) -> list[str]:
         note = f"  ({change.note})" if change.note else ""
         lines.append(f"  {change.outcome:<10} {change.kind:<22} {change.name}{note}")
     return [*lines, *(f"Note: {note}" for note in report.notes)]
+
+
+def show_report(
+    console: Console, arguments: argparse.Namespace, account: Account, report: Report
+) -> None:
+    """Show what was done to an account for a method."""
+    if arguments.json:
+        console.show({"method": arguments.method, **report_fields(account, report)})
+    else:
+        console.say(*report_lines(account, report))

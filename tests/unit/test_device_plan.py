@@ -6,9 +6,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from device.config.device_plan import Plan, plan_for
 from device.config.endpoint import Endpoint, Login
 from device.config.methods import CLAIM_METHODS, METHODS, PRESENTED_METHODS
-from device.config.plan import Plan, plan_for
 from device.config.settings import Claim, JustInTime, Key, Settings, Telemetry
 from device.config.sources import Sources
 from device.errors import ConfigurationError, ExitCode
@@ -124,7 +124,7 @@ def test_settings_win_over_what_the_station_installed(state: Path, tmp_path: Pat
             (
                 Settings(method="claim", telemetry=Telemetry(topic=topic)),
                 "telemetry.topic",
-                "is no topic to publish on",
+                "is not a topic to publish on",
             )
             for topic in (
                 "",
@@ -140,16 +140,16 @@ def test_settings_win_over_what_the_station_installed(state: Path, tmp_path: Pat
                 "{thing_name}" + "x" * 253,
             )
         ),
-        (Settings(method="claim", thing_name=""), "thing_name", "is no AWS thing name"),
-        (Settings(method="claim", thing_name="a b"), "thing_name", "is no AWS thing name"),
-        (Settings(method="claim", thing_name="a/b"), "thing_name", "is no AWS thing name"),
-        (Settings(method="claim", thing_name="x" * 129), "thing_name", "is no AWS thing name"),
+        (Settings(method="claim", thing_name=""), "thing_name", "is not an AWS thing name"),
+        (Settings(method="claim", thing_name="a b"), "thing_name", "is not an AWS thing name"),
+        (Settings(method="claim", thing_name="a/b"), "thing_name", "is not an AWS thing name"),
+        (Settings(method="claim", thing_name="x" * 129), "thing_name", "is not an AWS thing name"),
         (claim(client_id=""), "claim.client_id", "1 to 128 bytes"),
         (claim(client_id="é" * 65), "claim.client_id", "1 to 128 bytes"),
         (claim(client_id="claim-{serial"), "claim.client_id", "no braces but {serial}"),
         (claim(client_id="claim\n{serial}"), "claim.client_id", "no control characters"),
         (claim(client_id="$claim"), "claim.client_id", "no $ first"),
-        (claim(client_id="{serial}"), "claim.client_id", "not the thing's name"),
+        (claim(client_id="{serial}"), "claim.client_id", "must not be the thing name"),
     ],
 )
 def test_a_name_that_cannot_be_used(
@@ -183,7 +183,7 @@ def test_what_nobody_set_or_installed(tmp_path: Path, key: str) -> None:
     error = refused(made, Settings(method="claim"))
 
     assert error.key == key
-    assert error.problem == "is not set, and the station installed none"
+    assert error.problem == "is not set, and the station did not install one"
 
 
 def test_an_installed_endpoint_that_is_none(tmp_path: Path) -> None:
@@ -241,9 +241,9 @@ LINES = CA.count(b"\n")
     ("second", "problem"),
     [
         (CA.replace(b"MII", b"MIJ"), "cannot be read"),
-        (CA[: len(CA) // 2], "is cut"),
-        (CA.replace(b"-----END CERTIFICATE-----", b""), "is cut"),
-        (CA.replace(b"BEGIN CERT", b"BEGIN TRUSTED CERT"), "is cut, or has another label"),
+        (CA[: len(CA) // 2], "is truncated"),
+        (CA.replace(b"-----END CERTIFICATE-----", b""), "is truncated"),
+        (CA.replace(b"BEGIN CERT", b"BEGIN TRUSTED CERT"), "is truncated, or its label"),
     ],
 )
 def test_a_bundle_names_the_certificate_that_is_spoiled(
@@ -297,13 +297,13 @@ def test_a_template_may_name_the_thing(state: Path) -> None:
     [
         (None, "no such file"),
         (b'{"Resources": {"a": {"Type": "AWS::IoT::Policy"}}}', "has no AWS::IoT::Thing"),
-        (b'{"Resources": {"a": {"Type": ["AWS::IoT::Thing"]}}}', "is no provisioning template"),
+        (b'{"Resources": {"a": {"Type": ["AWS::IoT::Thing"]}}}', "is not a provisioning template"),
         (b"{}", "has no AWS::IoT::Thing"),
-        (b"", "is no provisioning template"),
-        (b"[]", "is no provisioning template"),
-        (b"\xff", "is no provisioning template"),
-        (b'{"Parameters": ["SerialNumber"]}', "is no provisioning template"),
-        (b'{"a":' + b"[" * 60_000, "is no provisioning template"),
+        (b"", "is not a provisioning template"),
+        (b"[]", "is not a provisioning template"),
+        (b"\xff", "is not a provisioning template"),
+        (b'{"Parameters": ["SerialNumber"]}', "is not a provisioning template"),
+        (b'{"a":' + b"[" * 60_000, "is not a provisioning template"),
     ],
     ids=lambda value: repr(value)[:24],
 )
@@ -468,7 +468,7 @@ def test_a_just_in_time_template_without_a_thing(tmp_path: Path) -> None:
 
 
 def test_a_just_in_time_template_that_is_none(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="is no provisioning template"):
+    with pytest.raises(ConfigurationError, match="is not a provisioning template"):
         plan(*just_in_time(tmp_path, "[]", {"common_name": SERIAL}))
 
 
@@ -482,7 +482,7 @@ def test_a_device_with_a_claim_is_not_booted_as_one_with_a_certificate(
     error = refused(state, Settings(method=method))
 
     assert (error.source, error.key) == ("claim.yaml", "method")
-    assert "asks for its certificate with a claim" in str(error)
+    assert "request its certificate with a claim" in str(error)
 
 
 def test_a_device_that_has_begun_goes_on_by_claim_only(tmp_path: Path) -> None:
@@ -500,7 +500,7 @@ def test_a_device_with_a_certificate_is_not_booted_as_one_with_a_claim(
 ) -> None:
     state, settings = just_in_time(tmp_path, JITP_TEMPLATE, {"common_name": SERIAL})
 
-    assert "a certificate of its own" in str(refused(state, Settings(method=method)))
+    assert "own certificate" in str(refused(state, Settings(method=method)))
     assert settings.method == "jitp"
 
 
@@ -526,5 +526,5 @@ def test_a_provisioned_device_is_not_run_as_one_of_another_method(
 def test_a_device_without_any_credential_is_told_so(tmp_path: Path, method: str) -> None:
     state = make_device(tmp_path / "device", claim=None)
 
-    with pytest.raises(NoCredentialError, match="no credential left"):
+    with pytest.raises(NoCredentialError, match="has no credential"):
         plan(state, Settings(method=method))

@@ -11,7 +11,7 @@ import trustme
 
 from device.config.endpoint import Endpoint
 from device.provisioning.events import ConnectFailed, Event, NotLetIn
-from device.runtime.refusal import classify_failure, reason_for_distrust, unreached
+from device.runtime.connect_failure import classify_failure, reason_for_distrust, unreached
 from device.runtime.tunnel import TunnelRefusedError, way_to
 from tests.support.scripted_server import OPENED, Peer, ScriptedServer, proxy_to, say_nothing, tls
 
@@ -38,7 +38,7 @@ def test_a_hang_up_before_that_is_not(name: str) -> None:
 
     assert isinstance(event, ConnectFailed)
     assert "localhost:8883 closed before TLS was complete" in event.detail
-    assert "nothing about this device's certificate" in event.next_step
+    assert "nothing about the device's certificate" in event.next_step
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_a_proxy_that_does_not_open_the_way() -> None:
         event = classify_failure(TLS_FAILURE, through(proxy.endpoint), TRUSTED)
 
         assert isinstance(event, ConnectFailed)
-        assert f"aws.example:8883: the proxy {proxy.endpoint} does not open it" in event.detail
+        assert f"aws.example:8883: the proxy {proxy.endpoint} refused it" in event.detail
         assert "answer: 403" in event.detail
 
 
@@ -184,7 +184,7 @@ def test_what_a_proxy_says_to_the_connection_names_both() -> None:
 
     event = unreached(TunnelRefusedError(endpoint, "403"), endpoint)
 
-    assert "aws.example:8883: the proxy proxy.example:3128 does not open it" in event.detail
+    assert "aws.example:8883: the proxy proxy.example:3128 refused it" in event.detail
     assert "allow CONNECT" in event.next_step
 
 
@@ -225,5 +225,5 @@ def test_a_proxy_that_speaks_no_http(answer: bytes) -> None:
         event = classify_failure(TLS_FAILURE, behind(proxy), TRUSTED)
 
     assert isinstance(event, ConnectFailed)
-    assert f"localhost:443: the proxy {proxy.endpoint} does not open it" in event.detail
+    assert f"localhost:443: the proxy {proxy.endpoint} refused it" in event.detail
     assert "answer: no HTTP" in event.detail

@@ -5,23 +5,31 @@ from pathlib import Path
 from typing import Final
 
 from factory.errors import OptionNotUsedError
+from factory.methods import METHODS
 from factory.station.serial_number import check_serial_number
 
 ROOTS: Final = "file, systemd-credential:NAME, tpm:TCTI, raspberry-pi-otp:KEY or a pkcs11: URI"
-"""Roots of trust, as ``device.storage.roots.plan`` reads them."""
+"""Roots of trust, as ``device.storage.roots.root_plan`` reads them."""
+
+
+def add_method(command: argparse.ArgumentParser, *, required: bool) -> None:
+    """Add ``--method`` and ``--account``."""
+    words = "provisioning method" if required else "provisioning method; default: all of them"
+    command.add_argument("--method", required=required, choices=METHODS, help=words)
+    add_account(command)
 
 
 def add_account(command: argparse.ArgumentParser) -> None:
-    """Add what tells in which account and Region the station works."""
+    """Add ``--account``: the accounts and Regions to work in."""
     command.add_argument(
         "--account", action="append", default=[], metavar="WHO[:REGION]",
-        help="a profile of the AWS configuration; may be given several times. On the local AWS: "
-        "twelve digits. Default: the environment's",
+        help="an AWS profile; may be given several times. On the local AWS: twelve digits. "
+        "Default: from the environment",
     )  # fmt: skip
 
 
 def add_connection(command: argparse.ArgumentParser) -> None:
-    """Add what is told to each device that is made."""
+    """Add what is installed in each device: settings, keys, endpoint, CAs, root of trust."""
     command.add_argument(
         "--config", type=Path, metavar="FILE", help="the device's settings; default: the method's"
     )
@@ -37,13 +45,13 @@ def add_connection(command: argparse.ArgumentParser) -> None:
         "--root-ca", type=Path, metavar="FILE", help="default: $DEVICE_ROOT_CA, or Amazon's roots"
     )
     command.add_argument(
-        "--root-of-trust", metavar="ROOT", help=f"what its storage stands on: {ROOTS}; default: "
-        "$DEVICE_ROOT_OF_TRUST, or file",
+        "--root-of-trust", metavar="ROOT", help=f"root of trust of the device's storage: {ROOTS}; "
+        "default: $DEVICE_ROOT_OF_TRUST, or file",
     )  # fmt: skip
 
 
 def add_serials(command: argparse.ArgumentParser) -> None:
-    """Add what names the devices."""
+    """Add ``--serial``, which names the devices."""
     command.add_argument(
         "--serial", dest="serials", action="append", required=True, metavar="SN",
         help="serial number; may be given several times",
@@ -51,10 +59,10 @@ def add_serials(command: argparse.ArgumentParser) -> None:
 
 
 def add_again(command: argparse.ArgumentParser) -> None:
-    """Add what replaces a device on purpose."""
+    """Add ``--again``, which replaces a device on purpose."""
     command.add_argument(
         "--again", action="store_true",
-        help="replace the device that has the serial number, and turn its certificate off",
+        help="replace the device with this serial number and turn off its certificate",
     )  # fmt: skip
 
 
@@ -72,7 +80,7 @@ def check_serials(arguments: argparse.Namespace) -> list[str]:
             raise OptionNotUsedError("--serial", f"{each} is given twice", step)
     for option, value in (("--out", arguments.out), ("--device-id", _device_id(arguments))):
         if len(given) > 1 and value is not None:
-            problem = f"it is for one device, and {len(given)} were ordered"
+            problem = f"it is for one device, but {len(given)} were ordered"
             raise OptionNotUsedError(option, problem, "Leave it out, or make them one by one.")
     return given
 
@@ -84,7 +92,7 @@ def check_one_account(arguments: argparse.Namespace) -> None:
         OptionNotUsedError: there are.
     """
     if len(arguments.account) > 1:
-        problem = f"this verb works in one account, and {len(arguments.account)} were named"
+        problem = f"this verb works in one account, but {len(arguments.account)} were given"
         raise OptionNotUsedError("--account", problem, "Run the command once for each account.")
 
 

@@ -8,7 +8,7 @@ from device.errors.storage import LifecycleError, NotPermittedError, StorageExis
 from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.lifecycle import Lifecycle
 from device.storage.secure_storage import StorageFlag, Uid
-from factory.making.manufacture import DeviceOrder, make_device
+from factory.making.new_device import DeviceOrder, make_device
 
 ORDER = DeviceOrder("SN-1", "00112233445566778899aabbccddeeff", "localhost:8883", b"roots")
 
@@ -39,7 +39,7 @@ def test_identity_is_write_once(tmp_path: Path, uid: Uid) -> None:
     with open_device_storage(tmp_path) as storage:
         assert StorageFlag.WRITE_ONCE in storage.its.get_info(uid).flags
         with pytest.raises(NotPermittedError):
-            storage.its.set(uid, b"somebody else")
+            storage.its.set(uid, b"someone else")
 
 
 def test_credentials_are_installed_before_the_device_is_closed(tmp_path: Path) -> None:

@@ -32,14 +32,14 @@ if TYPE_CHECKING:
     import ssl
 
 _CUT: Final = (
-    "It says nothing about this device's certificate. Does something on the way to the endpoint (a "
-    "firewall, a proxy, a captive portal) cut TLS? The device tries again."
+    "This says nothing about the device's certificate. A firewall, a proxy or a captive portal on "
+    "the way may cut TLS. The device tries again."
 )
 _PROXY: Final = "proxy, or DEVICE_PROXY"
-_IS_PROXY_UP: Final = f"Is that the proxy's address, and does it run? It is set by {_PROXY}."
-_IS_SERVER_UP: Final = "Is the local AWS up (localcloud up)? On AWS the ports are 8883 and 443."
-_FIREWALL: Final = "Is there a firewall in between? Port 443 is often open where 8883 is not."
-_NO_BROKER: Final = "Is the endpoint really AWS IoT Core, or the local AWS?"
+_IS_PROXY_UP: Final = f"Check the proxy's address, and that it runs. It is set by {_PROXY}."
+_IS_SERVER_UP: Final = "Start the local AWS (localcloud up). On AWS the ports are 8883 and 443."
+_FIREWALL: Final = "Check for a firewall. Port 443 is often open where 8883 is not."
+_NO_BROKER: Final = "Check that the endpoint is AWS IoT Core or the local AWS."
 
 _HANG_UPS: Final = ("AWS_ERROR_MQTT_UNEXPECTED_HANGUP", "AWS_IO_SOCKET_CLOSED")
 ELEMENT_FAILURES: Final = "AWS_ERROR_PKCS11"
@@ -52,10 +52,12 @@ _VERIFY_ADVICE: Final = {
     9: "The server's certificate is not valid yet: set the device's clock.",
     10: "The server's certificate has expired, or the device's clock is wrong.",
     18: "The server's certificate is self-signed: the endpoint or root_ca is the wrong one.",
-    19: "The server's chain ends in a CA that is not in root_ca: is it the right file?",
-    20: "The server's certificate is of a CA that is not in root_ca: is it the right file?",
-    62: "The server's certificate is for another name: is the endpoint spelled right?",
-    64: "The server's certificate is for another address: is the endpoint spelled right?",
+    19: "The server's chain ends in a CA that is not in root_ca. Check that root_ca is the right "
+    "file.",
+    20: "A CA that is not in root_ca issued the server's certificate. Check that root_ca is the "
+    "right file.",
+    62: "The server's certificate is for another name. Check the spelling of the endpoint.",
+    64: "The server's certificate is for another address. Check the endpoint.",
 }
 """By OpenSSL's X509_V_ERR numbers (x509_vfy.h)."""
 
@@ -123,10 +125,12 @@ def classify_failure(
     if error_name.startswith(_TLS_FAILURES):
         return _probe(error_name, endpoint, root_ca_pem, tls_complete=tls_complete)
     if error_name.startswith(ELEMENT_FAILURES):
-        step = "The device opens the element anew; if that does not help, read its module's log."
+        step = (
+            "The device opens the element again. If that does not help, read the log of its module."
+        )
         return ConnectFailed(f"the secure element failed: {error_name}", step)
     if error_name.startswith("AWS_ERROR_MQTT5_DECODE"):
-        step = "Check the endpoint and its port: is it AWS IoT Core, or the local AWS?"
+        step = "Check that the endpoint and its port are those of AWS IoT Core or the local AWS."
         return ConnectFailed(f"{endpoint} does not speak MQTT 5: {error_name}", step)
     if "TIMEOUT" in error_name:
         return _unanswered(str(endpoint), error_name, _FIREWALL)
@@ -183,7 +187,7 @@ def _probe(error_name: str, endpoint: Endpoint, root_ca_pem: bytes, *, tls_compl
         return found
     if tls_complete or found != "TLSv1.3":
         return refused
-    return ConnectFailed(f"{endpoint} did not agree on TLS: {error_name}")
+    return ConnectFailed(f"{endpoint} could not agree on TLS parameters: {error_name}")
 
 
 def reason_for_distrust(endpoint: Endpoint, root_ca_pem: bytes) -> ConnectFailed | None:
@@ -255,4 +259,6 @@ def _distrusted(error: "ssl.SSLError", endpoint: Endpoint) -> ConnectFailed:
         return ConnectFailed(f"{endpoint} is not trusted: {error.verify_message}", advice)
     if error.reason in {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"}:
         return ConnectFailed(f"{endpoint} does not speak TLS", "Check the endpoint's port.")
-    return ConnectFailed(f"{endpoint} does not agree on TLS: {foreign(error.reason or '')}")
+    return ConnectFailed(
+        f"{endpoint} could not agree on TLS parameters: {foreign(error.reason or '')}"
+    )

@@ -27,7 +27,7 @@ from device.storage import installed_certificate
 from device.storage.decoding import decoded
 from device.storage.device_storage import DeviceStorage
 from device.storage.element.installation import ElementPlan
-from device.storage.manufacture import device_id, serial_number
+from device.storage.manufacturing_data import device_id, serial_number
 from device.storage.secure_storage import Uid
 
 _PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
@@ -41,7 +41,7 @@ _AWSCRT_REPORTS_FIRST: Final = 5.0
 NAMED_BY_CLOUD: Final = "{cloud}"
 """As ``thing_name``: only the template knows the name, so the one that comes is taken."""
 _INSTALLED: Final = "the device's storage"
-_NOT_INSTALLED: Final = "is not set, and the station installed none"
+_NOT_INSTALLED: Final = "is not set, and the station did not install one"
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def _presented_plan(
 def _thing_name(settings: Settings, fill: _Filler, sources: Sources) -> str:
     name = fill("thing_name", settings.thing_name)
     if not _THING_NAME.fullmatch(name):
-        problem = f"{name!r} is no AWS thing name (1 to 128 of a-z A-Z 0-9 : _ -)"
+        problem = f"{name!r} is not an AWS thing name (1 to 128 of a-z A-Z 0-9 : _ -)"
         raise sources.error("thing_name", problem)
     return name
 
@@ -166,7 +166,9 @@ def _telemetry_topic(settings: Settings, fill: _Filler, sources: Sources, thing_
     topic = fill("telemetry.topic", settings.telemetry.topic, keep=("thing_name",))
     shown = topic.replace("{thing_name}", thing_name)  # as the settings expect it
     if not _TOPIC.fullmatch(shown) or shown.count("/") > 7 or len(shown.encode()) > 256:
-        problem = f"{shown!r} is no topic to publish on (1 to 256 bytes, 8 levels, no + # $ {{ }})"
+        problem = (
+            f"{shown!r} is not a topic to publish on (1 to 256 bytes, 8 levels, no + # $ {{ }})"
+        )
         raise sources.error("telemetry.topic", problem)
     return topic
 
@@ -175,12 +177,13 @@ def _claim_client_id(settings: Settings, fill: _Filler, sources: Sources, thing_
     client_id = fill("claim.client_id", settings.claim.client_id)
     if not _CLIENT_ID.fullmatch(client_id) or len(client_id.encode()) > _MAX_CLIENT_ID_BYTES:
         problem = (
-            f"{client_id!r} is no MQTT client id AWS IoT takes (1 to 128 bytes, no $ first, no "
+            f"{client_id!r} is not an MQTT client id that AWS IoT accepts (1 to 128 bytes, no $ "
+            "first, no "
             "control characters, no braces but {serial} and {device_id})"
         )
         raise sources.error("claim.client_id", problem)
     if client_id == thing_name:
-        problem = "the claim connection needs a client id of its own, not the thing's name"
+        problem = "the claim connection needs its own client id; it must not be the thing name"
         raise sources.error("claim.client_id", problem)
     return client_id
 
@@ -188,7 +191,7 @@ def _claim_client_id(settings: Settings, fill: _Filler, sources: Sources, thing_
 def _check_installed_subject(
     storage: DeviceStorage, template_file: str | None, sources: Sources
 ) -> None:
-    """A certificate that lacks a field stays PENDING_ACTIVATION, and AWS tells nobody."""
+    """A certificate that lacks a field stays PENDING_ACTIVATION, without an error from AWS."""
     if template_file is None:
         return
     body = _template(template_file, "just_in_time.template_file", sources)
@@ -211,7 +214,7 @@ def _check_template(
     body = _template(template_file, "claim.template_file", sources)
     always = {name for name, text in parameters.items() if GIVEN_UP not in text}
     for name in sorted(template.required_parameters(body, template_file) - always):
-        problem = f"the template {template_file} wants {name}, and it is not set"
+        problem = f"the template {template_file} needs {name}, but it is not set"
         raise sources.missing(f"claim.parameters.{name}", problem)
 
 

@@ -1,7 +1,7 @@
 """Make a device: burn its fuses, fill its storage, close its lifecycle.
 
 Nothing boots before the last step: a device refuses any lifecycle but SECURED, and a run
-that was stopped before leaves what the next run starts anew.
+that was stopped before leaves what the next run starts again.
 """
 
 import re
@@ -20,7 +20,7 @@ from device.storage.device_storage import (
 )
 from device.storage.keys import KeyType
 from device.storage.lifecycle import Lifecycle
-from device.storage.roots.plan import FILE, RootPlan
+from device.storage.roots.root_plan import FILE, RootPlan
 from device.storage.secure_storage import StorageFlag, Uid
 from factory.errors import DeviceIdError
 from factory.making.device_element import clear_element, give_element
@@ -63,7 +63,7 @@ class DeviceOrder:
     environment: Mapping[str, str] = field(default_factory=dict)
     """Variables (``DEVICE_*``) that override ``config``."""
     is_id_given: bool = False
-    """Whether somebody chose ``device_id``, so that no other may take its place."""
+    """Whether someone chose ``device_id``, so that no other may take its place."""
 
     def __post_init__(self) -> None:
         """Refuse what no device may have.
@@ -102,7 +102,7 @@ def begin_device(order: DeviceOrder, out: Path) -> DeviceStorage:
     try:
         storage = create_device_storage(out, root_of_trust=order.root_of_trust)
     except StorageExistsError as error:
-        raise StorageExistsError(f"there is a finished device in {out}") from error
+        raise StorageExistsError(f"{out} already holds a finished device") from error
     try:
         storage.advance(Lifecycle.PSA_ROT_PROVISIONING)
         give_element(storage, order.element, order.serial_number, out)

@@ -88,7 +88,7 @@ def parse_plan(text: str, source: str) -> RootPlan:
     kind, colon, parameter = text.partition(":")
     if kind not in _PLANS:
         step = f"Choose one of: {', '.join(_PLANS)}."
-        raise ConfigurationError(source, "", f"no root of trust is called {kind!r}", step)
+        raise ConfigurationError(source, "", f"unknown root of trust {kind!r}", step)
     plan = _PLANS[kind]
     names = plan.__struct_fields__
     fields = {"kind": kind}

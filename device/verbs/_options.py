@@ -1,0 +1,46 @@
+"""Options that several verbs have, and what they mean."""
+
+import argparse
+import os
+from pathlib import Path
+
+from device.errors import ConfigurationError
+
+
+def state_of(options: argparse.Namespace) -> Path:
+    """Return the device's folder.
+
+    Raises:
+        ConfigurationError: neither ``--state`` nor ``DEVICE_STATE`` is given.
+    """
+    named = options.state or os.environ.get("DEVICE_STATE")
+    if not named:
+        step = "Pass --state DIR or set DEVICE_STATE."
+        raise ConfigurationError("--state", "", "no device folder given", step)
+    return Path(named)
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """Add ``--config``."""
+    parser.add_argument(
+        "--config", metavar="FILE", help="the settings file; default: $DEVICE_CONFIG"
+    )
+
+
+def config_if_any(options: argparse.Namespace) -> Path | None:
+    """Return the settings file, if one is given."""
+    named = options.config or os.environ.get("DEVICE_CONFIG")
+    return Path(named) if named else None
+
+
+def config_of(options: argparse.Namespace) -> Path:
+    """Return the settings file.
+
+    Raises:
+        ConfigurationError: neither ``--config`` nor ``DEVICE_CONFIG`` is given.
+    """
+    path = config_if_any(options)
+    if path is None:
+        step = "Pass --config FILE or set DEVICE_CONFIG; config/ has one file for each method."
+        raise ConfigurationError("--config", "", "no settings file given", step)
+    return path

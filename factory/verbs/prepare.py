@@ -1,0 +1,68 @@
+"""``factory prepare``: what a method needs in the cloud."""
+
+import argparse
+import os
+from typing import Final
+
+from factory.account.accounts import aws_accounts
+from factory.account.ca_certificates import CertificateMode
+from factory.console import Console
+from factory.methods import METHODS
+from factory.methods.choices import choices_of
+from factory.methods.prepared_account import note_prepared
+from factory.station.station import open_or_make_station
+from factory.verbs._options import add_method
+from factory.verbs._report_text import show_report
+from factory.verbs.lint import check_before_prepare
+
+SUMMARY: Final = "Create what a method needs in the cloud; what is already right stays as it is."
+_YEAR_HOURS: Final = 8760
+
+
+def add_options(command: argparse.ArgumentParser) -> None:
+    """Add the options of ``factory prepare``."""
+    add_method(command, required=True)
+    command.add_argument(
+        "--certificate-mode", type=CertificateMode, choices=list(CertificateMode),
+        help=f"jitp, jitr: how to register the CA; default: {CertificateMode.DEFAULT}",
+    )  # fmt: skip
+    command.add_argument(
+        "--inline-template", action="store_true",
+        help="jitp: store the template's text with the CA, not its name",
+    )  # fmt: skip
+    command.add_argument(
+        "--hook", action="store_true",
+        help="claim: a Lambda checks serial number and proof before a device is provisioned",
+    )  # fmt: skip
+    command.add_argument(
+        "--certificate-hours", type=_hours, metavar="N",
+        help=f"claim-own-ca: how long a device's certificate is valid, 1 to {_YEAR_HOURS}; "
+        "default: as before, or 168",
+    )  # fmt: skip
+
+
+def _hours(text: str) -> int:
+    """Return a life of an hour to a year."""
+    if not (text.isdecimal() and 1 <= int(text) <= _YEAR_HOURS):
+        raise argparse.ArgumentTypeError(f"{text!r} is not 1 to {_YEAR_HOURS} hours")
+    return int(text)
+
+
+def run(arguments: argparse.Namespace, console: Console) -> None:
+    """Prepare each account.
+
+    Raises:
+        OptionNotUsedError: the method has no use for an option.
+        LintFailedError: the linter found an error in a document of the method.
+        StationError, StorageError: the cloud or the disk refused.
+    """
+    method, choices = arguments.method, choices_of(arguments)
+    check_before_prepare(method, console)
+    for cloud in aws_accounts(arguments.account, os.environ):
+        with open_or_make_station(arguments.station) as station:
+            report = METHODS[method].prepare(cloud, station, choices)
+            note_prepared(station, method, cloud)
+        show_report(console, arguments, cloud.account, report)
+        if not arguments.json:
+            state = "Prepared." if report.is_change else "Nothing to change: all is prepared."
+            console.say(f"{state} Next: factory make --method {method} --serial SN-0001")
