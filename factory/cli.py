@@ -29,6 +29,7 @@ from factory.verbs.arguments import build_parser
 from factory.verbs.report_text import report_fields, report_lines
 
 _CHECK_MACHINE = "Correct that on this machine, then run the same command again."
+_EMPTY = "an argument is empty; was a variable of the shell not set?"
 _READ_HELP = "Correct it; factory VERB --help says what there is."
 _RUN_AGAIN = "Run the same command again: it goes on where it stopped."
 _SDK_LOGGERS = ("boto3", "botocore", "urllib3")
@@ -61,7 +62,10 @@ def parser() -> argparse.ArgumentParser:
 def _parsed(words: Sequence[str]) -> argparse.Namespace:
     """Return the arguments; with ``--json`` a misuse is told on stdout, too."""
     try:
-        return parser().parse_args(words)
+        given = parser().parse_args(words)
+        if "" in words:
+            parser().error(_EMPTY)
+        return given
     except SystemExit as error:
         if error.code == ExitCode.MISUSE and "--json" in words:
             problem = "the command line cannot be used; stderr says why"
