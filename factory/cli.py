@@ -62,15 +62,19 @@ def parser() -> argparse.ArgumentParser:
 def _parsed(words: Sequence[str]) -> argparse.Namespace:
     """Return the arguments; with ``--json`` a misuse is told on stdout, too."""
     try:
-        given = parser().parse_args(words)
-        if "" in words:
-            parser().error(_EMPTY)
-        return given
+        return _parsed_whole(words)
     except SystemExit as error:
         if error.code == ExitCode.MISUSE and "--json" in words:
             problem = "the command line cannot be used; stderr says why"
             _put_error("Misuse", problem, _READ_HELP, ExitCode.MISUSE)
         raise
+
+
+def _parsed_whole(words: Sequence[str]) -> argparse.Namespace:
+    given = parser().parse_args(words)
+    if "" in words:
+        parser().error(_EMPTY)
+    return given
 
 
 def _report(
