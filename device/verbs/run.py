@@ -28,6 +28,6 @@ def run(options: argparse.Namespace, console: Console) -> None:
             show_identity(device.agent, options, console)
             device.agent.operate()
         signal_name = device.stop.signal_name
-        words = f"stopped by {signal_name or 'request'}; nothing is lost, run it again"
+        words = f"stopped by {signal_name or 'request'}; what was reached is kept, run it again"
         tell(words, options, console)
         console.show({"stopped": signal_name})
