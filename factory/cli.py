@@ -38,10 +38,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     return ExitCode.DONE
 
 
+def _parsed_whole(words: Sequence[str]) -> argparse.Namespace:
+    whole = parser(words[0] if words else "")
+    given = whole.parse_args(words)
+    if "" in words:
+        whole.error("an argument is empty; was a variable of the shell not set?")
+    return given
+
+
 def _parsed(words: Sequence[str]) -> argparse.Namespace:
     """Return the arguments; with ``--json`` a misuse is told on stdout, too."""
     try:
-        return parser(words[0] if words else "").parse_args(words)
+        return _parsed_whole(words)
     except SystemExit as error:
         if error.code == ExitCode.MISUSE and "--json" in words:
             problem = "the command line is not valid; stderr says why"

@@ -33,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = sys.argv[1:] if arguments is None else list(arguments)
     _Parser.asked_for = given  # an error is raised by a verb's own parser
     options = _parser().parse_args(given)
+    if "" in given:
+        _parser().error("an argument is empty; was a variable of the shell not set?")
     console = _Terminal(in_json=options.json)
     try:
         options.verb.run(options, StateFolder(options.state), console)

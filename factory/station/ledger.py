@@ -24,7 +24,7 @@ from factory.errors import LedgerError
 FILE: Final = "ledger.jsonl"
 _LOCK: Final = "ledger.lock"
 _WRITTEN: Final = b"the ledger has been written\n"
-"""In the lock's file, as soon as there is a line: a ledger that is gone is not begun anew."""
+"""In the lock's file, as soon as there is a line: a ledger that is gone is not begun again."""
 _TORN: Final = b'{"torn_line":'
 """Begins the line that follows one which a power cut has cut short."""
 

@@ -54,7 +54,7 @@ class StateFiles:
         again is as good.
 
         Raises:
-            StateFolderError: a file is not what was saved; MiniStack would begin anew without it.
+            StateFolderError: a file is not what was saved; MiniStack would begin again without it.
         """
         for file in sorted(self._folder.glob("*.json")):
             self._check(file)

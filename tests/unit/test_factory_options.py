@@ -102,6 +102,19 @@ def test_option_that_is_given_twice_is_misuse(
     assert "it is given twice" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("option", ["--out", "--station", "--endpoint", "--device-id", "--config"])
+def test_empty_argument_is_misuse_and_no_default(
+    option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["make", "--method", "claim", "--serial", "A", "--json", option, ""]
+    with pytest.raises(SystemExit) as raised:
+        main(words)
+    assert raised.value.code == ExitCode.MISUSE
+    told = capsys.readouterr()
+    assert "an argument is empty" in told.err
+    assert json.loads(told.out)["error"] == "Misuse"
+
+
 CHOICES = {
     "--certificate-mode SNI_ONLY": {"jitp", "jitr"},
     "--inline-template": {"jitp"},

@@ -1,6 +1,7 @@
 """The command line where nothing runs: words, exit codes, and no traceback."""
 
 import inspect
+import json
 import socket
 import subprocess
 import sys
@@ -63,6 +64,13 @@ def test_reset_where_nothing_runs_empties_the_folder(tmp_path: Path) -> None:
     (folder.services / "iot.json").touch()
     main(["reset", "--state", str(tmp_path)])
     assert not folder.services.exists()
+
+
+def test_an_empty_argument_is_misuse_and_no_default(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["status", "--json", "--state", ""])
+    assert ended.value.code == 2
+    assert "an argument is empty" in json.loads(capsys.readouterr().out)["message"]
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "x", "-1"])

@@ -228,6 +228,13 @@ def test_the_next_commands_make_a_device_of_the_same_method() -> None:
     assert any(line.startswith("device boot --wait-for-claim --state") for line in lines)
 
 
+def test_a_ca_that_signs_for_all_is_put_there_for_the_next_device_and_taken_away() -> None:
+    lines = [line for each in next_commands(proven("claim-own-ca")).values() for line in each]
+    verbs = [line.split()[1] for line in lines if line.startswith(("factory", "device boot"))]
+    assert verbs == ["prepare", "make", "boot", "teardown"]
+    assert [name for name, method in METHODS.items() if method.signs_for_all] == ["claim-own-ca"]
+
+
 def test_an_element_is_named_to_the_station_for_this_device_and_the_next() -> None:
     made_in_an_element = replace(proven("bulk"), element="softhsm")
     lines = [line for each in next_commands(made_in_an_element).values() for line in each]
