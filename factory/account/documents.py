@@ -15,7 +15,7 @@ from typing import Any, Final
 from device.errors import ConfigurationError
 from factory.files import FILES
 
-CONFIG: Final = FILES / "config"
+CONFIG: Final = (FILES / "config").resolve()
 """config/ of this checkout."""
 
 

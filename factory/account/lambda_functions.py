@@ -21,7 +21,7 @@ from factory.errors import NotInCloudError
 from factory.files import FILES
 
 KIND: Final = "Lambda function"
-LAMBDAS: Final = FILES / "lambdas"
+LAMBDAS: Final = (FILES / "lambdas").resolve()
 _RUNTIME: Final = "python3.13"
 _SECONDS: Final = 4
 """AWS IoT waits five seconds for a hook."""

@@ -17,7 +17,7 @@ from device.identity.trust_anchors import (
 )
 from factory.files import FILES
 
-AMAZON_ROOTS: Final = FILES / "certs"
+AMAZON_ROOTS: Final = (FILES / "certs").resolve()
 """Folder with Amazon's root CAs, one PEM file each (certs/README.md)."""
 _NEXT: Final = "Give the CA certificate that signs the endpoint's, as PEM: --root-ca FILE."
 

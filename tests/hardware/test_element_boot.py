@@ -219,7 +219,7 @@ def test_a_token_that_was_pulled_in_mid_boot_is_waited_for(
 
     assert diary.waits
     assert all(isinstance(cause, NotReachableError) for cause, _ in diary.waits)
-    assert "no token is pkcs11:token=" in str(diary.waits[0][0])
+    assert "no token matches pkcs11:token=" in str(diary.waits[0][0])
     assert world.registry(serial).active_certificates == [identity.certificate_id]
 
 

@@ -43,9 +43,16 @@ def wire(
     local_cloud: LocalCloud,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> WireWorld:
-    """One method, prepared by a station that serves all of them."""
-    station = tmp_path_factory.getbasetemp() / "element-factory"
-    world = WireWorld(local_cloud, station, request.param)
+    """One method, prepared by a station that serves all of them but one.
+
+    An account has one certificate provider, and it signs for all, so that method is on its own.
+    """
+    base = tmp_path_factory.getbasetemp()
+    if request.param == "claim-own-ca":
+        station = base / "element-factory-of-own-ca"
+        world = WireWorld(local_cloud, station, request.param, "629876543210")
+    else:
+        world = WireWorld(local_cloud, base / "element-factory", request.param)
     world.clear_faults()
     world.set(jitp_seconds=0.2, registration_line_seconds=0)
     return world

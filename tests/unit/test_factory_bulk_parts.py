@@ -123,7 +123,7 @@ def test_csr_of_the_device_passes() -> None:
         (with_a_flipped_bit(build_csr(KEY, SUBJECT)), "not signed by its own key"),
         (build_csr(new_key(), SUBJECT), "another key or subject"),
         (build_csr(KEY, subject_name({"common_name": "SN-2"})), "another key or subject"),
-        ("garbage", "is no CSR"),
+        ("garbage", "CSR cannot be read"),
     ],
     ids=["signature", "key", "subject", "garbage"],
 )
@@ -274,9 +274,9 @@ def test_list_is_read_as_any_system_writes_it(content: bytes, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("content", "because"),
     [
-        ("serial\nSN-1\n", "line 1: serial looks like the heading"),
-        ("\n# list\nSerial_Number\nSN-1\n", "line 3: Serial_Number looks like the heading"),
-        ("SN\nSN-1\n", "line 1: SN looks like the heading"),
+        ("serial\nSN-1\n", "line 1: serial looks like a column heading"),
+        ("\n# list\nSerial_Number\nSN-1\n", "line 3: Serial_Number looks like a column heading"),
+        ("SN\nSN-1\n", "line 1: SN looks like a column heading"),
         ("SN-1\r\n\r\nSN-1\r\n", "line 3: SN-1 is already in line 1"),
         ("SN-1\u2028SN-2\n", "line 1"),
         ("SN-1,SN-2\n", "line 1"),

@@ -59,7 +59,7 @@ def test_an_identity_is_kept_unless_told(tmp_path: Path) -> None:
         advance_to(storage, "proven")
         before = entries(storage)
 
-        with pytest.raises(ResetRefusedError, match="this device is SN-1") as raised:
+        with pytest.raises(ResetRefusedError, match="this device is provisioned as SN-1") as raised:
             reset(storage, forget_identity=False)
 
         assert entries(storage) == before

@@ -99,7 +99,7 @@ def test_the_anchor_only_grows(root: RootBench, fuses: OsFs) -> None:
     made.burn()
     made.write_anchor(SECOND)
     for old in (FIRST, SECOND):
-        with pytest.raises(StorageFailureError, match="only grows"):
+        with pytest.raises(StorageFailureError, match="can only grow"):
             made.write_anchor(old)
     assert root.root(fuses).read_anchor() == SECOND
 

@@ -87,7 +87,7 @@ def test_a_missing_token_is_named_with_those_that_are_there(
 ) -> None:
     with pytest.raises(TokenMissingError) as raised:
         use(element_of(storage, module, uri="pkcs11:token=other"))
-    assert str(raised.value) == "no token is pkcs11:token=other; present: dev"
+    assert str(raised.value) == "no token matches pkcs11:token=other; present: dev"
     assert raised.value.exit_code is ExitCode.TRY_LATER
     assert "SOFTHSM2_CONF" in raised.value.next_step
 

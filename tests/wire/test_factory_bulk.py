@@ -105,7 +105,7 @@ def test_role_that_may_not_read_the_bucket_is_named(line: ProductionLine) -> Non
     code, said = lot(line, "--count", "2")
     assert code == ExitCode.FAILED
     assert said.count("the task ended as Failed: The role") == 2
-    assert "next: Let the role read the bucket (s3:GetObject" in said
+    assert "next: Allow the role to read the bucket (s3:GetObject" in said
 
     assert line.prepare().code == 0
     assert lot(line, "--retry")[0] == 0
@@ -118,7 +118,7 @@ def test_role_that_may_not_do_what_the_template_asks_is_named(line: ProductionLi
     code, said = lot(line, "--count", "1")
     assert code == ExitCode.FAILED
     assert "Access Denied" in said
-    assert "next: The role, or the caller, may not do what the template asks" in said
+    assert "next: The role or the caller lacks a permission that the template needs" in said
     assert line.things() == []
 
 
@@ -169,7 +169,7 @@ def test_killed_command_is_completed_by_the_next(line: ProductionLine) -> None:
 def test_batch_that_is_not_there_is_misuse(line: ProductionLine) -> None:
     code, said = lot(line)
     assert code == ExitCode.MISUSE
-    assert "there is no batch lot" in said
+    assert "batch lot does not exist" in said
     assert not bulk.batch_folder(line.station, "lot").exists()
 
 

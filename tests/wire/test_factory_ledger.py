@@ -125,7 +125,7 @@ def test_again_says_what_is_to_be_done_about_a_device_that_never_connected(
 def test_nothing_of_a_new_batch_can_be_retried(line: ProductionLine, tmp_path: Path) -> None:
     refused = line.run("bulk", "--count", "1", "--batch", "NEW", "--retry", "--out", tmp_path)
     assert refused.code == ExitCode.MISUSE
-    assert "--retry: nothing of batch NEW has failed" in refused.err
+    assert "--retry: nothing has failed in batch NEW" in refused.err
 
 
 # --- the account ---------------------------------------------------------------------

@@ -85,8 +85,8 @@ def test_the_probe_brings_the_login_too() -> None:
     [
         (None, b"407 ", "requires a user name and a password (407)", "http://USER:PASSWORD@HOST"),
         (Login("user", "wrong"), b"407 ", "does not accept the user name", "Correct USER and"),
-        (Login("user", "wrong"), b"403 ", "does not open it (answer: 403)", "allow CONNECT"),
-        (None, b"502 ", "does not open it (answer: 502)", "allow CONNECT"),
+        (Login("user", "wrong"), b"403 ", "refused it (answer: 403)", "allow CONNECT"),
+        (None, b"502 ", "refused it (answer: 502)", "allow CONNECT"),
     ],
 )
 def test_a_refusal_says_what_the_proxy_wants(

@@ -80,9 +80,9 @@ def test_the_account_is_as_it_was_found(line: ProductionLine) -> None:
     )
     assert "firstboot  (1 device(s) in it; --devices removes them too)" in without_devices.err
     assert f"({len(METHODS)} device(s) work under it; --devices" in without_devices.err
-    assert without_devices.err.endswith("Gone. 3 kept: the reason is beside each.\n")
+    assert without_devices.err.endswith("Removed. 3 kept; the reason is given beside each.\n")
     assert kept["things"].keys() == {"theirs", *(f"SN-{method}" for method in METHODS)}
     changed = {kind for kind in kept if kept[kind] != before[kind]}
     assert changed == {"things", "certificates", "policies", "groups", "billing groups"}
-    assert last.err.endswith("Gone.\n"), last.err
+    assert last.err.endswith("Removed.\n"), last.err
     assert contents(line.aws) == before

@@ -327,7 +327,8 @@ def test_serial_that_is_not_on_the_allow_list(line: ProductionLine, state: Path)
 @of("jitr")
 def test_serial_that_another_device_has(line: ProductionLine, state: Path) -> None:
     assert_let_in(line, line.make(state))
-    (line.station / "ledger.jsonl").unlink()  # as on another station, with a ledger of its own
+    for name in ("ledger.jsonl", "ledger.lock"):
+        (line.station / name).unlink()  # as on another station, with a ledger of its own
     again = state.parent / "again" / state.name
     words = ("make", "--method", "jitr", "--serial", again.name, "--out", again)
 
