@@ -1,6 +1,6 @@
 """kill -9 at any moment: whatever the local AWS answered, it knows after the next start.
 
-Twenty kills here; ``FIRSTBOOT_KILLS=200`` for more. The moments come from a seed, which a failure
+Ten kills here; ``FIRSTBOOT_KILLS=200`` for more. The moments come from a seed, which a failure
 names.
 """
 
@@ -32,7 +32,7 @@ from tests.wire.localcloud_sdk import Fleet, new_csr, prepare_fleet
 
 pytestmark = pytest.mark.wire
 
-KILLS = int(os.environ.get("FIRSTBOOT_KILLS", "20"))
+KILLS = int(os.environ.get("FIRSTBOOT_KILLS", "10"))
 MOST_ANSWERS = 16  # of one life
 LONGEST_WAIT = 0.02  # seconds, from the last of them to the kill
 MOST_UNANSWERED = (BotoCoreError, OSError)
