@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     method, choices = arguments.method, choices_of(arguments)
     check_before_prepare(method, console)
     for cloud in aws_accounts(arguments.account, os.environ):
-        console.say(f"Preparing {method} in account {cloud.account}; it takes some seconds.")
+        console.say(f"Preparing {method} in {cloud.account}; it takes some seconds.")
         with open_or_make_station(arguments.station) as station:
             report = METHODS[method].prepare(cloud, station, choices)
             note_prepared(station, method, cloud)

@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     with ExitStack() as stack:
         station = _station_if_any(stack, arguments.station)
         for cloud in aws_accounts(arguments.account, os.environ):
-            console.say(f"Removing it from account {cloud.account}; it takes some seconds.")
+            console.say(f"Removing it from {cloud.account}; it takes some seconds.")
             report = Report.of(
                 method.teardown(cloud, station, devices=arguments.devices) for method in methods
             )
