@@ -125,6 +125,10 @@ class Peer:
         readable, _, _ = select.select([self._stream], [], [], seconds)
         return bool(readable) and not self._stream.recv(65_536)
 
+    def wait_unread(self) -> None:
+        """Wait until the client sent something, and leave it unread."""
+        socket.socket.recv(self._stream, 1, socket.MSG_PEEK)  # below TLS, if there is TLS
+
     def reset(self) -> None:
         """Close so that the client gets a RST."""
         self._stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
