@@ -18,8 +18,8 @@ What a closed connection looks like (awscrt 0.36, FIN and RST alike, TLS 1.2 and
 | with a TLS alert at our certificate, TLS 1.3 | 1178, or 1031 while it sends CONNECT | yes |
 
 In TLS 1.3 a server that closes instead of judging our certificate looks like one that refuses it.
-A server that closes in the instant after the handshake, before awscrt has spoken, counts as a fault of
-the network: that says less, and a refusal comes again.
+A server that closes in the instant after the handshake, before awscrt has spoken, counts as a
+fault of the network: that says less, and a refusal comes again.
 """
 
 import secrets
