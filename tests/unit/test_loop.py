@@ -30,6 +30,7 @@ class Flood:
     def __init__(self, clock: FakeClock, events: Iterator[ev.Event]) -> None:
         self._clock = clock
         self._events = events
+        self._reads_in_vain = 0
         self.is_closed = False
 
     def perform(self, action: act.Action) -> None:
@@ -37,6 +38,8 @@ class Flood:
 
     def next_event(self, timeout: float | None) -> ev.Event | None:
         event = next(self._events, None)
+        self._reads_in_vain += event is None and not timeout
+        assert self._reads_in_vain < 1_000, "the loop spins: a deadline has passed unseen"
         self._clock.advance(0.001 if event is not None else timeout or 0.0)
         return event
 
