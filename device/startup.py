@@ -11,7 +11,7 @@ from device.agent import Agent
 from device.config import settings
 from device.config.device_plan import plan_for
 from device.config.settings import Settings
-from device.errors.provisioning import StoppedError
+from device.errors import StoppedError
 from device.runtime import log
 from device.runtime.awscrt_session import AwscrtSession
 from device.runtime.claim_delivery import DeliveredClaim

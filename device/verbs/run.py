@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import Final
 
 from device.console import Console
-from device.errors.provisioning import StoppedError
+from device.errors import StoppedError
 from device.verbs._online import add_online_options, show_identity, start, tell
 
 SUMMARY: Final = "Boot, then operate until stopped."

@@ -6,7 +6,7 @@ from typing import Final
 
 from device.config.regular_file import read_regular_file
 from device.errors import ConfigurationError
-from factory.errors import BatchError, SerialNumberError, SerialNumbersError
+from factory.errors import BATCH, SERIAL_NUMBERS, StationError
 from factory.station.serial_number import check_serial_number
 
 _HEADINGS: Final = frozenset(
@@ -24,7 +24,7 @@ def check_batch_name(name: str) -> str:
         BatchError: it cannot.
     """
     if not _NAME.fullmatch(name):
-        raise BatchError(f"{name!r} cannot be a batch: 1 to 40 of a-z A-Z 0-9 _ -")
+        raise BATCH.error(f"{name!r} cannot be a batch: 1 to 40 of a-z A-Z 0-9 _ -")
     return name
 
 
@@ -35,7 +35,7 @@ def counted(name: str, count: int) -> list[str]:
         SerialNumbersError: ``count`` is less than 1.
     """
     if count < 1:
-        raise SerialNumbersError(f"a batch needs at least one device, not {count}")
+        raise SERIAL_NUMBERS.error(f"a batch needs at least one device, not {count}")
     width = max(4, len(str(count)))
     return [f"{name}-{number:0{width}}" for number in range(1, count + 1)]
 
@@ -54,9 +54,9 @@ def read_from(file: Path) -> list[str]:
         lines = re.split(r"\r\n|\n|\r", content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         problem = f"it is not UTF-8 text (byte {error.start})"
-        raise SerialNumbersError(f"{file} cannot be read: {problem}") from error
+        raise SERIAL_NUMBERS.error(f"{file} cannot be read: {problem}") from error
     except ConfigurationError as error:
-        raise SerialNumbersError(f"{file} cannot be read: {error.problem}") from error
+        raise SERIAL_NUMBERS.error(f"{file} cannot be read: {error.problem}") from error
     found: dict[str, int] = {}
     for number, line in enumerate(lines, start=1):
         serial_number = line.partition("#")[0].strip()
@@ -64,16 +64,16 @@ def read_from(file: Path) -> list[str]:
             continue
         if not found and _is_heading(serial_number):
             problem = f"{serial_number} looks like a column heading; remove it"
-            raise SerialNumbersError(f"{file}, line {number}: {problem}")
+            raise SERIAL_NUMBERS.error(f"{file}, line {number}: {problem}")
         if serial_number in found:
             problem = f"{serial_number} is already in line {found[serial_number]}"
-            raise SerialNumbersError(f"{file}, line {number}: {problem}")
+            raise SERIAL_NUMBERS.error(f"{file}, line {number}: {problem}")
         try:
             found[check_serial_number(serial_number)] = number
-        except SerialNumberError as error:
-            raise SerialNumbersError(f"{file}, line {number}: {error}") from error
+        except StationError as error:
+            raise SERIAL_NUMBERS.error(f"{file}, line {number}: {error}") from error
     if not found:
-        raise SerialNumbersError(f"{file} holds no serial number")
+        raise SERIAL_NUMBERS.error(f"{file} holds no serial number")
     return list(found)
 
 

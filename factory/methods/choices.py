@@ -3,7 +3,7 @@
 import argparse
 
 from factory.account.ca_certificates import CertificateMode
-from factory.errors import OptionNotUsedError
+from factory.errors import OPTION_NOT_USED
 from factory.methods import METHODS
 from factory.methods.method import Choices
 
@@ -24,8 +24,8 @@ def choices_of(arguments: argparse.Namespace) -> Choices:
         if option not in METHODS[arguments.method].options:
             users = sorted(name for name, method in METHODS.items() if option in method.options)
             problem = f"method {arguments.method} does not use it"
-            raise OptionNotUsedError(
-                option, problem, f"Leave it out; it is for {', '.join(users)}."
+            raise OPTION_NOT_USED.error(
+                problem, option=option, next_step=f"Leave it out; it is for {', '.join(users)}."
             )
     mode = arguments.certificate_mode or CertificateMode.DEFAULT
     return Choices(mode, arguments.inline_template, arguments.hook, arguments.certificate_hours)

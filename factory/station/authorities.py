@@ -19,7 +19,7 @@ from device.storage.decoding import stored
 from device.storage.device_storage import DeviceStorage
 from device.storage.keys import KeyId, KeyType
 from factory.account.changes import Change, Outcome
-from factory.errors import AuthorityMissingError
+from factory.errors import AUTHORITY_MISSING
 from factory.station.authority import Authority, issue_root
 
 KIND: Final = "certificate authority"
@@ -84,7 +84,7 @@ class Authorities:
         try:
             return self._storage.ps.get(_uid(name))
         except DoesNotExistError:
-            raise AuthorityMissingError(f"this station has no {name} CA") from None
+            raise AUTHORITY_MISSING.error(f"this station has no {name} CA") from None
 
     def described(self) -> Iterator[Mapping[str, str]]:
         """Yield what a person, or AWS, may want to know of each CA."""

@@ -19,7 +19,7 @@ from typing import Final
 import msgspec
 
 from device.storage.filesystem import make_folder, storage_errors, sync_folder
-from factory.errors import LedgerError
+from factory.errors import LEDGER
 
 FILE: Final = "ledger.jsonl"
 _LOCK: Final = "ledger.lock"
@@ -94,7 +94,7 @@ def read_contents(content: bytes, file: Path) -> Contents:
         if entry is not None:
             entries.append(entry)
         elif line and not line.startswith(_TORN) and not follower.startswith(_TORN):
-            raise LedgerError(f"{file}, line {number} was not written by the station")
+            raise LEDGER.error(f"{file}, line {number} was not written by the station")
     last = _entry(rest)
     if last is not None:
         entries.append(last)
@@ -176,10 +176,10 @@ class Ledger:
     def _contents(self) -> Contents:
         with storage_errors(self.file):
             if self.file.is_fifo() or self.file.is_char_device():
-                raise LedgerError(f"{self.file} is not a regular file")
+                raise LEDGER.error(f"{self.file} is not a regular file")
             content = self.file.read_bytes() if self.file.exists() else b""
             if not content and self._lock.is_file() and self._lock.stat().st_size:
-                raise LedgerError(f"{self.file} is gone, or empty, and the station had written it")
+                raise LEDGER.error(f"{self.file} is gone, or empty, and the station had written it")
         return read_contents(content, self.file)
 
 

@@ -26,7 +26,7 @@ from device.storage.keys import CLAIM_KEY, KeyType, MemoryIdentity
 from device.storage.lifecycle import Lifecycle
 from device.storage.secure_storage import Uid
 from factory.account.cloud import Account
-from factory.errors import NotAStationError, OtherAccountError, StationNotPreparedError
+from factory.errors import NOT_A_STATION, OTHER_ACCOUNT, StationNotPreparedError
 from factory.station.authorities import Authorities
 
 CLAIM_COMMON_NAME: Final = "firstboot-claim"
@@ -129,7 +129,7 @@ class Station:
         """
         record = self.record
         if record and (record.account_id, record.region) != (account.account_id, account.region):
-            raise OtherAccountError(
+            raise OTHER_ACCOUNT.error(
                 f"this station folder holds a claim for account {record.account_id}, "
                 f"{record.region}, and the credentials are for {account}"
             )
@@ -242,4 +242,4 @@ def open_or_make_station(folder: Path) -> Iterator[Station]:
 
 def _check_is_station(storage: DeviceStorage, folder: Path) -> None:
     if Uid.SERIAL_NUMBER in storage.its.uids():
-        raise NotAStationError(f"{folder} holds a device, not a station")
+        raise NOT_A_STATION.error(f"{folder} holds a device, not a station")

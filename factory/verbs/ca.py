@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from factory.console import Console
-from factory.errors import AuthorityMissingError
+from factory.errors import AUTHORITY_MISSING
 from factory.station.station import open_or_make_station, open_station
 
 SUMMARY: Final = "Make or show the station's own certificate authorities."
@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     with open_station(arguments.station, read_only=True) as station:
         described = list(station.authorities.described())
         if not described:
-            raise AuthorityMissingError(f"the station in {arguments.station} has no CA")
+            raise AUTHORITY_MISSING.error(f"the station in {arguments.station} has no CA")
         for description in described:
             console.show(
                 description,

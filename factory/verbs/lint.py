@@ -10,7 +10,7 @@ from factory.account.accounts import aws_accounts
 from factory.account.cloud import Cloud
 from factory.account.documents import CONFIG
 from factory.console import Console
-from factory.errors import LintFailedError, NothingToLintError, OptionNotUsedError
+from factory.errors import LINT_FAILED, NOTHING_TO_LINT, OPTION_NOT_USED
 from factory.lint.cloud_rules import lint_in_cloud, lint_stored_template
 from factory.lint.context import Context
 from factory.lint.document import Kind, load_document
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     _check_options(arguments)
     files = arguments.files or (METHODS[arguments.method].files() if arguments.method else [])
     if not files:
-        raise NothingToLintError("there is nothing to check")
+        raise NOTHING_TO_LINT.error("there is nothing to check")
     context = _context(arguments.method, arguments.config)
     cloud = aws_accounts(arguments.account, os.environ)[0] if arguments.cloud else None
     findings = [finding for file in files for finding in _look_at(file, context, cloud)]
@@ -69,10 +69,14 @@ def _check_options(arguments: argparse.Namespace) -> None:
     """Refuse an option that nothing would be done with."""
     if arguments.config and not arguments.method:
         problem = "settings need a method, and none is given"
-        raise OptionNotUsedError("--config", problem, "Add the method: --method claim")
+        raise OPTION_NOT_USED.error(
+            problem, option="--config", next_step="Add the method: --method claim"
+        )
     if arguments.account and not arguments.cloud:
         problem = "no account is used"
-        raise OptionNotUsedError("--account", problem, "Add --cloud, or leave it out.")
+        raise OPTION_NOT_USED.error(
+            problem, option="--account", next_step="Add --cloud, or leave it out."
+        )
     check_one_account(arguments)
 
 
@@ -118,4 +122,4 @@ def _lines(finding: Finding) -> tuple[str, ...]:
 def _conclude(findings: list[Finding]) -> None:
     errors = [each for each in findings if each.rule.severity is Severity.ERROR]
     if errors:
-        raise LintFailedError(len(errors))
+        raise LINT_FAILED.error(errors=len(errors))

@@ -8,7 +8,7 @@ from typing import Final
 
 from factory.account.accounts import aws_accounts
 from factory.console import Console
-from factory.errors import OptionNotUsedError
+from factory.errors import OPTION_NOT_USED
 from factory.making.admission import Wanted
 from factory.making.device_orders import config_name, device_orders, given_endpoint
 from factory.making.new_device import DeviceOrder
@@ -73,20 +73,22 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
 
 def _check_accounts(method: str, accounts: Sequence[str]) -> None:
     if len(accounts) > 1 and not METHODS[method].is_registering:
-        raise OptionNotUsedError(
-            "--account", f"method {method} makes a device for one account",
-            "Give --account once. For several: --method multi-account.",
-        )  # fmt: skip
+        raise OPTION_NOT_USED.error(
+            f"method {method} makes a device for one account",
+            option="--account",
+            next_step="Give --account once. For several: --method multi-account.",
+        )
 
 
 def _check_not_allowed(arguments: argparse.Namespace, station: Station) -> None:
     method = arguments.method
     can_be_left_out = METHODS[method].is_registering or _is_hooked(method, station)
     if not arguments.allowed and not can_be_left_out:
-        raise OptionNotUsedError(
-            "--not-allowed", f"method {method} has no allow-list in the cloud",
-            "Leave it out. jitr, multi-account and claim with a hook have such a list.",
-        )  # fmt: skip
+        raise OPTION_NOT_USED.error(
+            f"method {method} has no allow-list in the cloud",
+            option="--not-allowed",
+            next_step="Leave it out. jitr, multi-account and claim with a hook have such a list.",
+        )
 
 
 def _is_hooked(method: str, station: Station) -> bool:

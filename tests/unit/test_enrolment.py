@@ -13,12 +13,12 @@ from msgspec.structs import replace
 
 from device.errors import ExitCode
 from device.errors.provisioning import (
+    CLAIM_MISSING,
+    CREDENTIAL_UNUSABLE,
+    INSTALLED_CERTIFICATE,
     CertificateUnacceptableError,
-    ClaimMissingError,
-    CredentialUnusableError,
-    InstalledCertificateError,
 )
-from device.errors.storage import DataCorruptError, InsufficientStorageError
+from device.errors.storage import CAPACITY_EXCEEDED, DataCorruptError
 from device.identity.certificates import certificate_id
 from device.identity.csr import subject_name
 from device.provisioning import events as ev
@@ -46,6 +46,7 @@ from tests.support.devices import (
     make_device,
     open_device,
 )
+from tests.support.errors import raises
 
 KEY = KeyId("device-key.1")
 
@@ -401,7 +402,7 @@ def test_a_configuration_that_does_not_fit_loses_nothing(storage: DeviceStorage)
     advance_to(storage, "staged")
     before = entries(storage)
 
-    with pytest.raises(InsufficientStorageError):
+    with raises(CAPACITY_EXCEEDED):
         enrolment_of(storage).record_registration(SERIAL, {"a": "x" * 100_000})
 
     assert entries(storage) == before
@@ -470,7 +471,7 @@ def test_a_claim_that_was_never_installed(tmp_path: Path) -> None:
 
     with (
         open_device_storage(state) as storage,
-        pytest.raises(ClaimMissingError, match="neither a claim credential") as raised,
+        raises(CLAIM_MISSING, match="neither a claim credential") as raised,
     ):
         identity_for(storage, Credential.CLAIM)
 
@@ -481,7 +482,7 @@ def test_a_claim_that_was_never_installed(tmp_path: Path) -> None:
 def test_a_claim_that_was_destroyed(storage: DeviceStorage) -> None:
     advance_to(storage, "proven")
 
-    with pytest.raises(ClaimMissingError):
+    with raises(CLAIM_MISSING):
         identity_for(storage, Credential.CLAIM)
 
 
@@ -491,7 +492,7 @@ def test_a_claim_is_used_unless_it_had_expired_when_the_device_was_made(
 ) -> None:
     if made is not None:
         set_made_at(storage, datetime(made, 1, 1, tzinfo=UTC))
-    expectation = nullcontext() if is_used else pytest.raises(CredentialUnusableError, match="2049")
+    expectation = nullcontext() if is_used else raises(CREDENTIAL_UNUSABLE, match="2049")
     with expectation:
         assert InstalledClaim(storage).claim().certificate_pem == CLAIM_PEM
 
@@ -560,7 +561,7 @@ def test_an_installed_certificate_for_another_key(storage: DeviceStorage) -> Non
     pem = AUTHORITY.issue(new_key().public_key(), {"common_name": SERIAL})
     install(storage, pem, new_key())
 
-    with pytest.raises(InstalledCertificateError, match=r"by the station.*another key"):
+    with raises(INSTALLED_CERTIFICATE, match=r"by the station.*another key"):
         enrolment_of(storage).stored()
 
 

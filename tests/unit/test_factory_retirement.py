@@ -8,7 +8,7 @@ import pytest
 
 from device.config.methods import JUST_IN_TIME_METHODS
 from factory.account.cloud import Account, Response, Value
-from factory.errors import CloudDeniedError, NotInCloudError
+from factory.errors import CLOUD_DENIED, NotInCloudError
 from factory.making.retirement import retire
 from factory.station.ledger import Entry, Result
 
@@ -28,7 +28,7 @@ class Registry:
 
     def call(self, service: str, operation: str, **parameters: Value) -> Response:
         if operation == self.denied:
-            raise CloudDeniedError(f"{service}:{operation}", "no")
+            raise CLOUD_DENIED.error("no", action=f"{service}:{operation}")
         if operation == "UpdateItem":
             self.released.append(str(parameters["Key"]))
             return {}

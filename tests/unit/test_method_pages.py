@@ -72,7 +72,7 @@ def literals(tree: ast.Module) -> Iterator[str]:
             case ast.JoinedStr(values=parts):
                 texts = [str(p.value) for p in parts if isinstance(p, ast.Constant)]
             case ast.Constant(value=str(text)):
-                texts = [text]
+                texts = re.split(r"\{\w+[^}]*\}", text)  # a row of the catalogue of errors
             case _:
                 continue
         known = [text.strip() for text in texts if text.strip()]

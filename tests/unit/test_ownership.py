@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from device.errors import ExitCode
-from device.errors.storage import FileExposedError, StorageFailureError, UnfitFileError
+from device.errors.storage import FILE_EXPOSED, STORAGE_FAILURE, UnfitFileError
 from device.runtime.claim_socket import listening_at
 from device.storage.device_storage import open_device_storage
 from device.storage.filesystem import FolderLock, OsFs, make_folder, replace
@@ -18,6 +18,7 @@ from device.storage.lifecycle import Lifecycle
 from device.storage.ownership import Owner, give_to_owner_of, owner_for
 from device.storage.private_file import keeps_modes, read_private_file
 from device.storage.secure_storage import Uid
+from tests.support.errors import raises
 from tests.support.sealed_device import make_device
 
 PI = Owner(1000, 1001)
@@ -75,7 +76,7 @@ def test_a_link_in_place_of_the_lock_gives_nothing_away(tmp_path: Path) -> None:
     make_folder(tmp_path / "storage")
     (tmp_path / "storage" / "lock").symlink_to(target)
 
-    with pytest.raises(StorageFailureError, match="lock"):
+    with raises(STORAGE_FAILURE, match="lock"):
         FolderLock(tmp_path / "storage")
 
     assert target.stat().st_uid == os.geteuid()
@@ -112,7 +113,7 @@ def test_a_root_key_that_others_may_read_is_refused(
     huk = state / "fuses" / "huk"
     huk.chmod(mode)
 
-    with pytest.raises(FileExposedError, match=f"mode {mode:04o}") as raised:
+    with raises(FILE_EXPOSED, match=f"mode {mode:04o}") as raised:
         open_device_storage(state, read_only=read_only)
 
     assert raised.value.exit_code is ExitCode.STORAGE_UNUSABLE
@@ -126,7 +127,7 @@ def test_refused_pins_that_others_may_read_are_refused(tmp_path: Path) -> None:
     replace(fs, "refused-pins", b"x")
     (tmp_path / "refused-pins").chmod(0o640)
 
-    with pytest.raises(FileExposedError):
+    with raises(FILE_EXPOSED):
         fs.read("refused-pins")
 
 

@@ -1,0 +1,155 @@
+"""Every error has a row in the catalogue, every row is raised, and its words can be filled in."""
+
+import ast
+import re
+import string
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from device.errors import ExitCode, FirstbootError, Row
+from device.errors.catalogue import CATALOGUE as DEVICE_ROWS
+from device.errors.catalogue import row_of
+from factory.errors.catalogue import OWN as STATION_ROWS
+
+ROOT = Path(__file__).parents[2]
+ROWS = [*DEVICE_ROWS.values(), *STATION_ROWS.values()]
+CODES = {row.code for row in ROWS}
+FORBIDDEN = re.compile(
+    r"/home/|/root/|/work/|BEGIN [A-Z ]*KEY|AKIA[A-Z0-9]{12}|password=|token=\w{12}"
+)
+
+
+def modules(*folders: str) -> Iterator[tuple[Path, ast.Module]]:
+    for folder in folders:
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            yield path, ast.parse(path.read_text())
+
+
+SOURCES = list(modules("device", "factory"))
+USED = Counter(
+    node.id if isinstance(node, ast.Name) else node.attr
+    for path, module in SOURCES
+    for node in ast.walk(module)
+    if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load)
+)
+
+
+def named_rows() -> Iterator[tuple[str, str]]:
+    for _, module in SOURCES:
+        for node in module.body:
+            match node:
+                case ast.AnnAssign(
+                    target=ast.Name(name),
+                    value=ast.Call(func=ast.Name("Row"), args=[ast.Constant(str(code)), *_]),
+                ):
+                    yield code, name
+
+
+NAMES = dict(named_rows())
+
+
+def test_every_row_in_the_source_is_in_a_catalogue_and_no_code_is_given_twice() -> None:
+    codes = [code for code, _ in named_rows()]
+    assert sorted(codes) == sorted(CODES)
+    assert len(codes) == len(ROWS)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=repr)
+def test_a_row_is_raised_somewhere(row: Row) -> None:
+    assert USED[NAMES[row.code]] >= 1
+
+
+@pytest.mark.parametrize("row", ROWS, ids=repr)
+def test_a_row_says_what_it_means_why_it_comes_and_what_to_do(row: Row) -> None:
+    assert re.fullmatch(r"FB-\d{3}", row.code)
+    assert row.exit_code is not ExitCode.DONE
+    assert row.causes
+    for words in (row.means, *row.causes):
+        assert words.endswith("."), words
+    assert row.next_step
+    assert not row.title.endswith(".")
+    assert not FORBIDDEN.search(" ".join((row.title, row.means, *row.causes, row.next_step)))
+
+
+def raising_classes() -> dict[str, type[FirstbootError]]:
+    """Return the classes that have a row of their own, by name."""
+    found: dict[str, type[FirstbootError]] = {}
+    pending = [FirstbootError]
+    while pending:
+        kind = pending.pop()
+        pending += kind.__subclasses__()
+        if "row" in vars(kind):
+            found[kind.__name__] = kind
+    return found
+
+
+def test_a_class_with_a_row_is_named_as_the_row_is() -> None:
+    assert {name: kind.row.name for name, kind in raising_classes().items()} == {
+        name: name for name in raising_classes()
+    }
+
+
+def caught_names() -> set[str]:
+    """Return every class by which somebody decides: in an ``except`` or a ``suppress``."""
+    found: set[str] = set()
+    for _, module in SOURCES:
+        for node in ast.walk(module):
+            match node:
+                case ast.ExceptHandler(type=ast.expr() as kind):
+                    found |= {each.id for each in ast.walk(kind) if isinstance(each, ast.Name)}
+                case ast.Call(func=ast.Name("suppress" | "isinstance")):
+                    found |= {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
+    return found
+
+
+CAUGHT = caught_names()
+
+
+@pytest.mark.parametrize("name", sorted(raising_classes()))
+def test_a_class_is_there_because_somebody_decides_by_it(name: str) -> None:
+    kinds = [kind for kind in raising_classes()[name].__subclasses__() if kind.__name__ in CAUGHT]
+    assert name in CAUGHT or kinds
+
+
+def error_calls() -> Iterator[tuple[str, str, int, ast.Call]]:
+    """Yield each ``ROW.error(...)`` of the source: the row's name, file, line, and the call."""
+    for path, module in SOURCES:
+        for node in ast.walk(module):
+            match node:
+                case ast.Call(func=ast.Attribute(value=ast.Name(name), attr="error")):
+                    yield name, str(path.relative_to(ROOT)), node.lineno, node
+                case ast.Call(func=ast.Attribute(value=ast.Attribute(attr=name), attr="error")):
+                    yield name, str(path.relative_to(ROOT)), node.lineno, node
+
+
+def fields_of(template: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(template) if name}
+
+
+BY_NAME = {NAMES[row.code]: row for row in ROWS}
+CALLS = [
+    pytest.param(BY_NAME[name], call, id=f"{file}:{line}")
+    for name, file, line, call in error_calls()
+    if name in BY_NAME
+]
+
+
+@pytest.mark.parametrize(("row", "call"), CALLS)
+def test_who_raises_a_row_gives_every_value_of_its_words(row: Row, call: ast.Call) -> None:
+    given = {each.arg for each in call.keywords} | ({"problem"} if call.args else set())
+    own_step = "next_step" in given
+    wanted = fields_of(row.sentence) | (set() if own_step else fields_of(row.next_step))
+    assert wanted <= given
+
+
+def test_a_code_is_found_in_any_case() -> None:
+    assert row_of("fb-110").name == "RolledBackError"
+
+
+def test_a_code_that_nobody_gave_is_misuse() -> None:
+    with pytest.raises(FirstbootError, match="no code FB-000") as raised:
+        row_of("FB-000")
+    assert raised.value.exit_code is ExitCode.MISUSE
