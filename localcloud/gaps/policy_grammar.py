@@ -10,8 +10,8 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from localcloud.gaps.rest import Response
-from localcloud.gaps.seam import Seam
+from localcloud.gaps._support.rest import Response
+from localcloud.seam import Seam
 
 _VERSIONS: Final = ("2008-10-17", "2012-10-17")
 _MEMBERS: Final = frozenset({"Version", "Id", "Statement"})

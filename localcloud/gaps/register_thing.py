@@ -9,14 +9,14 @@ AWS raises it for two updates at the same moment, and here one request is served
 from collections.abc import Mapping
 from typing import Final
 
-from localcloud.gaps.registration import (
+from localcloud.gaps._support.registration import (
     THE_CALLER,
     parse_template,
     register_thing,
     trust_the_caller,
 )
-from localcloud.gaps.rest import Answer, RefusedError, Request, is_unserved, serve
-from localcloud.gaps.seam import Seam
+from localcloud.gaps._support.rest import Answer, RefusedError, Request, is_unserved, serve
+from localcloud.seam import Seam
 
 _LONGEST_NAME: Final = 2048  # characters, botocore model
 _LONGEST_VALUE: Final = 4096

@@ -21,9 +21,9 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
+from localcloud.gaps._support.template_values import value_error
 from localcloud.gaps.policy_grammar import policy_error
-from localcloud.gaps.seam import Seam
-from localcloud.gaps.template_values import value_error
+from localcloud.seam import Seam
 
 CERTIFICATE: Final = "AWS::IoT::Certificate"
 POLICY: Final = "AWS::IoT::Policy"

@@ -6,12 +6,12 @@ import shlex
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from localcloud.account_scope import account_of, region_of, scope_variables
 from localcloud.console import Console
 from localcloud.errors import NotRunningError
 from localcloud.ports import LOOPBACK
 from localcloud.server import REGION
 from localcloud.state_folder import Server, StateFolder
+from localcloud.verbs.account_scope import account_of, region_of, scope_variables
 
 SUMMARY: Final = "Print what boto3, the AWS CLI and a device need to reach the local AWS."
 _THIS_MACHINE: Final = (LOOPBACK, "localhost")

@@ -21,8 +21,8 @@ from localcloud.gaps import (
     loopback,
     ownership_tokens,
 )
-from localcloud.gaps.seam import Seam
-from localcloud.issuer import open_issuer
+from localcloud.gaps._support.issuer import open_issuer
+from localcloud.seam import Seam
 from localcloud.settings import Settings
 from tests.unit.test_localcloud_gap_watch import WATCHED as WATCHED_IN_GAP_WATCH
 

@@ -18,9 +18,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from localcloud.gaps.registered_certificate import Certificate, find_certificate, workflow_failed
-from localcloud.gaps.rest import RefusedError, invalid_template
-from localcloud.gaps.seam import Seam
+from localcloud.gaps._support.registered_certificate import (
+    Certificate,
+    find_certificate,
+    workflow_failed,
+)
+from localcloud.gaps._support.rest import RefusedError, invalid_template
 from localcloud.gaps.template_grammar import (
     CERTIFICATE,
     POLICY,
@@ -33,6 +36,7 @@ from localcloud.gaps.template_grammar import (
     resources,
     template_record,
 )
+from localcloud.seam import Seam
 
 THE_CALLER: Final = "localcloud:the-caller"
 """In place of a role: the caller of RegisterThing may do what the template asks."""
