@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from localcloud.gaps._support.registration import CERTIFICATE_ID, parse_template
 from localcloud.gaps._support.rest import RefusedError, Response, invalid_template
-from localcloud.gaps.template_grammar import CERTIFICATE, POLICY, resources
+from localcloud.gaps._support.template import CERTIFICATE, POLICY, resources
 from localcloud.seam import Seam
 
 _NO_POLICY: Final = "Neither policyName nor policyDocument is present in the Template."

@@ -30,7 +30,7 @@ from localcloud.gaps._support.registration import (
     provision,
 )
 from localcloud.gaps._support.rest import RefusedError
-from localcloud.gaps.template_grammar import Body
+from localcloud.gaps._support.template import Body
 from localcloud.seam import Seam
 from localcloud.settings import Settings
 

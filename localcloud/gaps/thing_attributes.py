@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from localcloud.gaps._support.rest import Response
-from localcloud.gaps.template_grammar import Plan, thing_properties
+from localcloud.gaps._support.template import Plan, thing_properties
 from localcloud.seam import Seam
 
 _NAME: Final = re.compile(r"[a-zA-Z0-9_.,@/:#-]{1,128}")

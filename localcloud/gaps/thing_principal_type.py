@@ -19,7 +19,7 @@ from localcloud.gaps._support.rest import (
     page,
     serve,
 )
-from localcloud.gaps.template_grammar import Plan, certificate_properties, thing_properties
+from localcloud.gaps._support.template import Plan, certificate_properties, thing_properties
 from localcloud.seam import Seam
 
 EXCLUSIVE: Final = "EXCLUSIVE_THING"

@@ -12,7 +12,7 @@ import pytest
 from localcloud.errors import NoAnswerError
 from localcloud.gaps.endpoint_names import is_endpoint
 from localcloud.state_folder import Ports, Server, StateFolder
-from localcloud.verbs.account_scope import account_of, region_of, scope_variables
+from localcloud.verbs.env import account_of, region_of, scope_variables
 
 SERVER = Server(pid=1, ports=Ports(api=1, mqtt=8884))
 
