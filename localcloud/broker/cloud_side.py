@@ -5,10 +5,10 @@ It is the whole of what the broker knows of MiniStack.
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-if TYPE_CHECKING:  # it is imported before the gap modules, which import the broker
-    from localcloud.seam import Seam
+from localcloud.broker.policies import Policies
+from localcloud.seam import Seam
 
 _EVENT_GROUPS: Final = {"subscribed": "subscriptions", "unsubscribed": "subscriptions"}
 
@@ -16,56 +16,16 @@ UNFORESEEN: Final = (TypeError, LookupError, ValueError, AttributeError, Recursi
 """What MiniStack raises on values that it did not expect."""
 _LOG: Final = logging.getLogger("localcloud.broker")
 
-Context = Mapping[str, str]
-"""The policy variables of a connection, by their names in lower case."""
 Reply = tuple[str, dict[str, object]]
 
 
 class CloudSide:
     """MiniStack behind the names that the broker uses."""
 
-    def __init__(self, iot: "Seam") -> None:
+    def __init__(self, iot: Seam) -> None:
         """Reach MiniStack by ``iot``."""
         self._iot = iot
-
-    def policy_context(
-        self, account: str, region: str, certificate_id: str, client_id: str
-    ) -> Context:
-        """Return the policy variables of a connection."""
-        context: Context = self._iot["_mqtt_policy_context"](
-            account, region, certificate_id, client_id
-        )
-        return context
-
-    def certificate_may(  # noqa: PLR0913, PLR0917  (who, where, what)
-        self,
-        place: tuple[str, str],
-        certificate_id: str,
-        context: Context,
-        action: str,
-        resource: str,
-        template: str | None,
-    ) -> bool:
-        """Whether the certificate's policies, or those of a claim of ``template``, allow it."""
-        arguments = (*place, certificate_id, context, action, resource, template)
-        return bool(self._iot["_mqtt_policy_allows"](*arguments))
-
-    def policies_of(
-        self, place: tuple[str, str], certificate_id: str, template: str | None
-    ) -> tuple[str, ...]:
-        """Return what `certificate_may` judges by; while it is the same, so is the judgement."""
-        if template is not None:
-            return (template,)
-        certificates, policies = self._iot["_certificates"], self._iot["_policies"]
-        record = certificates.get_scoped(*place, certificate_id) or {}
-        attached = [
-            policies.get_scoped(*place, name) for name in record.get("attachedPolicies", [])
-        ]
-        return tuple(
-            policy["versions"][policy["defaultVersionId"]]["document"]
-            for policy in attached
-            if policy
-        )
+        self.policies = Policies(iot)
 
     def signer_may(
         self, place: tuple[str, str], credential: tuple[str, str], action: str, resource: str

@@ -109,8 +109,8 @@ class Connection(Requests):
 
     async def _let_in(self) -> bool:
         if self.certificate_id is not None:
-            self._policy_context = self.broker.cloud.policy_context(
-                *self.place, self.certificate_id, self._client_id
+            self._asks_as = self.broker.cloud.policies.principal(
+                self.place, self.certificate_id, self._client_id, self.provisioning_template
             )
         denied = None
         if not self._policy_allows("iot:Connect", f"client/{self._client_id}"):
