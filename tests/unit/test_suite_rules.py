@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.hang import SECONDS
+
 ROOT = Path(__file__).parents[2]
 FILES = {
     "skips": "def test_it():\n    pytest.skip('no token here')\n",
@@ -46,6 +48,7 @@ def run_of_all(folder: Path, *options: str, ci: str) -> tuple[dict[str, set[str]
         capture_output=True,
         text=True,
         check=False,
+        timeout=SECONDS,
     )
     outcome = re.compile(r"^(FAILED|ERROR|SKIPPED|XFAIL)\b.*test_(\w+)\.py", re.MULTILINE)
     names: dict[str, set[str]] = defaultdict(set)
@@ -81,4 +84,4 @@ def test_no_test_asks_for_a_name() -> None:
 
 def test_loopback_is_open() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        socket.create_connection(server.getsockname()).close()
+        socket.create_connection(server.getsockname(), SECONDS).close()
