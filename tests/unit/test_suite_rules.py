@@ -65,10 +65,26 @@ def test_in_ci_a_skip_fails_unless_it_is_on_purpose(tmp_path: Path) -> None:
     assert names["XFAIL"] == {"expected_to_fail"}
 
 
-def test_at_home_a_skip_passes_and_only_a_long_run_does_what_is_long(tmp_path: Path) -> None:
-    names, _ = run_of_all(tmp_path, "--long", ci="")
+@pytest.fixture(scope="module")
+def at_home(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, set[str]], str]:
+    """A long run with a worker."""
+    return run_of_all(tmp_path_factory.mktemp("home"), "--long", "--numprocesses=1", ci="")
+
+
+def test_at_home_a_skip_passes_and_only_a_long_run_does_what_is_long(
+    at_home: tuple[dict[str, set[str]], str],
+) -> None:
+    names, _ = at_home
     assert names["FAILED"] == {"is_long"}
     assert names["ERROR"] == set()
+
+
+def test_a_failure_is_shown_once_when_it_happens(
+    at_home: tuple[dict[str, set[str]], str],
+) -> None:
+    before_the_end, _, _ = at_home[1].partition("= FAILURES =")
+    assert before_the_end.count("test_is_long.py::test_it failed (call):\n") == 1
+    assert "    E       assert False\n" in before_the_end
 
 
 @pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8::1"])
