@@ -13,8 +13,8 @@ from factory.lint.document import Document, Kind
 from factory.lint.finding import Severity
 from factory.lint.linter import lint
 from factory.lint.rules import RULES
-from localcloud.gaps.seam import Seam
-from localcloud.gaps.template_grammar import grammar_error, length_error, template_record
+from localcloud.gaps._support.template import grammar_error, length_error, template_record
+from localcloud.seam import Seam
 from tests.unit.test_factory_lint import BAD, GOOD
 
 ID: Final = "AWS::IoT::Certificate::Id"
