@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.devices import make_device
+from tests.support.hang import SECONDS
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("device", "factory", "localcloud")
@@ -164,6 +165,7 @@ def loaded_by(*arguments: str) -> set[str]:
         capture_output=True,
         text=True,
         check=True,
+        timeout=SECONDS,
     ).stderr
     lines = [line for line in report.splitlines() if line.startswith("import time:")]
     return {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
