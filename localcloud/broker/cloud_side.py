@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from localcloud.broker.policies import Policies
+from localcloud.broker.provisioning import Asked, Reply, rejected
 from localcloud.seam import Seam
 
 _EVENT_GROUPS: Final = {"subscribed": "subscriptions", "unsubscribed": "subscriptions"}
@@ -15,8 +16,6 @@ _EVENT_GROUPS: Final = {"subscribed": "subscriptions", "unsubscribed": "subscrip
 UNFORESEEN: Final = (TypeError, LookupError, ValueError, AttributeError, RecursionError)
 """What MiniStack raises on values that it did not expect."""
 _LOG: Final = logging.getLogger("localcloud.broker")
-
-Reply = tuple[str, dict[str, object]]
 
 
 class CloudSide:
@@ -45,16 +44,10 @@ class CloudSide:
         """Whether the provisioning claim with this certificate has expired."""
         return self._iot["_mtls_claim_scope"](certificate_id) is None
 
-    def provisioning_request(self, topic: str) -> tuple[str, str | None] | None:
-        """Return operation and template of a fleet provisioning request, if it is one."""
-        found: tuple[str, str | None] | None = self._iot["_parse_fleet_provisioning_topic"](topic)
-        return found
-
     async def provision(
         self,
         place: tuple[str, str],
-        operation: str,
-        template: str | None,
+        asked: Asked,
         payload: bytes,
         connection: Mapping[str, str],
     ) -> Reply:
@@ -62,12 +55,11 @@ class CloudSide:
         answer: Callable[..., Awaitable[Reply]] = self._iot["_fleet_provisioning_reply"]
         try:
             async with self._iot["publishing_events"]():
-                return await answer(*place, operation, template, payload, connection)
+                what = (asked.operation, asked.template, asked.decoded(payload))
+                return await answer(*place, *what, connection)
         except UNFORESEEN:
-            _LOG.exception("%s failed", operation)
-            text = "The local AWS failed; its log says why"
-            failure: Reply = self._iot["_fleet_rejected"]("InternalFailure", text, 500)
-            return failure
+            _LOG.exception("%s failed", asked.operation)
+            return rejected("InternalFailure", "The local AWS failed; its log says why", 500)
 
     async def publish_event(self, place: tuple[str, str], topic: str, event: object) -> None:
         """Publish to ``$aws/events``."""

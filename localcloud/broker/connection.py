@@ -2,8 +2,8 @@
 
 The developer guide's MQTT page is the source: persistent sessions, QoS 1 redelivery, keep-alive
 (a client is gone after 1.5 times its interval), wills, the properties of CONNACK, topic aliases,
-and what is refused. Names with a leading underscore that other modules of localcloud replace or
-read (fault injection, the wire log) are those of MiniStack's session, which this stands in for.
+and what is refused. It stands in for MiniStack's session; faults, the wire log and the journal
+derive from it.
 """
 
 import asyncio

@@ -13,6 +13,7 @@ from localcloud.broker.cloud_side import event_topic
 from localcloud.broker.codec import Property
 from localcloud.broker.packets import MQTT_5, MQTT_311
 from localcloud.broker.policies import Principal, decide
+from localcloud.broker.provisioning import request_of
 from localcloud.broker.session import Session
 
 _MOST_JUDGEMENTS: Final = 256
@@ -120,7 +121,7 @@ class Link:
         return allowed
 
     def _publish_allowed(self, topic: str, *, retain: bool) -> bool:
-        if self.certificate_id is None and self.broker.cloud.provisioning_request(topic):
+        if self.certificate_id is None and request_of(topic):
             return False  # it writes the registry
         resource = f"topic/{topic}"
         return self._policy_allows("iot:Publish", resource) and (

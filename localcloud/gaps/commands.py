@@ -32,7 +32,15 @@ from localcloud.gaps._support.command_status import (
     parse_update,
     timed_out,
 )
-from localcloud.gaps._support.rest import Answer, RefusedError, Request, is_unserved, page, serve
+from localcloud.gaps._support.rest import (
+    Answer,
+    RefusedError,
+    Request,
+    arn_of,
+    is_unserved,
+    page,
+    serve,
+)
 from localcloud.gaps._support.stores import Store, add_store
 from localcloud.seam import Seam
 
@@ -182,7 +190,7 @@ class Commands:
         return command
 
     def _arn(self, name: str) -> str:
-        return str(self._iot["_thing_arn"](name)).replace(":thing/", ":command/")
+        return arn_of(self._iot, f"command/{name}")
 
 
 def _payload(given: Any) -> Record:

@@ -13,7 +13,6 @@ from localcloud.gaps import (
     billing_groups,
     ca_by_signature,
     ca_registration,
-    cbor,
     certificate_keys,
     certificate_provider,
     certificate_status,
@@ -49,7 +48,6 @@ from localcloud.seam import Seam
 MODULES: dict[str, Any] = {
     "billing_groups": billing_groups,
     "ca_registration": ca_registration,
-    "cbor": cbor,
     "certificate_status": certificate_status,
     "connect_tunnel": connect_tunnel,
     "endpoint_names": endpoint_names,

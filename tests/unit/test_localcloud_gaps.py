@@ -12,6 +12,7 @@ from cryptography import x509
 from ministack.services import iot as ministack_iot
 
 from localcloud import gaps
+from localcloud.broker.provisioning import CREATE_FROM_CSR
 from localcloud.errors import GapError
 from localcloud.gaps import (
     Gap,
@@ -244,28 +245,13 @@ def test_garbage_is_rejected_and_nothing_is_made(
     iot: Seam, payload: bytes, error_code: str
 ) -> None:
     fake = SimpleNamespace(
-        _parse_fleet_provisioning_topic=iot["_parse_fleet_provisioning_topic"],
         _fleet_provisioning_reply=None,
-        _fleet_rejected=iot["_fleet_rejected"],
         _ensure_ca=iot["_ensure_ca"],
         sign_certificate_request=iot["sign_certificate_request"],
     )
     create_certificate_from_csr.close(Seam(fake))
-    csr = create_certificate_from_csr.OPERATION
     kind, document = asyncio.run(
-        fake._fleet_provisioning_reply(ACCOUNT, REGION, csr, None, payload, {})
+        fake._fleet_provisioning_reply(ACCOUNT, REGION, CREATE_FROM_CSR, None, payload, {})
     )
     assert kind == "rejected"
     assert (document["statusCode"], document["errorCode"]) == (400, error_code)
-
-
-def test_other_topics_are_read_as_before(iot: Seam) -> None:
-    fake = SimpleNamespace(
-        _parse_fleet_provisioning_topic=iot["_parse_fleet_provisioning_topic"],
-        _fleet_provisioning_reply=None,
-    )
-    create_certificate_from_csr.close(Seam(fake))
-    parse = fake._parse_fleet_provisioning_topic
-    assert parse("$aws/certificates/create/json") == ("create", None)
-    assert parse("$aws/certificates/create-from-csr/json") == ("create-from-csr", None)
-    assert parse("$aws/certificates/create-from-csr/cbor") is None
