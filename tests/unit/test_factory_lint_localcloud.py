@@ -20,7 +20,8 @@ from tests.unit.test_factory_lint import BAD, GOOD
 ID: Final = "AWS::IoT::Certificate::Id"
 NOT_GRAMMAR: Final = frozenset({
     # AWS takes it, and a device cannot live with it.
-    "no-policy", "parameter-unused", "parameter-without-source", "too-many-policies",
+    "no-policy", "parameter-unused", "parameter-without-source", "thing-name-shared",
+    "too-many-policies",
     # The local AWS looks at it when a thing is made of it.
     "attribute-text", "thing-name", "too-many-attributes",
 })  # fmt: skip
