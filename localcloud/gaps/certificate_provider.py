@@ -35,7 +35,7 @@ from localcloud.gaps._support.rest import (
 from localcloud.gaps._support.stores import Store, add_store
 from localcloud.gaps.certificate_keys import certificate_error
 from localcloud.gaps.certificate_shape import check_csr
-from localcloud.gaps.create_certificate_from_csr import parse_request, register
+from localcloud.gaps.create_certificate_from_csr import bad_csr, csr_of, register
 from localcloud.seam import Seam
 from localcloud.settings import Settings
 
@@ -186,16 +186,13 @@ async def _create(
     connection: Mapping[str, str],
     seconds: float,
 ) -> Reply:
-    request = parse_request(payload)
-    if request is None:
-        return rejected("InvalidPayload", "Message cannot be parsed")
-    csr = request.get("certificateSigningRequest")
-    if not isinstance(csr, str) or not csr:
-        return rejected("InvalidCsr", "Certificate signing request cannot be empty.")
+    csr = csr_of(payload)
+    if not isinstance(csr, str):
+        return csr
     try:
         wanted = check_csr(csr)
     except ValueError:
-        return rejected("InvalidCsr", "CSR violates constraints")
+        return bad_csr()
     event = {
         "certificateSigningRequest": csr,
         "principalId": connection.get("claimCertificateId", ""),

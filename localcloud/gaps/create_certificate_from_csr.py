@@ -39,26 +39,33 @@ def close(iot: Seam) -> None:
 
 
 def _create(iot: Seam, account: str, region: str, payload: bytes) -> Reply:
-    request = parse_request(payload)
-    if request is None:
+    csr = csr_of(payload)
+    if not isinstance(csr, str):
+        return csr
+    try:
+        certificate = iot["sign_certificate_request"](*iot["_ensure_ca"](), csr)
+    except ValueError:
+        return bad_csr()
+    return "accepted", register(iot, account, region, certificate)
+
+
+def csr_of(payload: bytes) -> str | Reply:
+    """Return the CSR of a request, as PEM, or the reply to a request without one."""
+    try:
+        request = json.loads(payload)
+    except (ValueError, RecursionError):  # what is not UTF-8 is a ValueError, too
+        request = None
+    if not isinstance(request, dict):
         return rejected("InvalidPayload", "Message cannot be parsed")
     csr = request.get("certificateSigningRequest")
     if not isinstance(csr, str) or not csr:
         return rejected("InvalidCsr", "Certificate signing request cannot be empty.")
-    try:
-        certificate = iot["sign_certificate_request"](*iot["_ensure_ca"](), csr)
-    except ValueError:
-        return rejected("InvalidCsr", "CSR violates constraints")
-    return "accepted", register(iot, account, region, certificate)
+    return csr
 
 
-def parse_request(payload: bytes) -> dict[str, object] | None:
-    """Return a request, or None of what is not a JSON object."""
-    try:
-        request = json.loads(payload)
-    except (ValueError, RecursionError):  # what is not UTF-8 is a ValueError, too
-        return None
-    return request if isinstance(request, dict) else None
+def bad_csr() -> Reply:
+    """Return the reply to a CSR that AWS IoT does not sign."""
+    return rejected("InvalidCsr", "CSR violates constraints")
 
 
 def register(iot: Seam, account: str, region: str, certificate: str) -> dict[str, object]:
