@@ -23,7 +23,6 @@ from localcloud.gaps import (
     certificate_status,
     client_certificate,
     commands,
-    connect_tunnel,
     connections,
     create_certificate_from_csr,
     endpoint_names,
@@ -33,7 +32,6 @@ from localcloud.gaps import (
     jitr_client_id,
     job_requests,
     job_timeouts,
-    loopback,
     mqtt_session,
     mqtt_transport,
     ownership_tokens,
@@ -85,10 +83,8 @@ class Gap:
 
 
 _IN_ORDER: Final[tuple[GapModule, ...]] = (
-    loopback,
     commands,
     mqtt_session,
-    connect_tunnel,
     endpoint_names,
     client_certificate,
     mqtt_transport,

@@ -13,6 +13,7 @@ from ministack.services import iot as ministack_iot
 
 from localcloud import gaps
 from localcloud.broker.provisioning import CREATE_FROM_CSR
+from localcloud.door import loopback
 from localcloud.errors import GapError
 from localcloud.gaps import (
     Gap,
@@ -21,7 +22,6 @@ from localcloud.gaps import (
     client_certificate,
     close_gaps,
     create_certificate_from_csr,
-    loopback,
     ownership_tokens,
 )
 from localcloud.gaps._support.issuer import open_issuer
@@ -63,7 +63,6 @@ def test_ministack_listens_for_mqtt_on_every_interface(
     with asyncio.Runner(loop_factory=Recorder) as runner:
         runner.run(iot["_mtls_start_locked"]())
     assert Recorder.hosts == [EVERY_INTERFACE]
-    assert loopback.is_open(iot)
 
 
 def test_ministack_lets_in_who_has_no_certificate(iot: Seam) -> None:
@@ -91,7 +90,6 @@ def test_ministack_keeps_the_certificate_of_an_expired_token(iot: Seam) -> None:
 def test_every_gap_is_watched_by_a_test_above(iot: Seam, tmp_path: Any) -> None:
     listed = all_gaps(open_issuer(tmp_path / "issuing-ca.pem"), Settings())
     assert {gap.name for gap in listed} == WATCHED_IN_GAP_WATCH | {
-        "loopback",
         "client_certificate",
         "certificate_shape",
         "ownership_tokens",
