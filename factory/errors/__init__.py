@@ -38,6 +38,10 @@ from factory.errors.cloud import (
     NotInCloudError,
     StillInUseError,
 )
+from factory.errors.line import (
+    RegisteredElsewhereError,
+    SerialNumberUnknownError,
+)
 from factory.errors.lint import (
     LintFailedError,
     NothingToLintError,
@@ -95,10 +99,12 @@ __all__ = [
     "OtherAccountError",
     "OtherMethodError",
     "OtherTypeError",
+    "RegisteredElsewhereError",
     "RegisteredOtherwiseError",
     "ReplacedMeanwhileError",
     "SerialNumberError",
     "SerialNumberTakenError",
+    "SerialNumberUnknownError",
     "SerialNumberUsedError",
     "SerialNumbersError",
     "StationError",
