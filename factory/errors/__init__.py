@@ -39,6 +39,9 @@ from factory.errors.cloud import (
     StillInUseError,
 )
 from factory.errors.line import (
+    BatchUnknownError,
+    ManifestDeviceError,
+    ManifestError,
     RegisteredElsewhereError,
     SerialNumberUnknownError,
 )
@@ -72,6 +75,7 @@ __all__ = [
     "BatchError",
     "BatchJournalError",
     "BatchUnfinishedError",
+    "BatchUnknownError",
     "BucketMissingError",
     "CertificateProviderTakenError",
     "ClaimRefusedError",
@@ -89,6 +93,8 @@ __all__ = [
     "LeafSubjectError",
     "LedgerError",
     "LintFailedError",
+    "ManifestDeviceError",
+    "ManifestError",
     "NobodyWaitsError",
     "NotAStationError",
     "NotInCloudError",

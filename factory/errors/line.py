@@ -28,3 +28,34 @@ class RegisteredElsewhereError(StationError):
         )
         self.serial_number = serial_number
         self.next_step = "Run the same command with --account for each account and Region."
+
+
+class BatchUnknownError(StationError):
+    """The ledger has no device of the batch."""
+
+    next_step = "Check the name, and that --station is the station that made the batch."
+
+    def __init__(self, batch: str) -> None:
+        """Name the batch."""
+        super().__init__(f"no device of a batch {batch} is in the ledger")
+        self.batch = batch
+
+
+class ManifestError(StationError):
+    """A manifest that is not as the station signed it."""
+
+    next_step = "Do not import it. Get the manifest again from the station: factory manifest BATCH."
+
+
+class ManifestDeviceError(StationError):
+    """A device of the batch cannot be put in the manifest."""
+
+    def __init__(self, serial_number: str, folder: str, problem: str) -> None:
+        """Name the device, its ``folder``, and what is wrong with it."""
+        super().__init__(f"{serial_number} in {folder}: {problem}")
+        self.serial_number = serial_number
+        self.folder = folder
+        self.next_step = (
+            "A manifest is written before the devices leave the station. Bring the folder back, "
+            "or retire the device: factory retire --serial " + serial_number
+        )

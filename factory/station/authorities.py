@@ -18,19 +18,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_der_publ
 from device.errors.storage import DoesNotExistError
 from device.storage.decoding import stored
 from device.storage.device_storage import DeviceStorage
-from device.storage.element.installation import (
-    attach_element,
-    element_at,
-    install_element,
-    installed_element,
-    plan_of,
-)
+from device.storage.element.installation import element_at
 from device.storage.element.pkcs11_uri import parse
-from device.storage.keys import KeyId, KeyStore, KeyType
-from device.storage.sealed_keys import SealedKeyStore
+from device.storage.keys import KeyId, KeyType
 from factory.account.changes import Change, Outcome
 from factory.errors import AuthorityMissingError, ElementChoiceError
 from factory.station.authority import Authority, issue_root
+from factory.station.station_keys import StationKeys
 
 KIND: Final = "certificate authority"
 ROOT: Final = "root"
@@ -59,10 +53,10 @@ _WANTED_FIELDS: Final = 0x100
 class Authorities:
     """What the station keeps of its CAs, in front of its sealed storage."""
 
-    def __init__(self, storage: DeviceStorage) -> None:
+    def __init__(self, storage: DeviceStorage, keys: StationKeys | None = None) -> None:
         """Use ``storage``; to make CAs, it must be open for writing."""
         self._storage = storage
-        self._is_attached = False
+        self._keys = keys or StationKeys(storage)
 
     def use_element(self, uri: str) -> None:
         """Have the keys of all CAs made in the secure element that ``uri`` names, and stay there.
@@ -74,18 +68,16 @@ class Authorities:
             ElementError: the module, the token or the PIN cannot be used.
         """
         element = element_at(_for_cas(uri))
-        if installed_element(self._storage) == element:
+        if self._keys.element == element:
             return
         if made := list(filter(self._has, _WITH_KEY_HERE)):
             raise ElementChoiceError(
                 f"this station has its CAs already, and the key of {made[0]} is "
-                f"{self._storage.keys.uri(_key(made[0]))}",
+                f"{self._keys.uri(_key(made[0]))}",
                 "Devices rely on these CAs, and their keys cannot be moved. For CAs in the "
                 "element, begin another station: factory ca init --station OTHER-DIR",
             )
-        attach_element(self._storage, plan_of(element))
-        self._is_attached = True
-        install_element(self._storage, element)
+        self._keys.use(element)
 
     def ensure(self, now: datetime, methods: Iterable[str] = ISSUING) -> list[Change]:
         """Make what is missing of the root and an issuing CA for each of ``methods``.
@@ -153,7 +145,7 @@ class Authorities:
             AuthorityMissingError: it was never made.
             ElementError: its key is in an element that cannot be used.
         """
-        return Authority(self._certificate(name), self._keys.private_key(_key(name)))
+        return Authority(self._certificate(name), self._keys.store.private_key(_key(name)))
 
     def want_fields(self, method: str, fields: frozenset[str]) -> None:
         """Note which subject fields the prepared template takes from a leaf."""
@@ -166,21 +158,10 @@ class Authorities:
         what = f"the list of the fields that {method} needs"
         return stored(self._storage.ps, _uid(method) + _WANTED_FIELDS, decode, what)
 
-    @property
-    def _keys(self) -> KeyStore:
-        """Where the CAs' keys are; the element is opened when the first of them is used."""
-        element = installed_element(self._storage)
-        if element is None:
-            return SealedKeyStore(self._storage.its)
-        if not self._is_attached:
-            attach_element(self._storage, plan_of(element))
-            self._is_attached = True
-        return self._storage.keys
-
     def _where(self, name: str) -> str:
         if name in _KEY_IS_ELSEWHERE:
             return "AWS KMS"
-        return self._storage.keys.uri(_key(name))
+        return self._keys.uri(_key(name))
 
     def _certificate(self, name: str) -> x509.Certificate:
         return x509.load_pem_x509_certificate(self.certificate_pem(name))
@@ -189,8 +170,8 @@ class Authorities:
         return _uid(name) in self._storage.ps.uids()
 
     def _make(self, name: str, now: datetime) -> None:
-        key_id = self._keys.generate_key(_key(name), KeyType.EC_P256)
-        key = self._keys.private_key(key_id)
+        key_id = self._keys.store.generate_key(_key(name), KeyType.EC_P256)
+        key = self._keys.store.private_key(key_id)
         if name == ROOT:
             certificate = issue_root(key, now)
         else:

@@ -19,7 +19,7 @@ from typing import Final
 import msgspec
 
 from device.storage.filesystem import make_folder, storage_errors, sync_folder
-from factory.errors import LedgerError
+from factory.errors import BatchUnknownError, LedgerError
 
 FILE: Final = "ledger.jsonl"
 _LOCK: Final = "ledger.lock"
@@ -107,6 +107,18 @@ def holders(entries: Sequence[Entry], serial_number: str) -> list[Entry]:
     """Return the last entry of each device that has ``serial_number`` now, oldest first."""
     last = {each.device_id: each for each in entries if each.serial_number == serial_number}
     return [each for each in last.values() if each.result in HOLDING]
+
+
+def made_in_batch(entries: Sequence[Entry], batch: str) -> list[Entry]:
+    """Return the devices of ``batch`` that are made and not retired, in the order of making.
+
+    Raises:
+        BatchUnknownError: the ledger has no such batch.
+    """
+    last = {each.device_id: each for each in entries if each.batch == batch}
+    if not last:
+        raise BatchUnknownError(batch)
+    return [each for each in last.values() if each.result is Result.MADE]
 
 
 def _now() -> datetime:

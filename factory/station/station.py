@@ -30,6 +30,8 @@ from device.storage.secure_storage import Uid
 from factory.account.cloud import Account
 from factory.errors import NotAStationError, OtherAccountError, StationNotPreparedError
 from factory.station.authorities import Authorities
+from factory.station.manifest_signer import ManifestSigner
+from factory.station.station_keys import StationKeys
 
 CLAIM_COMMON_NAME: Final = "firstboot-claim"
 """Subject of the claim's certificate; AWS keeps the CSR's subject, so it is found again by it."""
@@ -91,7 +93,16 @@ class Station:
     @cached_property
     def authorities(self) -> Authorities:
         """The CAs that sign certificates for devices."""
-        return Authorities(self._storage)
+        return Authorities(self._storage, self._signing_keys)
+
+    @cached_property
+    def manifest_signer(self) -> ManifestSigner:
+        """What signs the manifests of batches."""
+        return ManifestSigner(self._storage, self._signing_keys)
+
+    @cached_property
+    def _signing_keys(self) -> StationKeys:
+        return StationKeys(self._storage)
 
     @property
     def _claim_keys(self) -> KeyStore:

@@ -1,4 +1,4 @@
-"""The station's CAs with their keys in a secure element: the whole jitp line, cuts, and refusals."""
+"""The station's CAs with their keys in a secure element: the whole jitp line, cuts, refusals."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -35,7 +35,7 @@ class PowerCutError(BaseException):
 class CutTime(datetime):
     """A time at which the power fails: when a certificate is about to be signed."""
 
-    def __sub__(self, _: object) -> NoReturn:  # type: ignore[override] # it never returns
+    def __sub__(self, _: object) -> NoReturn:
         raise PowerCutError
 
 
@@ -95,9 +95,10 @@ def test_whole_jitp_line_runs_with_the_cas_key_in_the_element(
     assert line.boot(state).code == 0
     assert len(line.active("HSM-1")) == 1
     with open_device_storage(line.station, read_only=True) as storage:
-        keys = {each: storage.keys.get_key_attributes(each) for each in storage.keys.keys()}
-    assert {each.location for each in keys.values()} == {KeyLocation.PRIMARY_SECURE_ELEMENT}
-    assert not any(each.exportable for each in keys.values())
+        names = storage.keys.keys()
+        keys = [storage.keys.get_key_attributes(each) for each in names]
+    assert {each.location for each in keys} == {KeyLocation.PRIMARY_SECURE_ELEMENT}
+    assert not any(each.exportable for each in keys)
     assert [each.result.value for each in Ledger(line.station).entries()] == ["begun", "made"]
 
 

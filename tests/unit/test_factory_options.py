@@ -37,6 +37,8 @@ USED: dict[str, set[str]] = {
              "--account", "--config", "--element", "--endpoint", "--root-ca", "--root-of-trust"},
     "claim": {"--trusted-user", "--device", "--to", "--template", "--own-credentials",
               "--account"},
+    "manifest": {"batch", "--out"},
+    "verify": {"manifest", "--signer"},
     "retire": {"--serial", "--delete-thing", "--config", "--account"},
     "rewrap": {"--state", "--to"},
     "lint": {"files", "--method", "--config", "--cloud", "--account"},
@@ -324,6 +326,8 @@ FAILING = [
     "rewrap --state none --to file",
     "lint",
     "lint none.json",
+    "manifest LOT",
+    "verify none.json",
     "retire --serial SN-1",
     "teardown",
 ]
