@@ -20,7 +20,7 @@ from device.storage.roots.root_plan import FILE, Pkcs11Plan, RootMaker, RootPlan
 from device.storage.roots.tpm import Tpm2
 from device.storage.roots.tpm_root import TpmRoot
 from device.storage.secure_storage import StorageFlag, Uid
-from device.verbs.status import read_status
+from device.status import read_status
 from factory.making.rewrap import rewrap_device_storage
 from scripts._soft_elements import swtpm
 from tests.hardware.conftest import Figures

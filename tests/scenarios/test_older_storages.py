@@ -18,7 +18,7 @@ from device.storage.filesystem import OsFs
 from device.storage.formats import FORMAT
 from device.storage.sealed import COPIES
 from device.storage.secure_storage import Uid
-from device.verbs.status import read_status
+from device.status import read_status
 from tests.support.certificates import NOW
 from tests.support.devices import SERIAL
 from tests.support.simulated_cloud import Certificate

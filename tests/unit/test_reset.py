@@ -10,7 +10,7 @@ from device.runtime import journal
 from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.keys import CLAIM_KEY
 from device.storage.secure_storage import Uid
-from device.verbs.reset import reset
+from device.reset import reset
 from tests.support.devices import STEPS, advance_to, make_device, open_device
 
 
