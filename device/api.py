@@ -14,6 +14,7 @@ from device.config.endpoint import Endpoint
 from device.reset import reset
 from device.status import Status, read_status
 from device.storage.device_storage import open_device_storage
+from device.storage.manufacturing_data import serial_number
 
 if TYPE_CHECKING:
     from device.operation.task import Task
@@ -64,6 +65,7 @@ class Device:
         self._on_words: Final = on_words or (lambda _: None)
         self._started: StartedDevice | None = None
         self._is_stop_wanted = False
+        self._last_step: str | None = None
 
     def status(self) -> Status:
         """Return what the device is now, read from its storage without network or lock.
@@ -74,25 +76,27 @@ class Device:
         """
         return read_status(self.state, self._chosen_endpoint())
 
-    def boot(self, *, cut_power_after: str | None = None) -> "Identity":
-        """Provision the device unless it is provisioned; return who it is.
+    @property
+    def serial(self) -> str:
+        """The serial number.
 
-        Args:
-            cut_power_after: a step, such as ``certificate staged``, after which the plug is
-                pulled: what was committed is stored, the connection is dropped without a word.
+        Raises:
+            StorageError: there is no finished device.
+        """
+        with open_device_storage(self.state, read_only=True) as storage:
+            return serial_number(storage)
+
+    def boot(self) -> "Identity":
+        """Provision the device unless it is provisioned; return who it is.
 
         Raises:
             FirstbootError: provisioning failed, or its time is up; the next boot continues.
-            StepNotReachedError: the device booted and never came to ``cut_power_after``.
-            PowerCutError: the power was cut, as was asked for.
+            PowerCutError: the power was cut, as `cut_power` asked for.
+            StepNotReachedError: the device booted, and never came to the step of `cut_power`.
         """
-        with self._start(cut_power_after) as started:
+        with self._start() as started:
             started.agent.boot(started.patience)
             identity = started.agent.identity
-        if cut_power_after is not None:
-            from device.power import StepNotReachedError  # noqa: PLC0415 - tests only
-
-            raise StepNotReachedError(cut_power_after, [step.name for step in self.steps])
         if identity is None:
             raise RuntimeError("a device that booted has an identity")
         return identity
@@ -100,23 +104,21 @@ class Device:
     def run(
         self,
         *tasks: "Task",
-        cut_power_after: str | None = None,
         on_proven: "Callable[[Identity], None] | None" = None,
     ) -> None:
         """Boot, then operate until `stop`: telemetry, and an application's own ``tasks``.
 
         Args:
             tasks: what the device does besides (`device.operation.task.Task`).
-            cut_power_after: as for `boot`.
             on_proven: told once who the device is.
 
         Raises:
             FirstbootError: what trying again cannot help, such as settings that are not valid.
-            PowerCutError: the power was cut, as was asked for.
+            PowerCutError: the power was cut, as `cut_power` asked for.
         """
         from device.errors.provisioning import StoppedError  # noqa: PLC0415 - slow to load
 
-        with self._start(cut_power_after) as started:
+        with self._start() as started:
             try:
                 started.agent.boot_until_proven()
             except StoppedError:
@@ -136,6 +138,26 @@ class Device:
         if (started := self._started) is not None:
             started.request_stop()
 
+    def cut_power(self, *, after: str | None) -> None:
+        """Cut the power in the next boot or run, after the step ``after``; None: do not.
+
+        What was committed to the storage by then is there; the connection is dropped without a
+        word. The steps are those of `Step.name`, such as ``certificate staged``.
+
+        Raises:
+            ValueError: no device has such a step.
+        """
+        from device.power import check_step  # noqa: PLC0415 - tests only
+
+        if after is not None:
+            check_step(after)
+        self._last_step = after
+
+    @property
+    def last_step(self) -> str | None:
+        """The step after which the power is going to be cut, if it is."""
+        return self._last_step
+
     def reset(self, *, forget_identity: bool = False) -> bool:
         """Return the device to the state in which the station delivered it; tell if it changed.
 
@@ -147,7 +169,7 @@ class Device:
             return reset(storage, forget_identity=forget_identity)
 
     @contextmanager
-    def _start(self, cut_power_after: str | None) -> "Iterator[StartedDevice]":
+    def _start(self) -> "Iterator[StartedDevice]":
         from device.startup import StartOptions, start_device  # noqa: PLC0415 - loads awscrt
 
         options = StartOptions(
@@ -158,25 +180,30 @@ class Device:
             claim_place=self._claim_place,
         )
         self.steps.clear()
+        last_step, self._last_step = self._last_step, None
         try:
-            with start_device(options, self._teller(cut_power_after), self._on_words) as started:
+            with start_device(options, self._teller(last_step), self._on_words) as started:
                 self._started = started
                 if self._is_stop_wanted:
                     started.request_stop()
                 yield started
         finally:
             self._started, self._is_stop_wanted = None, False
+        if last_step is not None:
+            from device.power import StepNotReachedError  # noqa: PLC0415 - tests only
 
-    def _teller(self, cut_power_after: str | None) -> "Callable[[Step], None]":
+            raise StepNotReachedError(last_step, [step.name for step in self.steps])
+
+    def _teller(self, last_step: str | None) -> "Callable[[Step], None]":
         def tell(step: "Step") -> None:
             self.steps.append(step)
             self._on_step(step)
+            if step.name == last_step:
+                from device.power import PowerCutError  # noqa: PLC0415 - tests only
 
-        if cut_power_after is None:
-            return tell
-        from device.power import cut_after  # noqa: PLC0415 - tests only
+                raise PowerCutError(step.name)
 
-        return cut_after(cut_power_after, tell)
+        return tell
 
     def _chosen_endpoint(self) -> Endpoint | None:
         """Return the endpoint that the settings choose, where settings are given."""
