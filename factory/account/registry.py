@@ -7,11 +7,12 @@ from typing import Any, Final
 from factory.account.aws import Aws
 from factory.account.certificates import (
     certificate_id_of,
+    delete_certificate,
     describe_certificate,
     set_certificate_status,
 )
 from factory.account.cloud import Account, Response, items, structure, text
-from factory.account.registered_devices import principals_of
+from factory.account.registered_devices import detach_from_things, principals_of
 from factory.errors import NotInCloudError
 
 
@@ -71,6 +72,18 @@ class Thing:
         """The certificates that are attached to it, whatever their status."""
         ids = map(certificate_id_of, principals_of(self._cloud, self.name))
         return [_certificate(self._cloud, each) for each in ids if each]
+
+    def delete(self) -> None:
+        """Delete the thing and the certificates that are attached to it; all may be gone already.
+
+        Raises:
+            CloudError: AWS did not answer, or said no.
+        """
+        for certificate in self.certificates:
+            detach_from_things(self._cloud, certificate.id)
+            delete_certificate(self._cloud, certificate.id)
+        if self.exists:
+            self._cloud.call("iot", "DeleteThing", thingName=self.name)
 
     def _described(self) -> Response | None:
         try:
