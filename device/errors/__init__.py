@@ -167,6 +167,23 @@ class StoppedError(FirstbootError):
     row = STOPPED
 
 
+STEP_NOT_REACHED: Final = Row(
+    "FB-006",
+    "StepNotReachedError",
+    "The device never came to this step",
+    means="The boot ended before it came to the step after which the power was to be cut.",
+    causes=("The method, or the device's progress, has no such step.",),
+    next_step="Name one of the steps that this device goes through from here on.",
+    sentence="the device never came to {step!r}; it went through {seen}",
+)
+
+
+class StepNotReachedError(FirstbootError):
+    """The boot ended before it came to the step after which the power was to be cut."""
+
+    row = STEP_NOT_REACHED
+
+
 UNKNOWN_CODE: Final = Row(
     "FB-005",
     "UnknownCodeError",

@@ -12,7 +12,7 @@ SERIAL_NUMBERS: Final = Row(
     means="A list of serial numbers cannot be a batch.",
     causes=("A line is empty, a heading, or there twice.", "The file is not text."),
     next_step="Write one serial number a line, each once, of 1 to 64 of the characters a-z A-Z 0-9 "
-    ": _ -.",
+    ": _ -. For more columns, name them in the first line: serial,...",
     exit_code=ExitCode.MISUSE,
     kind=StationError,
 )

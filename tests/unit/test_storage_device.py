@@ -23,6 +23,7 @@ from device.storage.keys import KeyId, KeyType
 from device.storage.lifecycle import Lifecycle
 from device.storage.secure_storage import Uid
 from tests.support.errors import raises
+from tests.support.hang import SECONDS, line_from
 from tests.support.recording_fs import Fault, RecordingDisk
 from tests.support.sealed_device import make_device
 
@@ -176,12 +177,11 @@ def test_another_process_keeps_writers_out_until_it_dies(state: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", program, str(state)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as other:
-        assert other.stdout
-        assert other.stdout.readline() == b"\n"
+        assert line_from(other, other.stdout) == b"\n"
         with raises(STORAGE_BUSY):
             open_device_storage(state)
         other.send_signal(signal.SIGKILL)
-        other.wait()
+        other.wait(SECONDS)
     with open_device_storage(state) as storage:
         assert storage.ps.get(JOURNAL) == b"by the other"
 
@@ -393,6 +393,6 @@ def test_opening_loads_neither_certificates_nor_key_types() -> None:
         "'cryptography.hazmat.primitives.serialization') if m in sys.modules])"
     )
     result = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, check=True, text=True
+        [sys.executable, "-c", program], capture_output=True, check=True, text=True, timeout=SECONDS
     )
     assert result.stdout == "[]\n"
