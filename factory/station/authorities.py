@@ -74,8 +74,8 @@ class Authorities:
             raise ELEMENT_CHOICE.error(
                 f"this station has its CAs already, and the key of {made[0]} is "
                 f"{self._keys.uri(_key(made[0]))}",
-                next_step="Devices rely on these CAs, and their keys cannot be moved. For CAs in the "
-                "element, begin another station: factory ca init --station OTHER-DIR",
+                next_step="Devices rely on these CAs, and their keys cannot be moved. For CAs in "
+                "the element, begin another station: factory ca init --station OTHER-DIR",
             )
         self._keys.use(element)
 
