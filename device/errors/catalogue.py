@@ -1,5 +1,6 @@
-"""Every row of the device's catalogue, by code; `device explain` reads it."""
+"""Every row of the device's catalogue, by code, and how a row is explained to a person."""
 
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Final
 
@@ -31,3 +32,44 @@ def row_of(code: str, catalogue: dict[str, Row] = CATALOGUE) -> Row:
     if row is None:
         raise UNKNOWN_CODE.error(f"the catalogue has no code {code}")
     return row
+
+
+class _Names(dict[str, object]):
+    """Stands for the fields of an error that has not happened: ``{path}`` reads ``PATH``."""
+
+    def __missing__(self, name: str) -> "_Name":
+        return _Name(name.upper())
+
+
+class _Name(str):
+    __slots__ = ()
+
+    def __format__(self, _: str) -> str:
+        return str(self)
+
+
+def in_general(words: str) -> str:
+    """Return the ``words`` of a row with the names of the fields instead of their values."""
+    return words.format_map(_Names())
+
+
+def explained(row: Row) -> Iterator[str]:
+    """Yield the lines that explain ``row`` to a person."""
+    yield f"{row.code}: {row.title} ({row.name})"
+    yield from ("", row.means, "", "Usual causes:")
+    yield from (f"- {cause}" for cause in row.causes)
+    yield from ("", f"Next step: {in_general(row.next_step)}")
+    yield f"Exit code: {int(row.exit_code)}"
+
+
+def document_of(row: Row) -> dict[str, object]:
+    """Return what ``--json`` puts out about ``row``."""
+    return {
+        "code": row.code,
+        "error": row.name,
+        "title": row.title,
+        "means": row.means,
+        "causes": list(row.causes),
+        "next_step": in_general(row.next_step),
+        "exit_code": int(row.exit_code),
+    }

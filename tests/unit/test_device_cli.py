@@ -263,6 +263,23 @@ def test_without_json_an_error_is_only_words(device: Device, tmp_path: Path) -> 
     assert answer.err.startswith("device: error FB-112: there is no device")
 
 
+def test_the_code_of_an_error_is_explained(device: Device, tmp_path: Path) -> None:
+    """Offline and without a device."""
+    code = device("status", "--state", tmp_path / "none", "--json").document["code"]
+
+    answer = device("explain", code)
+
+    assert answer.code == ExitCode.DONE
+    assert "Usual causes:\n- --state or DEVICE_STATE names another folder.\n" in answer.out
+    assert "Next step: Make a device: factory make" in answer.out
+    document = device("explain", code, "--json").document
+    assert (document["error"], document["exit_code"]) == ("StorageMissingError", 6)
+
+
+def test_an_unknown_code_is_refused(device: Device) -> None:
+    assert_explained(device("explain", "FB-000", "--json"), 2, "UnknownCodeError", "FB-000")
+
+
 # --- status and reset -------------------------------------------------------------------
 
 

@@ -12,7 +12,7 @@ import pytest
 import device
 from device.errors import ExitCode, FirstbootError, Row
 from device.errors.catalogue import CATALOGUE as DEVICE_ROWS
-from device.errors.catalogue import row_of
+from device.errors.catalogue import explained, row_of
 from factory.errors.catalogue import OWN as STATION_ROWS
 from localcloud.errors import CATALOGUE as LOCAL_ROWS
 from localcloud.errors import LocalCloudError
@@ -84,6 +84,13 @@ def test_a_row_says_what_it_means_why_it_comes_and_what_to_do(row: Row | LocalRo
     assert row.next_step
     assert not row.title.endswith(".")
     assert not FORBIDDEN.search(" ".join((row.title, row.means, *row.causes, row.next_step)))
+
+
+@pytest.mark.parametrize("row", DEVICE_ROWS.values(), ids=repr)
+def test_a_row_is_explained_with_names_instead_of_values(row: Row) -> None:
+    text = "\n".join(explained(row))
+    assert row.title in text
+    assert not re.search(r"\{(?!serial\}|device_id\}|cloud\})", text)
 
 
 def raising_classes() -> dict[str, type[FirstbootError | LocalCloudError]]:

@@ -13,7 +13,7 @@ from scripts.recording.page import (
     CLEAN_UP,
     PAGES,
     RUN,
-    PageError,
+    RecordingError,
     commands,
     with_recording,
     without_sizes,
@@ -120,7 +120,7 @@ def test_commands_are_those_of_all_blocks_of_a_chapter() -> None:
 
 
 def test_a_chapter_without_commands_is_refused() -> None:
-    with pytest.raises(PageError, match="Clean up"):
+    with pytest.raises(RecordingError, match="Clean up"):
         commands(PAGE, CLEAN_UP)
 
 
@@ -132,7 +132,7 @@ def test_what_was_recorded_takes_the_place_of_what_was_there() -> None:
 
 
 def test_a_page_without_a_place_is_refused() -> None:
-    with pytest.raises(PageError, match="registry"):
+    with pytest.raises(RecordingError, match="registry"):
         with_recording(PAGE, {"registry": "new"})
 
 
