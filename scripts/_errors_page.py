@@ -32,7 +32,9 @@ def with_errors(document: str) -> str:
 
 
 def _parts() -> Iterator[str]:
-    rows = [*DEVICE_ROWS.values(), *STATION_ROWS.values(), *LOCAL_ROWS.values()]
+    rows: list[Row | LocalRow] = [
+        *DEVICE_ROWS.values(), *STATION_ROWS.values(), *LOCAL_ROWS.values(),
+    ]  # fmt: skip
     yield _HEAD
     for row in rows:
         yield f"| [{row.code}](#{row.code.lower()}) | {row.title} | {int(row.exit_code)} |\n"

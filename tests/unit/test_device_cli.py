@@ -269,7 +269,7 @@ def test_the_code_of_an_error_is_explained(device: Device, tmp_path: Path) -> No
 
     answer = device("explain", code)
 
-    assert answer.code == ExitCode.DONE
+    assert answer.code == 0
     assert "Usual causes:\n- --state or DEVICE_STATE names another folder.\n" in answer.out
     assert "Next step: Make a device: factory make" in answer.out
     document = device("explain", code, "--json").document
