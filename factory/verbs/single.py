@@ -8,7 +8,12 @@ from typing import Final
 from factory.account.accounts import aws_accounts
 from factory.console import Console
 from factory.making.admission import Wanted
-from factory.making.device_orders import config_name, device_orders, given_endpoint
+from factory.making.device_orders import (
+    OrderOptions,
+    config_name,
+    device_orders,
+    given_endpoint,
+)
 from factory.making.new_device import DeviceOrder
 from factory.methods import single_thing
 from factory.methods.prepared_account import check_endpoint_of
@@ -57,8 +62,9 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     """
     check_one_account(arguments)
     cloud = aws_accounts(arguments.account, os.environ)[0]
-    orders = device_orders(arguments, check_serials(arguments), cloud)
-    check_endpoint_of(cloud, given_endpoint(arguments))
+    options = OrderOptions.of(arguments)
+    orders = device_orders(options, check_serials(arguments), cloud)
+    check_endpoint_of(cloud, given_endpoint(options))
 
     def make(order: DeviceOrder, out: Path) -> Product:
         single_thing.make_registered(cloud, order, out, arguments.by, exclusive=arguments.exclusive)
