@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from localcloud.account_scope import account_of, region_of, scope_variables
 from localcloud.errors import NoAnswerError
 from localcloud.gaps.endpoint_names import is_endpoint
 from localcloud.state_folder import Ports, Server, StateFolder
+from localcloud.verbs.env import account_of, region_of, scope_variables
 from tests.support.hang import join
 
 SERVER = Server(pid=1, ports=Ports(api=1, mqtt=8884))

@@ -15,15 +15,15 @@ from localcloud.admin import Admin
 from localcloud.cli import main
 from localcloud.cloud_clock import CloudClock
 from localcloud.errors import ClockError, FaultError, LocalCloudError, NoAnswerError, SettingsError
-from localcloud.fault_board import FaultBoard
-from localcloud.rude import Rude
+from localcloud.faults.board import FaultBoard
+from localcloud.faults.rude import Rude
 from localcloud.settings import Settings
 from localcloud.state_folder import Ports, StateFolder
 from localcloud.verbs.clock import duration
 from localcloud.verbs.env import in_the_way
 from localcloud.verbs.fault import fields_of
-from localcloud.wire_line import line_of, numbered_events
-from localcloud.wire_log import WireLog
+from localcloud.wire.line import line_of, numbered_events
+from localcloud.wire.log import WireLog
 from tests.support.hang import SECONDS
 
 VERBS = ("up", "env", "status", "logs", "watch", "fault", "wire", "clock", "reset", "down")
