@@ -160,7 +160,7 @@ def _rejected(event: Rejection) -> FirstbootError:
 
 def _next_step(event: Rejection) -> str:
     if isinstance(event, RequestThrottled):
-        return "The device backs off and asks again. Spread the first boots of a batch further."
+        return ""
     unresolved = _UNRESOLVED.search(event.error_message)
     if unresolved:
         name = unresolved.group(1)

@@ -6,7 +6,6 @@ import msgspec
 import pytest
 
 from device.config.methods import JUST_IN_TIME_METHODS, PRESENTED_METHODS
-from device.errors import ExitCode
 from device.errors.provisioning import (
     CLOCK_BEHIND,
     INSTALLED_CERTIFICATE,
@@ -62,7 +61,6 @@ def test_never_activated_ends_with_the_likely_causes(
     with raises(NOT_ACTIVATED_YET) as raised:
         boot(memory, state, diary=diary)
 
-    assert raised.value.exit_code is ExitCode.DENIED
     assert sum(seconds for _, seconds in diary.waits) <= 90.0
     assert raised.value.fields["refusals"] == len(diary.waits) + 1
     assert "(1) The CA" in raised.value.next_step
@@ -190,7 +188,6 @@ def test_a_leaf_that_is_not_valid_yet_and_is_refused_says_that_the_clock_is_behi
     with raises(CLOCK_BEHIND) as raised:
         boot(memory, state, patience=Patience(unreachable=30.0, refused=30.0, activation=30.0))
 
-    assert raised.value.exit_code is ExitCode.TRY_LATER
     assert "2026-09-20T" in str(raised.value)
     assert "2026-09-21T" in str(raised.value)
     memory.clock.set_wall(1_790_000_100.0)

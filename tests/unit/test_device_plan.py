@@ -11,7 +11,7 @@ from device.config.endpoint import Endpoint, Login
 from device.config.methods import CLAIM_METHODS, METHODS, PRESENTED_METHODS
 from device.config.settings import Claim, JustInTime, Key, Settings, Telemetry
 from device.config.sources import Sources
-from device.errors import ConfigurationError, ExitCode
+from device.errors import ConfigurationError
 from device.errors.provisioning import NO_CREDENTIAL, SUBJECT_FIELD_MISSING
 from device.provisioning.claim import ClaimPlan
 from device.provisioning.presented import PresentedPlan
@@ -47,8 +47,6 @@ def claim_plan(state: Path, settings: Settings) -> ClaimPlan:
 def refused(state: Path, settings: Settings) -> ConfigurationError:
     with pytest.raises(ConfigurationError) as raised:
         plan(state, settings)
-    assert raised.value.exit_code is ExitCode.CONFIGURATION_INVALID
-    assert raised.value.next_step
     return raised.value
 
 
@@ -446,7 +444,6 @@ def test_a_subject_that_lacks_what_the_template_takes_from_it(tmp_path: Path) ->
     with raises(SUBJECT_FIELD_MISSING, match="subject lacks Country") as raised:
         plan(state, settings)
 
-    assert raised.value.exit_code is ExitCode.CONFIGURATION_INVALID
     assert raised.value.fields["lacking"] == "Country"
     assert "PENDING_ACTIVATION" in raised.value.next_step
 

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from device.errors import ExitCode
 from device.errors.element import PIN_EXPOSED, PIN_UNAVAILABLE
 from device.storage.element.pin import pin_from_credential, pin_from_file
 from tests.support.errors import raises
@@ -32,7 +31,6 @@ def test_a_file_that_others_may_use_is_refused(tmp_path: Path, mode: int) -> Non
     path = pin_file(tmp_path, mode=mode)
     with raises(PIN_EXPOSED) as raised:
         pin_from_file(path)
-    assert raised.value.exit_code is ExitCode.CONFIGURATION_INVALID
     assert f"chmod 600 {path}" in raised.value.next_step
 
 
@@ -66,9 +64,8 @@ def test_systemd_hands_the_pin_over(tmp_path: Path) -> None:
 
 
 def test_a_unit_without_credentials_is_told(tmp_path: Path) -> None:
-    with raises(PIN_UNAVAILABLE, match="CREDENTIALS_DIRECTORY is not set") as raised:
+    with raises(PIN_UNAVAILABLE, match="CREDENTIALS_DIRECTORY is not set"):
         pin_from_credential("pin", {})
-    assert "LoadCredential" in raised.value.next_step
 
 
 def test_a_credential_of_another_name_is_missed(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from localcloud.errors import LocalCloudError
 from localcloud.errors import Row as LocalRow
 
 ROOT = Path(__file__).parents[2]
+RELIED_ON = ROOT / "tests" / "data" / "error_codes.txt"
 ROWS: list[Row | LocalRow] = [
     *DEVICE_ROWS.values(), *STATION_ROWS.values(), *LOCAL_ROWS.values(),
 ]  # fmt: skip
@@ -67,6 +68,12 @@ def test_every_row_in_the_source_is_in_a_catalogue_and_no_code_is_given_twice() 
     codes = [code for code, _, _ in named_rows()]
     assert sorted(codes) == sorted(CODES)
     assert len(codes) == len(ROWS)
+
+
+def test_codes_names_and_exit_codes_are_what_scripts_rely_on() -> None:
+    """tests/data/error_codes.txt is the only place that has them a second time."""
+    known = [line for line in RELIED_ON.read_text().splitlines() if not line.startswith("#")]
+    assert [f"{row.code} {row.name} {int(row.exit_code)}" for row in ROWS] == known
 
 
 @pytest.mark.parametrize("row", ROWS, ids=repr)

@@ -14,7 +14,6 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device.errors import ExitCode
 from device.identity.csr import build_csr, subject_name
 from factory.bulk.input_file import checked_csr, parameters_line
 from factory.bulk.progress import PlainProgress, progress_on
@@ -78,7 +77,6 @@ def test_bad_line_is_named_with_its_file_and_number(
     with raises(SERIAL_NUMBERS, match=problem) as raised:
         read_from(file)
     assert "serials.txt" in str(raised.value)
-    assert raised.value.exit_code is ExitCode.MISUSE
 
 
 def test_list_without_an_end_is_not_waited_for(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from device.errors import ExitCode
 from factory.account.cloud import Account, Response, Value
 from factory.errors import CLOUD_NOT_REACHABLE, OTHER_ACCOUNT
 from factory.methods.prepared_account import (
@@ -67,7 +66,6 @@ def test_credentials_of_another_account_or_region_are_refused(
         check_prepared(station, method, [Place(other)], None)
     assert str(HERE) in str(raised.value)
     assert str(other) in str(raised.value)
-    assert raised.value.exit_code == ExitCode.CONFIGURATION_INVALID
 
 
 @pytest.mark.parametrize("given", [None, "localhost:8883", endpoint_of(HERE), "iot.example.com:1"])

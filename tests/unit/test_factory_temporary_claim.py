@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from device.errors import ExitCode
 from device.runtime.claim_delivery import DeliveredClaim
 from device.runtime.clock import Clock
 from device.storage.keys import MemoryIdentity, TlsIdentity
@@ -88,30 +87,26 @@ def test_device_says_why_it_does_not_take_a_claim(place: Path) -> None:
     with (
         a_device(place, FakeClock(NOW.timestamp())),
         waiting_device(place) as device,
-        raises(CLAIM_REFUSED, match="does not belong to its certificate") as raised,
+        raises(CLAIM_REFUSED, match="does not belong to its certificate"),
     ):
         device.hand_over(claim(key=pem_of(new_key())))
-    assert "new claim" in raised.value.next_step
 
 
 def test_device_tells_an_expired_claim_apart(place: Path) -> None:
     with (
         a_device(place, FakeClock(NOW.timestamp())),
         waiting_device(place) as device,
-        raises(CLAIM_REFUSED, match="older than 5 minutes") as raised,
+        raises(CLAIM_REFUSED, match="older than 5 minutes"),
     ):
         device.hand_over(claim(expiration=NOW - timedelta(seconds=1)))
-    assert "clocks" in raised.value.next_step
 
 
 def test_no_socket_means_that_no_device_waits(place: Path) -> None:
     with (
-        raises(NOBODY_WAITS, match="there is no socket") as raised,
+        raises(NOBODY_WAITS, match="there is no socket"),
         waiting_device(place),
     ):
         pass
-    assert raised.value.exit_code is ExitCode.TRY_LATER
-    assert "--wait-for-claim" in raised.value.next_step
 
 
 def test_socket_that_was_left_over_is_told_apart(place: Path) -> None:
@@ -241,8 +236,6 @@ def test_claim_is_what_aws_answers() -> None:
     assert create_claim(Templates("a-template"), "a-template") == claim()
 
 
-def test_missing_template_is_named_with_a_next_step() -> None:
-    with raises(TEMPLATE_MISSING, match="no provisioning template a-template") as raised:
+def test_missing_template_is_named() -> None:
+    with raises(TEMPLATE_MISSING, match="no provisioning template a-template"):
         create_claim(Templates(), "a-template")
-    assert raised.value.exit_code is ExitCode.CONFIGURATION_INVALID
-    assert "factory prepare --method trusted-user" in raised.value.next_step

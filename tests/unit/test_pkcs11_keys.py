@@ -157,9 +157,8 @@ def test_a_missing_mechanism_is_said_before_a_key_is_made(
     keys: Pkcs11KeyStore, module: FakeModule, gone: Mechanism
 ) -> None:
     del module.mechanisms[gone]
-    with raises(MECHANISM_MISSING, match="ec-p256") as raised:
+    with raises(MECHANISM_MISSING, match="ec-p256"):
         keys.generate_key(KEY, KeyType.EC_P256)
-    assert "key.type" in raised.value.next_step
     assert module.objects == {}
 
 
@@ -450,9 +449,8 @@ def test_without_the_element_keys_can_be_named_but_not_used(
         assert storage.keys.keys() == [KEY]
         assert storage.keys.get_key_attributes(KEY).proofs == tuple(KeyProof)
         storage.keys.export_public_key(KEY)
-        with raises(ELEMENT_NOT_OPEN) as raised:
+        with raises(ELEMENT_NOT_OPEN):
             storage.keys.private_key(KEY)
-    assert "key.store" in raised.value.next_step
 
 
 # --- keys that the station made in the element ---------------------------------------

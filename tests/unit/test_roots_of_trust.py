@@ -335,9 +335,8 @@ def test_each_response_of_a_tpm_has_its_error(code: int, row: Row) -> None:
 
 
 def test_a_machine_without_the_library_for_tpms() -> None:
-    with raises(TPM_SUPPORT_MISSING, match="libnothing") as caught:
+    with raises(TPM_SUPPORT_MISSING, match="libnothing"):
         tss.load_libraries(["libnothing.so.0"])
-    assert "tpm2-tools" in caught.value.next_step
 
 
 # --- a PKCS #11 token ------------------------------------------------------------------

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from device.errors import ExitCode, Row
+from device.errors import Row
 from device.errors.element import (
     CRYPTOKI,
     ELEMENT_LOST,
@@ -90,8 +90,6 @@ def test_a_missing_token_is_named_with_those_that_are_there(
     with raises(TOKEN_MISSING) as raised:
         use(element_of(storage, module, uri="pkcs11:token=other"))
     assert str(raised.value) == "no token matches pkcs11:token=other; present: dev"
-    assert raised.value.exit_code is ExitCode.TRY_LATER
-    assert "SOFTHSM2_CONF" in raised.value.next_step
 
 
 def test_a_foreign_token_that_cannot_be_read_is_passed_over(
@@ -155,10 +153,9 @@ def test_a_token_that_the_station_forgot(
 def test_a_wrong_pin_is_tried_once(storage: DeviceStorage, module: FakeModule) -> None:
     element = element_of(storage, module, pin="4321")
     for _ in range(3):
-        with raises(WRONG_PIN) as raised:
+        with raises(WRONG_PIN):
             use(element)
     assert module.calls["C_Login"] == 1
-    assert raised.value.exit_code is ExitCode.DENIED
 
 
 def test_a_wrong_pin_is_not_tried_after_a_restart_either(
@@ -321,9 +318,8 @@ def test_an_element_that_stays_away_is_tried_later(
     element = element_of(storage, module)
     use(element)
     module.fail("C_FindObjects", ReturnValue.DEVICE_REMOVED, ReturnValue.DEVICE_REMOVED)
-    with raises(ELEMENT_LOST, match="DEVICE_REMOVED") as raised:
+    with raises(ELEMENT_LOST, match="DEVICE_REMOVED"):
         use(element)
-    assert raised.value.exit_code is ExitCode.TRY_LATER
     assert use(element) == [], "it came back"
 
 

@@ -122,10 +122,8 @@ def test_the_storage_of_a_station_is_no_device(tmp_path: Path) -> None:
     with open_or_make_station(tmp_path / "station"):
         pass
 
-    with raises(NOT_A_DEVICE, match="no serial number") as raised:
+    with raises(NOT_A_DEVICE, match="no serial number"):
         read_status(tmp_path / "station")
-
-    assert "--state" in raised.value.next_step
 
 
 def test_no_device(tmp_path: Path) -> None:

@@ -198,9 +198,8 @@ def test_write_once_holds_in_application_debug_too(storage: DeviceStorage) -> No
 
 def test_the_capacity_is_a_limit_for_its_and_ps_together(storage: DeviceStorage) -> None:
     storage.its.set(UID, bytes(CAPACITY - 10))
-    with raises(CAPACITY_EXCEEDED, match=str(CAPACITY)) as raised:
+    with raises(CAPACITY_EXCEEDED, match=str(CAPACITY)):
         storage.ps.set(UID, bytes(100))
-    assert "Make the largest entry smaller" in raised.value.next_step
     assert storage.ps.uids() == []
     storage.its.set(UID, b"short")
     storage.ps.set(UID, bytes(100))

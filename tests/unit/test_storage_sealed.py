@@ -259,12 +259,11 @@ def test_a_storage_of_newer_firmware_is_refused_and_left_as_it_is(
     before = images(state)
 
     with (
-        raises(NEWER_FORMAT, match=f"in format {FORMAT + 1}") as raised,
+        raises(NEWER_FORMAT, match=f"in format {FORMAT + 1}"),
         open_device_storage(state, read_only=read_only),
     ):
         pass
 
-    assert "Install the firmware" in raised.value.next_step
     assert images(state) == before
 
 
