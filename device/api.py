@@ -54,7 +54,8 @@ class Device:
         self.state: Final = Path(state)
         self.steps: Final[list[Step]] = []
         """The steps of the latest boot or run."""
-        self._config: Final = None if config is None else Path(config)
+        self.config: Final = None if config is None else Path(config)
+        """The settings file, if one is given."""
         self._environment: Final = dict(environment or {})
         self._flags: Final = {
             "endpoint": endpoint,
@@ -174,7 +175,7 @@ class Device:
 
         options = StartOptions(
             state=self.state,
-            config=self._config,
+            config=self.config,
             environment=self._environment,
             flags=self._flags,
             claim_place=self._claim_place,
@@ -208,10 +209,10 @@ class Device:
     def _chosen_endpoint(self) -> Endpoint | None:
         """Return the endpoint that the settings choose, where settings are given."""
         text, source = self._environment.get("DEVICE_ENDPOINT"), "DEVICE_ENDPOINT"
-        if self._config is not None:
+        if self.config is not None:
             from device.config import settings  # noqa: PLC0415 - loads yaml
 
-            loaded = settings.load_with_sources(self._config, self._environment, {})
+            loaded = settings.load_with_sources(self.config, self._environment, {})
             text, source = loaded.settings.endpoint, loaded.sources.of("endpoint")
         if named := self._flags["endpoint"]:
             text, source = named, "--endpoint"

@@ -96,7 +96,8 @@ class Station:
         self.clouds: Final[Sequence[Aws]] = _clouds(accounts, environment)
         """The accounts in which it works."""
         self._is_account_named: Final = bool(accounts)
-        self._environment: Final = os.environ if environment is None else environment
+        self.environment: Final = os.environ if environment is None else environment
+        """Where its variables come from."""
 
     @property
     def registry(self) -> Registry:
@@ -207,7 +208,7 @@ class Station:
 
     def _options(self, method: str, given: OrderOptions | None) -> OrderOptions:
         options = given or OrderOptions(method)
-        environment = options.environment or dict(self._environment)
+        environment = options.environment or dict(self.environment)
         return replace(
             options, method=method, environment=environment,
             is_other_account=self._is_account_named,
