@@ -18,7 +18,7 @@ from factory.making.new_device import DeviceOrder
 from factory.methods import single_thing
 from factory.methods.prepared_account import check_endpoint_of
 from factory.methods.production import Product, as_made, produce_by
-from factory.methods.single_thing import Way
+from factory.methods.single_thing import RegisteredBy
 from factory.verbs._options import (
     add_account,
     add_again,
@@ -38,7 +38,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.set_defaults(method=single_thing.METHOD)
     add_serials(command)
     command.add_argument(
-        "--by", type=Way, choices=list(Way), default=Way.REGISTER_THING,
+        "--by", type=RegisteredBy, choices=list(RegisteredBy), default=RegisteredBy.REGISTER_THING,
         help="one call with a template, or several calls by hand; default: %(default)s",
     )  # fmt: skip
     command.add_argument(
