@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -43,26 +43,25 @@ class Bench:
         self.cloud = cloud
         self.printed: dict[str, Lines] = {}
 
-    def keep(self, name: str, lines: Lines) -> Lines:
+    def keep(self, name: str, lines: Sequence[Mapping[str, Any]]) -> None:
         self.printed.setdefault(name, []).extend(lines)
-        return lines
 
-    def device(self, verb: str, *words: str | Path, **settings: str) -> Lines:
-        return self.keep(f"device-{verb}", device_here(verb, *words, **settings).lines)
+    def device(self, verb: str, *words: str | Path, **settings: str) -> None:
+        self.keep(f"device-{verb}", device_here(verb, *words, **settings).lines)
 
-    def factory(self, verb: str, *words: str | Path) -> Lines:
+    def factory(self, verb: str, *words: str | Path) -> None:
         station = () if verb == "rewrap" else ("--station", str(self.folder / "station"))
-        return self._here(f"factory-{verb}", factory.cli.main, [verb, *map(str, words), *station])
+        self._here(f"factory-{verb}", factory.cli.main, [verb, *map(str, words), *station])
 
-    def localcloud(self, verb: str, *words: str, state: Path | None = None) -> Lines:
+    def localcloud(self, verb: str, *words: str, state: Path | None = None) -> None:
         where = ["--state", str(state or self.cloud.folder.path)]
-        return self._here(f"localcloud-{verb}", localcloud.cli.main, [verb, *words, *where])
+        self._here(f"localcloud-{verb}", localcloud.cli.main, [verb, *words, *where])
 
-    def _here(self, name: str, main: Any, words: list[str]) -> Lines:
+    def _here(self, name: str, main: Any, words: list[str]) -> None:
         out = io.StringIO()
         with redirect_stdout(out), redirect_stderr(io.StringIO()), suppress(SystemExit):
             main([*words, "--json"])
-        return self.keep(name, [json.loads(line) for line in out.getvalue().splitlines()])
+        self.keep(name, [json.loads(line) for line in out.getvalue().splitlines()])
 
 
 @pytest.fixture(scope="module")
