@@ -16,9 +16,9 @@ from factory.errors import ExtraMissingError, OptionNotUsedError
 from factory.making.admission import Wanted, admit
 from factory.making.new_device import DeviceOrder
 from factory.methods import METHODS
-from factory.methods.choices import choices_of
 from factory.station.ledger import Ledger
 from factory.station.station import open_or_make_station
+from factory.verbs.prepare import choices_of
 from tests.unit.test_factory_cli import credentials, outside, prepared, run
 
 __all__ = ["credentials", "outside", "prepared"]  # fixtures
