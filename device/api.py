@@ -5,6 +5,7 @@ nor takes signals nor reads this process's environment, so that any number of de
 in as many threads.
 """
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from device.runtime.journal import Identity
     from device.runtime.timeline import Step
     from device.startup import StartedDevice
+
+# A program that has not set logging up gets no words on its standard error.
+logging.getLogger("device").addHandler(logging.NullHandler())
 
 
 class Device:

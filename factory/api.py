@@ -4,6 +4,7 @@ This is the public API (docs/api.md); the verbs of ``factory`` are thin over it.
 nor takes signals, and a station may be used in several threads: what it keeps is locked on disk.
 """
 
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -40,6 +41,10 @@ from factory.station.ledger import Entry, Ledger
 
 _HOOKED: Final = "claim-hook.yaml"
 """The settings of a device that proves itself to the claim's hook."""
+
+# A program that has not set logging up gets no words on its standard error.
+for _package in ("device", "factory"):
+    logging.getLogger(_package).addHandler(logging.NullHandler())
 
 
 class Station:

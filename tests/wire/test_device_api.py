@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from device import Device, PowerCutError, StoppedError
 from device.errors.storage import StorageBusyError
 from factory import Registry, Station
+from pytest_firstboot import LocalAWS
 from pytest_firstboot.bench import Maker
 from tests.support.hang import SECONDS
 
@@ -42,6 +44,24 @@ def test_devices_are_made_and_booted_in_threads(
     ]
     assert state_of_process() == before
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_warning_goes_to_the_log_and_not_to_the_terminal(
+    device: Device, local_aws: LocalAWS
+) -> None:
+    program = (
+        "import sys; from device import Device; state, config = sys.argv[1:]; "
+        "print(Device(state, config=config).boot().thing_name)"
+    )
+    local_aws.fault("flood", messages=5, client_id=f"claim-{device.serial}")
+    done = subprocess.run(
+        [sys.executable, "-c", program, device.state, str(device.config)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=SECONDS,
+    )
+    assert (done.stdout, done.stderr) == (f"{device.serial}\n", "")
 
 
 def test_a_run_in_a_thread_is_stopped_from_another(device: Device) -> None:
