@@ -2,7 +2,7 @@
 
 from typing import Annotated, Final
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import Meta, Struct
 
 from device.status import Status
 
@@ -12,11 +12,11 @@ CertificateId = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 class Error(Struct, frozen=True):
     """What went wrong; it is the last line, and the command ends with `exit_code`."""
 
-    error: Annotated[str, Meta(description="The class of the error.")]
+    error: Annotated[str, Meta(description="The name of the error.")]
+    code: Annotated[str, Meta(pattern="^FB-[0-9]{3}$", description="docs/errors.md has them.")]
     message: str
     next_step: Annotated[str, Meta(description="What to do about it.")]
     exit_code: Annotated[int, Meta(ge=1, le=7)]
-    code: Annotated[str, Meta(pattern="^FB-[0-9]{3}$")] | UnsetType = UNSET
 
 
 class Step(Struct, frozen=True):
@@ -55,9 +55,22 @@ class WasReset(Struct, frozen=True):
     reset: Annotated[bool, Meta(description="Whether anything changed.")]
 
 
+class Explained(Struct, frozen=True):
+    """What the code of an error means."""
+
+    code: Annotated[str, Meta(pattern="^FB-[0-9]{3}$")]
+    error: Annotated[str, Meta(description="The name of the error.")]
+    title: str
+    means: str
+    causes: list[str]
+    next_step: str
+    exit_code: Annotated[int, Meta(ge=1, le=7)]
+
+
 LINES: Final[dict[str, tuple[type, ...]]] = {
     "boot": (Step, Proven),
     "run": (Step, Proven, Stopped),
     "status": (Status,),
     "reset": (WasReset,),
+    "explain": (Explained,),
 }

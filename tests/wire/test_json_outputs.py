@@ -141,6 +141,8 @@ def at_the_device(bench: Bench) -> None:
     # Its certificate was deleted by the teardown: the broker refuses it.
     bench.device("boot", "--state", "again", "--config", SINGLE_THING)
     bench.device("run", *one, "--no-such-option")
+    bench.device("explain", "FB-110")
+    bench.device("explain", "FB-000")
 
 
 def at_the_cloud(bench: Bench) -> None:
