@@ -2,7 +2,7 @@
 
 from typing import Annotated, Final
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from scripts.demonstration.comparison import Row
 from scripts.schemas.device_lines import CertificateId
@@ -28,10 +28,25 @@ class Published(Struct, frozen=True):
 
 
 class Failed(Struct, frozen=True):
-    """A method that failed, with ``--method all``."""
+    """A method that failed, and what its command said; ``code`` if that is an error of ours."""
 
     method: str
     published: bool
+    error: str
+    command: str
+    message: str
+    next_step: str
+    exit_code: Annotated[int, Meta(ge=1)]
+    code: Annotated[str, Meta(pattern="^FB-[0-9]{3}$")] | UnsetType = UNSET
+
+
+class Misuse(Struct, frozen=True):
+    """The command line is not valid."""
+
+    error: str
+    message: str
+    next_step: str
+    exit_code: int
 
 
 class Methods(Struct, frozen=True):
@@ -40,4 +55,4 @@ class Methods(Struct, frozen=True):
     methods: list[Row]
 
 
-LINES: Final[dict[str, tuple[type, ...]]] = {"demo": (Published, Failed, Methods)}
+LINES: Final[dict[str, tuple[type, ...]]] = {"demo": (Published, Failed, Misuse, Methods)}
