@@ -124,3 +124,25 @@ def test_two_stations_in_two_accounts_do_not_meet(station: Station, tmp_path: Pa
     found = [each.registry.thing("SN-1").certificates for each in others]
     assert found[0] != found[1]
     assert not station.registry.thing("SN-1").exists
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AWS_PROFILE", "nobody-has-this-profile"),
+        ("HTTP_PROXY", "http://127.0.0.1:9"),
+        ("http_proxy", "http://127.0.0.1:9"),
+        ("AWS_ENDPOINT_URL_IOT", "http://127.0.0.1:9"),
+        ("AWS_SESSION_TOKEN", "of-another-account"),
+        ("AWS_CA_BUNDLE", "/nowhere"),
+    ],
+)
+def test_what_the_shell_knows_of_another_account_is_not_used(
+    station: Station, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setenv(name, value)
+    other = Station(tmp_path / "station", environment=station.environment)
+    assert other.clouds[0].account.account_id == station.clouds[0].account.account_id
+    assert other.registry.things() == station.registry.things()
