@@ -21,6 +21,7 @@ from device.runtime.made_for import check_has_claim, check_made_for
 from device.runtime.notify import ServiceManager
 from device.runtime.timeline import Step, Timeline
 from device.storage.device_storage import open_device_storage
+from device.storage.manufacturing_data import sealed_settings
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ class StartOptions:
     """How a device is started."""
 
     state: Path
-    config: Path
+    config: Path | None
+    """A settings file; None to use what the station sealed."""
     flags: Mapping[str, str | None]
     """Settings that the command line overrides."""
     log_level: str
@@ -66,10 +68,11 @@ def start_device(
     """
     log.set_up(options.log_level)
     timeline = Timeline(tell_step)
-    loaded = settings.load_with_sources(options.config, os.environ, options.flags)
-    chosen = loaded.settings
     with open_device_storage(options.state) as storage:
         timeline.add("storage opened", f"generation {storage.generation}")
+        sealed = sealed_settings(storage)
+        loaded = settings.load_with_sources(options.config, os.environ, options.flags, sealed)
+        chosen = loaded.settings
         check_made_for(storage, chosen.method, loaded.sources.of("method"))
         plan = plan_for(storage, chosen, loaded.sources)
         clock = SystemClock()

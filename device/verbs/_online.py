@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from device.console import Console
-from device.verbs._options import add_config, config_of, state_of
+from device.verbs._options import add_config, config_if_any, state_of
 
 if TYPE_CHECKING:
     from device.agent import Agent
@@ -50,7 +50,7 @@ def start(options: argparse.Namespace, console: Console) -> AbstractContextManag
     state, place = state_of(options), options.wait_for_claim
     chosen = StartOptions(
         state=state,
-        config=config_of(options),
+        config=config_if_any(options),
         flags={"endpoint": options.endpoint, "root_ca": options.root_ca},
         log_level=options.log_level,
         claim_place=None if place is None else Path(place or state / "claim"),

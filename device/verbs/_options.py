@@ -23,7 +23,9 @@ def state_of(options: argparse.Namespace) -> Path:
 def add_config(parser: argparse.ArgumentParser) -> None:
     """Add ``--config``."""
     parser.add_argument(
-        "--config", metavar="FILE", help="the settings file; default: $DEVICE_CONFIG"
+        "--config",
+        metavar="FILE",
+        help="a settings file; overrides what the station sealed; default: $DEVICE_CONFIG",
     )
 
 
@@ -31,16 +33,3 @@ def config_if_any(options: argparse.Namespace) -> Path | None:
     """Return the settings file, if one is given."""
     named = options.config or os.environ.get("DEVICE_CONFIG")
     return Path(named) if named else None
-
-
-def config_of(options: argparse.Namespace) -> Path:
-    """Return the settings file.
-
-    Raises:
-        ConfigurationError: neither ``--config`` nor ``DEVICE_CONFIG`` is given.
-    """
-    path = config_if_any(options)
-    if path is None:
-        step = "Pass --config FILE or set DEVICE_CONFIG; config/ has one file for each method."
-        raise ConfigurationError("--config", "", "no settings file given", step)
-    return path

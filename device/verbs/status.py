@@ -2,8 +2,9 @@
 
 import argparse
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +22,12 @@ from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.element import key_records
 from device.storage.keys import KeyLocation
 from device.storage.lifecycle import Lifecycle
-from device.storage.manufacturing_data import device_id, serial_number
+from device.storage.manufacturing_data import (
+    SealedSettings,
+    device_id,
+    sealed_settings,
+    serial_number,
+)
 from device.storage.secure_storage import Uid
 from device.verbs._options import add_config, config_if_any, state_of
 
@@ -46,19 +52,19 @@ def run(options: argparse.Namespace, console: Console) -> None:
         ConfigurationError: a setting cannot be used.
         StorageError: the storage is missing, corrupt, rolled back or another device's.
     """
-    status = read_status(state_of(options), _chosen_endpoint(options))
+    status = read_status(state_of(options), partial(_chosen_endpoint, options))
     lines = lines_of(status)
     width = max(len(name) for name, _ in lines)
     console.show(to_builtins(status), *(f"{name:<{width}}  {value}" for name, value in lines))
 
 
-def _chosen_endpoint(options: argparse.Namespace) -> Endpoint | None:
-    """Return the endpoint that the settings choose, where settings are given."""
+def _chosen_endpoint(options: argparse.Namespace, sealed: SealedSettings | None) -> Endpoint | None:
+    """Return the endpoint that a file or a variable chooses, where one is given."""
     text, source = os.environ.get("DEVICE_ENDPOINT"), "DEVICE_ENDPOINT"
     if config := config_if_any(options):
         from device.config import settings  # noqa: PLC0415 - loads yaml
 
-        loaded = settings.load_with_sources(config, os.environ, {})
+        loaded = settings.load_with_sources(config, os.environ, {}, sealed)
         text, source = loaded.settings.endpoint, loaded.sources.of("endpoint")
     return Endpoint.parse(text, source) if text else None
 
@@ -98,17 +104,21 @@ class Status(Struct, frozen=True, kw_only=True, omit_defaults=True):
     device_configuration: dict[str, str] | UnsetType | None = UNSET
 
 
-def read_status(state: Path, chosen: Endpoint | None = None) -> Status:
-    """Return the status of the device in ``state``; ``chosen`` is the endpoint of settings.
+ChooseEndpoint = Callable[[SealedSettings | None], Endpoint | None]
+"""What the user chose, over the sealed settings; None where that is nothing."""
+
+
+def read_status(state: Path, choose: ChooseEndpoint = lambda _: None) -> Status:
+    """Return the status of the device in ``state``.
 
     Raises:
         StorageError: the storage is missing, corrupt, rolled back or another device's.
     """
     with open_device_storage(state, read_only=True) as storage:
-        return _status_of(storage, chosen)
+        return _status_of(storage, choose)
 
 
-def _status_of(storage: DeviceStorage, chosen: Endpoint | None) -> Status:
+def _status_of(storage: DeviceStorage, choose: ChooseEndpoint) -> Status:
     root = storage.root_of_trust
     base = Status(
         state="not finished by the station",
@@ -121,7 +131,10 @@ def _status_of(storage: DeviceStorage, chosen: Endpoint | None) -> Status:
     )
     if storage.lifecycle is not Lifecycle.SECURED:
         return base
-    facts = asdict(base) | _manufacture(storage) | _where(storage, chosen)
+    sealed = sealed_settings(storage)
+    facts = asdict(base) | _manufacture(storage) | _where(storage, choose(sealed))
+    if sealed is not None:
+        facts["method"] = sealed.method
     progress, identity = journal.load(storage.ps), journal.load_identity(storage.ps)
     facts["state"] = "provisioned" if identity else _state_at(progress, storage)
     if identity:

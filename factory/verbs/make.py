@@ -10,7 +10,7 @@ from factory.account.accounts import aws_accounts
 from factory.console import Console
 from factory.errors import OptionNotUsedError
 from factory.making.admission import Wanted
-from factory.making.device_orders import config_name, device_orders, given_endpoint
+from factory.making.device_orders import device_orders, given_endpoint, with_settings_file
 from factory.making.new_device import DeviceOrder
 from factory.methods import METHODS
 from factory.methods.prepared_account import check_endpoint_of, check_prepared
@@ -64,11 +64,13 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
         check_prepared(station, method, clouds, given_endpoint(arguments))
         if METHODS[method].is_made_online:
             check_endpoint_of(clouds[0], given_endpoint(arguments))
+        if _is_hooked(method, station) and not arguments.config:
+            orders = with_settings_file(orders, _HOOKED, method)
         for order in orders:
             out = arguments.out or _DEVICES / order.serial_number
             wanted = Wanted(order, out, again=arguments.again)
             product = produce(method, wanted, station, clouds)
-            _show(arguments, console, product, out, is_hooked=_is_hooked(method, station))
+            _show(arguments, console, product, out)
 
 
 def _check_accounts(method: str, accounts: Sequence[str]) -> None:
@@ -93,21 +95,18 @@ def _is_hooked(method: str, station: Station) -> bool:
     return "--hook" in METHODS[method].options and station.asks_for_proof
 
 
-def _show(
-    arguments: argparse.Namespace, console: Console, product: Product, out: Path, *, is_hooked: bool
-) -> None:
+def _show(arguments: argparse.Namespace, console: Console, product: Product, out: Path) -> None:
     if arguments.json:
         console.show(_fields(arguments.method, product, out))
         return
     for account, report in product.registered:
         console.say(*report_lines(account, report))
     made = "Made" if product.is_new else "There was already"
-    name = _HOOKED if is_hooked else config_name(arguments.method)
     console.say(
         *(f"Note: {words}" for words in product.retired),
         f"{made} {product.order.serial_number} in {out}: lifecycle SECURED, connects to "
         f"{product.order.endpoint}.",
-        f"Next: device boot --config {arguments.config or Path('config', name)} --state {out}",
+        f"Next: device boot --state {out}",
     )
 
 

@@ -8,7 +8,7 @@ from typing import Final
 from factory.account.accounts import aws_accounts
 from factory.console import Console
 from factory.making.admission import Wanted
-from factory.making.device_orders import config_name, device_orders, given_endpoint
+from factory.making.device_orders import device_orders, given_endpoint
 from factory.making.new_device import DeviceOrder
 from factory.methods import single_thing
 from factory.methods.prepared_account import check_endpoint_of
@@ -83,10 +83,9 @@ def _show(
             "exclusive": arguments.exclusive, "lifecycle": "SECURED", **retired,
         })  # fmt: skip
         return
-    config = arguments.config or Path("config", config_name(arguments.method))
     console.say(
         *(f"Note: {words}" for words in product.retired),
         f"Made {order.serial_number} in {out}, and registered it in {account}: certificate "
         f"{certificate_id[:12]}..., ACTIVE; lifecycle SECURED.",
-        f"Next: device boot --config {config} --state {out}",
+        f"Next: device boot --state {out}",
     )
