@@ -10,10 +10,10 @@ import signal
 from collections.abc import Mapping
 from typing import Final
 
-from localcloud.access_key import AccessKey
+from localcloud.door.access_key import AccessKey
 from localcloud.errors import PortInUseError
+from localcloud.faults.rude import Rude
 from localcloud.ports import LOOPBACK, owner_of
-from localcloud.rude import Rude
 from localcloud.state_folder import Ports, StateFolder
 
 REGION: Final = "us-east-1"

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:  # it is imported before the gap modules, which import the broker
-    from localcloud.gaps.seam import Seam
+    from localcloud.seam import Seam
 
 _EVENT_GROUPS: Final = {"subscribed": "subscriptions", "unsubscribed": "subscriptions"}
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from localcloud.durable.keeper import Keeper
 from localcloud.durable.watched import current, working
-from localcloud.gaps.seam import Seam
+from localcloud.seam import Seam
 
 _CONNECT: Final = 1
 _PUBLISH: Final = 3

@@ -52,8 +52,8 @@ from localcloud.gaps import (
     thing_attributes,
     thing_principal_type,
 )
-from localcloud.gaps.seam import Seam
-from localcloud.issuer import Issuer
+from localcloud.gaps._support.issuer import Issuer
+from localcloud.seam import Seam
 from localcloud.settings import Settings
 
 Resume = Callable[[], None]

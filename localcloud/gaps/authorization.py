@@ -10,8 +10,8 @@ ARN; Cognito identities are not served.
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from localcloud.gaps.rest import Answer, RefusedError, Request, is_unserved, serve
-from localcloud.gaps.seam import Seam
+from localcloud.gaps._support.rest import Answer, RefusedError, Request, is_unserved, serve
+from localcloud.seam import Seam
 
 _ACTIONS: Final = {
     "CONNECT": "iot:Connect",

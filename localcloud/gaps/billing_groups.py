@@ -12,16 +12,16 @@ from typing import Any
 
 from ministack.core import iam_actions
 
-from localcloud.gaps.billing_group_members import (
+from localcloud.gaps._support.billing_group_members import (
     BillingGroup,
     group_name,
     iam_resource,
     know_groups,
     members,
 )
-from localcloud.gaps.rest import Answer, RefusedError, Request, is_unserved, page, serve
-from localcloud.gaps.seam import Seam
-from localcloud.gaps.stores import Store, add_store
+from localcloud.gaps._support.rest import Answer, RefusedError, Request, is_unserved, page, serve
+from localcloud.gaps._support.stores import Store, add_store
+from localcloud.seam import Seam
 
 _PATH = "/billing-groups/{billingGroupName}"
 

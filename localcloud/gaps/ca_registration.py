@@ -14,10 +14,10 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
-from localcloud.gaps.registration import CERTIFICATE_ID, parse_template
-from localcloud.gaps.rest import RefusedError, Response, invalid_template
-from localcloud.gaps.seam import Seam
-from localcloud.gaps.template_grammar import CERTIFICATE, POLICY, resources
+from localcloud.gaps._support.registration import CERTIFICATE_ID, parse_template
+from localcloud.gaps._support.rest import RefusedError, Response, invalid_template
+from localcloud.gaps._support.template import CERTIFICATE, POLICY, resources
+from localcloud.seam import Seam
 
 _NO_POLICY: Final = "Neither policyName nor policyDocument is present in the Template."
 _PROBE: Final = "localcloud-probe"

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import cbor2
 
-from localcloud.gaps.seam import Seam
+from localcloud.seam import Seam
 
 _CBOR: Final = "/cbor"
 _JSON: Final = "/json"

@@ -22,13 +22,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from ministack.services import lambda_svc
 
+from localcloud.gaps._support.rest import Answer, RefusedError, Request, is_unserved, page, serve
+from localcloud.gaps._support.stores import Store, add_store
 from localcloud.gaps.certificate_keys import certificate_error
 from localcloud.gaps.certificate_shape import check_csr
 from localcloud.gaps.create_certificate_from_csr import OPERATION, parse_request, register
 from localcloud.gaps.ownership_tokens import Reply
-from localcloud.gaps.rest import Answer, RefusedError, Request, is_unserved, page, serve
-from localcloud.gaps.seam import Seam
-from localcloud.gaps.stores import Store, add_store
+from localcloud.seam import Seam
 from localcloud.settings import Settings
 
 _OPERATIONS: Final = ["CreateCertificateFromCsr"]

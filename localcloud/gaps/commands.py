@@ -25,10 +25,16 @@ from ministack.services import iot_jobs_data
 
 from localcloud.broker import codec
 from localcloud.broker.codec import Property
-from localcloud.gaps.command_status import Update, UpdateError, apply, parse_update, timed_out
-from localcloud.gaps.rest import Answer, RefusedError, Request, is_unserved, page, serve
-from localcloud.gaps.seam import Seam
-from localcloud.gaps.stores import Store, add_store
+from localcloud.gaps._support.command_status import (
+    Update,
+    UpdateError,
+    apply,
+    parse_update,
+    timed_out,
+)
+from localcloud.gaps._support.rest import Answer, RefusedError, Request, is_unserved, page, serve
+from localcloud.gaps._support.stores import Store, add_store
+from localcloud.seam import Seam
 
 _ID: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _TARGET: Final = re.compile(r"arn:aws:iot:([a-z0-9-]+):([0-9]{12}):(thing|client)/(.+)")

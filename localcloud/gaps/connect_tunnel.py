@@ -14,9 +14,9 @@ import socket
 from collections.abc import Callable
 from typing import Final, cast
 
-from localcloud.callers import web_page
+from localcloud.door.callers import web_page
 from localcloud.gaps.endpoint_names import is_endpoint
-from localcloud.gaps.seam import Seam
+from localcloud.seam import Seam
 
 _FIRST: Final = b"C"  # of CONNECT; TLS starts with 0x16
 _END: Final = b"\r\n\r\n"

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from localcloud.gaps.ownership_tokens import TOKEN_SECONDS, Reply, new_token
-from localcloud.gaps.seam import Seam
+from localcloud.seam import Seam
 
 OPERATION: Final = "create-from-csr"
 TOPIC: Final = "$aws/certificates/create-from-csr/json"

@@ -20,8 +20,8 @@ from typing import Any, Final
 
 from botocore.session import Session
 
-from localcloud.gaps.rest import Response
-from localcloud.gaps.seam import Seam
+from localcloud.gaps._support.rest import Response
+from localcloud.seam import Seam
 
 _DOMAINS: Final = ("localhost", "amazonaws.com")
 _ENDPOINT: Final = re.compile(

@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from typing import Any, Final
 
 from localcloud.broker.packets import VersionError, read_connect, split
-from localcloud.gaps.seam import Seam
+from localcloud.seam import Seam
 
 _EVENTS: Final = "$aws/events/certificates/registered/"
 _connecting: ContextVar[str | None] = ContextVar("connecting_client_id", default=None)

@@ -10,8 +10,8 @@ import errno
 import sys
 from typing import Final
 
-from localcloud.gaps.seam import Seam
 from localcloud.ports import LOOPBACK
+from localcloud.seam import Seam
 
 _EVERY_INTERFACE: Final = "0.0.0.0"  # noqa: S104  (what we look for)  # nosec B104
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from localcloud.gaps.seam import Seam
+from localcloud.seam import Seam
 
 TOKEN_SECONDS: Final = 3600.0
 _CIPHER_BYTES: Final = 233  # as in the one token whose inside was published

@@ -19,7 +19,7 @@ from typing import Any, Final
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from localcloud.gaps.seam import Seam
+from localcloud.seam import Seam
 
 _ATTRIBUTES: Final = {
     "DistinguishedNameQualifier": NameOID.DN_QUALIFIER,

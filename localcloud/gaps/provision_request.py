@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from localcloud.gaps.ownership_tokens import Reply
-from localcloud.gaps.seam import Seam
+from localcloud.seam import Seam
 
 _JITP: Final = "JITP"
 

@@ -9,7 +9,7 @@ and asks for the permission for pre-provisioning hooks only.
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
-from localcloud.gaps.seam import Seam
+from localcloud.seam import Seam
 
 _LOOKS: Final = {"evaluate_resource_policy", "_provisioning_hook_function"}
 

@@ -10,9 +10,17 @@ model; docs/aws-iot-facts.md, 3.2 and 6). The words of the refusal are ours.
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
-from localcloud.gaps.rest import Answer, RefusedError, Request, Response, is_unserved, page, serve
-from localcloud.gaps.seam import Seam
-from localcloud.gaps.template_grammar import Plan, certificate_properties, thing_properties
+from localcloud.gaps._support.rest import (
+    Answer,
+    RefusedError,
+    Request,
+    Response,
+    is_unserved,
+    page,
+    serve,
+)
+from localcloud.gaps._support.template import Plan, certificate_properties, thing_properties
+from localcloud.seam import Seam
 
 EXCLUSIVE: Final = "EXCLUSIVE_THING"
 _SHARED: Final = "NON_EXCLUSIVE_THING"

@@ -10,8 +10,8 @@ from typing import Final
 from localcloud import lifecycle
 from localcloud.console import Console
 from localcloud.errors import AlreadyRunningError, LocalCloudError, MissingExtraError
+from localcloud.faults.rude import MOST_PERCENT, Rude
 from localcloud.ports import LOOPBACK, choose_ports
-from localcloud.rude import MOST_PERCENT, Rude
 from localcloud.server import serve
 from localcloud.state_folder import Ports, Server, StateFolder
 

@@ -27,6 +27,7 @@ from tests.hardware.conftest import Figures
 from tests.support import elements
 from tests.support.device_process import device
 from tests.support.elements import ElementBench, variables
+from tests.support.hang import SECONDS
 from tests.support.own_process import in_own_process
 from tests.support.power import PowerCutError, PowerSupply
 from tests.support.wire_world import WireWorld
@@ -61,7 +62,9 @@ def value_in(state: Path) -> bytes:
 def tpm2(*command: str, tcti: str = TPM.tcti) -> str:
     """Run one of tpm2-tools."""
     environment = {**os.environ, "TPM2TOOLS_TCTI": tcti}
-    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        command, env=environment, check=True, capture_output=True, text=True, timeout=SECONDS
+    )
     return done.stdout
 
 

@@ -28,6 +28,7 @@ from factory.errors import (
     SerialNumbersError,
 )
 from tests.support.certificates import new_key
+from tests.support.hang import SECONDS, join
 
 SUBJECT = subject_name({"common_name": "SN-1"})
 KEY = new_key()
@@ -151,10 +152,11 @@ def serving(status: int) -> Iterator[str]:
             pass
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.handle_request)
+        server.timeout = SECONDS
+        thread = threading.Thread(target=server.handle_request, daemon=True)
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}"
-        thread.join()
+        join(thread)
 
 
 def test_report_is_fetched_from_the_local_aws() -> None:

@@ -23,6 +23,7 @@ from factory.errors import (
 from factory.making.admission import Admitted, Made, Wanted, admit, decide
 from factory.making.new_device import DeviceOrder, new_device_id
 from factory.station.ledger import Entry, Ledger, Result, holders, read_contents
+from tests.support import hang
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 FILE = Path("ledger.jsonl")
@@ -222,7 +223,7 @@ def test_of_many_at_the_same_time_one_wins(tmp_path: Path) -> None:
     start = threading.Barrier(8)
 
     def one(out: str) -> None:
-        start.wait()
+        start.wait(hang.SECONDS)
         try:
             begin(tmp_path, out)
         except SerialNumberUsedError:
@@ -232,8 +233,7 @@ def test_of_many_at_the_same_time_one_wins(tmp_path: Path) -> None:
     threads = [threading.Thread(target=one, args=(f"d{number}",)) for number in range(8)]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join()
+    hang.join(*threads)
     assert len(won) == 1
 
 

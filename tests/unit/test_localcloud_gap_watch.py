@@ -44,7 +44,7 @@ from localcloud.gaps import (
     thing_attributes,
     thing_principal_type,
 )
-from localcloud.gaps.seam import Seam
+from localcloud.seam import Seam
 
 MODULES: dict[str, Any] = {
     "billing_groups": billing_groups,

@@ -1,6 +1,7 @@
 """MiniStack still lacks what our gap modules add; red here means: delete the module named."""
 
 import asyncio
+import pkgutil
 import ssl
 import time
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ import pytest
 from cryptography import x509
 from ministack.services import iot as ministack_iot
 
+from localcloud import gaps
 from localcloud.errors import GapError
 from localcloud.gaps import (
     Gap,
@@ -21,8 +23,8 @@ from localcloud.gaps import (
     loopback,
     ownership_tokens,
 )
-from localcloud.gaps.seam import Seam
-from localcloud.issuer import open_issuer
+from localcloud.gaps._support.issuer import open_issuer
+from localcloud.seam import Seam
 from localcloud.settings import Settings
 from tests.unit.test_localcloud_gap_watch import WATCHED as WATCHED_IN_GAP_WATCH
 
@@ -86,14 +88,20 @@ def test_ministack_keeps_the_certificate_of_an_expired_token(iot: Seam) -> None:
 
 
 def test_every_gap_is_watched_by_a_test_above(iot: Seam, tmp_path: Any) -> None:
-    gaps = all_gaps(open_issuer(tmp_path / "issuing-ca.pem"), Settings())
-    assert {gap.name for gap in gaps} == WATCHED_IN_GAP_WATCH | {
+    listed = all_gaps(open_issuer(tmp_path / "issuing-ca.pem"), Settings())
+    assert {gap.name for gap in listed} == WATCHED_IN_GAP_WATCH | {
         "loopback",
         "client_certificate",
         "certificate_shape",
         "ownership_tokens",
         "create_certificate_from_csr",
     }
+
+
+def test_every_module_in_gaps_is_a_gap(tmp_path: Any) -> None:
+    listed = {gap.name for gap in all_gaps(open_issuer(tmp_path / "issuing-ca.pem"), Settings())}
+    modules = {found.name for found in pkgutil.iter_modules(gaps.__path__)}
+    assert modules == listed | {"_support"}
 
 
 # --- MiniStack as it may become ------------------------------------------------------

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
-from localcloud.gaps.rest import RefusedError, invalid_template
-from localcloud.gaps.seam import Seam
+from localcloud.gaps._support.rest import RefusedError, invalid_template
+from localcloud.seam import Seam
 
 _SOURCES: Final = ("CertificateSigningRequest", "CertificateId", "CertificatePem")
 WORKFLOW: Final = "Register thing workflow execution terminates due to: "

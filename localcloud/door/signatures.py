@@ -21,8 +21,8 @@ from urllib.parse import parse_qs, quote
 from ministack import app as ministack_app
 from ministack.core import iam_evaluator, responses, sigv4
 
-from localcloud.callers import Headers
-from localcloud.gaps.seam import Seam
+from localcloud.door.callers import Headers
+from localcloud.seam import Seam
 
 _SIGV4: Final = "AWS4-HMAC-SHA256"
 _SIGV2: Final = "AWS "

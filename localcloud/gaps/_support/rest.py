@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from localcloud.gaps.seam import Seam
+from localcloud.seam import Seam
 
 _UNKNOWN_PATH: Final = b"Unsupported IoT path"
 _LARGEST_PAGE: Final = 250  # botocore model, RegistryMaxResults

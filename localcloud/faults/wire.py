@@ -9,10 +9,18 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final
 
-from localcloud.fault_board import FaultBoard
-from localcloud.faults import Duplicate, Flood, HalfOpen, Reorder, Slow, Stall, WithholdConnack
-from localcloud.gaps.seam import Seam
-from localcloud.rude import Rude
+from localcloud.faults.board import FaultBoard
+from localcloud.faults.kinds import (
+    Duplicate,
+    Flood,
+    HalfOpen,
+    Reorder,
+    Slow,
+    Stall,
+    WithholdConnack,
+)
+from localcloud.faults.rude import Rude
+from localcloud.seam import Seam
 
 _CONNECT, _CONNACK, _PUBLISH = 1, 2, 3
 _MQTT_5: Final = 5

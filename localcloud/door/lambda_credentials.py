@@ -14,8 +14,8 @@ from typing import Any, Final
 from ministack.core import lambda_runtime
 from ministack.services import lambda_svc, sts
 
-from localcloud.access_key import AccessKey
-from localcloud.gaps.seam import Seam
+from localcloud.door.access_key import AccessKey
+from localcloud.seam import Seam
 
 _ID_CHARACTERS: Final = 16
 _LONGEST_NAME: Final = 64  # of a role session: STS, AssumeRole, RoleSessionName

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 Headers = Sequence[tuple[bytes, bytes]]
+ADMIN: Final = "/_localcloud/"  # the paths of the admin API, on the HTTP port
 
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]")
 _OWN_DOMAIN: Final = ".localhost"  # RFC 6761: no name server may answer for it, so none can rebind

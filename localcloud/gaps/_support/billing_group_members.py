@@ -4,11 +4,11 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
-from localcloud.gaps.registered_certificate import WORKFLOW
-from localcloud.gaps.rest import RefusedError, Response
-from localcloud.gaps.seam import Seam
-from localcloud.gaps.stores import Store
-from localcloud.gaps.template_grammar import Plan, thing_properties
+from localcloud.gaps._support.registered_certificate import WORKFLOW
+from localcloud.gaps._support.rest import RefusedError, Response
+from localcloud.gaps._support.stores import Store
+from localcloud.gaps._support.template import Plan, thing_properties
+from localcloud.seam import Seam
 
 BillingGroup = Mapping[str, Any]
 """The fields of DescribeBillingGroup."""

@@ -6,12 +6,16 @@ import time
 from collections.abc import Iterator
 from typing import Any, Final
 
-from localcloud.gaps.register_thing import check_parameters
-from localcloud.gaps.registration import Parameters, parse_template, register_thing
-from localcloud.gaps.registration_reports import Line, read_input, write_report
-from localcloud.gaps.rest import RefusedError
-from localcloud.gaps.seam import Seam
-from localcloud.gaps.stores import Store
+from localcloud.gaps._support.registration import (
+    Parameters,
+    check_parameters,
+    parse_template,
+    register_thing,
+)
+from localcloud.gaps._support.registration_reports import Line, read_input, write_report
+from localcloud.gaps._support.rest import RefusedError
+from localcloud.gaps._support.stores import Store
+from localcloud.seam import Seam
 from localcloud.settings import Settings
 
 IN_PROGRESS: Final = "InProgress"

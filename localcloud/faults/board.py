@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from localcloud.errors import FaultError
-from localcloud.faults import AnyFault, Throttle
+from localcloud.faults.kinds import AnyFault, Throttle
 
 FaultT = TypeVar("FaultT", bound=AnyFault)
 _RATE_SECONDS: Final = 1.0

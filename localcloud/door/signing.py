@@ -11,7 +11,7 @@ import hmac
 from dataclasses import dataclass
 from typing import Final
 
-from localcloud.access_key import AccessKey
+from localcloud.door.access_key import AccessKey
 
 SERVICE: Final = "localcloud"
 _REGION: Final = "us-east-1"

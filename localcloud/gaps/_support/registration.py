@@ -18,10 +18,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from localcloud.gaps.registered_certificate import Certificate, find_certificate, workflow_failed
-from localcloud.gaps.rest import RefusedError, invalid_template
-from localcloud.gaps.seam import Seam
-from localcloud.gaps.template_grammar import (
+from localcloud.gaps._support.registered_certificate import (
+    Certificate,
+    find_certificate,
+    workflow_failed,
+)
+from localcloud.gaps._support.rest import RefusedError, invalid_template
+from localcloud.gaps._support.template import (
     CERTIFICATE,
     POLICY,
     THING,
@@ -33,10 +36,13 @@ from localcloud.gaps.template_grammar import (
     resources,
     template_record,
 )
+from localcloud.seam import Seam
 
 THE_CALLER: Final = "localcloud:the-caller"
 """In place of a role: the caller of RegisterThing may do what the template asks."""
 CERTIFICATE_ID: Final = "AWS::IoT::Certificate::Id"
+_LONGEST_NAME: Final = 2048  # characters, botocore model
+_LONGEST_VALUE: Final = 4096
 _PENDING: Final = "PENDING_ACTIVATION"
 _RELAYED: Final = " (Service: AWSIot"  # from here on MiniStack's text is for MQTT only
 _ERRORS: Final = {
@@ -85,6 +91,24 @@ def parse_template(text: object) -> Body:
     if error_found:
         raise invalid_template(error_found)
     return body
+
+
+def check_parameters(given: object) -> Parameters:
+    """Return the parameters of a request.
+
+    Raises:
+        RefusedError: they are no map of strings, or one is too long.
+    """
+    if given is None:
+        return {}
+    if not isinstance(given, dict):
+        raise RefusedError("InvalidRequestException", "parameters must be a map of strings")
+    for name, value in given.items():
+        if not isinstance(value, str):
+            raise RefusedError("InvalidRequestException", f"parameter {name} must be a string")
+        if len(name) > _LONGEST_NAME or len(value) > _LONGEST_VALUE:
+            raise RefusedError("InvalidRequestException", f"parameter {name[:80]} is too long")
+    return given
 
 
 async def register_thing(

@@ -12,8 +12,8 @@ from typing import Any, Final, Protocol
 
 from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, Scope
 
-from localcloud import callers
-from localcloud.ports import ADMIN
+from localcloud.door import callers
+from localcloud.door.callers import ADMIN
 
 _INTERNAL: Final = (ADMIN, "/_ministack", "/_localstack", "/_aws")  # of no service of AWS
 _POLICY_VIOLATION: Final = 1008  # RFC 6455, 7.4.1

@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 from localcloud.errors import FaultError
-from localcloud.fault_board import FaultBoard
-from localcloud.faults import ANY, BadCertificate
-from localcloud.gaps.seam import Seam
+from localcloud.faults.board import FaultBoard
+from localcloud.faults.kinds import ANY, BadCertificate
+from localcloud.seam import Seam
 
 _DAY: Final = dt.timedelta(days=1)
 _NAMES: Final = ("localhost", "127.0.0.1")

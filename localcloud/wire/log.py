@@ -13,8 +13,8 @@ from contextvars import ContextVar
 from itertools import count
 from typing import Any, Final
 
-from localcloud.gaps.seam import Seam
-from localcloud.mqtt_packets import PacketDescriber, PacketReader
+from localcloud.seam import Seam
+from localcloud.wire.mqtt_packets import PacketDescriber, PacketReader
 
 _KEPT: Final = 2000
 DEVICE: Final = "device"

@@ -4,7 +4,7 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
-from localcloud.gaps.seam import Seam
+from localcloud.seam import Seam
 
 Store = Any
 """MiniStack's ``AccountRegionScopedDict``: a dict of what belongs to the caller's scope."""

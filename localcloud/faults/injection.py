@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-from localcloud.fault_board import FaultBoard
-from localcloud.faults import (
+from localcloud.faults.board import FaultBoard
+from localcloud.faults.kinds import (
     ANY,
     CutAfterPacket,
     CutAtConnect,
@@ -22,9 +22,9 @@ from localcloud.faults import (
     RequestFault,
     Throttle,
 )
+from localcloud.faults.rude import Rude
 from localcloud.gaps.ownership_tokens import Reply
-from localcloud.gaps.seam import Seam
-from localcloud.rude import Rude
+from localcloud.seam import Seam
 
 _MQTT_5: Final = 5
 _THROTTLED: Final = ("ThrottlingException", "Rate exceeded", 429)

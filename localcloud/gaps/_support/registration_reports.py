@@ -17,7 +17,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from ministack.services import s3 as ministack_s3
 
-from localcloud.gaps.seam import Seam
+from localcloud.seam import Seam
 
 _SERVICE_ACCOUNT: Final = "963963963963"  # no user's: its root key opens the reports
 _LINK_SECONDS: Final = 3600
