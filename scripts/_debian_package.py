@@ -16,7 +16,9 @@ import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
+
+from scripts._same_bits import set_times
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 ARCHITECTURES: Final[Mapping[str, str]] = {"amd64": "x86_64", "arm64": "aarch64"}
@@ -43,18 +45,36 @@ _EMPTY: Final = ("etc/firstboot", "var/lib/firstboot")
 _SCRIPTS: Final = ("postinst", "prerm", "postrm")
 
 
+class Target(NamedTuple):
+    """What a package is called."""
+
+    version: str
+    architecture: str
+
+    @property
+    def file_name(self) -> str:
+        """Its file, as apt expects it."""
+        return f"firstboot_{self.version}_{self.architecture}.deb"
+
+
 def build(wheel: Path, out: Path, epoch: int, architectures: Sequence[str] = ()) -> list[Path]:
     """Build a package for each architecture into ``out``; return their paths."""
     made = []
-    for architecture in architectures or (_this_machine(),):
+    for architecture in architectures or (this_machine(),):
+        target = Target(wheel.name.split("-")[1], architecture)
         with tempfile.TemporaryDirectory() as folder:
-            wheels = download(architecture, Path(folder, "wheels"))
-            tree = Path(folder, "tree")
-            _fill(tree, wheel, wheels)
-            version = wheel.name.split("-")[1]
-            _control(tree, architecture, version)
-            made.append(_packed(tree, out / f"firstboot_{version}_{architecture}.deb", epoch))
+            libraries = download(architecture, Path(folder))
+            made.append(package(target, [*libraries, wheel], out, epoch))
     return made
+
+
+def package(target: Target, wheels: Sequence[Path], out: Path, epoch: int) -> Path:
+    """Build one package; the last of ``wheels`` is our own, of which the device is taken."""
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder, "tree")
+        _fill(tree, wheels[-1], wheels[:-1])
+        _control(tree, target)
+        return _packed(tree, out / target.file_name, epoch)
 
 
 def download(architecture: str, into: Path) -> list[Path]:
@@ -79,7 +99,8 @@ def _locked() -> list[str]:
     return [versions[name] for name in NEEDED]
 
 
-def _this_machine() -> str:
+def this_machine() -> str:
+    """Return Debian's name of this machine's architecture."""
     return _said("dpkg", "--print-architecture").strip()
 
 
@@ -124,7 +145,7 @@ def _is_wanted(name: str) -> bool:
     return not re.search(unwanted, name)
 
 
-def _control(tree: Path, architecture: str, version: str) -> None:
+def _control(tree: Path, target: Target) -> None:
     control = tree / "DEBIAN"
     control.mkdir()
     files = [path for path in sorted(tree.rglob("*")) if path.is_file()]
@@ -133,8 +154,8 @@ def _control(tree: Path, architecture: str, version: str) -> None:
     newest = int(PYTHONS[-1].partition(".")[2]) + 1
     (control / "control").write_text(
         text.format(
-            version=version,
-            architecture=architecture,
+            version=target.version,
+            architecture=target.architecture,
             size=kilobytes,
             oldest_python=PYTHONS[0],
             python_after=f"3.{newest}",
@@ -153,15 +174,12 @@ def _sums(tree: Path, files: Sequence[Path]) -> Iterator[str]:
 
 
 def _packed(tree: Path, package: Path, epoch: int) -> Path:
-    from scripts._package import set_times  # noqa: PLC0415 - it imports this module
-
     for path in (tree / _LIBRARY).rglob("*"):
         if path.is_file():
             path.chmod(0o644)
     (tree / "usr/bin/device").chmod(0o755)
     set_times(tree, epoch)
     clock = f"SOURCE_DATE_EPOCH={epoch}"
-    _said(
-        "env", clock, "dpkg-deb", "--root-owner-group", "-Zxz", "--build", str(tree), str(package)
-    )
+    options = ("--root-owner-group", "-Zxz", "--build")
+    _said("env", clock, "dpkg-deb", *options, str(tree), str(package))
     return package

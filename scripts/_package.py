@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from scripts import _debian_package as debian
+from scripts._same_bits import set_times
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 _BUILD: Final = "from setuptools import build_meta as b; print({build}({out!r}))"
@@ -89,15 +90,6 @@ def _source(into: Path, epoch: int) -> Path:
             shutil.copyfile(path, copy)
     set_times(into, epoch)
     return into
-
-
-def set_times(folder: Path, epoch: int) -> None:
-    """Give everything in ``folder`` one time, and modes that no umask had a part in."""
-    for path in sorted(folder.rglob("*"), reverse=True):
-        if not path.is_symlink():
-            is_program = path.is_dir() or path.stat().st_mode & 0o100
-            path.chmod(0o755 if is_program else 0o644)
-        os.utime(path, (epoch, epoch), follow_symlinks=False)
 
 
 def _built(build: str, source: Path, out: Path, epoch: int) -> Path:
