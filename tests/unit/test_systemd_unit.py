@@ -34,7 +34,7 @@ def test_the_exposure_is_low(unit: Path) -> None:
     assert float(found[1]) < MAX_EXPOSURE
 
 
-@pytest.mark.parametrize("path", UNITS.iterdir(), ids=lambda path: str(path.name))
+@pytest.mark.parametrize("path", sorted(UNITS.iterdir()), ids=lambda path: str(path.name))
 def test_systemd_finds_nothing_wrong_with_the_unit(path: Path, tmp_path: Path) -> None:
     device = tmp_path / "device"
     device.write_text("#!/bin/sh\n")

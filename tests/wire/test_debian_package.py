@@ -3,6 +3,7 @@
 Long: it makes a Debian with debootstrap, for which it and pip ask the package registries.
 """
 
+import logging
 import os
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ from tests.support.production_line import production_line
 from tests.wire.conftest import LocalCloud
 
 pytestmark = pytest.mark.long
+log = logging.getLogger(__name__)
 EPOCH = 1_700_000_000
 ACCOUNT = "317000000000"
 SUITE = "bookworm"
@@ -38,7 +40,7 @@ class Debian:
             text=True, check=False, env=clean | {"DEBIAN_FRONTEND": "noninteractive"}
             | dict(environment or {}),
         )  # fmt: skip
-        print(f"# {' '.join(command)}\n{done.stdout}", end="")  # the log of the test
+        log.info("# %s\n%s", " ".join(command), done.stdout)
         assert done.returncode == 0, done.stdout
         return done.stdout
 
@@ -77,7 +79,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Packages:
 def bare_debian(tmp_path_factory: pytest.TempPathFactory, packages: Packages) -> Path:
     assert packages.newer.exists()  # debootstrap is installed with them
     root = tmp_path_factory.mktemp("debian") / "root"
-    command = ["debootstrap", "--variant=minbase", "--include=python3,adduser", SUITE, root]
+    command = ["debootstrap", "--variant=minbase", "--include=python3,adduser", SUITE, str(root)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return root
 
@@ -93,7 +95,7 @@ def test_two_builds_are_the_same_to_the_bit(packages: Packages) -> None:
 
 
 def test_lintian_finds_nothing(packages: Packages) -> None:
-    command = ["lintian", "--allow-root", "--fail-on", "error,warning", packages.newer]
+    command = ["lintian", "--allow-root", "--fail-on", "error,warning", str(packages.newer)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "")
 
@@ -104,17 +106,17 @@ def test_a_device_is_installed_booted_upgraded_and_purged_and_keeps_its_state(
     with production_line(local_cloud, ACCOUNT, tmp_path, "jitr") as line:
         assert line.prepare().code == 0
         state = line.make(tmp_path / "SN-DEB")
-        debian.put(packages.older, "tmp/older.deb")
-        debian.put(packages.newer, "tmp/newer.deb")
+        debian.put(packages.older, "root/older.deb")
+        debian.put(packages.newer, "root/newer.deb")
 
-        debian.run("dpkg", "--install", "/tmp/older.deb")
+        debian.run("dpkg", "--install", "/root/older.deb")
         device = debian.put(state, "var/lib/firstboot/SN-DEB")
         debian.run("chown", "-R", "firstboot:firstboot", "/var/lib/firstboot/SN-DEB")
         as_user = ("setpriv", "--reuid=firstboot", "--regid=firstboot", "--clear-groups")
         debian.run(*as_user, "device", "boot", "--state", "/var/lib/firstboot/SN-DEB")
         before = content(device)
 
-        upgraded = debian.run("dpkg", "--install", "/tmp/newer.deb")
+        upgraded = debian.run("dpkg", "--install", "/root/newer.deb")
         after = content(device)
         shown = debian.run(*as_user, "device", "status", "--state", "/var/lib/firstboot/SN-DEB")
         purged = debian.run("dpkg", "--purge", "firstboot")
@@ -132,12 +134,12 @@ def content(folder: Path) -> Mapping[str, bytes]:
 
 
 def test_purge_leaves_nothing_where_there_is_no_device(debian: Debian, packages: Packages) -> None:
-    debian.put(packages.newer, "tmp/newer.deb")
+    debian.put(packages.newer, "root/newer.deb")
     before = debian.run("dpkg-query", "--show")
-    debian.run("dpkg", "--install", "/tmp/newer.deb")
+    debian.run("dpkg", "--install", "/root/newer.deb")
     debian.run("dpkg", "--purge", "firstboot")
 
-    left = [path for path in debian.root.rglob("*firstboot*") if path.parts[-2] != "tmp"]
+    left = [path for path in debian.root.rglob("*firstboot*") if path.parts[-2] != "root"]
     assert left == []
     assert debian.run("dpkg-query", "--show") == before
     assert "firstboot" not in (debian.root / "etc/passwd").read_text()
