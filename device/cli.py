@@ -26,7 +26,7 @@ from device.errors import (
 )
 
 _LONGEST_WORDS: Final = 4_000
-_HELP_FORMAT: Final = partial(argparse.HelpFormatter, width=100)
+_HELP_FORMAT: Final = partial(argparse.HelpFormatter, width=80)
 """Of fixed width: help reads the same everywhere, and asking the terminal would load 3 ms."""
 
 

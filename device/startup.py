@@ -4,7 +4,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from device.agent import Agent
@@ -34,6 +34,8 @@ class StartOptions:
     flags: Mapping[str, str | None]
     """Settings that the command line overrides."""
     log_level: str
+    log_format: str = field(default="text", kw_only=True)
+    """One of `device.runtime.log.FORMATS`."""
     claim_place: Path | None
     """Where a trusted user hands over a claim; None to use the installed claim."""
 
@@ -66,7 +68,7 @@ def start_device(
         FirstbootError: a setting or the storage cannot be used; nothing was sent.
         StoppedError: a signal, which it names, came before the work was done.
     """
-    log.set_up(options.log_level)
+    log.set_up(options.log_level, options.log_format)
     timeline = Timeline(tell_step)
     with open_device_storage(options.state) as storage:
         timeline.add("storage opened", f"generation {storage.generation}")

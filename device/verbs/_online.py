@@ -38,6 +38,13 @@ def add_online_options(parser: argparse.ArgumentParser) -> None:
         default="warning",
         help="how much to write to stderr; error hides the steps; default: %(default)s",
     )
+    parser.add_argument(
+        "--log-format",
+        choices=("text", "json", "journald"),
+        default="text",
+        help="words, one JSON object a line, or systemd's journal with its fields; "
+        "default: %(default)s",
+    )
 
 
 def start(options: argparse.Namespace, console: Console) -> AbstractContextManager["StartedDevice"]:
@@ -53,13 +60,15 @@ def start(options: argparse.Namespace, console: Console) -> AbstractContextManag
         config=config_if_any(options),
         flags={"endpoint": options.endpoint, "root_ca": options.root_ca},
         log_level=options.log_level,
+        log_format=options.log_format,
         claim_place=None if place is None else Path(place or state / "claim"),
     )
     return start_device(chosen, lambda step: _show_step(step, options, console), console.say)
 
 
 def _show_step(step: "Step", options: argparse.Namespace, console: Console) -> None:
-    tell(f"{step.ms / 1000:9.3f} s  {step.name:<20} {step.detail}".rstrip(), options, console)
+    words = f"{step.ms / 1000:9.3f} s  {step.name:<20} {step.detail}".rstrip()
+    tell(words, options, console, step.name)
     console.show({"step": step.name, "ms": step.ms, "detail": step.detail})
 
 
@@ -69,12 +78,21 @@ def show_identity(agent: "Agent", options: argparse.Namespace, console: Console)
     if identity is None:
         return
     words = f"this device is {identity.thing_name}, certificate {identity.certificate_id[:12]}..."
-    tell(words, options, console)
+    tell(words, options, console, "identity shown")
     fields = ("method", "thing_name", "certificate_id", "key_uri", "key_made_by")
     console.show({"identity": {name: getattr(identity, name) for name in fields}})
 
 
-def tell(words: str, options: argparse.Namespace, console: Console) -> None:
-    """Say ``words``, unless only errors are wanted."""
-    if options.log_level != "error":
+def tell(words: str, options: argparse.Namespace, console: Console, event: str = "told") -> None:
+    """Say ``words``, or log them as an ``event`` in a log that programs read.
+
+    Nothing is said if only errors are wanted.
+    """
+    if options.log_level == "error":
+        return
+    if options.log_format == "text":
         console.say(words)
+        return
+    from device.runtime import log  # noqa: PLC0415 - see start
+
+    log.tell(words, event)

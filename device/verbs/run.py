@@ -29,5 +29,5 @@ def run(options: argparse.Namespace, console: Console) -> None:
             device.agent.operate()
         signal_name = device.stop.signal_name
         words = f"stopped by {signal_name or 'request'}; what was reached is kept, run it again"
-        tell(words, options, console)
+        tell(words, options, console, "stopped")
         console.show({"stopped": signal_name})
