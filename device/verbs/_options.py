@@ -4,6 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
+from device.api import Device
 from device.errors import ConfigurationError
 
 
@@ -33,3 +34,13 @@ def config_if_any(options: argparse.Namespace) -> Path | None:
     """Return the settings file, if one is given."""
     named = options.config or os.environ.get("DEVICE_CONFIG")
     return Path(named) if named else None
+
+
+def device_of(options: argparse.Namespace) -> Device:
+    """Return the device that a verb is about, as its options and this process's environment say.
+
+    Raises:
+        ConfigurationError: neither ``--state`` nor ``DEVICE_STATE`` is given.
+    """
+    config = config_if_any(options) if hasattr(options, "config") else None
+    return Device(state_of(options), config=config, environment=os.environ)

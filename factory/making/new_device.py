@@ -5,7 +5,8 @@ that was stopped before leaves what the next run starts again.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +26,7 @@ from device.storage.roots.root_plan import FILE, RootPlan
 from device.storage.secure_storage import StorageFlag, Uid
 from factory.errors import DeviceIdError
 from factory.making.device_element import clear_element, give_element
+from factory.making.new_folder import device_in_new_folder
 from factory.making.sealed_settings import seal_settings
 from factory.station.serial_number import check_serial_number
 
@@ -90,13 +92,26 @@ def make_device(order: DeviceOrder, out: Path, install: Callable[[DeviceStorage]
         ElementError: the secure element cannot be used.
         ConfigurationError: the device could not boot with its settings.
     """
-    with begin_device(order, out) as storage:
+    with _started(order, out) as storage:
         with storage.transaction():
             fill_storage(storage, order)
             install(storage)
             if order.settings is not None:
                 seal_settings(storage, order.settings)
         storage.advance(Lifecycle.SECURED)
+
+
+@contextmanager
+def _started(order: DeviceOrder, out: Path) -> Iterator[DeviceStorage]:
+    """Lend a device in PSA_ROT_PROVISIONING; where nothing is yet, it comes there whole."""
+    is_plain = order.root_of_trust == FILE and not order.element
+    if not is_plain or out.exists() or out.is_symlink():
+        with begin_device(order, out) as storage:
+            yield storage
+        return
+    with device_in_new_folder(out) as storage:
+        storage.advance(Lifecycle.PSA_ROT_PROVISIONING)
+        yield storage
 
 
 def begin_device(order: DeviceOrder, out: Path) -> DeviceStorage:

@@ -100,8 +100,10 @@ class Stage:
 
 
 @contextmanager
-def open_stage() -> Iterator[Stage]:
+def open_stage(programs: Path = Path(sys.executable).parent) -> Iterator[Stage]:
     """Start a local AWS on free ports; all of it is gone afterwards.
+
+    ``programs`` is the folder of the commands ``factory``, ``device`` and ``localcloud``.
 
     Raises:
         CommandError: the local AWS did not start.
@@ -109,7 +111,7 @@ def open_stage() -> Iterator[Stage]:
     with tempfile.TemporaryDirectory(prefix="firstboot-page-") as name:
         folder = Path(name)
         (folder / "config").symlink_to(CHECKOUT / "config")
-        stage = Stage(folder, _user_environment())
+        stage = Stage(folder, _user_environment(programs))
         ports = [
             f"--{kind}-port {port}"
             for kind, port in zip(("api", "mqtt"), _two_ports(), strict=True)
@@ -143,10 +145,10 @@ def _end(shell: "subprocess.Popen[str]") -> None:
         os.killpg(shell.pid, signal.SIGTERM)
 
 
-def _user_environment() -> Mapping[str, str]:
+def _user_environment(programs: Path) -> Mapping[str, str]:
     """Return the environment of a shell in which .venv is active, without the caller's accounts."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(_FOREIGN)}
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    path = f"{programs}:{os.environ['PATH']}"
     return {**kept, "PATH": path, "PYTHONPATH": str(CHECKOUT), "NO_PROXY": "localhost,127.0.0.1"}
 
 

@@ -14,6 +14,7 @@ from device.runtime import journal
 from device.runtime.credentials import Credentials, InstalledClaim
 from device.runtime.journal import Keyed, Registered, Staged
 from device.runtime.made_for import check_made_for
+from device.status import read_status
 from device.storage import installed_certificate
 from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.filesystem import OsFs
@@ -21,7 +22,6 @@ from device.storage.formats import FORMAT
 from device.storage.manufacturing_data import sealed_settings
 from device.storage.sealed import COPIES
 from device.storage.secure_storage import Uid
-from device.verbs.status import read_status
 from tests.support.certificates import NOW
 from tests.support.devices import SERIAL
 from tests.support.simulated_cloud import Certificate

@@ -8,13 +8,15 @@ from scripts.demonstration.methods import METHODS
 from scripts.recording.page import CHECKOUT, CLEAN_UP, PAGES, commands, without_sizes
 from scripts.recording.record import Recording, record
 from scripts.recording.stage import CommandError, Stage, open_stage
+from tests.support.quick_commands import quick_commands
 
 pytestmark = pytest.mark.wire
 
 
 @pytest.fixture(scope="module")
-def stage() -> Iterator[Stage]:
-    with open_stage() as stage:
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    commands = tmp_path_factory.mktemp("commands")
+    with quick_commands(commands) as programs, open_stage(programs) as stage:
         yield stage
 
 
