@@ -13,7 +13,7 @@ from device.config.settings import Loaded, Settings
 from device.config.sources import SEALED
 from device.config.typed import known_keys
 from device.errors import ConfigurationError
-from device.errors.storage import DataCorruptError, LifecycleError
+from device.errors.storage import DataCorruptError, StorageError
 from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.manufacturing_data import SealedSettings, sealed_settings
 from device.storage.secure_storage import Uid
@@ -202,7 +202,7 @@ def test_a_device_that_could_not_boot_is_not_made(text: str, tmp_path: Path) -> 
     loaded = loaded_from(written(tmp_path, f"method: claim\n{text}\n"), "claim")
     with pytest.raises(ConfigurationError):
         make_device(order(loaded), tmp_path / "device", nothing)
-    with pytest.raises(LifecycleError):
+    with pytest.raises(StorageError):
         open_device_storage(tmp_path / "device")
 
 

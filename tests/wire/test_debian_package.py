@@ -86,7 +86,8 @@ def bare_debian(tmp_path_factory: pytest.TempPathFactory, packages: Packages) ->
 
 @pytest.fixture
 def debian(bare_debian: Path, tmp_path: Path) -> Debian:
-    shutil.copytree(bare_debian, tmp_path / "root", symlinks=True)
+    # Not shutil: it would read a device such as /dev/zero to its end, which has none.
+    subprocess.run(["cp", "--archive", str(bare_debian), str(tmp_path / "root")], check=True)
     return Debian(tmp_path / "root")
 
 
