@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--list", action="store_true", help="only say which there are")
     options, rest = parser.parse_known_args(arguments)
     pythons = newest_of_each(_found())
-    codes = {} if options.list else {each: _tested(pythons[each], rest) for each in pythons}
+    codes = {} if options.list else {each: _tested(each, pythons[each], rest) for each in pythons}
     for version, python in pythons.items():
         verdict = {None: "", 0: "passed"}.get(codes.get(version), "failed")
         print(f"{'.'.join(map(str, version)):<8} {verdict:<7} {python}".rstrip())  # noqa: T201
@@ -71,10 +71,10 @@ def _version(python: Path) -> Version | None:
     return major, minor, patch
 
 
-def _tested(python: Path, arguments: list[str]) -> int:
-    major, minor, _ = _version(python) or _OLDEST + (0,)
-    environment = {**os.environ, VARIABLE: str(ROOT / f".venv-{major}.{minor}")}
-    command = [python, ROOT / "scripts" / "_venv.py", _EXTRAS, "_test", *arguments]
+def _tested(version: Version, python: Path, arguments: list[str]) -> int:
+    folder = ROOT / f".venv-{version[0]}.{version[1]}"
+    environment = {**os.environ, VARIABLE: str(folder)}
+    command = [str(python), str(ROOT / "scripts" / "_venv.py"), _EXTRAS, "_test", *arguments]
     return subprocess.run(command, env=environment, check=False).returncode  # noqa: S603
 
 

@@ -16,6 +16,7 @@ import pytest
 from scripts import _debian
 from scripts._debian_package import Target, download, package, this_machine
 from scripts._package import ROOT, distributions
+from tests.support.hang import SECONDS
 from tests.support.production_line import production_line
 from tests.wire.conftest import LocalCloud
 
@@ -37,7 +38,7 @@ class Debian:
         clean = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
         done = subprocess.run(
             ["chroot", self.root, *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True, check=False, env=clean | {"DEBIAN_FRONTEND": "noninteractive"}
+            text=True, check=False, timeout=SECONDS, env=clean | {"DEBIAN_FRONTEND": "noninteractive"}
             | dict(environment or {}),
         )  # fmt: skip
         log.info("# %s\n%s", " ".join(command), done.stdout)
@@ -88,6 +89,7 @@ def bare_debian(tmp_path_factory: pytest.TempPathFactory, packages: Packages) ->
 def debian(bare_debian: Path, tmp_path: Path) -> Debian:
     # Not shutil: it would read a device such as /dev/zero to its end, which has none.
     subprocess.run(["cp", "--archive", str(bare_debian), str(tmp_path / "root")], check=True)
+    (tmp_path / "root/etc/hosts").write_text("127.0.0.1 localhost\n")
     return Debian(tmp_path / "root")
 
 
