@@ -28,7 +28,7 @@ tests/conftest.py, the longest first."""
 
 _LONG: Final = ("--long", "--hypothesis-seed=1")
 
-_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
+_MEMORY: Final = Path("/dev/shm")  # noqa: S108 # nosec B108 - a folder of our own is made in it
 _ENOUGH: Final = 2 << 30
 """Bytes; a run leaves a few hundred million."""
 

@@ -35,11 +35,15 @@ class Debian:
 
     def run(self, *command: str, environment: Mapping[str, str] | None = None) -> str:
         """Run a command in it as root, and return what it says."""
-        clean = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
+        variables = {
+            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+            "LC_ALL": "C.UTF-8",
+            "DEBIAN_FRONTEND": "noninteractive",
+            **(environment or {}),
+        }
         done = subprocess.run(
-            ["chroot", self.root, *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True, check=False, timeout=SECONDS, env=clean | {"DEBIAN_FRONTEND": "noninteractive"}
-            | dict(environment or {}),
+            ["chroot", str(self.root), *command], stdout=subprocess.PIPE, text=True, check=False,
+            stderr=subprocess.STDOUT, timeout=SECONDS, env=variables,
         )  # fmt: skip
         log.info("# %s\n%s", " ".join(command), done.stdout)
         assert done.returncode == 0, done.stdout
@@ -81,14 +85,16 @@ def bare_debian(tmp_path_factory: pytest.TempPathFactory, packages: Packages) ->
     assert packages.newer.exists()  # debootstrap is installed with them
     root = tmp_path_factory.mktemp("debian") / "root"
     command = ["debootstrap", "--variant=minbase", "--include=python3,adduser", SUITE, str(root)]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=900)
     return root
 
 
 @pytest.fixture
 def debian(bare_debian: Path, tmp_path: Path) -> Debian:
     # Not shutil: it would read a device such as /dev/zero to its end, which has none.
-    subprocess.run(["cp", "--archive", str(bare_debian), str(tmp_path / "root")], check=True)
+    subprocess.run(
+        ["cp", "--archive", str(bare_debian), str(tmp_path / "root")], check=True, timeout=SECONDS
+    )
     (tmp_path / "root/etc/hosts").write_text("127.0.0.1 localhost\n")
     return Debian(tmp_path / "root")
 
@@ -99,7 +105,7 @@ def test_two_builds_are_the_same_to_the_bit(packages: Packages) -> None:
 
 def test_lintian_finds_nothing(packages: Packages) -> None:
     command = ["lintian", "--allow-root", "--fail-on", "error,warning", str(packages.newer)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SECONDS)
     assert (done.returncode, done.stdout) == (0, "")
 
 

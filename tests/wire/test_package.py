@@ -11,6 +11,7 @@ import pytest
 
 from scripts._man import PAGES
 from scripts._package import distributions
+from tests.support.hang import SECONDS
 from tests.wire.test_wheel import ROOT
 
 EPOCH = 1_700_000_000
@@ -46,7 +47,7 @@ def test_a_wheel_of_the_sdist_holds_what_the_wheel_holds(built: list[Path], tmp_
         packed.extractall(tmp_path, filter="data")
     (source,) = tmp_path.iterdir()
     command = [sys.executable, "-c", "from setuptools import build_meta as b; b.build_wheel('.')"]
-    subprocess.run(command, cwd=source, check=True, capture_output=True)
+    subprocess.run(command, cwd=source, check=True, capture_output=True, timeout=SECONDS)
     (again,) = source.glob("*.whl")
     assert names_in(again) == names_in(wheel)
 
@@ -63,7 +64,9 @@ def names_in(wheel: Path) -> set[str]:
 def bare(built: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Python with the wheel and what a device needs, as `pip install firstboot` leaves it."""
     folder = tmp_path_factory.mktemp("bare")
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "venv", "--without-pip", folder], check=True, timeout=SECONDS
+    )
     packages = next(folder.glob("lib/python3*/site-packages"))
     with zipfile.ZipFile(built[0]) as archive:
         archive.extractall(packages)  # noqa: S202 - ours
@@ -76,7 +79,7 @@ def bare(built: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
 def said(python: Path, folder: Path, *command: str) -> tuple[int, str]:
     done = subprocess.run(
         [python, "-P", "-m", *command], cwd=folder, capture_output=True, text=True, check=False,
-        env={"PATH": "/usr/bin:/bin"},
+        timeout=SECONDS, env={"PATH": "/usr/bin:/bin"},
     )  # fmt: skip
     return done.returncode, done.stdout + done.stderr
 
@@ -121,7 +124,9 @@ def completed(command: str, *words: str) -> list[str]:
         COMP_WORDS=({command} {" ".join(words)} ''); COMP_CWORD={len(words) + 1}
         _{command}; printf '%s\\n' "${{COMPREPLY[@]}}"
     """
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, check=True, timeout=SECONDS
+    )
     return done.stdout.split()
 
 
