@@ -4,6 +4,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
+from device.doctor.finding import Finding
 from device.status import Status
 
 CertificateId = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
@@ -73,4 +74,5 @@ LINES: Final[dict[str, tuple[type, ...]]] = {
     "status": (Status,),
     "reset": (WasReset,),
     "explain": (Explained,),
+    "doctor": (Finding,),
 }
