@@ -14,17 +14,18 @@ Check = Callable[[Subject], Iterator[Reason]]
 
 CHECKS: Final[tuple[tuple[str, Check], ...]] = (
     ("endpoint", refusals.endpoint),
-    ("certificate and thing", refusals.registered),
     ("status", refusals.status),
     ("CA", provisioning.certificate_authority),
     ("just-in-time", provisioning.just_in_time),
     ("templates", provisioning.claim),
+    ("certificate and thing", refusals.registered),
     ("validity", refusals.validity),
     ("policies", refusals.policies),
     ("attachments", refusals.attachments),
     ("connection", refusals.connection),
 )
-"""In the order in which AWS IoT comes to them."""
+"""In the order in which AWS IoT comes to them; what keeps a device from being registered comes
+before the fact that it is not."""
 
 
 @dataclass

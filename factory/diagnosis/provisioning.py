@@ -6,11 +6,14 @@ Sources: AWS IoT Core developer guide, "Just-in-time provisioning", "Just-in-tim
 
 import json
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
+from device.config.template import required_subject_fields
+from device.identity.certificates import subject_fields
 from factory.account import allow_list
 from factory.account.cloud import items, structure, text
 from factory.diagnosis.reason import Reason, reason
@@ -22,6 +25,7 @@ from factory.errors.diagnosis import (
     NOT_ON_THE_LIST,
     ROLE_UNUSABLE,
     RULE_UNUSABLE,
+    SUBJECT_LACKS_FIELD,
     TEMPLATE_UNUSABLE,
 )
 
@@ -50,17 +54,17 @@ def certificate_authority(subject: Subject) -> Iterator[Reason]:
         yield reason(CA_NOT_REGISTERED, "CA", f"{issuer} is not registered")
         return
     ca = structure(found, "certificateDescription")
-    if problem := _turned_off(ca):
+    if problem := _turned_off(ca, subject.now):
         yield reason(CA_TURNED_OFF, "CA", f"{text(ca, 'certificateId')} ({issuer}) {problem}")
 
 
-def _turned_off(ca: Mapping[str, object]) -> str:
+def _turned_off(ca: Mapping[str, object], now: datetime) -> str:
     if ca["status"] != "ACTIVE":
         return f"is {ca['status']}"
     if ca.get("autoRegistrationStatus") != "ENABLE":
         return "has auto-registration DISABLE"
     end = x509.load_pem_x509_certificate(str(ca["certificatePem"]).encode()).not_valid_after_utc
-    return f"ended at {end.isoformat()}" if end < datetime.now(UTC) else ""
+    return f"ended at {end.isoformat()}" if end < now else ""
 
 
 def just_in_time(subject: Subject) -> Iterator[Reason]:
@@ -72,6 +76,7 @@ def just_in_time(subject: Subject) -> Iterator[Reason]:
     if name := config.get("templateName"):
         yield from _template(subject, str(name))
     elif body := config.get("templateBody"):
+        yield from _fields(subject, f"the template of {ca_id}", str(body))
         yield from _body(subject, f"the template of {ca_id}", parsed_document(body))
         yield from _role(subject, str(config.get("roleArn", "")))
     else:
@@ -99,11 +104,23 @@ def _template(subject: Subject, name: str) -> Iterator[Reason]:
         return
     if not found.get("enabled"):
         yield reason(TEMPLATE_UNUSABLE, "template", f"{name} is disabled")
+    yield from _fields(subject, name, str(found.get("templateBody")))
     yield from _body(subject, name, parsed_document(found.get("templateBody")))
     yield from _role(subject, str(found.get("provisioningRoleArn", "")))
     if hook := structure(found, "preProvisioningHook").get("targetArn"):
         yield from _function(subject, str(hook), f"the hook of {name}")
         yield from _listed(subject)
+
+
+def _fields(subject: Subject, name: str, body: str) -> Iterator[Reason]:
+    """See that the subject has what a just-in-time template takes from it."""
+    if subject.parsed is None:
+        return
+    held = subject_fields(subject.parsed.public_bytes(Encoding.PEM))
+    lacking = required_subject_fields(body.encode(), name) - held
+    if lacking:
+        evidence = f"{name} needs {', '.join(sorted(lacking))}"
+        yield reason(SUBJECT_LACKS_FIELD, "certificate", evidence)
 
 
 def _body(subject: Subject, name: str, body: Mapping[str, object]) -> Iterator[Reason]:

@@ -5,7 +5,6 @@ First certificate and endpoint, then registration and status, then the policies 
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Final
 
 from device.errors import Row
@@ -83,7 +82,7 @@ def validity(subject: Subject) -> Iterator[Reason]:
     """See that the certificate is valid now."""
     if subject.parsed is None:
         return
-    now = datetime.now(UTC)
+    now = subject.now
     begin, end = subject.parsed.not_valid_before_utc, subject.parsed.not_valid_after_utc
     if not begin <= now <= end:
         evidence = f"valid from {begin.isoformat()} to {end.isoformat()}; now {now.isoformat()}"

@@ -6,6 +6,7 @@ Each right that is lacking ends the checks that need it, and no others.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Final
 
@@ -50,10 +51,11 @@ class Asked:
 class Subject:
     """One device in one account."""
 
-    def __init__(self, cloud: Cloud, asked: Asked) -> None:
-        """Read from ``cloud`` what is ``asked``."""
+    def __init__(self, cloud: Cloud, asked: Asked, now: datetime | None = None) -> None:
+        """Read from ``cloud`` what is ``asked``; ``now`` is the time, where it is not this one."""
         self.cloud: Final = cloud
         self.asked: Final = asked
+        self.now: Final = now or datetime.now(UTC)
 
     def read(self, service: str, operation: str, **parameters: str) -> Response | None:
         """Return the answer; None if AWS has no such resource.

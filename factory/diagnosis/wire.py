@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from factory.diagnosis.reason import Reason, printable, reason
-from factory.errors.diagnosis import BROKER_REFUSED
+from factory.errors.diagnosis import BROKER_REFUSED, CLIENT_ID_TAKEN
 
 _SECONDS: Final = 30.0
 _FIRST_REFUSAL: Final = 0x80
 """Of a reason code: MQTT 5, 2.4."""
+_TAKEN_OVER: Final = 142
+"""MQTT 5, 3.14.2.1: session taken over."""
 
 Event = Mapping[str, Any]
 
@@ -40,8 +42,10 @@ def refusals(
     if not refused:
         return
     last = refused[-1]["connection"]
-    words = [_words(each) for each in refused if each["connection"] == last]
-    yield reason(BROKER_REFUSED, "local AWS", "; ".join(dict.fromkeys(words)))
+    told = [each for each in refused if each["connection"] == last]
+    is_twin = any(_TAKEN_OVER in (each.get("reason_codes") or []) for each in told)
+    words = "; ".join(dict.fromkeys(map(_words, told)))
+    yield reason(CLIENT_ID_TAKEN if is_twin else BROKER_REFUSED, "local AWS", words)
 
 
 def _is_refusal(event: Event) -> bool:

@@ -216,3 +216,10 @@ NOTHING_TO_EXPLAIN: Final = Row(
     next_step="factory explain --serial SN, --certificate FILE, or FB-nnn.",
     exit_code=ExitCode.MISUSE,
 )  # fmt: skip
+SUBJECT_LACKS_FIELD: Final = Row(
+    "FB-824", "SubjectLacksFieldError", "The certificate's subject lacks what the template takes",
+    means="A just-in-time template takes a parameter from the subject, and gives it no Default.",
+    causes=("The CA issues certificates without the field.",),
+    next_step="Issue a certificate whose subject has it, or give the parameter a Default.",
+    exit_code=_DENIED, kind=DeviceRefusedError,
+)  # fmt: skip
