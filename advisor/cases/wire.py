@@ -9,7 +9,7 @@ from typing import Final
 from advisor.case import Case, Finding, Judge, always, by, failed, passed
 from advisor.cases.mqtt import growth_in
 from advisor.codec import Kind
-from advisor.journal import Entry, What, waits
+from advisor.journal import Entry, What, received, waits
 from advisor.script import Change, Cut, Deed, Delay, Duplicate, Instead, Reorder, Rule, Script
 
 _OURS: Final = "docs/advisor.md"
