@@ -6,7 +6,7 @@ from typing import Final
 from factory.account.ca_certificates import CertificateMode
 from factory.api import Station
 from factory.console import Console
-from factory.errors import OptionNotUsedError
+from factory.errors import OPTION_NOT_USED
 from factory.methods import METHODS
 from factory.methods.method import Choices
 from factory.verbs._options import add_method
@@ -82,8 +82,8 @@ def choices_of(arguments: argparse.Namespace) -> Choices:
         if option not in METHODS[arguments.method].options:
             users = sorted(name for name, method in METHODS.items() if option in method.options)
             problem = f"method {arguments.method} does not use it"
-            raise OptionNotUsedError(
-                option, problem, f"Leave it out; it is for {', '.join(users)}."
+            raise OPTION_NOT_USED.error(
+                problem, option=option, next_step=f"Leave it out; it is for {', '.join(users)}."
             )
     mode = arguments.certificate_mode or CertificateMode.DEFAULT
     return Choices(mode, arguments.inline_template, arguments.hook, arguments.certificate_hours)
