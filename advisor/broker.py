@@ -36,7 +36,9 @@ class Send:
 
 @dataclass(frozen=True)
 class Close:
-    """Close the connection."""
+    """Close the connection after ``delay`` seconds; say `Broker.cut` then, unless it is at once."""
+
+    delay: float = 0.0
 
 
 Order = Send | Close
@@ -214,6 +216,12 @@ class Broker:
             self._cut(link, on, now)
         return orders
 
+    def cut(self, link: int, now: float) -> None:
+        """Note that the endpoint closes a connection, as it was ordered to do later."""
+        connection = self._connections[link]
+        if not connection.is_cut:
+            self._cut(link, connection, now)
+
     def _cut(self, link: int, on: _Connection, now: float) -> list[Order]:
         on.is_cut = True
         self._journal.note(What.CUT, now, link, connection=on.number)
@@ -242,9 +250,10 @@ def _with(deed: object, orders: list[Order], on: _Connection) -> list[Order]:
             return []
         case Change(at, bits):
             return [replace(send, data=changed(send.data, at, bits)) for send in sends]
-        case Cut(after, reason):
+        case Cut(after, reason, delay):
             word = [Send(codec.disconnect(reason))] if reason and _speaks_5(on) else []
-            return [*(replace(send, data=send.data[:after]) for send in sends), *word, Close()]
+            parts = (replace(send, data=send.data[:after]) for send in sends)
+            return [*parts, *word, Close(delay)]
         case Instead(data):
             return [Send(data)]
     raise TypeError(f"a script has no {type(deed).__name__}")

@@ -40,7 +40,7 @@ class Presented(Enum):
     NO_INTERMEDIATE = "a certificate without the intermediate CA that issued it"
     ISSUED_BY_LEAF = "a certificate that another server's certificate issued"
     INTERMEDIATE_EXPIRED = "a certificate of an intermediate CA that expired"
-    PATH_TOO_LONG = "a certificate below more CAs than the root allows"
+    PATH_TOO_LONG = "a certificate of a CA below one that allows none"
     BAD_SIGNATURE = "a certificate whose signature is wrong"
     FOR_CLIENTS = "a certificate that may only be used by clients"
     NAME_ONLY_IN_SUBJECT = (
@@ -72,7 +72,7 @@ class Authority:
     def __init__(self, name: str = "advisor root") -> None:
         """Make the CA."""
         key = ec.generate_private_key(ec.SECP256R1())
-        self.root: Final = Issuer(_ca_certificate(name, key, None, path_length=1), key)
+        self.root: Final = Issuer(_ca_certificate(name, key, None), key)
         self._server_key: Final = rsa.generate_private_key(65537, 2048)
         self._makers: Final[dict[Presented, Callable[[str], Issued]]] = {
             Presented.GOOD: lambda host: self._leaf([host]),
@@ -174,10 +174,9 @@ class Authority:
         return self._leaf([host], issuer=between, above=(between,))
 
     def _path_too_long(self, host: str) -> Issued:
-        one = _intermediate(self.root, "one")
+        one = _intermediate(self.root, "one", path_length=0)
         two = _intermediate(one, "two")
-        three = _intermediate(two, "three")
-        return self._leaf([host], issuer=three, above=(three, two, one))
+        return self._leaf([host], issuer=two, above=(two, one))
 
     def _bad_signature(self, host: str) -> Issued:
         stranger = Issuer(self.root.certificate, ec.generate_private_key(ec.SECP256R1()))
@@ -221,7 +220,7 @@ def key_in(pem: bytes) -> PrivateKey:
 
 def _root(name: str) -> Issuer:
     key = ec.generate_private_key(ec.SECP256R1())
-    return Issuer(_ca_certificate(name, key, None, path_length=1), key)
+    return Issuer(_ca_certificate(name, key, None), key)
 
 
 def _intermediate(
@@ -229,9 +228,11 @@ def _intermediate(
     name: str = "advisor intermediate",
     start: timedelta = -_DAY,
     end: timedelta = 9 * _DAY,
+    path_length: int | None = None,
 ) -> Issuer:
     key = ec.generate_private_key(ec.SECP256R1())
-    return Issuer(_ca_certificate(name, key, above, start=start, end=end), key)
+    made = _ca_certificate(name, key, above, path_length=path_length, start=start, end=end)
+    return Issuer(made, key)
 
 
 def _ca_certificate(  # noqa: PLR0913 - the fields of a certificate

@@ -18,6 +18,9 @@ _PEEK_SECONDS: Final = 10.0
 _LONGEST_HELLO: Final = 16_389
 _IDLE_SECONDS: Final = 3600.0
 
+_Late = tuple[float, bytes | None]
+"""When to send what; None: when to close."""
+
 
 class Endpoint:
     """Plays one script to every client that connects to ``port``."""
@@ -123,12 +126,14 @@ class Endpoint:
     def _talk(self, stream: ssl.SSLSocket, link: int) -> None:
         with self._turn:
             self._broker.opened(link)
-        late: list[tuple[float, bytes]] = []
+        late: list[_Late] = []
         try:
             while (data := self._next(stream, late)) or data is None:
                 with self._turn:
                     orders = self._broker.received(link, data, self._clock()) if data else []
                 if not self._perform(stream, orders, late):
+                    with self._turn:
+                        self._broker.cut(link, self._clock())
                     break
         except OSError:  # reset, or what is not TLS
             pass
@@ -136,7 +141,7 @@ class Endpoint:
             with self._turn:
                 self._broker.closed(link, self._clock())
 
-    def _next(self, stream: ssl.SSLSocket, late: list[tuple[float, bytes]]) -> bytes | None:
+    def _next(self, stream: ssl.SSLSocket, late: list[_Late]) -> bytes | None:
         """Return what comes next, nothing at the end, or None when something late is due."""
         due = min((moment for moment, _data in late), default=None)
         stream.settimeout(_IDLE_SECONDS if due is None else max(0.001, due - self._clock()))
@@ -145,25 +150,24 @@ class Endpoint:
         except TimeoutError:
             return None
 
-    def _perform(
-        self, stream: ssl.SSLSocket, orders: list[Order], late: list[tuple[float, bytes]]
-    ) -> bool:
+    def _perform(self, stream: ssl.SSLSocket, orders: list[Order], late: list[_Late]) -> bool:
         """Do the orders and what is due; return False if the connection is to be closed."""
         now = self._clock()
         for order in orders:
             match order:
-                case Close():
-                    with suppress(OSError):
-                        stream.unwrap() if not late else None
+                case Close(0.0):
                     return False
+                case Close(delay):
+                    late.append((now + delay, None))
                 case Send(data, 0.0):
                     stream.sendall(data)
                 case Send(data, delay):
                     late.append((now + delay, data))
-        for moment, data in sorted(late):
-            if moment <= now:
-                stream.sendall(data)
-                late.remove((moment, data))
+        for moment, late_data in [each for each in late if each[0] <= now]:
+            if late_data is None:
+                return False
+            stream.sendall(late_data)
+            late.remove((moment, late_data))
         return True
 
     def _note(self, what: What, link: int, detail: str = "") -> None:

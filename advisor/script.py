@@ -66,6 +66,8 @@ class Cut:
 
     after: int | None = None
     reason: int = 0
+    delay: float = 0.0
+    """Seconds that the connection stays open after that."""
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,7 @@ CASES: Final = (
         always(
             Script(
                 (
-                    Rule(Kind.SUBACK, Cut(), (1,)),
+                    Rule(Kind.SUBACK, Cut(delay=2.0), (1,)),
                     Rule(Kind.CONNACK, Withhold(), range(2, 8)),
                     Rule(Kind.PUBACK, Cut(), (8,)),
                     *(Rule(rule.kind, Withhold(), (_SILENT,)) for rule in SILENCE),

@@ -63,12 +63,15 @@ def offers_suites(entries: Sequence[Entry]) -> Finding | None:
 
 
 def refuses(entries: Sequence[Entry]) -> Finding | None:
-    """Pass when the client ends the handshake; fail when it goes on."""
+    """Pass when the client ends its first handshake; fail when it goes on with any.
+
+    The first one counts, because a client may open further connections only to look.
+    """
+    first = next((e.link for e in entries if e.what is What.HELLO), 0)
     for entry in entries:
-        went_on = entry.what is What.TLS_COMPLETE or entry.detail == _OURS_TO_REFUSE
-        if went_on:
+        if entry.what is What.TLS_COMPLETE or entry.detail == _OURS_TO_REFUSE:
             return failed("the client completed the handshake")
-        if entry.what is What.TLS_FAILED:
+        if entry.what is What.TLS_FAILED and entry.link == first:
             return passed(f"the client closed the connection: {entry.detail}")
     return None
 

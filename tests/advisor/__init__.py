@@ -1,1 +1,1 @@
-"""The advisor: a client that behaves passes each case, and one that is broken in its way fails it."""
+"""The advisor: a client that behaves passes each case, a broken one fails it."""

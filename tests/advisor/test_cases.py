@@ -1,13 +1,11 @@
 """Each case of MQTT: a client that behaves passes it, and one with one broken habit fails it."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import pytest
 
 from advisor.case import Case, Given, Verdict
 from advisor.cases import CASES, tls
-from advisor.codec import MQTT_5
 from tests.advisor import virtual_client as vc
 from tests.advisor.virtual_client import Habits, verdict
 

@@ -1,7 +1,7 @@
 """An MQTT client in virtual time, with habits that can be broken one by one.
 
-Client and broker are without I/O, so a case that takes minutes takes milliseconds, and ends the same
-on any machine.
+Client and broker are without I/O, so a case that takes minutes takes milliseconds, and ends the
+same on any machine.
 """
 
 import heapq
@@ -114,8 +114,8 @@ class World:
             match order:
                 case Send(data, delay):
                     self.after(delay, lambda data=data: self._arrive(link, data))  # type: ignore[misc]
-                case Close():
-                    self.after(0.0, lambda: self._lost(link))
+                case Close(delay):
+                    self.after(delay, lambda: self._lost(link))
 
     def hang_up(self) -> None:
         self._broker.closed(self.link, self.now)
@@ -130,6 +130,7 @@ class World:
 
     def _lost(self, link: int) -> None:
         if link == self.link:
+            self._broker.cut(link, self.now)
             self.link = 0
             self.client.lost()
 
@@ -140,7 +141,7 @@ class Client:
     def __init__(self, world: World, habits: Habits) -> None:
         self._world = world
         self._habits = habits
-        self._dice = random.Random(1)
+        self._dice = random.Random(1)  # noqa: S311 - the same each time
         self._buffer = bytearray()
         self._attempt = 0
         self._ids = count(1)
@@ -230,9 +231,9 @@ class Client:
         self._is_ready, self._accepted_at = True, self._world.now
         link = self._world.link
         has_session = is_present and self._is_subscribed and not self._habits.ignores_session
-        if self._habits.subscribes and not has_session:
-            if not (self._is_subscribed and self._habits.keeps_quiet_after_loss):
-                self._subscribe(1)
+        is_quiet = self._is_subscribed and self._habits.keeps_quiet_after_loss
+        if self._habits.subscribes and not has_session and not is_quiet:
+            self._subscribe(1)
         self._if_on(link, self._habits.keep_alive, self._ping)
         if self._habits.publishes_again and not self._habits.takes_new_ids:
             for data in self._unacknowledged.values():
