@@ -21,7 +21,7 @@ from device.runtime.awscrt_session import AwscrtSession
 from device.storage.keys import MemoryIdentity
 from tests.support.hang import SECONDS
 
-WRONG = [case.presented for case in (*tls.CASES, *tls.OURS) if case.judge(Given()) is tls.refuses
+WRONG = [case.presented for case in (*tls.CASES, *tls.OURS) if case.judge(Given()) is tls.refuses]
 TAKEN = {Presented.WEAK_KEY}
 """awscrt has no lower bound for the key of a certificate that a trusted CA issued."""
 
