@@ -107,6 +107,8 @@ class Broker:
         return orders
 
     def _answer(self, link: int, on: _Connection, packet: Packet, now: float) -> list[Order]:
+        if not on.number and packet.kind is not Kind.CONNECT:
+            raise MalformedError(f"the first packet is {packet.kind.name}, not CONNECT")
         if packet.kind is Kind.CONNECT:
             self._connects += 1
             on.number, on.connect = self._connects, packet

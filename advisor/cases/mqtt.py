@@ -71,7 +71,9 @@ def backs_off_with_jitter(entries: Sequence[Entry]) -> Finding | None:
         return None
     rounds = (between[: _ROUND - 1], between[_ROUND : 2 * _ROUND - 1])
     said = f"waits {shown(rounds[0])}; {shown(rounds[1])}"
-    kinds = {pattern(each) for each in rounds}
+    kinds = {pattern(rounds[0])}
+    if min(rounds[1]) < max(rounds[0]):  # else the second may be the longest wait, repeated
+        kinds.add(pattern(rounds[1]))
     for bad in (Pattern.CONSTANT, Pattern.LINEAR):
         if bad in kinds:
             return failed(f"the back-off is {bad.value}: {said}")
