@@ -17,7 +17,6 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
-    load_pem_private_key,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -204,18 +203,6 @@ def client_context(root_pem: bytes, own: Issued | None) -> ssl.SSLContext:
             Path(file.name).write_bytes(own.chain_pem + own.key_pem)
             context.load_cert_chain(file.name)
     return context
-
-
-def key_in(pem: bytes) -> PrivateKey:
-    """Return the private key in ``pem``.
-
-    Raises:
-        TypeError: it is of no kind that AWS IoT takes.
-    """
-    key = load_pem_private_key(pem, None)
-    if not isinstance(key, PrivateKey):
-        raise TypeError(f"a key of kind {type(key).__name__}")
-    return key
 
 
 def _root(name: str) -> Issuer:

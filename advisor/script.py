@@ -130,5 +130,7 @@ class Script:
     services: tuple[Service, ...] = ()
     refusal: int = 0
     """The reason code of each CONNACK of MQTT 5; 5 in its place in 3.1.1."""
+    client_ca_pem: bytes = b""
+    """A CA whose client certificates are taken as well, as the services issue them."""
     dropped: Container[int] = ()
     """TCP connections that are closed before TLS, by number from 1."""

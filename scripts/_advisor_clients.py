@@ -27,7 +27,8 @@ _TABLES: Final = re.compile(
     r"(?<=<!-- tables: written by scripts/advisor-clients -->\n).*?(?=<!-- tables end -->)", re.S
 )
 _MARKS: Final = {"PASS": "pass", "PASS WITH WARNINGS": "warn", "FAIL": "**fail**"}
-_APPLICATION: Final = ("Shadow_*", "Job_*", "Security_*")
+_PROVISIONING: Final = ("P1", "P2", "P4", "P8", "P16", "P17", "P19")
+_APPLICATION: Final = ("Shadow_*", "Job_*", "Security_*", *_PROVISIONING)
 """What an application does, or its account has, and no library."""
 _PUBLISHING: Final = (
     *_APPLICATION,
@@ -126,6 +127,7 @@ def _given() -> "Given":
         policies=(json.loads(policy.read_text(encoding="utf-8")),),
         desired={"settings": {"telemetry": {"interval": 2}}},
         job={"operation": "collect-diagnostics"},
+        template="firstboot-claim",
         soak_seconds=_SOAK_SECONDS,
         seconds=_SECONDS,
     )
