@@ -43,11 +43,16 @@ class FleetProvisioning:
         self._thing_name: Final = thing_name
         self._created: Final = list(created)
         self._registered: Final = list(registered)
+        self._has_thing = False
 
     @property
     def ca_pem(self) -> bytes:
         """The CA of the certificates that it issues."""
         return self._authority.root_pem
+
+    def lets_in(self, client_id: str) -> bool:
+        """Refuse the thing before it is registered: until then its certificate has no policy."""
+        return self._has_thing or client_id != self._thing_name
 
     def subscribed(self, topic_filter: str) -> list[Message]:
         """Send nothing unasked."""
@@ -64,6 +69,7 @@ class FleetProvisioning:
             )
         elif topic == self._provision:
             answers, said = self._registered, self._registration()
+            self._has_thing = True
         else:
             return []
         answer = answers.pop(0) if answers else honest

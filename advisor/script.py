@@ -108,6 +108,10 @@ Message = tuple[str, bytes]
 class Service(Protocol):
     """A service of AWS IoT behind the broker: shadow, jobs, fleet provisioning."""
 
+    def lets_in(self, client_id: str, /) -> bool:
+        """Return whether a client with this id may connect."""
+        ...
+
     def subscribed(self, topic_filter: str, /) -> list[Message]:
         """Return what the service sends because of a subscription."""
         ...

@@ -26,6 +26,7 @@ QUICK: Mapping[str, str] = {
     "DEVICE_CONNECTION__REPLY_TIMEOUT": "3",
     "DEVICE_CONNECTION__KEEP_ALIVE": "30",
     "DEVICE_CONNECTION__RETRY__LONGEST": "8",
+    "DEVICE_CONNECTION__RETRY__AFTER_DENIED": "5",
     "DEVICE_TELEMETRY__INTERVAL": "1",
 }
 """Shorter times than the defaults, where the settings allow them."""
