@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar, Final, NoReturn
 
-from localcloud.errors import ExitCode, LocalCloudError
+from localcloud.errors import MISUSE, ExitCode, LocalCloudError
 from localcloud.state_folder import StateFolder
 from localcloud.verbs import clock, down, env, fault, logs, reset, status, up, watch, wire
 
@@ -32,9 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     given = sys.argv[1:] if arguments is None else list(arguments)
     _Parser.asked_for = given  # an error is raised by a verb's own parser
-    options = _parser().parse_args(given)
+    options = parser().parse_args(given)
     if "" in given:
-        _parser().error("an argument is empty; was a variable of the shell not set?")
+        parser().error("an argument is empty; was a variable of the shell not set?")
     console = _Terminal(in_json=options.json)
     try:
         options.verb.run(options, StateFolder(options.state), console)
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 class _Terminal:
-    """See `localcloud.console`."""
+    """Words go to stderr, data to stdout."""
 
     def __init__(self, *, in_json: bool) -> None:
         self._in_json = in_json
@@ -69,13 +69,14 @@ class _Terminal:
         return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
     def fail(self, error: LocalCloudError) -> None:
-        self.say(f"localcloud: {error}", f"  next: {error.next_step}")
+        self.say(f"localcloud: error {error.code}: {error}", f"  next: {error.next_step}")
         if self._in_json:
-            self.show(_document(type(error).__name__, str(error), error.next_step, error.exit_code))
+            self.show(_document(error))
 
 
-def _document(error: str, message: str, next_step: str, code: ExitCode) -> dict[str, object]:
-    return {"error": error, "message": message, "next_step": next_step, "exit_code": int(code)}
+def _document(error: LocalCloudError) -> dict[str, object]:
+    said = {"error": error.name, "code": error.code, "message": str(error)}
+    return said | {"next_step": error.next_step, "exit_code": int(error.exit_code)}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -85,15 +86,16 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         if "--json" in _Parser.asked_for:
-            step = f"See {self.prog} --help."
-            print(json.dumps(_document("MisuseError", message, step, ExitCode.MISUSE)), flush=True)
+            misuse = MISUSE.error(message, command=self.prog)
+            print(json.dumps(_document(misuse)), flush=True)
         super().error(message)
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of every verb."""
     form = partial(argparse.HelpFormatter, width=78)
-    parser = _Parser(prog="localcloud", description=__doc__, formatter_class=form)
-    verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
+    top = _Parser(prog="localcloud", description=__doc__, formatter_class=form)
+    verbs = top.add_subparsers(title="verbs", required=True, metavar="VERB")
     common = _Parser(add_help=False)
     common.add_argument(
         "--state", type=Path, default=_DEFAULT_STATE, metavar="DIR", help="default: %(default)s"
@@ -109,4 +111,4 @@ def _parser() -> argparse.ArgumentParser:
         )
         sub.set_defaults(verb=verb)
         verb.add_options(sub)
-    return parser
+    return top

@@ -28,7 +28,7 @@ tests/conftest.py, the longest first."""
 
 _LONG: Final = ("--long", "--hypothesis-seed=1")
 
-_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
+_MEMORY: Final = Path("/dev/shm")  # noqa: S108 # nosec B108 - a folder of our own is made in it
 _ENOUGH: Final = 2 << 30
 """Bytes; a run leaves a few hundred million."""
 
@@ -87,7 +87,7 @@ def with_bytecode(environment: Mapping[str, str]) -> dict[str, str]:
 
 def _pytest(arguments: list[str], variables: Mapping[str, str] | None = None) -> int:
     command = [sys.executable, "-m", "pytest", *arguments]
-    environment = with_bytecode({**os.environ, **(variables or {})})
+    environment = {**with_bytecode(os.environ), **(variables or {})}
     return subprocess.run(  # noqa: S603 - our own interpreter
         command, env=environment, check=False
     ).returncode

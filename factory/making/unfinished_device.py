@@ -29,10 +29,11 @@ from device.storage.device_storage import (
 from device.storage.keys import FIRST_DEVICE_KEY, PublicKey
 from device.storage.lifecycle import Lifecycle
 from device.storage.secure_storage import Uid
-from factory.errors import ElementChoiceError
+from factory.errors import ELEMENT_CHOICE
 from factory.making.device_element import check_same_element, open_element
 from factory.making.device_settings import device_subject
 from factory.making.new_device import DeviceOrder, begin_device, fill_storage
+from factory.making.sealed_settings import seal_settings
 
 
 @dataclass(frozen=True)
@@ -126,9 +127,9 @@ def _can_go_on(storage: DeviceStorage, order: DeviceOrder, out: Path) -> bool:
 def _check_key_type(storage: DeviceStorage, order: DeviceOrder, out: Path) -> None:
     begun_with = storage.keys.get_key_attributes(FIRST_DEVICE_KEY).key_type
     if begun_with is not order.key_type:
-        raise ElementChoiceError(
+        raise ELEMENT_CHOICE.error(
             f"the device in {out} was begun with a key of type {begun_with}, not {order.key_type}",
-            "Run the command as before, or remove that folder to start again.",
+            next_step="Run the command as before, or remove that folder to start again.",
         )
 
 
@@ -136,6 +137,8 @@ def _correct(storage: DeviceStorage, order: DeviceOrder) -> None:
     with storage.transaction():
         storage.ps.set(Uid.ENDPOINT, order.endpoint.encode())
         storage.ps.set(Uid.ROOT_CA, order.root_ca)
+        if order.settings is not None:
+            seal_settings(storage, order.settings)
 
 
 def _begun(order: DeviceOrder, out: Path) -> DeviceStorage:
@@ -144,6 +147,8 @@ def _begun(order: DeviceOrder, out: Path) -> DeviceStorage:
         with storage.transaction():
             fill_storage(storage, order)
             storage.keys.generate_key(FIRST_DEVICE_KEY, order.key_type)
+            if order.settings is not None:
+                seal_settings(storage, order.settings)
     except BaseException:
         storage.close()
         raise

@@ -2,7 +2,7 @@
 
 Any 12 digits are an account: used as access key, with the root's secret, they are its root. The
 device finds the account by the name that it dials, through the proxy that the MQTT port is
-(`localcloud.gaps.connect_tunnel`).
+(`localcloud.door.connect_tunnel`).
 """
 
 import argparse
@@ -14,8 +14,8 @@ from typing import Final
 
 from localcloud import lifecycle
 from localcloud.console import Console
+from localcloud.door.callers import LOOPBACK
 from localcloud.errors import NoAnswerError, NotRunningError
-from localcloud.ports import LOOPBACK
 from localcloud.server import REGION
 from localcloud.state_folder import Server, StateFolder
 
@@ -56,7 +56,7 @@ def run(options: argparse.Namespace, folder: StateFolder, console: Console) -> N
     """Print shell commands: ``unset`` of what is in the way, ``export`` of the rest."""
     server = folder.server()
     if server is None:
-        refused = NotRunningError(folder.path)
+        refused = NotRunningError(path=folder.path)
         if not options.json:
             # A shell that evaluates nothing succeeds, and its next command would be AWS's.
             console.show(None, f"false  # {refused}")

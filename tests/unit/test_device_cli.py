@@ -19,6 +19,7 @@ from device.cli import main
 from device.errors.provisioning import NO_CREDENTIAL
 from device.storage.device_storage import create_device_storage, open_device_storage
 from device.storage.lifecycle import Lifecycle
+from device.storage.manufacturing_data import SealedSettings, seal
 from tests.support import hang
 from tests.support.devices import CLAIM_KEY_PEM, SERIAL, advance_to, make_device
 from tests.support.hang import SECONDS
@@ -77,7 +78,7 @@ def test_help_names_every_verb_and_every_exit_code(device: Device) -> None:
     assert answer.code == 0
     assert answer.err == ""
     assert all(f"    {verb} " in answer.out for verb in VERBS)
-    assert all(f"{code} " in answer.out for code in range(7))
+    assert all(f" {code} " in " ".join(answer.out.split()) for code in range(7))
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -130,11 +131,12 @@ def test_misuse_is_told_to_programs_too(device: Device, arguments: list[str]) ->
 
 
 def assert_explained(answer: Answer, code: int, error: str, problem: str = "") -> None:
-    """The same four things for a person and for a program, and nothing else."""
+    """The same five things for a person and for a program, and nothing else."""
     assert answer.code == code
-    assert f"device: {answer.document['message']}\nnext: {answer.document['next_step']}\n" in (
-        answer.err
-    )
+    found = answer.document
+    assert (
+        f"device: error {found['code']}: {found['message']}\nnext: {found['next_step']}\n"
+    ) in answer.err
     assert answer.document["error"] == error
     assert answer.document["exit_code"] == code
     assert problem in answer.document["message"]
@@ -259,7 +261,24 @@ def test_without_json_an_error_is_only_words(device: Device, tmp_path: Path) -> 
     answer = device("status", "--state", tmp_path / "none")
 
     assert answer.out == ""
-    assert answer.err.startswith("device: there is no device")
+    assert answer.err.startswith("device: error FB-112: there is no device")
+
+
+def test_the_code_of_an_error_is_explained(device: Device, tmp_path: Path) -> None:
+    """Offline and without a device."""
+    code = device("status", "--state", tmp_path / "none", "--json").document["code"]
+
+    answer = device("explain", code)
+
+    assert answer.code == 0
+    assert "Usual causes:\n- --state or DEVICE_STATE names another folder.\n" in answer.out
+    assert "Next step: Make a device: factory make" in answer.out
+    document = device("explain", code, "--json").document
+    assert (document["error"], document["exit_code"]) == ("StorageMissingError", 6)
+
+
+def test_an_unknown_code_is_refused(device: Device) -> None:
+    assert_explained(device("explain", "FB-000", "--json"), 2, "UnknownCodeError", "FB-000")
 
 
 # --- status and reset -------------------------------------------------------------------
@@ -364,9 +383,9 @@ def test_a_reset_of_a_proven_device(device: Device, state: Path) -> None:
     assert (answer.code, answer.document) == (0, {"reset": True})
     for verb in ("boot", "run", "boot"):
         again = device(verb, "--state", state, "--config", CONFIG, "--json")
-        assert_explained(again, 3, "ClaimMissingError", NO_CREDENTIAL)
+        assert_explained(again, 3, "ClaimMissingError", NO_CREDENTIAL.sentence)
         found = device("status", "--state", state, "--json").document
-        assert found["state"] == NO_CREDENTIAL
+        assert found["state"] == NO_CREDENTIAL.sentence
 
 
 def test_a_proven_device_has_nothing_to_boot_for(device: Device, state: Path) -> None:
@@ -492,7 +511,9 @@ def test_a_stop_before_the_device_is_up(state: Path, name: str) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, timeout=SECONDS)
 
     assert (done.returncode, done.stdout) == (5, b"")
-    assert done.stderr.startswith(f"device: stopped by {name}; nothing is lost\n".encode())
+    assert done.stderr.startswith(
+        f"device: error FB-004: stopped by {name}; nothing is lost\n".encode()
+    )
     assert b"Traceback" not in done.stderr
 
 
@@ -513,4 +534,44 @@ def test_a_stop_that_a_callback_swallows_is_heard_again(state: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, timeout=SECONDS)
 
     assert done.returncode == 5
-    assert b"device: stopped by SIGTERM; nothing is lost\n" in done.stderr
+    assert b"device: error FB-004: stopped by SIGTERM; nothing is lost\n" in done.stderr
+
+
+# --- settings that the station sealed ---------------------------------------------------
+
+
+def sealed_device(state: Path, **sections: str) -> Path:
+    with open_device_storage(state) as storage:
+        seal(storage, SealedSettings("claim", sections))
+    return state
+
+
+@pytest.mark.parametrize("verb", ["boot", "run"])
+def test_sealed_settings_are_used_without_a_file(device: Device, state: Path, verb: str) -> None:
+    answer = device(verb, "--state", sealed_device(state, thing_name="{x}"), "--json")
+
+    assert_explained(
+        answer, 3, "ConfigurationError", "sealed settings: thing_name: unknown placeholder {x}"
+    )
+
+
+@pytest.mark.parametrize("verb", ["boot", "run"])
+def test_a_file_overrides_what_is_sealed(device: Device, state: Path, verb: str) -> None:
+    config = state.parent / "site.yaml"
+    config.write_text("thing_name: '{y}'\n")
+
+    answer = device(verb, "--state", sealed_device(state), "--config", config, "--json")
+
+    assert_explained(answer, 3, "ConfigurationError", "site.yaml: thing_name: unknown placeholder")
+
+
+def test_a_status_shows_the_sealed_method_and_takes_a_file_without_one(
+    device: Device, state: Path
+) -> None:
+    config = state.parent / "site.yaml"
+    config.write_text("endpoint: abc-ats.iot.eu-west-1.amazonaws.com\n")
+
+    answer = device("status", "--state", sealed_device(state), "--config", config, "--json")
+
+    assert answer.document["method"] == "claim"
+    assert answer.document["region"] == "eu-west-1"

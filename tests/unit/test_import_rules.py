@@ -1,6 +1,7 @@
 """Who may import whom (design, section 1), who may print, and what is not loaded at start."""
 
 import ast
+import importlib
 import os
 import subprocess
 import sys
@@ -13,16 +14,22 @@ from tests.support.devices import make_device
 from tests.support.hang import SECONDS
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("device", "factory", "localcloud")
+PACKAGES = ("device", "factory", "localcloud", "pytest_firstboot")
 PLACES = {
     "awscrt": ("device.runtime.awscrt_session",),
     "awsiot": ("device.runtime.awscrt_session",),
     "boto3": ("factory",),
-    "botocore": ("factory", "localcloud"),  # MiniStack brings it
+    # MiniStack brings it; the plugin signs with it.
+    "botocore": ("factory", "localcloud", "pytest_firstboot.local_aws"),
     "ministack": ("localcloud",),
     "rich": ("factory.bulk.progress",),  # for people at a bench
 }
-NEVER = {"device": ("factory", "localcloud"), "localcloud": ("device", "factory")}
+NEVER = {
+    "device": ("factory", "localcloud", "pytest_firstboot"),
+    "factory": ("localcloud", "pytest_firstboot"),
+    "localcloud": ("device", "factory", "pytest_firstboot"),
+    "pytest_firstboot": ("localcloud",),  # which it runs as a process
+}
 # It fills a device's storage, and its errors derive from the device's.
 FACTORY_MAY_USE = ("device.config", "device.errors", "device.identity", "device.storage")
 PROVISIONING_MAY_USE = ("msgspec", "device.errors", "device.provisioning", "device.text")
@@ -38,6 +45,19 @@ FLOORS = (
     *("broker", "gaps", "durable", "faults", "wire"),
     *("gateway", "admin", "cloud", "server", "verbs", "cli", "__main__"),
 )
+
+# A small module that only one other imports is better a part of it. These have a reason to be one.
+SMALL = 40  # lines
+ALONE = {
+    "device.provisioning.limits": "the lengths that device and tests agree on, in one list",
+    "device.storage.formats": "grows with each new format",
+    "device.storage.private_memory": "loaded by verbs that open secrets, and by no other",
+    "device.storage.roots.file_fuses": "a root of trust, loaded if it is the chosen one",
+    "device.storage.roots.refused_pin_file": "the half of PinMemory that needs a disk",
+    "factory.lint.rules": "gathers the rules, so that each can stand beside its check",
+    "factory.making.rewrap": "what the verb does, for stations without a command line",
+}
+SERIES = ("verbs", "gaps", "errors")  # one of a kind a file, however short
 
 
 def modules() -> dict[str, ast.Module]:
@@ -89,8 +109,23 @@ def test_factory_uses_only_what_it_fills() -> None:
     assert [use for use in used if not is_in(use.split(": ")[1], *FACTORY_MAY_USE)] == []
 
 
-def test_factory_does_not_import_localcloud() -> None:
-    assert offenders("factory", "localcloud") == []
+@pytest.mark.parametrize("package", ["device", "factory"])
+def test_the_plugin_uses_the_public_api_alone(package: str) -> None:
+    public = {f"{package}.{name}" for name in importlib.import_module(package).__all__}
+    used = {use.split(": ")[1] for use in offenders("pytest_firstboot", package)}
+    assert used, "the walk found nothing, so it proves nothing"
+    assert used - public == set()
+
+
+@pytest.mark.parametrize("package", ["device", "factory"])
+def test_what_is_imported_from_a_package_loads_nothing_before_it_is_asked_for(package: str) -> None:
+    code = f"import sys, {package}; print(*sorted(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True,
+        timeout=SECONDS,
+    )  # fmt: skip
+    loaded = {name.partition(".")[0] for name in done.stdout.split()}
+    assert loaded.isdisjoint({"awscrt", "awsiot", "boto3", "cryptography", "msgspec", "yaml"})
 
 
 def test_no_room_of_the_local_aws_imports_one_above_it() -> None:
@@ -141,6 +176,29 @@ def test_a_pure_package_touches_no_world(package: str) -> None:
 @pytest.mark.parametrize("package", PURE)
 def test_the_walk_sees_a_pure_package(package: str) -> None:
     assert sum(is_in(module, package) for module in MODULES) >= 4
+
+
+def importers() -> dict[str, set[str]]:
+    """Return who imports each module, or a name out of it."""
+    found: dict[str, set[str]] = {module: set() for module in MODULES}
+    for importer, tree in MODULES.items():
+        for name in imports_of(tree):
+            for module in (name, name.rpartition(".")[0]):
+                if module in found and module != importer:
+                    found[module].add(importer)
+    return found
+
+
+def test_a_small_module_with_one_importer_has_a_reason() -> None:
+    small = {
+        module
+        for module in MODULES
+        if (path := ROOT.joinpath(*module.split(".")).with_suffix(".py")).exists()
+        and len(path.read_text().splitlines()) < SMALL
+        and not {*SERIES, "__main__"} & {*module.split(".")}
+    }
+    lonely = {module for module, found in importers().items() if len(found) <= 1}
+    assert small & lonely - ALONE.keys() == set()
 
 
 def test_only_command_lines_print_or_exit() -> None:

@@ -15,6 +15,7 @@ import pytest
 from scripts.demonstration.methods import METHODS
 from tests.support.elements import softhsm_module
 from tests.support.quick_commands import quick_commands
+from tests.support.schemas import check_line
 from tests.wire.conftest import ROOT, free_ports
 
 AS_EXPECTED = {
@@ -97,6 +98,7 @@ def demo(checkout: Path) -> Demo:
 def test_the_demo_ends_with_one_json_object(checkout: Path) -> None:
     done = run(checkout, "scripts.demonstration", "--json")
     result = json.loads(done.stdout)
+    check_line("scripts-demo", result)
     assert done.stdout.count("\n") == 1
     assert result["method"] == "claim"
     assert result["key_store"] == "sealed"
@@ -112,6 +114,8 @@ def test_the_demo_ends_with_one_json_object(checkout: Path) -> None:
 def test_all_methods_end_with_one_object_of_all(checkout: Path) -> None:
     done = run(checkout, "scripts.demonstration", "--json", "--method", "all")
     *devices, last = [json.loads(line) for line in done.stdout.splitlines()]
+    for line in (*devices, last):
+        check_line("scripts-demo", line)
     rows = {row["method"]: row for row in last["methods"]}
     assert [device["method"] for device in devices] == list(rows) == list(METHODS)
     assert all(device["published"] for device in devices)

@@ -14,12 +14,13 @@ from device.storage.secure_storage import Uid
 from factory.account.aws import Aws
 from factory.account.changes import Outcome, Report
 from factory.account.cloud import Cloud, structure
-from factory.errors import CertificateProviderTakenError, NotMadeByStationError
+from factory.errors import NOT_MADE_BY_STATION, CertificateProviderTakenError
 from factory.methods import claim_own_ca
 from factory.methods.claim import Claim
 from factory.methods.claim_own_ca import ClaimOwnCa
 from factory.methods.method import Choices
 from factory.station.station import open_or_make_station, open_station
+from tests.support.errors import raises
 from tests.support.production_line import ProductionLine, production_line
 from tests.support.station_cloud import aws_of, contents
 from tests.wire.conftest import LocalCloud
@@ -97,7 +98,7 @@ def test_somebody_elses_key_under_the_alias_is_left_alone(aws: Aws, folder: Path
     alias = f"alias/{PROVIDER}"
     aws.call("kms", "CreateAlias", AliasName=alias, TargetKeyId=theirs["KeyId"])
     try:
-        with pytest.raises(NotMadeByStationError, match=alias):
+        with raises(NOT_MADE_BY_STATION, match=alias):
             prepare(aws, folder)
         found = structure(aws.call("kms", "DescribeKey", KeyId=alias), "KeyMetadata")
         assert (found["KeyId"], found["KeyState"]) == (theirs["KeyId"], "Enabled")
