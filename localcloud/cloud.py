@@ -16,7 +16,9 @@ from ministack.services import iot as ministack_iot
 from localcloud.admin import Admin
 from localcloud.cloud_clock import CloudClock, move
 from localcloud.door import lambda_credentials
+from localcloud.door.connect_tunnel import open_tunnel
 from localcloud.door.door import Door
+from localcloud.door.loopback import listen_on_loopback, refuse_other_addresses
 from localcloud.door.signatures import Signatures
 from localcloud.durable.broker import keep_before_answers
 from localcloud.durable.keeper import Keeper
@@ -28,7 +30,7 @@ from localcloud.faults.board import FaultBoard
 from localcloud.faults.injection import inject
 from localcloud.faults.rude import Rude
 from localcloud.faults.wire import inject_into_wire
-from localcloud.gaps import all_gaps, close_gaps, endpoint_names, loopback, ownership_tokens
+from localcloud.gaps import all_gaps, close_gaps, endpoint_names, ownership_tokens
 from localcloud.gaps._support.issuer import open_issuer
 from localcloud.gateway import Gateway
 from localcloud.ports import owner_of
@@ -53,10 +55,12 @@ class Cloud:
         self._ports = ports
         self._app = Seam(app)
         self._iot = Seam(ministack_iot)
-        loopback.refuse_other_addresses()
+        refuse_other_addresses()
         self._settings = Settings()
         gaps = all_gaps(open_issuer(folder.issuing_ca), self._settings)
         self._resumes = close_gaps(self._iot, gaps)
+        listen_on_loopback(self._iot)
+        open_tunnel(self._iot, endpoint_names.is_endpoint)
         self._faults = FaultBoard()
         self._rude = rude or Rude()
         inject(self._iot, self._faults, self._rude)

@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from localcloud.door.access_key import AccessKey
+from localcloud.door.callers import LOOPBACK
 from localcloud.errors import PortInUseError
 from localcloud.faults.rude import Rude
-from localcloud.ports import LOOPBACK, owner_of
+from localcloud.ports import owner_of
 from localcloud.state_folder import Ports, StateFolder
 
 REGION: Final = "us-east-1"

@@ -1,16 +1,12 @@
 """``factory prepare``: what a method needs in the cloud."""
 
 import argparse
-import os
 from typing import Final
 
-from factory.account.accounts import aws_accounts
 from factory.account.ca_certificates import CertificateMode
+from factory.api import Station
 from factory.console import Console
-from factory.methods import METHODS
 from factory.methods.choices import choices_of
-from factory.methods.prepared_account import note_prepared
-from factory.station.station import open_or_make_station
 from factory.verbs._options import add_method
 from factory.verbs._report_text import show_report
 from factory.verbs.lint import check_before_prepare
@@ -58,11 +54,10 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     """
     method, choices = arguments.method, choices_of(arguments)
     check_before_prepare(method, console)
-    for cloud in aws_accounts(arguments.account, os.environ):
+    station = Station(arguments.station, accounts=arguments.account)
+    for cloud in station.clouds:
         console.say(f"Preparing {method} in {cloud.account}; it takes some seconds.")
-        with open_or_make_station(arguments.station) as station:
-            report = METHODS[method].prepare(cloud, station, choices)
-            note_prepared(station, method, cloud)
+        report = station.prepare_in(cloud, method, choices)
         show_report(console, arguments, cloud.account, report)
         if not arguments.json:
             state = "Prepared." if report.is_change else "Nothing to change: all is prepared."

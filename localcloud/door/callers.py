@@ -15,9 +15,10 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 Headers = Sequence[tuple[bytes, bytes]]
+LOOPBACK: Final = "127.0.0.1"
 ADMIN: Final = "/_localcloud/"  # the paths of the admin API, on the HTTP port
 
-_LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]")
+_OWN_HOSTS: Final = (LOOPBACK, "localhost", "[::1]")
 _OWN_DOMAIN: Final = ".localhost"  # RFC 6761: no name server may answer for it, so none can rebind
 _HOST: Final = re.compile(r"(?P<name>\[[0-9a-f:]+\]|[a-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?")
 _HTTP_PORT: Final = 80
@@ -60,7 +61,7 @@ def is_own_host(host: str, port: int) -> bool:
     if found is None or int(found["port"] or _HTTP_PORT) != port:
         return False
     name = found["name"].rstrip(".")
-    return name in _LOOPBACK or (name.endswith(_OWN_DOMAIN) and ".." not in f".{name}")
+    return name in _OWN_HOSTS or (name.endswith(_OWN_DOMAIN) and ".." not in f".{name}")
 
 
 def _other_host(hosts: Sequence[bytes], port: int) -> str | None:

@@ -1,14 +1,13 @@
-"""Lets MiniStack's broker meet the faults that are switched on.
-
-Four of its functions are wrapped: the packet handler, the policy check that lets a client in,
-the one that answers a fleet provisioning request, and the one that finds the answer.
-"""
+"""Lets connections meet the faults that are switched on."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any, Final
-from weakref import WeakKeyDictionary
+from collections.abc import Callable
+from typing import ClassVar, Final
 
+from localcloud.broker import packets
+from localcloud.broker.connection import Connection
+from localcloud.broker.packets import MQTT_5
+from localcloud.broker.provisioning import Asked, Reply, rejected
 from localcloud.faults.board import FaultBoard
 from localcloud.faults.kinds import (
     ANY,
@@ -23,14 +22,9 @@ from localcloud.faults.kinds import (
     Throttle,
 )
 from localcloud.faults.rude import Rude
-from localcloud.gaps.ownership_tokens import Reply
 from localcloud.seam import Seam
 
-_MQTT_5: Final = 5
 _THROTTLED: Final = ("ThrottlingException", "Rate exceeded", 429)
-
-Session = Any
-"""MiniStack's MQTT session, one a connection."""
 
 
 class _CutError(Exception):
@@ -41,134 +35,64 @@ class _CutError(Exception):
         self.connack_reason = connack_reason
 
 
-class _ReplyTo:
-    """A session as the answering code sees it, with another way to deliver."""
+class FaultyConnection(Connection):
+    """Asks ``board`` and ``rude`` before it lets a client in, and before it answers."""
 
-    def __init__(self, session: Session, deliver: Callable[..., Awaitable[None]]) -> None:
-        self._session = session
-        self.deliver_to_client = deliver
+    board: ClassVar[FaultBoard]
+    rude: ClassVar[Rude]
+    _packets_served = 0
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._session, name)
+    async def handle_packet(self, kind: int, flags: int, body: bytes) -> bool:
+        """Serve one packet; cut the connection after it if a fault says so."""
+        try:
+            go_on = await super().handle_packet(kind, flags, body)
+        except _CutError as cut:
+            if cut.connack_reason is not None and self.protocol_version == MQTT_5:
+                await self.send_bytes(packets.connack(MQTT_5, cut.connack_reason, {}))
+            return False
+        self._packets_served += 1
+        return go_on and not self.board.take(
+            CutAfterPacket, self._client_id, lambda fault: fault.packets == self._packets_served
+        )
+
+    def _policy_allows(self, action: str, resource: str) -> bool:
+        if action == "iot:Connect":
+            self._meet_connect_faults()
+        return super()._policy_allows(action, resource)
+
+    def _meet_connect_faults(self) -> None:
+        cut = self.board.take(CutAtConnect, self._client_id)
+        refusal = self.board.take(RefuseConnect, self._client_id)
+        if cut or refusal:
+            # Never connected: no will, no event, and a stored session stays as it is.
+            self._client_id, self._will_topic = "", None
+            raise _CutError(refusal.reason_code if refusal else None)
+
+    async def _reply_to(self, asked: Asked, payload: bytes) -> Reply:
+        of_operation = _of(asked.operation)
+        reject = self.board.take(Reject, self._client_id, of_operation)
+        if reject:
+            return rejected(reject.error_code, reject.error_message, reject.status_code)
+        if self.board.take(Throttle, self._client_id, of_operation) or self.rude.throttles():
+            return rejected(*_THROTTLED)
+        return await super()._reply_to(asked, payload)
+
+    async def _send_reply(self, asked: Asked, topic: str, document: dict[str, object]) -> None:
+        of_operation = _of(asked.operation)
+        if self.board.take(DropReply, self._client_id, of_operation):
+            return
+        if self.board.take(CutBeforeReply, self._client_id, of_operation):
+            raise _CutError
+        delay = self.board.take(DelayReply, self._client_id, of_operation)
+        if delay:
+            await asyncio.sleep(delay.seconds)
+        await super()._send_reply(asked, topic, document)
 
 
 def inject(iot: Seam, board: FaultBoard, rude: Rude) -> None:
-    """Wrap the broker of ``iot`` so that it asks ``board``, and ``rude``, before it acts."""
-    session = Seam(iot["_WSSession"])
-    session["_policy_allows"] = _policy_allows(session["_policy_allows"], board)
-    session["handle_packet"] = _handle_packet(session["handle_packet"], board, iot)
-    session["_answer_fleet_provisioning"] = _answer(session["_answer_fleet_provisioning"], board)
-    iot["_fleet_provisioning_reply"] = _find_reply(
-        iot["_fleet_provisioning_reply"], board, rude, iot
-    )
-
-
-def _policy_allows(allows: Callable[..., bool], board: FaultBoard) -> Callable[..., bool]:
-    def policy_allows(session: Session, action: str, resource: str) -> bool:
-        if action == "iot:Connect":
-            _let_in(session, board)
-        return allows(session, action, resource)
-
-    return policy_allows
-
-
-def _let_in(session: Session, board: FaultBoard) -> None:
-    client_id = Seam(session)["_client_id"]
-    cut = board.take(CutAtConnect, client_id)
-    refusal = board.take(RefuseConnect, client_id)
-    if cut or refusal:
-        # Never connected: no will, no event, and a stored session stays as it is.
-        Seam(session)["_client_id"] = ""
-        Seam(session)["_will_topic"] = None
-        raise _CutError(refusal.reason_code if refusal else None)
-
-
-def _handle_packet(
-    handle: Callable[..., Awaitable[bool]], board: FaultBoard, iot: Seam
-) -> Callable[..., Awaitable[bool]]:
-    served: WeakKeyDictionary[Session, int] = WeakKeyDictionary()
-
-    async def handle_packet(session: Session, kind: int, flags: int, body: bytes) -> bool:
-        try:
-            go_on = await handle(session, kind, flags, body)
-        except _CutError as cut:
-            await _refuse(iot, session, cut)
-            return False
-        packets = served[session] = served.get(session, 0) + 1
-        client_id = Seam(session)["_client_id"]
-        return go_on and not board.take(
-            CutAfterPacket, client_id, lambda fault: fault.packets == packets
-        )
-
-    return handle_packet
-
-
-async def _refuse(iot: Seam, session: Session, cut: _CutError) -> None:
-    if cut.connack_reason is None or session.protocol_version != _MQTT_5:
-        return
-    await session.send_bytes(
-        iot["_make_connack"](return_code=cut.connack_reason, protocol_version=_MQTT_5)
-    )
-
-
-def _answer(
-    answer: Callable[..., Awaitable[None]], board: FaultBoard
-) -> Callable[..., Awaitable[None]]:
-    async def answer_unless_faulty(
-        session: Session, topic: str, operation: str, template: str | None, payload: bytes
-    ) -> None:
-        deliver = _delivery(board, session, operation)
-        reply_to = _ReplyTo(session, deliver) if deliver else session
-        await answer(reply_to, topic, operation, template, payload)
-
-    return answer_unless_faulty
-
-
-def _delivery(
-    board: FaultBoard, session: Session, operation: str
-) -> Callable[..., Awaitable[None]] | None:
-    client_id = Seam(session)["_client_id"]
-    if board.take(DropReply, client_id, _of(operation)):
-        return _never
-    if board.take(CutBeforeReply, client_id, _of(operation)):
-        return _cut
-    delay = board.take(DelayReply, client_id, _of(operation))
-    if delay:
-        return _late(session, delay.seconds)
-    return None
-
-
-async def _never(*_reply: object) -> None:
-    """Deliver nothing."""
-
-
-async def _cut(*_reply: object) -> None:
-    raise _CutError
-
-
-def _late(session: Session, seconds: float) -> Callable[..., Awaitable[None]]:
-    async def deliver(*reply: object) -> None:
-        await asyncio.sleep(seconds)
-        await session.deliver_to_client(*reply)
-
-    return deliver
-
-
-def _find_reply(
-    find: Callable[..., Awaitable[Reply]], board: FaultBoard, rude: Rude, iot: Seam
-) -> Callable[..., Awaitable[Reply]]:
-    async def find_reply(*request: Any) -> Reply:
-        _account, _region, operation, _template, _payload, connection = request
-        client_id = connection["clientId"]
-        rejected: Callable[[str, str, int], Reply] = iot["_fleet_rejected"]
-        reject = board.take(Reject, client_id, _of(operation))
-        if reject:
-            return rejected(reject.error_code, reject.error_message, reject.status_code)
-        if board.take(Throttle, client_id, _of(operation)) or rude.throttles():
-            return rejected(*_THROTTLED)
-        return await find(*request)
-
-    return find_reply
+    """Let the connections of ``iot`` meet the faults of ``board``, and what ``rude`` does."""
+    bases = (FaultyConnection, iot["_WSSession"])
+    iot["_WSSession"] = type("Connection", bases, {"board": board, "rude": rude})
 
 
 def _of(operation: str) -> Callable[[RequestFault], bool]:

@@ -2,7 +2,7 @@
 
 Any 12 digits are an account: used as access key, with the root's secret, they are its root. The
 device finds the account by the name that it dials, through the proxy that the MQTT port is
-(`localcloud.gaps.connect_tunnel`).
+(`localcloud.door.connect_tunnel`).
 """
 
 import argparse
@@ -14,8 +14,8 @@ from typing import Final
 
 from localcloud import lifecycle
 from localcloud.console import Console
+from localcloud.door.callers import LOOPBACK
 from localcloud.errors import NoAnswerError, NotRunningError
-from localcloud.ports import LOOPBACK
 from localcloud.server import REGION
 from localcloud.state_folder import Server, StateFolder
 

@@ -13,6 +13,7 @@ from contextvars import ContextVar
 from itertools import count
 from typing import Any, Final
 
+from localcloud.broker.connection import Connection
 from localcloud.seam import Seam
 from localcloud.wire.mqtt_packets import PacketDescriber, PacketReader
 
@@ -129,23 +130,24 @@ def listen(iot: Seam, log: WireLog) -> None:
     _tell_refusals(iot)
 
 
-def _tell_refusals(iot: Seam) -> None:
-    """Note why the broker refuses something: AWS IoT gives no reason, and finding it takes days."""
-    session = Seam(iot["_WSSession"])
-    allows: Callable[..., bool] = session["_policy_allows"]
-    refuse: Callable[..., Awaitable[None]] = iot["_mtls_refuse"]
+class _TellingConnection(Connection):
+    """Notes why a packet is refused: AWS IoT gives no reason, and finding it takes days."""
 
-    def policy_allows(one: Any, action: str, resource: str) -> bool:
-        allowed = allows(one, action, resource)
+    def _policy_allows(self, action: str, resource: str) -> bool:
+        allowed = super()._policy_allows(action, resource)
         if not allowed:
             _tell(f"no policy of the certificate allows {action} on {resource}")
         return allowed
+
+
+def _tell_refusals(iot: Seam) -> None:
+    refuse: Callable[..., Awaitable[None]] = iot["_mtls_refuse"]
 
     async def refuse_connection(writer: Any, certificate_id: str, level: int | None) -> None:
         _tell(f"certificate {certificate_id} is not ACTIVE here, and no claim")
         await refuse(writer, certificate_id, level)
 
-    session["_policy_allows"] = policy_allows
+    iot["_WSSession"] = type("Connection", (_TellingConnection, iot["_WSSession"]), {})
     iot["_mtls_refuse"] = refuse_connection
 
 

@@ -12,6 +12,7 @@ import pytest
 from device.errors import ExitCode
 from device.errors.root_of_trust import HmacMissingError, OtherTpmError, TpmOccupiedError
 from device.errors.storage import RolledBackError, StorageError
+from device.status import read_status
 from device.storage.device_storage import create_device_storage, open_device_storage
 from device.storage.filesystem import Fs, OsFs
 from device.storage.lifecycle import Lifecycle
@@ -20,7 +21,6 @@ from device.storage.roots.root_plan import FILE, Pkcs11Plan, RootMaker, RootPlan
 from device.storage.roots.tpm import Tpm2
 from device.storage.roots.tpm_root import TpmRoot
 from device.storage.secure_storage import StorageFlag, Uid
-from device.verbs.status import read_status
 from factory.making.rewrap import rewrap_device_storage
 from scripts._soft_elements import swtpm
 from tests.hardware.conftest import Figures

@@ -12,6 +12,8 @@ from cryptography import x509
 from ministack.services import iot as ministack_iot
 
 from localcloud import gaps
+from localcloud.broker.provisioning import CREATE_FROM_CSR
+from localcloud.door import loopback
 from localcloud.errors import GapError
 from localcloud.gaps import (
     Gap,
@@ -20,7 +22,6 @@ from localcloud.gaps import (
     client_certificate,
     close_gaps,
     create_certificate_from_csr,
-    loopback,
     ownership_tokens,
 )
 from localcloud.gaps._support.issuer import open_issuer
@@ -62,7 +63,6 @@ def test_ministack_listens_for_mqtt_on_every_interface(
     with asyncio.Runner(loop_factory=Recorder) as runner:
         runner.run(iot["_mtls_start_locked"]())
     assert Recorder.hosts == [EVERY_INTERFACE]
-    assert loopback.is_open(iot)
 
 
 def test_ministack_lets_in_who_has_no_certificate(iot: Seam) -> None:
@@ -90,7 +90,6 @@ def test_ministack_keeps_the_certificate_of_an_expired_token(iot: Seam) -> None:
 def test_every_gap_is_watched_by_a_test_above(iot: Seam, tmp_path: Any) -> None:
     listed = all_gaps(open_issuer(tmp_path / "issuing-ca.pem"), Settings())
     assert {gap.name for gap in listed} == WATCHED_IN_GAP_WATCH | {
-        "loopback",
         "client_certificate",
         "certificate_shape",
         "ownership_tokens",
@@ -244,28 +243,13 @@ def test_garbage_is_rejected_and_nothing_is_made(
     iot: Seam, payload: bytes, error_code: str
 ) -> None:
     fake = SimpleNamespace(
-        _parse_fleet_provisioning_topic=iot["_parse_fleet_provisioning_topic"],
         _fleet_provisioning_reply=None,
-        _fleet_rejected=iot["_fleet_rejected"],
         _ensure_ca=iot["_ensure_ca"],
         sign_certificate_request=iot["sign_certificate_request"],
     )
     create_certificate_from_csr.close(Seam(fake))
-    csr = create_certificate_from_csr.OPERATION
     kind, document = asyncio.run(
-        fake._fleet_provisioning_reply(ACCOUNT, REGION, csr, None, payload, {})
+        fake._fleet_provisioning_reply(ACCOUNT, REGION, CREATE_FROM_CSR, None, payload, {})
     )
     assert kind == "rejected"
     assert (document["statusCode"], document["errorCode"]) == (400, error_code)
-
-
-def test_other_topics_are_read_as_before(iot: Seam) -> None:
-    fake = SimpleNamespace(
-        _parse_fleet_provisioning_topic=iot["_parse_fleet_provisioning_topic"],
-        _fleet_provisioning_reply=None,
-    )
-    create_certificate_from_csr.close(Seam(fake))
-    parse = fake._parse_fleet_provisioning_topic
-    assert parse("$aws/certificates/create/json") == ("create", None)
-    assert parse("$aws/certificates/create-from-csr/json") == ("create-from-csr", None)
-    assert parse("$aws/certificates/create-from-csr/cbor") is None

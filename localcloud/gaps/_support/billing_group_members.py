@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from localcloud.gaps._support.registered_certificate import WORKFLOW
-from localcloud.gaps._support.rest import RefusedError, Response
+from localcloud.gaps._support.rest import RefusedError, Response, arn_of
 from localcloud.gaps._support.stores import Store
 from localcloud.gaps._support.template import Plan, thing_properties
 from localcloud.seam import Seam
@@ -102,7 +102,7 @@ def _check(iot: Seam, groups: Store, role_arn: str, thing: str, group: str) -> N
             f"Existing BillingGroup: {current} conflicts with BillingGroup: {group} in Template."
         )
         raise iot["_provisioning_failed"](reason)
-    arns = (groups[group]["billingGroupArn"], iot["_thing_arn"](thing))
+    arns = (groups[group]["billingGroupArn"], arn_of(iot, f"thing/{thing}"))
     requests = [("iot:AddThingToBillingGroup", arn) for arn in arns]
     if not iot["_provisioning_role_allows"](role_arn, requests):
         raise iot["_ProvisioningRejected"]("AccessDenied", "Access Denied", 403)

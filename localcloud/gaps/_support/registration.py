@@ -23,7 +23,7 @@ from localcloud.gaps._support.registered_certificate import (
     find_certificate,
     workflow_failed,
 )
-from localcloud.gaps._support.rest import RefusedError, invalid_template
+from localcloud.gaps._support.rest import RefusedError, arn_of, invalid_template
 from localcloud.gaps._support.template import (
     CERTIFICATE,
     POLICY,
@@ -137,9 +137,9 @@ async def provision(
     with _rest_errors(iot):
         thing = await iot["_apply_provisioning_plan"](plan, certificate, role_arn)
     arns = {name: certificate["certificateArn"] for name, _found in resources(body, CERTIFICATE)}
-    arns |= {name: iot["_thing_arn"](thing) for name, _found in resources(body, THING)}
+    arns |= {name: arn_of(iot, f"thing/{thing}") for name, _found in resources(body, THING)}
     policies = zip(resources(body, POLICY), plan["policies"], strict=True)
-    arns |= {found[0]: iot["_policy_arn"](policy) for found, (policy, _document) in policies}
+    arns |= {found[0]: arn_of(iot, f"policy/{policy}") for found, (policy, _document) in policies}
     return Registered(certificate["certificatePem"], arns)
 
 

@@ -72,11 +72,16 @@ def serve(iot: Seam, operations: Mapping[str, Operation], entry: str = "_route_r
         for wanted, pattern, operation in routes:
             found = pattern.fullmatch(path) if wanted == method else None
             if found:
-                request = Request(found.groupdict(), _query(query, headers), _body(body))
+                request = Request(found.groupdict(), _query(query, headers), body_of(body))
                 return await _answer(iot, operation, request)
         return await others(method, path, headers, body, query)
 
     iot[entry] = route_request
+
+
+def arn_of(iot: Seam, resource: str) -> str:
+    """Return the ARN of ``resource``, such as ``thing/a``, where the caller is."""
+    return f"arn:aws:iot:{iot['get_region']()}:{iot['get_account_id']()}:{resource}"
 
 
 def page(request: Request, items: Sequence[ItemT]) -> tuple[Sequence[ItemT], str | None]:
@@ -105,7 +110,8 @@ def _query(query: dict[str, Any], headers: dict[str, str]) -> dict[str, str]:
     return {**given, "principal": principal} if principal else given
 
 
-def _body(body: bytes) -> dict[str, object]:
+def body_of(body: bytes) -> dict[str, object]:
+    """Return the members of a request's body; none of what is not a JSON object."""
     try:
         document = json.loads(body)
     except ValueError:

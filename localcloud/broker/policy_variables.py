@@ -1,25 +1,23 @@
-"""IoT policies see the variables of the certificate and of the thing.
+"""The variables that a policy may name: of the connection, the certificate and the thing.
 
-``${iot:Certificate.Subject.Organization}`` and its kin, ``.Issuer.``, several values of one
-attribute (``.1`` is the second), ``${iot:Connection.Thing.ThingTypeName}`` and
+``${iot:ClientId}``, ``${iot:Certificate.Subject.Organization}`` and its kin, ``.Issuer.``, several
+values of one attribute (``.1`` is the second), ``${iot:Connection.Thing.ThingTypeName}`` and
 ``${iot:Connection.Thing.Attributes[name]}``. A value that contains ``* $ + ? #`` or has more than
 1024 characters is not substituted, so nothing matches (developer guide, "Thing policy variables"
-and "X.509 certificate policy variables"; docs/aws-iot-facts.md, 6). MiniStack has the thing's
-name, IsAttached, the client id and the subject's common name. ``.List`` and
+and "X.509 certificate policy variables"; docs/aws-iot-facts.md, 6). ``.List`` and
 AvailableKeys are not here. ``${iot:CertificateId}`` is. The form of
 ``${iot:Certificate.SerialNumber}`` is not published; here it is the number in decimal.
 """
 
 import functools
+import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
-
-from localcloud.seam import Seam
 
 _ATTRIBUTES: Final = {
     "DistinguishedNameQualifier": NameOID.DN_QUALIFIER,
@@ -50,35 +48,36 @@ _NAME_KINDS: Final[Mapping[type, str]] = {
 _VARIABLE: Final = re.compile(r"\$\{(iot:[^${}]+)\}")
 _NOT_SUBSTITUTED: Final = re.compile(r"[*$+?#]")
 _LONGEST: Final = 1024
-_PROBE: Final = "${iot:Connection.Thing.Attributes[a]}"
-_THING_NAME: Final = "iot:connection.thing.thingname"
 
-Context = dict[str, str]
-"""The variables by their names in lower case."""
+Context = Mapping[str, str]
+"""The policy variables of a connection, by their names in lower case."""
 
 
-def is_open(iot: Seam) -> bool:
-    """Whether MiniStack still does not recognise an attribute of a thing."""
-    return iot["_POLICY_VARIABLE_RE"].search(_PROBE) is None
+def variables_of(
+    client_id: str, certificate: Mapping[str, Any], thing: Mapping[str, Any] | None
+) -> Context:
+    """Return the variables of a connection; ``thing`` is the one that its certificate is of."""
+    known = {
+        "iot:ClientId": client_id,
+        "iot:Connection.Thing.IsAttached": str(thing is not None).lower(),
+        **dict(_of_certificate(certificate)),
+        **dict(_of_thing(thing)),
+    }
+    return {name.lower(): value for name, value in known.items() if _is_substituted(value)}
 
 
-def close(iot: Seam) -> None:
-    """Recognise every variable, and know the values of those named above."""
-    context: Callable[[str, str, str, str], Context] = iot["_mqtt_policy_context"]
+def filled(document: str, context: Mapping[str, str]) -> str:
+    """Return the text of a policy with the variables that are known in their places."""
 
-    def policy_context(account: str, region: str, certificate_id: str, client_id: str) -> Context:
-        known = context(account, region, certificate_id, client_id)
-        certificate = iot["_certificates"].get_scoped(account, region, certificate_id)
-        thing = iot["_things"].get_scoped(account, region, known.get(_THING_NAME))
-        more = [*_of_certificate(certificate), *_of_thing(thing)]
-        return _substituted({**known, **{name.lower(): value for name, value in more}})
+    def value(found: re.Match[str]) -> str:
+        known = context.get(found[1].lower())
+        return found[0] if known is None else json.dumps(known)[1:-1]
 
-    iot["_mqtt_policy_context"] = policy_context
-    iot["_POLICY_VARIABLE_RE"] = _VARIABLE
+    return _VARIABLE.sub(value, document)
 
 
-def _of_certificate(record: dict[str, Any] | None) -> Iterator[tuple[str, str]]:
-    if record is not None:
+def _of_certificate(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if record:
         yield "iot:CertificateId", record["certificateId"]
         yield from _of_pem(record["certificatePem"])
 
@@ -118,18 +117,15 @@ def _name_text(name: x509.GeneralName) -> str:
     return value.rfc4514_string() if isinstance(value, x509.Name) else str(value)
 
 
-def _of_thing(thing: dict[str, Any] | None) -> Iterator[tuple[str, str]]:
+def _of_thing(thing: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
     if thing is None:
         return
+    yield "iot:Connection.Thing.ThingName", thing["thingName"]
     if thing.get("thingTypeName"):
         yield "iot:Connection.Thing.ThingTypeName", thing["thingTypeName"]
     for name, value in (thing.get("attributes") or {}).items():
         yield f"iot:Connection.Thing.Attributes[{name}]", value
 
 
-def _substituted(context: Context) -> Context:
-    return {
-        name: value
-        for name, value in context.items()
-        if len(value) <= _LONGEST and not _NOT_SUBSTITUTED.search(value)
-    }
+def _is_substituted(value: str) -> bool:
+    return len(value) <= _LONGEST and not _NOT_SUBSTITUTED.search(value)

@@ -1,27 +1,18 @@
 """Every listener is on 127.0.0.1.
 
-AWS has no such rule: this one is ours. A local AWS with a well-known root key must not be
-reachable from the network. MiniStack's ``BIND_HOST`` moves its HTTP port only; its MQTT
-listener binds every interface.
+A local AWS must not be reachable from the network. MiniStack's ``BIND_HOST`` moves its HTTP port
+only; its MQTT listener binds every interface.
 """
 
 import asyncio
 import errno
 import sys
-from typing import Final
 
-from localcloud.ports import LOOPBACK
+from localcloud.door.callers import LOOPBACK
 from localcloud.seam import Seam
 
-_EVERY_INTERFACE: Final = "0.0.0.0"  # noqa: S104  (what we look for)  # nosec B104
 
-
-def is_open(iot: Seam) -> bool:
-    """Whether MiniStack's MQTT listener still binds every interface."""
-    return _EVERY_INTERFACE in iot["_mtls_start_locked"].__code__.co_consts
-
-
-def close(iot: Seam) -> None:
+def listen_on_loopback(iot: Seam) -> None:
     """Bind the MQTT listener to loopback, and say so if that fails."""
 
     async def start_on_loopback() -> None:

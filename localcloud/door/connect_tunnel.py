@@ -1,6 +1,6 @@
 """The MQTT port is an HTTP proxy to itself, so that names which do not resolve can be dialled.
 
-AWS has no such thing: this one is ours. A device that dials ``<prefix>-ats.iot.<region>.localhost``
+A device that dials ``<prefix>-ats.iot.<region>.localhost``
 must send that name in TLS, and few systems resolve it. awscrt and most MQTT clients take an HTTP
 proxy: ``CONNECT name:port`` goes to the proxy, and TLS follows on the same connection, whatever
 the port. So the device needs ``DEVICE_ENDPOINT=<name>:8883`` and, as ``DEVICE_PROXY``, the address
@@ -15,7 +15,6 @@ from collections.abc import Callable
 from typing import Final, cast
 
 from localcloud.door.callers import web_page
-from localcloud.gaps.endpoint_names import is_endpoint
 from localcloud.seam import Seam
 
 _FIRST: Final = b"C"  # of CONNECT; TLS starts with 0x16
@@ -28,24 +27,21 @@ _REFUSED: Final = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"
 _OWN_NAMES: Final = ("localhost", "127.0.0.1")
 
 Acceptor = Callable[[], asyncio.Protocol]
+IsEndpoint = Callable[[str], bool]
 
 
-def is_open(iot: Seam) -> bool:
-    """Whether MiniStack still starts TLS with whatever arrives."""
-    return bool(iot["_MtlsAcceptor"].data_received is asyncio.Protocol.data_received)
-
-
-def close(iot: Seam) -> None:
-    """Look at the first byte before TLS starts."""
+def open_tunnel(iot: Seam, is_endpoint: IsEndpoint) -> None:
+    """Look at the first byte before TLS starts; ``is_endpoint`` tells the names of accounts."""
     start_tls: Acceptor = iot["_MtlsAcceptor"]
-    iot["_MtlsAcceptor"] = lambda: _Doorkeeper(start_tls)
+    iot["_MtlsAcceptor"] = lambda: _Doorkeeper(start_tls, is_endpoint)
 
 
 class _Doorkeeper(asyncio.Protocol):
     """Hands a connection over to TLS: at once, or after it has asked for a tunnel."""
 
-    def __init__(self, start_tls: Acceptor) -> None:
+    def __init__(self, start_tls: Acceptor, is_endpoint: IsEndpoint) -> None:
         self._start_tls = start_tls
+        self._is_endpoint = is_endpoint
         self._admission: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -60,7 +56,7 @@ class _Doorkeeper(asyncio.Protocol):
         transport.pause_reading()
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
-                admitted = await _is_tls(transport) or await _is_tunnel(transport)
+                admitted = await _is_tls(transport) or await self._is_tunnel(transport)
         except OSError:  # the peer went away, or TimeoutError: it said nothing
             admitted = False
         if not admitted or transport.is_closing():
@@ -69,6 +65,20 @@ class _Doorkeeper(asyncio.Protocol):
         protocol = self._start_tls()
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
+
+    async def _is_tunnel(self, transport: asyncio.Transport) -> bool:
+        head = b""
+        with _own_socket(transport) as handle:
+            while _END not in head:
+                read = await asyncio.get_running_loop().sock_recv(handle, _LONGEST_HEAD - len(head))
+                if not read:
+                    return False
+                head += read
+        asked = _REQUEST.match(head)
+        name = asked[1].decode().lower() if asked else ""
+        ours = (name in _OWN_NAMES or self._is_endpoint(name)) and not web_page(_headers(head))
+        transport.write(_ACCEPTED if ours else _REFUSED)
+        return ours
 
 
 def _own_socket(transport: asyncio.Transport) -> socket.socket:
@@ -82,21 +92,6 @@ async def _is_tls(transport: asyncio.Transport) -> bool:
     with _own_socket(transport) as handle:
         await _readable(handle)
         return handle.recv(1, socket.MSG_PEEK) != _FIRST
-
-
-async def _is_tunnel(transport: asyncio.Transport) -> bool:
-    head = b""
-    with _own_socket(transport) as handle:
-        while _END not in head:
-            read = await asyncio.get_running_loop().sock_recv(handle, _LONGEST_HEAD - len(head))
-            if not read:
-                return False
-            head += read
-    asked = _REQUEST.match(head)
-    name = asked[1].decode().lower() if asked else ""
-    ours = (name in _OWN_NAMES or is_endpoint(name)) and not web_page(_headers(head))
-    transport.write(_ACCEPTED if ours else _REFUSED)
-    return ours
 
 
 def _headers(head: bytes) -> list[tuple[bytes, bytes]]:
