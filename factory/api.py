@@ -6,7 +6,7 @@ nor takes signals, and a station may be used in several threads: what it keeps i
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -21,7 +21,9 @@ from factory.errors import OptionNotUsedError, StationNotPreparedError
 from factory.lint.checks import findings_of, refuse_errors
 from factory.making.admission import Wanted
 from factory.making.device_orders import OrderOptions, config_name, device_orders, given_endpoint
+from factory.making.line_orders import BatchOrder
 from factory.methods import METHODS
+from factory.methods.line import Line, Piece, Plan, check_line, plan_line, run_line
 from factory.methods.method import DEFAULT_CHOICES, Choices
 from factory.methods.prepared_account import (
     check_endpoint_of,
@@ -196,6 +198,39 @@ class Station:
                 name = _HOOKED if is_hooked else config_name(method)
                 settings_file = options.config or CONFIG / name
                 yield _made(method, product, wanted.out, settings_file)
+
+    def make_batch(self, order: BatchOrder, jobs: int = 0) -> Iterator[Piece]:
+        """Make a batch in ``jobs`` processes (0: one a core); it goes on if a device fails.
+
+        A second run with the same order completes what a stopped one has left.
+
+        Raises:
+            SerialNumberUsedError: another device has a serial number; nothing was made.
+            StationError, StorageError: something that was ordered cannot be used.
+        """
+        with self._line(order, jobs) as line:
+            check_line(line, order.wanted(self.clouds[0]))
+            yield from run_line(line, order.wanted(self.clouds[0]))
+
+    def plan_batch(self, order: BatchOrder) -> Iterator[tuple[Wanted, Plan]]:
+        """Yield what `make_batch` would do; nothing is made or written.
+
+        Raises:
+            StationError, StorageError: as for `make_batch`.
+        """
+        with self._line(order, jobs=1) as line:
+            yield from plan_line(line, order.wanted(self.clouds[0]))
+
+    @contextmanager
+    def _line(self, order: BatchOrder, jobs: int) -> Iterator[Line]:
+        options = order.options
+        self._check_accounts(options.method)
+        with stored.open_station(self.folder, read_only=True) as station:
+            is_hooked = "--hook" in METHODS[options.method].options and station.asks_for_proof
+            _check_not_allowed(options, is_hooked=is_hooked)
+            self._check_prepared(station, options)
+            jobs = 1 if options.element else jobs  # a process has one place for its tokens
+            yield Line(options.method, station, self.clouds, order.name, jobs)
 
     def ledger(self) -> list[Entry]:
         """Return every line of the station's ledger, the oldest first.

@@ -142,6 +142,16 @@ class Journal:
         replace(self._fs, _FILE, msgspec.json.encode(batch))
 
 
+def read_batch(folder: Path) -> Batch | None:
+    """Return the batch whose journal is in ``folder``, to look at it; None if there is none.
+
+    Raises:
+        BatchJournalError: the file is not what was written.
+        StorageError: the disk refused.
+    """
+    return Journal(OsFs(folder), folder).load() if folder.is_dir() else None
+
+
 @contextmanager
 def open_journal(folder: Path) -> Iterator[Journal]:
     """Open the journal in ``folder`` for this process alone.

@@ -40,6 +40,7 @@ from factory.errors.cloud import (
 )
 from factory.errors.line import (
     BatchUnknownError,
+    LineUnfinishedError,
     ManifestDeviceError,
     ManifestError,
     RegisteredElsewhereError,
@@ -92,6 +93,7 @@ __all__ = [
     "ExtraMissingError",
     "LeafSubjectError",
     "LedgerError",
+    "LineUnfinishedError",
     "LintFailedError",
     "ManifestDeviceError",
     "ManifestError",

@@ -59,3 +59,16 @@ class ManifestDeviceError(StationError):
             "A manifest is written before the devices leave the station. Bring the folder back, "
             "or retire the device: factory retire --serial " + serial_number
         )
+
+
+class LineUnfinishedError(StationError):
+    """Some devices of a batch could not be made; the output above names each with its reason."""
+
+    def __init__(self, batch: str, failed: int, total: int) -> None:
+        """Say how many of the ``batch`` failed."""
+        super().__init__(f"batch {batch}: {failed} of {total} device(s) FAIL")
+        self.batch = batch
+        self.next_step = (
+            f"Correct what is named above (factory report {batch} counts the causes), then run the "
+            f"same command with --batch {batch}: it makes only what is missing."
+        )

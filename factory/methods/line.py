@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -24,6 +25,7 @@ from device.errors import FirstbootError
 from factory.account.accounts import aws_accounts
 from factory.account.cloud import Cloud
 from factory.making.admission import (
+    Admission,
     Admitted,
     Failed,
     Wanted,
@@ -69,17 +71,50 @@ class Piece:
     retired: Sequence[str] = ()
 
 
+class Plan(StrEnum):
+    """What a run would do about a device."""
+
+    NEW = "new"
+    RESUMED = "resumed"
+    """Begun by a run that was stopped."""
+    THERE = "there"
+    """Made already; it stays as it is."""
+    REPLACES = "replaces"
+    """Another device has the serial number, and would be retired."""
+
+
+def plan_line(line: Line, wanted: Iterable[Wanted]) -> Iterator[tuple[Wanted, Plan]]:
+    """Yield what `run_line` would do; nothing is written.
+
+    Raises:
+        SerialNumberUsedError, DeviceIdError: another device has a serial number, or an id.
+        LedgerError, StorageError: the ledger cannot be read.
+    """
+    ledger = Ledger(line.station.folder)
+    for part in _parts(wanted):
+        decided = preview(ledger, [_as_admitted(line, each) for each in part])
+        yield from zip(part, [_planned(each, line.batch) for each in decided], strict=True)
+
+
 def check_line(line: Line, wanted: Iterable[Wanted]) -> None:
     """Refuse the batch before anything is made, if another device has one of its serial numbers.
 
     Raises:
         SerialNumberUsedError, DeviceIdError: one has.
     """
-    for part in _parts(wanted):
-        decided = preview(Ledger(line.station.folder), [_as_admitted(line, each) for each in part])
-        for own in filter(None, (each.own for each in decided)):
-            if own.result is Result.MADE and own.batch != line.batch:
-                raise used_by(own)
+    for _ in plan_line(line, wanted):
+        continue
+
+
+def _planned(admission: Admission, batch: str | None) -> Plan:
+    own = admission.own
+    if own is None:
+        return Plan.REPLACES if admission.former else Plan.NEW
+    if own.result is not Result.MADE:
+        return Plan.RESUMED
+    if own.batch != batch:
+        raise used_by(own)
+    return Plan.THERE
 
 
 def run_line(line: Line, wanted: Iterable[Wanted]) -> Iterator[Piece]:

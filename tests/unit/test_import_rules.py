@@ -20,7 +20,7 @@ PLACES = {
     "boto3": ("factory",),
     "botocore": ("factory", "localcloud"),  # MiniStack brings it
     "ministack": ("localcloud",),
-    "rich": ("factory.bulk.progress",),  # for people at a bench
+    "rich": ("factory.bulk.progress", "factory.bulk.screen"),  # for people at a bench
 }
 NEVER = {"device": ("factory", "localcloud"), "localcloud": ("device", "factory")}
 # It fills a device's storage, and its errors derive from the device's.

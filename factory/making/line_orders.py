@@ -1,0 +1,81 @@
+"""Orders for the devices of a list, part by part, with what the list's columns say of each.
+
+A column is a setting by its name in the settings file, such as ``subject.organizational_unit``; for
+the methods by claim, any other column is a parameter that the device sends to the template.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby, islice
+from pathlib import Path
+from typing import Final
+
+from device.config.methods import METHODS, Credential
+from factory.account.cloud import Cloud
+from factory.bulk.serial_numbers import Row
+from factory.errors import SerialNumbersError
+from factory.making.admission import Wanted
+from factory.making.device_orders import OrderOptions, device_orders, given_endpoint
+from factory.making.new_device import DeviceOrder
+from factory.station.endpoint import find_endpoint
+
+_PART: Final = 1000
+"""So many orders are in memory at a time."""
+
+
+@dataclass(frozen=True)
+class BatchOrder:
+    """A batch of devices, as it is ordered."""
+
+    name: str
+    """In the ledger, by which ``factory report`` and ``factory manifest`` find it."""
+    options: OrderOptions
+    """What each device is to be."""
+    rows: Sequence[Row]
+    """Serial numbers, and what the other columns of the list say."""
+    folder_of: Callable[[str], Path]
+    """Returns the folder of a serial number."""
+    again: bool = False
+    """Replace devices that have the serial numbers."""
+
+    def wanted(self, cloud: Cloud) -> Iterator[Wanted]:
+        """Yield the devices; see `line_orders`."""
+        for order in line_orders(self.options, self.rows, cloud):
+            yield Wanted(order, self.folder_of(order.serial_number), again=self.again)
+
+
+def line_orders(options: OrderOptions, rows: Iterable[Row], cloud: Cloud) -> Iterator[DeviceOrder]:
+    """Yield an order for each of ``rows``, all checked.
+
+    Raises:
+        SerialNumbersError: the method has no use for a column.
+        StationError, ConfigurationError, ElementError: something in an order cannot be used.
+        CloudError: AWS was asked for the endpoint, and did not answer, or said no.
+    """
+    endpoint = given_endpoint(options) or find_endpoint(cloud)
+    options = replace(options, endpoint=endpoint)
+    for values, group in groupby(rows, lambda row: row.values):
+        variables = _variables(options.method, dict(values))
+        of_group = replace(options, environment={**options.environment, **variables})
+        while part := [row.serial_number for row in islice(group, _PART)]:
+            yield from device_orders(of_group, part, cloud)
+
+
+def _variables(method: str, values: Mapping[str, str]) -> dict[str, str]:
+    return {_variable(method, column): value for column, value in values.items()}
+
+
+def _variable(method: str, column: str) -> str:
+    """Return the ``DEVICE_*`` variable of the setting that a column names."""
+    section, _, rest = column.partition(".")
+    credential = METHODS[method].begins_with
+    if not rest and credential is Credential.CLAIM:
+        return f"DEVICE_CLAIM__PARAMETERS__{column}"
+    if section == "claim" and rest.startswith("parameters."):
+        return f"DEVICE_CLAIM__PARAMETERS__{rest.partition('.')[2]}"
+    if rest:
+        return f"DEVICE_{column.replace('.', '__').upper()}"
+    raise SerialNumbersError(
+        f"column {column}: {method} has no parameters that a device could send; to put a value "
+        "into the certificate's subject, call the column subject.FIELD"
+    )
