@@ -8,9 +8,12 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from device.config.methods import METHODS as TABLE
+from device.config.methods import Credential
 from factory.account.accounts import accounts_in, aws_accounts
 from factory.account.aws import Aws
 from factory.account.changes import Report
@@ -191,6 +194,7 @@ class Station:
         with stored.open_station(self.folder, read_only=True) as station:
             is_hooked = "--hook" in METHODS[method].options and station.asks_for_proof
             _check_not_allowed(options, is_hooked=is_hooked)
+            _check_claim(options)
             self._check_prepared(station, options)
             for order in orders:
                 wanted = Wanted(order, folder_of(order.serial_number), again=again)
@@ -209,6 +213,7 @@ class Station:
             StationError, StorageError: something that was ordered cannot be used.
         """
         with self._line(order, jobs) as line:
+            order = _with_claim(order, line.station)
             check_line(line, order.wanted(self.clouds[0]))
             yield from run_line(line, order.wanted(self.clouds[0]))
 
@@ -219,6 +224,7 @@ class Station:
             StationError, StorageError: as for `make_batch`.
         """
         with self._line(order, jobs=1) as line:
+            order = _with_claim(order, line.station)
             yield from plan_line(line, order.wanted(self.clouds[0]))
 
     @contextmanager
@@ -228,6 +234,7 @@ class Station:
         with stored.open_station(self.folder, read_only=True) as station:
             is_hooked = "--hook" in METHODS[options.method].options and station.asks_for_proof
             _check_not_allowed(options, is_hooked=is_hooked)
+            _check_claim(options)
             self._check_prepared(station, options)
             jobs = 1 if options.element else jobs  # a process has one place for its tokens
             yield Line(options.method, station, self.clouds, order.name, jobs)
@@ -273,6 +280,24 @@ def _station_if_any(stack: ExitStack, folder: Path) -> stored.Station | None:
         return stack.enter_context(stored.open_station(folder))
     except StationNotPreparedError:
         return None
+
+
+def _with_claim(order: BatchOrder, station: stored.Station) -> BatchOrder:
+    """Have the batch get the claim of its own name, if there is one; refuse one that is over."""
+    if TABLE[order.options.method].begins_with is not Credential.CLAIM:
+        return order
+    known = {each.name for each in station.named_claims}
+    name = order.options.claim or (order.name if order.name in known else "")
+    station.claim_named(name, datetime.now(UTC))
+    return replace(order, options=replace(order.options, claim=name))
+
+
+def _check_claim(options: OrderOptions) -> None:
+    if options.claim and TABLE[options.method].begins_with is not Credential.CLAIM:
+        raise OptionNotUsedError(
+            "--claim", f"devices of method {options.method} get no claim",
+            "Leave it out; it is for claim, claim-aws-keys and claim-own-ca.",
+        )  # fmt: skip
 
 
 def _check_not_allowed(options: OrderOptions, *, is_hooked: bool) -> None:

@@ -24,6 +24,7 @@ from factory.errors.bulk import (
     SerialNumbersError,
 )
 from factory.errors.claim import (
+    ClaimNameError,
     ClaimRefusedError,
     NobodyWaitsError,
 )
@@ -79,6 +80,7 @@ __all__ = [
     "BatchUnknownError",
     "BucketMissingError",
     "CertificateProviderTakenError",
+    "ClaimNameError",
     "ClaimRefusedError",
     "CloudConfigurationError",
     "CloudDeniedError",

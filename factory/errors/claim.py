@@ -33,3 +33,12 @@ class ClaimRefusedError(StationError):
         """Keep the device's own words."""
         super().__init__(f"the device refused the claim: {problem}")
         self.problem = problem
+
+
+class ClaimNameError(StationError):
+    """A claim that is called by its name cannot be made, or used."""
+
+    next_step = (
+        "factory claim list shows the claims of this station and until when each is good. Make "
+        "one: factory claim new --name NAME"
+    )

@@ -64,6 +64,8 @@ class DeviceOrder:
     """Of a key that is made with the device."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """Variables (``DEVICE_*``) that override ``config``."""
+    claim: str = ""
+    """By claim: the name of the claim that it gets; empty: the newest one."""
     is_id_given: bool = False
     """Whether someone chose ``device_id``, so that no other may take its place."""
 

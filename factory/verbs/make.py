@@ -27,6 +27,12 @@ def add_options(command: argparse.ArgumentParser) -> None:
         help="do not add the device to the cloud's allow list, to see it refused (jitr, "
         "multi-account, claim with a hook)",
     )  # fmt: skip
+    command.add_argument(
+        "--claim",
+        metavar="NAME",
+        help="by claim: the claim that the devices get; default: that of the batch's name, else "
+        "the newest",
+    )
     command.add_argument("--device-id", metavar="HEX", help="16 bytes; default: random")
     add_again(command)
     add_connection(command)
