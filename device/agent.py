@@ -9,7 +9,7 @@ from typing import Final
 from device.config.device_plan import Plan
 from device.config.endpoint import Endpoint
 from device.config.settings import Connection, Settings, configured
-from device.errors.provisioning import StoppedError
+from device.errors import StoppedError
 from device.identity.csr import subject_name
 from device.operation.task import Task
 from device.provisioning.claim import ClaimMachine

@@ -1,6 +1,6 @@
 """A reset: the device forgets how far provisioning came, or who it was."""
 
-from device.errors.provisioning import ResetRefusedError
+from device.errors.provisioning import RESET_REFUSED
 from device.runtime import journal
 from device.runtime.journal import Keyed, Registered, Staged
 from device.storage.device_storage import DeviceStorage
@@ -19,7 +19,7 @@ def reset(storage: DeviceStorage, *, forget_identity: bool) -> bool:
     """
     identity = journal.load_identity(storage.ps)
     if identity is not None and not forget_identity:
-        raise ResetRefusedError(identity.thing_name)
+        raise RESET_REFUSED.error(thing_name=identity.thing_name)
     if identity is not None:
         with storage.transaction():
             storage.keys.destroy_key(identity.key)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol, TextIO
 
-from factory.errors import ExtraMissingError
+from factory.errors import EXTRA_MISSING
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -44,7 +44,7 @@ def screen_on(stream: TextIO, write: Callable[[str], None], total: int) -> Itera
         from rich import progress  # noqa: PLC0415 - 0.1 s, and only a terminal needs it
         from rich.console import Console  # noqa: PLC0415 - as above
     except ModuleNotFoundError as error:
-        raise ExtraMissingError(str(error.name)) from error
+        raise EXTRA_MISSING.error(library=str(error.name)) from error
     columns = (
         progress.TextColumn("[green]{task.fields[good]} PASS"),
         progress.TextColumn("[red]{task.fields[bad]} FAIL"),

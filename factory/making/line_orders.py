@@ -13,7 +13,7 @@ from typing import Final
 from device.config.methods import METHODS, Credential
 from factory.account.cloud import Cloud
 from factory.bulk.serial_numbers import Row
-from factory.errors import SerialNumbersError
+from factory.errors import SERIAL_NUMBERS
 from factory.making.admission import Wanted
 from factory.making.device_orders import OrderOptions, device_orders, given_endpoint
 from factory.making.new_device import DeviceOrder
@@ -75,7 +75,7 @@ def _variable(method: str, column: str) -> str:
         return f"DEVICE_CLAIM__PARAMETERS__{rest.partition('.')[2]}"
     if rest:
         return f"DEVICE_{column.replace('.', '__').upper()}"
-    raise SerialNumbersError(
+    raise SERIAL_NUMBERS.error(
         f"column {column}: {method} has no parameters that a device could send; to put a value "
         "into the certificate's subject, call the column subject.FIELD"
     )

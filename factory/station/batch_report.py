@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from statistics import median
 from xml.etree import ElementTree as ET  # nosec B405 - it writes XML, and reads none
 
-from factory.errors import BatchUnknownError
+from factory.errors import BATCH_UNKNOWN
 from factory.station.ledger import Entry, Result
 
 _NOT_FINISHED = "NotFinished"
@@ -133,7 +133,7 @@ def report_of(
     for entry in of_batch:
         by_serial.setdefault(entry.serial_number, []).append(entry)
     if not of_batch:
-        raise BatchUnknownError(batch)
+        raise BATCH_UNKNOWN.error(batch=batch)
     devices = [_device(of_one, refused or {}) for of_one in by_serial.values()]
     times = [each.at for each in of_batch if each.result is not Result.RETIRED]
     return BatchReport(batch, devices, min(times), max(times))

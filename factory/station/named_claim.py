@@ -18,7 +18,7 @@ from device.storage.device_storage import DeviceStorage
 from device.storage.keys import KeyId, KeyStore, KeyType, MemoryIdentity
 from device.storage.sealed_keys import SealedKeyStore
 from factory.account.cloud import Account
-from factory.errors import ClaimNameError, OtherAccountError, StationNotPreparedError
+from factory.errors import CLAIM_NAME, OTHER_ACCOUNT, StationNotPreparedError
 
 COMMON_NAME: Final = "firstboot-claim"
 """Subject of every claim's certificate; AWS keeps the CSR's subject, so it is found again by it."""
@@ -79,7 +79,7 @@ class NamedClaim:
         """
         record = self.record
         if (record.account_id, record.region) != (account.account_id, account.region):
-            raise OtherAccountError(
+            raise OTHER_ACCOUNT.error(
                 f"claim {self._name} is of account {record.account_id}, {record.region}, and the "
                 f"credentials are for {account}"
             )
@@ -90,7 +90,7 @@ class NamedClaim:
         Raises:
             ClaimNameError: always.
         """
-        raise ClaimNameError(f"claim {self._name} was turned off or deleted in {account}")
+        raise CLAIM_NAME.error(f"claim {self._name} was turned off or deleted in {account}")
 
     def claim_csr(self) -> str:
         """Return a CSR (PEM) for its key, signed by it."""
@@ -138,7 +138,7 @@ class NamedClaims:
         """
         found = [each for each in self if each.name == name]
         if not found:
-            raise ClaimNameError(f"this station has no claim {name}")
+            raise CLAIM_NAME.error(f"this station has no claim {name}")
         return found[0]
 
     def begin(self, name: str, account: Account, now: datetime, expires_at: datetime) -> NamedClaim:
@@ -149,10 +149,10 @@ class NamedClaims:
         """
         known = [each for each in self if each.name == name]
         if known and (known[0].is_active or known[0].is_off):
-            raise ClaimNameError(f"this station has a claim {name} already")
+            raise CLAIM_NAME.error(f"this station has a claim {name} already")
         if not known:
             if sum(not each.is_off for each in self) >= _MOST:
-                raise ClaimNameError(f"{_MOST} claims of this station are still on")
+                raise CLAIM_NAME.error(f"{_MOST} claims of this station are still on")
             record = NamedRecord(name, account.account_id, account.region, now, expires_at)
             with self._storage.transaction():
                 self.keys.generate_key(key_of(name), KeyType.EC_P256)
@@ -196,7 +196,7 @@ class NamedClaims:
         record = self.record(name)
         if not record.is_usable(now):
             state = "is off" if record.is_off else f"ends {record.expires_at:%Y-%m-%d %H:%M} UTC"
-            raise ClaimNameError(f"claim {name} {state if record.is_active else 'is not active'}")
+            raise CLAIM_NAME.error(f"claim {name} {state if record.is_active else 'is not active'}")
         pem = record.certificate_pem.encode()
         identity = self.keys.tls_identity(key_of(name), pem)
         assert isinstance(identity, MemoryIdentity)  # noqa: S101 - the key is in software

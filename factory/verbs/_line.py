@@ -12,7 +12,7 @@ from factory.api import Station
 from factory.bulk.screen import screen_on
 from factory.bulk.serial_numbers import Row, check_batch_name, read_rows
 from factory.console import Console
-from factory.errors import LineUnfinishedError, OptionNotUsedError
+from factory.errors import LINE_UNFINISHED, OPTION_NOT_USED
 from factory.making.admission import Wanted
 from factory.making.device_orders import OrderOptions
 from factory.making.line_orders import BatchOrder
@@ -67,7 +67,8 @@ def make_line(arguments: argparse.Namespace, console: Console) -> None:
     """
     if arguments.device_id:
         problem = "it is for one device, and a batch was ordered"
-        raise OptionNotUsedError("--device-id", problem, "Leave it out; each gets a random one.")
+        step = "Leave it out; each gets a random one."
+        raise OPTION_NOT_USED.error(problem, option="--device-id", next_step=step)
     station = Station(arguments.station, accounts=arguments.account)
     name = check_batch_name(arguments.batch or datetime.now(UTC).strftime("%Y%m%d-%H%M%S"))
     batch = _Batch(arguments, station, name)
@@ -121,7 +122,7 @@ class _Batch:
             f"({rate:.0f} devices a second). Next: factory report {name}"
         )
         if failed:
-            raise LineUnfinishedError(name, failed, total)
+            raise LINE_UNFINISHED.error(batch=name, failed=failed, total=total)
 
 
 def _rows(arguments: argparse.Namespace) -> Sequence[Row]:

@@ -20,7 +20,7 @@ from factory.account.temporary_claim import (
 )
 from factory.bulk.serial_numbers import check_batch_name
 from factory.console import Console
-from factory.errors import OptionNotUsedError, StationNotPreparedError
+from factory.errors import OPTION_NOT_USED, StationNotPreparedError
 from factory.methods import trusted_user
 from factory.methods.named_claims import expire_claim, expire_due_claims, new_claim
 from factory.methods.prepared_account import check_prepared
@@ -119,11 +119,14 @@ def _check_options(arguments: argparse.Namespace) -> None:
     for option, (is_given, is_used) in given.items():
         if is_given and not is_used:
             way = f"factory claim {action}" if action else "this"
-            raise OptionNotUsedError(option, f"{way} does not use it", _WAYS)
+            problem = f"{way} does not use it"
+            raise OPTION_NOT_USED.error(problem, option=option, next_step=_WAYS)
     if action is None and not (is_app and has_place):
-        raise OptionNotUsedError("factory claim", "nothing was asked for", _WAYS)
+        problem = "nothing was asked for"
+        raise OPTION_NOT_USED.error(problem, option="factory claim", next_step=_WAYS)
     if action == "new" and arguments.name is None:
-        raise OptionNotUsedError("--name", "a new claim needs a name", _WAYS)
+        problem = "a new claim needs a name"
+        raise OPTION_NOT_USED.error(problem, option="--name", next_step=_WAYS)
 
 
 def _new(arguments: argparse.Namespace, cloud: Cloud, station: Station, console: Console) -> None:

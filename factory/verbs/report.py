@@ -7,7 +7,7 @@ from typing import Final
 from factory.bulk.journal import read_batch
 from factory.bulk.serial_numbers import check_batch_name
 from factory.console import Console
-from factory.errors import OptionNotUsedError
+from factory.errors import OPTION_NOT_USED
 from factory.methods.bulk import batch_folder
 from factory.station.batch_report import report_of
 from factory.station.ledger import Ledger
@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     """
     if arguments.junit and arguments.json:
         problem = "it is one form of the report, and --json is another"
-        raise OptionNotUsedError("--junit", problem, "Give one of them.")
+        raise OPTION_NOT_USED.error(problem, option="--junit", next_step="Give one of them.")
     batch = check_batch_name(arguments.batch)
     report = report_of(
         Ledger(arguments.station).entries(), batch, _refused(arguments.station, batch)

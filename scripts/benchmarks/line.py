@@ -33,7 +33,7 @@ from factory.making.device_orders import OrderOptions
 from factory.making.line_orders import BatchOrder, line_orders
 from factory.methods.line import Line, plan_line, run_line
 from factory.station.station import open_or_make_station, open_station
-from scripts.benchmarks.comparison import Figures, Quantity, Row, alternate, compare
+from scripts.benchmarks.comparison import Figures, Quantity, Row, Side, alternate, compare
 from scripts.benchmarks.processes import BenchError
 from scripts.benchmarks.workbench import CHECKOUT
 
@@ -67,7 +67,7 @@ def line(rounds: int) -> Mapping[str, list[Row]]:
             files = _files_of_one(station, folder / "one")
             bare = _Bare(pool, folder / "bare", files)
             line_side = partial(_ours, station, folder)
-            sides = [line_side, bare.both, bare.disk, bare.keys]
+            sides: list[Side] = [line_side, bare.both, bare.disk, bare.keys]
             ours, both, disk, keys = alternate(sides, rounds)
         many, few = (_listed(station, folder, count) for count in (_MANY, _FEW))
     return {

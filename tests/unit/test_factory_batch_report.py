@@ -10,10 +10,11 @@ import pytest
 from factory.account.cloud import Account
 from factory.bulk.journal import new_batch, open_journal
 from factory.cli import main
-from factory.errors import BatchUnknownError
+from factory.errors import BATCH_UNKNOWN
 from factory.methods.bulk import batch_folder
 from factory.station.batch_report import report_of
 from factory.station.ledger import Entry, Ledger, Result
+from tests.support.errors import raises
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -90,5 +91,5 @@ def test_what_aws_refused_in_a_bulk_batch_is_the_cause(
 
 
 def test_batch_that_is_not_there_is_said() -> None:
-    with pytest.raises(BatchUnknownError, match="NONE"):
+    with raises(BATCH_UNKNOWN, match="NONE"):
         report_of(ENTRIES, "NONE")

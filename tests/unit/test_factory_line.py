@@ -11,13 +11,14 @@ import pytest
 from device.storage.device_storage import open_device_storage
 from device.storage.lifecycle import Lifecycle
 from factory.account.documents import CONFIG
-from factory.errors import SerialNumberUsedError
+from factory.errors import SERIAL_NUMBER_USED
 from factory.making.admission import Wanted, admit
 from factory.making.new_device import DeviceOrder, new_device_id
 from factory.methods.line import Line, Piece, check_line, run_line
 from factory.methods.production import maker, produce
 from factory.station.ledger import Ledger, Result
 from factory.station.station import Station, open_or_make_station
+from tests.support.errors import raises
 from tests.unit.test_factory_production import Unreached
 
 NOW: Final = datetime(2026, 11, 23, tzinfo=UTC)
@@ -111,7 +112,7 @@ def test_batch_with_the_serial_number_of_another_device_is_refused_before_anythi
     with open_or_make_station(folder) as station:
         (other,) = wanted(folder, ["SN-2"])
         produce("jitp", other, station, [Unreached()])
-        with pytest.raises(SerialNumberUsedError, match="SN-2"):
+        with raises(SERIAL_NUMBER_USED, match="SN-2"):
             check_line(line(station), wanted(folder, ["SN-1", "SN-2"]))
     assert not (folder.parent / "SN-1").exists()
     assert results(folder, "SN-1") == []

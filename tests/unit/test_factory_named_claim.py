@@ -9,10 +9,11 @@ from cryptography import x509
 
 from device.storage.device_storage import open_device_storage
 from factory.account.cloud import Account
-from factory.errors import ClaimNameError, OtherAccountError, StationNotPreparedError
+from factory.errors import CLAIM_NAME, OTHER_ACCOUNT, StationNotPreparedError
 from factory.station.named_claim import COMMON_NAME, NamedClaim, key_of
 from factory.station.station import Station, open_or_make_station
 from tests.support.certificates import certificate_for
+from tests.support.errors import raises
 
 HERE = Account("123456789012", "eu-central-1")
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -54,7 +55,7 @@ def test_claim_whose_time_is_over_is_given_to_no_device(station: Station) -> Non
     active(station, "B", timedelta(days=1))
     later = NOW + timedelta(days=1)
     assert station.named_claims.current(later).name == "A"  # type: ignore[union-attr] # it is there
-    with pytest.raises(ClaimNameError, match="claim B ends 2026-11-24 00:00 UTC"):
+    with raises(CLAIM_NAME, match="claim B ends 2026-11-24 00:00 UTC"):
         station.claim_named("B", later)
 
 
@@ -66,7 +67,7 @@ def test_without_a_named_claim_devices_get_the_first_one(station: Station) -> No
 def test_claim_that_is_not_active_yet_is_given_to_no_device(station: Station) -> None:
     station.named_claims.begin("A", HERE, NOW, NOW + WEEK)
     assert station.named_claims.current(NOW) is None
-    with pytest.raises(ClaimNameError, match="claim A is not active"):
+    with raises(CLAIM_NAME, match="claim A is not active"):
         station.claim_named("A", NOW)
 
 
@@ -85,7 +86,7 @@ def test_name_is_given_once(station: Station, is_off: bool) -> None:
     active(station, "A")
     if is_off:
         station.named_claims.turn_off("A")
-    with pytest.raises(ClaimNameError, match="a claim A already"):
+    with raises(CLAIM_NAME, match="a claim A already"):
         station.named_claims.begin("A", HERE, NOW, NOW + WEEK)
 
 
@@ -93,14 +94,14 @@ def test_claim_that_is_off_has_no_key_any_more(station: Station, tmp_path: Path)
     active(station, "A")
     station.named_claims.turn_off("A")
     station.named_claims.turn_off("A")
-    with pytest.raises(ClaimNameError, match="claim A is off"):
+    with raises(CLAIM_NAME, match="claim A is off"):
         station.claim_named("A", NOW)
     with open_device_storage(tmp_path, read_only=True) as storage:
         assert key_of("A") not in storage.keys.keys()  # noqa: SIM118 - a key store is no dict
 
 
 def test_claim_of_another_account_is_refused(station: Station) -> None:
-    with pytest.raises(OtherAccountError, match="claim A is of account 123456789012"):
+    with raises(OTHER_ACCOUNT, match="claim A is of account 123456789012"):
         active(station, "A").check_account(Account("999999999999", "eu-central-1"))
 
 
@@ -109,7 +110,7 @@ def test_storage_has_room_for_as_many_as_are_allowed_and_for_those_that_are_off(
 ) -> None:
     for number in range(12):
         active(station, f"LOT-{number}")
-    with pytest.raises(ClaimNameError, match="12 claims of this station are still on"):
+    with raises(CLAIM_NAME, match="12 claims of this station are still on"):
         active(station, "ONE-MORE")
     for number in range(12):
         station.named_claims.turn_off(f"LOT-{number}")
