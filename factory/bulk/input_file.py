@@ -1,7 +1,9 @@
 """The file that AWS reads: one JSON object a line, the template's parameters for one device."""
 
 import json
+from collections.abc import Mapping
 from hashlib import sha256
+from types import MappingProxyType
 
 from cryptography import x509
 
@@ -32,9 +34,12 @@ def checked_csr(device: UnfinishedDevice) -> str:
     return pem
 
 
-def parameters_line(serial_number: str, csr_pem: str) -> bytes:
-    """Return the line of one device, with the parameters of ``firstboot-bulk``."""
-    return json.dumps({"SerialNumber": serial_number, "CSR": csr_pem}).encode() + b"\n"
+def parameters_line(
+    serial_number: str, csr_pem: str, attributes: Mapping[str, str] = MappingProxyType({})
+) -> bytes:
+    """Return the line of one device: the parameters of ``firstboot-bulk``, and more of them."""
+    parameters = {**attributes, "SerialNumber": serial_number, "CSR": csr_pem}
+    return json.dumps(parameters).encode() + b"\n"
 
 
 def fingerprint(key: PublicKey) -> str:
