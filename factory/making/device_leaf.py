@@ -66,7 +66,7 @@ def install_leaf(
             lacking=", ".join(names),
             settings=", ".join(names.values()),
         )
-    chain = canonical_chain(leaf) + _canonical(authority.certificate_pem)
+    chain = leaf + _canonical(authority.certificate_pem)  # the CA writes leaves canonically
     installed_certificate.save(storage.ps, key, chain)
 
 

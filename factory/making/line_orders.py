@@ -12,7 +12,7 @@ from typing import Final
 
 from device.config.methods import METHODS, Credential
 from factory.account.cloud import Cloud
-from factory.bulk.serial_numbers import Row
+from factory.bulk.serial_numbers import Row, Rows
 from factory.errors import SERIAL_NUMBERS
 from factory.making.admission import Wanted
 from factory.making.device_orders import OrderOptions, device_orders, given_endpoint
@@ -31,7 +31,7 @@ class BatchOrder:
     """In the ledger, by which ``factory report`` and ``factory manifest`` find it."""
     options: OrderOptions
     """What each device is to be."""
-    rows: Sequence[Row]
+    rows: Rows | Sequence[Row]
     """Serial numbers, and what the other columns of the list say."""
     folder_of: Callable[[str], Path]
     """Returns the folder of a serial number."""

@@ -10,7 +10,7 @@ from typing import Final
 
 from factory.api import Station
 from factory.bulk.screen import screen_on
-from factory.bulk.serial_numbers import Row, check_batch_name, read_rows
+from factory.bulk.serial_numbers import Row, Rows, check_batch_name, read_rows
 from factory.console import Console
 from factory.errors import LINE_UNFINISHED, OPTION_NOT_USED
 from factory.making.admission import Wanted
@@ -125,7 +125,7 @@ class _Batch:
             raise LINE_UNFINISHED.error(batch=name, failed=failed, total=total)
 
 
-def _rows(arguments: argparse.Namespace) -> Sequence[Row]:
+def _rows(arguments: argparse.Namespace) -> Rows | Sequence[Row]:
     if arguments.serials:
         return read_rows(arguments.serials)
     return [Row(each) for each in check_each_once(arguments.given_serials)]

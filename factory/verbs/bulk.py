@@ -172,7 +172,7 @@ def enter_batch(station: Path, batch: Batch, admitted: Mapping[str, Admitted]) -
 def _rows(arguments: argparse.Namespace, name: str) -> list[Row]:
     """Return the devices that were named; none where a batch is continued."""
     if arguments.serials:
-        rows = read_rows(arguments.serials)
+        rows = list(read_rows(arguments.serials))
         check_columns(rows, _template(arguments), str(arguments.template or bulk.TEMPLATE))
         return rows
     if arguments.count is not None:

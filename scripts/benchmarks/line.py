@@ -37,7 +37,7 @@ from scripts.benchmarks.comparison import Figures, Quantity, Row, Side, alternat
 from scripts.benchmarks.processes import BenchError
 from scripts.benchmarks.workbench import CHECKOUT
 
-_DEVICES: Final = 200
+_DEVICES: Final = 1000
 """In a round, so that starting the processes counts for little."""
 _MANY, _FEW = 100_000, 10_000
 _METHOD: Final = "jitp"

@@ -20,11 +20,11 @@ from factory.bulk.progress import PlainProgress, progress_on
 from factory.bulk.reports import download, is_ours
 from factory.bulk.serial_numbers import (
     Row,
+    Rows,
     check_batch_name,
     counted,
     read_from,
     read_rows,
-    rows_in,
 )
 from factory.errors import (
     BATCH,
@@ -326,7 +326,7 @@ def test_list_that_cannot_be_meant_is_refused_by_its_line(
 def test_columns_are_read_as_any_spreadsheet_writes_them(content: str, tmp_path: Path) -> None:
     file = tmp_path / "serials.csv"
     file.write_text(content, newline="")
-    assert read_rows(file) == [
+    assert list(read_rows(file)) == [
         Row("SN-1", (("Color", "red"), ("Line", "4"))), Row("SN-2", (("Line", "5"),)),
     ]  # fmt: skip
 
@@ -341,7 +341,7 @@ def test_one_column_may_have_a_heading(heading: str, tmp_path: Path) -> None:
 @given(st.text(max_size=80))
 def test_list_is_read_or_refused_whatever_is_in_it(text: str) -> None:
     try:
-        rows = rows_in(Path("serials.csv"), text)
+        rows = list(Rows(Path("serials.csv"), text))
     except StationError as error:
         assert error.row is SERIAL_NUMBERS  # noqa: PT017 - or it is read
         return
