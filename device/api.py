@@ -5,13 +5,14 @@ nor takes signals nor reads this process's environment, so that any number of de
 in as many threads.
 """
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from device.config.endpoint import Endpoint
-from device.errors import StepNotReachedError
+from device.errors import StepNotReachedError, StoppedError
 from device.reset import reset
 from device.status import Status, read_status
 from device.storage.device_storage import open_device_storage
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from device.runtime.journal import Identity
     from device.runtime.timeline import Step
     from device.startup import StartedDevice
+
+# A program that has not set logging up gets no words on its standard error.
+logging.getLogger("device").addHandler(logging.NullHandler())
 
 
 class Device:
@@ -55,7 +59,8 @@ class Device:
         self.state: Final = Path(state)
         self.steps: Final[list[Step]] = []
         """The steps of the latest boot or run."""
-        self._config: Final = None if config is None else Path(config)
+        self.config: Final = None if config is None else Path(config)
+        """The settings file, if one is given."""
         self._environment: Final = dict(environment or {})
         self._flags: Final = {
             "endpoint": endpoint,
@@ -117,8 +122,6 @@ class Device:
             FirstbootError: what trying again cannot help, such as settings that are not valid.
             PowerCutError: the power was cut, as `cut_power` asked for.
         """
-        from device.errors import StoppedError  # noqa: PLC0415 - slow to load
-
         with self._start() as started:
             try:
                 started.agent.boot_until_proven()
@@ -175,7 +178,7 @@ class Device:
 
         options = StartOptions(
             state=self.state,
-            config=self._config,
+            config=self.config,
             environment=self._environment,
             flags=self._flags,
             claim_place=self._claim_place,
@@ -209,10 +212,10 @@ class Device:
     def _chosen_endpoint(self) -> Endpoint | None:
         """Return the endpoint that the settings choose, where settings are given."""
         text, source = self._environment.get("DEVICE_ENDPOINT"), "DEVICE_ENDPOINT"
-        if self._config is not None:
+        if self.config is not None:
             from device.config import settings  # noqa: PLC0415 - loads yaml
 
-            loaded = settings.load_with_sources(self._config, self._environment, {})
+            loaded = settings.load_with_sources(self.config, self._environment, {})
             text, source = loaded.settings.endpoint, loaded.sources.of("endpoint")
         if named := self._flags["endpoint"]:
             text, source = named, "--endpoint"

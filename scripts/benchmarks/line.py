@@ -60,7 +60,9 @@ def line(rounds: int) -> Mapping[str, list[Row]]:
     Raises:
         BenchError: a device was not made.
     """
-    with tempfile.TemporaryDirectory(prefix=".bench-line-", dir=CHECKOUT) as name:
+    place = CHECKOUT / ".firstboot"  # on a disk, and not in memory as /tmp may be
+    place.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="bench-line-", dir=place) as name:
         folder = Path(name)
         station = _prepared(folder / "station")
         with _processes() as pool:
