@@ -50,7 +50,8 @@ class Failed:
     """A device that could not be made, and why."""
 
     error: str
-    """The class of the error."""
+    """The name of the error."""
+    code: str
     message: str
     next_step: str
     exit_code: int
@@ -61,7 +62,7 @@ class Failed:
     def by(cls, error: FirstbootError, *, is_left: bool = False) -> "Failed":
         """Return what is to be known of ``error``, also in another process."""
         code = int(error.exit_code)
-        return cls(error.name, str(error), error.next_step, code, is_left)
+        return cls(error.name, error.code, str(error), error.next_step, code, is_left)
 
 
 @dataclass(frozen=True)

@@ -149,8 +149,8 @@ def _fields(method: str, piece: Piece) -> dict[str, object]:
     if piece.failed is not None:
         failed = piece.failed
         return {
-            **fields, "result": "FAIL", "error": failed.error, "message": failed.message,
-            "next_step": failed.next_step,
+            **fields, "result": "FAIL", "error": failed.error, "code": failed.code,
+            "message": failed.message, "next_step": failed.next_step,
         }  # fmt: skip
     order, product = wanted.order, piece.product
     if product is not None:

@@ -16,7 +16,7 @@ from factory.account.accounts import aws_accounts
 from factory.account.cloud import Cloud
 from factory.account.documents import load_template
 from factory.bulk.batch import run_batch
-from factory.bulk.columns import check_columns
+from factory.bulk.input_file import check_columns
 from factory.bulk.journal import Batch, Journal, Line, open_journal, read_batch
 from factory.bulk.progress import progress_on
 from factory.bulk.serial_numbers import Row, check_batch_name, counted, read_rows

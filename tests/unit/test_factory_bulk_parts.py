@@ -18,6 +18,7 @@ from device.identity.csr import build_csr, subject_name
 from factory.bulk.input_file import checked_csr, parameters_line
 from factory.bulk.progress import PlainProgress, progress_on
 from factory.bulk.reports import download, is_ours
+from factory.bulk.screen import screen_on
 from factory.bulk.serial_numbers import (
     Row,
     Rows,
@@ -265,6 +266,30 @@ def test_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "lines registered" in screen.getvalue()
     assert "2/2" in screen.getvalue()
     assert "[a word]" in screen.getvalue()
+
+
+def test_person_on_the_line_sees_pass_and_fail_and_how_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    terminal = Terminal()
+    with screen_on(terminal, lambda _: None, 2) as screen:
+        screen.show("SN-1", "c0ffee", is_good=True)
+        screen.show("SN-2", "the disk [is] full", is_good=False)
+    shown = terminal.getvalue()
+    for words in ("PASS", "SN-1", "FAIL", "SN-2", "the disk [is] full", "1 PASS", "1 FAIL", "2/2"):
+        assert words in shown
+
+
+def test_log_of_the_line_has_a_plain_line_for_each_device() -> None:
+    lines: list[str] = []
+    with screen_on(io.StringIO(), lines.append, 2) as screen:
+        screen.show("SN-1", "c0ffee", is_good=True)
+        screen.show("SN-2", "the disk is full", is_good=False)
+    assert [each.split() for each in lines] == [
+        ["PASS", "SN-1", "c0ffee"], ["FAIL", "SN-2", "the", "disk", "is", "full"],
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
