@@ -182,7 +182,7 @@ class Station:
                 yield made_device(method, product, wanted.out, settings_file)
 
     def make_batch(self, order: BatchOrder, jobs: int = 0) -> Iterator[Piece]:
-        """Make a batch in ``jobs`` processes (0: one a core); it goes on if a device fails.
+        """Make a batch in ``jobs`` processes (0: two a core); it goes on if a device fails.
 
         A second run with the same order completes what a stopped one has left.
 

@@ -1,8 +1,7 @@
 """A batch of devices on the production line: several processes make, one keeps the ledger.
 
 A device is bound by the disk, which has to have it before anybody calls it made, and by its key
-and signatures. So as many processes as the machine has cores make devices, each with the station
-open for reading, and the ledger gets its lines for many devices by one write. A device that fails
+and signatures. So two processes a core make devices, each with the station open for reading, and the ledger gets its lines for many devices by one write. A device that fails
 is entered with its cause, and the others go on. What has to ask AWS for each device is made here,
 one after the other.
 """
@@ -43,6 +42,7 @@ PART: Final = 1000
 """So many devices are in memory at a time, whatever the batch has."""
 _AT_ONCE: Final = 16
 """Devices that a process makes before it reports."""
+_MOST_PROCESSES: Final = 16
 _WORTH_PROCESSES: Final = 32
 """Devices below which starting processes takes longer than making."""
 
@@ -56,7 +56,7 @@ class Line:
     clouds: Sequence[Cloud]
     batch: str | None
     jobs: int = 0
-    """Processes; 0: as many as there are cores."""
+    """Processes; 0: two a core."""
     clock: Callable[[], float] = time.monotonic
 
 
@@ -196,7 +196,7 @@ def _parts(wanted: Iterable[Wanted]) -> Iterator[list[Wanted]]:
 @contextmanager
 def _making(line: Line) -> Iterator[MakeAll]:
     """Lend what makes several devices; the answers come in the order of the tasks."""
-    jobs = line.jobs or os.cpu_count() or 1
+    jobs = line.jobs or default_jobs()
     if jobs == 1 or _asks_aws(line):
         yield partial(
             map, partial(_answer, maker(line.method, line.station, line.clouds), line.clock)
@@ -221,6 +221,11 @@ def _making(line: Line) -> Iterator[MakeAll]:
     finally:
         if pool is not None:
             pool.shutdown(cancel_futures=True)
+
+
+def default_jobs() -> int:
+    """Return two processes a core: while one waits for the disk, the other computes."""
+    return min(2 * (os.cpu_count() or 1), _MOST_PROCESSES)
 
 
 def _asks_aws(line: Line) -> bool:

@@ -40,7 +40,7 @@ def add_line(command: argparse.ArgumentParser) -> None:
         "time. A second run with the same name and devices continues it",
     )  # fmt: skip
     command.add_argument(
-        "--jobs", type=_jobs, metavar="N", help="processes that make a batch; default: one a core"
+        "--jobs", type=_jobs, metavar="N", help="processes that make a batch; default: two a core"
     )
     command.add_argument(
         "--dry-run", action="store_true", help="say what would be made, and make nothing"

@@ -31,7 +31,7 @@ from factory.bulk.serial_numbers import read_rows
 from factory.making.admission import Wanted
 from factory.making.device_orders import OrderOptions
 from factory.making.line_orders import BatchOrder, line_orders
-from factory.methods.line import Line, plan_line, run_line
+from factory.methods.line import Line, default_jobs, plan_line, run_line
 from factory.station.station import open_or_make_station, open_station
 from scripts.benchmarks.comparison import Figures, Quantity, Row, Side, alternate, compare
 from scripts.benchmarks.processes import BenchError
@@ -41,7 +41,7 @@ _DEVICES: Final = 1000
 """In a round, so that starting the processes counts for little."""
 _MANY, _FEW = 100_000, 10_000
 _METHOD: Final = "jitp"
-_JOBS: Final = os.cpu_count() or 1
+_JOBS: Final = default_jobs()
 _WALL: Final = "wall"
 _BOUND: Final = (Quantity(_WALL, "wall time a device", "ms", 1.25),)
 _PART: Final = (Quantity(_WALL, "wall time a device", "ms"),)
