@@ -1,9 +1,9 @@
 """A batch of devices on the production line: several processes make, one keeps the ledger.
 
 A device is bound by the disk, which has to have it before anybody calls it made, and by its key
-and signatures. So two processes a core make devices, each with the station open for reading, and the ledger gets its lines for many devices by one write. A device that fails
-is entered with its cause, and the others go on. What has to ask AWS for each device is made here,
-one after the other.
+and signatures. So two processes a core make devices, each with the station open for reading, and
+the ledger gets its lines for many devices by one write. A device that fails is entered with its
+cause, and the others go on. What has to ask AWS for each device is made here, one after the other.
 """
 
 import multiprocessing
