@@ -16,7 +16,7 @@ from device.errors import StepNotReachedError, StoppedError
 from device.reset import reset
 from device.status import Status, read_status
 from device.storage.device_storage import open_device_storage
-from device.storage.manufacturing_data import serial_number
+from device.storage.manufacturing_data import SealedSettings, serial_number
 
 if TYPE_CHECKING:
     from device.operation.task import Task
@@ -47,8 +47,8 @@ class Device:
 
         Args:
             state: the device's folder.
-            config: a settings file (docs/settings.md).
-            environment: ``DEVICE_*`` variables, which override the file; default: none.
+            config: a settings file (docs/settings.md); default: what the station sealed.
+            environment: ``DEVICE_*`` variables, which override both; default: none.
             endpoint: ``HOST:PORT`` of AWS IoT, above all; default: what the station installed.
             root_ca: a PEM file with the CAs to trust; default: what the station installed.
             claim_place: where a trusted user hands over a claim: a socket to make there, or a
@@ -80,7 +80,7 @@ class Device:
             ConfigurationError: the settings file cannot be used.
             StorageError: the storage is missing, corrupt, rolled back or another device's.
         """
-        return read_status(self.state, self._chosen_endpoint())
+        return read_status(self.state, self._chosen_endpoint)
 
     @property
     def serial(self) -> str:
@@ -209,13 +209,13 @@ class Device:
 
         return tell
 
-    def _chosen_endpoint(self) -> Endpoint | None:
-        """Return the endpoint that the settings choose, where settings are given."""
+    def _chosen_endpoint(self, sealed: SealedSettings | None) -> Endpoint | None:
+        """Return the endpoint that a file or a variable chooses, where one is given."""
         text, source = self._environment.get("DEVICE_ENDPOINT"), "DEVICE_ENDPOINT"
         if self.config is not None:
             from device.config import settings  # noqa: PLC0415 - loads yaml
 
-            loaded = settings.load_with_sources(self.config, self._environment, {})
+            loaded = settings.load_with_sources(self.config, self._environment, {}, sealed)
             text, source = loaded.settings.endpoint, loaded.sources.of("endpoint")
         if named := self._flags["endpoint"]:
             text, source = named, "--endpoint"

@@ -24,7 +24,13 @@ from factory.account.registry import Registry
 from factory.errors import OPTION_NOT_USED, StationNotPreparedError
 from factory.lint.checks import findings_of, refuse_errors
 from factory.making.admission import Wanted
-from factory.making.device_orders import OrderOptions, config_name, device_orders, given_endpoint
+from factory.making.device_orders import (
+    OrderOptions,
+    config_name,
+    device_orders,
+    given_endpoint,
+    with_settings_file,
+)
 from factory.making.device_settings import thing_name
 from factory.making.line_orders import BatchOrder
 from factory.making.new_device import DeviceOrder
@@ -174,6 +180,8 @@ class Station:
             _check_not_allowed(options, is_hooked=is_hooked)
             _check_claim(options)
             self._check_prepared(station, options)
+            if is_hooked and options.config is None:
+                orders = with_settings_file(orders, _HOOKED, options)
             for order in orders:
                 wanted = Wanted(order, folder_of(order.serial_number), again=again)
                 product = produce(method, wanted, station, self.clouds)
@@ -364,7 +372,11 @@ def _station_if_any(stack: ExitStack, folder: Path) -> stored.Station | None:
 
 def _with_claim(order: BatchOrder, station: stored.Station) -> BatchOrder:
     """Have the batch get the claim of its own name, if there is one; refuse one that is over."""
-    if TABLE[order.options.method].begins_with is not Credential.CLAIM:
+    options = order.options
+    if "--hook" in METHODS[options.method].options and station.asks_for_proof:
+        options = replace(options, config=options.config or CONFIG / _HOOKED)
+        order = replace(order, options=options)
+    if TABLE[options.method].begins_with is not Credential.CLAIM:
         return order
     known = {each.name for each in station.named_claims}
     name = order.options.claim or (order.name if order.name in known else "")

@@ -56,7 +56,9 @@ def install_leaf(
         raise StationNotPreparedError(f"this station was not prepared for {method}")
     authority = authorities.open(method)
     key = storage.keys.generate_key(FIRST_DEVICE_KEY, order.key_type)
-    csr = build_csr(storage.keys.private_key(key), device_subject(order, _loaded(order)))
+    csr = build_csr(
+        storage.keys.private_key(key), device_subject(order, order.settings or _loaded(order))
+    )
     leaf = authority.issue_leaf(csr, order.made_at)
     if missing := sorted(wanted - subject_fields(leaf)):
         names = {field: FIELD_IN_TEMPLATE[field] for field in missing}

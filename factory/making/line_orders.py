@@ -1,7 +1,8 @@
 """Orders for the devices of a list, part by part, with what the list's columns say of each.
 
-A column is a setting by its name in the settings file, of those that the station makes something
-from: ``subject.FIELD``, such as ``subject.organizational_unit``, and ``key.type``.
+A column is a setting that is sealed into the device, by its name in the settings file:
+``subject.FIELD``, such as ``subject.organizational_unit``, or ``key.type``. For the methods by
+claim, any other column is a parameter that the device sends to the template.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,8 +20,8 @@ from factory.making.device_orders import OrderOptions, device_orders, given_endp
 from factory.making.new_device import DeviceOrder
 from factory.station.endpoint import find_endpoint
 
-_SETTINGS_LATER: Final = frozenset({Credential.CLAIM, Credential.HANDED_CLAIM})
-"""What a device begins with whose key and CSR are made when it boots."""
+_BY_CLAIM: Final = frozenset({Credential.CLAIM, Credential.HANDED_CLAIM})
+"""What a device begins with that sends parameters to a template."""
 _PART: Final = 1000
 """So many orders are in memory at a time."""
 
@@ -69,16 +70,13 @@ def _variables(method: str, values: Mapping[str, str]) -> dict[str, str]:
 
 def _variable(method: str, column: str) -> str:
     """Return the ``DEVICE_*`` variable of the setting that a column names."""
-    if METHODS[method].begins_with in _SETTINGS_LATER:
-        raise SERIAL_NUMBERS.error(
-            f"column {column}: a device by {method} reads its settings when it boots, and the "
-            "station makes nothing from them",
-            next_step="Leave the column out, and set it in the device's settings.",
-        )
-    if column != "key.type" and not column.startswith("subject."):
-        raise SERIAL_NUMBERS.error(
-            f"column {column}: {method} has no parameters that a device could send; to put a value "
-            "into the certificate's subject, call the column subject.FIELD",
-            next_step="Leave the column out, or call it as a setting: subject.FIELD or key.type.",
-        )
-    return f"DEVICE_{column.replace('.', '__').upper()}"
+    parameter = column.removeprefix("claim.parameters.")
+    if METHODS[method].begins_with in _BY_CLAIM and "." not in parameter:
+        return f"DEVICE_CLAIM__PARAMETERS__{parameter}"
+    if column == "key.type" or column.startswith("subject."):
+        return f"DEVICE_{column.replace('.', '__').upper()}"
+    raise SERIAL_NUMBERS.error(
+        f"column {column}: {method} has no parameters that a device could send; to put a value "
+        "into the certificate's subject, call the column subject.FIELD",
+        next_step="Leave the column out, or call it as a setting: subject.FIELD or key.type.",
+    )

@@ -13,6 +13,7 @@ from device.errors import ExitCode
 from device.identity.certificates import leaf_of
 from device.storage import installed_certificate
 from device.storage.device_storage import open_device_storage
+from device.storage.manufacturing_data import sealed_settings
 from factory.account.documents import CONFIG
 from factory.station.ledger import Ledger
 from tests.support.production_line import ProductionLine, prepared_line
@@ -94,6 +95,21 @@ def test_column_is_a_field_of_the_certificates_subject(
         units[serial] = unit.value
     default = load(CONFIG / "jitp.yaml", {}, {}).subject["organizational_unit"]
     assert units == {"C-1": "Red", "C-2": "Blue", "C-3": default}
+
+
+def test_column_is_what_a_device_by_claim_tells_the_template(
+    line: ProductionLine, tmp_path: Path
+) -> None:
+    listed(tmp_path, "serial,Color\nP-1,red\nP-2,\n")
+    made = line.run(*batch(line, tmp_path, "P", "claim"))
+    assert made.code == 0, made.err
+    told = []
+    for serial in ("P-1", "P-2"):
+        with open_device_storage(tmp_path / serial, read_only=True) as storage:
+            sealed = sealed_settings(storage)
+        assert sealed is not None
+        told.append(sealed.sections["claim"]["parameters"].get("Color"))
+    assert told == ["red", None]
 
 
 def test_column_that_the_method_has_no_use_for_is_refused_before_anything_is_made(
