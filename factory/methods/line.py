@@ -212,6 +212,7 @@ def _making(line: Line) -> Iterator[MakeAll]:
         if pool is None:
             # Not forked from this process, which may have threads and open sockets of the SDK.
             context = multiprocessing.get_context("forkserver")
+            context.set_forkserver_preload([__name__])  # loaded once, and not by each process
             start = (line.method, line.station.folder)
             pool = ProcessPoolExecutor(jobs, context, _start, start)
         return pool.map(_in_process, tasks, chunksize=_AT_ONCE)

@@ -156,7 +156,9 @@ def _timed(work: Callable[[], object], place: Path | None = None) -> Figures:
 @contextmanager
 def _processes() -> Iterator[ProcessPoolExecutor]:
     """Lend processes that have loaded what they need."""
-    with ProcessPoolExecutor(_JOBS, multiprocessing.get_context("forkserver")) as pool:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    with ProcessPoolExecutor(_JOBS, context) as pool:
         list(pool.map(_sign_devices, [1] * _JOBS))
         yield pool
 
