@@ -22,7 +22,7 @@ PLACES = {
     # MiniStack brings it; the plugin signs with it.
     "botocore": ("factory", "localcloud", "pytest_firstboot.local_aws"),
     "ministack": ("localcloud",),
-    "rich": ("factory.bulk.progress",),  # for people at a bench
+    "rich": ("factory.bulk.progress", "factory.bulk.screen"),  # for people at a bench
 }
 NEVER = {
     "device": ("factory", "localcloud", "pytest_firstboot"),
