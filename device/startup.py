@@ -86,6 +86,7 @@ def start_device(
             observer=timeline,
             claims=claims,
             service=ServiceManager(os.environ),
+            folder=options.state,
         )
         stop = _stop_on_signal(agent, claims)
         try:

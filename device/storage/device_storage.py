@@ -64,6 +64,15 @@ class DeviceStorage:
         """How many commits this storage has seen."""
         return self._store.generation
 
+    def derive_key(self, label: bytes) -> bytes:
+        """Return 32 bytes for one purpose beside the storage, which only this device can derive.
+
+        Raises:
+            LifecycleError: storage keys are not available in this state.
+            RootOfTrustError: the hardware cannot be used.
+        """
+        return self.root_of_trust.derive(label)
+
     @contextmanager
     def transaction(self, *, finishing: bool = False) -> Iterator[None]:
         """Make all changes inside durable in one commit, or none of them after an exception.

@@ -390,7 +390,7 @@ def test_a_task_of_ones_own_needs_no_change_to_the_loop(operate: Operate) -> Non
     session, diary = operate(script, tasks=[echo])
 
     first, reading, answer = [order for _, order in session.orders[:3]]
-    assert first == act.Subscribe(("cmd/SN-1/+",))
+    assert first == act.Subscribe(("cmd/SN-1/+",), 1)
     assert isinstance(reading, act.Publish)
     assert answer == act.Publish("echo/SN-1", b"twice")
     assert echo.heard == ["connected", "cmd/SN-1/blink"]
@@ -434,7 +434,7 @@ def test_subscriptions_are_made_again_after_an_outage(operate: Operate) -> None:
     session, _ = operate(script, tasks=[echo])
 
     orders = [order for _, order in session.orders]
-    assert orders.count(act.Subscribe(("cmd/SN-1/+",))) == 2
+    assert orders.count(act.Subscribe(("cmd/SN-1/+",), 1)) == 2
     assert echo.heard == ["connected", "disconnected", "connected"]
 
 
