@@ -117,7 +117,10 @@ class Commands(QuietTask):
             self._restart = None
             if verdict == "accepted":
                 note = Note(execution_id, self._boot_id())
-                orders += [Keep(Kept.COMMAND, msgspec.json.encode(note)), Restart(f"{_TICKET}{execution_id}")]
+                orders += [
+                    Keep(Kept.COMMAND, msgspec.json.encode(note)),
+                    Restart(f"{_TICKET}{execution_id}"),
+                ]
         return orders
 
     def _succeeded(self, execution_id: str, details: Mapping[str, str]) -> Publish:

@@ -83,8 +83,9 @@ class _Execution(msgspec.Struct, rename="camel"):
     job_document: Any = None
 
 
-class _Next(msgspec.Struct):
+class _Next(msgspec.Struct, rename="camel"):
     execution: msgspec.Raw = msgspec.Raw(b"{}")
+    client_token: str = ""
 
 
 class _State(msgspec.Struct, rename="camel"):
@@ -118,6 +119,7 @@ class Jobs(QuietTask):
         self._note = None if not kept else _NOTE.decode(kept)
         self._is_connected = self._is_doing = self._is_awaiting = False
         self._due = math.inf
+        self._asked, self._token = 0, ""
 
     def subscriptions(self) -> Sequence[str]:
         """Hear of the next job, and replies."""
@@ -142,7 +144,7 @@ class Jobs(QuietTask):
         try:
             match end:
                 case "notify-next" | "$next/get/accepted":
-                    return self._next(message.payload, is_reply=end != "notify-next")
+                    return self._next(msgspec.json.decode(message.payload, type=_Next))
                 case "$next/get/rejected":
                     reply = msgspec.json.decode(message.payload, type=_Reply)
                     return [Report("jobs refused", f"{reply.code} {foreign(reply.message)}")]
@@ -179,26 +181,28 @@ class Jobs(QuietTask):
 
     # --- what comes -----------------------------------------------------------------------------
 
-    def _next(self, payload: bytes, *, is_reply: bool) -> Sequence[Order]:
-        raw = msgspec.json.decode(payload, type=_Next).execution
+    def _next(self, message: _Next) -> Sequence[Order]:
+        raw, is_reply = message.execution, message.client_token == self._token
         execution = None if _is_empty(raw) else msgspec.json.decode(raw, type=_Execution)
         note = self._note
         if note is None or note.phase is Phase.OVER:
             return [] if execution is None else self._begin_or_not(note, execution, len(raw))
         if execution is not None and (note.job_id, note.number) == _identity(execution):
-            return self._again(note, execution)
+            return self._again(note, execution, is_reply=is_reply)
         if self._is_doing or self._is_awaiting:
             return []  # one at a time; what becomes of the job at hand is told first
         if not is_reply:
             return [self._ask()]  # a message may be older than the job at hand; a reply is not
         return [Report("job over in the cloud", foreign(note.job_id)), *self._over(note)]
 
-    def _begin_or_not(
-        self, over: Note | None, execution: _Execution, size: int
-    ) -> Sequence[Order]:
-        if over is not None and (over.job_id, over.number) == _identity(execution):
-            return self._again(over, execution)
-        return self._begin(execution, size)
+    def _begin_or_not(self, over: Note | None, execution: _Execution, size: int) -> Sequence[Order]:
+        is_same = over is not None and (over.job_id, over.number) == _identity(execution)
+        if over is None or not is_same or not over.status:  # it was given up, never ended
+            return self._begin(execution, size)
+        if execution.version_number <= over.version:
+            return []  # an old message: the end was told, and taken
+        self._note = msgspec.structs.replace(over, version=execution.version_number)
+        return self._tell()
 
     def _begin(self, execution: _Execution, size: int) -> Sequence[Order]:
         note = Note(*_identity(execution), execution.version_number, "")
@@ -211,12 +215,11 @@ class Jobs(QuietTask):
         began = Report("job begun", f"{foreign(note.job_id)}: {operation}")
         return [*self._keep(note), began, *self._tell()]
 
-    def _again(self, note: Note, execution: _Execution) -> Sequence[Order]:
+    def _again(self, note: Note, execution: _Execution, *, is_reply: bool) -> Sequence[Order]:
         """Go on with the job at hand, which AWS IoT tells of again: it may not know how far it is."""
-        if execution.version_number < note.version or self._is_awaiting or self._is_doing:
+        is_old = execution.version_number < note.version and not is_reply
+        if is_old or self._is_awaiting or self._is_doing:
             return []
-        if note.phase is Phase.OVER and execution.version_number == note.version:
-            return []  # an old message: the end was told and acknowledged
         self._note = note = msgspec.structs.replace(note, version=execution.version_number)
         match note.phase:
             case Phase.ACCEPTED if execution.status != "IN_PROGRESS":
@@ -312,7 +315,11 @@ class Jobs(QuietTask):
         return [Publish(topic, msgspec.json.encode(document)), *self._wait()]
 
     def _ask(self) -> Publish:
-        return Publish(f"{self._topic}/$next/get", b'{"includeJobDocument":true}')
+        """Ask for the next job; only the reply with this token says what AWS IoT knows now."""
+        self._asked += 1
+        self._token = f"{self._marks()['reboot'][:32]}-{self._asked}"
+        document = {"clientToken": self._token, "includeJobDocument": True}
+        return Publish(f"{self._topic}/$next/get", msgspec.json.encode(document))
 
     def _wait(self) -> Sequence[Order]:
         self._is_awaiting, self._due = True, -math.inf

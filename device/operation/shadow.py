@@ -79,7 +79,13 @@ class Shadow(QuietTask):
 
     def subscriptions(self) -> Sequence[str]:
         """Hear replies and wishes."""
-        ends = ("get/accepted", "get/rejected", "update/accepted", "update/rejected", "update/delta")
+        ends = (
+            "get/accepted",
+            "get/rejected",
+            "update/accepted",
+            "update/rejected",
+            "update/delta",
+        )
         return [f"{self._topic}/{end}" for end in ends]
 
     def on_connected(self) -> Sequence[Order]:
