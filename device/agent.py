@@ -136,7 +136,23 @@ class Agent:
             observer=self._observer,
             folder=self._folder,
         )
-        return operating.run(self._loop, tasks, is_connected=self._is_connected)
+        ending = operating.run(self._loop, tasks, is_connected=self._is_connected)
+        self._is_connected = False
+        return self._after(ending)
+
+    def _after(self, ending: "Ending") -> "Ending":
+        """Do what the operation ended for; a machine that reboots stops this program by a signal."""
+        from device.runtime.deeds import Ending  # noqa: PLC0415 - see operate
+        from device.runtime.power import reboot_machine  # noqa: PLC0415 - rarely needed
+        from device.runtime.reset import clear_folder, reset  # noqa: PLC0415 - rarely needed
+
+        if ending is Ending.RESET:
+            if self._folder is not None:
+                clear_folder(self._folder)
+            reset(self._storage, keep_job=True)
+        elif ending is Ending.RESTART and self._settings.restart.reboots == "machine":
+            reboot_machine()
+        return ending
 
     def _machine(self) -> ClaimMachine | PresentedMachine:
         plan = self._plan.machine

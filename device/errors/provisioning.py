@@ -304,19 +304,6 @@ class StoppedError(FirstbootError):
     next_step = "Boot again. The device continues where it stopped."
 
 
-class ResetRefusedError(FirstbootError):
-    """A reset would delete a working identity, and --forget-identity was not given."""
-
-    def __init__(self, thing_name: str) -> None:
-        """Name the thing that the device is."""
-        super().__init__(f"this device is provisioned as {thing_name}, and its claim is destroyed")
-        self.thing_name = thing_name
-        self.next_step = (
-            "To delete the identity: device reset --forget-identity. The device then needs the "
-            "station again. The thing and its certificate stay in the cloud until you delete them."
-        )
-
-
 class NotActivatedYetError(NotLetInError):
     """AWS IoT refuses a just-in-time device; it does so at first, while it registers the device."""
 

@@ -44,6 +44,11 @@ class Ending(Enum):
     RESTART = "to start anew"
     RESET = "to be reset, and start anew"
 
+    @property
+    def starts_anew(self) -> bool:
+        """Whether the device is to be started again."""
+        return self is not Ending.STOPPED
+
 
 def kept(storage: SecureStorage, what: Kept) -> bytes | None:
     """Return what a task had kept, if anything."""

@@ -123,6 +123,18 @@ class DeviceStorage:
         if to is Lifecycle.DECOMMISSIONED:
             self._store.erase()
 
+    def finish_decommissioning(self) -> None:
+        """Do what a cut left undone after the root key was destroyed; again does no harm.
+
+        Raises:
+            LifecycleError: the root key is not destroyed.
+            StorageFailureError: the disk refused.
+        """
+        if self.lifecycle is not Lifecycle.DECOMMISSIONED:
+            raise _not_in(Lifecycle.DECOMMISSIONED, self.lifecycle)
+        self.root_of_trust.advance(Lifecycle.DECOMMISSIONED)
+        self._store.erase()
+
     def move(self, root: RootOfTrust, switch: Callable[[], None]) -> None:
         """Seal all under another ``root``, as ``factory rewrap`` does.
 

@@ -1,14 +1,11 @@
-"""``device reset``: forget how far provisioning came, or who the device was."""
+"""``device reset``: forget what happened since the station, or who the device was."""
 
 import argparse
 from typing import Final
 
 from device.console import Console
-from device.errors.provisioning import ResetRefusedError
-from device.runtime import journal
-from device.runtime.journal import Keyed, Registered, Staged
-from device.storage.device_storage import DeviceStorage, open_device_storage
-from device.storage.secure_storage import Uid
+from device.runtime.reset import clear_folder, reset
+from device.storage.device_storage import open_device_storage
 from device.verbs._options import state_of
 
 SUMMARY: Final = "Return the device to the state in which the station delivered it."
@@ -19,7 +16,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--forget-identity",
         action="store_true",
-        help="delete a proven identity too; afterwards only the station can provision the device",
+        help="destroy the key and the certificate of a proven device too; afterwards only the "
+        "station can provision it",
     )
 
 
@@ -27,49 +25,11 @@ def run(options: argparse.Namespace, console: Console) -> None:
     """Reset the device, and say whether anything changed.
 
     Raises:
-        ResetRefusedError: there is a proven identity, and ``--forget-identity`` is not given.
         StorageError: the storage is missing, busy, corrupt or rolled back.
     """
-    with open_device_storage(state_of(options)) as storage:
-        changed = reset(storage, forget_identity=options.forget_identity)
+    state = state_of(options)
+    with open_device_storage(state) as storage:
+        had_files = clear_folder(state)
+        changed = reset(storage, forget_identity=options.forget_identity) or had_files
     console.say("reset: the next boot is a first boot" if changed else "reset: nothing to undo")
     console.show({"reset": changed})
-
-
-def reset(storage: DeviceStorage, *, forget_identity: bool) -> bool:
-    """Undo provisioning in one commit; return whether anything changed.
-
-    Serial number, device id and fuses stay. So does the id of a forgotten certificate, because it
-    may still be ACTIVE in the cloud. A proven device no longer holds its claim: once it has
-    forgotten its identity, only the station can let it provision itself again.
-
-    Raises:
-        ResetRefusedError: there is a proven identity, and ``forget_identity`` is false.
-    """
-    identity = journal.load_identity(storage.ps)
-    if identity is not None and not forget_identity:
-        raise ResetRefusedError(identity.thing_name)
-    if identity is not None:
-        with storage.transaction():
-            storage.keys.destroy_key(identity.key)
-            journal.note_given_up(storage.ps, identity.certificate_id)
-            for uid in (Uid.IDENTITY, Uid.DEVICE_CERTIFICATE, Uid.DEVICE_CONFIGURATION):
-                storage.ps.remove(uid)
-        return True
-    match journal.load(storage.ps):
-        case None:
-            return False
-        case Keyed(key=key):
-            with storage.transaction():
-                storage.keys.destroy_key(key)
-                storage.ps.remove(Uid.PROVISIONING_JOURNAL)
-        case (
-            Staged(key=key, certificate_id=identifier)
-            | Registered(key=key, certificate_id=identifier)
-        ):
-            with storage.transaction():
-                journal.note_given_up(storage.ps, identifier)
-                storage.keys.destroy_key(key)
-                storage.ps.remove(Uid.STAGED_CERTIFICATE)
-                storage.ps.remove(Uid.PROVISIONING_JOURNAL)
-    return True
