@@ -43,7 +43,10 @@ class Commands(QuietTask):
         self._topic: Final = f"$aws/commands/things/{thing_name}/executions"
         self._boot_id: Final = boot_id
         self._note = msgspec.json.decode(kept, type=Note) if kept else None
-        self._known: Final[deque[str]] = deque(maxlen=_KNOWN)
+        known = [] if self._note is None else [self._note.execution_id]
+        self._known: Final = deque(known, maxlen=_KNOWN)
+        self._is_end_told = False
+        """Whether what became of the restart was told; an answer before that is an older one."""
         self._restart: str | None = None
         """The execution that is to restart the device once AWS IoT knows of it."""
 
@@ -57,7 +60,7 @@ class Commands(QuietTask):
         note = self._note
         if note is None:
             return []
-        self._known.append(note.execution_id)
+        self._is_end_told = True
         before, after = note.boot_id, self._boot_id()
         if before == after:
             return [self._failed(note.execution_id, f"the boot id is still {after}")]
@@ -65,7 +68,7 @@ class Commands(QuietTask):
 
     def on_disconnected(self) -> None:
         """Restart for no command of which AWS IoT may not know."""
-        self._restart = None
+        self._restart, self._is_end_told = None, False
 
     def on_message(self, message: MessageReceived) -> Sequence[Order]:
         """Carry a command out."""
@@ -110,7 +113,7 @@ class Commands(QuietTask):
         if verdict == "rejected":
             why = foreign(payload.decode(errors="replace"))
             orders.append(Report("command answer refused", f"{foreign(execution_id)}: {why}"))
-        if self._note is not None and self._note.execution_id == execution_id:
+        if self._is_end_told and self._note and self._note.execution_id == execution_id:
             self._note = None
             orders.append(Keep(Kept.COMMAND, b""))
         if self._restart == execution_id:
