@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from device.errors.storage import StorageError
+from device.operation.counters import Counters
 from device.operation.outbox import MOST_MESSAGES, MemoryOutbox, Outbox
 from device.operation.task import Order, QuietTask, Reconfigured, Report
 from device.provisioning.actions import Publish
@@ -48,12 +49,14 @@ class Telemetry(QuietTask):
         interval: float,
         measure: Callable[[], Reading],
         outbox: Outbox | None = None,
+        counters: Counters | None = None,
     ) -> None:
         """Publish what ``measure`` returns every ``interval`` seconds, through ``outbox``."""
         self._topic: Final = topic
         self._interval = interval
         self._measure: Final = measure
         self._outbox: Final[Outbox] = MemoryOutbox() if outbox is None else outbox
+        self._counters: Final = counters or Counters()
         self._due = -math.inf
         self._is_connected = self._is_in_flight = False
         self._told_of_disk = False
@@ -141,6 +144,7 @@ class Telemetry(QuietTask):
         self._last_lost = _number_of(publication)
         self._first_lost = self._first_lost if self._losses else self._last_lost
         self._losses += 1
+        self._counters.readings_dropped += 1
 
     def _loss(self, why: str) -> Sequence[Report]:
         losses, self._losses = self._losses, 0

@@ -37,6 +37,10 @@ _PLACES: Final = {
 _SETTINGS: Final = msgspec.json.Decoder(dict[str, float])
 
 
+Doer = Callable[[Deed], Event | None]
+"""Does what a deed says; returns the fact that comes of it."""
+
+
 class Ending(Enum):
     """How the operation of a device ended."""
 
@@ -74,7 +78,7 @@ class Deeds:
         storage: DeviceStorage,
         observer: Observer,
         diagnose: Callable[[], Mapping[str, str]],
-        others: Mapping[type[Deed], Callable[[Deed], Event | None]] | None = None,
+        others: Mapping[type[Deed], "Doer"] | None = None,
     ) -> None:
         """Keep notes in ``storage``; ``others`` do what this page does not know."""
         self.ending = Ending.STOPPED

@@ -11,13 +11,15 @@ from device.config.settings import Settings
 from device.errors.provisioning import StoppedError
 from device.operation.counters import Counters
 from device.operation.deeds import Kept
+from device.operation.metrics import Metrics, WriteMetrics
 from device.operation.operation import Operation
 from device.operation.outbox import MemoryOutbox, Outbox
-from device.operation.task import Task
+from device.operation.task import Deed, Task
 from device.operation.telemetry import Telemetry
-from device.runtime import facts
+from device.provisioning.events import Event
+from device.runtime import facts, metrics
 from device.runtime.clock import Clock
-from device.runtime.deeds import Deeds, Ending, changed_settings, kept
+from device.runtime.deeds import Deeds, Doer, Ending, changed_settings, kept
 from device.runtime.journal import Identity
 from device.runtime.loop import Loop, Observer, Patience
 from device.runtime.sensors import Sensors
@@ -47,7 +49,9 @@ class Operating:
         self._folder: Final = folder
         self._boot_id: Final = facts.boot_id(settings.restart.reboots)
         self._counters: Final = Counters()
-        self._deeds: Final = Deeds(storage, observer, self._diagnose)
+        self._outboxes: Final[list[Outbox]] = []
+        others: dict[type[Deed], Doer] = {WriteMetrics: self._write_metrics}
+        self._deeds: Final = Deeds(storage, observer, self._diagnose, others)
 
     def run(self, loop: Loop, tasks: Sequence[Task], *, is_connected: bool) -> Ending:
         """Be at work until a stop is requested, or a job or a command restarts the device."""
@@ -63,6 +67,8 @@ class Operating:
         )
         with suppress(StoppedError):
             loop.run(operation, Patience())
+        if self._folder is not None:
+            self._write_metrics(WriteMetrics())
         return self._deeds.ending
 
     def _tasks(self) -> list[Task]:
@@ -73,12 +79,15 @@ class Operating:
             found.append(self._jobs())
         if self._settings.commands.enabled:
             found.append(self._commands())
+        if self._folder is not None:
+            found.append(Metrics(self._set_values()["metrics.interval"]))
         return found
 
     def _telemetry(self) -> Task:
         topic = self._plan.telemetry_topic.replace("{thing_name}", self._identity.thing_name)
         interval = self._set_values()["telemetry.interval"]
-        return Telemetry(topic, interval, Sensors(self._clock).read, self._outbox("telemetry"))
+        outbox, measure = self._outbox("telemetry"), Sensors(self._clock).read
+        return Telemetry(topic, interval, measure, outbox, self._counters)
 
     def _shadow(self) -> Task:
         from device.operation.shadow import Shadow  # noqa: PLC0415 - only where it is wanted
@@ -102,7 +111,22 @@ class Operating:
         note = kept(self._storage.ps, Kept.COMMAND)
         return Commands(self._identity.thing_name, note, lambda: self._boot_id)
 
+    def _write_metrics(self, _: Deed) -> Event | None:
+        """Write the counters down; the last time when the operation ends."""
+        if self._folder is None:
+            return None
+        waiting = sum(len(outbox) for outbox in self._outboxes)
+        samples = metrics.counted(self._counters, waiting)
+        samples |= metrics.stored(self._storage, self._clock)
+        metrics.write(self._folder / (self._settings.metrics.file or metrics.FILE), samples)
+        return None
+
     def _outbox(self, name: str) -> Outbox:
+        outbox = self._open_outbox(name)
+        self._outboxes.append(outbox)
+        return outbox
+
+    def _open_outbox(self, name: str) -> Outbox:
         limits = self._settings.outbox
         if self._folder is None:
             return MemoryOutbox(limits.messages, limits.bytes)

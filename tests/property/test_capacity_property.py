@@ -25,7 +25,7 @@ from device.storage.device_storage import (
 )
 from device.storage.lifecycle import Lifecycle
 from device.storage.secure_storage import StorageFlag, Uid
-from device.verbs.reset import reset
+from device.runtime.reset import reset
 from tests.support.certificates import NOW, new_key, pem_of
 from tests.support.devices import enrolment_of
 from tests.support.memory_disk import MemoryDisk
