@@ -22,7 +22,7 @@ from device.runtime.first_boot import FirstBoot
 from device.runtime.journal import Identity, load_configuration, load_identity
 from device.runtime.loop import Loop, Observer, Patience
 from device.runtime.notify import ServiceManager
-from device.runtime.session import Session
+from device.runtime.session import Postbox, Session
 from device.storage.device_storage import DeviceStorage
 from device.storage.element.installation import attach_element
 from device.storage.keys import KeyType, TlsIdentity
@@ -135,6 +135,7 @@ class Agent:
             clock=self._clock,
             observer=self._observer,
             folder=self._folder,
+            postbox=self.session if isinstance(self.session, Postbox) else None,
         )
         ending = operating.run(self._loop, tasks, is_connected=self._is_connected)
         self._is_connected = False

@@ -1,6 +1,6 @@
 """What goes wrong while a proven device is at work."""
 
-from device.errors import ExitCode
+from device.errors import ExitCode, FirstbootError
 from device.errors.storage import InsufficientStorageError
 
 
@@ -18,3 +18,16 @@ class OutboxFullError(InsufficientStorageError):
         super().__init__(f"the outbox is full: {publications} publications, {size} bytes, wait")
         self.publications = publications
         self.size = size
+
+
+class ApplicationRefusedError(FirstbootError):
+    """The device did not take a message of an application's own program."""
+
+    next_step = "Allow the topic in the device's settings (application.publish), or send less."
+
+
+class DeviceGoneError(FirstbootError):
+    """The device does not answer at its socket."""
+
+    exit_code = ExitCode.TRY_LATER
+    next_step = "Start device run with application.socket set, then connect again."

@@ -1,14 +1,15 @@
 """Puts the tasks of a proven device together, with what they need of the machine."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from device import __version__
 from device.config.device_plan import Plan
+from device.config import settings as config
 from device.config.settings import Settings
 from device.errors.provisioning import StoppedError
+from device.operation.application import Answer, Application
 from device.operation.counters import Counters
 from device.operation.deeds import Kept
 from device.operation.metrics import Metrics, WriteMetrics
@@ -23,7 +24,11 @@ from device.runtime.deeds import Deeds, Doer, Ending, changed_settings, kept
 from device.runtime.journal import Identity
 from device.runtime.loop import Loop, Observer, Patience
 from device.runtime.sensors import Sensors
+from device.runtime.session import Postbox
 from device.storage.device_storage import DeviceStorage
+
+if TYPE_CHECKING:
+    from device.runtime.application_socket import ApplicationSocket
 
 
 class Operating:
@@ -39,18 +44,24 @@ class Operating:
         clock: Clock,
         observer: Observer,
         folder: Path | None,
+        postbox: Postbox | None = None,
     ) -> None:
-        """Keep outbox and metrics in ``folder``, or in memory where there is none."""
+        """Keep outbox and metrics in ``folder``, or in memory where there is none.
+
+        Without a ``postbox`` no program of an application is heard.
+        """
         self._storage: Final = storage
         self._identity: Final = identity
         self._settings: Final = settings
         self._plan: Final = plan
         self._clock: Final = clock
         self._folder: Final = folder
+        self._postbox: Final = postbox
+        self._socket: ApplicationSocket | None = None
         self._boot_id: Final = facts.boot_id(settings.restart.reboots)
         self._counters: Final = Counters()
         self._outboxes: Final[list[Outbox]] = []
-        others: dict[type[Deed], Doer] = {WriteMetrics: self._write_metrics}
+        others: dict[type[Deed], Doer] = {WriteMetrics: self._write_metrics, Answer: self._answer}
         self._deeds: Final = Deeds(storage, observer, self._diagnose, others)
 
     def run(self, loop: Loop, tasks: Sequence[Task], *, is_connected: bool) -> Ending:
@@ -65,8 +76,13 @@ class Operating:
             carry_out=self._deeds.carry_out,
             counters=self._counters,
         )
-        with suppress(StoppedError):
+        try:
             loop.run(operation, Patience())
+        except StoppedError:
+            pass
+        finally:
+            if self._socket is not None:
+                self._socket.close()
         if self._folder is not None:
             self._write_metrics(WriteMetrics())
         return self._deeds.ending
@@ -79,6 +95,8 @@ class Operating:
             found.append(self._jobs())
         if self._settings.commands.enabled:
             found.append(self._commands())
+        if self._settings.application.socket and self._postbox and self._folder:
+            found.append(self._application(self._settings.application, self._postbox, self._folder))
         if self._folder is not None:
             found.append(Metrics(self._set_values()["metrics.interval"]))
         return found
@@ -110,6 +128,29 @@ class Operating:
 
         note = kept(self._storage.ps, Kept.COMMAND)
         return Commands(self._identity.thing_name, note, lambda: self._boot_id)
+
+    def _application(self, chosen: config.Application, postbox: Postbox, folder: Path) -> Task:
+        """Open the socket of an application's own program."""
+        from device.runtime.application_socket import ApplicationSocket  # noqa: PLC0415 - see above
+
+        self._socket = ApplicationSocket(folder / str(chosen.socket), postbox.post)
+        thing_name = self._identity.thing_name
+        publish, subscribe = (
+            topics.replace("{thing_name}", thing_name).split()
+            for topics in (chosen.publish, chosen.subscribe)
+        )
+        return Application(
+            publish,
+            subscribe,
+            outbox=self._outbox("application"),
+            inbox=self._open_outbox("application-inbox"),
+            counters=self._counters,
+        )
+
+    def _answer(self, deed: Deed) -> Event | None:
+        if self._socket is not None and isinstance(deed, Answer):
+            self._socket.answer(deed)
+        return None
 
     def _write_metrics(self, _: Deed) -> Event | None:
         """Write the counters down; the last time when the operation ends."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from device.application import Application, ApplicationRefusedError, Message
 from tests.support.device_process import CONFIG, Running, Works, boot, device, running, works_for
 from tests.wire.conftest import LocalCloud
 from tests.wire.localcloud_registry import mark
@@ -238,6 +239,38 @@ def test_a_command_that_comes_while_the_device_is_away_is_kept_for_it(
 
     with at_work(state):
         assert end_of(local_cloud, serial, number)["status"] == "SUCCEEDED"
+
+
+def test_a_program_of_ones_own_publishes_and_hears_as_the_device(
+    local_cloud: LocalCloud, state: Path, serial: str
+) -> None:
+    boot(state)
+    topics = {
+        "DEVICE_APPLICATION__SOCKET": "application.sock",
+        "DEVICE_APPLICATION__PUBLISH": "app/{thing_name}/#",
+        "DEVICE_APPLICATION__SUBSCRIBE": "app/{thing_name}/echo",
+    }
+    with at_work(state, **topics), Application(state / "application.sock", SECONDS) as program:
+        program.publish(f"app/{serial}/echo", b"\x00 to myself")
+        heard = next(program.messages())
+        with pytest.raises(ApplicationRefusedError):
+            program.publish(f"dt/{serial}/telemetry", b"not mine")
+
+    assert heard == Message(f"app/{serial}/echo", b"\x00 to myself")
+    assert not (state / "application.sock").exists()
+
+
+def test_metrics_tell_what_the_device_did(state: Path) -> None:
+    boot(state)
+    with at_work(state) as started:
+        started.wait_for("telemetry acknowledged")
+    samples = device("metrics", "--state", state).lines[0]["metrics"]
+
+    assert samples["connects_total"] == 1
+    assert samples["puback_seconds_count"] >= 1
+    assert samples["outbox_messages"] == 0
+    assert samples["storage_commits_total"] > 4
+    assert samples["certificate_age_seconds"] < 3_600
 
 
 def waiting_in(state: Path) -> list[Path]:
