@@ -142,7 +142,7 @@ class Agent:
         return self._after(ending)
 
     def _after(self, ending: "Ending") -> "Ending":
-        """Do what the operation ended for; a machine that reboots stops this program by a signal."""
+        """Do what the operation ended for; a machine that reboots stops this program, too."""
         from device.runtime.deeds import Ending  # noqa: PLC0415 - see operate
         from device.runtime.power import reboot_machine  # noqa: PLC0415 - rarely needed
         from device.runtime.reset import clear_folder, reset  # noqa: PLC0415 - rarely needed

@@ -124,8 +124,7 @@ class Telemetry(_Section, frozen=True):
 
 
 class Outbox(_Section, frozen=True):
-    """What waits on disk until AWS IoT has acknowledged it: one for telemetry, one as large for an
-    application."""
+    """What waits on disk until it is acknowledged; telemetry and an application have one each."""
 
     messages: Annotated[int, Meta(ge=1, le=100_000)] = 1000
     """How many messages wait. When one more comes, the oldest reading is dropped and counted; an

@@ -1,8 +1,8 @@
 """AWS IoT Commands: a command is answered at once, and carried out once.
 
-AWS IoT sends a command to one device and waits seconds for the answer, so a command that was carried
-out is known by its execution id. One that restarts the device is first told IN_PROGRESS; only when
-AWS IoT has taken that is it kept on disk and done, and told to have succeeded after the start.
+A command that comes twice is known by its execution id. One that restarts the device is first told
+IN_PROGRESS; only when AWS IoT has taken that is it kept on disk and done, and after the start it is
+told to have succeeded.
 (AWS IoT Core Developer Guide, "Commands workflow"; the payload is ours, see docs/operation.md.)
 """
 

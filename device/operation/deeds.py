@@ -26,7 +26,7 @@ class Keep(Deed, frozen=True):
 
 
 class Configure(Deed, frozen=True):
-    """Let ``settings`` hold from now on, durably; the fact is `Reconfigured`, or a failed `Done`."""
+    """Let ``settings`` hold from now on, durably; the fact is `Reconfigured` or a failed `Done`."""
 
     ticket: str
     settings: Mapping[str, float]

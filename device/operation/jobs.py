@@ -5,7 +5,7 @@ it: *accepted* (its beginning is to be told), *doing*, *done* (its end is to be 
 start after a power cut goes on where the device was. A job that restarts the device is proven by
 something that must have changed: the boot id, or the moment of promotion after a reset.
 
-The topics and documents are those of the AWS IoT Core Developer Guide, "Jobs device MQTT API"; a job
+Topics and messages are those of the AWS IoT Core Developer Guide, "Jobs device MQTT API"; a job's
 document is ``{"operation": "reboot"}``, see docs/operation.md.
 """
 
@@ -216,7 +216,7 @@ class Jobs(QuietTask):
         return [*self._keep(note), began, *self._tell()]
 
     def _again(self, note: Note, execution: _Execution, *, is_reply: bool) -> Sequence[Order]:
-        """Go on with the job at hand, which AWS IoT tells of again: it may not know how far it is."""
+        """Go on with the job at hand, of which AWS IoT may not know how far it is."""
         is_old = execution.version_number < note.version and not is_reply
         if is_old or self._is_awaiting or self._is_doing:
             return []

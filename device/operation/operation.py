@@ -63,7 +63,7 @@ class Outgoing:
 class Operation(Work):
     """Runs ``tasks`` as the thing ``thing_name``."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one object per collaborator, all named at the one call
         self,
         thing_name: str,
         tasks: Sequence[Task],

@@ -1,9 +1,9 @@
 """The device's shadow: what the device reports of itself, and what others want of its settings.
 
-At each connection the device reads its shadow, does what is desired, and reports. A delta that comes
-later is done at once. What may not be set is reported under ``refused`` with the reason. Each update
-carries the version that it is made upon, so that AWS IoT refuses one that came too late; the device
-then reads the shadow again. (AWS IoT Core Developer Guide, "Device Shadow MQTT topics".)
+At each connection the device reads its shadow, does what is desired, and reports. A delta that
+comes later is done at once. What may not be set is reported under ``refused``, with the reason. An
+update carries the version that it is made upon, so that AWS IoT refuses one that came too late; the
+device then reads the shadow again. (AWS IoT Core Developer Guide, "Device Shadow MQTT topics".)
 """
 
 import math

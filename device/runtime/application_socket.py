@@ -1,8 +1,8 @@
 """The socket of an application's own program: lines of JSON in, lines of JSON out.
 
-A thread reads, and gives each line to the device's loop as an event; the loop writes the answers. Of
-a program that says much at once, the next line is read when an earlier one was answered. One that
-does not read its answers is cut off.
+A thread reads, and gives each line to the device's loop as an event; the loop writes the answers.
+Of a program that says much at once, the next line is read when an earlier one was answered. One
+that does not read its answers is cut off.
 """
 
 import logging

@@ -10,9 +10,9 @@ not open, as a cut leaves it when nothing was accepted yet, is dropped and count
 
 import logging
 import os
-from pathlib import Path
 from collections import deque
 from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 import msgspec

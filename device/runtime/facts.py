@@ -19,7 +19,7 @@ _DAY: Final = 86_400.0
 
 
 def boot_id(reboots: str) -> str:
-    """Return what changes at each start: of the ``machine``, as Linux says, or of the ``firmware``."""
+    """Return what changes at each start of the ``machine``, as Linux says, or the ``firmware``."""
     if reboots == "machine":
         return _BOOT_ID.read_text(encoding="ascii").strip()
     return str(uuid4())

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from device import __version__
-from device.config.device_plan import Plan
 from device.config import settings as config
+from device.config.device_plan import Plan
 from device.config.settings import Settings
 from device.errors.provisioning import StoppedError
 from device.operation.application import Answer, Application

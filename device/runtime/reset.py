@@ -1,8 +1,8 @@
 """The two ways back: a reset, after which the device is as delivered, and the end of its life.
 
-A proven device has destroyed its claim, so a reset keeps its certificate, whatever the method: it is
-waiting for its proof again, as it was once, and the next boot makes the device the same thing. What
-was changed since goes: settings from afar, configuration, outbox, the job at hand.
+A proven device has destroyed its claim, so a reset keeps its certificate, whatever the method: it
+waits for its proof again, as it did once, and the next boot makes the device the same thing. What
+came since goes: settings from afar, configuration, outbox, the job at hand.
 """
 
 from pathlib import Path

@@ -152,7 +152,7 @@ class OsFs:
 
     def names(self) -> list[str]:
         with storage_errors(self._folder):
-            return os.listdir(self._folder)
+            return [place.name for place in self._folder.iterdir()]
 
 
 class FolderLock:

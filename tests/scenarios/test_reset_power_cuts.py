@@ -11,6 +11,7 @@ from device.runtime import journal
 from device.runtime.journal import Identity
 from device.runtime.reset import decommission, reset
 from device.storage.device_storage import open_device_storage
+from device.storage.filesystem import Mount
 from device.storage.lifecycle import Lifecycle
 from tests.support.power import PowerCutError, PowerSupply
 from tests.support.worlds import MemoryWorld, boot, boot_home
@@ -30,6 +31,11 @@ def proven_with_a_leaf(method: str = "bulk") -> tuple[MemoryWorld, Identity]:
     leaf = world.make_device_with_leaf(STATE, "SN-1")
     world.cloud.register_leaf(leaf, "SN-1")
     return world, boot(world, STATE)
+
+
+def on(supply: PowerSupply, world: MemoryWorld) -> Mount:
+    """Return the disks of ``world`` on this power supply."""
+    return lambda folder: supply.mount(world.mount(folder))
 
 
 Proven = Callable[[], tuple[MemoryWorld, Identity]]
@@ -56,9 +62,7 @@ def test_a_reset_is_cut_at_any_moment(proven: Proven) -> None:
     for moment in range(1, 1_000):
         supply = PowerSupply(moment)
         try:
-            with open_device_storage(
-                STATE, mount=lambda folder: supply.mount(world.mount(folder))
-            ) as storage:
+            with open_device_storage(STATE, mount=on(supply, world)) as storage:
                 reset(storage)
         except PowerCutError:
             cuts += 1
@@ -92,7 +96,7 @@ def test_a_decommissioning_is_cut_at_any_moment() -> None:
     for moment in range(1, 1_000):
         supply = PowerSupply(moment)
         try:
-            decommission(STATE, mount=lambda folder: supply.mount(world.mount(folder)))
+            decommission(STATE, mount=on(supply, world))
         except PowerCutError:
             cuts += 1
         else:

@@ -76,7 +76,7 @@ def test_help_names_every_verb_and_every_exit_code(device: Device) -> None:
 
     assert answer.code == 0
     assert answer.err == ""
-    assert all(f"    {verb} " in answer.out for verb in VERBS)
+    assert all(f"    {verb}" in answer.out for verb in VERBS)
     assert all(f"{code} " in answer.out for code in range(7))
 
 

@@ -25,6 +25,7 @@ FAMILIES = (FirstbootError, LocalCloudError)
 # Not errors but news, caught where they are raised; each with where and why.
 OUTSIDE = {
     "device.cli._Terminated": "becomes the StoppedError of the command",
+    "device.operation.jobs._Refused": "becomes the status REJECTED of a job",
     "device.runtime.tunnel.TunnelRefusedError": "becomes the event of a failed connection",
     "localcloud.broker.codec.MalformedError": "becomes the DISCONNECT of its connection",
     "localcloud.broker.link.EndError": "ends a connection in its own task",

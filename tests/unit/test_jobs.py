@@ -66,7 +66,7 @@ class Device:
         payload = document if isinstance(document, bytes) else json.dumps(document).encode()
         self.do(self.task.on_message(MessageReceived(f"{BASE}/{end}", payload)))
 
-    def offered(  # noqa: PLR0913 - the fields of AWS's document
+    def offered(
         self,
         job: str,
         document: object,

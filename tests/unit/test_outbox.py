@@ -116,8 +116,10 @@ def test_bytes_are_a_limit_too() -> None:
 
 @pytest.mark.parametrize(
     ("fault", "call"),
-    [*((fault, call) for fault in (Fault.NO_SPACE, Fault.IO_ERROR) for call in range(3))]
-    + [(Fault.SHORT_WRITE, 0)],
+    [
+        *((fault, call) for fault in (Fault.NO_SPACE, Fault.IO_ERROR) for call in range(3)),
+        (Fault.SHORT_WRITE, 0),
+    ],
 )
 def test_a_disk_that_refuses_leaves_what_was_there(fault: Fault, call: int) -> None:
     disk = RecordingDisk({PLACE.name: {}})

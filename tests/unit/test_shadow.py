@@ -1,4 +1,4 @@
-"""Does a device report itself to its shadow, do what is desired of it, and refuse the rest aloud?"""
+"""Does a device report itself to its shadow, do what is desired, and refuse the rest aloud?"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -151,7 +151,7 @@ def test_a_wish_that_comes_later_is_done_at_once() -> None:
 
 
 def test_a_wish_that_stays_refused_is_reported_once() -> None:
-    """Each report brings a delta while desired and reported differ: that must not go on for ever."""
+    """Each report brings a delta while desired and reported differ; that must come to an end."""
     device = Device()
     device.connected_at(7)
     delta = {"state": {"settings": {"telemetry": {"interval": -1}}}}
