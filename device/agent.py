@@ -143,9 +143,9 @@ class Agent:
 
     def _after(self, ending: "Ending") -> "Ending":
         """Do what the operation ended for; a machine that reboots stops this program, too."""
+        from device.reset import clear_folder, reset  # noqa: PLC0415 - rarely needed
         from device.runtime.deeds import Ending  # noqa: PLC0415 - see operate
-        from device.runtime.power import reboot_machine  # noqa: PLC0415 - rarely needed
-        from device.runtime.reset import clear_folder, reset  # noqa: PLC0415 - rarely needed
+        from device.runtime.reboot import reboot_machine  # noqa: PLC0415 - rarely needed
 
         if ending is Ending.RESET:
             if self._folder is not None:

@@ -10,10 +10,11 @@ import signal
 from collections.abc import Mapping
 from typing import Final
 
-from localcloud.access_key import AccessKey
-from localcloud.errors import PortInUseError
-from localcloud.ports import LOOPBACK, owner_of
-from localcloud.rude import Rude
+from localcloud.door.access_key import AccessKey
+from localcloud.door.callers import LOOPBACK
+from localcloud.errors import PORT_IN_USE
+from localcloud.faults.rude import Rude
+from localcloud.ports import owner_of
 from localcloud.state_folder import Ports, StateFolder
 
 REGION: Final = "us-east-1"
@@ -104,7 +105,9 @@ async def _serve(folder: StateFolder, ports: Ports, rude: Rude | None) -> None:
             raise
         raise cloud.gateway.failure from None
     except OSError as error:
-        raise PortInUseError(ports.api, owner_of(ports.api), "--api-port") from error
+        raise PORT_IN_USE.error(
+            port=ports.api, owner=owner_of(ports.api), flag="--api-port"
+        ) from error
     finally:
         watch.cancel()
 

@@ -7,7 +7,7 @@ of one, and has the one in memory.
 from collections import deque
 from typing import Final, Protocol
 
-from device.errors.operation import OutboxFullError
+from device.errors.operation import OUTBOX_FULL
 from device.provisioning.actions import Publish
 
 MOST_MESSAGES: Final = 1_000
@@ -102,7 +102,7 @@ class MemoryOutbox:
             OutboxFullError: it would be one too many, or too many bytes.
         """
         if not self.has_room_for(publication):
-            raise OutboxFullError(len(self._waiting), self._bytes)
+            raise OUTBOX_FULL.error(publications=len(self._waiting), size=self._bytes)
 
     def hold(self, publication: Publish) -> None:
         """Keep ``publication``, whatever the limits."""

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from device.errors.provisioning import StoppedError
+from device.errors import StoppedError
 from device.errors.storage import StorageError
 from device.operation.deeds import (
     CollectDiagnostics,

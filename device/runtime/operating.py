@@ -8,7 +8,7 @@ from device import __version__
 from device.config import settings as config
 from device.config.device_plan import Plan
 from device.config.settings import Settings
-from device.errors.provisioning import StoppedError
+from device.errors import StoppedError
 from device.operation.application import Answer, Application
 from device.operation.counters import Counters
 from device.operation.deeds import Kept

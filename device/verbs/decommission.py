@@ -4,8 +4,7 @@ import argparse
 from typing import Final
 
 from device.console import Console
-from device.runtime.reset import decommission
-from device.verbs._options import state_of
+from device.verbs._options import device_of
 
 SUMMARY: Final = "End the device's life: destroy every key, in a secure element too. Final."
 
@@ -26,7 +25,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
         ElementError: the secure element cannot be used; nothing was destroyed.
         StorageError: the storage is missing, busy, corrupt or rolled back.
     """
-    was_alive = decommission(state_of(options), element_is_lost=options.element_is_lost)
+    was_alive = device_of(options).decommission(element_is_lost=options.element_is_lost)
     words = "every key is destroyed" if was_alive else "it was decommissioned before"
     console.say(f"decommissioned: {words}", "in the cloud: factory retire --serial SERIAL")
     console.show({"decommissioned": True, "lifecycle": "DECOMMISSIONED"})

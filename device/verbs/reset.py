@@ -4,9 +4,7 @@ import argparse
 from typing import Final
 
 from device.console import Console
-from device.runtime.reset import clear_folder, reset
-from device.storage.device_storage import open_device_storage
-from device.verbs._options import state_of
+from device.verbs._options import device_of
 
 SUMMARY: Final = "Return the device to the state in which the station delivered it."
 
@@ -27,9 +25,6 @@ def run(options: argparse.Namespace, console: Console) -> None:
     Raises:
         StorageError: the storage is missing, busy, corrupt or rolled back.
     """
-    state = state_of(options)
-    with open_device_storage(state) as storage:
-        had_files = clear_folder(state)
-        changed = reset(storage, forget_identity=options.forget_identity) or had_files
+    changed = device_of(options).reset(forget_identity=options.forget_identity)
     console.say("reset: the next boot is a first boot" if changed else "reset: nothing to undo")
     console.show({"reset": changed})

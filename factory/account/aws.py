@@ -10,8 +10,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache, cached_property
+from threading import Lock
 from typing import TYPE_CHECKING, Protocol
 
+from device.errors import FirstbootError
 from factory import errors
 from factory.account.cloud import Account, Cloud, Response, Value, structure, text
 
@@ -38,11 +40,13 @@ ClientFactory = Callable[[str], Client]
 """Returns a client for a service (``iot``, ``iam``, ``sts``)."""
 
 
-def clients_of(session: Mapping[str, str]) -> ClientFactory:
+def clients_of(session: Mapping[str, str], endpoint_url: str | None = None) -> ClientFactory:
     """Return what makes clients of a boto3 session, which ``session`` describes in its words.
 
     One session for all of them: each new one reads AWS's endpoints again, in 0.1 s.
+    ``endpoint_url`` is where the calls go; None leaves that to boto3's own chain.
     """
+    one_at_a_time = Lock()  # boto3: clients are for any thread, sessions are not
 
     @cache
     def opened() -> "boto3.Session":
@@ -55,7 +59,8 @@ def clients_of(session: Mapping[str, str]) -> ClientFactory:
 
         # Told not to wait for ever.
         patience = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard"})
-        made: Client = opened().client(service, config=patience)
+        with one_at_a_time:
+            made: Client = opened().client(service, config=patience, endpoint_url=endpoint_url)
         return made
 
     return client
@@ -64,23 +69,26 @@ def clients_of(session: Mapping[str, str]) -> ClientFactory:
 class Aws:
     """A real AWS account, or the local AWS: the code is the same."""
 
-    def __init__(self, clients: ClientFactory) -> None:
+    def __init__(self, clients: ClientFactory, endpoint_url: str | None = None) -> None:
         """Make nothing yet: clients are made when they are first needed."""
-        self._client = cache(clients)
+        self.client = cache(clients)
+        """A boto3 client by the name of its service, for what the station itself never calls."""
+        self.endpoint_url = endpoint_url
+        """Where the calls go, if boto3's own chain is not asked."""
 
     @cached_property
     def account(self) -> Account:
         """Ask STS whose credentials these are, and IoT's client for the Region."""
         caller = self.call("sts", "GetCallerIdentity")
         with _errors_as_ours("iot:DescribeEndpoint"):
-            region: str = self._client("iot").meta.region_name  # type: ignore[attr-defined] # boto3 has no types
+            region: str = self.client("iot").meta.region_name  # type: ignore[attr-defined] # boto3 has no types
         return Account(text(caller, "Account"), region, text(caller, "Arn").split(":")[1])
 
     def call(self, service: str, operation: str, **parameters: Value) -> Response:
         """Call ``operation`` of ``service``; see :class:`factory.account.cloud.Cloud`."""
         _log.debug("calling %s:%s", service, operation)
         with _errors_as_ours(f"{service}:{operation}"):
-            method = getattr(self._client(service), _python_name(operation))
+            method = getattr(self.client(service), _python_name(operation))
             response: Response = method(**parameters)
         return response
 
@@ -88,7 +96,7 @@ class Aws:
         """Yield the pages of ``operation``; see :class:`factory.account.cloud.Cloud`."""
         _log.debug("listing %s:%s", service, operation)
         with _errors_as_ours(f"{service}:{operation}"):
-            paginator = self._client(service).get_paginator(_python_name(operation))
+            paginator = self.client(service).get_paginator(_python_name(operation))
             yield from paginator.paginate(**parameters)
 
 
@@ -110,7 +118,8 @@ def acting_as(cloud: Cloud, role_arn: str) -> Aws:
         "aws_session_token": text(credentials, "SessionToken"),
         "region_name": cloud.account.region,
     }
-    return Aws(clients_of(session))
+    url = cloud.endpoint_url if isinstance(cloud, Aws) else None
+    return Aws(clients_of(session, url), url)
 
 
 @contextmanager
@@ -123,7 +132,7 @@ def needs_extra() -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        raise errors.ExtraMissingError(str(error.name)) from error
+        raise errors.EXTRA_MISSING.error(library=str(error.name)) from error
 
 
 def _python_name(operation: str) -> str:
@@ -173,30 +182,31 @@ def _errors_as_ours(action: str) -> Iterator[None]:
     except sdk.ClientError as error:
         raise _answered(action, error) from error
     except (sdk.HTTPClientError, sdk.ConnectionError, sdk.IncompleteReadError) as error:
-        raise errors.CloudNotReachableError(f"{action} got no answer: {error}") from error
+        raise errors.CLOUD_NOT_REACHABLE.error(f"{action} got no answer: {error}") from error
     except (sdk.BotoCoreError, ValueError) as error:
         # ValueError is botocore's for an AWS_ENDPOINT_URL that is no URL.
-        raise errors.CloudConfigurationError(f"{action} could not be called: {error}") from error
+        raise errors.CLOUD_CONFIGURATION.error(f"{action} could not be called: {error}") from error
 
 
-def _answered(action: str, error: "ClientError") -> errors.CloudError:
+def _answered(action: str, error: "ClientError") -> FirstbootError:
     """Return our error for an answer of AWS that was not a yes."""
     details = error.response.get("Error", {})
     code, message = str(details.get("Code", "?")), str(details.get("Message", ""))
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     if code in _BAD_CREDENTIALS:
-        return errors.CloudConfigurationError(
+        return errors.CLOUD_CONFIGURATION.error(
             f"AWS rejected the credentials (or this machine's clock is wrong): {code}: {message}"
         )
     if code in _DENIED:
-        return errors.CloudDeniedError(_denied_action(message) or action, message)
+        return errors.CLOUD_DENIED.error(message, action=_denied_action(message) or action)
     if code in _LIMITS:
-        return errors.CloudLimitError(f"{action} met a limit: {code}: {message}")
+        return errors.CLOUD_LIMIT.error(f"{action} met a limit: {code}: {message}")
     if code in _BUSY or status == _HTTP_TOO_MANY_REQUESTS or status >= _HTTP_SERVER_ERROR:
-        return errors.CloudThrottledError(f"{action} was put off: {code}: {message}")
-    rejection = {**dict.fromkeys(_MISSING, errors.NotInCloudError),
-                 **dict.fromkeys(_IN_USE, errors.StillInUseError)}  # fmt: skip
-    return rejection.get(code, errors.CloudRejectedError)(action, code, message)
+        return errors.CLOUD_THROTTLED.error(f"{action} was put off: {code}: {message}")
+    if code in _MISSING:
+        return errors.NotInCloudError(action, code, message)
+    row = errors.STILL_IN_USE if code in _IN_USE else errors.CLOUD_REJECTED
+    return errors.CloudRejectedError(action, code, message, row=row)
 
 
 def _denied_action(message: str) -> str | None:

@@ -14,9 +14,9 @@ from typing import Self
 import msgspec
 
 from device.errors import FirstbootError
-from factory.errors import DeviceIdError, ReplacedMeanwhileError, SerialNumberUsedError
+from factory.errors import DEVICE_ID, REPLACED_MEANWHILE, SERIAL_NUMBER_USED
 from factory.making.new_device import DeviceOrder
-from factory.station.ledger import Entry, Ledger, Result, holders
+from factory.station.ledger import Entry, Ledger, LedgerView, Result, holders
 
 
 @dataclass(frozen=True)
@@ -79,12 +79,17 @@ def _is_own(entry: Entry, folder: str, *, completes: bool) -> bool:
     return entry.folder == folder and is_open
 
 
-def _used(entry: Entry) -> SerialNumberUsedError:
-    since = f"for {entry.method} at {entry.at:%Y-%m-%d %H:%M:%S} UTC"
-    return SerialNumberUsedError(
-        entry.serial_number, entry.device_id, entry.folder, since,
-        is_made=entry.result is Result.MADE,
-    )  # fmt: skip
+def _used(entry: Entry) -> FirstbootError:
+    is_made = entry.result is Result.MADE
+    finish = f"Finish that device: run the same command with --out {entry.folder}. "
+    return SERIAL_NUMBER_USED.error(
+        serial_number=entry.serial_number,
+        device_id=entry.device_id,
+        state="was made" if is_made else "was started, but not finished,",
+        since=f"for {entry.method} at {entry.at:%Y-%m-%d %H:%M:%S} UTC",
+        folder=entry.folder,
+        next_step=("" if is_made else finish) + SERIAL_NUMBER_USED.next_step,
+    )
 
 
 class Admitted(AbstractContextManager["Admitted"]):
@@ -122,7 +127,9 @@ class Admitted(AbstractContextManager["Admitted"]):
         """Return what is to be entered for ``device``; see ``made``."""
         held = [each.device_id for each in holders(entries, self.order.serial_number)]
         if self._entry.device_id not in held:
-            raise ReplacedMeanwhileError(self.order.serial_number, self._entry.folder)
+            raise REPLACED_MEANWHILE.error(
+                serial_number=self.order.serial_number, folder=self._entry.folder
+            )
         made = self._as(
             Result.MADE, device_id=device.device_id, certificate_id=device.certificate_id,
             accounts=device.accounts,
@@ -175,12 +182,12 @@ def admit(
         DeviceIdError: a device id is another's.
         LedgerError, StorageError: the ledger cannot be read or written.
     """
+    view = _view(ledger, [each.order for each in wanted])
     with ledger.locked():
-        entries = ledger.entries()
-        admitted, lines = [], []
-        for each in wanted:
-            _check_device_id(entries, each)
-            admission = decide(entries, each)
+        view.refresh()
+        decided = [_decided(view, each) for each in wanted]
+        lines, admitted = [], []
+        for each, admission in zip(wanted, decided, strict=True):
             begun = _begun(ledger, each, admission, method, batch)
             lines += begun
             admitted += [
@@ -192,13 +199,46 @@ def admit(
     return admitted
 
 
+def preview(ledger: Ledger, wanted: Sequence[Wanted]) -> list[Admission]:
+    """Return what `admit` would decide; nothing is written, not even a lock.
+
+    Raises:
+        SerialNumberUsedError, DeviceIdError, LedgerError: as for `admit`.
+    """
+    view = _view(ledger, [each.order for each in wanted])
+    view.refresh()
+    return [_decided(view, each) for each in wanted]
+
+
 def enter_made(ledger: Ledger, devices: Sequence[tuple[Admitted, Made]]) -> None:
-    """Enter several devices as made; see ``Admitted.made``."""
+    """Enter several devices as made, by one write; see ``Admitted.made``."""
+    view = _view(ledger, [each.order for each, _ in devices])
     with ledger.locked():
-        entries = ledger.entries()
-        lines = [line for each, device in devices for line in each.lines(device, entries)]
-        if lines:
-            ledger.append(*lines)
+        view.refresh()
+        enter_made_in(ledger, view, devices)
+
+
+def enter_made_in(
+    ledger: Ledger, view: LedgerView, devices: Sequence[tuple[Admitted, Made]]
+) -> None:
+    """Enter devices as made, looking into a ``view`` that was refreshed under the lock held."""
+    lines = [
+        line
+        for each, device in devices
+        for line in each.lines(device, view.of_serial_number(each.order.serial_number))
+    ]
+    if lines:
+        ledger.append(*lines)
+
+
+def _view(ledger: Ledger, orders: Sequence[DeviceOrder]) -> LedgerView:
+    return ledger.view({each.serial_number for each in orders}, {each.device_id for each in orders})
+
+
+def _decided(view: LedgerView, wanted: Wanted) -> Admission:
+    order = wanted.order
+    _check_device_id(view.of_device_id(order.device_id), wanted)
+    return decide(view.of_serial_number(order.serial_number), wanted)
 
 
 def _begun(
@@ -221,7 +261,7 @@ def _check_device_id(entries: Sequence[Entry], wanted: Wanted) -> None:
     for each in entries:
         is_same = (each.serial_number, each.folder) == (order.serial_number, folder)
         if each.device_id == order.device_id and not is_same:
-            raise DeviceIdError(
+            raise DEVICE_ID.error(
                 f"device id {order.device_id} is that of the device in {each.folder}"
             )
 

@@ -5,7 +5,8 @@ that was stopped before leaves what the next run starts again.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,8 +23,9 @@ from device.storage.keys import KeyType
 from device.storage.lifecycle import Lifecycle
 from device.storage.roots.root_plan import FILE, RootPlan
 from device.storage.secure_storage import StorageFlag, Uid
-from factory.errors import DeviceIdError
+from factory.errors import DEVICE_ID
 from factory.making.device_element import clear_element, give_element
+from factory.making.new_folder import device_in_new_folder
 from factory.station.serial_number import check_serial_number
 
 _DEVICE_ID: Final = re.compile(r"[0-9a-f]{32}")
@@ -74,7 +76,7 @@ class DeviceOrder:
         """
         check_serial_number(self.serial_number)
         if not _DEVICE_ID.fullmatch(self.device_id):
-            raise DeviceIdError(f"{self.device_id!r} is not a device id")
+            raise DEVICE_ID.error(f"{self.device_id!r} is not a device id")
 
 
 def make_device(order: DeviceOrder, out: Path, install: Callable[[DeviceStorage], None]) -> None:
@@ -85,11 +87,24 @@ def make_device(order: DeviceOrder, out: Path, install: Callable[[DeviceStorage]
         StorageError: the disk refused, or the root of trust cannot be used.
         ElementError: the secure element cannot be used.
     """
-    with begin_device(order, out) as storage:
+    with _started(order, out) as storage:
         with storage.transaction():
             fill_storage(storage, order)
             install(storage)
         storage.advance(Lifecycle.SECURED)
+
+
+@contextmanager
+def _started(order: DeviceOrder, out: Path) -> Iterator[DeviceStorage]:
+    """Lend a device in PSA_ROT_PROVISIONING; where nothing is yet, it comes there whole."""
+    is_plain = order.root_of_trust == FILE and not order.element
+    if not is_plain or out.exists() or out.is_symlink():
+        with begin_device(order, out) as storage:
+            yield storage
+        return
+    with device_in_new_folder(out) as storage:
+        storage.advance(Lifecycle.PSA_ROT_PROVISIONING)
+        yield storage
 
 
 def begin_device(order: DeviceOrder, out: Path) -> DeviceStorage:

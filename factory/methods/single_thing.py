@@ -15,7 +15,7 @@ from factory.account.documents import load_template
 from factory.account.registration_failure import next_step_for
 from factory.account.template_resources import ensure_named, remove_named
 from factory.account.thing_policy import THING_POLICY, ensure_thing_policy, remove_thing_policy
-from factory.errors import CloudRejectedError, NotRegisteredError
+from factory.errors import NOT_REGISTERED, CloudRejectedError
 from factory.making.new_device import DeviceOrder
 from factory.making.thing_registration import (
     EXCLUSIVE,
@@ -32,7 +32,7 @@ TEMPLATE: Final = "firstboot-single-thing"
 """A template of this name is sent along with each call; AWS keeps none."""
 
 
-class Way(StrEnum):
+class RegisteredBy(StrEnum):
     """How a single thing is registered."""
 
     REGISTER_THING = "register-thing"
@@ -59,7 +59,7 @@ class SingleThing(Method):
 
     def make(self, cloud: Cloud, _: Path, order: DeviceOrder, out: Path, /) -> None:
         """Make and register a device by RegisterThing; see ``make_registered``."""
-        make_registered(cloud, order, out, Way.REGISTER_THING)
+        make_registered(cloud, order, out, RegisteredBy.REGISTER_THING)
 
     def teardown(self, cloud: Cloud, _: Station | None, /, *, devices: bool) -> Report:
         """Remove what ``prepare`` made, and with ``devices`` what was registered."""
@@ -70,7 +70,7 @@ class SingleThing(Method):
 
 
 def make_registered(
-    cloud: Cloud, order: DeviceOrder, out: Path, way: Way, *, exclusive: bool = False
+    cloud: Cloud, order: DeviceOrder, out: Path, by: RegisteredBy, *, exclusive: bool = False
 ) -> str:
     """Make the device of ``order`` in ``out``, have it registered, return its certificate id.
 
@@ -86,18 +86,20 @@ def make_registered(
     """
     with unfinished_device(order, out) as device:
         try:
-            return device.finish(_register(cloud, device, way, exclusive=exclusive))
+            return device.finish(_register(cloud, device, by, exclusive=exclusive))
         except CloudRejectedError as error:
             reason = str(error)
-            raise NotRegisteredError(
-                device.serial_number, reason, next_step_for(reason, METHOD)
+            raise NOT_REGISTERED.error(
+                reason, serial_number=device.serial_number, next_step=next_step_for(reason, METHOD)
             ) from error
 
 
-def _register(cloud: Cloud, device: UnfinishedDevice, way: Way, *, exclusive: bool) -> bytes:
+def _register(
+    cloud: Cloud, device: UnfinishedDevice, by: RegisteredBy, *, exclusive: bool
+) -> bytes:
     entry = RegistryEntry(device.serial_number, THING_POLICY, TEMPLATE, exclusive)
     found = find_certificate(cloud, entry, device)
-    if found is None and way is Way.REGISTER_THING:
+    if found is None and by is RegisteredBy.REGISTER_THING:
         return _by_template(cloud, device, exclusive=exclusive)
     return register_by_hand(cloud, entry, device, found)
 

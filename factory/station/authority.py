@@ -17,7 +17,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from device.identity.csr import subject_name
 from device.storage.keys import PrivateKey, PublicKey
-from factory.errors import CsrUnacceptableError
+from factory.errors import CSR_UNACCEPTABLE
 
 ROOT_LIFE: Final = timedelta(days=20 * 365)
 ISSUING_LIFE: Final = timedelta(days=10 * 365)
@@ -101,6 +101,16 @@ def issue_root(key: PrivateKey, now: datetime) -> x509.Certificate:
     return builder.issuer_name(name).sign(key, hashes.SHA256())
 
 
+def issue_signer(key: PrivateKey, now: datetime) -> x509.Certificate:
+    """Return a self-signed certificate for ``key`` that signs data, and no certificates."""
+    name = named("Manifest Signer", key.public_key())
+    builder = _certificate(name, key.public_key(), now - _CLOCKS_APART, now + ROOT_LIFE)
+    limits = x509.BasicConstraints(ca=False, path_length=None)
+    builder = builder.add_extension(limits, critical=True)
+    builder = builder.add_extension(_usage(digital_signature=True), critical=True)
+    return builder.issuer_name(name).sign(key, hashes.SHA256())
+
+
 def named(name: str, key: PublicKey) -> x509.Name:
     """Return a CA's subject: what it is for, and the beginning of its key's fingerprint."""
     digest = x509.SubjectKeyIdentifier.from_public_key(key).digest.hex()
@@ -144,9 +154,9 @@ def _checked(csr_pem: str) -> x509.CertificateSigningRequest:
     try:
         csr = x509.load_pem_x509_csr(csr_pem.encode())
     except ValueError as error:
-        raise CsrUnacceptableError(f"not a certificate signing request: {error}") from None
+        raise CSR_UNACCEPTABLE.error(f"not a certificate signing request: {error}") from None
     if not csr.is_signature_valid:
-        raise CsrUnacceptableError("the CSR is not signed by its own key")
+        raise CSR_UNACCEPTABLE.error("the CSR is not signed by its own key")
     if not list(csr.subject):
-        raise CsrUnacceptableError("the CSR's subject is empty")
+        raise CSR_UNACCEPTABLE.error("the CSR's subject is empty")
     return csr

@@ -1,16 +1,14 @@
 """``factory prepare``: what a method needs in the cloud."""
 
 import argparse
-import os
 from typing import Final
 
-from factory.account.accounts import aws_accounts
 from factory.account.ca_certificates import CertificateMode
+from factory.api import Station
 from factory.console import Console
+from factory.errors import OPTION_NOT_USED
 from factory.methods import METHODS
-from factory.methods.choices import choices_of
-from factory.methods.prepared_account import note_prepared
-from factory.station.station import open_or_make_station
+from factory.methods.method import Choices
 from factory.verbs._options import add_method
 from factory.verbs._report_text import show_report
 from factory.verbs.lint import check_before_prepare
@@ -58,12 +56,34 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     """
     method, choices = arguments.method, choices_of(arguments)
     check_before_prepare(method, console)
-    for cloud in aws_accounts(arguments.account, os.environ):
+    station = Station(arguments.station, accounts=arguments.account)
+    for cloud in station.clouds:
         console.say(f"Preparing {method} in {cloud.account}; it takes some seconds.")
-        with open_or_make_station(arguments.station) as station:
-            report = METHODS[method].prepare(cloud, station, choices)
-            note_prepared(station, method, cloud)
+        report = station.prepare_in(cloud, method, choices)
         show_report(console, arguments, cloud.account, report)
         if not arguments.json:
             state = "Prepared." if report.is_change else "Nothing to change: all is prepared."
             console.say(f"{state} Next: factory make --method {method} --serial SN-0001")
+
+
+def choices_of(arguments: argparse.Namespace) -> Choices:
+    """Return what was chosen, checked against what the method heeds.
+
+    Raises:
+        OptionNotUsedError: something that the method has no use for.
+    """
+    given = {
+        "--certificate-mode": arguments.certificate_mode is not None,
+        "--inline-template": arguments.inline_template,
+        "--hook": arguments.hook,
+        "--certificate-hours": arguments.certificate_hours is not None,
+    }
+    for option in [name for name, is_given in given.items() if is_given]:
+        if option not in METHODS[arguments.method].options:
+            users = sorted(name for name, method in METHODS.items() if option in method.options)
+            problem = f"method {arguments.method} does not use it"
+            raise OPTION_NOT_USED.error(
+                problem, option=option, next_step=f"Leave it out; it is for {', '.join(users)}."
+            )
+    mode = arguments.certificate_mode or CertificateMode.DEFAULT
+    return Choices(mode, arguments.inline_template, arguments.hook, arguments.certificate_hours)

@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Any, Final
 
-from localcloud.broker.packets import VersionError, read_connect, split
-from localcloud.gaps.seam import Seam
+from localcloud.broker.packets import connect_in
+from localcloud.seam import Seam
 
 _EVENTS: Final = "$aws/events/certificates/registered/"
 _connecting: ContextVar[str | None] = ContextVar("connecting_client_id", default=None)
@@ -27,14 +27,13 @@ def is_open(iot: Seam) -> bool:
 
 def close(iot: Seam) -> None:
     """Remember who connects, and name it in the event that follows."""
-    level_of: Callable[[bytes], int | None] = iot["_connect_protocol_level"]
+    first_packet: Callable[[Any], Awaitable[bytes | None]] = iot["_mtls_first_packet"]
     publish: Callable[..., Awaitable[None]] = iot["broker_publish"]
 
-    def connect_protocol_level(packet: bytes) -> int | None:
-        level = level_of(packet)
-        if level is not None:
-            _connecting.set(_client_id(packet))
-        return level
+    async def remembered_packet(reader: Any) -> bytes | None:
+        packet = await first_packet(reader)
+        _connecting.set(_client_id(packet or b""))
+        return packet
 
     async def broker_publish(
         account: str, region: str, topic: str, payload: bytes, *rest: Any, **named: Any
@@ -43,14 +42,11 @@ def close(iot: Seam) -> None:
             named["client_id"] = _connecting.get()
         await publish(account, region, topic, payload, *rest, **named)
 
-    iot["_connect_protocol_level"] = connect_protocol_level
+    iot["_mtls_first_packet"] = remembered_packet
     iot["broker_publish"] = broker_publish
 
 
 def _client_id(packet: bytes) -> str | None:
     """Return the client id in a CONNECT packet, if it has one."""
-    try:
-        [(_kind, _flags, body)] = split(bytearray(packet))
-        return read_connect(body).client_id or None
-    except (ValueError, VersionError):  # MalformedError is a ValueError, as is no whole packet
-        return None
+    asked = connect_in(packet)
+    return asked.client_id or None if asked else None

@@ -6,13 +6,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from device.errors.storage import DecommissionedError
+from device.errors.storage import DECOMMISSIONED
+from device.reset import decommission, reset
 from device.runtime import journal
 from device.runtime.journal import Identity
-from device.runtime.reset import decommission, reset
 from device.storage.device_storage import open_device_storage
 from device.storage.filesystem import Mount
 from device.storage.lifecycle import Lifecycle
+from tests.support.errors import raises
 from tests.support.power import PowerCutError, PowerSupply
 from tests.support.worlds import MemoryWorld, boot, boot_home
 
@@ -106,7 +107,7 @@ def test_a_decommissioning_is_cut_at_any_moment() -> None:
     assert not decommission(STATE, mount=world.mount), "again does no harm"
     with open_device_storage(STATE, read_only=True, mount=world.mount) as storage:
         assert storage.lifecycle is Lifecycle.DECOMMISSIONED
-        with pytest.raises(DecommissionedError):
+        with raises(DECOMMISSIONED):
             journal.load_identity(storage.ps)
-    with pytest.raises(DecommissionedError):
+    with raises(DECOMMISSIONED):
         boot(world, STATE)

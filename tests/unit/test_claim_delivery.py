@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from device.errors import ConfigurationError
-from device.errors.provisioning import ClaimExpiredError, ClaimUnusableError, StoppedError
+from device.errors import ConfigurationError, StoppedError
+from device.errors.provisioning import ClaimExpiredError, ClaimUnusableError
 from device.runtime.claim_delivery import DeliveredClaim, read_claim
 from device.storage.keys import MemoryIdentity
 from tests.support.clock import FakeClock
@@ -43,7 +43,7 @@ class Waiting:
         self.told = threading.Event()
         self.source = DeliveredClaim(place, clock, lambda _: self.told.set())
         self.outcome: object = None
-        self._thread = threading.Thread(target=self._wait)
+        self._thread = threading.Thread(target=self._wait, daemon=True)
         self._thread.start()
         assert self.told.wait(5)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.devices import make_device
+from tests.support.hang import SECONDS
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("device", "factory", "localcloud")
@@ -29,6 +30,29 @@ PURE = {
     "device.provisioning": PROVISIONING_MAY_USE,
     "device.operation": ("device.operation", *PROVISIONING_MAY_USE),
 }
+
+# The rooms and loose modules of the local AWS, from the ground up.
+FLOORS = (
+    *("errors", "console", "seam", "settings"),
+    *("door", "state_folder", "ports", "lifecycle", "cloud_clock"),
+    *("broker", "gaps", "durable", "faults", "wire"),
+    *("gateway", "admin", "cloud", "server", "verbs", "cli", "__main__"),
+)
+
+# A small module that only one other imports is better a part of it. These have a reason to be one.
+SMALL = 40  # lines
+ALONE = {
+    "device.operation.metrics": "a task, as each of the others is",
+    "device.runtime.reboot": "starts another program, which nothing else of the device does",
+    "device.provisioning.limits": "the lengths that device and tests agree on, in one list",
+    "device.storage.formats": "grows with each new format",
+    "device.storage.private_memory": "loaded by verbs that open secrets, and by no other",
+    "device.storage.roots.file_fuses": "a root of trust, loaded if it is the chosen one",
+    "device.storage.roots.refused_pin_file": "the half of PinMemory that needs a disk",
+    "factory.lint.rules": "gathers the rules, so that each can stand beside its check",
+    "factory.making.rewrap": "what the verb does, for stations without a command line",
+}
+SERIES = ("verbs", "gaps", "errors")  # one of a kind a file, however short
 
 
 def modules() -> dict[str, ast.Module]:
@@ -84,6 +108,24 @@ def test_factory_does_not_import_localcloud() -> None:
     assert offenders("factory", "localcloud") == []
 
 
+def test_no_room_of_the_local_aws_imports_one_above_it() -> None:
+    uses = [use.split(": ") for use in offenders("localcloud", "localcloud")]
+    assert uses, "the walk found nothing, so it proves nothing"
+    floor = FLOORS.index
+    upward = [
+        f"{module}: {name}"
+        for module, name in uses
+        if floor(module.split(".")[1]) < floor(name.split(".")[1])
+    ]
+    assert upward == []
+
+
+def test_what_gaps_share_knows_no_gap() -> None:
+    used = offenders("localcloud.gaps._support", "localcloud.gaps")
+    assert used, "the walk found nothing, so it proves nothing"
+    assert [use for use in used if not is_in(use.split(": ")[1], "localcloud.gaps._support")] == []
+
+
 @pytest.mark.parametrize(("library", "places"), PLACES.items())
 def test_a_heavy_library_has_its_place(library: str, places: tuple[str, ...]) -> None:
     used = [use for package in PACKAGES for use in offenders(package, library)]
@@ -116,6 +158,29 @@ def test_the_walk_sees_a_pure_package(package: str) -> None:
     assert sum(is_in(module, package) for module in MODULES) >= 4
 
 
+def importers() -> dict[str, set[str]]:
+    """Return who imports each module, or a name out of it."""
+    found: dict[str, set[str]] = {module: set() for module in MODULES}
+    for importer, tree in MODULES.items():
+        for name in imports_of(tree):
+            for module in (name, name.rpartition(".")[0]):
+                if module in found and module != importer:
+                    found[module].add(importer)
+    return found
+
+
+def test_a_small_module_with_one_importer_has_a_reason() -> None:
+    small = {
+        module
+        for module in MODULES
+        if (path := ROOT.joinpath(*module.split(".")).with_suffix(".py")).exists()
+        and len(path.read_text().splitlines()) < SMALL
+        and not {*SERIES, "__main__"} & {*module.split(".")}
+    }
+    lonely = {module for module, found in importers().items() if len(found) <= 1}
+    assert small & lonely - ALONE.keys() == set()
+
+
 def test_only_command_lines_print_or_exit() -> None:
     calls = {"print", "exit", "quit", "sys.exit", "os._exit"}
     loud = [
@@ -138,6 +203,7 @@ def loaded_by(*arguments: str) -> set[str]:
         capture_output=True,
         text=True,
         check=True,
+        timeout=SECONDS,
     ).stderr
     lines = [line for line in report.splitlines() if line.startswith("import time:")]
     return {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}

@@ -11,9 +11,11 @@ import pytest
 
 from localcloud import errors, lifecycle
 from localcloud.cli import main
-from localcloud.errors import LocalCloudError, NoAnswerError, StartError, StopError
+from localcloud.errors import START, STOP, LocalCloudError, NoAnswerError
 from localcloud.state_folder import Ports, Server, StateFolder
 from localcloud.verbs.env import environment_of, past_the_proxy
+from tests.support.errors import raises
+from tests.support.hang import SECONDS
 
 
 def test_every_error_is_of_the_one_family() -> None:
@@ -39,7 +41,9 @@ def test_env_is_made_for_a_shell(tmp_path: Path, capsys: pytest.CaptureFixture[s
     with folder.serve(Ports(1234, 5678)):
         main(["env", "--state", str(folder.path)])
     script = capsys.readouterr().out + 'printf %s "$DEVICE_ROOT_CA $DEVICE_ENDPOINT"'
-    said = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=True)
+    said = subprocess.run(
+        ["/bin/sh", "-c", script], capture_output=True, text=True, check=True, timeout=SECONDS
+    )
     assert said.stdout == f"{folder.root_ca} localhost:5678"
 
 
@@ -93,7 +97,7 @@ def test_a_state_folder_that_is_not_ours_is_refused(
 def test_nothing_heavy_is_loaded_to_ask_for_help() -> None:
     code = "import sys, localcloud.cli; print(*sys.modules)"
     loaded = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=SECONDS
     ).stdout.split()
     assert {"ministack", "hypercorn", "cryptography", "boto3"}.isdisjoint(loaded)
 
@@ -105,12 +109,12 @@ def test_no_answer_in_time_shows_the_log(tmp_path: Path) -> None:
     folder = StateFolder(tmp_path)
     folder.create()
     folder.log.write_text("first line\nlast line\n")
-    with pytest.raises(StartError, match="last line"):
+    with raises(START, match="last line"):
         lifecycle.wait_until_ready(folder, lambda: False, seconds=0)
 
 
 def test_a_log_that_is_not_there_is_no_second_error(tmp_path: Path) -> None:
-    with pytest.raises(StartError, match="the process ended"):
+    with raises(START, match="the process ended"):
         lifecycle.wait_until_ready(StateFolder(tmp_path), lambda: True)
 
 
@@ -119,11 +123,11 @@ def test_a_process_that_does_not_stop_is_named(tmp_path: Path) -> None:
     folder.create()
     stubborn = subprocess.Popen(["sleep", "60"])
     try:
-        with folder.serve(Ports(1, 2)), pytest.raises(StopError, match=str(stubborn.pid)):
+        with folder.serve(Ports(1, 2)), raises(STOP, match=str(stubborn.pid)):
             lifecycle.stop(folder, Server(stubborn.pid, Ports(1, 2)), seconds=0)
     finally:
         stubborn.kill()
-        stubborn.wait()
+        stubborn.wait(SECONDS)
 
 
 def test_nobody_at_the_port_is_no_answer(tmp_path: Path) -> None:

@@ -14,16 +14,18 @@ import pytest
 from localcloud.admin import Admin
 from localcloud.cli import main
 from localcloud.cloud_clock import CloudClock
-from localcloud.errors import ClockError, FaultError, LocalCloudError, NoAnswerError, SettingsError
-from localcloud.fault_board import FaultBoard
-from localcloud.rude import Rude
+from localcloud.errors import CLOCK, FAULT, SETTINGS, LocalCloudError, NoAnswerError
+from localcloud.faults.board import FaultBoard
+from localcloud.faults.rude import Rude
 from localcloud.settings import Settings
 from localcloud.state_folder import Ports, StateFolder
 from localcloud.verbs.clock import duration
 from localcloud.verbs.env import in_the_way
 from localcloud.verbs.fault import fields_of
-from localcloud.wire_line import line_of, numbered_events
-from localcloud.wire_log import WireLog
+from localcloud.wire.line import line_of, numbered_events
+from localcloud.wire.log import WireLog
+from tests.support.errors import raises
+from tests.support.hang import SECONDS
 
 VERBS = ("up", "env", "status", "logs", "watch", "fault", "wire", "clock", "reset", "down")
 
@@ -41,7 +43,7 @@ def test_misuse_is_an_object_too(verb: str, capsys: pytest.CaptureFixture[str]) 
         main([verb, "--json", "--nonsense"])
     (told,) = objects(capsys.readouterr().out)
     assert ended.value.code == told["exit_code"] == 2
-    assert set(told) == {"error", "message", "next_step", "exit_code"}
+    assert set(told) == {"error", "code", "message", "next_step", "exit_code"}
 
 
 @pytest.mark.parametrize("verb", ["env", "watch", "fault", "wire", "clock"])
@@ -80,7 +82,7 @@ def test_a_missing_extra_is_named_with_its_command(tmp_path: Path) -> None:
     for more in ([], ["--json"]):
         done = subprocess.run(
             [sys.executable, "-c", code, "up", "--state", str(tmp_path), *more],
-            capture_output=True, text=True, check=False,
+            capture_output=True, text=True, check=False, timeout=SECONDS,
         )  # fmt: skip
         assert done.returncode == 1
         assert "pip install 'firstboot[local]'" in (done.stdout if more else done.stderr)
@@ -101,6 +103,7 @@ def test_env_unsets_what_another_account_left(tmp_path: Path) -> None:
         said = subprocess.run(
             ["/bin/sh", "-c", line], env={"PATH": "/usr/bin:/bin", **left},
             cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True,
+            timeout=SECONDS,
         ).stdout  # fmt: skip
     assert "real" not in said
 
@@ -113,7 +116,7 @@ def test_a_shell_stops_where_no_local_aws_is(tmp_path: Path) -> None:
     line = f'set -e; eval "$({sys.executable} -m localcloud env --state {tmp_path})"; echo on'
     done = subprocess.run(
         ["/bin/sh", "-c", line], cwd=Path(__file__).parents[2],
-        capture_output=True, text=True, check=False,
+        capture_output=True, text=True, check=False, timeout=SECONDS,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (1, "")
     assert "no local AWS is running" in done.stderr
@@ -130,7 +133,7 @@ def test_fields_of_a_fault_are_json_or_text() -> None:
 
 
 def test_a_word_without_a_value_is_misuse() -> None:
-    with pytest.raises(FaultError, match="FIELD=VALUE"):
+    with raises(FAULT, match="FIELD=VALUE"):
         fields_of(["count"])
 
 
@@ -232,7 +235,7 @@ def test_the_clock_goes_ahead_by_what_is_added() -> None:
     b"\xff",
 ])  # fmt: skip
 def test_an_advance_that_makes_no_sense_is_misuse(body: bytes) -> None:
-    with pytest.raises(ClockError):
+    with raises(CLOCK):
         ask(admin(), "POST", "clock", body)
 
 
@@ -245,6 +248,6 @@ def test_a_cloud_becomes_rude_while_it_runs() -> None:
 @pytest.mark.parametrize("body", [b"", b'{"percent": 51}', b'{"percent": -1}', b'{"often": 5}'])
 def test_manners_that_make_no_sense_change_nothing(body: bytes) -> None:
     one = admin()
-    with pytest.raises(SettingsError):
+    with raises(SETTINGS):
         ask(one, "PUT", "rude", body)
     assert ask(one, "GET", "rude")["percent"] == 0

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from device.errors.storage import StorageFailureError
+from device.errors.storage import STORAGE_FAILURE
 from device.storage.device_storage import open_device_storage
 from device.storage.filesystem import Fs, Mount
 from device.storage.secure_storage import Uid
+from tests.support import hang
+from tests.support.errors import raises
 from tests.support.recording_fs import RecordingDisk, RecordingFs
 from tests.support.sealed_device import make_device
 
@@ -63,7 +65,7 @@ def test_a_reader_gives_up_when_the_anchor_never_stands_still(
 ) -> None:
     reader, state = overtaken
     values = [b"%d" % number for number in range(1000)]
-    with pytest.raises(StorageFailureError, match="never stands still"):
+    with raises(STORAGE_FAILURE, match="never stands still"):
         open_device_storage(state, read_only=True, mount=reader(values))
 
 
@@ -77,13 +79,13 @@ def test_readers_and_a_writer_work_on_real_files_at_once(tmp_path: Path) -> None
             with open_device_storage(state, read_only=True) as storage:
                 found.append(int(storage.ps.get(JOURNAL)))
 
-    reader = threading.Thread(target=read_on_and_on)
+    reader = threading.Thread(target=read_on_and_on, daemon=True)
     with open_device_storage(state) as storage:
         storage.ps.set(JOURNAL, b"0")
         reader.start()
         for number in range(100):
             storage.ps.set(JOURNAL, b"%d" % number)
         stop.set()
-        reader.join()
+        hang.join(reader)
     assert found == sorted(found)
     assert len(set(found)) > 1

@@ -1,0 +1,140 @@
+"""The two ways back: a reset, after which the device is as delivered, and the end of its life.
+
+A proven device has destroyed its claim, so a reset keeps its certificate, whatever the method: it
+waits for its proof again, as it did once, and the next boot makes the device the same thing. What
+came since goes: settings from afar, configuration, outbox, the job at hand.
+"""
+
+from pathlib import Path
+from typing import Final
+
+from device.config.methods import CLAIM_METHODS
+from device.errors.storage import DECOMMISSIONED, LifecycleError
+from device.runtime import journal
+from device.runtime.journal import Identity, Keyed, Progress, Registered, Staged
+from device.storage import installed_certificate
+from device.storage.device_storage import DeviceStorage, open_device_storage
+from device.storage.element.installation import attach_element, installed_element, plan_of
+from device.storage.filesystem import Mount, OsFs
+from device.storage.lifecycle import Lifecycle
+from device.storage.secure_storage import Uid
+
+_OF_OPERATION: Final = {Uid.CHANGED_SETTINGS, Uid.JOB, Uid.COMMAND}
+_OF_IDENTITY: Final = {Uid.IDENTITY, Uid.DEVICE_CERTIFICATE, Uid.DEVICE_CONFIGURATION}
+
+
+def reset(storage: DeviceStorage, *, forget_identity: bool = False, keep_job: bool = False) -> bool:
+    """Undo what happened since the station, in one commit; return whether anything changed.
+
+    Serial number, device id and fuses stay. With ``forget_identity`` the key and the certificate
+    are destroyed, and only the station can let the device provision itself again; the id of the
+    certificate is kept, because it may still be ACTIVE in the cloud. With ``keep_job`` the job at
+    hand stays, so that the device can tell how it ended.
+
+    Raises:
+        StorageError: the disk refused; nothing changed.
+    """
+    of_operation = _OF_OPERATION - ({Uid.JOB} if keep_job else set())
+    identity = journal.load_identity(storage.ps)
+    with storage.transaction(finishing=True):
+        before = storage.ps.uids()
+        _remove(storage, of_operation)
+        if identity is not None and not forget_identity:
+            _await_proof(storage, identity)
+        elif identity is not None:
+            _forget(storage, identity)
+        else:
+            _undo(storage, journal.load(storage.ps), forget_identity=forget_identity)
+        return storage.ps.uids() != before
+
+
+def clear_folder(state: Path) -> bool:
+    """Remove what operation kept beside the storage; return whether there was anything."""
+    places = [*(state / "outbox").glob("*/*"), state / "metrics.prom"]
+    found = [place for place in places if place.is_file()]
+    for place in found:
+        place.unlink(missing_ok=True)
+    return bool(found)
+
+
+def decommission(state: Path, *, element_is_lost: bool = False, mount: Mount = OsFs) -> bool:
+    """End the life of the device in ``state``; return whether it was still alive.
+
+    First its keys in a secure element go, then the root key, and with it all that is sealed. If the
+    power is cut, call it again: it goes on where it was.
+
+    Raises:
+        ElementError: the element cannot be used; the device is as it was. With
+            ``element_is_lost`` nobody asks the element.
+        StorageError: the storage is missing or busy, or the disk refused.
+    """
+    try:
+        with open_device_storage(state, mount=mount) as storage:
+            if not element_is_lost:
+                _empty_element(storage)
+            storage.advance(Lifecycle.DECOMMISSIONED)
+    except LifecycleError as error:
+        if error.row is not DECOMMISSIONED:
+            raise
+        with open_device_storage(state, read_only=True, mount=mount) as storage:
+            storage.finish_decommissioning()
+        clear_folder(state)
+        return False
+    clear_folder(state)
+    return True
+
+
+def _empty_element(storage: DeviceStorage) -> None:
+    element = installed_element(storage)
+    if element is None and Uid.ELEMENT_KEYS not in storage.ps.uids():
+        return
+    if element is not None:
+        attach_element(storage, plan_of(element))
+    storage.keys.erase()
+
+
+def _await_proof(storage: DeviceStorage, identity: Identity) -> None:
+    """Let the certificate that is proven wait for its proof again."""
+    chain_pem = storage.ps.get(Uid.DEVICE_CERTIFICATE)
+    if identity.method in CLAIM_METHODS:
+        configuration = journal.load_configuration(storage.ps)
+        journal.save(
+            storage.ps,
+            Registered(identity.key, identity.certificate_id, identity.thing_name, configuration),
+        )
+        storage.ps.set(Uid.STAGED_CERTIFICATE, chain_pem)
+    else:
+        installed_certificate.save(storage.ps, identity.key, chain_pem)
+    _remove(storage, _OF_IDENTITY)
+
+
+def _forget(storage: DeviceStorage, identity: Identity) -> None:
+    storage.keys.destroy_key(identity.key)
+    journal.note_given_up(storage.ps, identity.certificate_id)
+    _remove(storage, _OF_IDENTITY)
+
+
+def _undo(storage: DeviceStorage, progress: Progress | None, *, forget_identity: bool) -> None:
+    """Undo a boot that was begun; one that waits for its proof since a reset was not."""
+    match progress:
+        case None:
+            return
+        case Keyed(key=key):
+            storage.keys.destroy_key(key)
+        case Registered() if _is_reset(storage, progress) and not forget_identity:
+            return
+        case Staged() | Registered():
+            journal.note_given_up(storage.ps, progress.certificate_id)
+            storage.keys.destroy_key(progress.key)
+    _remove(storage, {Uid.STAGED_CERTIFICATE, Uid.PROVISIONING_JOURNAL})
+
+
+def _is_reset(storage: DeviceStorage, progress: Registered) -> bool:
+    """Whether the certificate is all that the device has: its claim went when it was proven."""
+    has_claim = Uid.CLAIM_CERTIFICATE in storage.ps.uids()
+    return not (has_claim or progress.ownership_token or progress.csr_pem)
+
+
+def _remove(storage: DeviceStorage, uids: set[Uid]) -> None:
+    for uid in uids & set(storage.ps.uids()):
+        storage.ps.remove(uid)
