@@ -14,7 +14,8 @@ from device.config.endpoint import Endpoint
 from device.errors import StepNotReachedError
 from device.reset import clear_folder, decommission, reset
 from device.status import Status, read_status
-from device.storage.device_storage import open_device_storage
+from device.storage.device_storage import DeviceStorage, open_device_storage
+from device.storage.element.installation import ElementPlan, installed_element, plan_of
 from device.storage.manufacturing_data import serial_number
 
 if TYPE_CHECKING:
@@ -196,7 +197,18 @@ class Device:
             ElementError: the element cannot be used; nothing was destroyed.
             StorageError: the storage is missing, busy, corrupt or rolled back.
         """
-        return decommission(self.state, element_is_lost=element_is_lost)
+        return decommission(self.state, None if element_is_lost else self._find_element)
+
+    def _find_element(self, storage: DeviceStorage) -> ElementPlan | None:
+        """Return the secure element that the settings name, or else the station."""
+        if self._config is None:
+            installed = installed_element(storage)
+            return None if installed is None else plan_of(installed)
+        from device.config import settings  # noqa: PLC0415 - loads yaml
+        from device.config.element_plan import element_plan  # noqa: PLC0415 - only here
+
+        loaded = settings.load_with_sources(self._config, self._environment, {})
+        return element_plan(storage, loaded.settings.key, loaded.sources)
 
     def metrics(self) -> dict[str, float]:
         """Return what the last run counted, and what the storage says now, by OpenMetrics name.

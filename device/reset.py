@@ -3,8 +3,12 @@
 A proven device has destroyed its claim, so a reset keeps its certificate, whatever the method: it
 waits for its proof again, as it did once, and the next boot makes the device the same thing. What
 came since goes: settings from afar, configuration, outbox, the job at hand.
+
+At the end of a life first its keys in a secure element go, then the root key, and with it all that
+is sealed.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +18,7 @@ from device.runtime import journal
 from device.runtime.journal import Identity, Keyed, Progress, Registered, Staged
 from device.storage import installed_certificate
 from device.storage.device_storage import DeviceStorage, open_device_storage
-from device.storage.element.installation import attach_element, installed_element, plan_of
+from device.storage.element.installation import ElementPlan, attach_element
 from device.storage.filesystem import Mount, OsFs
 from device.storage.lifecycle import Lifecycle
 from device.storage.secure_storage import Uid
@@ -57,21 +61,27 @@ def clear_folder(state: Path) -> bool:
     return bool(found)
 
 
-def decommission(state: Path, *, element_is_lost: bool = False, mount: Mount = OsFs) -> bool:
+def decommission(
+    state: Path,
+    find_element: Callable[[DeviceStorage], ElementPlan | None] | None = None,
+    *,
+    mount: Mount = OsFs,
+) -> bool:
     """End the life of the device in ``state``; return whether it was still alive.
 
-    First its keys in a secure element go, then the root key, and with it all that is sealed. If the
+    ``find_element`` says which secure element it has; without it, nobody asks the element. If the
     power is cut, call it again: it goes on where it was.
 
     Raises:
-        ElementError: the element cannot be used; the device is as it was. With
-            ``element_is_lost`` nobody asks the element.
+        ElementError: the element cannot be used; the device is as it was.
         StorageError: the storage is missing or busy, or the disk refused.
     """
     try:
         with open_device_storage(state, mount=mount) as storage:
-            if not element_is_lost:
-                _empty_element(storage)
+            if find_element is not None:
+                if (plan := find_element(storage)) is not None:
+                    attach_element(storage, plan)
+                storage.keys.erase()
             storage.advance(Lifecycle.DECOMMISSIONED)
     except LifecycleError as error:
         if error.row is not DECOMMISSIONED:
@@ -82,15 +92,6 @@ def decommission(state: Path, *, element_is_lost: bool = False, mount: Mount = O
         return False
     clear_folder(state)
     return True
-
-
-def _empty_element(storage: DeviceStorage) -> None:
-    element = installed_element(storage)
-    if element is None and Uid.ELEMENT_KEYS not in storage.ps.uids():
-        return
-    if element is not None:
-        attach_element(storage, plan_of(element))
-    storage.keys.erase()
 
 
 def _await_proof(storage: DeviceStorage, identity: Identity) -> None:

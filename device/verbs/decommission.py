@@ -4,13 +4,14 @@ import argparse
 from typing import Final
 
 from device.console import Console
-from device.verbs._options import device_of
+from device.verbs._options import add_config, device_of
 
 SUMMARY: Final = "End the device's life: destroy every key, in a secure element too. Final."
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``device decommission``."""
+    add_config(parser)
     parser.add_argument(
         "--element-is-lost",
         action="store_true",
