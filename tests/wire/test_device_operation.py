@@ -10,6 +10,14 @@ from typing import Any
 import pytest
 
 from device.application import Application, ApplicationRefusedError, Message
+from device.config.endpoint import Endpoint
+from device.config.settings import Connection
+from device.provisioning import actions as act
+from device.provisioning import events as ev
+from device.provisioning.events import Credential
+from device.runtime.awscrt_session import AwscrtSession
+from device.runtime.credentials import Credentials, InstalledClaim
+from device.storage.device_storage import open_device_storage
 from tests.support.device_process import CONFIG, Running, Works, boot, device, running, works_for
 from tests.wire.conftest import LocalCloud
 from tests.wire.localcloud_registry import mark
@@ -271,6 +279,53 @@ def test_metrics_tell_what_the_device_did(state: Path) -> None:
     assert samples["outbox_messages"] == 0
     assert samples["storage_commits_total"] > 4
     assert samples["certificate_age_seconds"] < 3_600
+
+
+def test_a_message_that_was_read_and_not_dealt_with_comes_again(
+    works: Works, local_cloud: LocalCloud, state: Path, serial: str
+) -> None:
+    """It is acknowledged when the next event is asked for; here the power goes before."""
+    boot(state)
+    incoming = ev.MessageReceived(f"app/{serial}/in", b"open")
+    with session_of(works, state) as session:
+        connected(session, serial)
+        session.perform(act.Subscribe((incoming.topic,), 1))
+        assert session.next_event(SECONDS) == ev.Subscribed()
+        local_cloud.client("iot-data").publish(topic=incoming.topic, qos=1, payload=b"open")
+        assert session.next_event(SECONDS) == incoming
+        session.cut()
+
+        assert connected(session, serial).session_present
+        assert session.next_event(SECONDS) == incoming
+        session.perform(act.Publish(f"app/{serial}/out", b"dealt with"))
+        assert session.next_event(SECONDS) == ev.PublishAcknowledged()
+        session.close()
+
+        assert connected(session, serial).session_present
+        session.perform(act.Publish(f"app/{serial}/out", b"no more of it"))
+        assert session.next_event(SECONDS) == ev.PublishAcknowledged()
+
+
+@contextmanager
+def session_of(works: Works, state: Path) -> Iterator[AwscrtSession]:
+    """Return a session of the device, without its loop."""
+    with open_device_storage(state, read_only=True) as storage:
+        claims = InstalledClaim(storage)
+        identity = Credentials(storage, claims).tls_identity(Credential.DEVICE)
+    endpoint = Endpoint(works.cloud.mqtt_host, works.cloud.mqtt_port)
+    root_ca = works.cloud.root_ca.read_bytes()
+    session = AwscrtSession(endpoint, root_ca, lambda _: identity, Connection())
+    try:
+        yield session
+    finally:
+        session.close()
+
+
+def connected(session: AwscrtSession, serial: str) -> ev.Connected:
+    session.perform(act.Connect(Credential.DEVICE, serial))
+    event = session.next_event(SECONDS)
+    assert isinstance(event, ev.Connected)
+    return event
 
 
 def waiting_in(state: Path) -> list[Path]:
