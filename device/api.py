@@ -5,13 +5,14 @@ nor takes signals nor reads this process's environment, so that any number of de
 in as many threads.
 """
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from device.config.endpoint import Endpoint
-from device.errors import StepNotReachedError
+from device.errors import StepNotReachedError, StoppedError
 from device.reset import clear_folder, decommission, reset
 from device.status import Status, read_status
 from device.storage.device_storage import DeviceStorage, open_device_storage
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from device.runtime.journal import Identity
     from device.runtime.timeline import Step
     from device.startup import StartedDevice
+
+# A program that has not set logging up gets no words on its standard error.
+logging.getLogger("device").addHandler(logging.NullHandler())
 
 
 class Device:
@@ -56,7 +60,8 @@ class Device:
         self.state: Final = Path(state)
         self.steps: Final[list[Step]] = []
         """The steps of the latest boot or run."""
-        self._config: Final = None if config is None else Path(config)
+        self.config: Final = None if config is None else Path(config)
+        """The settings file, if one is given."""
         self._environment: Final = dict(environment or {})
         self._flags: Final = {
             "endpoint": endpoint,
@@ -133,8 +138,6 @@ class Device:
         self, tasks: "Sequence[Task]", on_proven: "Callable[[Identity], None] | None"
     ) -> bool:
         """Boot and operate once; return whether the device is to start anew."""
-        from device.errors import StoppedError  # noqa: PLC0415 - slow to load
-
         with self._start() as started:
             try:
                 started.agent.boot_until_proven()
@@ -201,13 +204,13 @@ class Device:
 
     def _find_element(self, storage: DeviceStorage) -> ElementPlan | None:
         """Return the secure element that the settings name, or else the station."""
-        if self._config is None:
+        if self.config is None:
             installed = installed_element(storage)
             return None if installed is None else plan_of(installed)
         from device.config import settings  # noqa: PLC0415 - loads yaml
         from device.config.element_plan import element_plan  # noqa: PLC0415 - only here
 
-        loaded = settings.load_with_sources(self._config, self._environment, {})
+        loaded = settings.load_with_sources(self.config, self._environment, {})
         return element_plan(storage, loaded.settings.key, loaded.sources)
 
     def metrics(self) -> dict[str, float]:
@@ -221,10 +224,10 @@ class Device:
         from device.runtime.clock import SystemClock  # noqa: PLC0415 - only here
 
         named = self._environment.get("DEVICE_METRICS__FILE")
-        if self._config is not None:
+        if self.config is not None:
             from device.config import settings  # noqa: PLC0415 - loads yaml
 
-            named = settings.load(self._config, self._environment, {}).metrics.file
+            named = settings.load(self.config, self._environment, {}).metrics.file
         with open_device_storage(self.state, read_only=True) as storage:
             now = metrics.stored(storage, SystemClock())
         return metrics.read(self.state / (named or metrics.FILE)) | now
@@ -235,7 +238,7 @@ class Device:
 
         options = StartOptions(
             state=self.state,
-            config=self._config,
+            config=self.config,
             environment=self._environment,
             flags=self._flags,
             claim_place=self._claim_place,
@@ -269,10 +272,10 @@ class Device:
     def _chosen_endpoint(self) -> Endpoint | None:
         """Return the endpoint that the settings choose, where settings are given."""
         text, source = self._environment.get("DEVICE_ENDPOINT"), "DEVICE_ENDPOINT"
-        if self._config is not None:
+        if self.config is not None:
             from device.config import settings  # noqa: PLC0415 - loads yaml
 
-            loaded = settings.load_with_sources(self._config, self._environment, {})
+            loaded = settings.load_with_sources(self.config, self._environment, {})
             text, source = loaded.settings.endpoint, loaded.sources.of("endpoint")
         if named := self._flags["endpoint"]:
             text, source = named, "--endpoint"

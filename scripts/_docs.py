@@ -1,4 +1,4 @@
-"""Writes the generated parts of the documents: diagrams, errors, settings, --help, the tour.
+"""Writes the generated parts of the documents: diagrams, errors, --help, schemas, settings, tour.
 
 With --record also what the method pages tell of wire and registry, from a run of their commands
 against a local AWS: half a minute. tests/wire/test_pages.py checks these.
@@ -22,12 +22,14 @@ from scripts._iot_operations import with_operations
 from scripts._machine_diagrams import with_diagrams
 from scripts._settings_page import with_settings
 from scripts._tour import with_tour
+from scripts.schemas import generate
 
 _ROOT: Final = Path(__file__).parents[1]
 _COLUMNS: Final = "80"
 _HELP: Final = re.compile(
     r"(?<=^```console\n)\$ (?P<line>[a-z ]+) --help\n.*?(?=^```$)", re.M | re.S
 )
+_MAJOR: Final = "Readers would break: for a new major version, delete the file first."
 _COMMANDS: Final[Mapping[str, Callable[[list[str]], object]]] = {
     "device": device.cli.main,
     "factory": factory.cli.main,
@@ -76,6 +78,11 @@ def main() -> int:
             stale.append(path.name)
         if not options.check:
             path.write_text(wanted, encoding="utf-8")
+    if options.check:
+        stale += generate.stale()
+    elif refused := generate.write():
+        print("\n".join([*refused, _MAJOR]))  # noqa: T201 - a command
+        return 1
     if not options.check:
         # Not checked: which operations AWS has changes with botocore's version.
         page = _ROOT / "docs" / "local-aws.md"

@@ -40,5 +40,8 @@ def device_of(options: argparse.Namespace) -> Device:
     Raises:
         ConfigurationError: neither ``--state`` nor ``DEVICE_STATE`` is given.
     """
+    from device.runtime import log  # noqa: PLC0415 - `device status --help` logs nothing
+
+    log.set_up("warning")
     config = config_if_any(options) if hasattr(options, "config") else None
     return Device(state_of(options), config=config, environment=os.environ)

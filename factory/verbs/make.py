@@ -4,9 +4,10 @@ import argparse
 from pathlib import Path
 from typing import Final
 
-from factory.api import MadeDevice, Station
+from factory.api import Station
 from factory.console import Console
 from factory.making.device_orders import OrderOptions
+from factory.products import MadeDevice
 from factory.verbs._options import (
     add_again,
     add_connection,
