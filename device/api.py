@@ -17,9 +17,10 @@ from device.reset import clear_folder, decommission, reset
 from device.status import Status, read_status
 from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.element.installation import ElementPlan, installed_element, plan_of
-from device.storage.manufacturing_data import serial_number
+from device.storage.manufacturing_data import SealedSettings, sealed_settings, serial_number
 
 if TYPE_CHECKING:
+    from device.config.settings import Loaded
     from device.operation.task import Task
     from device.runtime.journal import Identity
     from device.runtime.timeline import Step
@@ -48,8 +49,8 @@ class Device:
 
         Args:
             state: the device's folder.
-            config: a settings file (docs/settings.md).
-            environment: ``DEVICE_*`` variables, which override the file; default: none.
+            config: a settings file (docs/settings.md); default: what the station sealed.
+            environment: ``DEVICE_*`` variables, which override both; default: none.
             endpoint: ``HOST:PORT`` of AWS IoT, above all; default: what the station installed.
             root_ca: a PEM file with the CAs to trust; default: what the station installed.
             claim_place: where a trusted user hands over a claim: a socket to make there, or a
@@ -81,7 +82,7 @@ class Device:
             ConfigurationError: the settings file cannot be used.
             StorageError: the storage is missing, corrupt, rolled back or another device's.
         """
-        return read_status(self.state, self._chosen_endpoint())
+        return read_status(self.state, self._chosen_endpoint)
 
     @property
     def serial(self) -> str:
@@ -204,14 +205,22 @@ class Device:
 
     def _find_element(self, storage: DeviceStorage) -> ElementPlan | None:
         """Return the secure element that the settings name, or else the station."""
-        if self.config is None:
+        loaded = self._settings_of(storage)
+        if loaded is None:
             installed = installed_element(storage)
             return None if installed is None else plan_of(installed)
-        from device.config import settings  # noqa: PLC0415 - loads yaml
         from device.config.element_plan import element_plan  # noqa: PLC0415 - only here
 
-        loaded = settings.load_with_sources(self.config, self._environment, {})
         return element_plan(storage, loaded.settings.key, loaded.sources)
+
+    def _settings_of(self, storage: DeviceStorage) -> "Loaded | None":
+        """Return the settings, where a file or the station has any."""
+        sealed = sealed_settings(storage)
+        if self.config is None and sealed is None:
+            return None
+        from device.config import settings  # noqa: PLC0415 - loads yaml
+
+        return settings.load_with_sources(self.config, self._environment, {}, sealed)
 
     def metrics(self) -> dict[str, float]:
         """Return what the last run counted, and what the storage says now, by OpenMetrics name.
@@ -224,12 +233,10 @@ class Device:
         from device.runtime.clock import SystemClock  # noqa: PLC0415 - only here
 
         named = self._environment.get("DEVICE_METRICS__FILE")
-        if self.config is not None:
-            from device.config import settings  # noqa: PLC0415 - loads yaml
-
-            named = settings.load(self.config, self._environment, {}).metrics.file
         with open_device_storage(self.state, read_only=True) as storage:
             now = metrics.stored(storage, SystemClock())
+            if (loaded := self._settings_of(storage)) is not None:
+                named = loaded.settings.metrics.file
         return metrics.read(self.state / (named or metrics.FILE)) | now
 
     @contextmanager
@@ -269,13 +276,13 @@ class Device:
 
         return tell
 
-    def _chosen_endpoint(self) -> Endpoint | None:
-        """Return the endpoint that the settings choose, where settings are given."""
+    def _chosen_endpoint(self, sealed: SealedSettings | None) -> Endpoint | None:
+        """Return the endpoint that a file or a variable chooses, where one is given."""
         text, source = self._environment.get("DEVICE_ENDPOINT"), "DEVICE_ENDPOINT"
         if self.config is not None:
             from device.config import settings  # noqa: PLC0415 - loads yaml
 
-            loaded = settings.load_with_sources(self.config, self._environment, {})
+            loaded = settings.load_with_sources(self.config, self._environment, {}, sealed)
             text, source = loaded.settings.endpoint, loaded.sources.of("endpoint")
         if named := self._flags["endpoint"]:
             text, source = named, "--endpoint"

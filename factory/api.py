@@ -21,7 +21,13 @@ from factory.account.registry import Registry
 from factory.errors import OPTION_NOT_USED, StationNotPreparedError
 from factory.lint.checks import findings_of, refuse_errors
 from factory.making.admission import Wanted
-from factory.making.device_orders import OrderOptions, config_name, device_orders, given_endpoint
+from factory.making.device_orders import (
+    OrderOptions,
+    config_name,
+    device_orders,
+    given_endpoint,
+    with_settings_file,
+)
 from factory.making.device_settings import thing_name
 from factory.making.new_device import DeviceOrder
 from factory.making.retirement import devices_of, enter_retired, retire_for_good
@@ -168,6 +174,8 @@ class Station:
             is_hooked = "--hook" in METHODS[method].options and station.asks_for_proof
             _check_not_allowed(options, is_hooked=is_hooked)
             self._check_prepared(station, options)
+            if is_hooked and options.config is None:
+                orders = with_settings_file(orders, _HOOKED, options)
             for order in orders:
                 wanted = Wanted(order, folder_of(order.serial_number), again=again)
                 product = produce(method, wanted, station, self.clouds)

@@ -20,6 +20,7 @@ import localcloud.cli
 from scripts._errors_page import with_errors
 from scripts._iot_operations import with_operations
 from scripts._machine_diagrams import with_diagrams
+from scripts._man import PAGES
 from scripts._settings_page import with_settings
 from scripts._tour import with_tour
 from scripts.schemas import generate
@@ -78,6 +79,7 @@ def main() -> int:
             stale.append(path.name)
         if not options.check:
             path.write_text(wanted, encoding="utf-8")
+    stale += _pages(write=not options.check)
     if options.check:
         stale += generate.stale()
     elif refused := generate.write():
@@ -91,6 +93,18 @@ def main() -> int:
         print(f"not current: {', '.join(stale)}; run scripts/docs")  # noqa: T201 - a command
         return 1
     return 0
+
+
+def _pages(*, write: bool) -> list[str]:
+    """Return which man pages and completions are not current, and write them if asked to."""
+    stale = []
+    for path, make in PAGES.items():
+        wanted = make()
+        if not path.exists() or path.read_text(encoding="utf-8") != wanted:
+            stale.append(str(path.relative_to(_ROOT)))
+            if write:
+                path.write_text(wanted, encoding="utf-8")
+    return stale
 
 
 def _recorded() -> bool:

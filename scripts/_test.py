@@ -87,7 +87,7 @@ def with_bytecode(environment: Mapping[str, str]) -> dict[str, str]:
 
 def _pytest(arguments: list[str], variables: Mapping[str, str] | None = None) -> int:
     command = [sys.executable, "-m", "pytest", *arguments]
-    environment = with_bytecode(os.environ) | (variables or {})
+    environment = {**with_bytecode(os.environ), **(variables or {})}
     return subprocess.run(  # noqa: S603 - our own interpreter
         command, env=environment, check=False
     ).returncode

@@ -24,7 +24,9 @@ def state_of(options: argparse.Namespace) -> Path:
 def add_config(parser: argparse.ArgumentParser) -> None:
     """Add ``--config``."""
     parser.add_argument(
-        "--config", metavar="FILE", help="the settings file; default: $DEVICE_CONFIG"
+        "--config",
+        metavar="FILE",
+        help="a settings file; overrides what the station sealed; default: $DEVICE_CONFIG",
     )
 
 

@@ -62,10 +62,9 @@ def _show(arguments: argparse.Namespace, console: Console, device: MadeDevice) -
     for account, report in device.registered:
         console.say(*report_lines(account, report))
     made = "Made" if device.is_new else "There was already"
-    config = arguments.config or Path("config", device.settings_file.name)
     console.say(
         *(f"Note: {words}" for words in device.retired),
         f"{made} {device.serial} in {device.state}: lifecycle SECURED, connects to "
         f"{device.endpoint}.",
-        f"Next: device boot --config {config} --state {device.state}",
+        f"Next: device boot --state {device.state}",
     )

@@ -77,10 +77,9 @@ def _show(
             "exclusive": arguments.exclusive, "lifecycle": "SECURED", **retired,
         })  # fmt: skip
         return
-    config = arguments.config or Path("config", device.settings_file.name)
     console.say(
         *(f"Note: {words}" for words in device.retired),
         f"Made {device.serial} in {device.state}, and registered it in {account}: certificate "
         f"{certificate_id[:12]}..., ACTIVE; lifecycle SECURED.",
-        f"Next: device boot --config {config} --state {device.state}",
+        f"Next: device boot --state {device.state}",
     )

@@ -44,7 +44,7 @@ def test_code_and_words_are_those_of_the_command(
             check=False,
             timeout=SECONDS,
         )
-        for command in ([programs / words[0], *words[1:]], python("-m", *words))
+        for command in ([str(programs / words[0]), *words[1:]], python("-m", *words))
     ]
     assert (quick.returncode, quick.stdout) == (real.returncode, real.stdout)
     assert quick.stderr == real.stderr

@@ -138,6 +138,8 @@ def at_the_device(bench: Bench) -> None:
     with running("run", "--state", bench.folder / "one", *config) as started:
         started.wait_for("operating")
         bench.keep("device-run", [*started.stop().lines, *started.seen])
+    bench.device("metrics", *one)
+    bench.device("decommission", *one)
     # Its certificate was deleted by the teardown: the broker refuses it.
     bench.device("boot", "--state", "again", "--config", SINGLE_THING)
     bench.device("run", *one, "--no-such-option")

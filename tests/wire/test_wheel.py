@@ -79,12 +79,10 @@ def test_it_is_the_wheel_that_is_run(python: Path, tmp_path: Path) -> None:
 def test_a_device_is_prepared_made_and_booted_from_a_wheel(
     python: Path, tmp_path: Path, local_cloud: LocalCloud
 ) -> None:
-    settings = tmp_path / "jitr.yaml"
-    settings.write_text("method: jitr\n")
     for command in (
         "factory prepare --method jitr",
         "factory make --method jitr --serial SN-WHEEL --out device",
-        "device boot --state device --config jitr.yaml",
+        "device boot --state device",
     ):
         run(python, tmp_path, local_cloud, *command.split())
 
