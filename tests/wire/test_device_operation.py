@@ -184,7 +184,7 @@ def test_a_job_is_resumed_after_a_kill(
     with running("run", "--state", state, "--config", CONFIG, **CALM) as started:
         started.wait_for("job begun")
         started.process.kill()
-        started.process.wait()
+        started.process.wait(SECONDS)
 
     with at_work(state):
         assert ended(local_cloud, serial, name)["status"] == "SUCCEEDED"
@@ -242,7 +242,7 @@ def test_a_command_that_comes_while_the_device_is_away_is_kept_for_it(
     with running("run", "--state", state, "--config", CONFIG, **CALM) as started:
         started.wait_for("operating")
         started.process.kill()
-        started.process.wait()
+        started.process.wait(SECONDS)
     number = sent(local_cloud, serial, {"operation": "identify"})
 
     with at_work(state):
@@ -344,7 +344,7 @@ def test_readings_of_a_killed_device_arrive_after_its_next_start(
         started.wait_for("waiting")
         until(lambda: len(waiting_in(state)) >= 3)
         started.process.kill()
-        started.process.wait()
+        started.process.wait(SECONDS)
     left = len(waiting_in(state))
 
     with running("run", "--state", state, "--config", CONFIG, **CALM) as started:
