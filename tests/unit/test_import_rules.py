@@ -49,6 +49,8 @@ FLOORS = (
 # A small module that only one other imports is better a part of it. These have a reason to be one.
 SMALL = 40  # lines
 ALONE = {
+    "device.operation.metrics": "a task, as each of the others is",
+    "device.runtime.reboot": "starts another program, which nothing else of the device does",
     "device.provisioning.limits": "the lengths that device and tests agree on, in one list",
     "device.storage.formats": "grows with each new format",
     "device.storage.private_memory": "loaded by verbs that open secrets, and by no other",
