@@ -16,7 +16,7 @@ class Error(Struct, frozen=True):
     code: Annotated[str, Meta(pattern="^FB-[0-9]{3}$", description="docs/errors.md has them.")]
     message: str
     next_step: Annotated[str, Meta(description="What to do about it.")]
-    exit_code: Annotated[int, Meta(ge=1, le=7)]
+    exit_code: Annotated[int, Meta(ge=1, le=255)]
 
 
 class Step(Struct, frozen=True):
@@ -64,7 +64,7 @@ class Explained(Struct, frozen=True):
     means: str
     causes: list[str]
     next_step: str
-    exit_code: Annotated[int, Meta(ge=1, le=7)]
+    exit_code: Annotated[int, Meta(ge=1, le=255)]
 
 
 LINES: Final[dict[str, tuple[type, ...]]] = {
