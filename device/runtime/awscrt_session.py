@@ -67,6 +67,8 @@ _RECEIVE_MAXIMUM: Final = 16
 """Messages at QoS 1 that the server may send before we acknowledged any."""
 
 
+_TLS_12_AND_13: Final = io.TlsCipherPref.TLSv1_2_2025_07
+"""awscrt's default also offers TLS 1.0 and 1.1, and suites that AWS IoT Core does not have."""
 _OVERSIZED: Final = (
     f"the server sent a packet of more than {LARGEST_PACKET // 1024} KiB, which is too large: the "
     "device ended the connection"
@@ -400,9 +402,11 @@ def _session_for(
 
 def _mutual_tls(identity: TlsIdentity) -> io.TlsContextOptions:
     if isinstance(identity, MemoryIdentity):
-        return io.TlsContextOptions.create_client_with_mtls(
+        options = io.TlsContextOptions.create_client_with_mtls(
             identity.certificate_pem, identity.private_key_pem
         )
+        options.cipher_pref = _TLS_12_AND_13
+        return options
     options = io.TlsContextOptions.create_client_with_mtls_pkcs11(
         pkcs11_lib=_pkcs11_library(identity.module_path),
         user_pin=identity.pin,
@@ -411,7 +415,7 @@ def _mutual_tls(identity: TlsIdentity) -> io.TlsContextOptions:
         cert_file_contents=identity.certificate_pem,
     )
     if identity.tls13:  # awscrt leaves 1.3 out when a key handler signs; this policy has it
-        options.cipher_pref = io.TlsCipherPref.TLSv1_2_2025_07
+        options.cipher_pref = _TLS_12_AND_13
     return options
 
 

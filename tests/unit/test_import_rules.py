@@ -14,7 +14,7 @@ from tests.support.devices import make_device
 from tests.support.hang import SECONDS
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("device", "factory", "localcloud", "pytest_firstboot")
+PACKAGES = ("advisor", "device", "factory", "localcloud", "pytest_firstboot")
 PLACES = {
     "awscrt": ("device.runtime.awscrt_session",),
     "awsiot": ("device.runtime.awscrt_session",),
@@ -25,10 +25,11 @@ PLACES = {
     "rich": ("factory.bulk.progress", "factory.bulk.screen"),  # for people at a bench
 }
 NEVER = {
-    "device": ("factory", "localcloud", "pytest_firstboot"),
-    "factory": ("localcloud", "pytest_firstboot"),
-    "localcloud": ("device", "factory", "pytest_firstboot"),
-    "pytest_firstboot": ("localcloud",),  # which it runs as a process
+    "advisor": ("device", "factory", "localcloud", "pytest_firstboot"),
+    "device": ("advisor", "factory", "localcloud", "pytest_firstboot"),
+    "factory": ("advisor", "localcloud", "pytest_firstboot"),
+    "localcloud": ("advisor", "device", "factory", "pytest_firstboot"),
+    "pytest_firstboot": ("advisor", "localcloud"),  # which it runs as a process
 }
 # It fills a device's storage, and its errors derive from the device's.
 FACTORY_MAY_USE = ("device.config", "device.errors", "device.identity", "device.storage")
