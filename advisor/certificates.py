@@ -97,7 +97,7 @@ class Authority:
             Presented.WILDCARD_OF_ALL: lambda _host: self._leaf(["*"]),
             Presented.WEAK_KEY: lambda host: self._leaf(
                 [host],
-                key=rsa.generate_private_key(65537, 1024),  # noqa: S505 - is the case
+                key=rsa.generate_private_key(65537, 1024),  # noqa: S505 # nosec B505 - is the case
             ),
         }
 
