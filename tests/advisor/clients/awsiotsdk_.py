@@ -35,7 +35,7 @@ def main() -> None:
     for number in itertools.count():
         time.sleep(1)
         packet = mqtt5.PublishPacket(
-            "advisor/out", payload=str(number), qos=mqtt5.QoS.AT_LEAST_ONCE
+            topic="advisor/out", payload=str(number), qos=mqtt5.QoS.AT_LEAST_ONCE
         )
         client.publish(packet)
 
