@@ -13,6 +13,7 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -119,12 +120,19 @@ class Authority:
     def sign_csr(self, csr_pem: bytes) -> bytes:
         """Return a certificate for the key and the subject of a CSR, as AWS IoT does."""
         csr = x509.load_pem_x509_csr(csr_pem)
+        return self._signed(csr.public_key(), csr.subject)
+
+    def issue(self, key: CertificatePublicKeyTypes, common_name: str) -> bytes:
+        """Return a client's certificate for a key that only the client has."""
+        return self._signed(key, _name(common_name))
+
+    def _signed(self, key: CertificatePublicKeyTypes, subject: x509.Name) -> bytes:
         now = datetime.now(UTC)
         builder = (
             x509.CertificateBuilder()
-            .subject_name(csr.subject)
+            .subject_name(subject)
             .issuer_name(self.root.certificate.subject)
-            .public_key(csr.public_key())
+            .public_key(key)
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - timedelta(minutes=2))
             .not_valid_after(now + 365 * _DAY)
