@@ -15,6 +15,7 @@ from advisor.endpoint import Endpoint
 from advisor.journal import Entry, Journal, What
 
 HOST: Final = "localhost"
+_GRACE_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,9 @@ def at_the_end(case: Case, judge: Judge, entries: Sequence[Entry], seconds: floa
 def _verdict(case: Case, judge: Judge, given: Given, journal: Journal) -> Finding:
     seconds = given.soak_seconds if case.awaits_end else given.seconds
     finding = journal.wait_for(lambda entries: so_far(case, judge, entries), seconds)
+    if finding and any(entry.what is What.ENDED for entry in journal.entries):
+        # The endpoint may hear of the last connection after the process has ended.
+        finding = journal.wait_for(judge, _GRACE_SECONDS) or finding
     return finding or at_the_end(case, judge, journal.entries, seconds)
 
 

@@ -416,8 +416,6 @@ def _mutual_tls(identity: TlsIdentity) -> io.TlsContextOptions:
     )
     if identity.tls13:  # awscrt leaves 1.3 out when a key handler signs; this policy has it
         options.cipher_pref = _TLS_12_AND_13
-    else:
-        options.min_tls_ver = io.TlsVersion.TLSv1_2
     return options
 
 

@@ -97,6 +97,11 @@ def test_the_command_runs_a_client(tmp_path: Path, capsys: pytest.CaptureFixture
     assert all(path.exists() for path in files.values())
 
 
+def test_a_client_that_refuses_and_ends_has_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--case", "TLS_Unsecure_Server_Cert", "--", sys.executable, "-c", CLIENT]) == 0
+    assert "the client closed the connection" in capsys.readouterr().out
+
+
 def test_a_client_that_ends_fails(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--case", "MQTT_Connect", "--", sys.executable, "-c", "exit(3)"]) == 1
     assert "the client ended with exit code 3" in capsys.readouterr().out
