@@ -41,21 +41,35 @@ def status(cloud: SimulatedCloud, identifier: str) -> str:
 
 def answer(cloud: SimulatedCloud, request: act.Request) -> ev.Event:
     """Return the honest reply to ``request``, as the device decodes it."""
-    operation = topics.operation_of(request.topic)
-    assert operation is not None
-    suffix, document = cloud.answer(operation, request.payload)
-    return _decoded(request, suffix, document)
+    return _decoded(reply(cloud, request))
 
 
 def refusal(request: act.Request, lie: str) -> ev.Event:
     """Return a refusal that nothing stands behind."""
+    return _decoded(refusing(request, lie))
+
+
+def reply(cloud: SimulatedCloud, request: act.Request) -> ev.MessageReceived:
+    """Return the honest reply to ``request``."""
+    operation = topics.operation_of(request.topic)
+    assert operation is not None
+    suffix, document = cloud.answer(operation, request.payload)
+    return ev.MessageReceived(f"{request.topic}/{suffix}", json.dumps(document).encode())
+
+
+def refusing(request: act.Request, lie: str) -> ev.MessageReceived:
+    """Return a reply that says what `LIES` has under ``lie``."""
     code, error = LIES[lie]
+    return rejected(request, code, error)
+
+
+def rejected(request: act.Request, code: int, error: str) -> ev.MessageReceived:
+    """Return a reply that rejects ``request``."""
     document = {"statusCode": code, "errorCode": error, "errorMessage": "so they say"}
-    return _decoded(request, "rejected", document)
+    return ev.MessageReceived(f"{request.topic}/rejected", json.dumps(document).encode())
 
 
-def _decoded(request: act.Request, suffix: str, document: object) -> ev.Event:
-    payload = json.dumps(document).encode()
-    event = messages.decode(ev.MessageReceived(f"{request.topic}/{suffix}", payload))
+def _decoded(message: ev.MessageReceived) -> ev.Event:
+    event = messages.decode(message)
     assert event is not None
     return event
