@@ -8,11 +8,11 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from fleet.errors import FleetError, MisuseError
 from fleet.order import FleetOrder
@@ -20,8 +20,10 @@ from pytest_firstboot.local_aws import LocalAWS, LocalAWSError
 from pytest_firstboot.place import PlaceError, RealAccount, place_of
 
 if TYPE_CHECKING:
-    from factory import Station
+    from factory import Registry, Station
 
+_PREPARED: Final = "firstboot-"
+"""How the names of all templates and policies begin that ``factory prepare`` makes."""
 _NOT_OURS: Final = ("AWS_", "DEVICE_")
 QUOTAS: Final[Mapping[str, int]] = {"create-from-csr": 20, "create": 10, "provision": 10}
 """Requests a second over MQTT that an account may make (docs/aws-iot-facts.md; adjustable)."""
@@ -146,6 +148,34 @@ def open_place(folder: Path, account: RealAccount | None) -> Iterator[Place]:
             yield Place(station, folder / "devices", local_aws)
     except LocalAWSError as error:
         raise FleetError(str(error), f"Read {folder / 'cloud.log'}.") from error
+
+
+def refuse_used_account(registry: "Registry", serials: Sequence[str]) -> None:
+    """Refuse an account that somebody else's devices or stations are in.
+
+    A fleet removes from an account what it needed there; what others prepared by the same names,
+    and things of the same names, would be changed by it and removed with it.
+
+    Raises:
+        MisuseError: there is something of Firstboot's, or a thing of the fleet's names.
+    """
+    iot = registry.client("iot")
+    templates = _each(iot, "list_provisioning_templates", "templates", "templateName")
+    policies = _each(iot, "list_policies", "policies", "policyName")
+    prepared = [name for name in (*templates, *policies) if name.startswith(_PREPARED)]
+    things = sorted(set(serials).intersection(registry.things()))
+    if found := [*prepared, *things]:
+        raise MisuseError(
+            f"account {registry.account} is in use: it has {', '.join(found[:5])}; a fleet would "
+            "change it, and remove it at the end",
+            "Take an account for tests alone; what is left of an earlier fleet: factory teardown. "
+            "If only things are there: another --name.",
+        )
+
+
+def _each(iot: Any, operation: str, items: str, name: str) -> Iterator[str]:
+    for page in iot.get_paginator(operation).paginate():
+        yield from (each[name] for each in page[items])
 
 
 def _check_account(account: RealAccount, station: "Station") -> None:

@@ -45,7 +45,7 @@ def broken(records: Sequence[Record], found: Registered, before: Set[str]) -> It
 def unregistered(records: Sequence[Record], found: Registered) -> list[str]:
     """Return certificates that were issued and are not attached: a power cut leaves such.
 
-    AWS deletes them after an hour, since they were never activated; they are no orphans.
+    They were never activated, so nobody can connect with them: they are no orphans.
     """
     attached = {each for ids in found.things.values() for each in ids}
     issued = {each for record in records for each in record.issued}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from device.runtime.awscrt_session import Network
 from fleet import invariants
-from fleet.account import Permission, Place, open_place
+from fleet.account import Permission, Place, open_place, refuse_used_account
 from fleet.crowd import Crowd, Moment, memory_kib
 from fleet.limits import refuse_too_many, this_machine, use_what_is_allowed
 from fleet.order import FleetOrder
@@ -41,23 +41,30 @@ def run_fleet(
     account = permission.real_account(order)
     refuse_too_many(order.devices, this_machine(), with_local_aws=account is None)
     use_what_is_allowed()
-    hearer.phase("starting the local AWS" if account is None else f"using account {account}")
+    words = f"using account {account.account_id}" if account else "starting the local AWS"
+    hearer.phase(words)
     with open_place(folder, account) as place:
+        if account is not None:
+            refuse_used_account(place.station.registry, order.serials)
         hearer.phase(f"making {order.devices:,} devices")
-        folders = place.make(order)
+        issued: set[str] = set()
         try:
+            folders = place.make(order)
             if with_quotas:
                 place.apply_quotas()
-            return _live(order, folders, place, Ceiling(permission.most_calls), hearer)
+            run = live(order, folders, place, Ceiling(permission.most_calls), hearer)
+            issued.update(*(record.issued for record in run.records))
+            return run
         finally:
             if account is not None:
                 hearer.phase("removing what the fleet made")
-                _tear_down(order, place)
+                _tear_down(order, place, issued)
 
 
-def _live(
+def live(
     order: FleetOrder, folders: Sequence[Path], place: Place, ceiling: Ceiling, hearer: Hearer
 ) -> Run:
+    """Let the devices in ``folders`` live, and judge what the registry says of them then."""
     registry = place.station.registry
     before = frozenset(invariants.read_certificates(registry))
     load, baseline = os.getloadavg()[0], memory_kib("self")
@@ -94,10 +101,12 @@ def _judge(
     return list(invariants.broken(records, found, before)), left
 
 
-def _tear_down(order: FleetOrder, place: Place) -> None:
-    """Remove the things, their certificates, and what the station prepared."""
+def _tear_down(order: FleetOrder, place: Place, issued: set[str]) -> None:
+    """Remove the things, the certificates that were ``issued``, and what the station prepared."""
     registry = place.station.registry
     for name in set(order.serials).intersection(registry.things()):
         registry.thing(name).delete()
+    for certificate_id in issued.intersection(invariants.read_certificates(registry)):
+        registry.client("iot").delete_certificate(certificateId=certificate_id, forceDelete=True)
     for cloud in place.station.clouds:
-        place.station.teardown_in(cloud, order.method, devices=True)
+        place.station.teardown_in(cloud, order.method)
