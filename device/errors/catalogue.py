@@ -5,7 +5,16 @@ from types import ModuleType
 from typing import Final
 
 from device import errors
-from device.errors import UNKNOWN_CODE, Row, doctor, element, provisioning, root_of_trust, storage
+from device.errors import (
+    UNKNOWN_CODE,
+    Row,
+    doctor,
+    element,
+    operation,
+    provisioning,
+    root_of_trust,
+    storage,
+)
 
 
 def rows_of(*modules: ModuleType) -> dict[str, Row]:
@@ -19,7 +28,7 @@ def rows_of(*modules: ModuleType) -> dict[str, Row]:
     return dict(sorted(found.items()))
 
 
-CATALOGUE: Final = rows_of(errors, storage, root_of_trust, element, provisioning, doctor)
+CATALOGUE: Final = rows_of(errors, storage, root_of_trust, element, provisioning, operation, doctor)
 
 
 def row_of(code: str, catalogue: dict[str, Row] = CATALOGUE) -> Row:
