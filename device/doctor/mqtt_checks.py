@@ -143,9 +143,9 @@ def why_refused(
 ) -> Refusal:
     """Return why AWS IoT refused ``first``.
 
-    ``second`` is what came of a connection that differs in the client id alone. AWS IoT looks at
-    the certificate before it looks at its policies, and only then answers with a CONNACK
-    (docs/aws-iot-facts.md, 5.9).
+    ``second`` is what came of a connection that differs in the client id alone: if AWS IoT accepts
+    it, the certificate is right. A CONNACK speaks for a policy, and does not prove it: it may come
+    for a certificate that is not ACTIVE as well (docs/aws-iot-facts.md, 5.9).
     """
     certificate, policy, *rest = CAUSES[credential]
     if isinstance(second, ev.Connected):
@@ -153,7 +153,7 @@ def why_refused(
         return Refusal(cause, (_BY_THING,))
     if first.detail.startswith(_ANSWERED):
         cause = "No policy that is attached allows iot:Connect, or none is attached."
-        return Refusal(cause, (_BY_THING, *rest, certificate))
+        return Refusal(cause, (certificate, _BY_THING, *rest))
     elsewhere = [each for each in rest if "another account" in each]
     others = [each for each in rest if each not in elsewhere]
     return Refusal(certificate, (*elsewhere, policy, *others))

@@ -15,6 +15,8 @@ _FIRST_REFUSAL: Final = 0x80
 """Of a reason code: MQTT 5, 2.4."""
 _TAKEN_OVER: Final = 142
 """MQTT 5, 3.14.2.1: session taken over."""
+_ANOTHER_CLIENT: Final = "another client came"
+"""How the wire log says so, also of MQTT 3."""
 
 Event = Mapping[str, Any]
 
@@ -43,9 +45,14 @@ def refusals(
         return
     last = refused[-1]["connection"]
     told = [each for each in refused if each["connection"] == last]
-    is_twin = any(_TAKEN_OVER in (each.get("reason_codes") or []) for each in told)
+    is_twin = any(_is_takeover(each) for each in told)
     words = "; ".join(dict.fromkeys(map(_words, told)))
     yield reason(CLIENT_ID_TAKEN if is_twin else BROKER_REFUSED, "local AWS", words)
+
+
+def _is_takeover(event: Event) -> bool:
+    has_code = _TAKEN_OVER in (event.get("reason_codes") or [])
+    return has_code or _ANOTHER_CLIENT in str(event.get("reason"))
 
 
 def _is_refusal(event: Event) -> bool:

@@ -14,6 +14,7 @@ from itertools import count
 from typing import Any, Final
 
 from localcloud.broker.connection import Connection
+from localcloud.broker.link import EndError
 from localcloud.seam import Seam
 from localcloud.wire.mqtt_packets import PacketDescriber, PacketReader
 
@@ -139,6 +140,11 @@ class _TellingConnection(Connection):
             _tell(f"no policy of the certificate allows {action} on {resource}")
         return allowed
 
+    async def close(self, end: EndError) -> None:
+        if end.cause == "DUPLICATE_CLIENTID":
+            _tell(f"another client came with the client id {self._client_id}: the older one ends")
+        await super().close(end)
+
 
 def _tell_refusals(iot: Seam) -> None:
     refuse: Callable[..., Awaitable[None]] = iot["_mtls_refuse"]
@@ -147,8 +153,17 @@ def _tell_refusals(iot: Seam) -> None:
         _tell(f"certificate {certificate_id} is not ACTIVE here, and no claim")
         await refuse(writer, certificate_id, level)
 
+    register: Callable[..., Awaitable[bool]] = iot["_mtls_auto_register"]
+
+    async def auto_register(*connection: Any) -> bool:
+        is_registered = await register(*connection)
+        if is_registered:
+            _tell("the certificate waits for its activation (PENDING_ACTIVATION) under its CA")
+        return is_registered
+
     iot["_WSSession"] = type("Connection", (_TellingConnection, iot["_WSSession"]), {})
     iot["_mtls_refuse"] = refuse_connection
+    iot["_mtls_auto_register"] = auto_register
 
 
 def _tell(reason: str) -> None:
