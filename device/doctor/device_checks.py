@@ -12,7 +12,14 @@ from device.config.device_plan import plan_for
 from device.config.endpoint import Endpoint
 from device.config.settings import Loaded
 from device.doctor.case import Case, Held, held_by, is_running, needed
-from device.doctor.finding import Finding, SkippedError, ok, warning
+from device.doctor.finding import (
+    DiagnosedError,
+    Finding,
+    SkippedError,
+    failed,
+    ok,
+    warning,
+)
 from device.errors import ConfigurationError, FirstbootError
 from device.errors.doctor import CREDENTIAL_EXPIRED
 from device.errors.provisioning import (
@@ -21,7 +28,7 @@ from device.errors.provisioning import (
     CertificateUnacceptableError,
     clock_behind,
 )
-from device.errors.storage import DoesNotExistError, LifecycleError
+from device.errors.storage import DECOMMISSIONED, DoesNotExistError, LifecycleError
 from device.identity.certificates import CLOCK_SKEW
 from device.identity.pem import parse_chain
 from device.identity.public_key import spki
@@ -39,6 +46,7 @@ from device.storage.secure_storage import Uid
 
 _OF_THE_ROOT: Final = ("FB-2", "FB-3")
 """How the codes of roots of trust, and of tokens that hold one, begin."""
+_ANOTHER_KEY: Final = "The certificate was issued for another key."
 _SOON: Final = 30 * 86_400.0
 """Seconds before its end at which a certificate is worth a warning; if it lives that long."""
 _LATE: Final = 1 / 3
@@ -58,6 +66,8 @@ def storage(case: Case) -> Finding:
     if opened.lifecycle is not Lifecycle.SECURED:
         state, case.storage = opened.lifecycle.name, None
         opened.close()
+        if opened.lifecycle is Lifecycle.DECOMMISSIONED:
+            raise DECOMMISSIONED.error("the device is DECOMMISSIONED: its root key is destroyed")
         raise LifecycleError(f"the device is {state}, not {Lifecycle.SECURED.name}")
     words = f"generation {opened.generation}, serial number {serial_number(opened)}"
     return ok(words + (", open in another process" if is_running(case.questions.state) else ""))
@@ -87,7 +97,8 @@ def credential(case: Case) -> Finding:
         raise
     chain = _chain_of(held)
     if spki(opened.keys.export_public_key(held.key)) != spki(chain[0].public_key()):
-        raise _of_another_key(held)
+        error = _of_another_key(held)
+        raise DiagnosedError(error, failed(error, _ANOTHER_KEY))
     check_suitable(chain[0])
     case.held = held
     words = f"the {held.credential} {_id_of(chain[0])} belongs to {opened.keys.uri(held.key)}"

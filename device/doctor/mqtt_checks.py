@@ -23,6 +23,7 @@ from device.provisioning.failures import CAUSES, error_of
 from device.runtime.session import Session
 from device.storage.element import key_records
 from device.storage.keys import TlsIdentity
+from device.text import foreign
 
 _ANSWERED: Final = "CONNACK"
 _SUFFIX: Final = "-doctor"
@@ -49,7 +50,7 @@ def connect(case: Case) -> Finding:
         return ok(f"CONNACK 0 as {client_id} with the {held.credential}")
     if not isinstance(outcome, ev.NotLetIn):
         session.close()
-        raise error_of(outcome, "connecting", held.credential)
+        raise _failed(outcome, "connecting", held)
     other = f"{client_id[: 128 - len(_SUFFIX)]}{_SUFFIX}"
     second = _connected(case, session, held, other)
     session.close()
@@ -226,5 +227,23 @@ def _ended(case: Case, outcome: ev.Event, step: str) -> Exception:
     if isinstance(outcome, ev.ConnectionLost) and case.session is not None:
         case.session.close()
         case.session = None
-    held = needed(case.held, "key and certificate")
-    return error_of(outcome, step, held.credential)
+    return _failed(outcome, step, needed(case.held, "key and certificate"))
+
+
+def _failed(outcome: ev.Event, step: str, held: Held) -> DiagnosedError:
+    """Return what ``outcome`` says, which is more than the usual causes of its row."""
+    error = error_of(outcome, step, held.credential)
+    return DiagnosedError(error, failed(error, _cause_of(outcome)))
+
+
+def _cause_of(outcome: ev.Event) -> str:
+    match outcome:
+        case ev.SubscriptionDenied(denied):
+            return f"No policy allows iot:Subscribe on {', '.join(denied)}."
+        case ev.PublishDenied(topic):
+            return f"No policy allows iot:Publish on {topic}."
+        case ev.ConnectionLost(taken_over=True):
+            return "Another client connects with the same client id."
+        case ev.TimedOut():
+            return "AWS IoT, or what answers in its place, is silent."
+    return foreign(str(getattr(outcome, "detail", "")))

@@ -37,7 +37,7 @@ def _reachable(case: Case) -> Endpoint:
 
 def _refused(event: ConnectFailed, step: str) -> DiagnosedError:
     error = NOT_REACHABLE.error(event.detail, step=step, next_step=event.next_step)
-    return DiagnosedError(error, failed(error, f"{event.detail[:1].upper()}{event.detail[1:]}."))
+    return DiagnosedError(error, failed(error, event.detail.removesuffix(".")))
 
 
 def dns(case: Case) -> Finding:

@@ -5,6 +5,7 @@ First certificate and endpoint, then registration and status, then the policies 
 """
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Final
 
 from device.errors import Row
@@ -72,9 +73,10 @@ def status(subject: Subject) -> Iterator[Reason]:
     held = text(subject.certificate, "status")
     row = _BY_STATUS.get(held)
     if row is not None:
-        since = str(subject.certificate.get("lastModifiedDate", ""))
+        changed = subject.certificate.get("lastModifiedDate")
         step = row.next_step.replace(" ID", f" {subject.certificate_id}")
-        evidence = f"{subject.certificate_id} is {held} since {since}"
+        since = f" since {changed}" if isinstance(changed, datetime) else ""
+        evidence = f"{subject.certificate_id} is {held}{since}"
         yield reason(row, "certificate", evidence, step)
 
 

@@ -27,7 +27,7 @@ NOT_REGISTERED_HERE: Final = Row(
     exit_code=_DENIED, kind=DeviceRefusedError,
 )  # fmt: skip
 NOT_PROVISIONED: Final = Row(
-    "FB-802", "NotProvisionedError", "No thing of this name is registered",
+    "FB-802", "NotProvisionedError", "The device is not provisioned",
     means="The account has no thing of the device's name, or the thing has no certificate.",
     causes=(
         "The device has not booted, or its provisioning failed.",

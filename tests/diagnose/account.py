@@ -184,3 +184,5 @@ class AccountCause:
     words: str
     """Stand in the evidence."""
     plant: Callable[[Plant], Asked]
+    is_prepared: bool = False
+    """Whether it is something that the station prepared, which takes some seconds."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -297,7 +298,7 @@ def waits_for_ever(plant: Plant) -> Asked:
 
 _DAY: Final = timedelta(days=1)
 
-ACCOUNT_CAUSES: Final = [
+_BY_ITSELF: Final = [
     AccountCause(
         "the certificate was deleted, or is another account's", "FB-801", "has no",
         deleted,
@@ -356,6 +357,9 @@ ACCOUNT_CAUSES: Final = [
         "the CA's auto-registration is off", "FB-815", "auto-registration",
         lambda plant: newcomer(plant, allowAutoRegistration=False),
     ),
+]  # fmt: skip
+
+_OF_A_STATION: Final = [
     AccountCause(
         "the CA's template is disabled", "FB-816", "is disabled",
         in_time_by(jitp_body(), disable),
@@ -395,3 +399,8 @@ ACCOUNT_CAUSES: Final = [
     AccountCause("the serial number is not on the allow-list", "FB-820", "is not in", not_listed),
     AccountCause("another certificate took the serial number", "FB-820", "taken by", taken),
 ]  # fmt: skip
+
+ACCOUNT_CAUSES: Final = [
+    *_BY_ITSELF,
+    *(replace(each, is_prepared=True) for each in _OF_A_STATION),
+]

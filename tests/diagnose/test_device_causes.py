@@ -8,6 +8,7 @@ from device.doctor.examination import CHECKS
 from device.doctor.finding import Result
 from tests.diagnose.bench import Bench, Cause, Patient, bad
 from tests.diagnose.device_causes import DEVICE_CAUSES, broker
+from tests.diagnose.table import AGAIN, PAGE, device_row
 
 
 @pytest.mark.parametrize("cause", DEVICE_CAUSES, ids=lambda cause: cause.name)
@@ -23,6 +24,7 @@ def test_doctor_names_it_first_or_second(cause: Cause, tmp_path: Path) -> None:
         and cause.words in f"{each.evidence} {each.cause}"
     ]
     assert len(named) == 1, found
+    assert device_row(cause, found) in PAGE.read_text().splitlines(), AGAIN
 
 
 def test_a_healthy_device_passes_every_check(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from localcloud.wire.line import line_of
 from tests.diagnose.account import Plant
 from tests.diagnose.foreign_causes import FOREIGN_CAUSES, ForeignCause
+from tests.diagnose.table import AGAIN, FOREIGN, PAGE, foreign_row
 from tests.support.production_line import ProductionLine
 from tests.wire.conftest import LocalCloud
 
@@ -19,11 +20,21 @@ pytestmark = pytest.mark.wire
 @pytest.fixture
 def plant(local_cloud: LocalCloud, tmp_path: Path) -> Iterator[Plant]:
     with ExitStack() as undo:
-        line = ProductionLine(local_cloud, "396987654321", tmp_path, "claim")
+        line = ProductionLine(local_cloud, FOREIGN, tmp_path, "claim")
         yield Plant(line, undo, sees_the_wire=True)
 
 
-@pytest.mark.parametrize("cause", FOREIGN_CAUSES, ids=lambda cause: cause.name)
+QUICK = {"the certificate is INACTIVE", "another client id", "it subscribes to #"}
+"""The others run with --long."""
+
+
+@pytest.mark.parametrize(
+    "cause",
+    [
+        pytest.param(each, id=each.name, marks=[] if each.name in QUICK else pytest.mark.long)
+        for each in FOREIGN_CAUSES
+    ],
+)
 def test_watch_and_explain_name_it(
     cause: ForeignCause, plant: Plant, local_cloud: LocalCloud
 ) -> None:
@@ -37,3 +48,4 @@ def test_watch_and_explain_name_it(
 
     assert any(cause.watched in line for line in watched), watched
     assert cause.code in [each.code for each in reasons[:2]], (reasons, watched)
+    assert foreign_row(cause, reasons) in PAGE.read_text().splitlines(), AGAIN

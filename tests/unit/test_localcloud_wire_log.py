@@ -136,6 +136,7 @@ def conversation(tls: object, heard: list[bytes], said: list[bytes]) -> WireLog:
     broker = SimpleNamespace(
         _mtls_serve_conn=serve,
         _mtls_refuse=lambda *_: None,
+        _mtls_auto_register=lambda *_: None,
         _WSSession=type("Session", (), {"_policy_allows": lambda *_: True}),
         _mtls_server_names=SimpleNamespace(get=lambda _tls: None),
     )
