@@ -38,6 +38,7 @@ _MOSQUITTO: Final = (
     "exec mosquitto_sub -h {host} -p {port} --cafile {ca} --cert {certificate} --key {key} "
     "-i {client_id} -k 10 -c -q 1 -t advisor/in"
 )
+_LONGEST: Final = 160
 _SECONDS: Final = 180.0
 _SOAK_SECONDS: Final = 20.0
 
@@ -81,9 +82,11 @@ def tables(record: Mapping[str, Any]) -> str:
         lines.append(f"| {case.id} | {' | '.join(cells)} |")
     lines += ["", "What was seen of each failure and each warning:", ""]
     for name, said in record.items():
-        for case_id, (verdict, seen) in said["cases"].items():
-            if verdict != "PASS":
-                lines.append(f"- {name}, {case_id}, {verdict}: {_short(seen)}.")
+        lines += [
+            f"- {name}, {case_id}, {verdict}: {_short(seen)}"
+            for case_id, (verdict, seen) in said["cases"].items()
+            if verdict != "PASS"
+        ]
     return "\n".join(lines) + "\n"
 
 
@@ -92,7 +95,7 @@ def _mark(said: Sequence[str] | None) -> str:
 
 
 def _short(seen: str) -> str:
-    return seen.replace("$", "\\$") if len(seen) < 240 else f"{seen[:240]} ..."
+    return seen if len(seen) <= _LONGEST else f"{seen[:_LONGEST].rpartition(' ')[0]} ..."
 
 
 def _record() -> dict[str, Any]:
