@@ -75,6 +75,7 @@ def tables(record: Mapping[str, Any]) -> str:
     """Return who fails what, and then what was seen of each failure."""
     from advisor.cases import CASES  # noqa: PLC0415 - --help needs the standard library only
 
+    record = dict(sorted(record.items(), key=lambda item: item[0] != "device"))
     heads = [f"{name} {said['version']}".strip() for name, said in record.items()]
     lines = [f"| case | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
     for case in CASES:
