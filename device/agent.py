@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from device.config.device_plan import Plan
 from device.config.endpoint import Endpoint
@@ -29,6 +29,11 @@ from device.storage.element.installation import attach_element
 from device.storage.keys import KeyType, TlsIdentity
 from device.storage.secure_storage import Uid
 
+if TYPE_CHECKING:
+    from device.provisioning.renewal import RenewalPlan
+    from device.runtime.renewal import Renewal
+
+_EnrolmentT = TypeVar("_EnrolmentT", bound=Enrolment)
 SessionFactory = Callable[
     [Endpoint, bytes, Callable[[Credential], TlsIdentity], Connection], Session
 ]
@@ -65,14 +70,7 @@ class Agent:
         self._observer: Final = observer
         self._is_connected = False
         self._dice: Final = dice or random.SystemRandom()
-        self._enrolment: Final = Enrolment(
-            storage,
-            clock,
-            method=settings.method,
-            key_type=KeyType(settings.key.type),
-            subject=subject_name(plan.subject),
-            issuer_pem=plan.issuer_pem,
-        )
+        self._enrolment: Final = self._new_enrolment(Enrolment)
         credentials = Credentials(storage, claims or InstalledClaim(storage))
         self.session: Final = open_session(
             plan.endpoint, plan.root_ca_pem, credentials.tls_identity, settings.connection
@@ -110,6 +108,29 @@ class Agent:
         """Provision as `boot` does, but never give up: after a failure, ask at a low rate."""
         self.boot(Patience(again_after=self._settings.connection.retry.after_denied))
 
+    def renew(self, patience: Patience) -> None:
+        """Renew the certificate, or continue a renewal that was begun; nobody may operate it.
+
+        Raises:
+            NotProvisionedError: the device has no identity yet.
+            FirstbootError: it stopped; the current certificate stays in use.
+        """
+        self._loop.run(self._renewal(is_operating=False), patience)
+        self._is_connected = False
+
+    def _renewal(self, *, is_operating: bool) -> "Renewal":
+        from device.config.device_plan import renewal_plan  # noqa: PLC0415 - a boot needs none
+        from device.runtime.renewal import Renewal  # noqa: PLC0415
+        from device.runtime.renewal_enrolment import RenewalEnrolment  # noqa: PLC0415
+
+        enrolment = self._new_enrolment(RenewalEnrolment)
+
+        def new_plan() -> "RenewalPlan":
+            thing, current = enrolment.identity.thing_name, enrolment.identity.certificate_id
+            return renewal_plan(self._settings, thing, current, is_operating=is_operating)
+
+        return Renewal(new_plan, enrolment, self._observer)
+
     def operate(self, *tasks: Task) -> None:
         """Publish telemetry, and run an application's own ``tasks``, until a stop is requested."""
         from device.operation.operation import Operation  # noqa: PLC0415 - a boot needs none of it
@@ -127,6 +148,16 @@ class Agent:
         )
         with suppress(StoppedError):
             self._loop.run(operation, Patience())
+
+    def _new_enrolment(self, kind: type[_EnrolmentT]) -> _EnrolmentT:
+        return kind(
+            self._storage,
+            self._clock,
+            method=self._settings.method,
+            key_type=KeyType(self._settings.key.type),
+            subject=subject_name(self._plan.subject),
+            issuer_pem=self._plan.issuer_pem,
+        )
 
     def _telemetry(self, thing_name: str) -> Task:
         from device.operation.telemetry import Telemetry  # noqa: PLC0415 - see operate

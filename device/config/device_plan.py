@@ -23,6 +23,7 @@ from device.errors.storage import DoesNotExistError
 from device.provisioning import messages
 from device.provisioning.claim import GIVEN_UP, ClaimPlan
 from device.provisioning.presented import PresentedPlan
+from device.provisioning.renewal import RenewalPlan
 from device.storage import installed_certificate
 from device.storage.decoding import decoded
 from device.storage.device_storage import DeviceStorage
@@ -36,6 +37,8 @@ _TOPIC: Final = re.compile(r"[^$+#{}\0-\x1f\x7f][^+#{}\0-\x1f\x7f]*")
 """MQTT 5, 4.7; lengths from AWS IoT Core quotas; a brace is a placeholder that was not closed."""
 _CLIENT_ID: Final = re.compile(r"[^${}\0-\x1f\x7f][^{}\0-\x1f\x7f]*")
 _MAX_CLIENT_ID_BYTES: Final = 128  # AWS IoT Core quotas
+RENEWAL_CLIENT: Final = "renew-"
+"""Begins the client id of a connection beside the one that operates; a policy names it."""
 _AWSCRT_REPORTS_FIRST: Final = 5.0
 """Seconds that the machine waits longer than awscrt, whose errors say more than a time-out."""
 NAMED_BY_CLOUD: Final = "{cloud}"
@@ -111,6 +114,25 @@ def _subject(settings: Settings, fill: _Filler, sources: Sources) -> Mapping[str
     subject = {name: fill(f"subject.{name}", text) for name, text in settings.subject.items()}
     subject_name(subject, sources.of)
     return subject
+
+
+def renewal_plan(
+    settings: Settings, thing: str, certificate_id: str, *, is_operating: bool
+) -> RenewalPlan:
+    """Return the plan to renew the certificate ``certificate_id`` of ``thing``.
+
+    ``is_operating``: the thing's own client id is in use, so the connections need another.
+    """
+    beside = RENEWAL_CLIENT + thing
+    return RenewalPlan(
+        thing_name=thing,
+        certificate_id=certificate_id,
+        template_name=settings.renewal.template,
+        request_client_id=beside if is_operating else thing,
+        proof_client_id=beside,
+        reply_timeout=settings.connection.reply_timeout,
+        connect_timeout=settings.connection.connect_timeout + _AWSCRT_REPORTS_FIRST,
+    )
 
 
 def _claim_plan(_: DeviceStorage, settings: Settings, fill: _Filler, sources: Sources) -> ClaimPlan:

@@ -13,6 +13,7 @@ from device.storage.secure_storage import SecureStorage, Uid
 
 if TYPE_CHECKING:
     from device.provisioning.events import Event
+    from device.storage.device_storage import DeviceStorage
 
 
 class Keyed(Struct, frozen=True, tag="keyed"):
@@ -121,8 +122,24 @@ def load_given_up(storage: SecureStorage) -> tuple[str, ...]:
 
 def note_given_up(storage: SecureStorage, certificate_id: str) -> None:
     """Remember ``certificate_id`` for the cloud, which may have to retire it."""
-    ids = with_given_up(load_given_up(storage), certificate_id)
-    storage.set(Uid.GIVEN_UP, msgspec.msgpack.encode(ids))
+    save_given_up(storage, with_given_up(load_given_up(storage), certificate_id))
+
+
+def save_given_up(storage: SecureStorage, certificate_ids: tuple[str, ...]) -> None:
+    """Replace the ids of the certificates that the cloud may still have to retire."""
+    storage.set(Uid.GIVEN_UP, msgspec.msgpack.encode(certificate_ids))
+
+
+def forget_progress(storage: "DeviceStorage", progress: Progress) -> None:
+    """Destroy the key of ``progress``; of its certificate, if it has one, keep the id alone.
+
+    Call it inside a transaction.
+    """
+    storage.keys.destroy_key(progress.key)
+    if isinstance(progress, Staged | Registered):
+        note_given_up(storage.ps, progress.certificate_id)
+        storage.ps.remove(Uid.STAGED_CERTIFICATE)
+    storage.ps.remove(Uid.PROVISIONING_JOURNAL)
 
 
 def as_event(progress: Progress | None, given_up: tuple[str, ...] = ()) -> "Event":

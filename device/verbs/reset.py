@@ -6,7 +6,6 @@ from typing import Final
 from device.console import Console
 from device.errors.provisioning import ResetRefusedError
 from device.runtime import journal
-from device.runtime.journal import Keyed, Registered, Staged
 from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.secure_storage import Uid
 from device.verbs._options import state_of
@@ -46,30 +45,17 @@ def reset(storage: DeviceStorage, *, forget_identity: bool) -> bool:
     Raises:
         ResetRefusedError: there is a proven identity, and ``forget_identity`` is false.
     """
-    identity = journal.load_identity(storage.ps)
+    identity, progress = journal.load_identity(storage.ps), journal.load(storage.ps)
     if identity is not None and not forget_identity:
         raise ResetRefusedError(identity.thing_name)
-    if identity is not None:
-        with storage.transaction():
+    if identity is None and progress is None:
+        return False
+    with storage.transaction():
+        if progress is not None:  # of a first boot, or, beside an identity, of a renewal
+            journal.forget_progress(storage, progress)
+        if identity is not None:
             storage.keys.destroy_key(identity.key)
             journal.note_given_up(storage.ps, identity.certificate_id)
             for uid in (Uid.IDENTITY, Uid.DEVICE_CERTIFICATE, Uid.DEVICE_CONFIGURATION):
                 storage.ps.remove(uid)
-        return True
-    match journal.load(storage.ps):
-        case None:
-            return False
-        case Keyed(key=key):
-            with storage.transaction():
-                storage.keys.destroy_key(key)
-                storage.ps.remove(Uid.PROVISIONING_JOURNAL)
-        case (
-            Staged(key=key, certificate_id=identifier)
-            | Registered(key=key, certificate_id=identifier)
-        ):
-            with storage.transaction():
-                journal.note_given_up(storage.ps, identifier)
-                storage.keys.destroy_key(key)
-                storage.ps.remove(Uid.STAGED_CERTIFICATE)
-                storage.ps.remove(Uid.PROVISIONING_JOURNAL)
     return True

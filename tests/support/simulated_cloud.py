@@ -90,6 +90,7 @@ class SimulatedCloud:
         """Seconds that the cloud's clock is ahead of the device's."""
         self.claim_pem, self.claim_key_pem = self._issue_claim()
         self.claim_id = certificate_id(self.claim_pem.encode())
+        self.renewal = SimulatedRenewals(self)
         self.activation_delay: float | None = None
         """Seconds that a just-in-time method takes after the first connection; None is never."""
         self._unknown: dict[str, float] = {}
@@ -173,7 +174,10 @@ class SimulatedCloud:
             return False
         if certificate.thing is None:
             return client_id.startswith("claim-")
-        return self.attaches_policy and client_id == certificate.thing
+        if self.renewal.refuses_new_ones and identifier in self.renewal.registered:
+            return False
+        names = {certificate.thing, f"renew-{certificate.thing}"}
+        return self.attaches_policy and client_id in names
 
     def answer(self, operation: Operation, payload: bytes) -> tuple[str, dict[str, Any]]:
         """Do what is asked; return the reply's suffix and document."""
@@ -210,6 +214,8 @@ class SimulatedCloud:
         found = self.tokens.get(request["certificateOwnershipToken"])
         if found is None or found[0] not in self.certificates:
             return _refused_token()
+        if "ThingName" in request["parameters"]:
+            return self.renewal.register(request["parameters"]["ThingName"], found[0])
         serial = request["parameters"].get("SerialNumber")
         if serial is None:
             message = "Cannot resolve reference value: SerialNumber"
@@ -259,6 +265,43 @@ class SimulatedCloud:
         return certificate.public_bytes(serialization.Encoding.PEM).decode()
 
 
+class SimulatedRenewals:
+    """The renewal template, and the rule with its Lambda (lambdas/renewal.py)."""
+
+    def __init__(self, cloud: SimulatedCloud) -> None:
+        self._cloud = cloud
+        self.registered: set[str] = set()
+        """Ids of the certificates that renewals registered."""
+        self.refuses_new_ones = False
+        """No such certificate is let in, as when the template attaches no policy."""
+        self.refusal = ""
+        """Why the Lambda does not confirm a certificate."""
+        self.is_silent = False
+        """The rule or the Lambda is missing: nobody answers."""
+        self.renames_to = ""
+        """The thing that a wrong template registers."""
+
+    def register(self, thing: str, identifier: str) -> tuple[str, dict[str, Any]]:
+        """RegisterThing by the renewal template."""
+        certificate = self._cloud.certificates[identifier]
+        certificate.thing, certificate.status = self.renames_to or thing, "ACTIVE"
+        self.registered.add(identifier)
+        return "accepted", {"thingName": certificate.thing, "deviceConfiguration": {}}
+
+    def answer(self, thing: str, principal: str, asked: dict[str, Any]) -> dict[str, Any] | None:
+        """What the Lambda answers to ``principal``."""
+        seen = self._cloud.certificates[principal]
+        if self.is_silent or seen.thing != thing:
+            return None
+        if asked["step"] == "prove":
+            step = "refused" if self.refusal else "confirmed"
+            return {"step": step, "certificateId": principal, "reason": self.refusal}
+        retired = self._cloud.certificates.get(asked["replaces"])
+        if retired is not None and retired.thing == thing and asked["replaces"] != principal:
+            retired.status, retired.thing = "INACTIVE", None
+        return {"step": "retired", "certificateId": asked["replaces"]}
+
+
 class SimulatedSession:
     """A `Session` with `SimulatedCloud`; time passes only when a device waits."""
 
@@ -267,6 +310,7 @@ class SimulatedSession:
         self._tls_identity = tls_identity
         self._events: deque[ev.Event] = deque()
         self._client_id: str | None = None
+        self._principal = ""
         self._subscriptions: set[str] = set()
         self.orders: list[act.Action] = []
 
@@ -322,7 +366,7 @@ class SimulatedSession:
         leaf = leaf_of(identity.certificate_pem)
         cloud.meet(leaf.decode(), order.client_id)
         if cloud.lets_in(certificate_id(leaf), order.client_id):
-            self._client_id = order.client_id
+            self._client_id, self._principal = order.client_id, certificate_id(leaf)
             cloud.sessions[order.client_id] = self
             cloud.peak_sessions = max(cloud.peak_sessions, len(cloud.sessions))
             self._events.append(ev.Connected(order.credential))
@@ -330,6 +374,9 @@ class SimulatedSession:
             self._events.append(ev.NotLetIn("CONNACK 0x87 not authorized"))
 
     def _request(self, topic: str, payload: bytes) -> None:
+        if topic.startswith("firstboot/renewal/"):
+            self._ask_about_renewal(topic, payload)
+            return
         operation = topics.operation_of(topic)
         assert operation is not None, topic
         if self._cloud.take("cut-before-request", SHORT[operation]):
@@ -349,6 +396,26 @@ class SimulatedSession:
             self._deliver(f"{topic}/{suffix}", json.dumps(document).encode())
             if self._cloud.take("duplicate-reply", SHORT[operation]):
                 self._deliver(f"{topic}/{suffix}", json.dumps(document).encode())
+
+    def _ask_about_renewal(self, topic: str, payload: bytes) -> None:
+        cloud, asked = self._cloud, json.loads(payload)
+        thing = topic.split("/")[2]
+        operation = asked["step"]
+        if cloud.take("cut-before-request", operation):
+            self._lose()
+            return
+        if cloud.take("deny-publish", operation):
+            self._events.append(ev.PublishDenied(topic))
+            return
+        answer = cloud.renewal.answer(thing, self._principal, asked)
+        if cloud.take("cut-before-reply", operation):
+            self._lose()
+        elif answer is None or cloud.take("drop-reply", operation):
+            return
+        else:
+            if (fault := cloud.take("another-answer", operation)) is not None:
+                answer |= fault.fields
+            self._deliver(f"firstboot/renewal/{thing}/cloud", json.dumps(answer).encode())
 
     def _publish(self, topic: str, payload: bytes) -> None:
         client_id = self._client_id

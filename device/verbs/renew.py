@@ -1,0 +1,28 @@
+"""``device renew``: another key and another certificate for the same thing."""
+
+import argparse
+from typing import Final
+
+from device.console import Console
+from device.verbs._online import add_online_options, show_identity, start, tell
+
+SUMMARY: Final = "Renew the certificate with a new key; the old one is retired in the cloud."
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``device renew``."""
+    add_online_options(parser, claims=False)
+
+
+def run(options: argparse.Namespace, console: Console) -> None:
+    """Renew the certificate, or continue a renewal that was cut; show the identity.
+
+    Raises:
+        NotProvisionedError: the device has no identity yet.
+        FirstbootError: the renewal failed; the current certificate stays in use.
+    """
+    with start(options, console) as device:
+        device.agent.renew(device.patience)
+        device.agent.session.close()
+        tell("renewed: the old certificate is retired and its key destroyed", options, console)
+        show_identity(device.agent, options, console)
