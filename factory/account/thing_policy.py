@@ -1,5 +1,7 @@
 """The policy that every device works under, whatever its provisioning method."""
 
+import json
+from collections.abc import Mapping
 from typing import Final
 
 from factory.account.certificates import attached_certificates
@@ -7,10 +9,14 @@ from factory.account.changes import Change, Outcome
 from factory.account.cloud import Cloud
 from factory.account.documents import load_policy
 from factory.account.policies import ensure_policy, policy_arn, remove_policy
-from factory.account.tags import remove_user
+from factory.account.tags import remove_user, tags_of, users_in
 
 THING_POLICY: Final = "firstboot-device"
 KIND: Final = "thing policy"
+RENEWAL: Final = "renewal"
+"""Who needs the policy besides the methods; with it, devices may renew their certificates."""
+RENEWAL_DOCUMENT: Final = "firstboot-device-renewal"
+"""The statements that the policy then has on top."""
 
 
 def ensure_thing_policy(cloud: Cloud, method: str) -> Change:
@@ -20,8 +26,23 @@ def ensure_thing_policy(cloud: Cloud, method: str) -> Change:
         NotMadeByStationError: someone else's policy has this name.
         CloudError: AWS did not answer, or said no.
     """
-    document = load_policy(THING_POLICY, cloud.account.placeholders)
+    renews = method == RENEWAL or RENEWAL in _users(cloud)
+    document = thing_policy(cloud.account.placeholders, renews=renews)
     return ensure_policy(cloud, KIND, THING_POLICY, document, method)
+
+
+def thing_policy(placeholders: Mapping[str, str], *, renews: bool) -> str:
+    """Return the policy's document; ``renews``: devices may renew their certificates.
+
+    Raises:
+        ConfigurationError: a file of it cannot be used.
+    """
+    document = load_policy(THING_POLICY, placeholders)
+    if not renews:
+        return document
+    more = json.loads(load_policy(RENEWAL_DOCUMENT, placeholders))["Statement"]
+    whole = json.loads(document)
+    return json.dumps(whole | {"Statement": [*whole["Statement"], *more]}, separators=(",", ":"))
 
 
 def remove_thing_policy(cloud: Cloud, method: str) -> Change:
@@ -41,3 +62,25 @@ def remove_thing_policy(cloud: Cloud, method: str) -> Change:
         note = f"{devices} device(s) work under it; --devices removes them too"
         return Change(KIND, THING_POLICY, Outcome.KEPT, note)
     return remove_policy(cloud, KIND, THING_POLICY)
+
+
+def remove_renewal_from_thing_policy(cloud: Cloud) -> Change:
+    """Take the renewal out of the policy; delete it, if nothing else needs it.
+
+    Raises:
+        NotMadeByStationError: someone else's policy has this name.
+        CloudError: AWS did not answer, or said no.
+    """
+    users = _users(cloud)
+    if RENEWAL not in users:
+        return Change(KIND, THING_POLICY, Outcome.ABSENT, "renewal was not prepared")
+    change = remove_thing_policy(cloud, RENEWAL)
+    others = sorted(users - {RENEWAL})
+    if change.outcome is Outcome.KEPT and others:
+        return ensure_thing_policy(cloud, others[0])
+    return change
+
+
+def _users(cloud: Cloud) -> set[str]:
+    arn = policy_arn(cloud, KIND, THING_POLICY)
+    return users_in(tags_of(cloud, arn)) if arn else set()

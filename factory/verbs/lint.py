@@ -76,8 +76,10 @@ def _check_options(arguments: argparse.Namespace) -> None:
     check_one_account(arguments)
 
 
-def check_before_prepare(method: str, console: Console, folder: Path = CONFIG) -> None:
-    """Refuse to send to AWS what the linter calls an error.
+def check_before_prepare(
+    method: str, console: Console, folder: Path = CONFIG, more: Iterable[Path] = ()
+) -> None:
+    """Refuse to send to AWS what the linter calls an error, in the method's files or ``more``.
 
     Raises:
         LintFailedError: there is at least one.
@@ -85,6 +87,7 @@ def check_before_prepare(method: str, console: Console, folder: Path = CONFIG) -
     context = _context(method, None)
     files = METHODS[method].files(folder)
     findings = [each for file in files for each in _look_at(file, context, None)]
+    findings += [each for file in more for each in _look_at(file, Context(), None)]
     for finding in findings:
         console.say(*_lines(finding))
     _conclude(findings)

@@ -6,8 +6,9 @@ from typing import Final
 
 from factory.account.accounts import aws_accounts
 from factory.account.ca_certificates import CertificateMode
+from factory.account.changes import Report
 from factory.console import Console
-from factory.methods import METHODS
+from factory.methods import METHODS, renewal
 from factory.methods.choices import choices_of
 from factory.methods.prepared_account import note_prepared
 from factory.station.station import open_or_make_station
@@ -39,6 +40,10 @@ def add_options(command: argparse.ArgumentParser) -> None:
         help=f"claim-own-ca: how long a device's certificate is valid, 1 to {_YEAR_HOURS}; "
         "default: as before, or 168",
     )  # fmt: skip
+    command.add_argument(
+        "--renewal", action="store_true",
+        help="also what devices need to renew their certificates: template, rule, Lambdas, policy",
+    )  # fmt: skip
 
 
 def _hours(text: str) -> int:
@@ -57,11 +62,14 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
         StationError, StorageError: the cloud or the disk refused.
     """
     method, choices = arguments.method, choices_of(arguments)
-    check_before_prepare(method, console)
+    more = renewal.files() if arguments.renewal else []
+    check_before_prepare(method, console, more=more)
     for cloud in aws_accounts(arguments.account, os.environ):
         console.say(f"Preparing {method} in {cloud.account}; it takes some seconds.")
         with open_or_make_station(arguments.station) as station:
             report = METHODS[method].prepare(cloud, station, choices)
+            if arguments.renewal:
+                report = Report.of([report, renewal.prepare(cloud)])
             note_prepared(station, method, cloud)
         show_report(console, arguments, cloud.account, report)
         if not arguments.json:

@@ -8,9 +8,10 @@ from typing import Final
 
 from factory.account.accounts import aws_accounts
 from factory.account.changes import Outcome, Report
+from factory.account.cloud import Cloud
 from factory.console import Console
 from factory.errors import StationNotPreparedError
-from factory.methods import METHODS
+from factory.methods import METHODS, renewal
 from factory.methods.prepared_account import forget_prepared
 from factory.station.station import Station, open_station
 from factory.verbs._options import add_method
@@ -25,6 +26,10 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--devices", action="store_true", help="also remove the devices that the method registered"
     )
+    command.add_argument(
+        "--renewal", action="store_true",
+        help="with --method: also what prepare --renewal created, for the devices of every method",
+    )  # fmt: skip
 
 
 def run(arguments: argparse.Namespace, console: Console) -> None:
@@ -38,14 +43,22 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
         station = _station_if_any(stack, arguments.station)
         for cloud in aws_accounts(arguments.account, os.environ):
             console.say(f"Removing it from {cloud.account}; it takes some seconds.")
-            report = Report.of(
+            reports = (
                 method.teardown(cloud, station, devices=arguments.devices) for method in methods
             )
+            report = Report.of([*_renewal(cloud, arguments), *reports])
             if station is not None:
                 forget_prepared(station, arguments.method, cloud)
             show_report(console, arguments, cloud.account, report)
             if not arguments.json:
                 console.say(_conclusion(report))
+
+
+def _renewal(cloud: Cloud, arguments: argparse.Namespace) -> list[Report]:
+    """Remove what renewals need, before the methods that share the policy with it."""
+    if arguments.method and not arguments.renewal:
+        return []
+    return [renewal.teardown(cloud, devices=arguments.devices)]
 
 
 def _conclusion(report: Report) -> str:

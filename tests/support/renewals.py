@@ -15,7 +15,8 @@ from device.storage.secure_storage import Uid
 from tests.support.power import PowerSupply
 from tests.support.worlds import PATIENCE, Diary, MemoryWorld, World
 
-MOST_ATTEMPTS = 6
+MOST_ATTEMPTS = 12
+"""A certificate that the cloud lost is only given up after minutes, over several runs."""
 
 
 def renew(
