@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from device.config.device_plan import Plan
@@ -11,6 +12,8 @@ from device.config.endpoint import Endpoint
 from device.config.settings import Connection, Settings, configured
 from device.errors.provisioning import StoppedError
 from device.identity.csr import subject_name
+from device.operation.renewal import RenewalOrders
+from device.operation.renewal_due import RenewalPolicy
 from device.operation.task import Task
 from device.provisioning.claim import ClaimMachine
 from device.provisioning.events import Credential
@@ -24,15 +27,21 @@ from device.runtime.journal import Identity, load_configuration, load_identity
 from device.runtime.loop import Loop, Observer, Patience
 from device.runtime.notify import ServiceManager
 from device.runtime.session import Session
+from device.runtime.two_connections import TwoConnections
 from device.storage.device_storage import DeviceStorage
 from device.storage.element.installation import attach_element
 from device.storage.keys import KeyType, TlsIdentity
 from device.storage.secure_storage import Uid
 
 if TYPE_CHECKING:
+    from device.operation.operation import Operation
+    from device.operation.renewal import Renewing
     from device.provisioning.renewal import RenewalPlan
     from device.runtime.renewal import Renewal
 
+_AFTER_FAILED_RENEWAL: Final = 60.0
+_LONGEST_BETWEEN_RENEWALS: Final = 3600.0
+"""Seconds between a renewal that failed and the next."""
 _EnrolmentT = TypeVar("_EnrolmentT", bound=Enrolment)
 SessionFactory = Callable[
     [Endpoint, bytes, Callable[[Credential], TlsIdentity], Connection], Session
@@ -72,9 +81,15 @@ class Agent:
         self._dice: Final = dice or random.SystemRandom()
         self._enrolment: Final = self._new_enrolment(Enrolment)
         credentials = Credentials(storage, claims or InstalledClaim(storage))
-        self.session: Final = open_session(
-            plan.endpoint, plan.root_ca_pem, credentials.tls_identity, settings.connection
+        new_session = partial(
+            open_session,
+            plan.endpoint,
+            plan.root_ca_pem,
+            credentials.tls_identity,
+            settings.connection,
         )
+        self.session: Final = TwoConnections(new_session(), new_session)
+        self.renewal_orders: Final = RenewalOrders()
         retry = settings.connection.retry
         self._loop: Final = Loop(
             self.session,
@@ -115,21 +130,43 @@ class Agent:
             NotProvisionedError: the device has no identity yet.
             FirstbootError: it stopped; the current certificate stays in use.
         """
-        self._loop.run(self._renewal(is_operating=False), patience)
+        self._loop.run(self._renewal(None, is_wanted=True), patience)
         self._is_connected = False
 
-    def _renewal(self, *, is_operating: bool) -> "Renewal":
+    def _renewal(
+        self,
+        hand_over: Callable[[], None] | None,
+        is_wanted: bool,  # noqa: FBT001 - the one call names it
+    ) -> "Renewal":
         from device.config.device_plan import renewal_plan  # noqa: PLC0415 - a boot needs none
         from device.runtime.renewal import Renewal  # noqa: PLC0415
         from device.runtime.renewal_enrolment import RenewalEnrolment  # noqa: PLC0415
 
         enrolment = self._new_enrolment(RenewalEnrolment)
+        enrolment.is_wanted = is_wanted
 
         def new_plan() -> "RenewalPlan":
             thing, current = enrolment.identity.thing_name, enrolment.identity.certificate_id
-            return renewal_plan(self._settings, thing, current, is_operating=is_operating)
+            return renewal_plan(self._settings, thing, current, is_operating=hand_over is not None)
 
-        return Renewal(new_plan, enrolment, self._observer)
+        return Renewal(new_plan, enrolment, self._observer, hand_over)
+
+    def _renewing(self, operation: "Operation") -> "Renewing":
+        from device.operation.renewal import Renewing  # noqa: PLC0415 - a boot needs none
+        from device.runtime.renewal_schedule import RenewalSchedule  # noqa: PLC0415
+
+        chosen = self._settings.renewal
+        policy = RenewalPolicy(chosen.at_fraction, chosen.max_age_days, chosen.jitter)
+        retry = self._settings.connection.retry
+        return Renewing(
+            operation,
+            new_renewal=self._renewal,
+            why_due=RenewalSchedule(self._storage, self._clock, policy).why_due,
+            orders=self.renewal_orders,
+            beside=self.session.beside,
+            retries=Backoff(retry.shortest, retry.longest, self._dice),
+            failures=Backoff(_AFTER_FAILED_RENEWAL, _LONGEST_BETWEEN_RENEWALS, self._dice),
+        )
 
     def operate(self, *tasks: Task) -> None:
         """Publish telemetry, and run an application's own ``tasks``, until a stop is requested."""
@@ -146,8 +183,11 @@ class Agent:
             reply_timeout=connection.reply_timeout,
             is_connected=self._is_connected,
         )
-        with suppress(StoppedError):
-            self._loop.run(operation, Patience())
+        try:
+            with suppress(StoppedError):
+                self._loop.run(self._renewing(operation), Patience())
+        finally:
+            self.session.beside.close()
 
     def _new_enrolment(self, kind: type[_EnrolmentT]) -> _EnrolmentT:
         return kind(

@@ -23,11 +23,11 @@ class Renewal(FirstBoot):
         new_plan: Callable[[], RenewalPlan],
         enrolment: RenewalEnrolment,
         observer: Observer,
-        hand_over: Callable[[], ev.Event | None] = re.HandedOver,
+        hand_over: Callable[[], None] | None = None,
     ) -> None:
         """Call ``hand_over`` when the new certificate is promoted.
 
-        It returns None if it reports `HandedOver` later; by default nobody uses the old one.
+        Who gives it reports `HandedOver`; None: nobody else uses the old certificate.
         """
         super().__init__(lambda: RenewalMachine(new_plan()), enrolment, observer)
         self._renewals: Final = enrolment
@@ -45,5 +45,11 @@ class Renewal(FirstBoot):
                 self._renewals.record_retired(certificate_id)
                 return None
             case re.HandOver():
-                return self._hand_over()
+                return self._handed_over()
         return super().carry_out(order)
+
+    def _handed_over(self) -> ev.Event | None:
+        if self._hand_over is None:
+            return re.HandedOver()
+        self._hand_over()
+        return None

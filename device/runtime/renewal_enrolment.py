@@ -46,9 +46,9 @@ class RenewalEnrolment(Enrolment):
         progress = self.progress
         if progress is not None:
             return journal.as_event(progress)
-        given_up = journal.load_given_up(self._storage.ps)
-        if given_up:
-            return re.RetirementFound(given_up[0])
+        to_retire = journal.load_to_retire(self._storage.ps)
+        if to_retire:
+            return re.RetirementFound(to_retire[0])
         return journal.as_event(None) if self.is_wanted else re.NothingLeft()
 
     def _new_subject(self) -> x509.Name:
@@ -89,7 +89,7 @@ class RenewalEnrolment(Enrolment):
         with self._storage.transaction(finishing=True):
             ps.set(Uid.DEVICE_CERTIFICATE, pem)
             ps.set(Uid.IDENTITY, msgspec.msgpack.encode(new))
-            journal.note_given_up(ps, old.certificate_id)
+            journal.note_to_retire(ps, old.certificate_id)
             ps.remove(Uid.STAGED_CERTIFICATE)
             ps.remove(Uid.PROVISIONING_JOURNAL)
             self._storage.keys.destroy_key(old.key)
@@ -101,12 +101,9 @@ class RenewalEnrolment(Enrolment):
         progress = self.progress
         if progress is not None:
             with self._storage.transaction():
-                journal.forget_progress(self._storage, progress)
+                journal.forget_progress(self._storage, progress, journal.note_to_retire)
         self.is_wanted = False
 
     def record_retired(self, certificate_id: str) -> None:
         """Forget the id of a certificate that the cloud retired."""
-        ids = journal.load_given_up(self._storage.ps)
-        journal.save_given_up(
-            self._storage.ps, tuple(each for each in ids if each != certificate_id)
-        )
+        journal.note_retired(self._storage.ps, certificate_id)

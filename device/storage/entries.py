@@ -37,6 +37,8 @@ class Uid(IntEnum):
     DEVICE_CONFIGURATION = 0x21
     IDENTITY = 0x22
     GIVEN_UP = 0x23
+    TO_RETIRE = 0x24
+    """Ids of certificates of this thing that the cloud has not retired yet, after a renewal."""
     ELEMENT = 0x30
     ELEMENT_KEYS = 0x31
 

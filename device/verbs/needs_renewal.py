@@ -13,10 +13,9 @@ from device.errors import ExitCode
 from device.errors.renewal import NotProvisionedError
 from device.operation.renewal_due import RenewalPolicy, due_at
 from device.runtime import journal
-from device.runtime.clock import SystemClock, trusted_wall_time
-from device.runtime.renewal_schedule import life_of
+from device.runtime.clock import SystemClock
+from device.runtime.renewal_schedule import RenewalSchedule, life_of
 from device.storage.device_storage import open_device_storage
-from device.storage.manufacturing_data import made_at
 from device.verbs._options import add_config, config_of, state_of
 
 SUMMARY: Final = "Tell whether the certificate is to be renewed now: exit code 0 if so, else 10."
@@ -67,19 +66,12 @@ def read_answer(state: Path, policy: RenewalPolicy) -> Answer:
         identity = journal.load_identity(storage.ps)
         if identity is None:
             raise NotProvisionedError
-        is_begun = journal.load(storage.ps) is not None
-        life = life_of(identity)
-        now = trusted_wall_time(SystemClock(), made_at(storage), life.not_before)
-    due = due_at(life, policy)
-    is_due = is_begun or (now is not None and now >= due)
-    reason = "by age" if is_due else "not yet"
-    if is_begun:
-        reason = "a renewal was begun and is not finished"
+        found = RenewalSchedule(storage, SystemClock(), policy).why_due()
     return Answer(
-        due=is_due,
-        reason=reason,
+        due=found is not None,
+        reason="it is not old enough" if found is None else found.reason,
         certificate_id=identity.certificate_id,
-        due_at=_text(due),
+        due_at=_text(due_at(life_of(identity), policy)),
         expires=_text(identity.not_after),
     )
 

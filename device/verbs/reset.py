@@ -11,6 +11,12 @@ from device.storage.secure_storage import Uid
 from device.verbs._options import state_of
 
 SUMMARY: Final = "Return the device to the state in which the station delivered it."
+_OF_AN_IDENTITY: Final = {
+    Uid.IDENTITY,
+    Uid.DEVICE_CERTIFICATE,
+    Uid.DEVICE_CONFIGURATION,
+    Uid.TO_RETIRE,
+}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -56,6 +62,8 @@ def reset(storage: DeviceStorage, *, forget_identity: bool) -> bool:
         if identity is not None:
             storage.keys.destroy_key(identity.key)
             journal.note_given_up(storage.ps, identity.certificate_id)
-            for uid in (Uid.IDENTITY, Uid.DEVICE_CERTIFICATE, Uid.DEVICE_CONFIGURATION):
+            for certificate_id in journal.load_to_retire(storage.ps):
+                journal.note_given_up(storage.ps, certificate_id)
+            for uid in _OF_AN_IDENTITY & set(storage.ps.uids()):
                 storage.ps.remove(uid)
     return True

@@ -82,7 +82,7 @@ def assert_one_identity(world: World, state: Path, serial: str) -> None:
     with open_device_storage(state, read_only=True, mount=world.mount) as storage:
         assert storage.keys.keys() == [identity.key]
         assert not {Uid.STAGED_CERTIFICATE, Uid.PROVISIONING_JOURNAL} & set(storage.ps.uids())
-        assert not journal.load_given_up(storage.ps)
+        assert not journal.load_to_retire(storage.ps)
 
 
 def active_orphans(world: MemoryWorld) -> set[str]:
