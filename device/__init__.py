@@ -1,5 +1,54 @@
-"""The firmware client of a simulated device for AWS IoT Core."""
+"""The firmware client of a simulated device for AWS IoT Core.
 
-from typing import Final
+``from device import Device`` is the public API (docs/api.md). What it needs is loaded when it is
+asked for, so that ``device --version`` loads no library, and ``device status`` no awscrt.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from device.api import Device
+    from device.errors import ExitCode, FirstbootError
+    from device.errors.provisioning import StoppedError
+    from device.power import PowerCutError, StepNotReachedError
+    from device.runtime.journal import Identity
+    from device.runtime.timeline import Step
+    from device.status import Status
 
 __version__: Final = "0.1.0"
+
+__all__ = [
+    "Device",
+    "ExitCode",
+    "FirstbootError",
+    "Identity",
+    "PowerCutError",
+    "Status",
+    "Step",
+    "StepNotReachedError",
+    "StoppedError",
+]
+
+_HOMES: Final = {
+    "Device": "device.api",
+    "ExitCode": "device.errors",
+    "FirstbootError": "device.errors",
+    "Identity": "device.runtime.journal",
+    "PowerCutError": "device.power",
+    "Status": "device.status",
+    "Step": "device.runtime.timeline",
+    "StepNotReachedError": "device.power",
+    "StoppedError": "device.errors.provisioning",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load what is asked for (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

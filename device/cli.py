@@ -97,7 +97,7 @@ def _run(arguments: Sequence[str], console: "_Terminal") -> ExitCode:
 
 
 class _Terminal:
-    """See `device.console`."""
+    """Words go to stderr, data to stdout."""
 
     def __init__(self, *, in_json: bool) -> None:
         self.in_json = in_json

@@ -1,7 +1,5 @@
-"""Start a device: open its storage, make its plan, connect it to network and signals."""
+"""Start a device: open its storage, make its plan, connect it to the network."""
 
-import os
-import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,8 +9,8 @@ from device.agent import Agent
 from device.config import settings
 from device.config.device_plan import plan_for
 from device.config.settings import Settings
-from device.errors.provisioning import StoppedError
-from device.runtime import log
+from device.errors import ConfigurationError
+from device.power import PowerCutError
 from device.runtime.awscrt_session import AwscrtSession
 from device.runtime.claim_delivery import DeliveredClaim
 from device.runtime.clock import SystemClock
@@ -28,10 +26,11 @@ class StartOptions:
     """How a device is started."""
 
     state: Path
-    config: Path
+    config: Path | None
+    environment: Mapping[str, str]
+    """``DEVICE_*`` variables, and what a service manager says."""
     flags: Mapping[str, str | None]
     """Settings that the command line overrides."""
-    log_level: str
     claim_place: Path | None
     """Where a trusted user hands over a claim; None to use the installed claim."""
 
@@ -44,29 +43,31 @@ class StartedDevice:
     timeline: Timeline
     patience: Patience
     """How long `device boot` keeps trying."""
-    stop: "Stop"
+    claims: DeliveredClaim | None
 
-
-@dataclass
-class Stop:
-    """The signal that asked the device to stop, if one did."""
-
-    signal_name: str | None = None
+    def request_stop(self) -> None:
+        """Ask the device to end what it does; safe in a signal handler and in another thread."""
+        self.agent.session.request_stop()
+        if self.claims is not None:
+            self.claims.stop()
 
 
 @contextmanager
 def start_device(
     options: StartOptions, tell_step: Callable[[Step], None], tell: Callable[[str], None]
 ) -> Iterator[StartedDevice]:
-    """Start a device; SIGTERM and SIGINT ask it to stop; close everything at the end.
+    """Start a device; close everything at the end.
+
+    ``tell_step`` may raise a PowerCutError: then nothing is said on the connection any more.
 
     Raises:
         FirstbootError: a setting or the storage cannot be used; nothing was sent.
-        StoppedError: a signal, which it names, came before the work was done.
     """
-    log.set_up(options.log_level)
     timeline = Timeline(tell_step)
-    loaded = settings.load_with_sources(options.config, os.environ, options.flags)
+    if options.config is None:
+        step = "Pass --config FILE or set DEVICE_CONFIG; config/ has one file for each method."
+        raise ConfigurationError("--config", "", "no settings file given", step)
+    loaded = settings.load_with_sources(options.config, options.environment, options.flags)
     chosen = loaded.settings
     with open_device_storage(options.state) as storage:
         timeline.add("storage opened", f"generation {storage.generation}")
@@ -85,32 +86,16 @@ def start_device(
             clock=clock,
             observer=timeline,
             claims=claims,
-            service=ServiceManager(os.environ),
+            service=ServiceManager(options.environment),
         )
-        stop = _stop_on_signal(agent, claims)
         try:
-            yield StartedDevice(agent, timeline, _patience(chosen), stop)
-        except StoppedError as error:
-            if stop.signal_name is None:
-                raise
-            words = f"stopped by {stop.signal_name}; nothing is lost ({error})"
-            raise StoppedError(words) from None
+            yield StartedDevice(agent, timeline, _patience(chosen), claims)
+        except PowerCutError:
+            if isinstance(agent.session.first, AwscrtSession):
+                agent.session.first.cut()
+            raise
         finally:
             agent.session.close()
-
-
-def _stop_on_signal(agent: Agent, claims: DeliveredClaim | None) -> Stop:
-    asked = Stop()
-
-    def stop(number: int, _: object) -> None:
-        asked.signal_name = signal.Signals(number).name
-        agent.session.request_stop()
-        if claims is not None:
-            claims.stop()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
-    return asked
 
 
 def _patience(chosen: Settings) -> Patience:

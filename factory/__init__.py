@@ -1,1 +1,48 @@
-"""The manufacturing station: prepares the cloud for a method and fills devices."""
+"""The manufacturing station: prepares the cloud for a method and fills devices.
+
+``from factory import Station`` is the public API (docs/api.md); what it needs is loaded when it is
+asked for.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from factory.account.registry import Certificate, Registry, Thing
+    from factory.api import MadeDevice, Station
+    from factory.errors import StationError
+    from factory.making.device_orders import OrderOptions
+    from factory.methods.method import Choices
+
+__all__ = [
+    "Certificate",
+    "Choices",
+    "MadeDevice",
+    "OrderOptions",
+    "Registry",
+    "Station",
+    "StationError",
+    "Thing",
+]
+
+_HOMES: Final = {
+    "Certificate": "factory.account.registry",
+    "Choices": "factory.methods.method",
+    "MadeDevice": "factory.api",
+    "OrderOptions": "factory.making.device_orders",
+    "Registry": "factory.account.registry",
+    "Station": "factory.api",
+    "StationError": "factory.errors",
+    "Thing": "factory.account.registry",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load what is asked for (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -58,7 +58,7 @@ def _parsed(words: Sequence[str]) -> argparse.Namespace:
 
 
 class _Terminal:
-    """See `factory.console`."""
+    """Words go to stderr, data to stdout."""
 
     def __init__(self, *, in_json: bool) -> None:
         self._in_json = in_json

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from localcloud.cloud_clock import CloudClock
 from localcloud.errors import ClockError, LocalCloudError
-from localcloud.fault_board import FaultBoard
-from localcloud.faults import ExpireTokens, parse_fault
-from localcloud.rude import Rude
+from localcloud.faults.board import FaultBoard
+from localcloud.faults.kinds import ExpireTokens, parse_fault
+from localcloud.faults.rude import Rude
 from localcloud.settings import Settings
-from localcloud.wire_log import WireLog
+from localcloud.wire.log import WireLog
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 class _Terminal:
-    """See `localcloud.console`."""
+    """Words go to stderr, data to stdout."""
 
     def __init__(self, *, in_json: bool) -> None:
         self._in_json = in_json

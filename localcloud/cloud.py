@@ -13,29 +13,31 @@ from ministack import app
 from ministack.core import persistence
 from ministack.services import iot as ministack_iot
 
-from localcloud import lambda_credentials
 from localcloud.admin import Admin
-from localcloud.bad_certificate import inject_bad_certificates
 from localcloud.cloud_clock import CloudClock, move
-from localcloud.door import Door
+from localcloud.door import lambda_credentials
+from localcloud.door.connect_tunnel import open_tunnel
+from localcloud.door.door import Door
+from localcloud.door.loopback import listen_on_loopback, refuse_other_addresses
+from localcloud.door.signatures import Signatures
 from localcloud.durable.broker import keep_before_answers
 from localcloud.durable.keeper import Keeper
+from localcloud.durable.snapshot import Snapshot
 from localcloud.durable.state_files import StateFiles
 from localcloud.errors import PortInUseError
-from localcloud.fault_board import FaultBoard
-from localcloud.fault_injection import inject
-from localcloud.fault_wire import inject_into_wire
-from localcloud.gaps import all_gaps, close_gaps, endpoint_names, loopback, ownership_tokens
-from localcloud.gaps.seam import Seam
+from localcloud.faults.bad_certificate import inject_bad_certificates
+from localcloud.faults.board import FaultBoard
+from localcloud.faults.injection import inject
+from localcloud.faults.rude import Rude
+from localcloud.faults.wire import inject_into_wire
+from localcloud.gaps import all_gaps, close_gaps, endpoint_names, ownership_tokens
+from localcloud.gaps._support.issuer import open_issuer
 from localcloud.gateway import Gateway
-from localcloud.issuer import open_issuer
 from localcloud.ports import owner_of
-from localcloud.rude import Rude
+from localcloud.seam import Seam
 from localcloud.settings import Settings
-from localcloud.signatures import Signatures
-from localcloud.snapshot import Snapshot
 from localcloud.state_folder import Ports, StateFolder
-from localcloud.wire_log import WireLog, listen
+from localcloud.wire.log import WireLog, listen
 
 _EXPIRY_SECONDS = 5.0
 
@@ -53,10 +55,12 @@ class Cloud:
         self._ports = ports
         self._app = Seam(app)
         self._iot = Seam(ministack_iot)
-        loopback.refuse_other_addresses()
+        refuse_other_addresses()
         self._settings = Settings()
         gaps = all_gaps(open_issuer(folder.issuing_ca), self._settings)
         self._resumes = close_gaps(self._iot, gaps)
+        listen_on_loopback(self._iot)
+        open_tunnel(self._iot, endpoint_names.is_endpoint)
         self._faults = FaultBoard()
         self._rude = rude or Rude()
         inject(self._iot, self._faults, self._rude)

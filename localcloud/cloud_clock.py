@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from cryptography import x509
 
-from localcloud.gaps.seam import Seam
+from localcloud.seam import Seam
 
 _GAPS: Final = "localcloud.gaps."
 ServeConnection = Callable[[Any, Any], Awaitable[None]]

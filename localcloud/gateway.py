@@ -11,10 +11,10 @@ from typing import Any, Final
 
 from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, Scope
 
-from localcloud.door import Receive, Send, answer, read_body
+from localcloud.door.callers import ADMIN
+from localcloud.door.door import Receive, Send, answer, read_body
 from localcloud.durable.watched import working
 from localcloud.errors import LocalCloudError
-from localcloud.ports import ADMIN
 
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 

@@ -13,9 +13,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from localcloud.door.callers import ADMIN, LOOPBACK
+from localcloud.door.signing import Call, signed_headers
 from localcloud.errors import NoAnswerError, NotRunningError, StartError, StopError
-from localcloud.ports import ADMIN, LOOPBACK
-from localcloud.signing import Call, signed_headers
 from localcloud.state_folder import Ports, Server, StateFolder
 
 _START_SECONDS: Final = 60.0

@@ -6,11 +6,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from localcloud.door.callers import LOOPBACK
 from localcloud.errors import PortInUseError
 from localcloud.state_folder import Ports
 
-LOOPBACK: Final = "127.0.0.1"
-ADMIN: Final = "/_localcloud/"  # the admin paths on the API port
 DEFAULT_PORTS: Final = Ports(api=4566, mqtt=8883)
 _LONGEST_NAME: Final = 80
 _LISTEN: Final = "0A"  # /proc/net/tcp, column "st": include/net/tcp_states.h, TCP_LISTEN

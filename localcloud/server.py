@@ -10,10 +10,11 @@ import signal
 from collections.abc import Mapping
 from typing import Final
 
-from localcloud.access_key import AccessKey
+from localcloud.door.access_key import AccessKey
+from localcloud.door.callers import LOOPBACK
 from localcloud.errors import PortInUseError
-from localcloud.ports import LOOPBACK, owner_of
-from localcloud.rude import Rude
+from localcloud.faults.rude import Rude
+from localcloud.ports import owner_of
 from localcloud.state_folder import Ports, StateFolder
 
 REGION: Final = "us-east-1"

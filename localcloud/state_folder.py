@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from localcloud.access_key import AccessKey, make_access_key, read_access_key
+from localcloud.door.access_key import AccessKey, make_access_key, read_access_key
 from localcloud.errors import AlreadyRunningError, StateFolderError
 
 _LOCK_PATIENCE_SECONDS: Final = 2.0

@@ -58,8 +58,8 @@ def _closed() -> dict[str, Any]:
     from ministack.services import iot, iot_data, iot_jobs_data  # noqa: PLC0415  (heavy)
 
     from localcloud.gaps import all_gaps, close_gaps  # noqa: PLC0415
-    from localcloud.gaps.seam import Seam  # noqa: PLC0415
-    from localcloud.issuer import open_issuer  # noqa: PLC0415
+    from localcloud.gaps._support.issuer import open_issuer  # noqa: PLC0415
+    from localcloud.seam import Seam  # noqa: PLC0415
     from localcloud.settings import Settings  # noqa: PLC0415
 
     with TemporaryDirectory() as folder:

@@ -12,7 +12,12 @@ _GATE: Final = ("--cov", "--cov-report=term-missing:skip-covered", "--cov-fail-u
 _WORKERS: Final = 2 * (os.cpu_count() or 1)
 """Two a core: a device that was refused waits, and so does its test."""
 
-_PARALLEL: Final = (f"--numprocesses={_WORKERS}", "--dist=loadfile", "--no-loadscope-reorder")
+_PARALLEL: Final = (
+    f"--numprocesses={_WORKERS}",
+    "--dist=loadfile",
+    "--no-loadscope-reorder",
+    "--max-worker-restart=0",
+)
 """A file stays together, so that what its tests share is made once. The order is that of
 tests/conftest.py, the longest first."""
 

@@ -54,6 +54,9 @@ LONGEST_FIRST = (
 )
 """Workers take whole files (scripts/_test.py); the last should be short, or one works alone."""
 
+SHOWN = 15
+"""How many lines of a failure are shown at once: its message, and where it was raised."""
+
 LOOPBACK_NAMES = {None, "", "localhost", b"localhost"}
 
 
@@ -79,6 +82,24 @@ def pytest_configure(config: pytest.Config) -> None:
     botocore.session.create_loader = functools.cache(botocore.session.create_loader)
     # Who is started in the background of a shell script ignores Ctrl-C, and so would its children.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if not hasattr(config, "workerinput"):  # a worker of xdist has no terminal
+        config.pluginmanager.register(FailuresAtOnce(config))
+
+
+class FailuresAtOnce:
+    """Shows each failure when it happens: a run that is cut off has told what it found."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Print the name of a failed test, and the end of its traceback."""
+        terminal = self._config.pluginmanager.getplugin("terminalreporter")
+        if report.failed and terminal is not None:
+            terminal.ensure_newline()
+            terminal.write_line(f"{report.nodeid} failed ({report.when}):")
+            for line in report.longreprtext.splitlines()[-SHOWN:]:
+                terminal.write_line(f"    {line}")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

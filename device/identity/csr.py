@@ -23,6 +23,10 @@ _ASCII: Final = re.compile(r"[ -~]*")
 _COUNTRY: Final = re.compile(r"[A-Za-z]{2}")
 _NOT_IN_A_NAME: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Unicode's categories of control characters, half characters, and ends of lines."""
+_DIRECTIONS: Final = frozenset(
+    "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+)
+"""Control characters of the direction of writing: with them one subject looks like another."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,9 @@ class SubjectField:
             return "is empty"
         if self.allowed is not None and not self.allowed.fullmatch(value):
             return f"{value!r} cannot be used; allowed: {self.words}"
-        if any(unicodedata.category(character) in _NOT_IN_A_NAME for character in value):
+        if any(
+            unicodedata.category(each) in _NOT_IN_A_NAME or each in _DIRECTIONS for each in value
+        ):
             return f"{value!r} cannot be used; allowed: {self.words}"
         if (size := len(value.encode())) > self.longest:
             return f"{value!r} has {size} bytes in UTF-8; allowed: {self.longest}"

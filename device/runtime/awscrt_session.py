@@ -154,6 +154,12 @@ class AwscrtSession:
         """Close the connection, if there is one, and drop what it still had to say."""
         self._end(_STOP_SECONDS)
 
+    def cut(self) -> None:
+        """Drop the connection without a word, as a power cut does."""
+        if self._relay is not None:
+            self._relay.close()
+        self._end(_STOP_SECONDS)
+
     def _end(self, patience: float) -> None:
         self._is_connecting = False
         self._hang_up(patience)

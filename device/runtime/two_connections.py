@@ -67,12 +67,12 @@ class TwoConnections:
 
     def __init__(self, first: Session, open_second: Callable[[], Session]) -> None:
         """Open the second one by ``open_second`` when it is needed."""
-        self._first: Final = first
+        self.first: Final = first
         self.beside: Final = Beside(open_second)
 
     def perform(self, action: act.Action) -> None:
         """Begin ``action`` on the first connection."""
-        self._first.perform(action)
+        self.first.perform(action)
 
     def next_event(self, timeout: float | None) -> ev.Event | None:
         """Return the next event of the first connection; None also when the second has news."""
@@ -81,18 +81,18 @@ class TwoConnections:
             if self.beside.look():
                 return None
             wait = _LOOK_SECONDS if left is None else min(left, _LOOK_SECONDS)
-            event = self._first.next_event(wait)
+            event = self.first.next_event(wait)
             if event is not None:
                 return event
             left = None if left is None else left - wait
             if left is not None and left <= 0.0:
                 return None
-        return self._first.next_event(left)
+        return self.first.next_event(left)
 
     def close(self) -> None:
         """Close the first connection."""
-        self._first.close()
+        self.first.close()
 
     def request_stop(self) -> None:
         """Make `next_event` return that someone asked to stop; safe in a signal handler."""
-        self._first.request_stop()
+        self.first.request_stop()

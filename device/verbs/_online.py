@@ -1,18 +1,22 @@
-"""What ``device boot`` and ``device run`` share: options, starting, and what they tell."""
+"""What ``device boot`` and ``device run`` share: options, signals, and what they tell."""
 
 import argparse
 import os
-from contextlib import AbstractContextManager
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from device.api import Device
 from device.console import Console
-from device.verbs._options import add_config, config_of, state_of
+from device.verbs._options import add_config, config_if_any, state_of
 
 if TYPE_CHECKING:
-    from device.agent import Agent
+    from device.runtime.journal import Identity
     from device.runtime.timeline import Step
-    from device.startup import StartedDevice
 
 
 def add_online_options(parser: argparse.ArgumentParser, *, claims: bool = True) -> None:
@@ -41,22 +45,65 @@ def add_online_options(parser: argparse.ArgumentParser, *, claims: bool = True) 
     )
 
 
-def start(options: argparse.Namespace, console: Console) -> AbstractContextManager["StartedDevice"]:
-    """Start the device; each step is shown as it happens."""
+@dataclass
+class Stop:
+    """The signal that asked the device to stop, if one did."""
+
+    signal_name: str | None = None
+
+
+def online_device(options: argparse.Namespace, console: Console) -> Device:
+    """Return the device, which shows each step as it happens; the log is set up.
+
+    Raises:
+        ConfigurationError: neither ``--state`` nor ``DEVICE_STATE`` is given.
+    """
     # awscrt parses the system's CAs at import and for each connection, 4 ms and 1 MiB a time,
     # although it is always told which CAs to trust instead.
     os.environ["SSL_CERT_FILE"] = os.devnull
-    from device.startup import StartOptions, start_device  # noqa: PLC0415 - loads awscrt
-
     state, place = state_of(options), getattr(options, "wait_for_claim", None)
-    chosen = StartOptions(
-        state=state,
-        config=config_of(options),
-        flags={"endpoint": options.endpoint, "root_ca": options.root_ca},
-        log_level=options.log_level,
+    device = Device(
+        state,
+        config=config_if_any(options),
+        environment=os.environ,
+        endpoint=options.endpoint,
+        root_ca=options.root_ca,
         claim_place=None if place is None else Path(place or state / "claim"),
+        on_step=lambda step: _show_step(step, options, console),
+        on_words=console.say,
     )
-    return start_device(chosen, lambda step: _show_step(step, options, console), console.say)
+    # Loaded before `stopped_by_signals`: until then a signal ends the command at once (device.cli).
+    import_module("device.startup")  # loads awscrt
+    from device.runtime import log  # noqa: PLC0415 - as slow
+
+    log.set_up(options.log_level)
+    return device
+
+
+@contextmanager
+def stopped_by_signals(device: Device) -> Iterator[Stop]:
+    """Let SIGTERM and SIGINT ask ``device`` to stop.
+
+    Raises:
+        StoppedError: a signal, which it names, came before the work was done.
+    """
+    from device.errors.provisioning import StoppedError  # noqa: PLC0415 - slow to load
+
+    asked = Stop()
+
+    def stop(number: int, _: object) -> None:
+        asked.signal_name = signal.Signals(number).name
+        device.stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    try:
+        yield asked
+    except StoppedError as error:
+        if asked.signal_name is None:
+            raise
+        words = f"stopped by {asked.signal_name}; nothing is lost ({error})"
+        raise StoppedError(words) from None
 
 
 def _show_step(step: "Step", options: argparse.Namespace, console: Console) -> None:
@@ -64,11 +111,8 @@ def _show_step(step: "Step", options: argparse.Namespace, console: Console) -> N
     console.show({"step": step.name, "ms": step.ms, "detail": step.detail})
 
 
-def show_identity(agent: "Agent", options: argparse.Namespace, console: Console) -> None:
+def show_identity(identity: "Identity", options: argparse.Namespace, console: Console) -> None:
     """Show who the device is, once that is proven."""
-    identity = agent.identity
-    if identity is None:
-        return
     words = f"this device is {identity.thing_name}, certificate {identity.certificate_id[:12]}..."
     tell(words, options, console)
     fields = ("method", "thing_name", "certificate_id", "key_uri", "key_made_by")

@@ -4,6 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
+from device.api import Device
 from device.errors import ConfigurationError
 
 
@@ -33,14 +34,11 @@ def config_if_any(options: argparse.Namespace) -> Path | None:
     return Path(named) if named else None
 
 
-def config_of(options: argparse.Namespace) -> Path:
-    """Return the settings file.
+def device_of(options: argparse.Namespace) -> Device:
+    """Return the device that a verb is about, as its options and this process's environment say.
 
     Raises:
-        ConfigurationError: neither ``--config`` nor ``DEVICE_CONFIG`` is given.
+        ConfigurationError: neither ``--state`` nor ``DEVICE_STATE`` is given.
     """
-    path = config_if_any(options)
-    if path is None:
-        step = "Pass --config FILE or set DEVICE_CONFIG; config/ has one file for each method."
-        raise ConfigurationError("--config", "", "no settings file given", step)
-    return path
+    config = config_if_any(options) if hasattr(options, "config") else None
+    return Device(state_of(options), config=config, environment=os.environ)

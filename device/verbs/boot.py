@@ -4,7 +4,12 @@ import argparse
 from typing import Final
 
 from device.console import Console
-from device.verbs._online import add_online_options, show_identity, start
+from device.verbs._online import (
+    add_online_options,
+    online_device,
+    show_identity,
+    stopped_by_signals,
+)
 
 SUMMARY: Final = "Provision the device until its identity is proven, then exit."
 
@@ -20,7 +25,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
     Raises:
         FirstbootError: provisioning failed, or its time is up.
     """
-    with start(options, console) as device:
-        device.agent.boot(device.patience)
-        device.agent.session.close()
-        show_identity(device.agent, options, console)
+    device = online_device(options, console)
+    with stopped_by_signals(device):
+        identity = device.boot()
+    show_identity(identity, options, console)

@@ -4,7 +4,13 @@ import argparse
 from typing import Final
 
 from device.console import Console
-from device.verbs._online import add_online_options, show_identity, start, tell
+from device.verbs._online import (
+    add_online_options,
+    online_device,
+    show_identity,
+    stopped_by_signals,
+    tell,
+)
 
 SUMMARY: Final = "Renew the certificate with a new key; the old one is retired in the cloud."
 
@@ -15,14 +21,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
-    """Renew the certificate, or continue a renewal that was cut; show the identity.
+    """Renew the certificate, or finish a renewal that was cut; show the identity.
 
     Raises:
         NotProvisionedError: the device has no identity yet.
         FirstbootError: the renewal failed; the current certificate stays in use.
     """
-    with start(options, console) as device:
-        device.agent.renew(device.patience)
-        device.agent.session.close()
-        tell("renewed: the old certificate is retired and its key destroyed", options, console)
-        show_identity(device.agent, options, console)
+    device = online_device(options, console)
+    with stopped_by_signals(device):
+        identity = device.renew()
+    tell("renewed: the old certificate is retired, and its key destroyed", options, console)
+    show_identity(identity, options, console)

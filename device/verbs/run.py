@@ -1,12 +1,16 @@
 """``device run``: boot, then do the device's work."""
 
 import argparse
-from contextlib import suppress
 from typing import Final
 
 from device.console import Console
-from device.errors.provisioning import StoppedError
-from device.verbs._online import add_online_options, show_identity, start, tell
+from device.verbs._online import (
+    add_online_options,
+    online_device,
+    show_identity,
+    stopped_by_signals,
+    tell,
+)
 
 SUMMARY: Final = "Boot, then operate until stopped."
 
@@ -22,12 +26,9 @@ def run(options: argparse.Namespace, console: Console) -> None:
     Raises:
         FirstbootError: provisioning or operation failed.
     """
-    with start(options, console) as device:
-        with suppress(StoppedError):
-            device.agent.boot_until_proven()
-            show_identity(device.agent, options, console)
-            device.agent.operate()
-        signal_name = device.stop.signal_name
-        words = f"stopped by {signal_name or 'request'}; what was reached is kept, run it again"
-        tell(words, options, console)
-        console.show({"stopped": signal_name})
+    device = online_device(options, console)
+    with stopped_by_signals(device) as stop:
+        device.run(on_proven=lambda identity: show_identity(identity, options, console))
+    words = f"stopped by {stop.signal_name or 'request'}; what was reached is kept, run it again"
+    tell(words, options, console)
+    console.show({"stopped": stop.signal_name})

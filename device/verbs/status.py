@@ -1,42 +1,17 @@
 """``device status``: what a device is now, read from its storage without network or lock."""
 
 import argparse
-import os
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from msgspec import UNSET, Struct, UnsetType, to_builtins
+from msgspec import UNSET, to_builtins
 from msgspec.structs import asdict
 
-from device.config.data_endpoint import account_prefix_of, region_of
-from device.config.endpoint import Endpoint
 from device.console import Console
-from device.errors.provisioning import NO_CREDENTIAL
-from device.errors.storage import DoesNotExistError
-from device.runtime import journal
-from device.runtime.journal import Identity, Keyed, Progress, Registered, Staged
-from device.storage.device_storage import DeviceStorage, open_device_storage
-from device.storage.element import key_records
-from device.storage.keys import KeyLocation
-from device.storage.lifecycle import Lifecycle
-from device.storage.manufacturing_data import device_id, serial_number
-from device.storage.secure_storage import Uid
-from device.verbs._options import add_config, config_if_any, state_of
+from device.status import Status
+from device.verbs._options import add_config, device_of
 
 SUMMARY: Final = "Show what the device is, read from its storage alone (offline)."
-STATES: Final = {
-    Keyed: "key made, certificate not yet issued",
-    Staged: "certificate staged, thing not known to be registered",
-    Registered: "thing registered, identity not yet proven",
-    type(None): "waiting for its first boot",
-}
-RENEWAL_STATES: Final = {
-    Keyed: "new key made, new certificate not yet issued",
-    Staged: "new certificate staged, not known to be registered",
-    Registered: "new certificate registered, not yet proven",
-}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -51,119 +26,10 @@ def run(options: argparse.Namespace, console: Console) -> None:
         ConfigurationError: a setting cannot be used.
         StorageError: the storage is missing, corrupt, rolled back or another device's.
     """
-    status = read_status(state_of(options), _chosen_endpoint(options))
+    status = device_of(options).status()
     lines = lines_of(status)
     width = max(len(name) for name, _ in lines)
     console.show(to_builtins(status), *(f"{name:<{width}}  {value}" for name, value in lines))
-
-
-def _chosen_endpoint(options: argparse.Namespace) -> Endpoint | None:
-    """Return the endpoint that the settings choose, where settings are given."""
-    text, source = os.environ.get("DEVICE_ENDPOINT"), "DEVICE_ENDPOINT"
-    if config := config_if_any(options):
-        from device.config import settings  # noqa: PLC0415 - loads yaml
-
-        loaded = settings.load_with_sources(config, os.environ, {})
-        text, source = loaded.settings.endpoint, loaded.sources.of("endpoint")
-    return Endpoint.parse(text, source) if text else None
-
-
-class Status(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The answer of ``device status``; what does not apply is left out."""
-
-    state: str
-    lifecycle: str
-    root_of_trust: str
-    protects_against: list[str]
-    no_protection_against: list[str]
-    root_of_trust_note: str
-    storage_flags: list[str]
-    """PSA's, such as NO_REPLAY_PROTECTION where a whole old state can be put back."""
-    endpoint: str | None = None
-    """Where the device connects: what the settings say, else what the station installed."""
-    region: str | UnsetType = UNSET
-    account_prefix: str | UnsetType = UNSET
-    """What stands for the account in the endpoint's name; a device is told no account number."""
-    storage_generation: int | UnsetType = UNSET
-    serial: str | UnsetType = UNSET
-    device_id: str | UnsetType = UNSET
-    thing_name: str | UnsetType = UNSET
-    certificate_id: str | UnsetType = UNSET
-    certificate_expires: str | UnsetType = UNSET
-    method: str | UnsetType = UNSET
-    key: str | UnsetType = UNSET
-    key_type: str | UnsetType = UNSET
-    key_made_by: str | UnsetType = UNSET
-    key_location: str | UnsetType = UNSET
-    key_proofs: list[str] | UnsetType = UNSET
-    """What the secure element vouched for when it made the key."""
-    claim_installed: bool | UnsetType = UNSET
-    renewal: str | UnsetType = UNSET
-    """How far a renewal has come that is not finished; the identity is still the current one."""
-    certificates_to_retire: list[str] | UnsetType = UNSET
-    """Certificates of this thing that the cloud has not retired yet."""
-    certificates_given_up: list[str] | UnsetType = UNSET
-    """Certificates that this device gave up or forgot; the cloud may still have them."""
-    device_configuration: dict[str, str] | UnsetType | None = UNSET
-
-
-def read_status(state: Path, chosen: Endpoint | None = None) -> Status:
-    """Return the status of the device in ``state``; ``chosen`` is the endpoint of settings.
-
-    Raises:
-        StorageError: the storage is missing, corrupt, rolled back or another device's.
-    """
-    with open_device_storage(state, read_only=True) as storage:
-        return _status_of(storage, chosen)
-
-
-def _status_of(storage: DeviceStorage, chosen: Endpoint | None) -> Status:
-    root = storage.root_of_trust
-    base = Status(
-        state="not finished by the station",
-        lifecycle=storage.lifecycle.name,
-        root_of_trust=root.kind,
-        protects_against=list(root.strength.protects_against),
-        no_protection_against=list(root.strength.no_protection_against),
-        root_of_trust_note=root.strength.note,
-        storage_flags=[flag.name or "" for flag in root.protection],
-    )
-    if storage.lifecycle is not Lifecycle.SECURED:
-        return base
-    facts = asdict(base) | _manufacture(storage) | _where(storage, chosen)
-    progress, identity = journal.load(storage.ps), journal.load_identity(storage.ps)
-    facts["state"] = "provisioned" if identity else _state_at(progress, storage)
-    if identity:
-        facts |= _who(identity) | {"device_configuration": journal.load_configuration(storage.ps)}
-        facts |= _element(storage, identity.key)
-    elif progress:
-        facts |= {"key": progress.key} | _element(storage, progress.key)
-    if isinstance(progress, Staged | Registered) and not identity:
-        facts["certificate_id"] = progress.certificate_id
-    if identity and progress:
-        facts["renewal"] = RENEWAL_STATES[type(progress)]
-    if to_retire := journal.load_to_retire(storage.ps):
-        facts["certificates_to_retire"] = list(to_retire)
-    if given_up := journal.load_given_up(storage.ps):
-        facts["certificates_given_up"] = list(given_up)
-    return Status(**facts)
-
-
-def _state_at(progress: Progress | None, storage: DeviceStorage) -> str:
-    credentials = {Uid.CLAIM_CERTIFICATE, Uid.INSTALLED_CERTIFICATE}
-    has_nothing = progress is None and credentials.isdisjoint(storage.ps.uids())
-    return NO_CREDENTIAL if has_nothing else STATES[type(progress)]
-
-
-def _where(storage: DeviceStorage, chosen: Endpoint | None) -> dict[str, Any]:
-    """Where the device connects, as far as its name says it."""
-    try:
-        text = str(chosen or storage.ps.get(Uid.ENDPOINT).decode(errors="backslashreplace"))
-    except DoesNotExistError:
-        return {}
-    host = text.rpartition(":")[0] or text
-    named = {"region": region_of(host), "account_prefix": account_prefix_of(host)}
-    return {"endpoint": text} | {name: value for name, value in named.items() if value}
 
 
 def lines_of(status: Status) -> list[tuple[str, str]]:
@@ -192,48 +58,3 @@ def _one_line(text: str) -> str:
     return "".join(
         character if character.isprintable() else ascii(character)[1:-1] for character in text
     )
-
-
-def _manufacture(storage: DeviceStorage) -> dict[str, Any]:
-    """What the station put in."""
-    return {
-        "storage_generation": storage.generation,
-        "serial": serial_number(storage),
-        "device_id": device_id(storage),
-        "claim_installed": _holds(storage, Uid.CLAIM_CERTIFICATE),
-    }
-
-
-def _who(identity: Identity) -> dict[str, Any]:
-    expires = datetime.fromtimestamp(identity.not_after, UTC)
-    return {
-        "thing_name": identity.thing_name,
-        "certificate_id": identity.certificate_id,
-        "certificate_expires": expires.isoformat().replace("+00:00", "Z"),
-        "method": identity.method,
-        "key": identity.key_uri,
-        "key_type": identity.key_type,
-        "key_made_by": identity.key_made_by,
-    }
-
-
-def _element(storage: DeviceStorage, key: str) -> dict[str, Any]:
-    """What is known of a key in a secure element, without asking the element."""
-    records = key_records.load(storage.ps)
-    if records is None or key not in records.active():
-        return {}
-    record = records.active()[key]
-    return {
-        "key": record.uri,
-        "key_type": record.key_type,
-        "key_location": KeyLocation.PRIMARY_SECURE_ELEMENT.name,
-        "key_proofs": list(record.proofs),
-    }
-
-
-def _holds(storage: DeviceStorage, uid: Uid) -> bool:
-    try:
-        storage.ps.get_info(uid)
-    except DoesNotExistError:
-        return False
-    return True

@@ -1,13 +1,22 @@
 """Which account and Region the station works in, in the words of ``--account``."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from device.errors import ConfigurationError
 from factory.account.aws import Aws, clients_of
 
 _WHO: Final = re.compile(r"(?P<who>[^:]+)(:(?P<region>[a-z]{2}(-[a-z0-9]+)+))?")
+_SESSION: Final = {
+    "AWS_ACCESS_KEY_ID": "aws_access_key_id",
+    "AWS_SECRET_ACCESS_KEY": "aws_secret_access_key",
+    "AWS_SESSION_TOKEN": "aws_session_token",
+    "AWS_PROFILE": "profile_name",
+    "AWS_DEFAULT_REGION": "region_name",
+    "AWS_REGION": "region_name",
+}
+"""What boto3 calls in a session's words what the AWS CLI reads from the environment."""
 _LOCAL_ACCOUNT: Final = re.compile(r"[0-9]{12}")
 
 
@@ -22,6 +31,26 @@ def aws_accounts(words: list[str], environment: Mapping[str, str]) -> list[Aws]:
     """
     sessions = [_session(each, environment) for each in words] or [{}]
     return [Aws(clients_of(session)) for session in sessions]
+
+
+def accounts_in(words: Sequence[str], environment: Mapping[str, str]) -> list[Aws]:
+    """Return the accounts as `aws_accounts` does, and ask nothing but ``environment``.
+
+    For a program that works in several places at once: its own variables do not count.
+
+    Raises:
+        ConfigurationError: as for `aws_accounts`.
+    """
+    url = environment.get("AWS_ENDPOINT_URL")
+    own = {
+        parameter: environment[name]
+        for name, parameter in _SESSION.items()
+        if environment.get(name)
+    }
+    if "aws_access_key_id" in own:  # it decides, as in boto3's own chain
+        own.pop("profile_name", None)
+    sessions = [{**own, **_session(each, environment)} for each in words] or [own]
+    return [Aws(clients_of(session, url), url) for session in sessions]
 
 
 def _session(words: str, environment: Mapping[str, str]) -> Mapping[str, str]:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache, cached_property
+from threading import Lock
 from typing import TYPE_CHECKING, Protocol
 
 from factory import errors
@@ -38,11 +39,13 @@ ClientFactory = Callable[[str], Client]
 """Returns a client for a service (``iot``, ``iam``, ``sts``)."""
 
 
-def clients_of(session: Mapping[str, str]) -> ClientFactory:
+def clients_of(session: Mapping[str, str], endpoint_url: str | None = None) -> ClientFactory:
     """Return what makes clients of a boto3 session, which ``session`` describes in its words.
 
     One session for all of them: each new one reads AWS's endpoints again, in 0.1 s.
+    ``endpoint_url`` is where the calls go; None leaves that to boto3's own chain.
     """
+    one_at_a_time = Lock()  # boto3: clients are for any thread, sessions are not
 
     @cache
     def opened() -> "boto3.Session":
@@ -55,7 +58,8 @@ def clients_of(session: Mapping[str, str]) -> ClientFactory:
 
         # Told not to wait for ever.
         patience = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard"})
-        made: Client = opened().client(service, config=patience)
+        with one_at_a_time:
+            made: Client = opened().client(service, config=patience, endpoint_url=endpoint_url)
         return made
 
     return client
@@ -64,23 +68,26 @@ def clients_of(session: Mapping[str, str]) -> ClientFactory:
 class Aws:
     """A real AWS account, or the local AWS: the code is the same."""
 
-    def __init__(self, clients: ClientFactory) -> None:
+    def __init__(self, clients: ClientFactory, endpoint_url: str | None = None) -> None:
         """Make nothing yet: clients are made when they are first needed."""
-        self._client = cache(clients)
+        self.client = cache(clients)
+        """A boto3 client by the name of its service, for what the station itself never calls."""
+        self.endpoint_url = endpoint_url
+        """Where the calls go, if boto3's own chain is not asked."""
 
     @cached_property
     def account(self) -> Account:
         """Ask STS whose credentials these are, and IoT's client for the Region."""
         caller = self.call("sts", "GetCallerIdentity")
         with _errors_as_ours("iot:DescribeEndpoint"):
-            region: str = self._client("iot").meta.region_name  # type: ignore[attr-defined] # boto3 has no types
+            region: str = self.client("iot").meta.region_name  # type: ignore[attr-defined] # boto3 has no types
         return Account(text(caller, "Account"), region, text(caller, "Arn").split(":")[1])
 
     def call(self, service: str, operation: str, **parameters: Value) -> Response:
         """Call ``operation`` of ``service``; see :class:`factory.account.cloud.Cloud`."""
         _log.debug("calling %s:%s", service, operation)
         with _errors_as_ours(f"{service}:{operation}"):
-            method = getattr(self._client(service), _python_name(operation))
+            method = getattr(self.client(service), _python_name(operation))
             response: Response = method(**parameters)
         return response
 
@@ -88,7 +95,7 @@ class Aws:
         """Yield the pages of ``operation``; see :class:`factory.account.cloud.Cloud`."""
         _log.debug("listing %s:%s", service, operation)
         with _errors_as_ours(f"{service}:{operation}"):
-            paginator = self._client(service).get_paginator(_python_name(operation))
+            paginator = self.client(service).get_paginator(_python_name(operation))
             yield from paginator.paginate(**parameters)
 
 
@@ -110,7 +117,8 @@ def acting_as(cloud: Cloud, role_arn: str) -> Aws:
         "aws_session_token": text(credentials, "SessionToken"),
         "region_name": cloud.account.region,
     }
-    return Aws(clients_of(session))
+    url = cloud.endpoint_url if isinstance(cloud, Aws) else None
+    return Aws(clients_of(session, url), url)
 
 
 @contextmanager

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
+from factory.account.cloud import Account
+
 
 class Outcome(StrEnum):
     """What happened to one resource."""
@@ -55,3 +57,13 @@ class Report:
     def is_change(self) -> bool:
         """Whether anything in the cloud is different from before."""
         return any(change.is_change for change in self.changes)
+
+    def as_fields(self, account: Account) -> dict[str, object]:
+        """Return what was done to ``account`` as ``--json`` prints it."""
+        return {
+            "account_id": account.account_id,
+            "region": account.region,
+            "changed": self.is_change,
+            "notes": self.notes,
+            "resources": [change.as_fields() for change in self.changes],
+        }

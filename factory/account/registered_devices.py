@@ -78,7 +78,7 @@ def remove_devices(cloud: Cloud, made_by: str, certificates: Iterable[str]) -> I
     """
     yield from _remove_certificates(cloud, certificates)
     for thing in things_of(cloud, made_by):
-        yield _remove_thing(cloud, thing)
+        yield remove_thing(cloud, thing)
 
 
 def remove_never_let_in(cloud: Cloud, method: str) -> Iterator[Change]:
@@ -143,7 +143,12 @@ def principals_of(cloud: Cloud, thing: str) -> list[str]:
     return [principal for page in pages for principal in names(page, "principals")]
 
 
-def _remove_thing(cloud: Cloud, thing: str) -> Change:
+def remove_thing(cloud: Cloud, thing: str) -> Change:
+    """Delete a thing that nothing is attached to any more.
+
+    Raises:
+        CloudError: AWS did not answer, or said no.
+    """
     if principals_of(cloud, thing):
         return Change("thing", thing, Outcome.KEPT, "another certificate is attached to it")
     cloud.call("iot", "DeleteThing", thingName=thing)

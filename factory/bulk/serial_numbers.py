@@ -1,8 +1,11 @@
 """For which devices a batch is: counted, or listed in a file."""
 
+import csv
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from device.config.regular_file import read_regular_file
 from device.errors import ConfigurationError
@@ -14,6 +17,12 @@ _HEADINGS: Final = frozenset(
 )
 _MAX_BYTES: Final = 16 << 20
 """More than 200,000 of the longest serial numbers."""
+_SERIAL: Final = "serial"
+_SEPARATORS: Final = (";", "\t", ",")
+"""Spreadsheets in half of Europe write semicolons."""
+_COLUMN: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}")
+_MAX_VALUE: Final = 800
+"""The longest value of a thing's attribute (AWS IoT, service quotas)."""
 _NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,40}")
 
 
@@ -40,41 +49,135 @@ def counted(name: str, count: int) -> list[str]:
     return [f"{name}-{number:0{width}}" for number in range(1, count + 1)]
 
 
-def read_from(file: Path) -> list[str]:
-    """Return the serial numbers in ``file``: one a line; what follows ``#`` is left out.
+class Row(NamedTuple):
+    """One device of a list: its serial number, and what its other columns say."""
 
-    Line ends of any system, a byte order mark and empty lines are taken as they come.
+    serial_number: str
+    values: tuple[tuple[str, str], ...] = ()
+    """Column and value; an empty cell is left out."""
+
+
+def read_from(file: Path) -> list[str]:
+    """Return the serial numbers in ``file``; see `read_rows`."""
+    return [row.serial_number for row in read_rows(file)]
+
+
+def read_rows(file: Path) -> list[Row]:
+    """Return the devices in ``file``: one serial number a line, or CSV with a line of headings.
+
+    One of the columns is the serial number (``serial``, ``Serial Number``, ``SN`` and the like);
+    the others are attributes. Without headings, what follows ``#`` is left out; with headings, a
+    line that begins with ``#`` is. Line ends of any system, a byte order mark and empty lines are
+    taken as they come.
 
     Raises:
         SerialNumbersError: the file cannot be read or is empty, or a line is no serial number,
-            a heading, or a number that was there already; the text names file and line.
+            or one that was there already, or has more or fewer cells than there are columns; the
+            text names file and line.
     """
+    return rows_in(file, _text(file))
+
+
+def rows_in(file: Path, text: str) -> list[Row]:
+    """Return the devices in the ``text`` of ``file``; see `read_rows`."""
+    found: dict[str, int] = {}
+    rows = []
+    for number, row in _rows(file, text):
+        with _line_named(file, number):
+            if row.serial_number in found:
+                problem = f"{row.serial_number} is already in line {found[row.serial_number]}"
+                raise SerialNumbersError(problem)
+            check_serial_number(row.serial_number)
+        found[row.serial_number] = number
+        rows.append(row)
+    if not rows:
+        raise SerialNumbersError(f"{file} holds no serial number")
+    return rows
+
+
+def _text(file: Path) -> str:
     try:
         content = read_regular_file(file, max_bytes=_MAX_BYTES)
-        lines = re.split(r"\r\n|\n|\r", content.decode("utf-8-sig"))
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         problem = f"it is not UTF-8 text (byte {error.start})"
         raise SerialNumbersError(f"{file} cannot be read: {problem}") from error
     except ConfigurationError as error:
         raise SerialNumbersError(f"{file} cannot be read: {error.problem}") from error
-    found: dict[str, int] = {}
-    for number, line in enumerate(lines, start=1):
-        serial_number = line.partition("#")[0].strip()
-        if not serial_number:
+
+
+def _rows(file: Path, text: str) -> Iterator[tuple[int, Row]]:
+    """Yield the rows with the numbers of their lines."""
+    columns: list[str] | None = None
+    separator = ","
+    for number, line in enumerate(re.split(r"\r\n|\n|\r", text), start=1):
+        bare = line.partition("#")[0].strip() if columns in (None, []) else line.strip()
+        if not bare or line.lstrip().startswith("#"):
             continue
-        if not found and _is_heading(serial_number):
-            problem = f"{serial_number} looks like a column heading; remove it"
-            raise SerialNumbersError(f"{file}, line {number}: {problem}")
-        if serial_number in found:
-            problem = f"{serial_number} is already in line {found[serial_number]}"
-            raise SerialNumbersError(f"{file}, line {number}: {problem}")
-        try:
-            found[check_serial_number(serial_number)] = number
-        except SerialNumberError as error:
-            raise SerialNumbersError(f"{file}, line {number}: {error}") from error
-    if not found:
-        raise SerialNumbersError(f"{file} holds no serial number")
-    return list(found)
+        with _line_named(file, number):
+            if columns is None:
+                separator = next((each for each in _SEPARATORS if each in line), ",")
+                columns = _headings(_cells(line, separator))
+                if columns:
+                    continue
+            cells = _cells(line, separator) if columns else []
+            yield number, _row(columns, cells) if columns else Row(_only_cell(bare))
+
+
+def _headings(cells: list[str]) -> list[str]:
+    """Return the columns that a first line names; none if it is a device."""
+    serial = [cell for cell in cells if _is_heading(cell)]
+    if not serial:
+        return []
+    if len(serial) > 1:
+        raise SerialNumbersError(f"{serial[0]} and {serial[1]} both look like the serial number")
+    columns = [_SERIAL if cell in serial else cell for cell in cells]
+    for column in columns:
+        if not _COLUMN.fullmatch(column):
+            raise SerialNumbersError(
+                f"{column!r} cannot be a column: 1 to 128 of a-z A-Z 0-9 _ - ."
+            )
+        if columns.count(column) > 1:
+            raise SerialNumbersError(f"the column {column} is there twice")
+    return columns
+
+
+def _row(columns: list[str], cells: list[str]) -> Row:
+    if len(cells) != len(columns):
+        raise SerialNumbersError(f"it has {len(cells)} cells, and there are {len(columns)} columns")
+    for column, cell in zip(columns, cells, strict=True):
+        if not cell.isprintable():
+            raise SerialNumbersError(f"{column} holds a character that cannot be printed")
+        if len(cell) > _MAX_VALUE:
+            raise SerialNumbersError(f"{column} has more than {_MAX_VALUE} characters")
+    by_column = dict(zip(columns, cells, strict=True))
+    serial_number = by_column.pop(_SERIAL)
+    return Row(serial_number, tuple((name, value) for name, value in by_column.items() if value))
+
+
+def _only_cell(text: str) -> str:
+    if any(each in text for each in _SEPARATORS):
+        raise SerialNumbersError(
+            "it has several cells; name the columns in the first line: serial,..."
+        )
+    return text
+
+
+def _cells(line: str, separator: str) -> list[str]:
+    try:
+        (cells,) = csv.reader([line], delimiter=separator, strict=True)
+    except (csv.Error, ValueError) as error:
+        raise SerialNumbersError(f"it is not CSV: {error}") from error
+    return [cell.strip() for cell in cells]
+
+
+@contextmanager
+def _line_named(file: Path, number: int) -> Iterator[None]:
+    """Let an error name file and line."""
+    try:
+        yield
+    except (SerialNumbersError, SerialNumberError) as error:
+        raise SerialNumbersError(f"{file}, line {number}: {error}") from error
 
 
 def _is_heading(words: str) -> bool:

@@ -38,6 +38,13 @@ from factory.errors.cloud import (
     NotInCloudError,
     StillInUseError,
 )
+from factory.errors.line import (
+    BatchUnknownError,
+    ManifestDeviceError,
+    ManifestError,
+    RegisteredElsewhereError,
+    SerialNumberUnknownError,
+)
 from factory.errors.lint import (
     LintFailedError,
     NothingToLintError,
@@ -68,6 +75,7 @@ __all__ = [
     "BatchError",
     "BatchJournalError",
     "BatchUnfinishedError",
+    "BatchUnknownError",
     "BucketMissingError",
     "CertificateProviderTakenError",
     "ClaimRefusedError",
@@ -85,6 +93,8 @@ __all__ = [
     "LeafSubjectError",
     "LedgerError",
     "LintFailedError",
+    "ManifestDeviceError",
+    "ManifestError",
     "NobodyWaitsError",
     "NotAStationError",
     "NotInCloudError",
@@ -95,10 +105,12 @@ __all__ = [
     "OtherAccountError",
     "OtherMethodError",
     "OtherTypeError",
+    "RegisteredElsewhereError",
     "RegisteredOtherwiseError",
     "ReplacedMeanwhileError",
     "SerialNumberError",
     "SerialNumberTakenError",
+    "SerialNumberUnknownError",
     "SerialNumberUsedError",
     "SerialNumbersError",
     "StationError",

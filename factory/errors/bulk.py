@@ -10,6 +10,7 @@ class SerialNumbersError(StationError):
     exit_code = ExitCode.MISUSE
     next_step = (
         "Write one serial number a line, each once, of 1 to 64 of the characters a-z A-Z 0-9 : _ -."
+        " For more columns, name them in the first line: serial,..."
     )
 
 

@@ -10,7 +10,7 @@ from factory.lint.document import Document, Json, Kind, member, members
 from factory.lint.finding import Finding, Rule, error
 from factory.lint.sources import GUIDE, QUOTAS, TEMPLATES
 from factory.lint.template import CERTIFICATE, POLICY, Flavour, Template
-from factory.lint.template_rules import TemplateCheck
+from factory.lint.template_rules import TemplateCheck, referred
 
 RESOURCE_UNKNOWN: Final = error(
     "resource-unknown", "a template makes AWS::IoT::Thing, AWS::IoT::Certificate and "
@@ -43,6 +43,11 @@ THING_NAME_DIFFERS: Final = error(
     f'{GUIDE}, "Thing policy variables"',
     "Take ThingName, and thing_name in the device's settings, from the same field; or attach the "
     "certificate as EXCLUSIVE_THING.",
+)  # fmt: skip
+THING_NAME_SHARED: Final = error(
+    "thing-name-shared", "every device of this template becomes the same thing, and they take "
+    "each other's connection", TEMPLATES,
+    'Take it from what differs per device, such as {"Ref": "SerialNumber"}.',
 )  # fmt: skip
 TOO_MANY_ATTRIBUTES: Final = error(
     "too-many-attributes", "a thing without a type has three attributes", QUOTAS,
@@ -138,6 +143,17 @@ def thing_names(template: Template, context: Context) -> Iterator[Finding]:
             yield _found(template, THING_NAME_DIFFERS, f"{path}.Properties.ThingName", what)
 
 
+def own_things(template: Template, context: Context) -> Iterator[Finding]:  # noqa: ARG001
+    """Each device becomes a thing of its own: the name has a parameter in it."""
+    if template.flavour is Flavour.REGISTRATION:  # RegisterThing may take one for each thing
+        return
+    for path, resource in template.resources(THING):
+        inner = f"{path}.Properties.ThingName"
+        given = member(member(resource, "Properties"), "ThingName")
+        if given is not None and not any(referred(inner, {"ThingName": given})):
+            yield _found(template, THING_NAME_SHARED, inner, f"it is always {given!r:.80}")
+
+
 def attributes(template: Template, context: Context) -> Iterator[Finding]:  # noqa: ARG001
     """A thing has no more attributes than AWS takes."""
     for path, resource in template.resources(THING):
@@ -150,7 +166,7 @@ def attributes(template: Template, context: Context) -> Iterator[Finding]:  # no
 
 
 RESOURCE_CHECKS: Final[tuple[TemplateCheck, ...]] = (
-    kinds, certificates, policies, overrides, thing_names, attributes,
+    kinds, certificates, policies, overrides, thing_names, own_things, attributes,
 )  # fmt: skip
 
 

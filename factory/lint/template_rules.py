@@ -148,11 +148,16 @@ TEMPLATE_CHECKS: Final[tuple[TemplateCheck, ...]] = (
 def references(template: Template) -> Iterator[tuple[str, str]]:
     """Yield path and name of each parameter that is referred to, by Ref or in Fn::Sub."""
     for section in ("Resources", "DeviceConfiguration"):
-        for path, name, argument in _calls(*template.section(section)):
-            if name == "Ref" and isinstance(argument, str):
-                yield path, argument
-            elif name == "Fn::Sub":
-                yield from _substituted(path, argument)
+        yield from referred(*template.section(section))
+
+
+def referred(path: str, value: Json) -> Iterator[tuple[str, str]]:
+    """Yield the same for what ``value``, at ``path``, refers to."""
+    for inner, name, argument in _calls(path, value):
+        if name == "Ref" and isinstance(argument, str):
+            yield inner, argument
+        elif name == "Fn::Sub":
+            yield from _substituted(inner, argument)
 
 
 def _substituted(path: str, argument: Json) -> Iterator[tuple[str, str]]:

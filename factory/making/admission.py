@@ -16,7 +16,7 @@ import msgspec
 from device.errors import FirstbootError
 from factory.errors import DeviceIdError, ReplacedMeanwhileError, SerialNumberUsedError
 from factory.making.new_device import DeviceOrder
-from factory.station.ledger import Entry, Ledger, Result, holders
+from factory.station.ledger import Entry, Ledger, LedgerView, Result, holders
 
 
 @dataclass(frozen=True)
@@ -175,12 +175,12 @@ def admit(
         DeviceIdError: a device id is another's.
         LedgerError, StorageError: the ledger cannot be read or written.
     """
+    view = _view(ledger, [each.order for each in wanted])
     with ledger.locked():
-        entries = ledger.entries()
-        admitted, lines = [], []
-        for each in wanted:
-            _check_device_id(entries, each)
-            admission = decide(entries, each)
+        view.refresh()
+        decided = [_decided(view, each) for each in wanted]
+        lines, admitted = [], []
+        for each, admission in zip(wanted, decided, strict=True):
             begun = _begun(ledger, each, admission, method, batch)
             lines += begun
             admitted += [
@@ -192,13 +192,46 @@ def admit(
     return admitted
 
 
+def preview(ledger: Ledger, wanted: Sequence[Wanted]) -> list[Admission]:
+    """Return what `admit` would decide; nothing is written, not even a lock.
+
+    Raises:
+        SerialNumberUsedError, DeviceIdError, LedgerError: as for `admit`.
+    """
+    view = _view(ledger, [each.order for each in wanted])
+    view.refresh()
+    return [_decided(view, each) for each in wanted]
+
+
 def enter_made(ledger: Ledger, devices: Sequence[tuple[Admitted, Made]]) -> None:
-    """Enter several devices as made; see ``Admitted.made``."""
+    """Enter several devices as made, by one write; see ``Admitted.made``."""
+    view = _view(ledger, [each.order for each, _ in devices])
     with ledger.locked():
-        entries = ledger.entries()
-        lines = [line for each, device in devices for line in each.lines(device, entries)]
-        if lines:
-            ledger.append(*lines)
+        view.refresh()
+        enter_made_in(ledger, view, devices)
+
+
+def enter_made_in(
+    ledger: Ledger, view: LedgerView, devices: Sequence[tuple[Admitted, Made]]
+) -> None:
+    """Enter devices as made, looking into a ``view`` that was refreshed under the lock held."""
+    lines = [
+        line
+        for each, device in devices
+        for line in each.lines(device, view.of_serial_number(each.order.serial_number))
+    ]
+    if lines:
+        ledger.append(*lines)
+
+
+def _view(ledger: Ledger, orders: Sequence[DeviceOrder]) -> LedgerView:
+    return ledger.view({each.serial_number for each in orders}, {each.device_id for each in orders})
+
+
+def _decided(view: LedgerView, wanted: Wanted) -> Admission:
+    order = wanted.order
+    _check_device_id(view.of_device_id(order.device_id), wanted)
+    return decide(view.of_serial_number(order.serial_number), wanted)
 
 
 def _begun(

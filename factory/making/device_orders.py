@@ -1,9 +1,9 @@
-"""From the words of the command line, and the environment, to what devices are to be."""
+"""From what is wanted of devices, in words, to what they are to be."""
 
 import argparse
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from device.config.endpoint import Endpoint
@@ -20,8 +20,48 @@ from factory.station.endpoint import find_endpoint
 from factory.station.root_ca import AMAZON_ROOTS, load_root_ca
 
 
+@dataclass(frozen=True)
+class OrderOptions:
+    """What devices are to be, besides their serial numbers."""
+
+    method: str
+    config: Path | None = None
+    """The devices' settings; None for the method's own."""
+    element: str = ""
+    """Where the key is made (``factory.making.device_element``); empty: in software, sealed."""
+    endpoint: str | None = None
+    """``HOST:PORT``; None for ``DEVICE_ENDPOINT`` of the environment, else AWS is asked."""
+    root_ca: Path | None = None
+    """None for ``DEVICE_ROOT_CA`` of the environment, else Amazon's roots."""
+    root_of_trust: str | None = None
+    device_id: str | None = None
+    """16 bytes in hex; None for random ones."""
+    allowed: bool = True
+    """Whether the cloud's allow list is to have the device, where its method wants that."""
+    is_other_account: bool = False
+    """Whether an account was named, so that the environment's endpoint is not its own."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables, which override the settings."""
+
+    @classmethod
+    def of(cls, arguments: argparse.Namespace) -> "OrderOptions":
+        """Return what the command line and this process's environment say."""
+        return cls(
+            arguments.method,
+            config=arguments.config,
+            element=arguments.element,
+            endpoint=arguments.endpoint,
+            root_ca=arguments.root_ca,
+            root_of_trust=arguments.root_of_trust,
+            device_id=getattr(arguments, "device_id", None),
+            allowed=getattr(arguments, "allowed", True),
+            is_other_account=bool(arguments.account),
+            environment=dict(os.environ),
+        )
+
+
 def device_orders(
-    arguments: argparse.Namespace, serial_numbers: Sequence[str], cloud: Cloud
+    arguments: OrderOptions, serial_numbers: Sequence[str], cloud: Cloud
 ) -> list[DeviceOrder]:
     """Return the orders for devices, all checked; ``cloud`` is asked only for an endpoint.
 
@@ -31,7 +71,7 @@ def device_orders(
     """
     check_element(arguments.element, arguments.method, len(serial_numbers))
     config = arguments.config or CONFIG / config_name(arguments.method)
-    loaded = load_with_sources(config, os.environ, {})
+    loaded = load_with_sources(config, arguments.environment, {})
     settings = loaded.settings
     check_method(config, arguments.method)
     check_key_type(loaded, arguments.method)
@@ -39,16 +79,16 @@ def device_orders(
         check_store(arguments.element, settings.key.store, str(config))
     first = DeviceOrder(
         serial_number=serial_numbers[0],
-        device_id=getattr(arguments, "device_id", None) or new_device_id(),
+        device_id=arguments.device_id or new_device_id(),
         endpoint="",
-        root_ca=load_root_ca(_root_ca(arguments.root_ca)),
+        root_ca=load_root_ca(_root_ca(arguments)),
         config=config,
-        environment=dict(os.environ),
-        is_allowed=getattr(arguments, "allowed", True),
-        root_of_trust=_root_of_trust(arguments.root_of_trust),
+        environment=arguments.environment,
+        is_allowed=arguments.allowed,
+        root_of_trust=_root_of_trust(arguments),
         element=arguments.element,
         key_type=KeyType(settings.key.type),
-        is_id_given=bool(getattr(arguments, "device_id", None)),
+        is_id_given=bool(arguments.device_id),
     )
     orders = [first, *_alike(first, serial_numbers[1:])]
     for order in orders:
@@ -62,7 +102,7 @@ def config_name(method: str) -> str:
     return METHODS[method].settings_file
 
 
-def given_endpoint(arguments: argparse.Namespace) -> str | None:
+def given_endpoint(arguments: OrderOptions) -> str | None:
     """Return the endpoint that was given, by flag or variable; None if AWS is to be asked.
 
     Raises:
@@ -71,7 +111,8 @@ def given_endpoint(arguments: argparse.Namespace) -> str | None:
     if arguments.endpoint:
         return str(Endpoint.parse(arguments.endpoint, "--endpoint", key=""))
     # The environment's endpoint is that of the environment's account.
-    if (named := os.environ.get("DEVICE_ENDPOINT")) and not arguments.account:
+    named = arguments.environment.get("DEVICE_ENDPOINT")
+    if named and not arguments.is_other_account:
         return str(Endpoint.parse(named, "DEVICE_ENDPOINT", key=""))
     return None
 
@@ -81,16 +122,16 @@ def _alike(first: DeviceOrder, serial_numbers: Iterable[str]) -> Iterable[Device
         yield replace(first, serial_number=each, device_id=new_device_id())
 
 
-def _endpoint(arguments: argparse.Namespace, cloud: Cloud) -> str:
+def _endpoint(arguments: OrderOptions, cloud: Cloud) -> str:
     return given_endpoint(arguments) or find_endpoint(cloud)
 
 
-def _root_ca(given: Path | None) -> Path:
-    return given or Path(os.environ.get("DEVICE_ROOT_CA") or AMAZON_ROOTS)
+def _root_ca(arguments: OrderOptions) -> Path:
+    return arguments.root_ca or Path(arguments.environment.get("DEVICE_ROOT_CA") or AMAZON_ROOTS)
 
 
-def _root_of_trust(given: str | None) -> RootPlan:
-    if given:
-        return parse_plan(given, "--root-of-trust")
-    named = os.environ.get("DEVICE_ROOT_OF_TRUST")
+def _root_of_trust(arguments: OrderOptions) -> RootPlan:
+    if arguments.root_of_trust:
+        return parse_plan(arguments.root_of_trust, "--root-of-trust")
+    named = arguments.environment.get("DEVICE_ROOT_OF_TRUST")
     return parse_plan(named, "DEVICE_ROOT_OF_TRUST") if named else FILE

@@ -5,7 +5,8 @@ that was stopped before leaves what the next run starts again.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +25,7 @@ from device.storage.roots.root_plan import FILE, RootPlan
 from device.storage.secure_storage import StorageFlag, Uid
 from factory.errors import DeviceIdError
 from factory.making.device_element import clear_element, give_element
+from factory.making.new_folder import device_in_new_folder
 from factory.station.serial_number import check_serial_number
 
 _DEVICE_ID: Final = re.compile(r"[0-9a-f]{32}")
@@ -85,11 +87,24 @@ def make_device(order: DeviceOrder, out: Path, install: Callable[[DeviceStorage]
         StorageError: the disk refused, or the root of trust cannot be used.
         ElementError: the secure element cannot be used.
     """
-    with begin_device(order, out) as storage:
+    with _started(order, out) as storage:
         with storage.transaction():
             fill_storage(storage, order)
             install(storage)
         storage.advance(Lifecycle.SECURED)
+
+
+@contextmanager
+def _started(order: DeviceOrder, out: Path) -> Iterator[DeviceStorage]:
+    """Lend a device in PSA_ROT_PROVISIONING; where nothing is yet, it comes there whole."""
+    is_plain = order.root_of_trust == FILE and not order.element
+    if not is_plain or out.exists() or out.is_symlink():
+        with begin_device(order, out) as storage:
+            yield storage
+        return
+    with device_in_new_folder(out) as storage:
+        storage.advance(Lifecycle.PSA_ROT_PROVISIONING)
+        yield storage
 
 
 def begin_device(order: DeviceOrder, out: Path) -> DeviceStorage:

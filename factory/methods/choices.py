@@ -28,4 +28,10 @@ def choices_of(arguments: argparse.Namespace) -> Choices:
                 option, problem, f"Leave it out; it is for {', '.join(users)}."
             )
     mode = arguments.certificate_mode or CertificateMode.DEFAULT
-    return Choices(mode, arguments.inline_template, arguments.hook, arguments.certificate_hours)
+    return Choices(
+        mode,
+        arguments.inline_template,
+        arguments.hook,
+        renewal=arguments.renewal,
+        certificate_hours=arguments.certificate_hours,
+    )

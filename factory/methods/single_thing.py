@@ -32,7 +32,7 @@ TEMPLATE: Final = "firstboot-single-thing"
 """A template of this name is sent along with each call; AWS keeps none."""
 
 
-class Way(StrEnum):
+class RegisteredBy(StrEnum):
     """How a single thing is registered."""
 
     REGISTER_THING = "register-thing"
@@ -59,7 +59,7 @@ class SingleThing(Method):
 
     def make(self, cloud: Cloud, _: Path, order: DeviceOrder, out: Path, /) -> None:
         """Make and register a device by RegisterThing; see ``make_registered``."""
-        make_registered(cloud, order, out, Way.REGISTER_THING)
+        make_registered(cloud, order, out, RegisteredBy.REGISTER_THING)
 
     def teardown(self, cloud: Cloud, _: Station | None, /, *, devices: bool) -> Report:
         """Remove what ``prepare`` made, and with ``devices`` what was registered."""
@@ -70,7 +70,7 @@ class SingleThing(Method):
 
 
 def make_registered(
-    cloud: Cloud, order: DeviceOrder, out: Path, way: Way, *, exclusive: bool = False
+    cloud: Cloud, order: DeviceOrder, out: Path, by: RegisteredBy, *, exclusive: bool = False
 ) -> str:
     """Make the device of ``order`` in ``out``, have it registered, return its certificate id.
 
@@ -86,7 +86,7 @@ def make_registered(
     """
     with unfinished_device(order, out) as device:
         try:
-            return device.finish(_register(cloud, device, way, exclusive=exclusive))
+            return device.finish(_register(cloud, device, by, exclusive=exclusive))
         except CloudRejectedError as error:
             reason = str(error)
             raise NotRegisteredError(
@@ -94,10 +94,12 @@ def make_registered(
             ) from error
 
 
-def _register(cloud: Cloud, device: UnfinishedDevice, way: Way, *, exclusive: bool) -> bytes:
+def _register(
+    cloud: Cloud, device: UnfinishedDevice, by: RegisteredBy, *, exclusive: bool
+) -> bytes:
     entry = RegistryEntry(device.serial_number, THING_POLICY, TEMPLATE, exclusive)
     found = find_certificate(cloud, entry, device)
-    if found is None and way is Way.REGISTER_THING:
+    if found is None and by is RegisteredBy.REGISTER_THING:
         return _by_template(cloud, device, exclusive=exclusive)
     return register_by_hand(cloud, entry, device, found)
 

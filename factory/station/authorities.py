@@ -5,6 +5,7 @@ method has its own and all can be prepared side by side (docs/adr/0011).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -17,10 +18,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_der_publ
 from device.errors.storage import DoesNotExistError
 from device.storage.decoding import stored
 from device.storage.device_storage import DeviceStorage
+from device.storage.element.installation import element_at
+from device.storage.element.pkcs11_uri import parse
 from device.storage.keys import KeyId, KeyType
 from factory.account.changes import Change, Outcome
-from factory.errors import AuthorityMissingError
+from factory.errors import AuthorityMissingError, ElementChoiceError
 from factory.station.authority import Authority, issue_root
+from factory.station.station_keys import StationKeys
 
 KIND: Final = "certificate authority"
 ROOT: Final = "root"
@@ -37,6 +41,9 @@ Neither may ever be changed.
 """
 _KEY_IS_ELSEWHERE: Final = frozenset({"claim-own-ca"})
 """Of these CAs the station keeps the certificate alone."""
+_WITH_KEY_HERE: Final = tuple(name for name in _CAS if name not in _KEY_IS_ELSEWHERE)
+_LABEL: Final = "firstboot"
+"""Begins the labels of the CAs' keys in an element, unless the URI names another (object=)."""
 ISSUING: Final = tuple(name for name in _CAS if name not in {ROOT, *_KEY_IS_ELSEWHERE})
 """The methods whose devices hold a certificate of the station's."""
 _WANTED_FIELDS: Final = 0x100
@@ -46,16 +53,45 @@ _WANTED_FIELDS: Final = 0x100
 class Authorities:
     """What the station keeps of its CAs, in front of its sealed storage."""
 
-    def __init__(self, storage: DeviceStorage) -> None:
+    def __init__(self, storage: DeviceStorage, keys: StationKeys | None = None) -> None:
         """Use ``storage``; to make CAs, it must be open for writing."""
         self._storage = storage
+        self._keys = keys or StationKeys(storage)
+
+    def use_element(self, uri: str) -> None:
+        """Have the keys of all CAs made in the secure element that ``uri`` names, and stay there.
+
+        The element is noted once it could be opened: a URI that is wrong can be given again.
+
+        Raises:
+            ElementChoiceError: the CAs have their keys elsewhere already, or the URI names a key.
+            ElementError: the module, the token or the PIN cannot be used.
+        """
+        element = element_at(_for_cas(uri))
+        if self._keys.element == element:
+            return
+        if made := list(filter(self._has, _WITH_KEY_HERE)):
+            raise ElementChoiceError(
+                f"this station has its CAs already, and the key of {made[0]} is "
+                f"{self._keys.uri(_key(made[0]))}",
+                "Devices rely on these CAs, and their keys cannot be moved. For CAs in the "
+                "element, begin another station: factory ca init --station OTHER-DIR",
+            )
+        self._keys.use(element)
 
     def ensure(self, now: datetime, methods: Iterable[str] = ISSUING) -> list[Change]:
-        """Make what is missing of the root and an issuing CA for each of ``methods``."""
+        """Make what is missing of the root and an issuing CA for each of ``methods``.
+
+        Each is one commit: a key that a cut has left in an element is found by the id that the
+        last commit has noted for it.
+
+        Raises:
+            ElementError: the element that the keys are to be made in cannot be used.
+        """
         wanted = [ROOT, *methods]
         missing = [name for name in wanted if not self._has(name)]
-        with self._storage.transaction():
-            for name in missing:
+        for name in missing:
+            with self._storage.transaction():
                 self._make(name, now)
         outcomes = {True: Outcome.CREATED, False: Outcome.UNCHANGED}
         return [
@@ -98,6 +134,7 @@ class Authorities:
                 "not_before": certificate.not_valid_before_utc.isoformat(),
                 "not_after": certificate.not_valid_after_utc.isoformat(),
                 "path_length": str(limits.path_length),
+                "key": self._where(name),
                 "certificate_pem": self.certificate_pem(name).decode(),
             }
 
@@ -106,8 +143,9 @@ class Authorities:
 
         Raises:
             AuthorityMissingError: it was never made.
+            ElementError: its key is in an element that cannot be used.
         """
-        return Authority(self._certificate(name), self._storage.keys.private_key(_key(name)))
+        return Authority(self._certificate(name), self._keys.store.private_key(_key(name)))
 
     def want_fields(self, method: str, fields: frozenset[str]) -> None:
         """Note which subject fields the prepared template takes from a leaf."""
@@ -120,6 +158,11 @@ class Authorities:
         what = f"the list of the fields that {method} needs"
         return stored(self._storage.ps, _uid(method) + _WANTED_FIELDS, decode, what)
 
+    def _where(self, name: str) -> str:
+        if name in _KEY_IS_ELSEWHERE:
+            return "AWS KMS"
+        return self._keys.uri(_key(name))
+
     def _certificate(self, name: str) -> x509.Certificate:
         return x509.load_pem_x509_certificate(self.certificate_pem(name))
 
@@ -127,13 +170,29 @@ class Authorities:
         return _uid(name) in self._storage.ps.uids()
 
     def _make(self, name: str, now: datetime) -> None:
-        key_id = self._storage.keys.generate_key(_key(name), KeyType.EC_P256)
-        key = self._storage.keys.private_key(key_id)
+        key_id = self._keys.store.generate_key(_key(name), KeyType.EC_P256)
+        key = self._keys.store.private_key(key_id)
         if name == ROOT:
             certificate = issue_root(key, now)
         else:
             certificate = self.open(ROOT).issue_authority(_CAS[name][1], key.public_key(), now)
         self._storage.ps.set(_uid(name), certificate.public_bytes(Encoding.PEM))
+
+
+def _for_cas(uri: str) -> str:
+    """Return the element's URI with a label for the keys.
+
+    Raises:
+        ElementChoiceError: it names one key, and each CA has its own.
+        Pkcs11UriError: it cannot be used.
+    """
+    parsed = parse(uri)
+    if parsed.id is not None:
+        raise ElementChoiceError(
+            "the URI names one key by its id, and each CA has a key of its own",
+            "Leave out id=; the station makes the keys in the token.",
+        )
+    return str(replace(parsed, object=parsed.object or _LABEL))
 
 
 def _uid(name: str) -> int:

@@ -101,6 +101,16 @@ def issue_root(key: PrivateKey, now: datetime) -> x509.Certificate:
     return builder.issuer_name(name).sign(key, hashes.SHA256())
 
 
+def issue_signer(key: PrivateKey, now: datetime) -> x509.Certificate:
+    """Return a self-signed certificate for ``key`` that signs data, and no certificates."""
+    name = named("Manifest Signer", key.public_key())
+    builder = _certificate(name, key.public_key(), now - _CLOCKS_APART, now + ROOT_LIFE)
+    limits = x509.BasicConstraints(ca=False, path_length=None)
+    builder = builder.add_extension(limits, critical=True)
+    builder = builder.add_extension(_usage(digital_signature=True), critical=True)
+    return builder.issuer_name(name).sign(key, hashes.SHA256())
+
+
 def named(name: str, key: PublicKey) -> x509.Name:
     """Return a CA's subject: what it is for, and the beginning of its key's fingerprint."""
     digest = x509.SubjectKeyIdentifier.from_public_key(key).digest.hex()

@@ -8,6 +8,7 @@ storage of a device (docs/adr/0005).
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -22,12 +23,15 @@ from device.storage.device_storage import (
     create_device_storage,
     open_device_storage,
 )
-from device.storage.keys import CLAIM_KEY, KeyType, MemoryIdentity
+from device.storage.keys import CLAIM_KEY, KeyStore, KeyType, MemoryIdentity
 from device.storage.lifecycle import Lifecycle
+from device.storage.sealed_keys import SealedKeyStore
 from device.storage.secure_storage import Uid
 from factory.account.cloud import Account
 from factory.errors import NotAStationError, OtherAccountError, StationNotPreparedError
 from factory.station.authorities import Authorities
+from factory.station.manifest_signer import ManifestSigner
+from factory.station.station_keys import StationKeys
 
 CLAIM_COMMON_NAME: Final = "firstboot-claim"
 """Subject of the claim's certificate; AWS keeps the CSR's subject, so it is found again by it."""
@@ -86,10 +90,24 @@ class Station:
             raise StationNotPreparedError("no claim certificate was issued to this station yet")
         return record.certificate_id
 
-    @property
+    @cached_property
     def authorities(self) -> Authorities:
         """The CAs that sign certificates for devices."""
-        return Authorities(self._storage)
+        return Authorities(self._storage, self._signing_keys)
+
+    @cached_property
+    def manifest_signer(self) -> ManifestSigner:
+        """What signs the manifests of batches."""
+        return ManifestSigner(self._storage, self._signing_keys)
+
+    @cached_property
+    def _signing_keys(self) -> StationKeys:
+        return StationKeys(self._storage)
+
+    @property
+    def _claim_keys(self) -> KeyStore:
+        """Where the claim's key is: it goes into devices, so it is never in a secure element."""
+        return SealedKeyStore(self._storage.its)
 
     @property
     def asks_for_proof(self) -> bool:
@@ -138,18 +156,18 @@ class Station:
         """Make a new claim key in the place of any older one."""
         with self._storage.transaction():
             self.forget_claim()
-            self._storage.keys.generate_key(CLAIM_KEY, KeyType.EC_P256)
+            self._claim_keys.generate_key(CLAIM_KEY, KeyType.EC_P256)
             self._write(ClaimRecord(account.account_id, account.region, now))
 
     def claim_csr(self) -> str:
         """Return a CSR (PEM) for the claim key, signed by it."""
         subject = subject_name({"common_name": CLAIM_COMMON_NAME})
-        return build_csr(self._storage.keys.private_key(CLAIM_KEY), subject)
+        return build_csr(self._claim_keys.private_key(CLAIM_KEY), subject)
 
     def is_for_claim_key(self, certificate_pem: bytes) -> bool:
         """Tell whether a certificate was issued for the claim key."""
         certificate = x509.load_pem_x509_certificate(certificate_pem)
-        return certificate.public_key() == self._storage.keys.export_public_key(CLAIM_KEY)
+        return certificate.public_key() == self._claim_keys.export_public_key(CLAIM_KEY)
 
     def keep_certificate(self, certificate_id: str, certificate_pem: bytes) -> None:
         """Store what AWS issued for the claim key."""
@@ -170,8 +188,8 @@ class Station:
     def forget_claim(self) -> None:
         """Destroy the claim key and what belongs to it."""
         with self._storage.transaction():
-            if CLAIM_KEY in self._storage.keys.keys():  # noqa: SIM118 - a key store is no dict
-                self._storage.keys.destroy_key(CLAIM_KEY)
+            if CLAIM_KEY in self._claim_keys.keys():  # noqa: SIM118 - a key store is no dict
+                self._claim_keys.destroy_key(CLAIM_KEY)
             for uid in (Uid.CLAIM_CERTIFICATE, Uid.PROVISIONING_JOURNAL):
                 try:
                     self._storage.ps.remove(uid)
@@ -187,8 +205,8 @@ class Station:
         if not self._begun().is_active:
             raise StationNotPreparedError("the claim certificate of this station is not active yet")
         certificate_pem = self._storage.ps.get(Uid.CLAIM_CERTIFICATE)
-        # A station keeps its keys in software, whatever its devices have.
-        identity: MemoryIdentity = self._storage.keys.tls_identity(CLAIM_KEY, certificate_pem)  # type: ignore[assignment] # as above
+        # The claim's key is in software, so this is its identity in memory.
+        identity: MemoryIdentity = self._claim_keys.tls_identity(CLAIM_KEY, certificate_pem)  # type: ignore[assignment] # as above
         return identity
 
     def _begun(self) -> ClaimRecord:

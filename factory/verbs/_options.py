@@ -1,6 +1,7 @@
 """Options that several verbs have."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -73,15 +74,26 @@ def check_serials(arguments: argparse.Namespace) -> list[str]:
         SerialNumberError: one cannot be a serial number.
         OptionNotUsedError: one is given twice, or another option is for a single device.
     """
-    given: list[str] = [check_serial_number(each) for each in arguments.serials]
-    step = "Give each serial number once."
-    for each in given:
-        if given.count(each) > 1:
-            raise OptionNotUsedError("--serial", f"{each} is given twice", step)
+    given = check_each_once(arguments.serials)
     for option, value in (("--out", arguments.out), ("--device-id", _device_id(arguments))):
         if len(given) > 1 and value is not None:
             problem = f"it is for one device, but {len(given)} were ordered"
             raise OptionNotUsedError(option, problem, "Leave it out, or make them one by one.")
+    return given
+
+
+def check_each_once(serial_numbers: Sequence[str]) -> list[str]:
+    """Return the serial numbers that were given.
+
+    Raises:
+        SerialNumberError: one cannot be a serial number.
+        OptionNotUsedError: one is given twice.
+    """
+    given = [check_serial_number(each) for each in serial_numbers]
+    for each in given:
+        if given.count(each) > 1:
+            step = "Give each serial number once."
+            raise OptionNotUsedError("--serial", f"{each} is given twice", step)
     return given
 
 

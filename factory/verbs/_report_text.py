@@ -7,17 +7,6 @@ from factory.account.cloud import Account
 from factory.console import Console
 
 
-def report_fields(account: Account, report: Report) -> dict[str, object]:
-    """Return a report as ``--json`` prints it."""
-    return {
-        "account_id": account.account_id,
-        "region": account.region,
-        "changed": report.is_change,
-        "notes": report.notes,
-        "resources": [change.as_fields() for change in report.changes],
-    }
-
-
 def report_lines(account: Account, report: Report) -> list[str]:
     """Return a report as a person reads it."""
     lines = [f"In {account}:"]
@@ -32,6 +21,6 @@ def show_report(
 ) -> None:
     """Show what was done to an account for a method."""
     if arguments.json:
-        console.show({"method": arguments.method, **report_fields(account, report)})
+        console.show({"method": arguments.method, **report.as_fields(account)})
     else:
         console.say(*report_lines(account, report))

@@ -18,7 +18,12 @@ from factory.console import Console
 from factory.errors import BatchError, BatchUnfinishedError, OptionNotUsedError
 from factory.making.admission import Admitted, Wanted, admit, enter_made
 from factory.making.device_element import share_softhsm
-from factory.making.device_orders import config_name, device_orders, given_endpoint
+from factory.making.device_orders import (
+    OrderOptions,
+    config_name,
+    device_orders,
+    given_endpoint,
+)
 from factory.making.new_device import DeviceOrder
 from factory.methods import bulk
 from factory.methods.prepared_account import check_endpoint_of
@@ -154,8 +159,9 @@ def _folders(arguments: argparse.Namespace, name: str) -> Mapping[str, Path]:
 def _orders(
     arguments: argparse.Namespace, serial_numbers: Sequence[str], cloud: Cloud
 ) -> Mapping[str, DeviceOrder]:
-    orders = device_orders(arguments, serial_numbers, cloud)
-    check_endpoint_of(cloud, given_endpoint(arguments))
+    options = OrderOptions.of(arguments)
+    orders = device_orders(options, serial_numbers, cloud)
+    check_endpoint_of(cloud, given_endpoint(options))
     return {order.serial_number: order for order in orders}
 
 

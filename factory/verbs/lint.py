@@ -2,22 +2,15 @@
 
 import argparse
 import os
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 from factory.account.accounts import aws_accounts
-from factory.account.cloud import Cloud
 from factory.account.documents import CONFIG
 from factory.console import Console
-from factory.errors import LintFailedError, NothingToLintError, OptionNotUsedError
-from factory.lint.cloud_rules import lint_in_cloud, lint_stored_template
-from factory.lint.context import Context
-from factory.lint.document import Kind, load_document
-from factory.lint.finding import Finding, Severity
-from factory.lint.linter import lint
-from factory.making.device_orders import config_name
-from factory.making.device_settings import load_device_settings
+from factory.errors import NothingToLintError, OptionNotUsedError
+from factory.lint.checks import context_of, findings_in, findings_of, refuse_errors
+from factory.lint.finding import Finding
 from factory.methods import METHODS
 from factory.verbs._options import add_account, check_one_account
 
@@ -55,12 +48,12 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     files = arguments.files or (METHODS[arguments.method].files() if arguments.method else [])
     if not files:
         raise NothingToLintError("there is nothing to check")
-    context = _context(arguments.method, arguments.config)
+    context = context_of(arguments.method, arguments.config)
     cloud = aws_accounts(arguments.account, os.environ)[0] if arguments.cloud else None
-    findings = [finding for file in files for finding in _look_at(file, context, cloud)]
+    findings = [finding for file in files for finding in findings_in(file, context, cloud)]
     for finding in findings:
         console.show(finding.as_fields(), *_lines(finding))
-    _conclude(findings)
+    refuse_errors(findings)
     if not arguments.json:
         console.say(f"{len(files)} document(s), {len(findings)} warning(s), no errors.")
 
@@ -77,36 +70,17 @@ def _check_options(arguments: argparse.Namespace) -> None:
 
 
 def check_before_prepare(
-    method: str, console: Console, folder: Path = CONFIG, more: Iterable[Path] = ()
+    method: str, console: Console, folder: Path = CONFIG, *, renews: bool = False
 ) -> None:
-    """Refuse to send to AWS what the linter calls an error, in the method's files or ``more``.
+    """Refuse to send to AWS what the linter calls an error.
 
     Raises:
         LintFailedError: there is at least one.
     """
-    context = _context(method, None)
-    files = METHODS[method].files(folder)
-    findings = [each for file in files for each in _look_at(file, context, None)]
-    findings += [each for file in more for each in _look_at(file, Context(), None)]
+    findings = findings_of(method, folder, renews=renews)
     for finding in findings:
         console.say(*_lines(finding))
-    _conclude(findings)
-
-
-def _context(method: str | None, config: Path | None) -> Context:
-    if method is None:
-        return Context()
-    settings = load_device_settings(config or CONFIG / config_name(method))
-    return Context(method, settings)
-
-
-def _look_at(file: Path, context: Context, cloud: Cloud | None) -> Iterable[Finding]:
-    document = load_document(file, cloud.account.placeholders) if cloud else load_document(file)
-    yield from lint(document, context)
-    if cloud is not None:
-        yield from lint_in_cloud(document, cloud)
-    if cloud is not None and document.kind is Kind.TEMPLATE:
-        yield from lint_stored_template(file.stem, document.file, cloud)
+    refuse_errors(findings)
 
 
 def _lines(finding: Finding) -> tuple[str, ...]:
@@ -116,9 +90,3 @@ def _lines(finding: Finding) -> tuple[str, ...]:
         f"  why: {rule.why} ({rule.source})",
         f"  next: {rule.next_step}",
     )
-
-
-def _conclude(findings: list[Finding]) -> None:
-    errors = [each for each in findings if each.rule.severity is Severity.ERROR]
-    if errors:
-        raise LintFailedError(len(errors))

@@ -1,17 +1,12 @@
 """``factory prepare``: what a method needs in the cloud."""
 
 import argparse
-import os
 from typing import Final
 
-from factory.account.accounts import aws_accounts
 from factory.account.ca_certificates import CertificateMode
-from factory.account.changes import Report
+from factory.api import Station
 from factory.console import Console
-from factory.methods import METHODS, renewal
 from factory.methods.choices import choices_of
-from factory.methods.prepared_account import note_prepared
-from factory.station.station import open_or_make_station
 from factory.verbs._options import add_method
 from factory.verbs._report_text import show_report
 from factory.verbs.lint import check_before_prepare
@@ -62,15 +57,11 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
         StationError, StorageError: the cloud or the disk refused.
     """
     method, choices = arguments.method, choices_of(arguments)
-    more = renewal.files() if arguments.renewal else []
-    check_before_prepare(method, console, more=more)
-    for cloud in aws_accounts(arguments.account, os.environ):
+    check_before_prepare(method, console, renews=choices.renewal)
+    station = Station(arguments.station, accounts=arguments.account)
+    for cloud in station.clouds:
         console.say(f"Preparing {method} in {cloud.account}; it takes some seconds.")
-        with open_or_make_station(arguments.station) as station:
-            report = METHODS[method].prepare(cloud, station, choices)
-            if arguments.renewal:
-                report = Report.of([report, renewal.prepare(cloud)])
-            note_prepared(station, method, cloud)
+        report = station.prepare_in(cloud, method, choices)
         show_report(console, arguments, cloud.account, report)
         if not arguments.json:
             state = "Prepared." if report.is_change else "Nothing to change: all is prepared."

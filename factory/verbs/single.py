@@ -8,12 +8,17 @@ from typing import Final
 from factory.account.accounts import aws_accounts
 from factory.console import Console
 from factory.making.admission import Wanted
-from factory.making.device_orders import config_name, device_orders, given_endpoint
+from factory.making.device_orders import (
+    OrderOptions,
+    config_name,
+    device_orders,
+    given_endpoint,
+)
 from factory.making.new_device import DeviceOrder
 from factory.methods import single_thing
 from factory.methods.prepared_account import check_endpoint_of
 from factory.methods.production import Product, as_made, produce_by
-from factory.methods.single_thing import Way
+from factory.methods.single_thing import RegisteredBy
 from factory.verbs._options import (
     add_account,
     add_again,
@@ -33,7 +38,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.set_defaults(method=single_thing.METHOD)
     add_serials(command)
     command.add_argument(
-        "--by", type=Way, choices=list(Way), default=Way.REGISTER_THING,
+        "--by", type=RegisteredBy, choices=list(RegisteredBy), default=RegisteredBy.REGISTER_THING,
         help="one call with a template, or several calls by hand; default: %(default)s",
     )  # fmt: skip
     command.add_argument(
@@ -57,8 +62,9 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     """
     check_one_account(arguments)
     cloud = aws_accounts(arguments.account, os.environ)[0]
-    orders = device_orders(arguments, check_serials(arguments), cloud)
-    check_endpoint_of(cloud, given_endpoint(arguments))
+    options = OrderOptions.of(arguments)
+    orders = device_orders(options, check_serials(arguments), cloud)
+    check_endpoint_of(cloud, given_endpoint(options))
 
     def make(order: DeviceOrder, out: Path) -> Product:
         single_thing.make_registered(cloud, order, out, arguments.by, exclusive=arguments.exclusive)

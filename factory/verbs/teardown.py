@@ -1,19 +1,11 @@
 """``factory teardown``: the cloud as it was before ``factory prepare``."""
 
 import argparse
-import os
-from contextlib import ExitStack
-from pathlib import Path
 from typing import Final
 
-from factory.account.accounts import aws_accounts
 from factory.account.changes import Outcome, Report
-from factory.account.cloud import Cloud
+from factory.api import Station
 from factory.console import Console
-from factory.errors import StationNotPreparedError
-from factory.methods import METHODS, renewal
-from factory.methods.prepared_account import forget_prepared
-from factory.station.station import Station, open_station
 from factory.verbs._options import add_method
 from factory.verbs._report_text import show_report
 
@@ -38,27 +30,15 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     Raises:
         StationError, StorageError: the cloud or the disk refused.
     """
-    methods = [METHODS[arguments.method]] if arguments.method else dict.fromkeys(METHODS.values())
-    with ExitStack() as stack:
-        station = _station_if_any(stack, arguments.station)
-        for cloud in aws_accounts(arguments.account, os.environ):
-            console.say(f"Removing it from {cloud.account}; it takes some seconds.")
-            reports = (
-                method.teardown(cloud, station, devices=arguments.devices) for method in methods
-            )
-            report = Report.of([*_renewal(cloud, arguments), *reports])
-            if station is not None:
-                forget_prepared(station, arguments.method, cloud)
-            show_report(console, arguments, cloud.account, report)
-            if not arguments.json:
-                console.say(_conclusion(report))
-
-
-def _renewal(cloud: Cloud, arguments: argparse.Namespace) -> list[Report]:
-    """Remove what renewals need, before the methods that share the policy with it."""
-    if arguments.method and not arguments.renewal:
-        return []
-    return [renewal.teardown(cloud, devices=arguments.devices)]
+    station = Station(arguments.station, accounts=arguments.account)
+    for cloud in station.clouds:
+        console.say(f"Removing it from {cloud.account}; it takes some seconds.")
+        report = station.teardown_in(
+            cloud, arguments.method, devices=arguments.devices, renews=arguments.renewal
+        )
+        show_report(console, arguments, cloud.account, report)
+        if not arguments.json:
+            console.say(_conclusion(report))
 
 
 def _conclusion(report: Report) -> str:
@@ -66,10 +46,3 @@ def _conclusion(report: Report) -> str:
     kept = list(last.values()).count(Outcome.KEPT)
     left = f" {kept} kept; the reason is given beside each." if kept else ""
     return ("Removed." if report.is_change else "Nothing to remove.") + left
-
-
-def _station_if_any(stack: ExitStack, folder: Path) -> Station | None:
-    try:
-        return stack.enter_context(open_station(folder))
-    except StationNotPreparedError:
-        return None

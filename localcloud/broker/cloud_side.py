@@ -5,10 +5,11 @@ It is the whole of what the broker knows of MiniStack.
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-if TYPE_CHECKING:  # it is imported before the gap modules, which import the broker
-    from localcloud.gaps.seam import Seam
+from localcloud.broker.policies import Policies
+from localcloud.broker.provisioning import Asked, Reply, rejected
+from localcloud.seam import Seam
 
 _EVENT_GROUPS: Final = {"subscribed": "subscriptions", "unsubscribed": "subscriptions"}
 
@@ -16,56 +17,14 @@ UNFORESEEN: Final = (TypeError, LookupError, ValueError, AttributeError, Recursi
 """What MiniStack raises on values that it did not expect."""
 _LOG: Final = logging.getLogger("localcloud.broker")
 
-Context = Mapping[str, str]
-"""The policy variables of a connection, by their names in lower case."""
-Reply = tuple[str, dict[str, object]]
-
 
 class CloudSide:
     """MiniStack behind the names that the broker uses."""
 
-    def __init__(self, iot: "Seam") -> None:
+    def __init__(self, iot: Seam) -> None:
         """Reach MiniStack by ``iot``."""
         self._iot = iot
-
-    def policy_context(
-        self, account: str, region: str, certificate_id: str, client_id: str
-    ) -> Context:
-        """Return the policy variables of a connection."""
-        context: Context = self._iot["_mqtt_policy_context"](
-            account, region, certificate_id, client_id
-        )
-        return context
-
-    def certificate_may(  # noqa: PLR0913, PLR0917  (who, where, what)
-        self,
-        place: tuple[str, str],
-        certificate_id: str,
-        context: Context,
-        action: str,
-        resource: str,
-        template: str | None,
-    ) -> bool:
-        """Whether the certificate's policies, or those of a claim of ``template``, allow it."""
-        arguments = (*place, certificate_id, context, action, resource, template)
-        return bool(self._iot["_mqtt_policy_allows"](*arguments))
-
-    def policies_of(
-        self, place: tuple[str, str], certificate_id: str, template: str | None
-    ) -> tuple[str, ...]:
-        """Return what `certificate_may` judges by; while it is the same, so is the judgement."""
-        if template is not None:
-            return (template,)
-        certificates, policies = self._iot["_certificates"], self._iot["_policies"]
-        record = certificates.get_scoped(*place, certificate_id) or {}
-        attached = [
-            policies.get_scoped(*place, name) for name in record.get("attachedPolicies", [])
-        ]
-        return tuple(
-            policy["versions"][policy["defaultVersionId"]]["document"]
-            for policy in attached
-            if policy
-        )
+        self.policies = Policies(iot)
 
     def signer_may(
         self, place: tuple[str, str], credential: tuple[str, str], action: str, resource: str
@@ -85,16 +44,10 @@ class CloudSide:
         """Whether the provisioning claim with this certificate has expired."""
         return self._iot["_mtls_claim_scope"](certificate_id) is None
 
-    def provisioning_request(self, topic: str) -> tuple[str, str | None] | None:
-        """Return operation and template of a fleet provisioning request, if it is one."""
-        found: tuple[str, str | None] | None = self._iot["_parse_fleet_provisioning_topic"](topic)
-        return found
-
     async def provision(
         self,
         place: tuple[str, str],
-        operation: str,
-        template: str | None,
+        asked: Asked,
         payload: bytes,
         connection: Mapping[str, str],
     ) -> Reply:
@@ -102,12 +55,11 @@ class CloudSide:
         answer: Callable[..., Awaitable[Reply]] = self._iot["_fleet_provisioning_reply"]
         try:
             async with self._iot["publishing_events"]():
-                return await answer(*place, operation, template, payload, connection)
+                what = (asked.operation, asked.template, asked.decoded(payload))
+                return await answer(*place, *what, connection)
         except UNFORESEEN:
-            _LOG.exception("%s failed", operation)
-            text = "The local AWS failed; its log says why"
-            failure: Reply = self._iot["_fleet_rejected"]("InternalFailure", text, 500)
-            return failure
+            _LOG.exception("%s failed", asked.operation)
+            return rejected("InternalFailure", "The local AWS failed; its log says why", 500)
 
     async def publish_event(self, place: tuple[str, str], topic: str, event: object) -> None:
         """Publish to ``$aws/events``."""

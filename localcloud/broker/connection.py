@@ -2,8 +2,8 @@
 
 The developer guide's MQTT page is the source: persistent sessions, QoS 1 redelivery, keep-alive
 (a client is gone after 1.5 times its interval), wills, the properties of CONNACK, topic aliases,
-and what is refused. Names with a leading underscore that other modules of localcloud replace or
-read (fault injection, the wire log) are those of MiniStack's session, which this stands in for.
+and what is refused. It stands in for MiniStack's session; faults, the wire log and the journal
+derive from it.
 """
 
 import asyncio
@@ -109,8 +109,8 @@ class Connection(Requests):
 
     async def _let_in(self) -> bool:
         if self.certificate_id is not None:
-            self._policy_context = self.broker.cloud.policy_context(
-                *self.place, self.certificate_id, self._client_id
+            self._asks_as = self.broker.cloud.policies.principal(
+                self.place, self.certificate_id, self._client_id, self.provisioning_template
             )
         denied = None
         if not self._policy_allows("iot:Connect", f"client/{self._client_id}"):

@@ -9,9 +9,11 @@ from typing import Any, ClassVar, Final
 
 from localcloud.broker import limits, packets
 from localcloud.broker.broker import Broker
-from localcloud.broker.cloud_side import Context, event_topic
+from localcloud.broker.cloud_side import event_topic
 from localcloud.broker.codec import Property
 from localcloud.broker.packets import MQTT_5, MQTT_311
+from localcloud.broker.policies import Principal, decide
+from localcloud.broker.provisioning import request_of
 from localcloud.broker.session import Session
 
 _MOST_JUDGEMENTS: Final = 256
@@ -50,7 +52,7 @@ class Link:
         self._client_id = ""
         self._will_topic: str | None = None
         self._will: packets.Will | None = None
-        self._policy_context: Context = {}
+        self._asks_as: Principal | None = None
         self._judged_by: tuple[str, ...] = ()
         self._judgements: dict[tuple[str, str], bool] = {}
         self._session: Session | None = None
@@ -105,29 +107,21 @@ class Link:
         cloud = self.broker.cloud
         if self.iam_credential is not None:
             return cloud.signer_may(self.place, self.iam_credential, action, resource)
-        if self.certificate_id is None:
-            return True
-        judgements = self._judgements_of(self.certificate_id)
-        allowed = judgements.get((action, resource))
+        if self._asks_as is None:
+            return self.certificate_id is None
+        documents = cloud.policies.documents(self._asks_as)
+        if documents != self._judged_by or len(self._judgements) > _MOST_JUDGEMENTS:
+            self._judged_by = documents
+            self._judgements.clear()  # a device asks the same often
+        allowed = self._judgements.get((action, resource))
         if allowed is None:
-            context, template = self._policy_context, self.provisioning_template
-            allowed = judgements[action, resource] = cloud.certificate_may(
-                self.place, self.certificate_id, context, action, resource, template
-            )
+            arn = self._asks_as.arn(resource)
+            allowed = decide(self._asks_as, action, arn, documents) == "Allow"
+            self._judgements[action, resource] = allowed
         return allowed
 
-    def _judgements_of(self, certificate_id: str) -> dict[tuple[str, str], bool]:
-        """Return what was judged by the policies as they are now: a device asks the same often."""
-        policies = self.broker.cloud.policies_of(
-            self.place, certificate_id, self.provisioning_template
-        )
-        if policies != self._judged_by or len(self._judgements) > _MOST_JUDGEMENTS:
-            self._judged_by = policies
-            self._judgements.clear()
-        return self._judgements
-
     def _publish_allowed(self, topic: str, *, retain: bool) -> bool:
-        if self.certificate_id is None and self.broker.cloud.provisioning_request(topic):
+        if self.certificate_id is None and request_of(topic):
             return False  # it writes the registry
         resource = f"topic/{topic}"
         return self._policy_allows("iot:Publish", resource) and (

@@ -1,6 +1,5 @@
 """PUBLISH, SUBSCRIBE and UNSUBSCRIBE, as AWS IoT Core serves and refuses them."""
 
-import json
 import logging
 from typing import Final
 
@@ -10,6 +9,7 @@ from localcloud.broker.codec import Properties, Property
 from localcloud.broker.delivery import Delivery
 from localcloud.broker.link import EndError
 from localcloud.broker.packets import FAILURE_311, MQTT_5, Publish, Reason
+from localcloud.broker.provisioning import Asked, Reply, request_of
 from localcloud.broker.session import Message, Session
 
 _FORWARDED: Final = frozenset(
@@ -54,9 +54,10 @@ class Requests(Delivery):
             requester.reset(token)
         if message.qos:
             await self.send_bytes(packets.puback(self.protocol_version, message.packet_id))
-        asked = self.broker.cloud.provisioning_request(topic)
+        asked = request_of(topic)
         if asked:
-            await self._answer_fleet_provisioning(topic, *asked, message.payload)
+            kind, document = await self._reply_to(asked, message.payload)
+            await self._send_reply(asked, f"{topic}/{kind}", document)
 
     def _topic_of(self, message: Publish) -> str:
         alias = message.properties.get(Property.TOPIC_ALIAS)
@@ -111,17 +112,15 @@ class Requests(Delivery):
         self.broker.disconnected(self.key, self)
         return EndError(Reason.NOT_AUTHORIZED, text, cause)
 
-    async def _answer_fleet_provisioning(
-        self, topic: str, operation: str, template: str | None, payload: bytes
-    ) -> None:
-        """Answer on this connection, subscribed or not, as AWS does."""
+    async def _reply_to(self, asked: Asked, payload: bytes) -> Reply:
         connection = {"clientId": self._client_id}
         if self._principal != self.account_id:
             connection["claimCertificateId"] = self._principal
-        kind, document = await self.broker.cloud.provision(
-            self.place, operation, template, payload, connection
-        )
-        await self.deliver_to_client(f"{topic}/{kind}", json.dumps(document).encode(), 1)
+        return await self.broker.cloud.provision(self.place, asked, payload, connection)
+
+    async def _send_reply(self, asked: Asked, topic: str, document: dict[str, object]) -> None:
+        """Answer on this connection, subscribed or not, as AWS does."""
+        await self.deliver_to_client(topic, asked.encoded(document), 1)
 
     async def _subscribe(self, asked: packets.Subscribe) -> None:
         session = self._session

@@ -1,31 +1,24 @@
-"""Lets MiniStack's broker answer a device only when what it changed is on disk.
-
-Three of its functions are wrapped: the one that serves a connection, the one that handles a packet,
-and the one that empties every service.
-"""
+"""Lets the broker answer a device only when what it changed is on disk."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Any, Final
 
+from localcloud.broker.connection import Connection
+from localcloud.broker.packets import Kind
 from localcloud.durable.keeper import Keeper
 from localcloud.durable.watched import current, working
-from localcloud.gaps.seam import Seam
+from localcloud.seam import Seam
 
-_CONNECT: Final = 1
-_PUBLISH: Final = 3
 _RETAIN: Final = 0x01
 _RESERVED: Final = b"$aws/"  # topics that ask something of the cloud
-
-HandlePacket = Callable[[Any, int, int, bytes], Awaitable[bool]]
 
 
 def keep_before_answers(app: Seam, iot: Seam, keeper: Keeper) -> None:
     """Wrap the broker of ``iot``, and the reset of ``app``."""
-    session = Seam(iot["_WSSession"])
+    iot["_WSSession"] = type("Connection", (_AccountedConnection, iot["_WSSession"]), {})
     iot["_mtls_serve_conn"] = _serve(iot["_mtls_serve_conn"], keeper)
-    session["handle_packet"] = _handle(session["handle_packet"])
     keeper.watch_part("iot", "mqtt_broker", iot["_broker_get_state"])
     app["_reset_all_state"] = _reset(app["_reset_all_state"], keeper)
 
@@ -74,16 +67,17 @@ def _serve(
     return serve_conn
 
 
-def _handle(handle: HandlePacket) -> HandlePacket:
-    async def handle_packet(session: Any, kind: int, flags: int, body: bytes) -> bool:
+class _AccountedConnection(Connection):
+    """Tells the keeper which packets change something."""
+
+    async def handle_packet(self, kind: int, flags: int, body: bytes) -> bool:
+        """Note whether the packet may change what is saved, then serve it."""
         work = current()
-        work.alters = kind == _CONNECT or (
-            kind == _PUBLISH and (bool(flags & _RETAIN) or body[2:].startswith(_RESERVED))
+        work.alters = kind == Kind.CONNECT or (
+            kind == Kind.PUBLISH and (bool(flags & _RETAIN) or body[2:].startswith(_RESERVED))
         )
         work.is_changed = work.is_changed or work.alters
-        return await handle(session, kind, flags, body)
-
-    return handle_packet
+        return await super().handle_packet(kind, flags, body)
 
 
 def _reset(reset: Callable[[], None], keeper: Keeper) -> Callable[[], None]:

@@ -18,7 +18,7 @@ from ministack.core import persistence, responses
 from localcloud.durable.journal import Change, Journal
 from localcloud.durable.state_files import StateFiles
 from localcloud.durable.watched import BACKGROUND, Store, Watched, Work, current
-from localcloud.gaps.seam import Seam
+from localcloud.seam import Seam
 
 _SCOPED: Final = (responses.AccountRegionScopedDict, responses.AccountScopedDict)
 # What they note down is told to nobody as an answer, and grows with every call.

@@ -9,6 +9,7 @@ function that is gone is named in a clear error and not met in the middle of a r
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from typing import Final, Protocol
 
 from localcloud.errors import GapError
 from localcloud.gaps import (
@@ -16,29 +17,26 @@ from localcloud.gaps import (
     billing_groups,
     ca_by_signature,
     ca_registration,
-    cbor,
     certificate_keys,
     certificate_provider,
     certificate_shape,
     certificate_status,
     client_certificate,
     commands,
-    connect_tunnel,
     connections,
     create_certificate_from_csr,
     endpoint_names,
+    group_policies,
     http_publish,
     jitp,
     jitr_client_id,
     job_requests,
     job_timeouts,
-    loopback,
     mqtt_session,
     mqtt_transport,
     ownership_tokens,
     policy_grammar,
     policy_target,
-    policy_variables,
     provision_request,
     register_thing,
     registration_tasks,
@@ -52,12 +50,27 @@ from localcloud.gaps import (
     thing_attributes,
     thing_principal_type,
 )
-from localcloud.gaps.seam import Seam
-from localcloud.issuer import Issuer
+from localcloud.gaps._support.issuer import Issuer
+from localcloud.seam import Seam
 from localcloud.settings import Settings
 
 Resume = Callable[[], None]
 """Goes on with what a process left behind."""
+
+
+class GapModule(Protocol):
+    """A module of this package."""
+
+    __name__: str
+
+    def is_open(self, iot: Seam, /) -> bool:
+        """Whether MiniStack still lacks the feature."""
+        ...
+
+    @property
+    def close(self) -> Callable[..., Resume | None]:
+        """Adds it."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -69,58 +82,68 @@ class Gap:
     close: Callable[[Seam], Resume | None]
 
 
+_IN_ORDER: Final[tuple[GapModule, ...]] = (
+    commands,
+    mqtt_session,
+    endpoint_names,
+    client_certificate,
+    mqtt_transport,
+    ca_by_signature,
+    certificate_shape,
+    certificate_status,
+    ownership_tokens,
+    create_certificate_from_csr,
+    certificate_provider,
+    template_grammar,
+    thing_attributes,
+    billing_groups,
+    policy_grammar,
+    policy_target,
+    group_policies,
+    thing_principal_type,
+    register_thing,
+    registration_tasks,
+    ca_registration,
+    rule_permission,
+    rule_actions,
+    rule_sql,
+    shadow_rules,
+    job_requests,
+    job_timeouts,
+    jitr_client_id,
+    jitp,
+    certificate_keys,
+    provision_request,
+    registry_versions,
+    authorization,
+    connections,
+    http_publish,
+    request_kinds,
+)
+"""As they are closed: what wraps the same function later is called first."""
+_TAKE_SETTINGS: Final = (
+    certificate_provider,
+    certificate_status,
+    jitp,
+    mqtt_session,
+    registration_tasks,
+)
+
+
 def all_gaps(issuer: Issuer, settings: Settings) -> list[Gap]:
     """Return every gap in the order of closing.
 
     ``issuer`` signs device certificates; ``settings`` say how long things take.
     """
-    sign = partial(certificate_shape.close, issuer=issuer)
-    provision = partial(jitp.close, settings=settings)
-    change_status = partial(certificate_status.close, settings=settings)
-    register = partial(registration_tasks.close, settings=settings)
-    serve_mqtt = partial(mqtt_session.close, settings=settings)
-    sign_by_provider = partial(certificate_provider.close, settings=settings)
-    csr = create_certificate_from_csr
+    given: dict[GapModule, dict[str, object]] = {certificate_shape: {"issuer": issuer}}
+    given |= {module: {"settings": settings} for module in _TAKE_SETTINGS}
     return [
-        Gap("loopback", loopback.is_open, loopback.close),
-        Gap("commands", commands.is_open, commands.close),
-        Gap("mqtt_session", mqtt_session.is_open, serve_mqtt),
-        Gap("connect_tunnel", connect_tunnel.is_open, connect_tunnel.close),
-        Gap("endpoint_names", endpoint_names.is_open, endpoint_names.close),
-        Gap("client_certificate", client_certificate.is_open, client_certificate.close),
-        Gap("mqtt_transport", mqtt_transport.is_open, mqtt_transport.close),
-        Gap("ca_by_signature", ca_by_signature.is_open, ca_by_signature.close),
-        Gap("certificate_shape", certificate_shape.is_open, sign),
-        Gap("certificate_status", certificate_status.is_open, change_status),
-        Gap("ownership_tokens", ownership_tokens.is_open, ownership_tokens.close),
-        Gap("create_certificate_from_csr", csr.is_open, csr.close),
-        Gap("certificate_provider", certificate_provider.is_open, sign_by_provider),
-        Gap("cbor", cbor.is_open, cbor.close),
-        Gap("template_grammar", template_grammar.is_open, template_grammar.close),
-        Gap("thing_attributes", thing_attributes.is_open, thing_attributes.close),
-        Gap("billing_groups", billing_groups.is_open, billing_groups.close),
-        Gap("policy_grammar", policy_grammar.is_open, policy_grammar.close),
-        Gap("policy_target", policy_target.is_open, policy_target.close),
-        Gap("policy_variables", policy_variables.is_open, policy_variables.close),
-        Gap("thing_principal_type", thing_principal_type.is_open, thing_principal_type.close),
-        Gap("register_thing", register_thing.is_open, register_thing.close),
-        Gap("registration_tasks", registration_tasks.is_open, register),
-        Gap("ca_registration", ca_registration.is_open, ca_registration.close),
-        Gap("rule_permission", rule_permission.is_open, rule_permission.close),
-        Gap("rule_actions", rule_actions.is_open, rule_actions.close),
-        Gap("rule_sql", rule_sql.is_open, rule_sql.close),
-        Gap("shadow_rules", shadow_rules.is_open, shadow_rules.close),
-        Gap("job_requests", job_requests.is_open, job_requests.close),
-        Gap("job_timeouts", job_timeouts.is_open, job_timeouts.close),
-        Gap("jitr_client_id", jitr_client_id.is_open, jitr_client_id.close),
-        Gap("jitp", jitp.is_open, provision),
-        Gap("certificate_keys", certificate_keys.is_open, certificate_keys.close),
-        Gap("provision_request", provision_request.is_open, provision_request.close),
-        Gap("registry_versions", registry_versions.is_open, registry_versions.close),
-        Gap("authorization", authorization.is_open, authorization.close),
-        Gap("connections", connections.is_open, connections.close),
-        Gap("http_publish", http_publish.is_open, http_publish.close),
-        Gap("request_kinds", request_kinds.is_open, request_kinds.close),
+        Gap(
+            module.__name__.rpartition(".")[2],
+            module.is_open,
+            partial(module.close, **given.get(module, {})),
+        )
+        for module in _IN_ORDER
     ]
 
 

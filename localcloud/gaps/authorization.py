@@ -2,16 +2,18 @@
 
 Developer guide, "Authorization"; botocore model. An answer names the policies that allow or deny,
 and ``IMPLICIT_DENY`` when none says anything. Policies attached to a thing group count when
-``thingName`` is given (GetEffectivePolicies) as they do for a device that is connected. Variables
-are those that a connection with the given ``clientId`` would have. A principal is a certificate's
+``thingName`` is given (GetEffectivePolicies), or if ``clientId`` is the thing's name
+(TestAuthorization), as they do for a device that is connected. Variables are those that a
+connection with the given ``clientId`` would have. A principal is a certificate's
 ARN; Cognito identities are not served.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
-from localcloud.gaps.rest import Answer, RefusedError, Request, is_unserved, serve
-from localcloud.gaps.seam import Seam
+from localcloud.broker.policies import Policies, Principal, decide, document_of
+from localcloud.gaps._support.rest import Answer, RefusedError, Request, is_unserved, serve
+from localcloud.seam import Seam
 
 _ACTIONS: Final = {
     "CONNECT": "iot:Connect",
@@ -31,24 +33,27 @@ def is_open(iot: Seam) -> bool:
 
 def close(iot: Seam) -> None:
     """Serve both operations."""
+    registry = Policies(iot)
 
     async def test_authorization(request: Request) -> Answer:
         certificate = _certificate(iot, request.body.get("principal"))
-        policies = _chosen(iot, certificate, request.body)
-        client_id = request.query.get("clientId", "")
         place = (iot["get_account_id"](), iot["get_region"]())
-        identity = certificate["certificateId"]
-        context = iot["_mqtt_policy_context"](*place, identity, client_id)
+        client_id = request.query.get("clientId", "")
+        asker = registry.principal(place, certificate["certificateId"], client_id, None)
+        attached = registry.names(place, asker.certificate_id, asker.thing_name())
+        policies = _chosen(iot, attached, request.body)
         infos = _auth_infos(request.body.get("authInfos"))
-        return {
-            "authResults": [
-                _decide(iot, place, identity, context, policies, info) for info in infos
-            ]
-        }
+        return {"authResults": [_decide(asker, policies, info) for info in infos]}
 
     async def get_effective_policies(request: Request) -> Answer:
-        policies = list(_effective(iot, request))
-        return {"effectivePolicies": [_described(policy) for policy in policies]}
+        certificate = _certificate(iot, request.body.get("principal"))
+        thing_name = request.query.get("thingName")
+        if thing_name and thing_name not in iot["_things"]:
+            text = f"The thing {thing_name} does not exist"
+            raise RefusedError("ResourceNotFoundException", text, 404)
+        place = (iot["get_account_id"](), iot["get_region"]())
+        names = registry.names(place, certificate["certificateId"], thing_name)
+        return {"effectivePolicies": [_described(_policy(iot, name)) for name in names]}
 
     serve(
         iot,
@@ -82,9 +87,9 @@ def _auth_infos(given: object) -> list[Mapping[str, Any]]:
     return given
 
 
-def _chosen(iot: Seam, certificate: Mapping[str, Any], body: Mapping[str, Any]) -> list[Policy]:
+def _chosen(iot: Seam, attached: list[str], body: Mapping[str, Any]) -> list[Policy]:
     skipped = body.get("policyNamesToSkip") or []
-    names = [name for name in certificate.get("attachedPolicies", []) if name not in skipped]
+    names = [name for name in attached if name not in skipped]
     return [_policy(iot, name) for name in [*names, *(body.get("policyNamesToAdd") or [])]]
 
 
@@ -95,26 +100,16 @@ def _policy(iot: Seam, name: str) -> Policy:
     return {**policy, "policyName": name}
 
 
-def _document(policy: Policy) -> str:
-    return str(policy["versions"][policy["defaultVersionId"]]["document"])
-
-
-def _decide(  # noqa: PLR0913, PLR0917  (who, where, what)
-    iot: Seam,
-    place: tuple[str, str],
-    certificate_id: str,
-    context: Mapping[str, str],
-    policies: list[Policy],
-    info: Mapping[str, Any],
-) -> Answer:
+def _decide(asker: Principal, policies: list[Policy], info: Mapping[str, Any]) -> Answer:
     """Judge every resource; one that is not allowed is the answer for all."""
     action = _ACTIONS[info["actionType"]]
-    judge = _judge(iot, place, certificate_id, context, action)
     allowed: list[Policy] = []
     denied: list[Policy] = []
     implicit = False
     for resource in info["resources"]:
-        decisions = [(policy, judge(policy, resource)) for policy in policies]
+        decisions = [
+            (policy, decide(asker, action, resource, [document_of(policy)])) for policy in policies
+        ]
         denied += [policy for policy, decision in decisions if decision == "Deny"]
         allows = [policy for policy, decision in decisions if decision == "Allow"]
         allowed += [policy for policy in allows if policy not in allowed]
@@ -124,32 +119,6 @@ def _decide(  # noqa: PLR0913, PLR0917  (who, where, what)
     if implicit:
         return _answer(info, "IMPLICIT_DENY", allowed, implicit=policies)
     return _answer(info, "ALLOWED", allowed)
-
-
-def _judge(
-    iot: Seam,
-    place: tuple[str, str],
-    certificate_id: str,
-    context: Mapping[str, str],
-    action: str,
-) -> Callable[[Policy, str], str]:
-    account, region = place
-
-    def judge(policy: Policy, resource: str) -> str:
-        question = iot["EvalContext"](
-            principal_arn=f"arn:aws:iot:{region}:{account}:cert/{certificate_id}",
-            principal_type="Certificate",
-            principal_account=account,
-            action=action,
-            resource_arn=resource,
-            region=region,
-            service_context=context,
-        )
-        variables = tuple(sorted(context.items()))
-        statements = iot["_parsed_iot_policy"](_document(policy), variables)
-        return str(iot["evaluate"](question, [statements]).decision)
-
-    return judge
 
 
 def _answer(
@@ -176,21 +145,4 @@ def _named(policy: Policy) -> Answer:
 
 
 def _described(policy: Policy) -> Answer:
-    return {**_named(policy), "policyDocument": _document(policy)}
-
-
-def _effective(iot: Seam, request: Request) -> Iterator[Policy]:
-    thing_name = request.query.get("thingName", "")
-    if thing_name and thing_name not in iot["_things"]:
-        text = f"The thing {thing_name} does not exist"
-        raise RefusedError("ResourceNotFoundException", text, 404)
-    targets = [_certificate(iot, request.body.get("principal"))]
-    if thing_name:
-        groups = iot["_thing_groups"].values()
-        targets += [group for group in groups if thing_name in group.get("things", [])]
-    seen: set[str] = set()
-    for target in targets:
-        for name in target.get("attachedPolicies", []):
-            if name not in seen:
-                seen.add(name)
-                yield _policy(iot, name)
+    return {**_named(policy), "policyDocument": document_of(policy)}

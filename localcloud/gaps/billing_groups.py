@@ -12,16 +12,24 @@ from typing import Any
 
 from ministack.core import iam_actions
 
-from localcloud.gaps.billing_group_members import (
+from localcloud.gaps._support.billing_group_members import (
     BillingGroup,
     group_name,
     iam_resource,
     know_groups,
     members,
 )
-from localcloud.gaps.rest import Answer, RefusedError, Request, is_unserved, page, serve
-from localcloud.gaps.seam import Seam
-from localcloud.gaps.stores import Store, add_store
+from localcloud.gaps._support.rest import (
+    Answer,
+    RefusedError,
+    Request,
+    arn_of,
+    is_unserved,
+    page,
+    serve,
+)
+from localcloud.gaps._support.stores import Store, add_store
+from localcloud.seam import Seam
 
 _PATH = "/billing-groups/{billingGroupName}"
 
@@ -87,7 +95,7 @@ class BillingGroups:
     def _new(self, name: str, body: Mapping[str, Any]) -> BillingGroup:
         return {
             "billingGroupName": name,
-            "billingGroupArn": self._iot["_thing_arn"](name).replace(":thing/", ":billinggroup/"),
+            "billingGroupArn": arn_of(self._iot, f"billinggroup/{name}"),
             "billingGroupId": self._iot["new_uuid"](),
             "version": 1,
             "billingGroupProperties": _properties(body),

@@ -19,8 +19,8 @@ from typing import Any, Final
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from localcloud.gaps.rest import Response
-from localcloud.gaps.seam import Seam
+from localcloud.gaps._support.rest import Response
+from localcloud.seam import Seam
 
 _CERTIFICATE: Final = 11  # TLS handshake type
 _HANDSHAKE: Final = 22  # TLS content type

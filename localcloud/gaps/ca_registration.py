@@ -14,10 +14,10 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
-from localcloud.gaps.registration import CERTIFICATE_ID, parse_template
-from localcloud.gaps.rest import RefusedError, Response, invalid_template
-from localcloud.gaps.seam import Seam
-from localcloud.gaps.template_grammar import CERTIFICATE, POLICY, resources
+from localcloud.gaps._support.registration import CERTIFICATE_ID, parse_template
+from localcloud.gaps._support.rest import RefusedError, Response, body_of, invalid_template
+from localcloud.gaps._support.template import CERTIFICATE, POLICY, resources
+from localcloud.seam import Seam
 
 _NO_POLICY: Final = "Neither policyName nor policyDocument is present in the Template."
 _PROBE: Final = "localcloud-probe"
@@ -46,7 +46,7 @@ def close(iot: Seam) -> None:
         return _refusal(iot, payload) or register(payload, query)
 
     def handle_ca_certificate(method: str, path: str, body: bytes, query: Payload) -> Response:
-        payload = iot["_parse_body"](body) if method == "PUT" else {}
+        payload = body_of(body) if method == "PUT" else {}
         return _refusal(iot, payload) or handle(method, path, body, query)
 
     def create_provisioning_template(payload: Payload) -> Response:

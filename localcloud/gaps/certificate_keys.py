@@ -17,8 +17,8 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from localcloud.gaps.rest import Response
-from localcloud.gaps.seam import Seam
+from localcloud.gaps._support.rest import Response
+from localcloud.seam import Seam
 
 _SMALLEST_RSA: Final = 2048
 _CURVES: Final = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)

@@ -22,13 +22,21 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from ministack.services import lambda_svc
 
+from localcloud.broker.provisioning import CREATE_FROM_CSR, Reply, rejected
+from localcloud.gaps._support.rest import (
+    Answer,
+    RefusedError,
+    Request,
+    arn_of,
+    is_unserved,
+    page,
+    serve,
+)
+from localcloud.gaps._support.stores import Store, add_store
 from localcloud.gaps.certificate_keys import certificate_error
 from localcloud.gaps.certificate_shape import check_csr
-from localcloud.gaps.create_certificate_from_csr import OPERATION, parse_request, register
-from localcloud.gaps.ownership_tokens import Reply
-from localcloud.gaps.rest import Answer, RefusedError, Request, is_unserved, page, serve
-from localcloud.gaps.seam import Seam
-from localcloud.gaps.stores import Store, add_store
+from localcloud.gaps.create_certificate_from_csr import bad_csr, csr_of, register
+from localcloud.seam import Seam
 from localcloud.settings import Settings
 
 _OPERATIONS: Final = ["CreateCertificateFromCsr"]
@@ -69,7 +77,7 @@ def close(iot: Seam, settings: Settings) -> None:
     async def answer(account: str, region: str, operation: str, *rest: Any) -> Reply:
         with iot["request_scope"](account, region):
             provider = next(iter(providers.store.values()), None)
-            if operation != OPERATION or provider is None:
+            if operation != CREATE_FROM_CSR or provider is None:
                 return await reply(account, region, operation, *rest)
             _template, payload, connection = rest
             seconds = settings.certificate_provider_seconds
@@ -157,7 +165,7 @@ class Providers:
         return found[0]
 
     def _arn(self, name: str) -> str:
-        return str(self._iot["_thing_arn"](name)).replace(":thing/", ":certificateprovider/")
+        return arn_of(self._iot, f"certificateprovider/{name}")
 
 
 def _operations(given: object) -> list[str]:
@@ -178,17 +186,13 @@ async def _create(
     connection: Mapping[str, str],
     seconds: float,
 ) -> Reply:
-    rejected: Callable[..., Reply] = iot["_fleet_rejected"]
-    request = parse_request(payload)
-    if request is None:
-        return rejected("InvalidPayload", "Message cannot be parsed")
-    csr = request.get("certificateSigningRequest")
-    if not isinstance(csr, str) or not csr:
-        return rejected("InvalidCsr", "Certificate signing request cannot be empty.")
+    csr = csr_of(payload)
+    if not isinstance(csr, str):
+        return csr
     try:
         wanted = check_csr(csr)
     except ValueError:
-        return rejected("InvalidCsr", "CSR violates constraints")
+        return bad_csr()
     event = {
         "certificateSigningRequest": csr,
         "principalId": connection.get("claimCertificateId", ""),

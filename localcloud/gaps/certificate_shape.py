@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
-from localcloud.gaps.seam import Seam
-from localcloud.issuer import END_OF_2049, DevicePublicKey, Issuer
+from localcloud.gaps._support.issuer import END_OF_2049, DevicePublicKey, Issuer
+from localcloud.seam import Seam
 
 _CURVES: Final = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
 _SMALLEST_RSA: Final = 2048

@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from localcloud.broker.link import EndError
 from localcloud.broker.packets import Reason
-from localcloud.gaps.rest import Response
-from localcloud.gaps.seam import Seam
+from localcloud.gaps._support.rest import Response
+from localcloud.seam import Seam
 from localcloud.settings import Settings
 
 _SET_BY_AWS: Final = ("PENDING_ACTIVATION", "PENDING_TRANSFER")

@@ -8,7 +8,7 @@ default account, and no policy applies to it.
 import ssl
 from collections.abc import Callable
 
-from localcloud.gaps.seam import Seam
+from localcloud.seam import Seam
 
 
 def is_open(iot: Seam) -> bool:

@@ -12,7 +12,6 @@ Payload templates with parameters are refused: they are not here. MiniStack has 
 
 import asyncio
 import base64
-import binascii
 import json
 import re
 import time
@@ -25,25 +24,34 @@ from ministack.services import iot_jobs_data
 
 from localcloud.broker import codec
 from localcloud.broker.codec import Property
-from localcloud.gaps.command_status import Update, UpdateError, apply, parse_update, timed_out
-from localcloud.gaps.rest import Answer, RefusedError, Request, is_unserved, page, serve
-from localcloud.gaps.seam import Seam
-from localcloud.gaps.stores import Store, add_store
+from localcloud.gaps._support.command_registry import Commands, Record, invalid
+from localcloud.gaps._support.command_status import (
+    Update,
+    UpdateError,
+    apply,
+    parse_update,
+    timed_out,
+)
+from localcloud.gaps._support.rest import (
+    Answer,
+    RefusedError,
+    Request,
+    is_unserved,
+    page,
+    serve,
+)
+from localcloud.gaps._support.stores import Store, add_store
+from localcloud.seam import Seam
 
-_ID: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _TARGET: Final = re.compile(r"arn:aws:iot:([a-z0-9-]+):([0-9]{12}):(thing|client)/(.+)")
 _RESPONSE: Final = re.compile(
     r"\$aws/commands/(things|clients)/([^/]+)/executions/([^/]+)/response/(json|cbor)"
 )
 _FORMATS: Final = {"application/json": "/json", "application/cbor": "/cbor"}
-_LARGEST: Final = 32 * 1024
 _TIMEOUT_SECONDS: Final = 10
 _LONGEST_TIMEOUT: Final = 24 * 3600
 _KEPT_SECONDS: Final = 180 * 24 * 3600
 _PERIOD_SECONDS: Final = 0.5
-_LOCAL: Final = "AWS-IoT"
-
-Record = dict[str, Any]
 
 
 def is_open(iot: Seam) -> bool:
@@ -95,102 +103,6 @@ def _hear(iot: Seam, executions: "Executions") -> None:
     iot["broker_publish"] = broker_publish
 
 
-def _invalid(text: str) -> RefusedError:
-    return RefusedError("ValidationException", text)
-
-
-class Commands:
-    """What can be sent."""
-
-    def __init__(self, iot: Seam, store: Store) -> None:
-        """Keep commands in ``store``."""
-        self._iot = iot
-        self.store = store
-
-    async def create(self, request: Request) -> Answer:
-        """CreateCommand."""
-        name, body = request.parts["commandId"], request.body
-        if not _ID.fullmatch(name):
-            raise _invalid("commandId must have 1 to 64 of a-zA-Z0-9_-")
-        if name in self.store:
-            raise RefusedError("ConflictException", f"Command {name} already exists", 409)
-        if body.get("namespace", _LOCAL) != _LOCAL:
-            raise _invalid(f"the local AWS has the namespace {_LOCAL} only")
-        if body.get("payloadTemplate") or body.get("mandatoryParameters"):
-            raise _invalid("the local AWS has no payload templates and no parameters")
-        now, arn = time.time(), self._arn(name)
-        given = {key: body[key] for key in ("displayName", "description") if body.get(key)}
-        self.store[name] = {
-            "commandId": name,
-            "commandArn": arn,
-            "namespace": _LOCAL,
-            "payload": _payload(body.get("payload")),
-            "createdAt": now,
-            "lastUpdatedAt": now,
-            "deprecated": False,
-            "pendingDeletion": False,
-            **given,
-        }
-        return {"commandId": name, "commandArn": arn}
-
-    async def get(self, request: Request) -> Answer:
-        """GetCommand."""
-        return dict(self.found(request.parts["commandId"]))
-
-    async def list(self, request: Request) -> Answer:
-        """ListCommands, the latest first unless ``sortOrder`` says otherwise."""
-        found = sorted(self.store.values(), key=lambda one: one["createdAt"])
-        if request.query.get("sortOrder") != "ASCENDING":
-            found.reverse()
-        shown, token = page(request, found)
-        keys = ("commandArn", "commandId", "deprecated", "createdAt", "lastUpdatedAt")
-        return {
-            "commands": [{key: one[key] for key in (*keys, "pendingDeletion")} for one in shown],
-            **({"nextToken": token} if token else {}),
-        }
-
-    async def update(self, request: Request) -> Answer:
-        """UpdateCommand: its names, and whether it may be used."""
-        command = dict(self.found(request.parts["commandId"]))
-        keys = ("displayName", "description", "deprecated")
-        changes = {key: request.body[key] for key in keys if key in request.body}
-        command |= {**changes, "lastUpdatedAt": time.time()}
-        self.store[command["commandId"]] = command
-        told = ("commandId", *keys, "lastUpdatedAt")
-        return {key: command[key] for key in told if key in command}
-
-    async def delete(self, request: Request) -> Answer:
-        """DeleteCommand; one that does not exist is not an error."""
-        self.store.pop(request.parts["commandId"], None)
-        return {"statusCode": 204}
-
-    def found(self, name: str) -> Record:
-        """Return a command.
-
-        Raises:
-            RefusedError: it does not exist.
-        """
-        command: Record | None = self.store.get(name)
-        if command is None:
-            raise RefusedError("ResourceNotFoundException", f"Command {name} not found", 404)
-        return command
-
-    def _arn(self, name: str) -> str:
-        return str(self._iot["_thing_arn"](name)).replace(":thing/", ":command/")
-
-
-def _payload(given: Any) -> Record:
-    if not isinstance(given, dict) or not given.get("content"):
-        raise _invalid("payload with content is required")
-    try:
-        content = base64.b64decode(given["content"], validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise _invalid("payload.content is not base64") from error
-    if len(content) > _LARGEST:
-        raise _invalid(f"payload.content has more than {_LARGEST} bytes")
-    return {"content": given["content"], "contentType": given.get("contentType", "")}
-
-
 class Executions:
     """What was sent, and what became of it."""
 
@@ -206,9 +118,9 @@ class Executions:
         target = self._target(request.body.get("targetArn"))
         seconds = request.body.get("executionTimeoutSeconds", _TIMEOUT_SECONDS)
         if not isinstance(seconds, int) or not 0 < seconds <= _LONGEST_TIMEOUT:
-            raise _invalid(f"executionTimeoutSeconds must be 1 to {_LONGEST_TIMEOUT}")
+            raise invalid(f"executionTimeoutSeconds must be 1 to {_LONGEST_TIMEOUT}")
         if request.body.get("parameters"):
-            raise _invalid("this command takes no parameters")
+            raise invalid("this command takes no parameters")
         now, number = time.time(), str(uuid4())
         execution: Record = {
             "executionId": number,
@@ -236,7 +148,7 @@ class Executions:
         """Return the part of the topic that names the device."""
         found = _TARGET.fullmatch(arn) if isinstance(arn, str) else None
         if found is None:
-            raise _invalid("targetArn must be the ARN of a thing or a client")
+            raise invalid("targetArn must be the ARN of a thing or a client")
         _region, _account, kind, name = found.groups()
         if kind == "thing" and name not in self._iot["_things"]:
             raise RefusedError("ResourceNotFoundException", f"Thing {name} not found", 404)
@@ -272,7 +184,7 @@ class Executions:
         body = request.body
         wanted = {key: body[key] for key in ("commandArn", "targetArn", "status") if body.get(key)}
         if not {"commandArn", "targetArn"} & set(wanted):
-            raise _invalid("commandArn or targetArn is required")
+            raise invalid("commandArn or targetArn is required")
         found = [
             one
             for one in self.store.values()

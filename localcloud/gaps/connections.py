@@ -14,8 +14,8 @@ from ministack.services import iot_data
 
 from localcloud.broker.link import EndError
 from localcloud.broker.packets import Reason
-from localcloud.gaps.rest import Answer, RefusedError, Request, is_unserved, page, serve
-from localcloud.gaps.seam import Seam
+from localcloud.gaps._support.rest import Answer, RefusedError, Request, is_unserved, page, serve
+from localcloud.seam import Seam
 
 
 def is_open(iot: Seam) -> bool:

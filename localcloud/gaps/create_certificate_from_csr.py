@@ -13,62 +13,59 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from localcloud.gaps.ownership_tokens import TOKEN_SECONDS, Reply, new_token
-from localcloud.gaps.seam import Seam
+from localcloud.broker.provisioning import CREATE_FROM_CSR, Reply, rejected
+from localcloud.gaps.ownership_tokens import TOKEN_SECONDS, new_token
+from localcloud.seam import Seam
 
-OPERATION: Final = "create-from-csr"
-TOPIC: Final = "$aws/certificates/create-from-csr/json"
+_TOPIC: Final = "$aws/certificates/create-from-csr/json"
 
 
 def is_open(iot: Seam) -> bool:
     """Whether MiniStack still does not know the topic."""
-    return iot["_parse_fleet_provisioning_topic"](TOPIC) is None
+    return iot["_parse_fleet_provisioning_topic"](_TOPIC) is None
 
 
 def close(iot: Seam) -> None:
-    """Let the broker recognise the topic and answer it.
-
-    MiniStack's own code around both stays in force: policies, the refusal of clients without
-    a certificate, and the reply on this connection only.
-    """
-    parse: Callable[[str], tuple[str, str | None] | None] = iot["_parse_fleet_provisioning_topic"]
+    """Answer it; the broker knows the topic."""
     reply: Callable[..., Awaitable[Reply]] = iot["_fleet_provisioning_reply"]
 
-    def parse_topic(topic: str) -> tuple[str, str | None] | None:
-        return (OPERATION, None) if topic == TOPIC else parse(topic)
-
     async def answer(account: str, region: str, operation: str, *rest: Any) -> Reply:
-        if operation == OPERATION:
+        if operation == CREATE_FROM_CSR:
             _template, payload, _connection = rest
             return _create(iot, account, region, payload)
         return await reply(account, region, operation, *rest)
 
-    iot["_parse_fleet_provisioning_topic"] = parse_topic
     iot["_fleet_provisioning_reply"] = answer
 
 
 def _create(iot: Seam, account: str, region: str, payload: bytes) -> Reply:
-    rejected: Callable[[str, str], Reply] = iot["_fleet_rejected"]
-    request = parse_request(payload)
-    if request is None:
+    csr = csr_of(payload)
+    if not isinstance(csr, str):
+        return csr
+    try:
+        certificate = iot["sign_certificate_request"](*iot["_ensure_ca"](), csr)
+    except ValueError:
+        return bad_csr()
+    return "accepted", register(iot, account, region, certificate)
+
+
+def csr_of(payload: bytes) -> str | Reply:
+    """Return the CSR of a request, as PEM, or the reply to a request without one."""
+    try:
+        request = json.loads(payload)
+    except (ValueError, RecursionError):  # what is not UTF-8 is a ValueError, too
+        request = None
+    if not isinstance(request, dict):
         return rejected("InvalidPayload", "Message cannot be parsed")
     csr = request.get("certificateSigningRequest")
     if not isinstance(csr, str) or not csr:
         return rejected("InvalidCsr", "Certificate signing request cannot be empty.")
-    try:
-        certificate = iot["sign_certificate_request"](*iot["_ensure_ca"](), csr)
-    except ValueError:
-        return rejected("InvalidCsr", "CSR violates constraints")
-    return "accepted", register(iot, account, region, certificate)
+    return csr
 
 
-def parse_request(payload: bytes) -> dict[str, object] | None:
-    """Return a request, or None of what is not a JSON object."""
-    try:
-        request = json.loads(payload)
-    except (ValueError, RecursionError):  # what is not UTF-8 is a ValueError, too
-        return None
-    return request if isinstance(request, dict) else None
+def bad_csr() -> Reply:
+    """Return the reply to a CSR that AWS IoT does not sign."""
+    return rejected("InvalidCsr", "CSR violates constraints")
 
 
 def register(iot: Seam, account: str, region: str, certificate: str) -> dict[str, object]:

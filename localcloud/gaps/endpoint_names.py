@@ -8,9 +8,10 @@ guide, "Multi-account registration" and "Transport security"; docs/aws-iot-facts
 Region, and refuses a certificate that is ACTIVE in several scopes whatever the device dials.
 
 Here the names end in ``.localhost``, which no name server ever hands to the network (RFC 6761),
-so a device that was left without its proxy (`connect_tunnel`) cannot dial AWS by mistake; names
-that end in ``.amazonaws.com`` count as well. DescribeEndpoint tells the name. Any other name, such
-as ``localhost``, means whichever account the certificate is ACTIVE in, as in MiniStack.
+so a device that was left without its proxy (`localcloud.door.connect_tunnel`) cannot dial AWS by
+mistake; names that end in ``.amazonaws.com`` count as well. DescribeEndpoint tells the name. Any
+other name, such as ``localhost``, means whichever account the certificate is ACTIVE in, as in
+MiniStack.
 """
 
 import re
@@ -20,8 +21,8 @@ from typing import Any, Final
 
 from botocore.session import Session
 
-from localcloud.gaps.rest import Response
-from localcloud.gaps.seam import Seam
+from localcloud.gaps._support.rest import Response
+from localcloud.seam import Seam
 
 _DOMAINS: Final = ("localhost", "amazonaws.com")
 _ENDPOINT: Final = re.compile(

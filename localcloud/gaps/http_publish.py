@@ -11,8 +11,8 @@ from typing import Any
 from ministack.services import iot_data
 
 from localcloud.broker.limits import payload_error, topic_error
-from localcloud.gaps.rest import Response
-from localcloud.gaps.seam import Seam
+from localcloud.gaps._support.rest import Response
+from localcloud.seam import Seam
 
 
 def is_open(_iot: Seam) -> bool:

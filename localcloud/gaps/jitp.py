@@ -23,10 +23,15 @@ from typing import Any, Final
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from localcloud.gaps.registration import CERTIFICATE_ID, Parameters, parse_template, provision
-from localcloud.gaps.rest import RefusedError
-from localcloud.gaps.seam import Seam
-from localcloud.gaps.template_grammar import Body
+from localcloud.gaps._support.registration import (
+    CERTIFICATE_ID,
+    Parameters,
+    parse_template,
+    provision,
+)
+from localcloud.gaps._support.rest import RefusedError
+from localcloud.gaps._support.template import Body
+from localcloud.seam import Seam
 from localcloud.settings import Settings
 
 _PSEUDO: Final = "AWS::IoT::Certificate::"

@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from typing import Any, Final
 
 from localcloud.broker.packets import VersionError, read_connect, split
-from localcloud.gaps.seam import Seam
+from localcloud.seam import Seam
 
 _EVENTS: Final = "$aws/events/certificates/registered/"
 _connecting: ContextVar[str | None] = ContextVar("connecting_client_id", default=None)
@@ -27,14 +27,13 @@ def is_open(iot: Seam) -> bool:
 
 def close(iot: Seam) -> None:
     """Remember who connects, and name it in the event that follows."""
-    level_of: Callable[[bytes], int | None] = iot["_connect_protocol_level"]
+    first_packet: Callable[[Any], Awaitable[bytes | None]] = iot["_mtls_first_packet"]
     publish: Callable[..., Awaitable[None]] = iot["broker_publish"]
 
-    def connect_protocol_level(packet: bytes) -> int | None:
-        level = level_of(packet)
-        if level is not None:
-            _connecting.set(_client_id(packet))
-        return level
+    async def remembered_packet(reader: Any) -> bytes | None:
+        packet = await first_packet(reader)
+        _connecting.set(_client_id(packet or b""))
+        return packet
 
     async def broker_publish(
         account: str, region: str, topic: str, payload: bytes, *rest: Any, **named: Any
@@ -43,7 +42,7 @@ def close(iot: Seam) -> None:
             named["client_id"] = _connecting.get()
         await publish(account, region, topic, payload, *rest, **named)
 
-    iot["_connect_protocol_level"] = connect_protocol_level
+    iot["_mtls_first_packet"] = remembered_packet
     iot["broker_publish"] = broker_publish
 
 

@@ -14,7 +14,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
-from localcloud.gaps.seam import Seam
+from localcloud.seam import Seam
 
 _NUMBERS: Final = ("executionNumber", "expectedVersion", "stepTimeoutInMinutes")
 _FLAGS: Final = ("includeJobDocument", "includeJobExecutionState")

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
-from localcloud.gaps.seam import Seam
+from localcloud.seam import Seam
 
 _PERIOD_SECONDS: Final = 1.0
 _PENDING: Final = ("QUEUED", "IN_PROGRESS")

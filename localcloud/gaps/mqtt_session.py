@@ -16,8 +16,8 @@ from localcloud.broker.broker import Broker
 from localcloud.broker.cloud_side import CloudSide
 from localcloud.broker.connection import Connection
 from localcloud.broker.session import Key, Message, Record
-from localcloud.gaps.seam import Seam
-from localcloud.gaps.stores import add_store
+from localcloud.gaps._support.stores import add_store
+from localcloud.seam import Seam
 from localcloud.settings import Settings
 
 

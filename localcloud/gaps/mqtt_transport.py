@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from localcloud.broker.packets import Kind
-from localcloud.gaps.seam import Seam
+from localcloud.seam import Seam
 
 ALPN: Final = "x-amzn-mqtt-ca"
 

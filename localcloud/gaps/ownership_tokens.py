@@ -14,15 +14,13 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from localcloud.gaps.seam import Seam
+from localcloud.broker.provisioning import Reply
+from localcloud.seam import Seam
 
 TOKEN_SECONDS: Final = 3600.0
 _CIPHER_BYTES: Final = 233  # as in the one token whose inside was published
 _VERSION: Final = "20191023"
 _NEVER_REGISTERED: Final = "PENDING_ACTIVATION"
-
-Reply = tuple[str, dict[str, object]]
-"""``accepted`` or ``rejected``, and the document to send."""
 
 
 def is_open(iot: Seam) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from ministack.core import iam_actions
 
-from localcloud.gaps.seam import Seam
+from localcloud.seam import Seam
 
 _PATH: Final = "target-policies"
 

@@ -10,8 +10,8 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from localcloud.gaps.ownership_tokens import Reply
-from localcloud.gaps.seam import Seam
+from localcloud.broker.provisioning import Reply, rejected
+from localcloud.seam import Seam
 
 _JITP: Final = "JITP"
 
@@ -24,7 +24,6 @@ def is_open(iot: Seam) -> bool:
 def close(iot: Seam) -> None:
     """Look at the request and the template first."""
     register: Callable[..., Awaitable[Reply]] = iot["_fleet_register_thing"]
-    rejected: Callable[[str, str], Reply] = iot["_fleet_rejected"]
 
     async def fleet_register_thing(
         account: str, region: str, name: str, payload: bytes, connection: Any

@@ -14,12 +14,12 @@ import uuid
 from collections.abc import Callable
 from typing import Final
 
-from localcloud.gaps.registration import parse_template
-from localcloud.gaps.registration_reports import report_links
-from localcloud.gaps.registration_runner import CANCELLING, IN_PROGRESS, Runner, Task
-from localcloud.gaps.rest import Answer, RefusedError, Request, is_unserved, page, serve
-from localcloud.gaps.seam import Seam
-from localcloud.gaps.stores import Store, add_store
+from localcloud.gaps._support.registration import parse_template
+from localcloud.gaps._support.registration_reports import report_links
+from localcloud.gaps._support.registration_runner import CANCELLING, IN_PROGRESS, Runner, Task
+from localcloud.gaps._support.rest import Answer, RefusedError, Request, is_unserved, page, serve
+from localcloud.gaps._support.stores import Store, add_store
+from localcloud.seam import Seam
 from localcloud.settings import Settings
 
 _PATH: Final = "/thing-registration-tasks"

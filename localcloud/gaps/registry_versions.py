@@ -8,8 +8,8 @@ quotas). MiniStack takes both.
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from localcloud.gaps.rest import Response
-from localcloud.gaps.seam import Seam
+from localcloud.gaps._support.rest import Response
+from localcloud.seam import Seam
 
 _MOST: Final = 5
 

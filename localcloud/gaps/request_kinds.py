@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from botocore.session import Session
 
-from localcloud.gaps.rest import Response
-from localcloud.gaps.seam import Seam
+from localcloud.gaps._support.rest import Response
+from localcloud.seam import Seam
 
 _KINDS: Final[Mapping[str, tuple[type, ...]]] = {
     "structure": (dict,),

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any, Final
 
-from localcloud.gaps.seam import Seam
+from localcloud.seam import Seam
 
 _TEMPLATE: Final = re.compile(r"\$\{((?:'(?:[^']|'')*'|[^'}])*)\}")
 _SERVED: Final = ("lambda", "republish", "dynamoDBv2", "sns", "sqs")

@@ -9,7 +9,8 @@ and asks for the permission for pre-provisioning hooks only.
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
-from localcloud.gaps.seam import Seam
+from localcloud.gaps._support.rest import arn_of
+from localcloud.seam import Seam
 
 _LOOKS: Final = {"evaluate_resource_policy", "_provisioning_hook_function"}
 
@@ -39,5 +40,5 @@ def close(iot: Seam) -> None:
 
 def _is_permitted(iot: Seam, account: str, region: str, rule_name: str, function: str) -> bool:
     with iot["request_scope"](account, region):
-        rule_arn = iot["_topic_rule_arn"](rule_name)
+        rule_arn = arn_of(iot, f"rule/{rule_name}")
         return iot["_provisioning_hook_function"](function, rule_arn) is not None

@@ -11,8 +11,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from localcloud.gaps.rule_functions import FUNCTIONS, UNDEFINED
-from localcloud.gaps.seam import Seam
+from localcloud.gaps._support.rule_functions import FUNCTIONS, UNDEFINED
+from localcloud.seam import Seam
 
 _IN_LIST: Final = re.compile(r"\bIN\s*\[((?:'(?:[^']|'')*'|[^'\]])*)\]", re.IGNORECASE)
 _PROBE: Final = "upper"

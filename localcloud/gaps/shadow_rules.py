@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from ministack.services import iot_data
 
-from localcloud.gaps.seam import Seam
+from localcloud.seam import Seam
 
 _SECTIONS: Final = ("desired", "reported")
 _LARGEST: Final = 8192  # bytes of desired and reported, without metadata

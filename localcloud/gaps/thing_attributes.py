@@ -11,9 +11,9 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
-from localcloud.gaps.rest import Response
-from localcloud.gaps.seam import Seam
-from localcloud.gaps.template_grammar import Plan, thing_properties
+from localcloud.gaps._support.rest import Response
+from localcloud.gaps._support.template import Plan, thing_properties
+from localcloud.seam import Seam
 
 _NAME: Final = re.compile(r"[a-zA-Z0-9_.,@/:#-]{1,128}")
 _VALUE: Final = re.compile(r"[a-zA-Z0-9_.,@/:#=\[\]-]{0,800}")

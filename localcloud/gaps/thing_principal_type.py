@@ -10,13 +10,21 @@ model; docs/aws-iot-facts.md, 3.2 and 6). The words of the refusal are ours.
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
-from localcloud.gaps.rest import Answer, RefusedError, Request, Response, is_unserved, page, serve
-from localcloud.gaps.seam import Seam
-from localcloud.gaps.template_grammar import Plan, certificate_properties, thing_properties
+from localcloud.broker.policies import EXCLUSIVE_MARK
+from localcloud.gaps._support.rest import (
+    Answer,
+    RefusedError,
+    Request,
+    Response,
+    is_unserved,
+    page,
+    serve,
+)
+from localcloud.gaps._support.template import Plan, certificate_properties, thing_properties
+from localcloud.seam import Seam
 
 EXCLUSIVE: Final = "EXCLUSIVE_THING"
 _SHARED: Final = "NON_EXCLUSIVE_THING"
-_MARK: Final = "localcloudExclusiveThing"  # the thing's name, in the certificate's record
 
 Certificate = dict[str, Any]
 
@@ -27,10 +35,9 @@ def is_open(iot: Seam) -> bool:
 
 
 def close(iot: Seam) -> None:
-    """Keep exclusive attachments, list them, and let policies see them."""
+    """Keep exclusive attachments, and list them; the broker's policies see them."""
     iot["_handle_thing_principals"] = _attach_and_detach(iot)
     iot["_apply_provisioning_plan"] = _apply_plan(iot)
-    iot["_mqtt_policy_context"] = _policy_context(iot)
 
     async def list_principals(request: Request) -> Answer:
         thing = _known(iot["_things"].get(request.parts["thingName"]), "thing")
@@ -71,7 +78,7 @@ def _attach_and_detach(iot: Seam) -> Callable[..., Response]:
         response = handle(method, path, headers, body, query)
         if response[0] == 200 and method == "PUT":
             _mark(iot, certificate, thing, kind)
-        if method == "DELETE" and certificate.get(_MARK) == thing:
+        if method == "DELETE" and certificate.get(EXCLUSIVE_MARK) == thing:
             _mark(iot, certificate, thing, _SHARED)
         return response
 
@@ -95,24 +102,8 @@ def _apply_plan(iot: Seam) -> Callable[..., Awaitable[str | None]]:
     return apply_plan
 
 
-def _policy_context(iot: Seam) -> Callable[..., dict[str, str]]:
-    context: Callable[..., dict[str, str]] = iot["_mqtt_policy_context"]
-
-    def policy_context(
-        account: str, region: str, certificate_id: str, client_id: str
-    ) -> dict[str, str]:
-        certificate = iot["_certificates"].get_scoped(account, region, certificate_id) or {}
-        thing = certificate.get(_MARK)
-        if thing is None:
-            return context(account, region, certificate_id, client_id)
-        as_thing = context(account, region, certificate_id, thing)
-        return {**as_thing, "iot:clientid": client_id}
-
-    return policy_context
-
-
 def _conflict(certificate: Mapping[str, Any], thing: str | None, kind: str) -> str | None:
-    owner = certificate.get(_MARK)
+    owner = certificate.get(EXCLUSIVE_MARK)
     if owner not in {None, thing}:
         return f"The certificate is attached to thing {owner} exclusively; detach it first."
     others = [arn.rpartition("/")[2] for arn in certificate.get("attachedThings", [])]
@@ -124,12 +115,12 @@ def _conflict(certificate: Mapping[str, Any], thing: str | None, kind: str) -> s
 
 
 def _mark(iot: Seam, certificate: Certificate, thing: str, kind: str) -> None:
-    certificate[_MARK] = thing if kind == EXCLUSIVE else None
+    certificate[EXCLUSIVE_MARK] = thing if kind == EXCLUSIVE else None
     iot["_certificates"][certificate["certificateId"]] = certificate
 
 
 def _kind(certificate: Mapping[str, Any] | None, thing: str) -> str:
-    return EXCLUSIVE if certificate and certificate.get(_MARK) == thing else _SHARED
+    return EXCLUSIVE if certificate and certificate.get(EXCLUSIVE_MARK) == thing else _SHARED
 
 
 def _of_arn(iot: Seam, arn: str) -> Certificate | None:

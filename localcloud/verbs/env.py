@@ -1,15 +1,21 @@
-"""``localcloud env``: what leads boto3, the AWS CLI and a device to the local AWS."""
+"""``localcloud env``: what leads boto3, the AWS CLI and a device to the local AWS.
+
+Any 12 digits are an account: used as access key, with the root's secret, they are its root. The
+device finds the account by the name that it dials, through the proxy that the MQTT port is
+(`localcloud.door.connect_tunnel`).
+"""
 
 import argparse
 import os
+import re
 import shlex
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from localcloud.account_scope import account_of, region_of, scope_variables
+from localcloud import lifecycle
 from localcloud.console import Console
-from localcloud.errors import NotRunningError
-from localcloud.ports import LOOPBACK
+from localcloud.door.callers import LOOPBACK
+from localcloud.errors import NoAnswerError, NotRunningError
 from localcloud.server import REGION
 from localcloud.state_folder import Server, StateFolder
 
@@ -34,6 +40,8 @@ _IN_THE_WAY: Final = (
 )
 """What another account, a real one or one of here, may have left: each would win over ours."""
 _ENDPOINT_OF_ONE_SERVICE: Final = "AWS_ENDPOINT_URL_"
+_DEFAULT_ACCOUNT: Final = "000000000000"
+_MQTT_PORT: Final = 8883  # AWS's; the tunnel leads to ours whatever it says
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -93,3 +101,48 @@ def past_the_proxy(environment: Mapping[str, str]) -> dict[str, str]:
 
 def _with_this_machine(names: str | None) -> str:
     return ",".join(dict.fromkeys([*(names.split(",") if names else ()), *_THIS_MACHINE]))
+
+
+def account_of(text: str) -> str:
+    """Return ``text`` if it is an account's number.
+
+    Raises:
+        ArgumentTypeError: it is not 12 digits.
+    """
+    if not re.fullmatch(r"[0-9]{12}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not 12 digits")
+    return text
+
+
+def region_of(text: str) -> str:
+    """Return ``text`` if it may be a Region's name.
+
+    Raises:
+        ArgumentTypeError: it may not, such as "Ireland".
+    """
+    if not re.fullmatch(r"[a-z]{2,}(-[a-z]+)+-[0-9]", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a Region, such as eu-west-1")
+    return text
+
+
+def scope_variables(
+    folder: StateFolder, server: Server, account: str | None, region: str | None
+) -> dict[str, str]:
+    """Return the variables that differ from those of the usual account and Region.
+
+    Raises:
+        NoAnswerError: the server did not say what the account's endpoint is.
+    """
+    if account is None and region is None:
+        return {}
+    account, region = account or _DEFAULT_ACCOUNT, region or REGION
+    match lifecycle.call(folder, "GET", f"endpoint/{account}/{region}"):
+        case {"name": str(name)}:
+            return {
+                "AWS_ACCESS_KEY_ID": account,
+                "AWS_REGION": region,
+                "AWS_DEFAULT_REGION": region,
+                "DEVICE_ENDPOINT": f"{name}:{_MQTT_PORT}",
+                "DEVICE_PROXY": f"http://{LOOPBACK}:{server.ports.mqtt}",
+            }
+    raise NoAnswerError(f"no endpoint of account {account} in {region}")

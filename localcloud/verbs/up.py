@@ -9,9 +9,10 @@ from typing import Final
 
 from localcloud import lifecycle
 from localcloud.console import Console
+from localcloud.door.callers import LOOPBACK
 from localcloud.errors import AlreadyRunningError, LocalCloudError, MissingExtraError
-from localcloud.ports import LOOPBACK, choose_ports
-from localcloud.rude import MOST_PERCENT, Rude
+from localcloud.faults.rude import MOST_PERCENT, Rude
+from localcloud.ports import choose_ports
 from localcloud.server import serve
 from localcloud.state_folder import Ports, Server, StateFolder
 

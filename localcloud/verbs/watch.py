@@ -9,7 +9,7 @@ from localcloud import lifecycle
 from localcloud.console import Console
 from localcloud.errors import NoAnswerError, NotRunningError
 from localcloud.state_folder import StateFolder
-from localcloud.wire_line import line_of, numbered_events
+from localcloud.wire.line import line_of, numbered_events
 
 SUMMARY: Final = "Follow the packets of all MQTT connections until Ctrl-C."
 _POLL_SECONDS: Final = 0.2

@@ -6,7 +6,7 @@ from typing import Final
 from localcloud import lifecycle
 from localcloud.console import Console
 from localcloud.state_folder import StateFolder
-from localcloud.wire_line import line_of, numbered_events
+from localcloud.wire.line import line_of, numbered_events
 
 SUMMARY: Final = "Print the latest packets of all MQTT connections."
 

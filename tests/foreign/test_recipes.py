@@ -57,7 +57,7 @@ def test_a_client_that_trusts_the_system(
     local_cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(local_cloud.root_ca))
-    connection = socket.create_connection((local_cloud.mqtt_host, local_cloud.mqtt_port))
+    connection = socket.create_connection((local_cloud.mqtt_host, local_cloud.mqtt_port), SECONDS)
     with ssl.create_default_context().wrap_socket(connection, server_hostname="localhost") as tls:
         assert tls.version()
 
@@ -65,7 +65,9 @@ def test_a_client_that_trusts_the_system(
 @pytest.mark.parametrize("port", [443, 8883])
 def test_a_client_with_a_port_of_its_own_and_a_proxy(local_cloud: LocalCloud, port: int) -> None:
     context = ssl.create_default_context(cafile=str(local_cloud.root_ca))
-    with socket.create_connection((local_cloud.mqtt_host, local_cloud.mqtt_port)) as connection:
+    with socket.create_connection(
+        (local_cloud.mqtt_host, local_cloud.mqtt_port), SECONDS
+    ) as connection:
         connection.sendall(f"CONNECT localhost:{port} HTTP/1.1\r\n\r\n".encode())
         assert connection.recv(1024).startswith(b"HTTP/1.1 200 ")
         with context.wrap_socket(connection, server_hostname="localhost") as tls:

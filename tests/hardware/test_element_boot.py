@@ -20,11 +20,11 @@ from device.errors.element import TokenFullError
 from device.errors.provisioning import NotReachableError
 from device.provisioning.events import Event, ThingRegistered
 from device.runtime.session import Session
+from device.status import read_status
 from device.storage.device_storage import open_device_storage
 from device.storage.element.cryptoki_codes import ReturnValue
 from device.storage.element.installation import InstalledElement, install_element, plan_of
 from device.storage.keys import CLAIM_KEY
-from device.verbs.status import read_status
 from tests.hardware.conftest import Figures
 from tests.support.elements import PIN, ElementBench, module_of
 from tests.support.library_faults import Function, close_all_sessions, in_front_of

@@ -9,10 +9,10 @@ import pytest
 from device.config.methods import METHODS, KeyMaker, MachineKind
 from device.errors.element import PinUnavailableError, WrongPinError
 from device.errors.storage import StorageExistsError
+from device.status import read_status
 from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.element.installation import InstalledElement, installed_element, plan_of
 from device.storage.keys import FIRST_DEVICE_KEY, KeyLocation, KeyType
-from device.verbs.status import read_status
 from factory.account.documents import CONFIG
 from factory.making.new_device import DeviceOrder, make_device, new_device_id
 from factory.making.unfinished_device import unfinished_device

@@ -25,6 +25,7 @@ from device.storage.element.installation import (
 from device.storage.element.pin import RefusedPins
 from device.storage.element.secure_element import ElementSession, SecureElement
 from device.storage.keys import KeyAttributes, KeyId, KeyLocation, KeyOrigin, KeyProof, KeyType
+from tests.support import hang
 from tests.support.elements import ElementBench, module_of
 from tests.support.sealed_device import make_device
 
@@ -109,7 +110,11 @@ def test_a_csr_is_signed_by_a_key_that_the_element_vouches_for(
         proofs=(KeyProof.LOCAL, KeyProof.NEVER_EXTRACTABLE, KeyProof.ALWAYS_SENSITIVE),
     )
     verified = subprocess.run(
-        ["openssl", "req", "-noout", "-verify"], input=csr.encode(), capture_output=True, check=True
+        ["openssl", "req", "-noout", "-verify"],
+        input=csr.encode(),
+        capture_output=True,
+        check=True,
+        timeout=hang.SECONDS,
     )
     assert b"verify OK" in verified.stderr
 
@@ -217,8 +222,7 @@ def test_threads_share_the_session(storage: DeviceStorage) -> None:
     threads = [threading.Thread(target=sign, args=(number,)) for number in range(4)]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join()
+    hang.join(*threads)
     assert len(signatures) == 40
     for signature, data in signatures:
         key.public_key().verify(signature, data, algorithm)

@@ -23,6 +23,7 @@ from device.storage.device_storage import open_device_storage
 from device.storage.element.installation import InstalledElement, attach_element, plan_of
 from device.storage.keys import FIRST_DEVICE_KEY, KeyType, TlsIdentity
 from tests.hardware.conftest import Figures
+from tests.support import hang
 from tests.support.effort import is_long
 from tests.support.elements import ElementBench
 from tests.support.own_process import in_own_process
@@ -49,7 +50,7 @@ class Signers:
     def __init__(self, key: ec.EllipticCurvePrivateKey) -> None:
         self._key = key
         self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._sign) for _ in range(THREADS)]
+        self._threads = [threading.Thread(target=self._sign, daemon=True) for _ in range(THREADS)]
         self._counts: list[int] = []
         self.failures: list[str] = []
 
@@ -64,8 +65,7 @@ class Signers:
 
     def stop(self) -> None:
         self._stop.set()
-        for thread in self._threads:
-            thread.join()
+        hang.join(*self._threads)
 
     def _sign(self) -> None:
         count = 0

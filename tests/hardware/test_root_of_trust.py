@@ -12,6 +12,7 @@ import pytest
 from device.errors import ExitCode
 from device.errors.root_of_trust import HmacMissingError, OtherTpmError, TpmOccupiedError
 from device.errors.storage import RolledBackError, StorageError
+from device.status import read_status
 from device.storage.device_storage import create_device_storage, open_device_storage
 from device.storage.filesystem import Fs, OsFs
 from device.storage.lifecycle import Lifecycle
@@ -20,13 +21,13 @@ from device.storage.roots.root_plan import FILE, Pkcs11Plan, RootMaker, RootPlan
 from device.storage.roots.tpm import Tpm2
 from device.storage.roots.tpm_root import TpmRoot
 from device.storage.secure_storage import StorageFlag, Uid
-from device.verbs.status import read_status
 from factory.making.rewrap import rewrap_device_storage
 from scripts._soft_elements import swtpm
 from tests.hardware.conftest import Figures
 from tests.support import elements
 from tests.support.device_process import device
 from tests.support.elements import ElementBench, variables
+from tests.support.hang import SECONDS
 from tests.support.own_process import in_own_process
 from tests.support.power import PowerCutError, PowerSupply
 from tests.support.wire_world import WireWorld
@@ -61,7 +62,9 @@ def value_in(state: Path) -> bytes:
 def tpm2(*command: str, tcti: str = TPM.tcti) -> str:
     """Run one of tpm2-tools."""
     environment = {**os.environ, "TPM2TOOLS_TCTI": tcti}
-    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        command, env=environment, check=True, capture_output=True, text=True, timeout=SECONDS
+    )
     return done.stdout
 
 

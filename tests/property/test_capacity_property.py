@@ -17,6 +17,7 @@ from device.errors.storage import CapacityExceededError
 from device.identity.certificates import certificate_id
 from device.provisioning import limits
 from device.provisioning.actions import StageCertificate
+from device.reset import reset
 from device.storage.capacity import CAPACITY, PROVISIONING_ROOM, RESERVE
 from device.storage.device_storage import (
     DeviceStorage,
@@ -25,7 +26,6 @@ from device.storage.device_storage import (
 )
 from device.storage.lifecycle import Lifecycle
 from device.storage.secure_storage import StorageFlag, Uid
-from device.verbs.reset import reset
 from tests.support.certificates import NOW, new_key, pem_of
 from tests.support.devices import enrolment_of
 from tests.support.memory_disk import MemoryDisk

@@ -12,13 +12,13 @@ from device.runtime import journal
 from device.runtime.credentials import Credentials, InstalledClaim
 from device.runtime.journal import Keyed, Registered, Staged
 from device.runtime.made_for import check_made_for
+from device.status import read_status
 from device.storage import installed_certificate
 from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.filesystem import OsFs
 from device.storage.formats import FORMAT
 from device.storage.sealed import COPIES
 from device.storage.secure_storage import Uid
-from device.verbs.status import read_status
 from tests.support.certificates import NOW
 from tests.support.devices import SERIAL
 from tests.support.simulated_cloud import Certificate

@@ -18,7 +18,7 @@ from device.cli import main
 from device.storage.keys import MemoryIdentity
 from factory.station.station import open_station
 from tests.support.devices import make_device
-from tests.support.hang import SECONDS
+from tests.support.hang import SECONDS, killed_if_silent
 from tests.wire.conftest import ROOT, LocalCloud, python
 
 CONFIG: Final = ROOT / "config" / "claim.yaml"
@@ -78,10 +78,11 @@ class Running:
     def wait_for(self, step: str) -> dict[str, Any]:
         """Read what it prints up to the next line of ``step``."""
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.seen.append(json.loads(line))
-            if self.seen[-1].get("step") == step:
-                return self.seen[-1]
+        with killed_if_silent(self.process):
+            for line in self.process.stdout:
+                self.seen.append(json.loads(line))
+                if self.seen[-1].get("step") == step:
+                    return self.seen[-1]
         raise AssertionError(f"it ended before {step!r}: {self.seen}, {self.stop()}")
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> Finished:
@@ -209,6 +210,7 @@ def works_for(cloud: LocalCloud, folder: Path) -> Works:
             env={**os.environ, **cloud.environment},
             check=True,
             capture_output=True,
+            timeout=SECONDS,
         )
         with open_station(folder, read_only=True) as station:
             _WORKS[cloud.api_url] = Works(cloud, station.claim())

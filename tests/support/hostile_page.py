@@ -9,6 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Final
 
+from tests.support.hang import join
+
 SITE: Final = "hostile.example"
 REBOUND: Final = "rebound.example"
 _FLAGS: Final = (
@@ -122,13 +124,13 @@ def shown(targets: Sequence[str], profile: Path, seconds: float = 90) -> Mapping
 @contextmanager
 def _serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[int]:
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:
             yield server.server_port
         finally:
             server.shutdown()
-            thread.join()
+            join(thread)
 
 
 class Victim(BaseHTTPRequestHandler):

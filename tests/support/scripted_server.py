@@ -14,7 +14,7 @@ from typing import Final, Self
 import trustme
 
 from device.config.endpoint import Endpoint
-from tests.support.hang import SECONDS
+from tests.support.hang import SECONDS, join
 
 CONNECT, PUBLISH, SUBSCRIBE, DISCONNECT = 1, 3, 8, 14
 """Types of MQTT control packets (MQTT 5, 2.1.2)."""
@@ -169,7 +169,7 @@ class ScriptedServer:
         """``opened 1``, ``closed 1`` and so on, in the order in which it happened."""
 
     def __enter__(self) -> Self:
-        self._accepting = threading.Thread(target=self._accept)
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
         self._accepting.start()
         return self
 
@@ -181,11 +181,11 @@ class ScriptedServer:
     ) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        self._accepting.join()
+        join(self._accepting)
         for raw, thread in self._threads:
             with suppress(OSError):  # it is closed already
                 raw.shutdown(socket.SHUT_RDWR)
-            thread.join()
+            join(thread)
 
     def _accept(self) -> None:
         for number in range(1, 1_000):
@@ -193,7 +193,7 @@ class ScriptedServer:
                 raw, _ = self._listener.accept()
             except OSError:
                 return
-            thread = threading.Thread(target=self._serve, args=(raw, number))
+            thread = threading.Thread(target=self._serve, args=(raw, number), daemon=True)
             self._threads.append((raw, thread))
             thread.start()
 

@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 from device.config.endpoint import Endpoint
 from device.identity.csr import subject_name
 from device.storage.keys import PublicKey
-from tests.support.hang import SECONDS
+from tests.support.hang import SECONDS, line_from
 from tests.support.scripted_server import Peer, connack
 
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
@@ -80,13 +80,13 @@ def tls_broker(folder: Path, lowest: str = LOWEST, highest: str = HIGHEST) -> It
     )
     command = [sys.executable, "-m", "tests.support.tls_broker", str(folder), lowest, highest]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
     try:
-        port = int(process.stdout.readline())
+        port = int(line_from(process, process.stdout))
         yield TlsBroker(Endpoint("localhost", port), ca, process)
     finally:
         process.terminate()
         process.wait(timeout=SECONDS)
+        assert process.stdout is not None
         process.stdout.close()
 
 

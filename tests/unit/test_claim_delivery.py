@@ -43,7 +43,7 @@ class Waiting:
         self.told = threading.Event()
         self.source = DeliveredClaim(place, clock, lambda _: self.told.set())
         self.outcome: object = None
-        self._thread = threading.Thread(target=self._wait)
+        self._thread = threading.Thread(target=self._wait, daemon=True)
         self._thread.start()
         assert self.told.wait(5)
 

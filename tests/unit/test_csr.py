@@ -81,7 +81,7 @@ TEXT = ("state", "locality", "organization", "organizational_unit", "common_name
         *(("country", value, "two letters") for value in
           ("DEU", "D", "D1", "12", "D_", "\u00c4\u00d6", "DE\n")),
         *((name, f"a{character}b", "without control characters") for name in TEXT
-          for character in "\n\r\t\0\x1b\x7f\x85\u2028\udcff"),
+          for character in "\n\r\t\0\x1b\x7f\x85\u2028\udcff\u202e\u2066"),
         *((name, value, "is empty") for name in SUBJECT for value in ("", " ")),
         *((name, "x" * (field.longest + 1), f"allowed: {field.longest}")
           for name, field in SUBJECT.items() if name != "country"),

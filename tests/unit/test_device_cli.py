@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from device.cli import main
 from device.errors.provisioning import NO_CREDENTIAL
 from device.storage.device_storage import create_device_storage, open_device_storage
 from device.storage.lifecycle import Lifecycle
+from tests.support import hang
 from tests.support.devices import CLAIM_KEY_PEM, SERIAL, advance_to, make_device
 from tests.support.hang import SECONDS
 
@@ -413,12 +413,12 @@ def test_a_stop_says_what_stopped_it(device: Device, state: Path, verb: str, nam
     number = signal.Signals[name]
     before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)}
     place = state.parent / "claim"
-    stopper = threading.Thread(target=stop_once_it_listens, args=(place, number))
+    stopper = threading.Thread(target=stop_once_it_listens, args=(place, number), daemon=True)
     stopper.start()
 
     answer = device(verb, "--state", state, "--config", CONFIG, "--wait-for-claim", place, "--json")
 
-    stopper.join()
+    hang.join(stopper)
     for each, handler in before.items():
         signal.signal(each, handler)
     assert answer.code == (5 if verb == "boot" else 0)
@@ -428,11 +428,11 @@ def test_a_stop_says_what_stopped_it(device: Device, state: Path, verb: str, nam
 
 
 def stop_once_it_listens(place: Path, number: signal.Signals) -> None:
-    for _ in range(2_000):
-        if place.exists():
-            os.kill(os.getpid(), number)
-            return
-        time.sleep(0.01)
+    """Send the signal; also when it never listens, since this process waits for the signal."""
+    try:
+        hang.until(place.exists, "the device listens")
+    finally:
+        os.kill(os.getpid(), number)
 
 
 @pytest.mark.parametrize(

@@ -29,10 +29,10 @@ OUTSIDE = {
     "localcloud.broker.codec.MalformedError": "becomes the DISCONNECT of its connection",
     "localcloud.broker.link.EndError": "ends a connection in its own task",
     "localcloud.broker.packets.VersionError": "becomes the CONNACK that refuses the version",
-    "localcloud.fault_injection._CutError": "ends a connection in its own task",
+    "localcloud.faults.injection._CutError": "ends a connection in its own task",
     "localcloud.gaps.certificate_provider.SigningError": "becomes the rejection of a request",
-    "localcloud.gaps.command_status.UpdateError": "becomes the rejection of a device's update",
-    "localcloud.gaps.rest.RefusedError": "becomes AWS's error reply to a REST request",
+    "localcloud.gaps._support.command_status.UpdateError": "becomes the rejection of an update",
+    "localcloud.gaps._support.rest.RefusedError": "becomes AWS's error reply to a REST request",
 }
 # MiniStack reads its settings when it is imported, and refuses all ports but loopback's then.
 SERVER_ONLY = {"localcloud.cloud", "device.__main__", "factory.__main__", "localcloud.__main__"}

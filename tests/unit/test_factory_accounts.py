@@ -30,7 +30,7 @@ def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def key_and_region(cloud: Aws) -> tuple[str, str]:
     """Return whose key signs, and for which Region; nothing is sent."""
-    client = cloud._client("iot")
+    client = cloud.client("iot")
     signer = client._request_signer  # type: ignore[attr-defined] # boto3 has no types
     return signer._credentials.access_key, signer.region_name
 

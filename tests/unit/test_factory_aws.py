@@ -14,6 +14,7 @@ from factory.account.aws import Aws
 from factory.account.certificates import certificates_since
 from factory.account.cloud import Account, Response, Value, items, names, structure, text
 from factory.account.provisioning_templates import Template, ensure_template
+from tests.support.hang import SECONDS
 
 
 class Failing:
@@ -128,7 +129,8 @@ def test_denial_names_the_action_that_iam_names() -> None:
 
 def test_importing_the_station_does_not_load_the_sdk() -> None:
     code = "import sys, factory.cli; sys.exit('boto3' in sys.modules or 'botocore' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    done = subprocess.run([sys.executable, "-c", code], check=False, timeout=SECONDS)
+    assert done.returncode == 0
 
 
 class Iam:

@@ -19,7 +19,14 @@ from device.identity.csr import build_csr, subject_name
 from factory.bulk.input_file import checked_csr, parameters_line
 from factory.bulk.progress import PlainProgress, progress_on
 from factory.bulk.reports import download, is_ours
-from factory.bulk.serial_numbers import check_batch_name, counted, read_from
+from factory.bulk.serial_numbers import (
+    Row,
+    check_batch_name,
+    counted,
+    read_from,
+    read_rows,
+    rows_in,
+)
 from factory.errors import (
     BatchError,
     CloudNotReachableError,
@@ -28,6 +35,7 @@ from factory.errors import (
     SerialNumbersError,
 )
 from tests.support.certificates import new_key
+from tests.support.hang import SECONDS, join
 
 SUBJECT = subject_name({"common_name": "SN-1"})
 KEY = new_key()
@@ -151,10 +159,11 @@ def serving(status: int) -> Iterator[str]:
             pass
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.handle_request)
+        server.timeout = SECONDS
+        thread = threading.Thread(target=server.handle_request, daemon=True)
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}"
-        thread.join()
+        join(thread)
 
 
 def test_report_is_fetched_from_the_local_aws() -> None:
@@ -274,9 +283,18 @@ def test_list_is_read_as_any_system_writes_it(content: bytes, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("content", "because"),
     [
-        ("serial\nSN-1\n", "line 1: serial looks like a column heading"),
-        ("\n# list\nSerial_Number\nSN-1\n", "line 3: Serial_Number looks like a column heading"),
-        ("SN\nSN-1\n", "line 1: SN looks like a column heading"),
+        ("serial,SN\nSN-1,2\n", "line 1: serial and SN both look like the serial number"),
+        ("serial,Color,Color\nSN-1,a,b\n", "line 1: the column Color is there twice"),
+        ("serial,a b\nSN-1,2\n", "line 1: 'a b' cannot be a column"),
+        ("serial,Color\nSN-1\n", "line 2: it has 1 cells, and there are 2 columns"),
+        ("serial,Color\nSN-1,a,b\n", "line 2: it has 3 cells"),
+        ("serial,Color\n,red\n", "line 2: '' cannot be a serial number"),
+        ("serial,Color\nSN-1,red\nSN-1,blue\n", "line 3: SN-1 is already in line 2"),
+        ('serial,Color\nSN-1,"red\n', "line 2: it is not CSV"),
+        ("serial,Color\nSN-1,a\x07\n", "line 2: Color holds a character"),
+        (f"serial,Color\nSN-1,{'x' * 801}\n", "line 2: Color has more than 800"),
+        ("serial,Color\n", "holds no serial number"),
+        ("SN-1,red\n", "line 1: it has several cells"),
         ("SN-1\r\n\r\nSN-1\r\n", "line 3: SN-1 is already in line 1"),
         ("SN-1\u2028SN-2\n", "line 1"),
         ("SN-1,SN-2\n", "line 1"),
@@ -291,6 +309,41 @@ def test_list_that_cannot_be_meant_is_refused_by_its_line(
     file.write_text(content, newline="")
     with pytest.raises(SerialNumbersError, match=because):
         read_from(file)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "serial,Color,Line\nSN-1,red,4\nSN-2,,5\n",
+        "\ufeffserial,Color,Line\r\n\r\n# first shift\r\nSN-1,red,4\r\nSN-2,,5",
+        'Color,"Serial Number",Line\nred,SN-1,4\n,"SN-2",5\n',
+        "serial;Color;Line\nSN-1;red;4\nSN-2;;5\n",
+        "serial\tColor\tLine\nSN-1\tred\t4\nSN-2\t\t5\n",
+        " SN , Color , Line \n SN-1 , red , 4 \n SN-2 , , 5 \n",
+    ],
+)
+def test_columns_are_read_as_any_spreadsheet_writes_them(content: str, tmp_path: Path) -> None:
+    file = tmp_path / "serials.csv"
+    file.write_text(content, newline="")
+    assert read_rows(file) == [
+        Row("SN-1", (("Color", "red"), ("Line", "4"))), Row("SN-2", (("Line", "5"),)),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("heading", ["serial", "Serial_Number", "SN", "\n# list\nserialno"])
+def test_one_column_may_have_a_heading(heading: str, tmp_path: Path) -> None:
+    file = tmp_path / "serials"
+    file.write_text(f"{heading}\nSN-1\n")
+    assert read_from(file) == ["SN-1"]
+
+
+@given(st.text(max_size=80))
+def test_list_is_read_or_refused_whatever_is_in_it(text: str) -> None:
+    try:
+        rows = rows_in(Path("serials.csv"), text)
+    except SerialNumbersError:
+        return
+    assert len({row.serial_number for row in rows}) == len(rows) > 0
 
 
 @pytest.mark.parametrize("serial", ["SN-1", "SN1", "serial-7", "SN:A"])

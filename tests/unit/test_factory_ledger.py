@@ -1,6 +1,8 @@
 """The ledger: one serial number, one device, whatever is cut, torn, or done at the same time."""
 
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -23,6 +25,7 @@ from factory.errors import (
 from factory.making.admission import Admitted, Made, Wanted, admit, decide
 from factory.making.new_device import DeviceOrder, new_device_id
 from factory.station.ledger import Entry, Ledger, Result, holders, read_contents
+from tests.support import hang
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 FILE = Path("ledger.jsonl")
@@ -222,7 +225,7 @@ def test_of_many_at_the_same_time_one_wins(tmp_path: Path) -> None:
     start = threading.Barrier(8)
 
     def one(out: str) -> None:
-        start.wait()
+        start.wait(hang.SECONDS)
         try:
             begin(tmp_path, out)
         except SerialNumberUsedError:
@@ -232,8 +235,7 @@ def test_of_many_at_the_same_time_one_wins(tmp_path: Path) -> None:
     threads = [threading.Thread(target=one, args=(f"d{number}",)) for number in range(8)]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join()
+    hang.join(*threads)
     assert len(won) == 1
 
 
@@ -383,3 +385,100 @@ def test_completed_device_is_replaced_on_purpose_all_the_same(tmp_path: Path) ->
     second = begin(tmp_path, completes=True, again=True)
     assert [each.device_id for each in second.former] == [first.order.device_id]
     assert second.order.device_id != first.order.device_id
+
+
+def test_view_keeps_what_concerns_it_and_reads_only_what_was_added(tmp_path: Path) -> None:
+    written(tmp_path, *(entry(f"{n}", serial=f"SN-{n}") for n in range(5000)))
+    view = ledger(tmp_path).view({"SN-7"}, {"8"})
+    view.refresh()
+    assert [each.device_id for each in view.of_serial_number("SN-7")] == ["7"]
+    assert [each.serial_number for each in view.of_device_id("8")] == ["SN-8"]
+    assert view.of_serial_number("SN-9") == ()
+    size = ledger(tmp_path).file.stat().st_size
+    written(tmp_path, entry("x", serial="SN-7"))
+    with ledger(tmp_path).file.open("r+b") as file:
+        file.write(b"?" * size)  # whoever read it again would say that it is not the station's
+    view.refresh()
+    assert [each.device_id for each in view.of_serial_number("SN-7")] == ["7", "x"]
+
+
+@pytest.mark.parametrize("torn", [b'{"serial":"SN-1","devi', b""])
+def test_view_and_ledger_agree_wherever_a_block_ends(torn: bytes, tmp_path: Path) -> None:
+    written(tmp_path, *(entry(f"{n}", serial=f"SN-{n}") for n in range(8000)))
+    book, view = ledger(tmp_path), ledger(tmp_path).view({"SN-1", "SN-7999"}, set())
+    with book.file.open("ab") as file:
+        file.write(torn)
+    view.refresh()
+    written(tmp_path, entry("late"))
+    view.refresh()
+    view.refresh()
+    of_one = [each for each in book.entries() if each.serial_number == "SN-1"]
+    assert list(view.of_serial_number("SN-1")) == of_one
+    assert len(view.of_serial_number("SN-7999")) == 1
+
+
+def test_ledger_that_lost_lines_while_it_was_looked_at_is_not_believed(tmp_path: Path) -> None:
+    written(tmp_path, entry("a"), entry("b"))
+    view = ledger(tmp_path).view({"SN-1"}, set())
+    view.refresh()
+    content = ledger(tmp_path).file.read_bytes()
+    ledger(tmp_path).file.write_bytes(content.splitlines(keepends=True)[0])
+    with pytest.raises(LedgerError, match="lines of it are gone"):
+        view.refresh()
+
+
+def test_line_of_a_view_that_is_not_the_stations_is_named_by_its_number(tmp_path: Path) -> None:
+    written(tmp_path, *(entry(f"{n}", serial=f"SN-{n}") for n in range(8000)))
+    with ledger(tmp_path).file.open("ab") as file:
+        file.write(b"garbage\n")
+    with pytest.raises(LedgerError, match="line 8001 "):
+        ledger(tmp_path).view({"SN-1"}, set()).refresh()
+
+
+def test_appending_reads_the_end_of_the_ledger_alone(tmp_path: Path) -> None:
+    written(tmp_path, entry("a"))
+    with ledger(tmp_path).file.open("r+b") as file:
+        file.write(b"?")  # the first line is now nobody's, and is not looked at
+    written(tmp_path, entry("b"))
+    assert ledger(tmp_path).file.read_bytes().count(b"\n") == 2
+
+
+@pytest.mark.parametrize("cut", range(0, 400, 37))
+def test_append_that_was_cut_at_any_byte_is_followed_by_whole_lines(
+    cut: int, tmp_path: Path
+) -> None:
+    written(tmp_path, entry("a"))
+    before = ledger(tmp_path).file.stat().st_size
+    content = written(tmp_path, entry("b"), entry("c"))
+    kept = content[: min(before + cut, len(content))]
+    ledger(tmp_path).file.write_bytes(kept)
+    written(tmp_path, entry("d"))
+    after = ledger(tmp_path).file.read_bytes()
+    assert after.startswith(kept)
+    found = [each.device_id for each in ledger(tmp_path).entries()]
+    assert (found[0], found[-1]) == ("a", "d")
+    assert found[1:-1] == ["b", "c"][: len(found) - 2]
+
+
+def test_stations_in_several_processes_write_whole_lines(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]);"
+        "from tests.unit.test_factory_ledger import entry, written;"
+        "[written(Path(sys.argv[2]), entry(f'{sys.argv[3]}-{n}')) for n in range(20)]"
+    )
+    root = str(Path(__file__).parents[2])
+    processes = [
+        subprocess.Popen([sys.executable, "-c", program, root, str(tmp_path), each])
+        for each in ("p", "q")
+    ]
+    assert [each.wait() for each in processes] == [0, 0]
+    found = [each.device_id for each in ledger(tmp_path).entries()]
+    assert sorted(found) == sorted(f"{each}-{n}" for each in "pq" for n in range(20))
+
+
+def test_line_longer_than_a_block_is_not_the_stations(tmp_path: Path) -> None:
+    written(tmp_path, entry("a"))
+    with ledger(tmp_path).file.open("ab") as file:
+        file.write(b"?" * (3 << 20))
+    with pytest.raises(LedgerError, match="line 2 "):
+        ledger(tmp_path).view({"SN-1"}, set()).refresh()

@@ -253,6 +253,8 @@ BAD: list[tuple[str, str | None, Json]] = [
         "PolicyDocument": {"Fn::Sub": "${iot:Connection.Thing.ThingName}"}}})),
     ("pseudo-unknown", None, template({"AWS::IoT::Certificate::Email": {"Type": "String"}})),
     ("thing-name", None, template(thing={"ThingName": "a thing"})),
+    ("thing-name-shared", None, template(thing={"ThingName": "always-the-same"})),
+    ("thing-name-shared", None, template(thing={"ThingName": {"Fn::Join": ["-", ["a", "b"]]}})),
     ("thing-name", None, with_resource({"Type": "AWS::IoT::Thing", "Properties": {}})),
     ("attribute-text", None, template(thing={"AttributePayload": {"a b": "1"}})),
     ("attribute-text", None, template(thing={"AttributePayload": {"a": "two words"}})),

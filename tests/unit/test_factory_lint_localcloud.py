@@ -13,14 +13,15 @@ from factory.lint.document import Document, Kind
 from factory.lint.finding import Severity
 from factory.lint.linter import lint
 from factory.lint.rules import RULES
-from localcloud.gaps.seam import Seam
-from localcloud.gaps.template_grammar import grammar_error, length_error, template_record
+from localcloud.gaps._support.template import grammar_error, length_error, template_record
+from localcloud.seam import Seam
 from tests.unit.test_factory_lint import BAD, GOOD
 
 ID: Final = "AWS::IoT::Certificate::Id"
 NOT_GRAMMAR: Final = frozenset({
     # AWS takes it, and a device cannot live with it.
-    "no-policy", "parameter-unused", "parameter-without-source", "too-many-policies",
+    "no-policy", "parameter-unused", "parameter-without-source", "thing-name-shared",
+    "too-many-policies",
     # The local AWS looks at it when a thing is made of it.
     "attribute-text", "thing-name", "too-many-attributes",
 })  # fmt: skip

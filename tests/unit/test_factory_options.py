@@ -26,7 +26,7 @@ __all__ = ["credentials", "outside", "prepared"]  # fixtures
 COMMON = {"--help", "--json", "--log-level", "--station"}
 """What every verb has: how it speaks, and where the station is (lint and rewrap need none)."""
 USED: dict[str, set[str]] = {
-    "ca": {"action"},
+    "ca": {"action", "--element"},
     "prepare": {"--method", "--account", "--certificate-mode", "--inline-template", "--hook",
                 "--certificate-hours"},
     "make": {"--method", "--account", "--serial", "--out", "--not-allowed", "--device-id",
@@ -37,6 +37,9 @@ USED: dict[str, set[str]] = {
              "--account", "--config", "--element", "--endpoint", "--root-ca", "--root-of-trust"},
     "claim": {"--trusted-user", "--device", "--to", "--template", "--own-credentials",
               "--account"},
+    "manifest": {"batch", "--out"},
+    "verify": {"manifest", "--signer"},
+    "retire": {"--serial", "--delete-thing", "--config", "--account"},
     "rewrap": {"--state", "--to"},
     "lint": {"files", "--method", "--config", "--cloud", "--account"},
     "teardown": {"--method", "--account", "--devices"},
@@ -323,6 +326,9 @@ FAILING = [
     "rewrap --state none --to file",
     "lint",
     "lint none.json",
+    "manifest LOT",
+    "verify none.json",
+    "retire --serial SN-1",
     "teardown",
 ]
 

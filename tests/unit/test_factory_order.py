@@ -1,7 +1,6 @@
 """What may be ordered from the station: serial number, device id, endpoint."""
 
 import re
-from argparse import Namespace
 
 import pytest
 from hypothesis import given
@@ -10,7 +9,7 @@ from hypothesis import strategies as st
 from device.errors import ConfigurationError, ExitCode
 from factory.account.cloud import Account, Response
 from factory.errors import DeviceIdError, SerialNumberError
-from factory.making.device_orders import given_endpoint
+from factory.making.device_orders import OrderOptions, given_endpoint
 from factory.making.new_device import DeviceOrder, new_device_id
 from factory.station.endpoint import find_endpoint
 from factory.station.serial_number import check_serial_number
@@ -62,7 +61,7 @@ def test_an_order_checks_its_serial_number() -> None:
     ],
 )
 def test_endpoints_become_host_and_port(given_: str, understood: str) -> None:
-    assert given_endpoint(Namespace(endpoint=given_)) == understood
+    assert given_endpoint(OrderOptions("claim", endpoint=given_)) == understood
 
 
 @pytest.mark.parametrize(
@@ -70,7 +69,7 @@ def test_endpoints_become_host_and_port(given_: str, understood: str) -> None:
 )
 def test_other_endpoints_are_refused_by_the_name_of_their_source(given_: str) -> None:
     with pytest.raises(ConfigurationError, match=r"^--endpoint: "):
-        given_endpoint(Namespace(endpoint=given_))
+        given_endpoint(OrderOptions("claim", endpoint=given_))
 
 
 class Endpoints:

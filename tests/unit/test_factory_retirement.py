@@ -3,14 +3,22 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
+import msgspec
 import pytest
 
 from device.config.methods import JUST_IN_TIME_METHODS
 from factory.account.cloud import Account, Response, Value
-from factory.errors import CloudDeniedError, NotInCloudError
-from factory.making.retirement import retire
-from factory.station.ledger import Entry, Result
+from factory.errors import (
+    CloudDeniedError,
+    NotInCloudError,
+    RegisteredElsewhereError,
+    SerialNumberUnknownError,
+)
+from factory.making.retirement import devices_of, enter_retired, retire, retire_for_good
+from factory.station.ledger import Entry, Ledger, Result
+from tests.support.station_cloud import CutCloud, PowerCutError
 
 HERE = Account("111111111111", "eu-central-1")
 ARN = "arn:aws:iot:eu-central-1:111111111111:cert/"
@@ -23,6 +31,7 @@ class Registry:
     status: dict[str, str] = field(default_factory=dict)
     things: dict[str, list[str]] = field(default_factory=dict)
     released: list[str] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
     denied: str = ""
     account: Account = HERE
 
@@ -31,6 +40,9 @@ class Registry:
             raise CloudDeniedError(f"{service}:{operation}", "no")
         if operation == "UpdateItem":
             self.released.append(str(parameters["Key"]))
+            return {}
+        if operation == "DeleteThing":
+            self.deleted.append(str(parameters["thingName"]))
             return {}
         identifier = str(parameters.get("certificateId") or parameters.get("principal"))
         identifier = identifier.removeprefix(ARN)
@@ -110,3 +122,65 @@ def test_account_that_was_not_named_is_told() -> None:
     accounts = ("111111111111:eu-central-1", "222222222222:us-east-1")
     *_, words = retire(former("multi-account", "own", *accounts), "SN-1", [Registry()])
     assert "it is registered in 222222222222:us-east-1, too" in words
+
+
+def active(cloud: Registry) -> list[str]:
+    return [each for each, status in cloud.status.items() if status not in {"INACTIVE", "REVOKED"}]
+
+
+@pytest.mark.parametrize("delete_thing", [True, False])
+def test_retired_for_good_leaves_nothing_active_and_the_thing_as_wanted(delete_thing: bool) -> None:
+    cloud = Registry({"own": "ACTIVE", "new": "PENDING_ACTIVATION"}, {"own": [], "new": ["SN-1"]})
+    (done,) = retire_for_good(former("jitp", "own"), "SN-1", [cloud], delete_thing=delete_thing)
+    assert (active(cloud), cloud.things) == ([], {"own": [], "new": []})
+    assert cloud.deleted == (["SN-1"] if delete_thing else [])
+    assert done.certificates == ("own", "new")
+
+
+def test_refusal_is_an_error_where_a_device_is_retired_for_good() -> None:
+    cloud = Registry({"own": "ACTIVE"}, {"own": ["SN-1"]}, denied="DetachThingPrincipal")
+    with pytest.raises(CloudDeniedError):
+        retire_for_good(former("bulk", "own"), "SN-1", [cloud], delete_thing=True)
+    assert cloud.deleted == []
+
+
+def test_account_that_was_not_named_is_an_error_before_anything_is_changed() -> None:
+    cloud = Registry({"own": "ACTIVE"}, {"own": ["SN-1"]})
+    device = former("multi-account", "own", HERE.words, "222222222222:us-east-1")
+    with pytest.raises(RegisteredElsewhereError, match="222222222222:us-east-1, too"):
+        retire_for_good(device, "SN-1", [cloud], delete_thing=False)
+    assert active(cloud) == ["own"]
+
+
+@pytest.mark.parametrize("reply_lost", [True, False])
+def test_retirement_that_was_cut_anywhere_is_completed_by_the_next_run(reply_lost: bool) -> None:
+    for cut_at in range(1, 6):
+        cloud = Registry({"own": "ACTIVE", "new": "ACTIVE"}, {"own": ["SN-1"], "new": ["SN-1"]})
+        cut = CutCloud(cloud, cut_at, reply_lost=reply_lost)
+        with pytest.raises(PowerCutError):
+            retire_for_good(former("bulk", "own"), "SN-1", [cut], delete_thing=True)
+        retire_for_good(former("bulk", "own"), "SN-1", [cloud], delete_thing=True)
+        assert (active(cloud), cloud.things) == ([], {"own": [], "new": []})
+        assert "SN-1" in cloud.deleted
+
+
+def test_ledger_says_retired_once_and_frees_the_serial_number(tmp_path: Path) -> None:
+    ledger, device = Ledger(tmp_path), former("bulk", "own")
+    with ledger.locked():
+        ledger.append(device)
+    for _ in range(2):
+        (found,) = devices_of(ledger.entries(), "SN-1")
+        enter_retired(ledger, found, "off")
+    assert [each.result for each in ledger.entries()] == [Result.MADE, Result.RETIRED]
+
+
+def test_device_that_was_never_made_cannot_be_retired() -> None:
+    failed = msgspec.structs.replace(former("bulk"), result=Result.FAILED)
+    with pytest.raises(SerialNumberUnknownError, match="SN-1"):
+        devices_of([failed], "SN-1")
+
+
+def test_device_that_was_replaced_is_left_alone_as_long_as_another_has_its_number() -> None:
+    gone = msgspec.structs.replace(former("bulk"), result=Result.RETIRED)
+    now = msgspec.structs.replace(former("bulk"), device_id="b" * 32)
+    assert devices_of([gone, now], "SN-1") == [now]

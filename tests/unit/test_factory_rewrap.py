@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from device.errors import ExitCode
+from device.status import read_status
 from device.storage.roots.root_plan import CredentialPlan
-from device.verbs.status import read_status
 from factory.account.cloud import Account
 from factory.cli import main
 from factory.making.unfinished_device import unfinished_device

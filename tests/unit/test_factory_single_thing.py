@@ -11,15 +11,15 @@ from device.storage.lifecycle import Lifecycle
 from factory.account.documents import CONFIG
 from factory.errors import NotRegisteredError, ThingTakenError
 from factory.making.new_device import DeviceOrder, new_device_id
-from factory.methods.single_thing import Way, make_registered
+from factory.methods.single_thing import RegisteredBy, make_registered
 from tests.support.certificates import DeviceAuthority, new_key
 from tests.support.devices import installed_chain
 from tests.support.simulated_registry import SimulatedRegistry
 from tests.support.station_cloud import PowerCutError
 
 SERIAL = "SN-1"
-WAYS = list(Way)
-MOST_CALLS = {Way.REGISTER_THING: 2, Way.HAND: 10}
+BOTH = list(RegisteredBy)
+MOST_CALLS = {RegisteredBy.REGISTER_THING: 2, RegisteredBy.HAND: 10}
 
 
 def order(serial: str = SERIAL) -> DeviceOrder:
@@ -27,8 +27,8 @@ def order(serial: str = SERIAL) -> DeviceOrder:
     return DeviceOrder(serial, new_device_id(), "localhost:8883", b"a CA", config)
 
 
-def make(cloud: SimulatedRegistry, out: Path, way: Way, *, exclusive: bool = False) -> str:
-    return make_registered(cloud, order(), out, way, exclusive=exclusive)
+def make(cloud: SimulatedRegistry, out: Path, by: RegisteredBy, *, exclusive: bool = False) -> str:
+    return make_registered(cloud, order(), out, by, exclusive=exclusive)
 
 
 def installed(out: Path) -> bytes:
@@ -37,11 +37,13 @@ def installed(out: Path) -> bytes:
         return installed_chain(storage)
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_device_holds_the_one_active_certificate_of_its_thing(tmp_path: Path, way: Way) -> None:
+@pytest.mark.parametrize("by", BOTH)
+def test_device_holds_the_one_active_certificate_of_its_thing(
+    tmp_path: Path, by: RegisteredBy
+) -> None:
     cloud = SimulatedRegistry()
 
-    certificate_id = make(cloud, tmp_path, way)
+    certificate_id = make(cloud, tmp_path, by)
 
     assert cloud.active == {SERIAL: [certificate_id]}
     certificate = cloud.certificates[certificate_id]
@@ -50,35 +52,35 @@ def test_device_holds_the_one_active_certificate_of_its_thing(tmp_path: Path, wa
 
 
 @pytest.mark.parametrize("exclusive", [False, True])
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("by", BOTH)
 def test_attachment_is_exclusive_if_it_is_to_be(
-    tmp_path: Path, way: Way, *, exclusive: bool
+    tmp_path: Path, by: RegisteredBy, *, exclusive: bool
 ) -> None:
     cloud = SimulatedRegistry()
-    make(cloud, tmp_path, way, exclusive=exclusive)
+    make(cloud, tmp_path, by, exclusive=exclusive)
     (kind,) = cloud.things[SERIAL].values()
     assert kind == ("EXCLUSIVE_THING" if exclusive else "NON_EXCLUSIVE_THING")
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_the_cuts_below_are_all_that_there_are(tmp_path: Path, way: Way) -> None:
+@pytest.mark.parametrize("by", BOTH)
+def test_the_cuts_below_are_all_that_there_are(tmp_path: Path, by: RegisteredBy) -> None:
     cloud = SimulatedRegistry()
-    make(cloud, tmp_path, way)
-    assert len(cloud.calls) == MOST_CALLS[way]
+    make(cloud, tmp_path, by)
+    assert len(cloud.calls) == MOST_CALLS[by]
 
 
 @pytest.mark.parametrize("reply_lost", [False, True], ids=["never-sent", "reply-lost"])
 @pytest.mark.parametrize(
-    ("way", "cut_at"), [(way, at) for way in WAYS for at in range(1, MOST_CALLS[way] + 1)]
+    ("by", "cut_at"), [(by, at) for by in BOTH for at in range(1, MOST_CALLS[by] + 1)]
 )
-@pytest.mark.parametrize("then", WAYS)
+@pytest.mark.parametrize("then", BOTH)
 def test_interrupted_run_is_completed_by_the_next(
-    tmp_path: Path, way: Way, cut_at: int, then: Way, *, reply_lost: bool
+    tmp_path: Path, by: RegisteredBy, cut_at: int, then: RegisteredBy, *, reply_lost: bool
 ) -> None:
     cloud = SimulatedRegistry()
     cloud.cut_at, cloud.reply_lost = cut_at, reply_lost
     with pytest.raises(PowerCutError):
-        make(cloud, tmp_path, way)
+        make(cloud, tmp_path, by)
     cloud.cut_at = 0
 
     certificate_id = make(cloud, tmp_path, then)
@@ -91,11 +93,11 @@ def test_interrupted_run_is_completed_by_the_next(
 
 def test_thing_with_the_certificate_of_another_device_is_left_alone(tmp_path: Path) -> None:
     cloud = SimulatedRegistry()
-    make(cloud, tmp_path / "one", Way.REGISTER_THING)
+    make(cloud, tmp_path / "one", RegisteredBy.REGISTER_THING)
     before = dict(cloud.active)
 
     with pytest.raises(ThingTakenError, match=f"thing {SERIAL} exists") as raised:
-        make(cloud, tmp_path / "other", Way.HAND)
+        make(cloud, tmp_path / "other", RegisteredBy.HAND)
 
     assert cloud.active == before
     assert f"--thing-name {SERIAL}" in raised.value.next_step
@@ -104,17 +106,17 @@ def test_thing_with_the_certificate_of_another_device_is_left_alone(tmp_path: Pa
 def test_thing_without_a_certificate_is_taken(tmp_path: Path) -> None:
     cloud = SimulatedRegistry()
     cloud.things[SERIAL] = {}
-    make(cloud, tmp_path, Way.HAND)
+    make(cloud, tmp_path, RegisteredBy.HAND)
     assert "CreateThing" not in cloud.calls
 
 
 def test_wrong_kind_of_attachment_is_corrected_by_the_next_run(tmp_path: Path) -> None:
     cloud = SimulatedRegistry()
-    cloud.cut_at, cloud.reply_lost = MOST_CALLS[Way.REGISTER_THING], True
+    cloud.cut_at, cloud.reply_lost = MOST_CALLS[RegisteredBy.REGISTER_THING], True
     with pytest.raises(PowerCutError):
-        make(cloud, tmp_path, Way.REGISTER_THING)
+        make(cloud, tmp_path, RegisteredBy.REGISTER_THING)
 
-    make(cloud, tmp_path, Way.REGISTER_THING, exclusive=True)
+    make(cloud, tmp_path, RegisteredBy.REGISTER_THING, exclusive=True)
 
     assert list(cloud.things[SERIAL].values()) == ["EXCLUSIVE_THING"]
 
@@ -138,7 +140,7 @@ def test_refusal_keeps_awss_words_and_names_a_next_step(
     cloud = SimulatedRegistry()
     cloud.refused[SERIAL] = reason
     with pytest.raises(NotRegisteredError) as raised:
-        make(cloud, tmp_path, Way.REGISTER_THING)
+        make(cloud, tmp_path, RegisteredBy.REGISTER_THING)
     assert reason in str(raised.value)
     assert next_step in raised.value.next_step
 
@@ -147,10 +149,10 @@ def test_refused_device_is_made_when_the_cause_is_gone(tmp_path: Path) -> None:
     cloud = SimulatedRegistry()
     cloud.refused[SERIAL] = "Rate exceeded"
     with pytest.raises(NotRegisteredError):
-        make(cloud, tmp_path, Way.REGISTER_THING)
+        make(cloud, tmp_path, RegisteredBy.REGISTER_THING)
     cloud.refused.clear()
     assert cloud.active == {}
-    make(cloud, tmp_path, Way.REGISTER_THING)
+    make(cloud, tmp_path, RegisteredBy.REGISTER_THING)
     installed(tmp_path)
 
 
@@ -158,19 +160,19 @@ def test_missing_policy_of_the_hand_sequence_has_a_next_step(tmp_path: Path) -> 
     cloud = SimulatedRegistry()
     cloud.known_policies.clear()
     with pytest.raises(NotRegisteredError, match="iot:AttachPolicy was rejected"):
-        make(cloud, tmp_path, Way.HAND)
+        make(cloud, tmp_path, RegisteredBy.HAND)
 
 
 def test_certificate_for_another_key_is_not_installed(tmp_path: Path) -> None:
     cloud, authority = SimulatedRegistry(), DeviceAuthority()
     cloud.bend = lambda _, csr: authority.issue(new_key().public_key(), csr.subject)
     with pytest.raises(CertificateUnacceptableError, match="another key"):
-        make(cloud, tmp_path, Way.REGISTER_THING)
+        make(cloud, tmp_path, RegisteredBy.REGISTER_THING)
 
 
 def test_finished_device_is_not_made_again(tmp_path: Path) -> None:
     cloud = SimulatedRegistry()
-    make(cloud, tmp_path, Way.REGISTER_THING)
+    make(cloud, tmp_path, RegisteredBy.REGISTER_THING)
     with pytest.raises(StorageExistsError, match="finished device"):
-        make(cloud, tmp_path, Way.REGISTER_THING)
+        make(cloud, tmp_path, RegisteredBy.REGISTER_THING)
     assert len(cloud.certificates) == 1

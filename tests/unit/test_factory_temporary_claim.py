@@ -29,6 +29,7 @@ from factory.errors import (
     NotInCloudError,
     TemplateMissingError,
 )
+from tests.support import hang
 from tests.support.certificates import NOW, DeviceAuthority, new_key, pem_of
 from tests.support.clock import FakeClock
 
@@ -62,11 +63,10 @@ def a_device(place: Path, clock: Clock) -> Iterator[list[TlsIdentity]]:
         except BaseException:  # noqa: BLE001 - stopped, or refused: the test looks at `taken`
             return
 
-    thread = threading.Thread(target=wait)
+    thread = threading.Thread(target=wait, daemon=True)
     thread.start()
     assert listening.wait(5)
-    while not place.exists():
-        pass
+    hang.until(place.exists, "the device listens")
     try:
         yield taken
     finally:
@@ -131,13 +131,15 @@ def a_stranger(place: Path, do: Callable[[socket.socket], None]) -> Iterator[Non
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
         server.bind(os.fspath(place))
         server.listen(1)
+        server.settimeout(hang.SECONDS)
 
         def serve() -> None:
             connection, _ = server.accept()
+            connection.settimeout(hang.SECONDS)
             with connection:
                 do(connection)
 
-        thread = threading.Thread(target=serve)
+        thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         yield
         thread.join(5)

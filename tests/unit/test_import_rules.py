@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.devices import make_device
+from tests.support.hang import SECONDS
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("device", "factory", "localcloud")
@@ -29,6 +30,14 @@ PURE = {
     "device.provisioning": PROVISIONING_MAY_USE,
     "device.operation": ("device.operation", *PROVISIONING_MAY_USE),
 }
+
+# The rooms and loose modules of the local AWS, from the ground up.
+FLOORS = (
+    *("errors", "console", "seam", "settings"),
+    *("door", "state_folder", "ports", "lifecycle", "cloud_clock"),
+    *("broker", "gaps", "durable", "faults", "wire"),
+    *("gateway", "admin", "cloud", "server", "verbs", "cli", "__main__"),
+)
 
 
 def modules() -> dict[str, ast.Module]:
@@ -82,6 +91,24 @@ def test_factory_uses_only_what_it_fills() -> None:
 
 def test_factory_does_not_import_localcloud() -> None:
     assert offenders("factory", "localcloud") == []
+
+
+def test_no_room_of_the_local_aws_imports_one_above_it() -> None:
+    uses = [use.split(": ") for use in offenders("localcloud", "localcloud")]
+    assert uses, "the walk found nothing, so it proves nothing"
+    floor = FLOORS.index
+    upward = [
+        f"{module}: {name}"
+        for module, name in uses
+        if floor(module.split(".")[1]) < floor(name.split(".")[1])
+    ]
+    assert upward == []
+
+
+def test_what_gaps_share_knows_no_gap() -> None:
+    used = offenders("localcloud.gaps._support", "localcloud.gaps")
+    assert used, "the walk found nothing, so it proves nothing"
+    assert [use for use in used if not is_in(use.split(": ")[1], "localcloud.gaps._support")] == []
 
 
 @pytest.mark.parametrize(("library", "places"), PLACES.items())
@@ -138,6 +165,7 @@ def loaded_by(*arguments: str) -> set[str]:
         capture_output=True,
         text=True,
         check=True,
+        timeout=SECONDS,
     ).stderr
     lines = [line for line in report.splitlines() if line.startswith("import time:")]
     return {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}

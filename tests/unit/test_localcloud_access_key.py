@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from localcloud.access_key import make_access_key, new_access_key, read_access_key
+from localcloud.door.access_key import make_access_key, new_access_key, read_access_key
 from localcloud.errors import StateFolderError
 from localcloud.state_folder import StateFolder
 

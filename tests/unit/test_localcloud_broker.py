@@ -1,6 +1,7 @@
 """The broker's parts that need no connection: fields, packets, limits, sessions, who gets what."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from localcloud.broker import codec, limits, packets
 from localcloud.broker.broker import Broker
 from localcloud.broker.codec import MalformedError, Property, Reader
 from localcloud.broker.connection import Connection
+from localcloud.broker.provisioning import Asked, request_of
 from localcloud.broker.router import Router, matches
 from localcloud.broker.session import (
     Key,
@@ -357,3 +359,52 @@ def test_who_does_not_read_is_let_go_and_the_publisher_goes_on() -> None:
     events = asyncio.run(scenario())
     assert sent == ["websocket.send", "websocket.send", "websocket.close"]
     assert [event["eventType"] for event in events] == ["connected", "disconnected"]
+
+
+# --- fleet provisioning --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("encoding", ["json", "cbor"])
+@pytest.mark.parametrize(
+    ("topic", "operation", "template"),
+    [
+        ("certificates/create", "create", None),
+        ("certificates/create-from-csr", "create-from-csr", None),
+        ("provisioning-templates/a-b/provision", "provision", "a-b"),
+    ],
+)
+def test_a_request_is_told_by_its_topic(
+    topic: str, operation: str, template: str | None, encoding: str
+) -> None:
+    asked = request_of(f"$aws/{topic}/{encoding}")
+    assert asked == Asked(operation, template, encoding == "cbor")
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "$aws/certificates/create",
+        "$aws/certificates/create/xml",
+        "$aws/certificates/create/json/accepted",
+        "$aws/certificates/create-from-csr/json/",
+        "$aws/provisioning-templates//provision/json",
+        "$aws/provisioning-templates/a/b/provision/json",
+        "x$aws/certificates/create/json",
+        "",
+    ],
+)
+def test_another_topic_asks_for_nothing(topic: str) -> None:
+    assert request_of(topic) is None
+
+
+@given(st.dictionaries(TEXT, TEXT), st.booleans())
+def test_what_is_encoded_is_decoded(document: dict[str, object], is_cbor: bool) -> None:
+    asked = Asked("create", None, is_cbor)
+    assert json.loads(asked.decoded(asked.encoded(document))) == document
+
+
+@given(st.binary(max_size=40))
+def test_any_bytes_are_decoded_to_json_or_to_nothing(payload: bytes) -> None:
+    decoded = Asked("create", None, is_cbor=True).decoded(payload)
+    if decoded:
+        json.loads(decoded)

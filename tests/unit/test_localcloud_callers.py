@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localcloud.callers import is_own_host, refusal, web_page, without_cors
+from localcloud.door.callers import is_own_host, refusal, web_page, without_cors
 
 PORT = 4566
 OWN = (b"host", b"127.0.0.1:4566")

@@ -14,6 +14,7 @@ from localcloud.cli import main
 from localcloud.errors import LocalCloudError, NoAnswerError, StartError, StopError
 from localcloud.state_folder import Ports, Server, StateFolder
 from localcloud.verbs.env import environment_of, past_the_proxy
+from tests.support.hang import SECONDS
 
 
 def test_every_error_is_of_the_one_family() -> None:
@@ -39,7 +40,9 @@ def test_env_is_made_for_a_shell(tmp_path: Path, capsys: pytest.CaptureFixture[s
     with folder.serve(Ports(1234, 5678)):
         main(["env", "--state", str(folder.path)])
     script = capsys.readouterr().out + 'printf %s "$DEVICE_ROOT_CA $DEVICE_ENDPOINT"'
-    said = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=True)
+    said = subprocess.run(
+        ["/bin/sh", "-c", script], capture_output=True, text=True, check=True, timeout=SECONDS
+    )
     assert said.stdout == f"{folder.root_ca} localhost:5678"
 
 
@@ -93,7 +96,7 @@ def test_a_state_folder_that_is_not_ours_is_refused(
 def test_nothing_heavy_is_loaded_to_ask_for_help() -> None:
     code = "import sys, localcloud.cli; print(*sys.modules)"
     loaded = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=SECONDS
     ).stdout.split()
     assert {"ministack", "hypercorn", "cryptography", "boto3"}.isdisjoint(loaded)
 
@@ -123,7 +126,7 @@ def test_a_process_that_does_not_stop_is_named(tmp_path: Path) -> None:
             lifecycle.stop(folder, Server(stubborn.pid, Ports(1, 2)), seconds=0)
     finally:
         stubborn.kill()
-        stubborn.wait()
+        stubborn.wait(SECONDS)
 
 
 def test_nobody_at_the_port_is_no_answer(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from localcloud.durable.journal import Change, Journal, read
 from localcloud.durable.state_files import StateFiles
 from localcloud.durable.watched import BACKGROUND, Store, Watched, Work, current, working
 from localcloud.errors import StateFolderError
+from tests.support.hang import join
 
 THINGS = Store("iot", "things")
 WHOLE = Store("lambda", None)
@@ -114,7 +115,7 @@ def test_what_outlives_its_work_is_the_backgrounds() -> None:
 def test_a_thread_of_nobody_is_the_backgrounds() -> None:
     thread = threading.Thread(target=lambda: current().note(Watched(THINGS, {}), "a"))
     thread.start()
-    thread.join()
+    join(thread)
     assert noted(BACKGROUND) == {"a"}
 
 

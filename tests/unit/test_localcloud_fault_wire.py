@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localcloud.fault_board import FaultBoard
-from localcloud.fault_wire import FaultyWire, Packets, client_of, packet_size, publish_packet
-from localcloud.faults import (
+from localcloud.faults.board import FaultBoard
+from localcloud.faults.kinds import (
     AnyFault,
     Duplicate,
     Flood,
@@ -18,7 +17,8 @@ from localcloud.faults import (
     Stall,
     WithholdConnack,
 )
-from localcloud.rude import MOST_PERCENT, Rude
+from localcloud.faults.rude import MOST_PERCENT, Rude
+from localcloud.faults.wire import FaultyWire, Packets, client_of, packet_size, publish_packet
 
 CONNACK = b"\x20\x02\x00\x00"
 PINGRESP = b"\xd0\x00"

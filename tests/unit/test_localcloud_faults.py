@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localcloud.errors import FaultError
-from localcloud.fault_board import FaultBoard
-from localcloud.faults import (
+from localcloud.faults.board import FaultBoard
+from localcloud.faults.kinds import (
     AnyFault,
     CutAfterPacket,
     DropReply,

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from localcloud.gaps import job_timeouts
-from localcloud.gaps.seam import Seam
+from localcloud.seam import Seam
 
 
 class Executions(dict[Any, Any]):

@@ -9,12 +9,12 @@ import pytest
 
 from localcloud.errors import SettingsError
 from localcloud.gaps import certificate_status, jitp, jitr_client_id
-from localcloud.gaps.policy_grammar import policy_error
-from localcloud.gaps.register_thing import check_parameters
-from localcloud.gaps.rest import RefusedError, Request, page
-from localcloud.gaps.seam import Seam
-from localcloud.gaps.template_grammar import grammar_error
+from localcloud.gaps._support.policy_document import policy_error
+from localcloud.gaps._support.registration import check_parameters
+from localcloud.gaps._support.rest import RefusedError, Request, page
+from localcloud.gaps._support.template import grammar_error
 from localcloud.gaps.thing_attributes import attribute_error
+from localcloud.seam import Seam
 from localcloud.settings import Settings
 
 # --- settings ------------------------------------------------------------------------

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from localcloud.account_scope import account_of, region_of, scope_variables
 from localcloud.errors import NoAnswerError
 from localcloud.gaps.endpoint_names import is_endpoint
 from localcloud.state_folder import Ports, Server, StateFolder
+from localcloud.verbs.env import account_of, region_of, scope_variables
+from tests.support.hang import join
 
 SERVER = Server(pid=1, ports=Ports(api=1, mqtt=8884))
 
@@ -37,14 +38,14 @@ class Answering(BaseHTTPRequestHandler):
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StateFolder]:
     handler = type("Handler", (Answering,), {"document": request.param})
     with HTTPServer(("127.0.0.1", 0), handler) as http:
-        thread = threading.Thread(target=http.serve_forever)
+        thread = threading.Thread(target=http.serve_forever, daemon=True)
         thread.start()
         state = StateFolder(tmp_path)
         state.create()
         with state.serve(Ports(api=http.server_port, mqtt=8884)):
             yield state
         http.shutdown()
-        thread.join()
+        join(thread)
 
 
 @pytest.mark.parametrize("folder", [{"name": "abc-ats.iot.eu-west-1.localhost"}], indirect=True)

@@ -13,14 +13,13 @@ from localcloud.gaps import (
     billing_groups,
     ca_by_signature,
     ca_registration,
-    cbor,
     certificate_keys,
     certificate_provider,
     certificate_status,
     commands,
-    connect_tunnel,
     connections,
     endpoint_names,
+    group_policies,
     http_publish,
     jitp,
     jitr_client_id,
@@ -30,7 +29,6 @@ from localcloud.gaps import (
     mqtt_transport,
     policy_grammar,
     policy_target,
-    policy_variables,
     provision_request,
     register_thing,
     registration_tasks,
@@ -44,14 +42,12 @@ from localcloud.gaps import (
     thing_attributes,
     thing_principal_type,
 )
-from localcloud.gaps.seam import Seam
+from localcloud.seam import Seam
 
 MODULES: dict[str, Any] = {
     "billing_groups": billing_groups,
     "ca_registration": ca_registration,
-    "cbor": cbor,
     "certificate_status": certificate_status,
-    "connect_tunnel": connect_tunnel,
     "endpoint_names": endpoint_names,
     "jitp": jitp,
     "jitr_client_id": jitr_client_id,
@@ -74,7 +70,7 @@ MODULES: dict[str, Any] = {
     "mqtt_transport": mqtt_transport,
     "policy_grammar": policy_grammar,
     "policy_target": policy_target,
-    "policy_variables": policy_variables,
+    "group_policies": group_policies,
     "register_thing": register_thing,
     "registration_tasks": registration_tasks,
     "rule_permission": rule_permission,

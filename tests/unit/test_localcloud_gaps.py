@@ -1,6 +1,7 @@
 """MiniStack still lacks what our gap modules add; red here means: delete the module named."""
 
 import asyncio
+import pkgutil
 import ssl
 import time
 from types import SimpleNamespace
@@ -10,6 +11,9 @@ import pytest
 from cryptography import x509
 from ministack.services import iot as ministack_iot
 
+from localcloud import gaps
+from localcloud.broker.provisioning import CREATE_FROM_CSR
+from localcloud.door import loopback
 from localcloud.errors import GapError
 from localcloud.gaps import (
     Gap,
@@ -18,11 +22,10 @@ from localcloud.gaps import (
     client_certificate,
     close_gaps,
     create_certificate_from_csr,
-    loopback,
     ownership_tokens,
 )
-from localcloud.gaps.seam import Seam
-from localcloud.issuer import open_issuer
+from localcloud.gaps._support.issuer import open_issuer
+from localcloud.seam import Seam
 from localcloud.settings import Settings
 from tests.unit.test_localcloud_gap_watch import WATCHED as WATCHED_IN_GAP_WATCH
 
@@ -60,7 +63,6 @@ def test_ministack_listens_for_mqtt_on_every_interface(
     with asyncio.Runner(loop_factory=Recorder) as runner:
         runner.run(iot["_mtls_start_locked"]())
     assert Recorder.hosts == [EVERY_INTERFACE]
-    assert loopback.is_open(iot)
 
 
 def test_ministack_lets_in_who_has_no_certificate(iot: Seam) -> None:
@@ -86,14 +88,19 @@ def test_ministack_keeps_the_certificate_of_an_expired_token(iot: Seam) -> None:
 
 
 def test_every_gap_is_watched_by_a_test_above(iot: Seam, tmp_path: Any) -> None:
-    gaps = all_gaps(open_issuer(tmp_path / "issuing-ca.pem"), Settings())
-    assert {gap.name for gap in gaps} == WATCHED_IN_GAP_WATCH | {
-        "loopback",
+    listed = all_gaps(open_issuer(tmp_path / "issuing-ca.pem"), Settings())
+    assert {gap.name for gap in listed} == WATCHED_IN_GAP_WATCH | {
         "client_certificate",
         "certificate_shape",
         "ownership_tokens",
         "create_certificate_from_csr",
     }
+
+
+def test_every_module_in_gaps_is_a_gap(tmp_path: Any) -> None:
+    listed = {gap.name for gap in all_gaps(open_issuer(tmp_path / "issuing-ca.pem"), Settings())}
+    modules = {found.name for found in pkgutil.iter_modules(gaps.__path__)}
+    assert modules == listed | {"_support"}
 
 
 # --- MiniStack as it may become ------------------------------------------------------
@@ -236,28 +243,13 @@ def test_garbage_is_rejected_and_nothing_is_made(
     iot: Seam, payload: bytes, error_code: str
 ) -> None:
     fake = SimpleNamespace(
-        _parse_fleet_provisioning_topic=iot["_parse_fleet_provisioning_topic"],
         _fleet_provisioning_reply=None,
-        _fleet_rejected=iot["_fleet_rejected"],
         _ensure_ca=iot["_ensure_ca"],
         sign_certificate_request=iot["sign_certificate_request"],
     )
     create_certificate_from_csr.close(Seam(fake))
-    csr = create_certificate_from_csr.OPERATION
     kind, document = asyncio.run(
-        fake._fleet_provisioning_reply(ACCOUNT, REGION, csr, None, payload, {})
+        fake._fleet_provisioning_reply(ACCOUNT, REGION, CREATE_FROM_CSR, None, payload, {})
     )
     assert kind == "rejected"
     assert (document["statusCode"], document["errorCode"]) == (400, error_code)
-
-
-def test_other_topics_are_read_as_before(iot: Seam) -> None:
-    fake = SimpleNamespace(
-        _parse_fleet_provisioning_topic=iot["_parse_fleet_provisioning_topic"],
-        _fleet_provisioning_reply=None,
-    )
-    create_certificate_from_csr.close(Seam(fake))
-    parse = fake._parse_fleet_provisioning_topic
-    assert parse("$aws/certificates/create/json") == ("create", None)
-    assert parse("$aws/certificates/create-from-csr/json") == ("create-from-csr", None)
-    assert parse("$aws/certificates/create-from-csr/cbor") is None

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from localcloud.door import Answer, Door
+from localcloud.door.door import Answer, Door
 from localcloud.errors import FaultError, PortInUseError
 from localcloud.gateway import Gateway
 

@@ -13,8 +13,8 @@ from cryptography.x509.oid import NameOID
 
 from localcloud.errors import StateFolderError
 from localcloud.gaps import certificate_shape
-from localcloud.gaps.seam import Seam
-from localcloud.issuer import Issuer, open_issuer
+from localcloud.gaps._support.issuer import Issuer, open_issuer
+from localcloud.seam import Seam
 
 SHORT = 1024  # bits
 NAME = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "SN-1")])

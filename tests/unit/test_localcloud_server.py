@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from localcloud.access_key import AccessKey
+from localcloud.door.access_key import AccessKey
 from localcloud.server import environment
 from localcloud.state_folder import Ports, StateFolder
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localcloud.snapshot import Snapshot
+from localcloud.durable.snapshot import Snapshot
 
 
 class Night:

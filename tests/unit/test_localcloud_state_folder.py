@@ -9,6 +9,7 @@ import pytest
 
 from localcloud.errors import AlreadyRunningError, StateFolderError
 from localcloud.state_folder import Ports, Server, StateFolder
+from tests.support.hang import SECONDS, line_from
 
 PORTS = Ports(api=1, mqtt=2)
 HOLD = """
@@ -36,8 +37,7 @@ def hold_elsewhere(folder: StateFolder) -> "subprocess.Popen[str]":
         stdout=subprocess.PIPE,
         text=True,
     )
-    assert process.stdout is not None
-    assert int(process.stdout.readline()) == process.pid
+    assert int(line_from(process, process.stdout)) == process.pid
     return process
 
 
@@ -96,14 +96,14 @@ def test_a_folder_that_is_not_there_has_no_server(tmp_path: Path) -> None:
 def test_who_serves_it_is_known_from_another_process(folder: StateFolder) -> None:
     process = hold_elsewhere(folder)
     assert folder.server() == Server(process.pid, PORTS)
-    process.communicate("")
+    process.communicate("", timeout=SECONDS)
     assert folder.server() is None
 
 
 def test_a_killed_server_leaves_only_its_ports(folder: StateFolder) -> None:
     process = hold_elsewhere(folder)
     process.kill()
-    process.communicate()
+    process.communicate(timeout=SECONDS)
     assert folder.server() is None
     assert folder.remembered_ports() == PORTS
 
@@ -115,7 +115,7 @@ def test_a_second_server_is_refused(folder: StateFolder) -> None:
         folder.serve(PORTS, patience=0),
     ):
         pass
-    process.communicate("")
+    process.communicate("", timeout=SECONDS)
 
 
 def test_asking_who_serves_does_not_stop_a_start(folder: StateFolder) -> None:

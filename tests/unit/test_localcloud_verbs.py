@@ -15,15 +15,16 @@ from localcloud.admin import Admin
 from localcloud.cli import main
 from localcloud.cloud_clock import CloudClock
 from localcloud.errors import ClockError, FaultError, LocalCloudError, NoAnswerError, SettingsError
-from localcloud.fault_board import FaultBoard
-from localcloud.rude import Rude
+from localcloud.faults.board import FaultBoard
+from localcloud.faults.rude import Rude
 from localcloud.settings import Settings
 from localcloud.state_folder import Ports, StateFolder
 from localcloud.verbs.clock import duration
 from localcloud.verbs.env import in_the_way
 from localcloud.verbs.fault import fields_of
-from localcloud.wire_line import line_of, numbered_events
-from localcloud.wire_log import WireLog
+from localcloud.wire.line import line_of, numbered_events
+from localcloud.wire.log import WireLog
+from tests.support.hang import SECONDS
 
 VERBS = ("up", "env", "status", "logs", "watch", "fault", "wire", "clock", "reset", "down")
 
@@ -80,7 +81,7 @@ def test_a_missing_extra_is_named_with_its_command(tmp_path: Path) -> None:
     for more in ([], ["--json"]):
         done = subprocess.run(
             [sys.executable, "-c", code, "up", "--state", str(tmp_path), *more],
-            capture_output=True, text=True, check=False,
+            capture_output=True, text=True, check=False, timeout=SECONDS,
         )  # fmt: skip
         assert done.returncode == 1
         assert "pip install 'firstboot[local]'" in (done.stdout if more else done.stderr)
@@ -101,6 +102,7 @@ def test_env_unsets_what_another_account_left(tmp_path: Path) -> None:
         said = subprocess.run(
             ["/bin/sh", "-c", line], env={"PATH": "/usr/bin:/bin", **left},
             cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True,
+            timeout=SECONDS,
         ).stdout  # fmt: skip
     assert "real" not in said
 
@@ -113,7 +115,7 @@ def test_a_shell_stops_where_no_local_aws_is(tmp_path: Path) -> None:
     line = f'set -e; eval "$({sys.executable} -m localcloud env --state {tmp_path})"; echo on'
     done = subprocess.run(
         ["/bin/sh", "-c", line], cwd=Path(__file__).parents[2],
-        capture_output=True, text=True, check=False,
+        capture_output=True, text=True, check=False, timeout=SECONDS,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (1, "")
     assert "no local AWS is running" in done.stderr

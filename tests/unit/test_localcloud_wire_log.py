@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localcloud.gaps.seam import Seam
-from localcloud.mqtt_packets import Packet, PacketDescriber, PacketReader
-from localcloud.wire_log import CLOUD, DEVICE, WireLog, listen
+from localcloud.seam import Seam
+from localcloud.wire.log import CLOUD, DEVICE, WireLog, listen
+from localcloud.wire.mqtt_packets import Packet, PacketDescriber, PacketReader
 
 CONNECT_5 = bytes.fromhex("10 11 0004 4d515454 05 02 003c 00 0004 534e2d31")
 CONNECT_3 = bytes.fromhex("10 10 0004 4d515454 04 02 003c 0004 534e2d31")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from device.runtime.notify import ServiceManager
+from tests.support.hang import SECONDS
 
 
 @pytest.fixture
@@ -60,6 +61,7 @@ def test_without_a_manager_nothing_happens(named: str) -> None:
 
 def test_an_abstract_socket_is_reached() -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.settimeout(SECONDS)
         listener.bind("")  # the kernel chooses an abstract name
         name = "@" + listener.getsockname()[1:].decode()
         ServiceManager({"NOTIFY_SOCKET": name}).ready()

@@ -18,6 +18,7 @@ from device.storage.lifecycle import Lifecycle
 from device.storage.ownership import Owner, give_to_owner_of, owner_for
 from device.storage.private_file import keeps_modes, read_private_file
 from device.storage.secure_storage import Uid
+from tests.support.hang import SECONDS
 from tests.support.sealed_device import make_device
 
 PI = Owner(1000, 1001)
@@ -195,6 +196,7 @@ def test_a_device_leaves_no_core_dump_and_lets_nobody_look(tmp_path: Path) -> No
         capture_output=True,
         text=True,
         check=True,
+        timeout=SECONDS,
     )
 
     assert done.stdout.split() == ["0", "0"]

@@ -11,6 +11,7 @@ import localcloud.errors
 from device.errors import ExitCode
 from scripts._docs import help_of
 from scripts.demonstration.methods import METHODS
+from tests.support.hang import SECONDS
 from tests.unit.test_import_rules import FACTORY_MAY_USE
 
 ROOT = Path(__file__).parents[2]
@@ -59,5 +60,6 @@ def test_the_two_commands_run_from_a_fresh_clone(script: str) -> None:
         capture_output=True,
         text=True,
         check=True,
+        timeout=SECONDS,
     )
     assert done.stdout.startswith(f"usage: scripts/{script}")

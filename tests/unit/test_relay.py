@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device.runtime.relay import RecordTypes, Relay
+from tests.support.hang import SECONDS
 
 HANDSHAKE, CHANGE_CIPHER, APPLICATION_DATA = 22, 20, 23
 
@@ -39,8 +40,10 @@ def test_records_are_found_however_the_stream_is_cut(
 def relay_to_a_pair() -> Iterator[tuple[Relay, socket.socket]]:
     """Run a relay to the other end of a connection."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        far = socket.create_connection(listener.getsockname())
+        far = socket.create_connection(listener.getsockname(), SECONDS)
+        listener.settimeout(SECONDS)
         server, _ = listener.accept()
+        server.settimeout(SECONDS)
     relay = Relay(lambda: far)
     relay.start()
     try:
@@ -115,7 +118,7 @@ def test_closing_waits_for_no_name_server() -> None:
 
     def look_up() -> socket.socket:
         asked.set()
-        answered.wait()
+        answered.wait(SECONDS)
         raise socket.gaierror(-3, "Temporary failure in name resolution")
 
     relay = Relay(look_up)

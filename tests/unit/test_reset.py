@@ -6,11 +6,11 @@ import pytest
 
 from device.errors import ExitCode
 from device.errors.provisioning import ResetRefusedError
+from device.reset import reset
 from device.runtime import journal
 from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.keys import CLAIM_KEY
 from device.storage.secure_storage import Uid
-from device.verbs.reset import reset
 from tests.support.devices import STEPS, advance_to, make_device, open_device
 
 

@@ -11,6 +11,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from scripts._venv import LOCK, Environment, EnvironmentNotMadeError, ensure
+from tests.support.hang import SECONDS
 
 ROOT = Path(__file__).parents[2]
 EXTRAS = {"factory", "local"}
@@ -169,6 +170,7 @@ def launch(**variables: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
+        timeout=SECONDS,
     )
 
 

@@ -9,9 +9,10 @@ import pytest
 
 from device.errors.provisioning import NO_CREDENTIAL
 from device.errors.storage import DataCorruptError, NotADeviceError, StorageMissingError
+from device.status import read_status
 from device.storage.device_storage import create_device_storage, open_device_storage
 from device.storage.lifecycle import Lifecycle
-from device.verbs.status import lines_of, read_status
+from device.verbs.status import lines_of
 from factory.station.station import open_or_make_station
 from tests.support.devices import DEVICE_ID, SERIAL, advance_to, enrolment_of, make_device
 from tests.support.hang import SECONDS

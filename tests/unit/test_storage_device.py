@@ -22,6 +22,7 @@ from device.storage.device_storage import create_device_storage, open_device_sto
 from device.storage.keys import KeyId, KeyType
 from device.storage.lifecycle import Lifecycle
 from device.storage.secure_storage import Uid
+from tests.support.hang import SECONDS, line_from
 from tests.support.recording_fs import Fault, RecordingDisk
 from tests.support.sealed_device import make_device
 
@@ -175,12 +176,11 @@ def test_another_process_keeps_writers_out_until_it_dies(state: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", program, str(state)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as other:
-        assert other.stdout
-        assert other.stdout.readline() == b"\n"
+        assert line_from(other, other.stdout) == b"\n"
         with pytest.raises(StorageBusyError):
             open_device_storage(state)
         other.send_signal(signal.SIGKILL)
-        other.wait()
+        other.wait(SECONDS)
     with open_device_storage(state) as storage:
         assert storage.ps.get(JOURNAL) == b"by the other"
 
@@ -392,6 +392,6 @@ def test_opening_loads_neither_certificates_nor_key_types() -> None:
         "'cryptography.hazmat.primitives.serialization') if m in sys.modules])"
     )
     result = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, check=True, text=True
+        [sys.executable, "-c", program], capture_output=True, check=True, text=True, timeout=SECONDS
     )
     assert result.stdout == "[]\n"

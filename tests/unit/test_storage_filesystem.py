@@ -27,6 +27,7 @@ from device.storage.filesystem import (
     storage_errors,
     sync_folder,
 )
+from tests.support.hang import SECONDS, line_from
 from tests.support.recording_fs import Fault, FolderSynced, RecordingDisk, Renamed, Synced
 
 
@@ -200,10 +201,9 @@ def test_another_process_holds_the_lock_until_it_dies(tmp_path: Path) -> None:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     ) as other:
-        assert other.stdout
-        assert other.stdout.readline() == b"locked\n"
+        assert line_from(other, other.stdout) == b"locked\n"
         with pytest.raises(StorageBusyError):
             FolderLock(tmp_path)
         other.send_signal(signal.SIGKILL)
-        other.wait()
+        other.wait(SECONDS)
     FolderLock(tmp_path).release()

@@ -10,6 +10,7 @@ from device.errors.storage import StorageFailureError
 from device.storage.device_storage import open_device_storage
 from device.storage.filesystem import Fs, Mount
 from device.storage.secure_storage import Uid
+from tests.support import hang
 from tests.support.recording_fs import RecordingDisk, RecordingFs
 from tests.support.sealed_device import make_device
 
@@ -77,13 +78,13 @@ def test_readers_and_a_writer_work_on_real_files_at_once(tmp_path: Path) -> None
             with open_device_storage(state, read_only=True) as storage:
                 found.append(int(storage.ps.get(JOURNAL)))
 
-    reader = threading.Thread(target=read_on_and_on)
+    reader = threading.Thread(target=read_on_and_on, daemon=True)
     with open_device_storage(state) as storage:
         storage.ps.set(JOURNAL, b"0")
         reader.start()
         for number in range(100):
             storage.ps.set(JOURNAL, b"%d" % number)
         stop.set()
-        reader.join()
+        hang.join(reader)
     assert found == sorted(found)
     assert len(set(found)) > 1

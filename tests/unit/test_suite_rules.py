@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.hang import SECONDS
+
 ROOT = Path(__file__).parents[2]
 FILES = {
     "skips": "def test_it():\n    pytest.skip('no token here')\n",
@@ -46,6 +48,7 @@ def run_of_all(folder: Path, *options: str, ci: str) -> tuple[dict[str, set[str]
         capture_output=True,
         text=True,
         check=False,
+        timeout=SECONDS,
     )
     outcome = re.compile(r"^(FAILED|ERROR|SKIPPED|XFAIL)\b.*test_(\w+)\.py", re.MULTILINE)
     names: dict[str, set[str]] = defaultdict(set)
@@ -62,10 +65,26 @@ def test_in_ci_a_skip_fails_unless_it_is_on_purpose(tmp_path: Path) -> None:
     assert names["XFAIL"] == {"expected_to_fail"}
 
 
-def test_at_home_a_skip_passes_and_only_a_long_run_does_what_is_long(tmp_path: Path) -> None:
-    names, _ = run_of_all(tmp_path, "--long", ci="")
+@pytest.fixture(scope="module")
+def at_home(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, set[str]], str]:
+    """A long run with a worker."""
+    return run_of_all(tmp_path_factory.mktemp("home"), "--long", "--numprocesses=1", ci="")
+
+
+def test_at_home_a_skip_passes_and_only_a_long_run_does_what_is_long(
+    at_home: tuple[dict[str, set[str]], str],
+) -> None:
+    names, _ = at_home
     assert names["FAILED"] == {"is_long"}
     assert names["ERROR"] == set()
+
+
+def test_a_failure_is_shown_once_when_it_happens(
+    at_home: tuple[dict[str, set[str]], str],
+) -> None:
+    before_the_end, _, _ = at_home[1].partition("= FAILURES =")
+    assert before_the_end.count("test_is_long.py::test_it failed (call):\n") == 1
+    assert "    E       assert False\n" in before_the_end
 
 
 @pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8::1"])
@@ -81,4 +100,4 @@ def test_no_test_asks_for_a_name() -> None:
 
 def test_loopback_is_open() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        socket.create_connection(server.getsockname()).close()
+        socket.create_connection(server.getsockname(), SECONDS).close()

@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 from device.errors import ExitCode
+from tests.support.hang import SECONDS
 
 UNIT = Path(__file__).parents[2] / "packaging" / "systemd" / "firstboot@.service"
 MAX_EXPOSURE = 1.5
@@ -20,7 +21,9 @@ def service() -> configparser.SectionProxy:
 
 def test_the_exposure_is_low() -> None:
     command = ["systemd-analyze", "security", "--offline=true", str(UNIT)]
-    said = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    said = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=SECONDS
+    ).stdout
     found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", said)
     assert found is not None, said
     assert float(found[1]) < MAX_EXPOSURE
@@ -34,7 +37,7 @@ def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path) -> None:
     words = UNIT.read_text().replace("/usr/bin/device", str(device))
     unit.write_text(words.replace("Documentation=man:device(1)\n", ""))  # not installed here
     command = ["systemd-analyze", "verify", str(unit)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SECONDS)
     assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -107,7 +107,10 @@ def running(folder: StateFolder, ports: Ports) -> Iterator[LocalCloud]:
         yield _describe(folder, server)
     finally:
         process.terminate()
-        process.wait(timeout=SECONDS)
+        try:
+            process.wait(timeout=SECONDS)
+        finally:
+            process.kill()  # one that does not stop would outlive the run
 
 
 def _describe(folder: StateFolder, server: Server) -> LocalCloud:

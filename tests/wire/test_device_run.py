@@ -26,6 +26,8 @@ pytestmark = pytest.mark.wire
 
 OFTEN = {"DEVICE_TELEMETRY__INTERVAL": "0.1"}
 ACKNOWLEDGED = "telemetry acknowledged"
+MANY = 1_000
+"""More lines than a device says in a test."""
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +48,7 @@ def state(works: Works, tmp_path: Path, serial: str) -> Path:
 
 def wait_for(started: Running, step: str, text: str) -> None:
     """Read up to the next line of ``step`` that says ``text``."""
-    while text not in started.wait_for(step)["detail"]:
-        pass
+    assert any(text in started.wait_for(step)["detail"] for _ in range(MANY))
 
 
 def test_a_new_device_provisions_itself_and_goes_to_work(state: Path, serial: str) -> None:
@@ -80,6 +81,15 @@ def test_a_proven_device_goes_to_work_at_once(state: Path, number: signal.Signal
     assert stopped.code == 0
 
 
+def up_to(last: bytes, manager: socket.socket) -> list[bytes]:
+    """Return what the service manager hears, up to ``last``."""
+    heard: list[bytes] = []
+    while last not in heard:
+        assert len(heard) < MANY, heard
+        heard.append(manager.recv(4096))
+    return heard
+
+
 def test_systemd_is_told_when_the_device_is_at_work_and_when_it_stops(
     state: Path, tmp_path: Path
 ) -> None:
@@ -88,12 +98,9 @@ def test_systemd_is_told_when_the_device_is_at_work_and_when_it_stops(
         manager.settimeout(SECONDS)
         told = {"NOTIFY_SOCKET": manager.getsockname(), **OFTEN}
         with running("run", "--state", state, "--config", CONFIG, **told) as started:
-            heard = [manager.recv(4096)]
-            while heard[-1] != b"STATUS=operating":
-                heard.append(manager.recv(4096))
+            heard = up_to(b"STATUS=operating", manager)
             started.stop()
-        while heard[-1] != b"STOPPING=1":
-            heard.append(manager.recv(4096))
+        heard += up_to(b"STOPPING=1", manager)
 
     assert b"STATUS=registering the thing" in heard
     assert heard.index(b"READY=1") > heard.index(b"STATUS=registering the thing")

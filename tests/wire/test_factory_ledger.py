@@ -122,6 +122,26 @@ def test_again_says_what_is_to_be_done_about_a_device_that_never_connected(
     assert f"destroy {tmp_path / 'one' / 'NEVER'}" in str(answer["retired"])
 
 
+@pytest.mark.parametrize("method", sorted(set(METHODS) - {"claim-own-ca", "trusted-user"}))
+def test_retired_device_has_nothing_active_in_the_account(
+    line: ProductionLine, method: str, tmp_path: Path
+) -> None:
+    here, serial = line.of(method), f"GONE-{method}"
+    state = here.make(tmp_path / serial)
+    assert here.boot_with_claim(state).code == 0
+
+    gone = here.run("retire", "--serial", serial, "--delete-thing", "--json")
+
+    assert gone.code == 0, gone.err
+    (account,) = json.loads(gone.out)["accounts"]
+    (certificate_id,) = account["certificates"]
+    described = here.client("iot").describe_certificate(certificateId=certificate_id)
+    assert described["certificateDescription"]["status"] == "INACTIVE"
+    assert serial not in here.things()
+    last = [each for each in Ledger(here.station).entries() if each.serial_number == serial][-1]
+    assert last.result.value == "retired"
+
+
 def test_nothing_of_a_new_batch_can_be_retried(line: ProductionLine, tmp_path: Path) -> None:
     refused = line.run("bulk", "--count", "1", "--batch", "NEW", "--retry", "--out", tmp_path)
     assert refused.code == ExitCode.MISUSE

@@ -287,6 +287,7 @@ def subscribe(client: mqtt5.Client, topic: str) -> int:
 
 def test_ctrl_c_is_answered_in_words(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(SECONDS)
         environment = {
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{silent.getsockname()[1]}",
             "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
@@ -297,6 +298,7 @@ def test_ctrl_c_is_answered_in_words(tmp_path: Path) -> None:
             cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         connection, _ = silent.accept()
+        connection.settimeout(SECONDS)
         with connection:
             connection.recv(1)  # it has asked, and waits for the answer
             process.send_signal(signal.SIGINT)

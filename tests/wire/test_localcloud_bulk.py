@@ -14,6 +14,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from localcloud.state_folder import StateFolder
+from tests.support.hang import SECONDS
 from tests.wire.conftest import LocalCloud, free_ports, running
 from tests.wire.localcloud_registry import (
     DEVICE_POLICY,
@@ -68,7 +69,7 @@ class Factory:
         links = self.iot.list_thing_registration_task_reports(taskId=task, reportType=kind)
         found = []
         for link in links["resourceLinks"]:
-            with urllib.request.urlopen(link) as answer:  # noqa: S310  (what the cloud gave)
+            with urllib.request.urlopen(link, timeout=SECONDS) as answer:  # noqa: S310  (what the cloud gave)
                 found += [json.loads(line) for line in answer.read().splitlines()]
         return found
 
@@ -282,7 +283,7 @@ def test_the_reports_are_not_in_the_callers_account(factory: Factory) -> None:
     link = factory.iot.list_thing_registration_task_reports(taskId=task, reportType="RESULTS")
     unsigned = link["resourceLinks"][0].partition("?")[0]
     with pytest.raises(urllib.error.HTTPError, match="403"):
-        urllib.request.urlopen(unsigned)  # noqa: S310  (what the cloud gave)
+        urllib.request.urlopen(unsigned, timeout=SECONDS)  # noqa: S310  (what the cloud gave)
 
 
 @pytest.mark.parametrize("regions", [("us-east-1", "eu-west-1"), ("eu-west-1", "us-east-1")])

@@ -11,6 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 from cryptography import x509
 
+from tests.support.hang import SECONDS
 from tests.wire.conftest import LocalCloud
 from tests.wire.localcloud_registry import make_role, mark, until
 from tests.wire.localcloud_sdk import (
@@ -175,7 +176,7 @@ def test_a_provider_that_is_deleted_meanwhile_still_answers(
         asked = device.submit(IdentityV2(client).create_from_csr, new_csr("late-1")[0])
         until(lambda: "PUBLISH" in sent_by(local_cloud, f"claim-{name}"))
         iot.delete_certificate_provider(certificateProviderName=name)
-        assert issuer(asked.result().certificate_pem) == "CN=Own CA"
+        assert issuer(asked.result(SECONDS).certificate_pem) == "CN=Own CA"
 
 
 def sent_by(cloud: LocalCloud, client_id: str) -> list[str]:

@@ -26,6 +26,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from localcloud import lifecycle
 from localcloud.state_folder import Ports, Server, StateFolder
 from localcloud.verbs.env import environment_of
+from tests.support import hang
 from tests.support.plain_mqtt import PlainMqtt
 from tests.wire.conftest import ROOT, LocalCloud, free_ports
 from tests.wire.localcloud_sdk import Fleet, new_csr, prepare_fleet
@@ -105,6 +106,9 @@ def mortal(folder: StateFolder) -> Iterator[Mortal]:
         finally:
             if server := folder.server():
                 os.kill(server.pid, signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                process.communicate(timeout=hang.SECONDS)
+            process.kill()
 
 
 def until_it_dies(work: Callable[[], None], is_dead: threading.Event) -> None:
@@ -185,16 +189,19 @@ def one_life(cloud: Mortal, pid: int, fleet: Fleet, claim: Path, moments: random
         lambda: work_over_http(cloud),
         lambda: work_over_mqtt(cloud, fleet, claim),
     ]
-    workers = [threading.Thread(target=until_it_dies, args=(work, is_dead)) for work in works]
+    workers = [
+        threading.Thread(target=until_it_dies, args=(work, is_dead), daemon=True) for work in works
+    ]
     for worker in workers:
         worker.start()
-    for _answer in range(moments.randint(1, MOST_ANSWERS)):
-        assert cloud.progress.acquire(timeout=60)
-    time.sleep(moments.uniform(0, LONGEST_WAIT))  # the moment of the kill is what is tried here
-    os.kill(pid, signal.SIGKILL)
-    is_dead.set()
-    for worker in workers:
-        worker.join()
+    try:
+        for _answer in range(moments.randint(1, MOST_ANSWERS)):
+            assert cloud.progress.acquire(timeout=hang.SECONDS), "no answer"
+        time.sleep(moments.uniform(0, LONGEST_WAIT))  # the moment of the kill is what is tried
+        os.kill(pid, signal.SIGKILL)
+    finally:
+        is_dead.set()
+    hang.join(*workers)
 
 
 def lost(cloud: Mortal) -> list[str]:

@@ -15,6 +15,7 @@ import pytest
 
 from localcloud.cli import main
 from localcloud.state_folder import StateFolder
+from tests.support import hang
 from tests.support.plain_mqtt import PlainMqtt
 from tests.wire.conftest import ROOT, LocalCloud, free_ports, python, running
 from tests.wire.localcloud_registry import mark, until
@@ -101,14 +102,12 @@ def test_watch_follows_the_wire(local_cloud: LocalCloud, device: Path) -> None:
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
     ) as watching:
-        assert watching.stdout is not None
-        assert watching.stderr is not None
-        assert "Watching" in watching.stderr.readline()
+        assert "Watching" in hang.line_from(watching, watching.stderr)
         name = mark("client")
         with connect(local_cloud, device, name):
-            told = [json.loads(watching.stdout.readline()) for _event in range(3)]
+            told = [json.loads(hang.line_from(watching, watching.stdout)) for _event in range(3)]
         watching.send_signal(signal.SIGINT)
-        assert watching.wait(10) == 0
+        assert watching.wait(hang.SECONDS) == 0
     assert [event.get("packet") or event["event"] for event in told] == [
         "opened", "CONNECT", "CONNACK",
     ]  # fmt: skip

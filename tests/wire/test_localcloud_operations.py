@@ -14,6 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
+from tests.support.hang import SECONDS
 from tests.wire.conftest import LocalCloud
 from tests.wire.localcloud_registry import (
     THINGS_REGISTRATION,
@@ -298,7 +299,7 @@ def call(cloud: LocalCloud, method: str, path: str, body: Any) -> tuple[int, Any
         request.url, json.dumps(body).encode(), dict(request.headers), method=method
     )
     try:
-        with urllib.request.urlopen(raw) as answer:  # noqa: S310
+        with urllib.request.urlopen(raw, timeout=SECONDS) as answer:  # noqa: S310
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         return error.code, json.load(error)

@@ -1,4 +1,4 @@
-"""What a policy knows of a certificate, asked by a device that publishes."""
+"""What the policies of certificates and thing groups allow a device that publishes."""
 
 import datetime as dt
 
@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.wire.conftest import LocalCloud
 from tests.wire.localcloud_registry import mark
-from tests.wire.localcloud_sdk import Credential, policy
+from tests.wire.localcloud_sdk import Credential, add_certificate, policy
 from tests.wire.raw_mqtt import connected
 
 pytestmark = pytest.mark.wire
@@ -17,6 +17,7 @@ NUMBER = 4660
 NAMES = [x509.DNSName("one.example"), x509.DNSName("two.example"), x509.RFC822Name("a@b.example")]
 KNOWN = ("DNSName", "DNSName.1", "RFC822Name")
 NOT_AUTHORIZED = 0x87
+ARN = "arn:aws:iot:us-east-1:000000000000"
 
 
 def self_signed() -> Credential:
@@ -87,4 +88,34 @@ def test_a_policy_that_changes_counts_at_once(local_cloud: LocalCloud) -> None:
         iot.create_policy_version(policyName=name, policyDocument=allowing, setAsDefault=True)
         assert client.published("dt/a") == 0
         iot.detach_policy(policyName=name, target=made["certificateArn"])
+        assert client.published("dt/a") == NOT_AUTHORIZED
+
+
+def test_a_policy_of_a_group_above_counts_for_a_device_of_the_group(
+    local_cloud: LocalCloud,
+) -> None:
+    iot, thing, group, above = local_cloud.client("iot"), *(mark(name) for name in ("t", "g", "a"))
+    credential = add_certificate(local_cloud, policy(("Connect", ["client/*"])))
+    arn = iot.describe_certificate(certificateId=credential.certificate_id)[
+        "certificateDescription"
+    ]["certificateArn"]
+    iot.create_thing(thingName=thing)
+    iot.attach_thing_principal(thingName=thing, principal=arn)
+    iot.create_policy(policyName=above, policyDocument=policy(("Publish", ["topic/dt/*"])))
+    target = iot.create_thing_group(thingGroupName=above)["thingGroupArn"]
+    iot.create_thing_group(thingGroupName=group, parentGroupName=above)
+    iot.attach_policy(policyName=above, target=target)
+    asked = [{"actionType": "PUBLISH", "resources": [f"{ARN}:topic/dt/a"]}]
+    with connected(local_cloud, credential, thing, 5) as client:
+        assert client.published("dt/a") == NOT_AUTHORIZED
+        iot.add_thing_to_thing_group(thingName=thing, thingGroupName=group)
+        assert client.published("dt/a") == 0
+        found = iot.get_effective_policies(principal=arn, thingName=thing)["effectivePolicies"]
+        assert above in [each["policyName"] for each in found]
+        explained = iot.test_authorization(principal=arn, clientId=thing, authInfos=asked)
+        assert explained["authResults"][0]["authDecision"] == "ALLOWED"
+        iot.detach_policy(policyName=above, target=target)
+        assert client.published("dt/a") == NOT_AUTHORIZED
+    with connected(local_cloud, credential, mark("other"), 5) as client:
+        iot.attach_policy(policyName=above, target=target)
         assert client.published("dt/a") == NOT_AUTHORIZED

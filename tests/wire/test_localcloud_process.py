@@ -175,7 +175,7 @@ def test_a_port_lost_between_choice_and_start_ends_it(tmp_path: Path, flag: str)
 
 def test_web_pages_are_kept_from_the_admin_paths(local_cloud: LocalCloud) -> None:
     port = int(local_cloud.api_url.rpartition(":")[2])
-    with socket.create_connection(("127.0.0.1", port)) as connection:
+    with socket.create_connection(("127.0.0.1", port), SECONDS) as connection:
         connection.sendall(
             b"POST /_localcloud/reset HTTP/1.1\r\nHost: x\r\nOrigin: http://evil\r\n"
             b"Content-Length: 0\r\nConnection: close\r\n\r\n"

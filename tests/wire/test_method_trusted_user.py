@@ -16,6 +16,7 @@ from factory.account.temporary_claim import TemporaryClaim, create_claim
 from factory.errors import CloudDeniedError
 from factory.methods import METHODS, trusted_user
 from factory.station.station import open_or_make_station
+from tests.support import hang
 from tests.support.device_process import Running, running
 from tests.support.production_line import CONFIG, ProductionLine, as_object, production_line
 from tests.support.station_cloud import contents
@@ -51,8 +52,7 @@ def make(line: ProductionLine, serial: str) -> Path:
 
 def waiting(process: Running, place: Path) -> None:
     process.wait_for("key made")
-    while not place.exists():
-        pass
+    hang.until(place.exists, "the device listens")
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.hang import SECONDS
 from tests.wire.conftest import LocalCloud
 
 ROOT = Path(__file__).parents[2]
@@ -18,7 +19,11 @@ ROOT = Path(__file__).parents[2]
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Python that has the wheel, and the libraries of this one, but not this checkout."""
     folder = tmp_path_factory.mktemp("wheel")
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "venv"], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "venv", "--without-pip", folder / "venv"],
+        check=True,
+        timeout=SECONDS,
+    )
     packages = next((folder / "venv").glob("lib/python3*/site-packages"))
     with zipfile.ZipFile(wheel(folder)) as archive:
         archive.extractall(packages)
@@ -38,7 +43,7 @@ def wheel(folder: Path) -> Path:
         str(folder),
         str(ROOT),
     ]
-    subprocess.run(command, check=True)
+    subprocess.run(command, check=True, timeout=SECONDS)
     (made,) = folder.glob("*.whl")
     return made
 
@@ -52,6 +57,7 @@ def run(python: Path, folder: Path, cloud: LocalCloud, *command: str) -> str:
         capture_output=True,
         text=True,
         check=False,
+        timeout=SECONDS,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -60,7 +66,12 @@ def run(python: Path, folder: Path, cloud: LocalCloud, *command: str) -> str:
 def test_it_is_the_wheel_that_is_run(python: Path, tmp_path: Path) -> None:
     code = "import device, factory.files; print(device.__file__, factory.files.FILES)"
     done = subprocess.run(
-        [python, "-P", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+        [python, "-P", "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=SECONDS,
     )
     assert str(ROOT) not in done.stdout
 

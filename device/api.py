@@ -1,0 +1,245 @@
+"""A made device as a program uses it: look into it, boot it, cut its power.
+
+This is the public API (docs/api.md); the verbs of ``device`` are thin over it. It neither prints
+nor takes signals nor reads this process's environment, so that any number of devices can be used
+in as many threads.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from device.config.endpoint import Endpoint
+from device.reset import reset
+from device.status import Status, read_status
+from device.storage.device_storage import open_device_storage
+from device.storage.manufacturing_data import serial_number
+
+if TYPE_CHECKING:
+    from device.operation.task import Task
+    from device.renewal_status import RenewalStatus
+    from device.runtime.journal import Identity
+    from device.runtime.timeline import Step
+    from device.startup import StartedDevice
+
+
+class Device:
+    """The device in the folder ``state``, which a station made."""
+
+    def __init__(  # noqa: PLR0913 - each is a choice of its own, and has a name at the call
+        self,
+        state: Path | str,
+        *,
+        config: Path | str | None = None,
+        environment: Mapping[str, str] | None = None,
+        endpoint: str | None = None,
+        root_ca: Path | str | None = None,
+        claim_place: Path | str | None = None,
+        on_step: "Callable[[Step], None] | None" = None,
+        on_words: Callable[[str], None] | None = None,
+    ) -> None:
+        """Name the device; nothing is opened yet.
+
+        Args:
+            state: the device's folder.
+            config: a settings file (docs/settings.md).
+            environment: ``DEVICE_*`` variables, which override the file; default: none.
+            endpoint: ``HOST:PORT`` of AWS IoT, above all; default: what the station installed.
+            root_ca: a PEM file with the CAs to trust; default: what the station installed.
+            claim_place: where a trusted user hands over a claim: a socket to make there, or a
+                file that ends in ``.json``. Default: the device begins with what it holds.
+            on_step: told each step as it happens, in the thread that boots.
+            on_words: told what a person should know, such as why a claim was refused.
+        """
+        self.state: Final = Path(state)
+        self.steps: Final[list[Step]] = []
+        """The steps of the latest boot or run."""
+        self._config: Final = None if config is None else Path(config)
+        self._environment: Final = dict(environment or {})
+        self._flags: Final = {
+            "endpoint": endpoint,
+            "root_ca": None if root_ca is None else str(root_ca),
+        }
+        self._claim_place: Final = None if claim_place is None else Path(claim_place)
+        self._on_step: Final = on_step or (lambda _: None)
+        self._on_words: Final = on_words or (lambda _: None)
+        self._started: StartedDevice | None = None
+        self._is_stop_wanted = False
+        self._last_step: str | None = None
+
+    def status(self) -> Status:
+        """Return what the device is now, read from its storage without network or lock.
+
+        Raises:
+            ConfigurationError: the settings file cannot be used.
+            StorageError: the storage is missing, corrupt, rolled back or another device's.
+        """
+        return read_status(self.state, self._chosen_endpoint())
+
+    @property
+    def serial(self) -> str:
+        """The serial number.
+
+        Raises:
+            StorageError: there is no finished device.
+        """
+        with open_device_storage(self.state, read_only=True) as storage:
+            return serial_number(storage)
+
+    def boot(self) -> "Identity":
+        """Provision the device unless it is provisioned; return who it is.
+
+        Raises:
+            FirstbootError: provisioning failed, or its time is up; the next boot continues.
+            PowerCutError: the power was cut, as `cut_power` asked for.
+            StepNotReachedError: the device booted, and never came to the step of `cut_power`.
+        """
+        with self._start() as started:
+            started.agent.boot(started.patience)
+            identity = started.agent.identity
+        if identity is None:
+            raise RuntimeError("a device that booted has an identity")
+        return identity
+
+    def run(
+        self,
+        *tasks: "Task",
+        on_proven: "Callable[[Identity], None] | None" = None,
+    ) -> None:
+        """Boot, then operate until `stop`: telemetry, and an application's own ``tasks``.
+
+        Args:
+            tasks: what the device does besides (`device.operation.task.Task`).
+            on_proven: told once who the device is.
+
+        Raises:
+            FirstbootError: what trying again cannot help, such as settings that are not valid.
+            PowerCutError: the power was cut, as `cut_power` asked for.
+        """
+        from device.errors.provisioning import StoppedError  # noqa: PLC0415 - slow to load
+
+        with self._start() as started:
+            try:
+                started.agent.boot_until_proven()
+            except StoppedError:
+                return
+            identity = started.agent.identity
+            if on_proven is not None and identity is not None:
+                on_proven(identity)
+            started.agent.operate(*tasks)
+
+    def renew(self) -> "Identity":
+        """Renew the certificate with a new key, or finish a renewal; return who the device is.
+
+        Raises:
+            NotProvisionedError: the device has no identity yet.
+            FirstbootError: the renewal failed; the current certificate stays in use.
+        """
+        with self._start() as started:
+            started.agent.renew(started.patience)
+            identity = started.agent.identity
+        if identity is None:
+            raise RuntimeError("a device that renewed its certificate has an identity")
+        return identity
+
+    def renewal_status(self) -> "RenewalStatus":
+        """Return whether the certificate is to be renewed now, without network or lock.
+
+        Raises:
+            NotProvisionedError: the device has no identity yet.
+            ConfigurationError: the settings file cannot be used.
+            StorageError: the storage is missing, corrupt, rolled back or another device's.
+        """
+        from device.renewal_status import read_renewal_status  # noqa: PLC0415 - rarely asked
+
+        return read_renewal_status(self.state, self._config, self._environment)
+
+    def stop(self) -> None:
+        """Ask a boot or run in another thread to end, or the next one if none has begun.
+
+        It returns at once, and is safe in a signal handler. `boot` then raises StoppedError,
+        `run` returns; nothing is lost.
+        """
+        self._is_stop_wanted = True
+        if (started := self._started) is not None:
+            started.request_stop()
+
+    def cut_power(self, *, after: str | None) -> None:
+        """Cut the power in the next boot or run, after the step ``after``; None: do not.
+
+        What was committed to the storage by then is there; the connection is dropped without a
+        word. The steps are those of `Step.name`, such as ``certificate staged``.
+
+        Raises:
+            ValueError: no device has such a step.
+        """
+        from device.power import check_step  # noqa: PLC0415 - tests only
+
+        if after is not None:
+            check_step(after)
+        self._last_step = after
+
+    @property
+    def last_step(self) -> str | None:
+        """The step after which the power is going to be cut, if it is."""
+        return self._last_step
+
+    def reset(self, *, forget_identity: bool = False) -> bool:
+        """Return the device to the state in which the station delivered it; tell if it changed.
+
+        Raises:
+            ResetRefusedError: there is a proven identity, and ``forget_identity`` is false.
+            StorageError: the storage is missing, busy, corrupt or rolled back.
+        """
+        with open_device_storage(self.state) as storage:
+            return reset(storage, forget_identity=forget_identity)
+
+    @contextmanager
+    def _start(self) -> "Iterator[StartedDevice]":
+        from device.startup import StartOptions, start_device  # noqa: PLC0415 - loads awscrt
+
+        options = StartOptions(
+            state=self.state,
+            config=self._config,
+            environment=self._environment,
+            flags=self._flags,
+            claim_place=self._claim_place,
+        )
+        self.steps.clear()
+        last_step, self._last_step = self._last_step, None
+        try:
+            with start_device(options, self._teller(last_step), self._on_words) as started:
+                self._started = started
+                if self._is_stop_wanted:
+                    started.request_stop()
+                yield started
+        finally:
+            self._started, self._is_stop_wanted = None, False
+        if last_step is not None:
+            from device.power import StepNotReachedError  # noqa: PLC0415 - tests only
+
+            raise StepNotReachedError(last_step, [step.name for step in self.steps])
+
+    def _teller(self, last_step: str | None) -> "Callable[[Step], None]":
+        def tell(step: "Step") -> None:
+            self.steps.append(step)
+            self._on_step(step)
+            if step.name == last_step:
+                from device.power import PowerCutError  # noqa: PLC0415 - tests only
+
+                raise PowerCutError(step.name)
+
+        return tell
+
+    def _chosen_endpoint(self) -> Endpoint | None:
+        """Return the endpoint that the settings choose, where settings are given."""
+        text, source = self._environment.get("DEVICE_ENDPOINT"), "DEVICE_ENDPOINT"
+        if self._config is not None:
+            from device.config import settings  # noqa: PLC0415 - loads yaml
+
+            loaded = settings.load_with_sources(self._config, self._environment, {})
+            text, source = loaded.settings.endpoint, loaded.sources.of("endpoint")
+        if named := self._flags["endpoint"]:
+            text, source = named, "--endpoint"
+        return Endpoint.parse(text, source) if text else None

@@ -1,0 +1,269 @@
+"""A manufacturing station as a program uses it: prepare, make, look into the registry.
+
+This is the public API (docs/api.md); the verbs of ``factory`` are thin over it. It neither prints
+nor takes signals, and a station may be used in several threads: what it keeps is locked on disk.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from factory.account.accounts import accounts_in, aws_accounts
+from factory.account.aws import Aws
+from factory.account.changes import Report
+from factory.account.cloud import Account
+from factory.account.documents import CONFIG
+from factory.account.registry import Registry
+from factory.errors import OptionNotUsedError, StationNotPreparedError
+from factory.lint.checks import findings_of, refuse_errors
+from factory.making.admission import Wanted
+from factory.making.device_orders import OrderOptions, config_name, device_orders, given_endpoint
+from factory.methods import METHODS, renewal
+from factory.methods.method import DEFAULT_CHOICES, Choices
+from factory.methods.prepared_account import (
+    check_endpoint_of,
+    check_prepared,
+    forget_prepared,
+    note_prepared,
+)
+from factory.methods.production import Product, produce
+from factory.station import station as stored
+from factory.station.ledger import Entry, Ledger
+
+_HOOKED: Final = "claim-hook.yaml"
+"""The settings of a device that proves itself to the claim's hook."""
+
+
+@dataclass(frozen=True)
+class MadeDevice:
+    """A finished device, lifecycle SECURED."""
+
+    method: str
+    serial: str
+    state: Path
+    """The device's folder, which holds all of it."""
+    device_id: str
+    endpoint: str
+    certificate_id: str | None
+    """Of the certificate that the station gave it; a device by claim gets its own at its boot."""
+    settings_file: Path
+    """The settings to boot it with."""
+    is_new: bool = True
+    registered: Sequence[tuple[Account, Report]] = ()
+    """What each account was told of it, where its method wants that."""
+    retired: Sequence[str] = ()
+    """What became of the device that it replaces, and what is to be done about it."""
+
+    def as_fields(self) -> dict[str, object]:
+        """Return it as ``factory make --json`` prints it."""
+        fields: dict[str, object] = {
+            "method": self.method, "serial": self.serial, "device_id": self.device_id,
+            "state": str(self.state), "endpoint": self.endpoint, "lifecycle": "SECURED",
+        }  # fmt: skip
+        if self.registered:
+            fields["registered"] = [report.as_fields(each) for each, report in self.registered]
+        if self.retired:
+            fields["retired"] = list(self.retired)
+        return fields
+
+
+class Station:
+    """The station in ``folder``, and the accounts that it works in."""
+
+    def __init__(
+        self,
+        folder: Path | str,
+        *,
+        accounts: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Name the station; nothing is made and nobody is asked yet.
+
+        Args:
+            folder: the station's folder; `prepare` makes it.
+            accounts: ``PROFILE`` or ``PROFILE:REGION`` for each account, as ``--account`` has them;
+                on the local AWS twelve digits. Default: the account of the credentials.
+            environment: endpoint, credentials and Region as in ``localcloud env --json``, and
+                ``DEVICE_*`` variables. Default: this process's environment and boto3's own chain.
+
+        Raises:
+            ConfigurationError: an account is not written as above.
+        """
+        self.folder: Final = Path(folder)
+        self.clouds: Final[Sequence[Aws]] = _clouds(accounts, environment)
+        """The accounts in which it works."""
+        self._is_account_named: Final = bool(accounts)
+        self._environment: Final = os.environ if environment is None else environment
+
+    @property
+    def registry(self) -> Registry:
+        """The registry of the station's first account."""
+        return Registry(self.clouds[0])
+
+    def prepare(
+        self, method: str, choices: Choices = DEFAULT_CHOICES
+    ) -> list[tuple[Account, Report]]:
+        """Create in each account what ``method`` needs; what is already right stays as it is.
+
+        Raises:
+            LintFailedError: the linter found an error in a document of the method.
+            StationError, StorageError: the cloud or the disk refused; the next run continues.
+        """
+        refuse_errors(findings_of(method, renews=choices.renewal))
+        return [(cloud.account, self.prepare_in(cloud, method, choices)) for cloud in self.clouds]
+
+    def prepare_in(self, cloud: Aws, method: str, choices: Choices = DEFAULT_CHOICES) -> Report:
+        """Create in one account what ``method`` needs; its documents were checked before.
+
+        Raises:
+            StationError, StorageError: as for `prepare`.
+        """
+        with stored.open_or_make_station(self.folder) as station:
+            report = METHODS[method].prepare(cloud, station, choices)
+            if choices.renewal:
+                report = Report.of([report, renewal.prepare(cloud)])
+            note_prepared(station, method, cloud)
+        return report
+
+    def teardown_in(
+        self,
+        cloud: Aws,
+        method: str | None = None,
+        *,
+        devices: bool = False,
+        renews: bool = False,
+    ) -> Report:
+        """Remove from one account what `prepare` created for ``method``, or for all methods.
+
+        ``devices``: and what was registered. ``renews``: and what is for renewals, which goes
+        with all methods in any case. A second run continues where one was stopped.
+
+        Raises:
+            StationError, StorageError: the cloud or the disk refused.
+        """
+        methods = [METHODS[method]] if method else dict.fromkeys(METHODS.values())
+        with ExitStack() as stack:
+            station = _station_if_any(stack, self.folder)
+            # Before the methods, which share the device policy with it.
+            first = [renewal.teardown(cloud, devices=devices)] if renews or not method else []
+            reports = (each.teardown(cloud, station, devices=devices) for each in methods)
+            report = Report.of([*first, *reports])
+            if station is not None:
+                forget_prepared(station, method, cloud)
+        return report
+
+    def make(
+        self,
+        method: str,
+        serial: str,
+        out: Path | str,
+        *,
+        options: OrderOptions | None = None,
+        again: bool = False,
+    ) -> MadeDevice:
+        """Make the device ``serial`` in the folder ``out``, and register it if the method does.
+
+        Args:
+            method: how it will provision itself; `prepare` was run for it.
+            serial: the serial number; a second device cannot have it, unless ``again``.
+            out: the device's folder.
+            options: what else the device is to be; their ``method`` is not used.
+            again: replace the device that has the serial number, and turn off its certificate.
+
+        Raises:
+            SerialNumberUsedError: another device has the serial number.
+            StationError, StorageError: the cloud or the disk refused; a second run continues.
+        """
+        wanted = self._options(method, options)
+        [device] = self.make_each(wanted, [serial], lambda _: Path(out), again=again)
+        return device
+
+    def make_each(
+        self,
+        options: OrderOptions,
+        serials: Sequence[str],
+        folder_of: Callable[[str], Path],
+        *,
+        again: bool = False,
+    ) -> Iterator[MadeDevice]:
+        """Make several devices, one after the other, once all that was ordered has been checked.
+
+        Raises:
+            StationError, StorageError: as for `make`.
+        """
+        method = options.method
+        self._check_accounts(method)
+        orders = device_orders(options, serials, self.clouds[0])
+        with stored.open_station(self.folder, read_only=True) as station:
+            is_hooked = "--hook" in METHODS[method].options and station.asks_for_proof
+            _check_not_allowed(options, is_hooked=is_hooked)
+            self._check_prepared(station, options)
+            for order in orders:
+                wanted = Wanted(order, folder_of(order.serial_number), again=again)
+                product = produce(method, wanted, station, self.clouds)
+                name = _HOOKED if is_hooked else config_name(method)
+                settings_file = options.config or CONFIG / name
+                yield _made(method, product, wanted.out, settings_file)
+
+    def ledger(self) -> list[Entry]:
+        """Return every line of the station's ledger, the oldest first.
+
+        Raises:
+            LedgerError: a line was not written by the station.
+        """
+        return list(Ledger(self.folder).entries())
+
+    def _options(self, method: str, given: OrderOptions | None) -> OrderOptions:
+        options = given or OrderOptions(method)
+        environment = options.environment or dict(self._environment)
+        return replace(
+            options, method=method, environment=environment,
+            is_other_account=self._is_account_named,
+        )  # fmt: skip
+
+    def _check_accounts(self, method: str) -> None:
+        if len(self.clouds) > 1 and not METHODS[method].is_registering:
+            raise OptionNotUsedError(
+                "--account", f"method {method} makes a device for one account",
+                "Give --account once. For several: --method multi-account.",
+            )  # fmt: skip
+
+    def _check_prepared(self, station: stored.Station, options: OrderOptions) -> None:
+        endpoint = given_endpoint(options)
+        check_prepared(station, options.method, self.clouds, endpoint)
+        if METHODS[options.method].is_made_online:
+            check_endpoint_of(self.clouds[0], endpoint)
+
+
+def _clouds(accounts: Sequence[str], environment: Mapping[str, str] | None) -> list[Aws]:
+    if environment is not None:
+        return accounts_in(accounts, environment)
+    return aws_accounts(list(accounts), os.environ)
+
+
+def _station_if_any(stack: ExitStack, folder: Path) -> stored.Station | None:
+    try:
+        return stack.enter_context(stored.open_station(folder))
+    except StationNotPreparedError:
+        return None
+
+
+def _check_not_allowed(options: OrderOptions, *, is_hooked: bool) -> None:
+    method = options.method
+    if not options.allowed and not (METHODS[method].is_registering or is_hooked):
+        raise OptionNotUsedError(
+            "--not-allowed", f"method {method} has no allow-list in the cloud",
+            "Leave it out. jitr, multi-account and claim with a hook have such a list.",
+        )  # fmt: skip
+
+
+def _made(method: str, product: Product, out: Path, settings_file: Path) -> MadeDevice:
+    order = product.order
+    return MadeDevice(
+        method, order.serial_number, out, order.device_id, order.endpoint,
+        product.certificate_id, settings_file, product.is_new, product.registered,
+        product.retired,
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Who may call: the access key, signatures, and callers that are refused."""

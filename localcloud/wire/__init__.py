@@ -1,0 +1,1 @@
+"""What devices and the broker said to each other."""
