@@ -147,7 +147,7 @@ class Agent:
 
         def new_plan() -> "RenewalPlan":
             thing, current = enrolment.identity.thing_name, enrolment.identity.certificate_id
-            return renewal_plan(self._settings, thing, current, is_operating=hand_over is not None)
+            return renewal_plan(self._settings, thing, current)
 
         return Renewal(new_plan, enrolment, self._observer, hand_over)
 

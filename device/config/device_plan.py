@@ -116,20 +116,13 @@ def _subject(settings: Settings, fill: _Filler, sources: Sources) -> Mapping[str
     return subject
 
 
-def renewal_plan(
-    settings: Settings, thing: str, certificate_id: str, *, is_operating: bool
-) -> RenewalPlan:
-    """Return the plan to renew the certificate ``certificate_id`` of ``thing``.
-
-    ``is_operating``: the thing's own client id is in use, so the connections need another.
-    """
-    beside = RENEWAL_CLIENT + thing
+def renewal_plan(settings: Settings, thing: str, certificate_id: str) -> RenewalPlan:
+    """Return the plan to renew the certificate ``certificate_id`` of ``thing``."""
     return RenewalPlan(
         thing_name=thing,
         certificate_id=certificate_id,
         template_name=settings.renewal.template,
-        request_client_id=beside if is_operating else thing,
-        proof_client_id=beside,
+        proof_client_id=RENEWAL_CLIENT + thing,
         reply_timeout=settings.connection.reply_timeout,
         connect_timeout=settings.connection.connect_timeout + _AWSCRT_REPORTS_FIRST,
     )

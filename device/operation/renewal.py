@@ -1,9 +1,9 @@
 """A device that operates and renews its certificate when it is time, or when it is told to.
 
-The renewal has a connection of its own beside the one that operates, which is not touched until
-the new certificate is promoted. Then the device connects again with the new certificate, and
-only after that the old one is retired. Whatever fails before is tried again later; the device
-goes on with the certificate that it has.
+The renewal asks for the new certificate over the connection that operates, and proves it over a
+second connection beside it. So the device works on until the new certificate is promoted. Then
+it connects again with that one, and only after this the old one is retired. Whatever fails
+before is tried again later; the device goes on with the certificate that it has.
 """
 
 import math
@@ -39,6 +39,12 @@ Ended = Callable[[FirstbootError | None], None]
 """Is told how a renewal that was ordered ended: None if it worked."""
 
 
+class RenewalAnswer(ev.Event, frozen=True):
+    """What a message on the operating connection says about the renewal."""
+
+    event: ev.Event
+
+
 @dataclass(frozen=True)
 class Due:
     """Why a renewal is to begin now."""
@@ -49,7 +55,7 @@ class Due:
 
 
 class BesideConnection(Protocol):
-    """The connection of the renewal."""
+    """The second connection, for the new certificate."""
 
     @property
     def has_news(self) -> bool:
@@ -147,6 +153,9 @@ class Renewing(Work):
         self._resume_at = math.inf
         self._hands_over = False
         self._waits = 0
+        self._asks_on_main = False
+        """Whether the renewal's orders go to the connection that operates."""
+        self._asked: frozenset[str] = frozenset()
 
     # --- the operation ------------------------------------------------------------------------
 
@@ -174,7 +183,11 @@ class Renewing(Work):
         return self._operation.resume()
 
     def reply_in(self, message: ev.MessageReceived) -> ev.Event | None:
-        """Return what ``message`` means to the operation."""
+        """Return what ``message`` means to the renewal, or to the operation."""
+        if self._renewal is not None and self._asks_on_main:
+            answer = self._renewal.reply_in(message)
+            if answer is not None:
+                return RenewalAnswer(answer)
         return self._operation.reply_in(message)
 
     def carry_out(self, order: Action) -> ev.Event | None:
@@ -188,11 +201,31 @@ class Renewing(Work):
 
     def receive(self, event: ev.Event, now: float) -> Sequence[Action]:
         """Return what follows from ``event`` of the operating connection."""
+        if self._asks_on_main and self._is_about_the_renewal(event):
+            answer = event.event if isinstance(event, RenewalAnswer) else event
+            return self._feed(answer, now)
         orders = self._operation.receive(event, now)
+        if self._asks_on_main and not self._is_operating:
+            self._asks_on_main = False
+            lost = ev.ConnectionLost("the operating connection ended")
+            return [*self._feed(lost, now), *orders]
         if self._hands_over and event == ev.Connected(Credential.DEVICE):
             self._hands_over = False
             return [*orders, *self._feed(re.HandedOver(), now)]
         return orders
+
+    @property
+    def _is_operating(self) -> bool:
+        return self._operation.is_routine
+
+    def _is_about_the_renewal(self, event: ev.Event) -> bool:
+        """Tell whose ``event`` it is: a device that operates has made its own subscriptions."""
+        match event:
+            case RenewalAnswer() | ev.Subscribed() | ev.SubscriptionDenied():
+                return True
+            case ev.PublishDenied(topic):
+                return topic in self._asked
+        return False
 
     # --- the renewal --------------------------------------------------------------------------
 
@@ -269,7 +302,17 @@ class Renewing(Work):
 
     def _perform(self, renewal: Work, order: Action, now: float) -> Sequence[Action]:
         match order:
+            case Connect(Credential.DEVICE):
+                self._facts.append(self._use_operating_connection())
+            case Disconnect() if self._asks_on_main:
+                self._asks_on_main = False
+                self._facts.append(ev.Disconnected())
+            case Subscribe() | Request() | Publish() if self._asks_on_main:
+                if not isinstance(order, Subscribe):
+                    self._asked |= {order.topic}
+                return [order]
             case Connect() | Subscribe() | Request() | Publish() | Disconnect():
+                self._asks_on_main = False
                 self._beside.perform(order)
             case WaitBeforeRetry(cause):
                 return self._wait(cause, now)
@@ -284,8 +327,15 @@ class Renewing(Work):
                     return self._connect_again(now)
         return []
 
-    def _wait(self, cause: FirstbootError, now: float) -> Sequence[Report]:
+    def _use_operating_connection(self) -> ev.Event:
         self._beside.close()
+        self._asks_on_main = self._is_operating
+        if self._asks_on_main:
+            return ev.Connected(Credential.DEVICE)
+        return ev.ConnectFailed("the device is not connected")
+
+    def _wait(self, cause: FirstbootError, now: float) -> Sequence[Report]:
+        self._stop_asking()
         self._waits += 1
         if self._waits > MOST_WAITS:
             raise cause
@@ -293,6 +343,10 @@ class Renewing(Work):
         self._resume_at = now + seconds
         words = f"{cause}; it is tried again in {seconds:.0f} s"
         return [Report("renewal waits", f"{words}; next: {cause.next_step}")]
+
+    def _stop_asking(self) -> None:
+        self._beside.close()
+        self._asks_on_main, self._asked = False, frozenset()
 
     def _connect_again(self, now: float) -> Sequence[Action]:
         """Have the operation connect with the new certificate; it publishes again what it must."""
@@ -302,7 +356,7 @@ class Renewing(Work):
         return [*said, *self._operation.receive(self._operation.resume(), now)]
 
     def _end(self, failure: FirstbootError | None, now: float) -> Sequence[Report]:
-        self._beside.close()
+        self._stop_asking()
         self._facts.clear()
         self._renewal, self._resume_at = None, math.inf
         self._orders.end(failure)

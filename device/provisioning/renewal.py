@@ -60,8 +60,6 @@ class RenewalPlan:
     certificate_id: str
     """The current certificate's."""
     template_name: str
-    request_client_id: str
-    """For connections with the current certificate: the thing's name, where nobody else uses it."""
     proof_client_id: str
     """For connections with the new certificate, beside the one that is still serving."""
     reply_timeout: float
@@ -209,7 +207,7 @@ class RenewalMachine(Machine[State]):
     def _connect(self, state: State) -> Connect:
         if state in WITH_NEW:
             return Connect(Credential.STAGED, self._plan.proof_client_id)
-        return Connect(Credential.DEVICE, self._plan.request_client_id)
+        return Connect(Credential.DEVICE, self._plan.thing_name)
 
     def _subscribe(self) -> Subscribe:
         register = topics.replies(topics.register_thing(self._plan.template_name))
