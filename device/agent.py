@@ -19,7 +19,7 @@ from device.provisioning.claim import ClaimMachine
 from device.provisioning.events import Credential
 from device.provisioning.presented import PresentedMachine, PresentedPlan
 from device.runtime.backoff import Backoff, Dice
-from device.runtime.clock import Clock
+from device.runtime.clock import Clock, trusted_wall_time
 from device.runtime.credentials import ClaimSource, Credentials, InstalledClaim
 from device.runtime.enrolment import Enrolment
 from device.runtime.first_boot import FirstBoot
@@ -31,6 +31,7 @@ from device.runtime.two_connections import TwoConnections
 from device.storage.device_storage import DeviceStorage
 from device.storage.element.installation import attach_element
 from device.storage.keys import KeyType, TlsIdentity
+from device.storage.manufacturing_data import serial_number
 from device.storage.secure_storage import Uid
 
 if TYPE_CHECKING:
@@ -146,8 +147,16 @@ class Agent:
         enrolment.is_wanted = is_wanted
 
         def new_plan() -> "RenewalPlan":
-            thing, current = enrolment.identity.thing_name, enrolment.identity.certificate_id
-            return renewal_plan(self._settings, thing, current)
+            current = enrolment.identity
+            now = trusted_wall_time(self._clock, current.not_before)
+            is_expired = now is not None and now > current.not_after
+            return renewal_plan(
+                self._settings,
+                current.thing_name,
+                current.certificate_id,
+                serial=serial_number(self._storage),
+                expired_at=current.not_after if is_expired else None,
+            )
 
         return Renewal(new_plan, enrolment, self._observer, hand_over)
 

@@ -116,13 +116,21 @@ def _subject(settings: Settings, fill: _Filler, sources: Sources) -> Mapping[str
     return subject
 
 
-def renewal_plan(settings: Settings, thing: str, certificate_id: str) -> RenewalPlan:
-    """Return the plan to renew the certificate ``certificate_id`` of ``thing``."""
+def renewal_plan(
+    settings: Settings, thing: str, certificate_id: str, *, serial: str, expired_at: float | None
+) -> RenewalPlan:
+    """Return the plan to renew the certificate ``certificate_id`` of ``thing``.
+
+    ``expired_at``: when that expired, in seconds since the epoch, if it has.
+    """
     return RenewalPlan(
         thing_name=thing,
         certificate_id=certificate_id,
         template_name=settings.renewal.template,
         proof_client_id=RENEWAL_CLIENT + thing,
+        method=settings.method,
+        serial=serial,
+        expired_at=expired_at,
         reply_timeout=settings.connection.reply_timeout,
         connect_timeout=settings.connection.connect_timeout + _AWSCRT_REPORTS_FIRST,
     )

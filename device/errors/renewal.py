@@ -1,5 +1,7 @@
 """What can go wrong when a device renews its certificate. The current one stays in use."""
 
+from datetime import UTC, datetime
+
 from device.errors import ExitCode
 from device.errors.provisioning import ProvisioningError
 
@@ -12,6 +14,25 @@ class NotProvisionedError(ProvisioningError):
     def __init__(self) -> None:
         """Say so."""
         super().__init__("the device has no identity yet, so there is nothing to renew")
+
+
+class CertificateExpiredError(ProvisioningError):
+    """The current certificate expired, so AWS IoT lets the device in for nothing any more."""
+
+    exit_code = ExitCode.DENIED
+
+    def __init__(self, detail: str, expired_at: float, method: str, serial: str) -> None:
+        """Say when it expired, in seconds since the epoch, and what was seen."""
+        until = datetime.fromtimestamp(expired_at, UTC).isoformat(timespec="seconds")
+        super().__init__(
+            f"the certificate expired at {until}, and AWS IoT refused the connection ({detail})"
+        )
+        self.expired_at = expired_at
+        self.next_step = (
+            "An expired certificate cannot be renewed. If the device's clock is right, the station "
+            f"has to make the device again: factory make --method {method} --serial {serial} "
+            "--again, into another folder. To prevent it, renew earlier: renewal.at_fraction."
+        )
 
 
 class RenewedCertificateRefusedError(ProvisioningError):

@@ -16,6 +16,7 @@ from typing import Final
 
 from device.errors import FirstbootError
 from device.errors.renewal import (
+    CertificateExpiredError,
     RenewalNotConfirmedError,
     RenewalRefusedError,
     RenewedCertificateRefusedError,
@@ -62,6 +63,11 @@ class RenewalPlan:
     template_name: str
     proof_client_id: str
     """For connections with the new certificate, beside the one that is still serving."""
+    method: str
+    serial: str
+    """As the station would make the device again."""
+    expired_at: float | None
+    """When the current certificate expired, in seconds since the epoch; None if it has not."""
     reply_timeout: float
     """Seconds, as ``connect_timeout``."""
     connect_timeout: float
@@ -201,6 +207,9 @@ class RenewalMachine(Machine[State]):
                 return RenewalRefusedError(self._new, reason)
             case ev.NotLetIn(detail) if before in WITH_NEW:
                 return RenewedCertificateRefusedError(self._new, detail)
+            case ev.NotLetIn(detail) if (expired_at := self._plan.expired_at) is not None:
+                method, serial = self._plan.method, self._plan.serial
+                return CertificateExpiredError(detail, expired_at, method, serial)
         credential = Credential.STAGED if before in WITH_NEW else Credential.DEVICE
         return error_of(event, before.value, credential)
 
