@@ -71,14 +71,18 @@ def remove_renewal_from_thing_policy(cloud: Cloud) -> Change:
         NotMadeByStationError: someone else's policy has this name.
         CloudError: AWS did not answer, or said no.
     """
-    users = _users(cloud)
-    if RENEWAL not in users:
+    arn = policy_arn(cloud, KIND, THING_POLICY)
+    users = users_in(tags_of(cloud, arn)) if arn else set()
+    if arn is None or RENEWAL not in users:
         return Change(KIND, THING_POLICY, Outcome.ABSENT, "renewal was not prepared")
-    change = remove_thing_policy(cloud, RENEWAL)
     others = sorted(users - {RENEWAL})
-    if change.outcome is Outcome.KEPT and others:
-        return ensure_thing_policy(cloud, others[0])
-    return change
+    if not others:
+        return remove_thing_policy(cloud, RENEWAL)
+    # The content first: a run that is cut here finds the tag, and continues.
+    document = thing_policy(cloud.account.placeholders, renews=False)
+    ensure_policy(cloud, KIND, THING_POLICY, document, others[0])
+    remove_user(cloud, arn, RENEWAL)
+    return Change(KIND, THING_POLICY, Outcome.UPDATED, "devices may not renew any more")
 
 
 def _users(cloud: Cloud) -> set[str]:
