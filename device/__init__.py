@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from device.api import Device
-    from device.errors import ExitCode, FirstbootError
-    from device.errors.provisioning import StoppedError
-    from device.power import PowerCutError, StepNotReachedError
+    from device.errors import ExitCode, FirstbootError, StepNotReachedError, StoppedError
+    from device.power import PowerCutError
     from device.runtime.journal import Identity
     from device.runtime.timeline import Step
     from device.status import Status
@@ -38,8 +37,8 @@ _HOMES: Final = {
     "PowerCutError": "device.power",
     "Status": "device.status",
     "Step": "device.runtime.timeline",
-    "StepNotReachedError": "device.power",
-    "StoppedError": "device.errors.provisioning",
+    "StepNotReachedError": "device.errors",
+    "StoppedError": "device.errors",
 }
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from device.config.device_plan import Plan
 from device.config.endpoint import Endpoint
 from device.config.settings import Connection, Settings, configured
-from device.errors.provisioning import StoppedError
+from device.errors import StoppedError
 from device.identity.csr import subject_name
 from device.operation.renewal import RenewalOrders
 from device.operation.renewal_due import RenewalPolicy

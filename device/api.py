@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from device.config.endpoint import Endpoint
+from device.errors import StepNotReachedError
 from device.reset import reset
 from device.status import Status, read_status
 from device.storage.device_storage import open_device_storage
@@ -117,7 +118,7 @@ class Device:
             FirstbootError: what trying again cannot help, such as settings that are not valid.
             PowerCutError: the power was cut, as `cut_power` asked for.
         """
-        from device.errors.provisioning import StoppedError  # noqa: PLC0415 - slow to load
+        from device.errors import StoppedError  # noqa: PLC0415 - slow to load
 
         with self._start() as started:
             try:
@@ -217,9 +218,9 @@ class Device:
         finally:
             self._started, self._is_stop_wanted = None, False
         if last_step is not None:
-            from device.power import StepNotReachedError  # noqa: PLC0415 - tests only
-
-            raise StepNotReachedError(last_step, [step.name for step in self.steps])
+            raise StepNotReachedError(
+                step=last_step, seen=", ".join(step.name for step in self.steps)
+            )
 
     def _teller(self, last_step: str | None) -> "Callable[[Step], None]":
         def tell(step: "Step") -> None:

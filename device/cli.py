@@ -19,10 +19,11 @@ from typing import Final, NoReturn
 from device import __version__, verbs
 from device.errors import (
     DISTRIBUTIONS,
+    MISUSE,
+    NOT_INSTALLED,
     ExitCode,
     FirstbootError,
-    MisuseError,
-    NotInstalledError,
+    StoppedError,
 )
 
 _LONGEST_WORDS: Final = 4_000
@@ -84,15 +85,13 @@ def _run(arguments: Sequence[str], console: "_Terminal") -> ExitCode:
         return console.fail(error)
     except KeyboardInterrupt as stop:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
-        from device.errors.provisioning import StoppedError  # noqa: PLC0415 - slow to load
-
         name = "SIGTERM" if isinstance(stop, _Terminated) else "SIGINT"
         return console.fail(StoppedError(f"stopped by {name}; nothing is lost"))
     except ImportError as error:
         package = (error.name or "").partition(".")[0]
         if package not in DISTRIBUTIONS:
             raise
-        return console.fail(NotInstalledError(package, DISTRIBUTIONS[package]))
+        return console.fail(NOT_INSTALLED.error(package=package, install=DISTRIBUTIONS[package]))
     return ExitCode.DONE if ended is None else ended
 
 
@@ -116,10 +115,10 @@ class _Terminal:
 
     def fail(self, error: FirstbootError) -> ExitCode:
         """Tell of ``error``; return the exit code."""
-        if isinstance(error, MisuseError):
-            print(error.usage, end="", file=sys.stderr)
-        self.say(f"device: {error}", f"next: {error.next_step}")
-        fields = {"error": type(error).__name__, "message": _fit(str(error))}
+        if error.row is MISUSE:
+            print(error.fields["usage"], end="", file=sys.stderr)
+        self.say(f"device: error {error.code}: {error}", f"next: {error.next_step}")
+        fields = {"error": error.name, "code": error.code, "message": _fit(str(error))}
         next_step = _fit(error.next_step)
         self.show(fields | {"next_step": next_step, "exit_code": int(error.exit_code)})
         return error.exit_code
@@ -137,7 +136,7 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise the `MisuseError` that ``message`` is about."""
-        raise MisuseError(message, self.format_usage(), f"{self.prog} --help")
+        raise MISUSE.error(message, usage=self.format_usage(), help_command=f"{self.prog} --help")
 
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:

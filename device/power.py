@@ -2,7 +2,6 @@
 
 from typing import Final
 
-from device.errors import FirstbootError
 from device.runtime.timeline import CONNECTED, STEPS
 
 NAMED_STEPS: Final = tuple(
@@ -24,16 +23,6 @@ class PowerCutError(BaseException):
         """Name the ``step`` that was the last one."""
         super().__init__(f"the power was cut after {step!r}")
         self.step = step
-
-
-class StepNotReachedError(FirstbootError):
-    """The boot ended before it came to the step after which the power was to be cut."""
-
-    def __init__(self, step: str, seen: list[str]) -> None:
-        """Name the ``step``, and those that were ``seen``."""
-        super().__init__(f"the device never came to {step!r}; it went through {', '.join(seen)}")
-        self.step = step
-        self.next_step = "Name one of the steps that this device goes through from here on."
 
 
 def check_step(step: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from device.errors.renewal import NotProvisionedError
+from device.errors.renewal import NOT_PROVISIONED
 from device.operation.renewal_due import RenewalPolicy, due_at
 from device.runtime import journal
 from device.runtime.clock import SystemClock
@@ -39,7 +39,7 @@ def read_renewal_status(
     with open_device_storage(state, read_only=True) as storage:
         identity = journal.load_identity(storage.ps)
         if identity is None:
-            raise NotProvisionedError
+            raise NOT_PROVISIONED.error()
         found = RenewalSchedule(storage, SystemClock(), policy).why_due()
     return RenewalStatus(
         due=found is not None,

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from device.errors.provisioning import ResetRefusedError
+from device.errors.provisioning import RESET_REFUSED
 from device.runtime import journal
 from device.runtime.journal import Identity
 from device.storage.device_storage import DeviceStorage
@@ -28,7 +28,7 @@ def reset(storage: DeviceStorage, *, forget_identity: bool) -> bool:
     """
     identity, progress = journal.load_identity(storage.ps), journal.load(storage.ps)
     if identity is not None and not forget_identity:
-        raise ResetRefusedError(identity.thing_name)
+        raise RESET_REFUSED.error(thing_name=identity.thing_name)
     if identity is None and progress is None:
         return False
     with storage.transaction():

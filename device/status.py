@@ -117,7 +117,7 @@ def _status_of(storage: DeviceStorage, chosen: Endpoint | None) -> Status:
 def _state_at(progress: Progress | None, storage: DeviceStorage) -> str:
     credentials = {Uid.CLAIM_CERTIFICATE, Uid.INSTALLED_CERTIFICATE}
     has_nothing = progress is None and credentials.isdisjoint(storage.ps.uids())
-    return NO_CREDENTIAL if has_nothing else STATES[type(progress)]
+    return NO_CREDENTIAL.sentence if has_nothing else STATES[type(progress)]
 
 
 def _where(storage: DeviceStorage, chosen: Endpoint | None) -> dict[str, Any]:

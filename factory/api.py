@@ -17,7 +17,7 @@ from factory.account.changes import Report
 from factory.account.cloud import Account
 from factory.account.documents import CONFIG
 from factory.account.registry import Registry
-from factory.errors import OptionNotUsedError, StationNotPreparedError
+from factory.errors import OPTION_NOT_USED, StationNotPreparedError
 from factory.lint.checks import findings_of, refuse_errors
 from factory.making.admission import Wanted
 from factory.making.device_orders import OrderOptions, config_name, device_orders, given_endpoint
@@ -226,10 +226,11 @@ class Station:
 
     def _check_accounts(self, method: str) -> None:
         if len(self.clouds) > 1 and not METHODS[method].is_registering:
-            raise OptionNotUsedError(
-                "--account", f"method {method} makes a device for one account",
-                "Give --account once. For several: --method multi-account.",
-            )  # fmt: skip
+            raise OPTION_NOT_USED.error(
+                f"method {method} makes a device for one account",
+                option="--account",
+                next_step="Give --account once. For several: --method multi-account.",
+            )
 
     def _check_prepared(self, station: stored.Station, options: OrderOptions) -> None:
         endpoint = given_endpoint(options)
@@ -254,10 +255,11 @@ def _station_if_any(stack: ExitStack, folder: Path) -> stored.Station | None:
 def _check_not_allowed(options: OrderOptions, *, is_hooked: bool) -> None:
     method = options.method
     if not options.allowed and not (METHODS[method].is_registering or is_hooked):
-        raise OptionNotUsedError(
-            "--not-allowed", f"method {method} has no allow-list in the cloud",
-            "Leave it out. jitr, multi-account and claim with a hook have such a list.",
-        )  # fmt: skip
+        raise OPTION_NOT_USED.error(
+            f"method {method} has no allow-list in the cloud",
+            option="--not-allowed",
+            next_step="Leave it out. jitr, multi-account and claim with a hook have such a list.",
+        )
 
 
 def _made(method: str, product: Product, out: Path, settings_file: Path) -> MadeDevice:

@@ -13,12 +13,10 @@ from typing import Any, Final
 
 from device.errors import ExitCode, FirstbootError
 from factory import verbs
+from factory.errors import MACHINE_REFUSED, MISUSE, STOPPED
 
 _STATION: Final = Path(".firstboot/station")
 _SDK_LOGGERS: Final = ("boto3", "botocore", "urllib3")
-_CHECK_MACHINE: Final = "Correct that on this machine, then run the same command again."
-_READ_HELP: Final = "Correct it; factory VERB --help lists the options."
-_RUN_AGAIN: Final = "Run the same command again; it continues where it stopped."
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,12 +27,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         arguments.run(arguments, console)
     except FirstbootError as error:
-        return console.fail(type(error).__name__, str(error), error.next_step, error.exit_code)
+        return console.fail(error)
     except OSError as error:
         problem = f"{error.filename or 'this machine'}: {error.strerror or error}"
-        return console.fail(type(error).__name__, problem, _CHECK_MACHINE)
+        return console.fail(MACHINE_REFUSED.error(problem), type(error).__name__)
     except KeyboardInterrupt:
-        return console.fail("Stopped", "stopped", _RUN_AGAIN)
+        return console.fail(STOPPED.error("stopped"))
     return ExitCode.DONE
 
 
@@ -53,7 +51,7 @@ def _parsed(words: Sequence[str]) -> argparse.Namespace:
     except SystemExit as error:
         if error.code == ExitCode.MISUSE and "--json" in words:
             problem = "the command line is not valid; stderr says why"
-            _Terminal(in_json=True).put_error("Misuse", problem, _READ_HELP, ExitCode.MISUSE)
+            _Terminal(in_json=True).put_error(MISUSE.error(problem))
         raise
 
 
@@ -71,17 +69,15 @@ class _Terminal:
         for line in (json.dumps(document),) if self._in_json else lines:
             print(line)
 
-    def fail(
-        self, name: str, message: str, next_step: str, code: ExitCode = ExitCode.FAILED
-    ) -> ExitCode:
-        """Tell of an error; return its exit code."""
-        self.say(f"factory: {message}", f"  next: {next_step}")
-        self.put_error(name, message, next_step, code)
-        return code
+    def fail(self, error: FirstbootError, name: str = "") -> ExitCode:
+        """Tell of ``error``; return its exit code."""
+        self.say(f"factory: error {error.code}: {error}", f"  next: {error.next_step}")
+        self.put_error(error, name)
+        return error.exit_code
 
-    def put_error(self, name: str, message: str, next_step: str, code: ExitCode) -> None:
-        fields = {"error": name, "message": message, "next_step": next_step}
-        self.show({**fields, "exit_code": int(code)})
+    def put_error(self, error: FirstbootError, name: str = "") -> None:
+        fields = {"error": name or error.name, "code": error.code, "message": str(error)}
+        self.show(fields | {"next_step": error.next_step, "exit_code": int(error.exit_code)})
 
 
 def _log_to_stderr(level: str) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from localcloud.cloud_clock import CloudClock
-from localcloud.errors import ClockError, LocalCloudError
+from localcloud.errors import CLOCK, NO_SUCH_PATH, LocalCloudError
 from localcloud.faults.board import FaultBoard
 from localcloud.faults.kinds import ExpireTokens, parse_fault
 from localcloud.faults.rude import Rude
@@ -106,11 +106,11 @@ def _seconds(body: bytes) -> float:
                     return float(seconds)
     except ValueError:
         pass
-    raise ClockError("advance_seconds is to be a number of seconds, from 0 to 100 years")
+    raise CLOCK.error("advance_seconds is to be a number of seconds, from 0 to 100 years")
 
 
 _LONGEST = 100 * 365 * 86400.0
 
 
 def _no(method: str, path: str) -> LocalCloudError:
-    return LocalCloudError(f"there is no {method} {path.rstrip('/')} here")
+    return NO_SUCH_PATH.error(f"there is no {method} {path.rstrip('/')} here")

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar, Final, NoReturn
 
-from localcloud.errors import ExitCode, LocalCloudError
+from localcloud.errors import MISUSE, ExitCode, LocalCloudError
 from localcloud.state_folder import StateFolder
 from localcloud.verbs import clock, down, env, fault, logs, reset, status, up, watch, wire
 
@@ -69,13 +69,14 @@ class _Terminal:
         return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
     def fail(self, error: LocalCloudError) -> None:
-        self.say(f"localcloud: {error}", f"  next: {error.next_step}")
+        self.say(f"localcloud: error {error.code}: {error}", f"  next: {error.next_step}")
         if self._in_json:
-            self.show(_document(type(error).__name__, str(error), error.next_step, error.exit_code))
+            self.show(_document(error))
 
 
-def _document(error: str, message: str, next_step: str, code: ExitCode) -> dict[str, object]:
-    return {"error": error, "message": message, "next_step": next_step, "exit_code": int(code)}
+def _document(error: LocalCloudError) -> dict[str, object]:
+    said = {"error": error.name, "code": error.code, "message": str(error)}
+    return said | {"next_step": error.next_step, "exit_code": int(error.exit_code)}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -85,8 +86,8 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         if "--json" in _Parser.asked_for:
-            step = f"See {self.prog} --help."
-            print(json.dumps(_document("MisuseError", message, step, ExitCode.MISUSE)), flush=True)
+            misuse = MISUSE.error(message, command=self.prog)
+            print(json.dumps(_document(misuse)), flush=True)
         super().error(message)
 
 

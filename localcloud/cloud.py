@@ -24,7 +24,7 @@ from localcloud.durable.broker import keep_before_answers
 from localcloud.durable.keeper import Keeper
 from localcloud.durable.snapshot import Snapshot
 from localcloud.durable.state_files import StateFiles
-from localcloud.errors import PortInUseError
+from localcloud.errors import PORT_IN_USE
 from localcloud.faults.bad_certificate import inject_bad_certificates
 from localcloud.faults.board import FaultBoard
 from localcloud.faults.injection import inject
@@ -119,7 +119,7 @@ class Cloud:
             await self._iot["mtls_start"]()
         except OSError as error:
             port = self._ports.mqtt
-            raise PortInUseError(port, owner_of(port), "--mqtt-port") from error
+            raise PORT_IN_USE.error(port=port, owner=owner_of(port), flag="--mqtt-port") from error
 
     def _publish_root_ca(self) -> None:
         new = self._folder.root_ca.with_suffix(".new")

@@ -1,12 +1,12 @@
-"""Every deliberate error of the local AWS, on one page.
+"""Every deliberate error of the local AWS: rows of a catalogue, and the classes decided by.
 
-The shape is that of the device's error page: the cause in the text, what to do about it in
-``next_step``, and the ``exit_code`` that the command line ends with.
+The shape is that of the device's errors (`device.errors`), which the local AWS may not import. A
+`Row` has a code that never changes (``FB-901``), what it means, the usual causes and the next step;
+``ROW.error(...)`` makes the error of a row.
 """
 
 from enum import IntEnum
-from pathlib import Path
-from typing import ClassVar
+from typing import Final, NamedTuple
 
 
 class ExitCode(IntEnum):
@@ -17,114 +17,210 @@ class ExitCode(IntEnum):
     MISUSE = 2
 
 
+class Row(NamedTuple):
+    """One row of the catalogue; ``sentence`` and ``next_step`` may name fields in braces."""
+
+    code: str
+    name: str
+    title: str
+    means: str
+    causes: tuple[str, ...]
+    next_step: str
+    sentence: str = "{problem}"
+    exit_code: ExitCode = ExitCode.FAILED
+
+    def error(
+        self, problem: object = "", *, next_step: str = "", **fields: object
+    ) -> "LocalCloudError":
+        """Return the error of this row; a ``next_step`` of its own goes before the row's."""
+        return LocalCloudError(problem, row=self, next_step=next_step, **fields)
+
+    def __repr__(self) -> str:
+        """Return the code and the name."""
+        return f"<{self.code} {self.name}>"
+
+
 class LocalCloudError(Exception):
     """The base of every error that the local AWS raises on purpose."""
 
-    exit_code: ClassVar[ExitCode] = ExitCode.FAILED
-    next_step: str = "Run localcloud up without --detach and read its last lines."
+    row: Row
+
+    def __init__(
+        self, problem: object = "", *, row: Row | None = None, next_step: str = "", **fields: object
+    ) -> None:
+        """Say it in the words of the ``row``, or of the class's own; keep the ``fields``."""
+        if row is not None:
+            self.row = row
+        values = {"problem": problem, **fields}
+        super().__init__(self.row.sentence.format_map(values))
+        self.fields = fields
+        self.next_step = next_step or self.row.next_step.format_map(values)
+
+    @property
+    def code(self) -> str:
+        """The code in the catalogue, such as ``FB-901``; it never changes."""
+        return self.row.code
+
+    @property
+    def name(self) -> str:
+        """What the error is called in ``--json``, such as ``PortInUseError``."""
+        return self.row.name
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What the command ends with."""
+        return self.row.exit_code
 
 
-class StateFolderError(LocalCloudError):
-    """The state folder cannot be made, written or trusted."""
-
-    def __init__(self, path: Path, problem: str) -> None:
-        """Name the ``path`` and what is wrong with it."""
-        super().__init__(f"state folder {path}: {problem}")
-        self.path = path
-        self.next_step = "Choose another folder with --state DIR, or remove this one."
-
-
-class AlreadyRunningError(LocalCloudError):
-    """Another process serves this state folder."""
-
-    def __init__(self, path: Path, detail: str = "a local AWS is already running on it") -> None:
-        """Name the state folder ``path``."""
-        super().__init__(f"state folder {path}: {detail}")
-        self.path = path
-        self.next_step = f"Stop it first: localcloud down --state {path}"
+STATE_FOLDER: Final = Row(
+    "FB-901",
+    "StateFolderError",
+    "The state folder cannot be used",
+    means="The state folder cannot be made, written or trusted.",
+    causes=(
+        "--state names a folder of something else.",
+        "A file in it was changed or cut short.",
+        "This user may not write it.",
+    ),
+    next_step="Choose another folder with --state DIR, or remove this one.",
+    sentence="state folder {path}: {problem}",
+)
+ALREADY_RUNNING: Final = Row(
+    "FB-902",
+    "AlreadyRunningError",
+    "A local AWS is already running",
+    means="Another process serves this state folder.",
+    causes=("localcloud up was run before.", "It runs with other ports than you asked for."),
+    next_step="Stop it first: localcloud down --state {path}",
+    sentence="state folder {path}: {problem}",
+)
+NOT_RUNNING: Final = Row(
+    "FB-903",
+    "NotRunningError",
+    "No local AWS is running",
+    means="No local AWS serves this state folder.",
+    causes=("It was not started, or was stopped.", "--state names another folder."),
+    next_step="Start it: localcloud up --detach --state {path}",
+    sentence="state folder {path}: no local AWS is running on it",
+)
 
 
 class NotRunningError(LocalCloudError):
     """No local AWS serves this state folder."""
 
-    def __init__(self, path: Path) -> None:
-        """Name the state folder ``path``."""
-        super().__init__(f"state folder {path}: no local AWS is running on it")
-        self.path = path
-        self.next_step = f"Start it: localcloud up --detach --state {path}"
+    row = NOT_RUNNING
 
 
-class PortInUseError(LocalCloudError):
-    """Someone else listens on a port that was asked for."""
-
-    def __init__(self, port: int, owner: str, flag: str) -> None:
-        """Name the ``port``, its ``owner`` as far as known, and the ``flag`` that chooses it."""
-        super().__init__(f"port {port} on 127.0.0.1 is in use by {owner}")
-        self.port = port
-        self.owner = owner
-        self.next_step = f"Stop it, or choose another port with {flag}."
-
-
-class StartError(LocalCloudError):
-    """The server process ended, or did not answer in time."""
-
-    def __init__(self, reason: str, log_tail: str, log: Path) -> None:
-        """Give the ``reason`` and the last lines of the ``log``."""
-        super().__init__(f"the local AWS did not start: {reason}\n{log_tail}".rstrip())
-        self.next_step = f"Read {log}; each start begins a new log."
-
-
-class MissingExtraError(LocalCloudError):
-    """Packages that the local AWS needs are not installed."""
-
-    next_step = "Install them: pip install 'firstboot[local]'"
-
-    def __init__(self, missing: list[str]) -> None:
-        """Name what is ``missing``."""
-        super().__init__(f"the extra [local] is not installed: no {', '.join(missing)}")
-
-
-class StopError(LocalCloudError):
-    """The server process did not stop in time."""
-
-    def __init__(self, pid: int) -> None:
-        """Name the process ``pid``."""
-        super().__init__(f"process {pid} did not stop in time")
-        self.next_step = f"End it: kill -9 {pid} (everything it answered is kept)"
+PORT_IN_USE: Final = Row(
+    "FB-904",
+    "PortInUseError",
+    "A port is in use",
+    means="Another process listens on a port that was asked for.",
+    causes=("Another local AWS, or another broker, runs on this machine.",),
+    next_step="Stop it, or choose another port with {flag}.",
+    sentence="port {port} on 127.0.0.1 is in use by {owner}",
+)
+START: Final = Row(
+    "FB-905",
+    "StartError",
+    "The local AWS did not start",
+    means="The server process ended, or did not answer in time.",
+    causes=("The machine is busy.", "The state folder is damaged; the log says which file."),
+    next_step="Read {log}; each start begins a new log.",
+    sentence="the local AWS did not start: {problem}",
+)
+MISSING_EXTRA: Final = Row(
+    "FB-906",
+    "MissingExtraError",
+    "The extra 'local' is not installed",
+    means="Packages that the local AWS needs are not installed.",
+    causes=("Firstboot was installed for a device: pip install firstboot.",),
+    next_step="Install them: pip install 'firstboot[local]'",
+    sentence="the extra [local] is not installed: no {missing}",
+)
+STOP: Final = Row(
+    "FB-907",
+    "StopError",
+    "The local AWS did not stop",
+    means="The server process did not stop in time.",
+    causes=("The machine is busy.",),
+    next_step="End it: kill -9 {pid} (everything it answered is kept)",
+    sentence="process {pid} did not stop in time",
+)
+NO_ANSWER: Final = Row(
+    "FB-908",
+    "NoAnswerError",
+    "The local AWS gives a wrong answer",
+    means="The server process runs, but gives a wrong answer, or none.",
+    causes=("It is of another version than this command.", "It is just starting or stopping."),
+    next_step="Try again. If that does not help: localcloud down, then localcloud up.",
+)
 
 
 class NoAnswerError(LocalCloudError):
     """The server process runs, but gives a wrong answer."""
 
-    next_step = "Try again. If that does not help: localcloud down, then localcloud up."
+    row = NO_ANSWER
 
 
-class GapError(LocalCloudError):
-    """This version of MiniStack does not fit a gap module."""
-
-    def __init__(self, gap: str, problem: str, next_step: str) -> None:
-        """Name the ``gap`` module and the ``problem``."""
-        super().__init__(f"gap module {gap}: {problem}")
-        self.gap = gap
-        self.next_step = next_step
-
-
-class FaultError(LocalCloudError):
-    """The fault is not valid."""
-
-    exit_code = ExitCode.MISUSE
-    next_step = "See docs/local-aws.md for the faults and their fields."
-
-
-class SettingsError(LocalCloudError):
-    """A setting that was asked for does not exist, or cannot have this value."""
-
-    exit_code = ExitCode.MISUSE
-    next_step = "See docs/local-aws.md for the settings and their ranges."
+GAP: Final = Row(
+    "FB-909",
+    "GapError",
+    "MiniStack has another version than expected",
+    means="This version of MiniStack does not fit a gap module.",
+    causes=("MiniStack was upgraded without the local AWS.",),
+    next_step="Install the versions that belong together: pip install 'firstboot[local]'",
+    sentence="gap module {gap}: {problem}",
+)
+FAULT: Final = Row(
+    "FB-910",
+    "FaultError",
+    "The fault is not valid",
+    means="A fault was asked for that does not exist, or cannot be so.",
+    causes=("A field is misspelt, or its value is out of range.",),
+    next_step="See docs/local-aws.md for the faults and their fields.",
+    exit_code=ExitCode.MISUSE,
+)
 
 
-class ClockError(LocalCloudError):
-    """The clock cannot be advanced by this."""
+SETTINGS: Final = Row(
+    "FB-911",
+    "SettingsError",
+    "The setting is not valid",
+    means="A setting that was asked for does not exist, or cannot have this value.",
+    causes=("A name is misspelt, or a value is out of range.",),
+    next_step="See docs/local-aws.md for the settings and their ranges.",
+    exit_code=ExitCode.MISUSE,
+)
+CLOCK: Final = Row(
+    "FB-912",
+    "ClockError",
+    "The clock cannot be advanced by this",
+    means="The clock cannot be advanced by this.",
+    causes=("The duration has no unit, is negative, or is longer than 100 years.",),
+    next_step="Give a duration: localcloud clock advance 90d",
+    exit_code=ExitCode.MISUSE,
+)
+MISUSE: Final = Row(
+    "FB-913",
+    "MisuseError",
+    "The command line is not valid",
+    means="localcloud does not understand the command line.",
+    causes=(
+        "An option or a verb is misspelt, or an option lacks its value.",
+        "A variable of the shell is not set, so an argument is empty.",
+    ),
+    next_step="See {command} --help.",
+    exit_code=ExitCode.MISUSE,
+)
+NO_SUCH_PATH: Final = Row(
+    "FB-914",
+    "LocalCloudError",
+    "The local AWS has no such path",
+    means="A request to the local AWS's own interface names a path that does not exist.",
+    causes=("The command is of another version than the server.",),
+    next_step="Run localcloud up without --detach and read its last lines.",
+)
 
-    exit_code = ExitCode.MISUSE
-    next_step = "Give a duration: localcloud clock advance 90d"
+CATALOGUE: Final = {each.code: each for each in tuple(vars().values()) if isinstance(each, Row)}
+"""Every row, by code."""

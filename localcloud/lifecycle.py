@@ -15,7 +15,7 @@ from typing import Final
 
 from localcloud.door.callers import ADMIN, LOOPBACK
 from localcloud.door.signing import Call, signed_headers
-from localcloud.errors import NoAnswerError, NotRunningError, StartError, StopError
+from localcloud.errors import START, STOP, LocalCloudError, NoAnswerError, NotRunningError
 from localcloud.state_folder import Ports, Server, StateFolder
 
 _START_SECONDS: Final = 60.0
@@ -64,9 +64,13 @@ def wait_until_ready(
         if server and _api_answers(folder, server) and _mqtt_answers(folder, server):
             return server
         if server is None and ended():
-            raise StartError("the process ended", _log_tail(folder), folder.log)
+            raise _not_started("the process ended", folder)
         time.sleep(_POLL_SECONDS)
-    raise StartError(f"it did not answer in {seconds:.0f} s", _log_tail(folder), folder.log)
+    raise _not_started(f"it did not answer in {seconds:.0f} s", folder)
+
+
+def _not_started(reason: str, folder: StateFolder) -> LocalCloudError:
+    return START.error(f"{reason}\n{_log_tail(folder)}".rstrip(), log=folder.log)
 
 
 def stop(folder: StateFolder, server: Server, seconds: float = _STOP_SECONDS) -> None:
@@ -79,7 +83,7 @@ def stop(folder: StateFolder, server: Server, seconds: float = _STOP_SECONDS) ->
     deadline = time.monotonic() + seconds
     while folder.server() is not None:
         if time.monotonic() > deadline:
-            raise StopError(server.pid)
+            raise STOP.error(pid=server.pid)
         time.sleep(_POLL_SECONDS)
 
 
@@ -103,7 +107,7 @@ def call(folder: StateFolder, method: str, path: str, document: object = None) -
     """
     server = folder.server()
     if server is None:
-        raise NotRunningError(folder.path)
+        raise NotRunningError(path=folder.path)
     api_port, body = server.ports.api, json.dumps(document).encode()
     asked = Call(method, f"{LOOPBACK}:{api_port}", ADMIN + path, body)
     headers = signed_headers(folder.access_key(), asked, dt.datetime.now(dt.UTC))

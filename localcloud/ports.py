@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from localcloud.door.callers import LOOPBACK
-from localcloud.errors import PortInUseError
+from localcloud.errors import PORT_IN_USE
 from localcloud.state_folder import Ports
 
 DEFAULT_PORTS: Final = Ports(api=4566, mqtt=8883)
@@ -54,7 +54,7 @@ def _choose(asked: int | None, usual: int, flag: str, say: Callable[[str], None]
     if is_free(port):
         return port
     if asked:
-        raise PortInUseError(port, owner_of(port), flag)
+        raise PORT_IN_USE.error(port=port, owner=owner_of(port), flag=flag)
     free = _any_free_port()
     say(f"Port {port} is in use by {owner_of(port)}: using {free} instead of it.")
     return free

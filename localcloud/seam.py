@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from localcloud.errors import GapError
+from localcloud.errors import GAP
 
 
 class Seam:
@@ -26,10 +26,11 @@ class Seam:
         try:
             return getattr(self._owner, name)
         except AttributeError:
-            raise GapError(
-                name,
+            raise GAP.error(
                 f"{self._name} of MiniStack has no {name}",
-                "Install the version of MiniStack that setup.cfg pins, or adapt the gap module.",
+                gap=name,
+                next_step="Install the version of MiniStack that setup.cfg pins, or adapt the gap "
+                "module.",
             ) from None
 
     def __setitem__(self, name: str, value: object) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 
 from localcloud.door.access_key import AccessKey
 from localcloud.door.callers import LOOPBACK
-from localcloud.errors import PortInUseError
+from localcloud.errors import PORT_IN_USE
 from localcloud.faults.rude import Rude
 from localcloud.ports import owner_of
 from localcloud.state_folder import Ports, StateFolder
@@ -105,7 +105,9 @@ async def _serve(folder: StateFolder, ports: Ports, rude: Rude | None) -> None:
             raise
         raise cloud.gateway.failure from None
     except OSError as error:
-        raise PortInUseError(ports.api, owner_of(ports.api), "--api-port") from error
+        raise PORT_IN_USE.error(
+            port=ports.api, owner=owner_of(ports.api), flag="--api-port"
+        ) from error
     finally:
         watch.cancel()
 

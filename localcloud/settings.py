@@ -4,7 +4,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from localcloud.errors import SettingsError
+from localcloud.errors import SETTINGS
 
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=3600)]
 
@@ -44,7 +44,7 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=False):
         try:
             given = msgspec.convert({**self.listed(), **_OBJECT.decode(body)}, Settings)
         except msgspec.DecodeError as error:
-            raise SettingsError(str(error)) from error
+            raise SETTINGS.error(str(error)) from error
         for name, value in given.listed().items():
             setattr(self, name, value)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from localcloud.door.access_key import AccessKey, make_access_key, read_access_key
-from localcloud.errors import AlreadyRunningError, StateFolderError
+from localcloud.errors import ALREADY_RUNNING, STATE_FOLDER
 
 _LOCK_PATIENCE_SECONDS: Final = 2.0
 _LOCK_POLL_SECONDS: Final = 0.02
@@ -72,12 +72,14 @@ class StateFolder:
                 folder.mkdir(mode=0o700, exist_ok=True)
             make_access_key(self._access_key)
         except OSError as error:
-            raise StateFolderError(self.path, error.strerror or str(error)) from error
+            raise STATE_FOLDER.error(error.strerror or str(error), path=self.path) from error
 
     def _refuse_foreign_folder(self) -> None:
         # What is emptied later must be ours: --state ~ is a slip, not a wish.
         if not self._record.exists() and any(self.path.iterdir()):
-            raise StateFolderError(self.path, "it is not empty, and does not belong to a local AWS")
+            raise STATE_FOLDER.error(
+                "it is not empty, and does not belong to a local AWS", path=self.path
+            )
 
     def access_key(self) -> AccessKey:
         """Return the root's access key, which was made with the folder.
@@ -151,7 +153,9 @@ class StateFolder:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 if time.monotonic() > deadline:
-                    raise AlreadyRunningError(self.path) from None
+                    raise ALREADY_RUNNING.error(
+                        "a local AWS is already running on it", path=self.path
+                    ) from None
                 time.sleep(_LOCK_POLL_SECONDS)
             else:
                 return

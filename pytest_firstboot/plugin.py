@@ -116,7 +116,10 @@ def boot(request: pytest.FixtureRequest) -> Boot:
 
 @pytest.fixture
 def power_cut(request: pytest.FixtureRequest) -> Iterator[PowerCut]:
-    """Cuts the power in the next boot, after a step: ``with power_cut(after="key made"): ...``."""
+    """Cuts the power in the next boot.
+
+    ``with power_cut(after="certificate staged"): boot()``
+    """
     cut = PowerCut(lambda: request.getfixturevalue("device"))
     yield cut
     cut.check()

@@ -1,4 +1,4 @@
-"""Writes the generated parts of the documents: diagrams, settings, --help, the tour.
+"""Writes the generated parts of the documents: diagrams, errors, settings, --help, the tour.
 
 With --record also what the method pages tell of wire and registry, from a run of their commands
 against a local AWS: half a minute. tests/wire/test_pages.py checks these.
@@ -17,6 +17,7 @@ from typing import Final
 import device.cli
 import factory.cli
 import localcloud.cli
+from scripts._errors_page import with_errors
 from scripts._iot_operations import with_operations
 from scripts._machine_diagrams import with_diagrams
 from scripts._settings_page import with_settings
@@ -50,6 +51,7 @@ def help_of(line: str) -> str:
 
 GENERATED: Final[Mapping[Path, Callable[[str], str]]] = {
     _ROOT / "README.md": with_help,
+    _ROOT / "docs" / "errors.md": with_errors,
     _ROOT / "docs" / "machines.md": with_diagrams,
     _ROOT / "docs" / "settings.md": with_settings,
     _ROOT / "docs" / "tour.md": with_tour,

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from device.errors.element import NoModuleError
+from device.errors.element import NO_MODULE
 from device.storage.element.installation import InstalledElement
 from device.storage.element.pkcs11_uri import Pkcs11Uri
 from factory.making.element_token import find_softhsm, initialize_token
@@ -65,7 +65,7 @@ def tpm_module() -> Path:
     missing = [name for name in programs if not shutil.which(name, path=PATH)]
     if missing or not found:
         problem = f"cannot be used: {', '.join(missing) or 'it'} is not installed"
-        raise NoModuleError(Path("libtpm2_pkcs11.so"), problem)
+        raise NO_MODULE.error(problem, path=Path("libtpm2_pkcs11.so"))
     return found[0]
 
 

@@ -18,7 +18,7 @@ from device.config.regular_file import read_regular_file
 from device.config.settings import Settings
 from device.config.sources import Sources
 from device.errors import ConfigurationError
-from device.errors.provisioning import CertificateUnacceptableError, SubjectFieldMissingError
+from device.errors.provisioning import SUBJECT_FIELD_MISSING, CertificateUnacceptableError
 from device.errors.storage import DoesNotExistError
 from device.provisioning import messages
 from device.provisioning.claim import GIVEN_UP, ClaimPlan
@@ -226,7 +226,7 @@ def _check_installed_subject(
     held = subject_fields(leaf_of(installed.chain_pem))
     missing = sorted(template.required_subject_fields(body, template_file) - held)
     if missing:
-        raise SubjectFieldMissingError(template_file, tuple(missing))
+        raise SUBJECT_FIELD_MISSING.error(template=template_file, lacking=", ".join(missing))
 
 
 def _check_template(

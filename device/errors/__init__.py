@@ -1,11 +1,14 @@
-"""Every deliberate error; the pages beside this one have them by what they are about.
+"""Every deliberate error: rows of a catalogue, and the few classes that somebody decides by.
 
-An error names its cause in its text and what to do about it in ``next_step``; the
-command line prints both and exits with ``exit_code``. Text never holds a secret.
+A `Row` has a code that never changes (``FB-110``), what it means, the usual causes and the next
+step. ``ROW.error(...)`` makes the error of a row; a class that has a row of its own is raised by
+itself. The command line prints code, words and ``next_step``, and ends with ``exit_code``. The
+rows stand beside this file by subject; `device.errors.catalogue` has them all. Text never holds a
+secret.
 """
 
 from enum import IntEnum
-from typing import ClassVar, Final
+from typing import Final, NamedTuple
 
 
 class ExitCode(IntEnum):
@@ -22,25 +25,96 @@ class ExitCode(IntEnum):
     """Of ``device needs-renewal`` alone; far from the others, which say that something is wrong."""
 
 
+class Row(NamedTuple):
+    """One row of the catalogue: what an error means, and what to do about it.
+
+    ``sentence`` and ``next_step`` may name fields in braces; the error fills them in. Most
+    sentences are ``{problem}``: they stand where the error is raised, beside their values.
+    """
+
+    code: str
+    name: str
+    title: str
+    means: str
+    causes: tuple[str, ...]
+    next_step: str
+    sentence: str = "{problem}"
+    exit_code: ExitCode = ExitCode.FAILED
+    kind: "type[FirstbootError] | None" = None
+    """The class that is raised, if somebody catches these errors by class."""
+
+    def error(
+        self, problem: object = "", *, next_step: str = "", **fields: object
+    ) -> "FirstbootError":
+        """Return the error of this row; a ``next_step`` of its own goes before the row's."""
+        kind = self.kind or FirstbootError
+        return kind(problem, row=self, next_step=next_step, **fields)
+
+    def __repr__(self) -> str:
+        """Return the code and the name."""
+        return f"<{self.code} {self.name}>"
+
+
 class FirstbootError(Exception):
     """The base of every error that this project raises on purpose."""
 
-    exit_code: ClassVar[ExitCode] = ExitCode.FAILED
-    next_step: str = "Run the command again with --log-level debug and read the last lines."
+    row: Row
+
+    def __init__(
+        self, problem: object = "", *, row: Row | None = None, next_step: str = "", **fields: object
+    ) -> None:
+        """Say it in the words of the ``row``, or of the class's own; keep the ``fields``."""
+        if row is not None:
+            self.row = row
+        values = {"problem": problem, **fields}
+        super().__init__(self.row.sentence.format_map(values))
+        self.fields = fields
+        self.next_step = next_step or self.row.next_step.format_map(values)
+
+    @property
+    def code(self) -> str:
+        """The code in the catalogue, such as ``FB-110``; it never changes."""
+        return self.row.code
+
+    @property
+    def name(self) -> str:
+        """What the error is called in ``--json``, such as ``TokenMissingError``."""
+        return self.row.name
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What the command ends with."""
+        return self.row.exit_code
+
+
+CONFIGURATION: Final = Row(
+    "FB-001",
+    "ConfigurationError",
+    "A setting is not usable",
+    means="A settings file, an environment variable or a flag has a value that cannot be used.",
+    causes=(
+        "A key is misspelt, or its value has the wrong type.",
+        "A file that the settings name is missing or cannot be read.",
+        "Two settings contradict each other.",
+    ),
+    next_step="Correct {where} in {source}.",
+    sentence="{source}: {problem}",
+    exit_code=ExitCode.CONFIGURATION_INVALID,
+)
 
 
 class ConfigurationError(FirstbootError):
     """A settings file, environment variable or flag is not usable."""
 
-    exit_code = ExitCode.CONFIGURATION_INVALID
+    row = CONFIGURATION
 
     def __init__(self, source: str, key: str, problem: str, next_step: str = "") -> None:
         """Name the ``source`` (file, variable or flag), the ``key`` in it and the problem."""
-        super().__init__(f"{source}: {key}: {problem}" if key else f"{source}: {problem}")
+        said = f"{key}: {problem}" if key else problem
+        super().__init__(said, next_step=next_step, source=source, where=key or "the file")
         self.source = source
         self.key = key
         self.problem = problem
-        self.next_step = next_step or f"Correct {key or 'the file'} in {source}."
 
 
 DISTRIBUTIONS: Final = {
@@ -54,24 +128,73 @@ DISTRIBUTIONS: Final = {
 }
 """What brings each package that a device needs."""
 
+NOT_INSTALLED: Final = Row(
+    "FB-002",
+    "NotInstalledError",
+    "A Python package is missing",
+    means="A package that the command needs is not installed on this machine.",
+    causes=(
+        "Firstboot was copied instead of installed with pip.",
+        "The package is built for another processor or another Python.",
+    ),
+    next_step="Install it: pip install {install}",
+    sentence="the Python package {package} is not installed, or cannot be loaded",
+)
+MISUSE: Final = Row(
+    "FB-003",
+    "MisuseError",
+    "The command line is not valid",
+    means="The command does not understand the command line.",
+    causes=(
+        "An option or a verb is misspelt, or an option lacks its value.",
+        "A variable of the shell is not set, so an argument is empty.",
+    ),
+    next_step="Read {help_command}.",
+    exit_code=ExitCode.MISUSE,
+)
+STOPPED: Final = Row(
+    "FB-004",
+    "StoppedError",
+    "The device was stopped",
+    means="Someone asked the device to stop before it was done. Nothing is lost.",
+    causes=("SIGTERM or SIGINT: systemd stopped the unit, or someone pressed Ctrl-C.",),
+    next_step="Boot again. The device continues where it stopped.",
+    exit_code=ExitCode.TRY_LATER,
+)
 
-class NotInstalledError(FirstbootError):
-    """A package that the command needs is not installed on this machine."""
 
-    def __init__(self, package: str, install: str) -> None:
-        """Name the ``package`` as Python imports it, and what pip is to ``install``."""
-        super().__init__(f"the Python package {package} is not installed, or cannot be loaded")
-        self.package = package
-        self.next_step = f"Install it: pip install {install}"
+class StoppedError(FirstbootError):
+    """Someone asked the device to stop before it was done."""
+
+    row = STOPPED
 
 
-class MisuseError(FirstbootError):
-    """The command line is not one that the command understands."""
+STEP_NOT_REACHED: Final = Row(
+    "FB-006",
+    "StepNotReachedError",
+    "The device never came to this step",
+    means="The boot ended before it came to the step after which the power was to be cut.",
+    causes=("The method, or the device's progress, has no such step.",),
+    next_step="Name one of the steps that this device goes through from here on.",
+    sentence="the device never came to {step!r}; it went through {seen}",
+)
 
-    exit_code = ExitCode.MISUSE
 
-    def __init__(self, problem: str, usage: str, help_command: str) -> None:
-        """Keep the ``usage`` that belongs to the ``problem``."""
-        super().__init__(problem)
-        self.usage = usage
-        self.next_step = f"Read {help_command}."
+class StepNotReachedError(FirstbootError):
+    """The boot ended before it came to the step after which the power was to be cut."""
+
+    row = STEP_NOT_REACHED
+
+
+UNKNOWN_CODE: Final = Row(
+    "FB-005",
+    "UnknownCodeError",
+    "The catalogue has no such code",
+    means="`device explain` was asked for a code that the device's catalogue does not have.",
+    causes=(
+        "The code is misspelt: it is FB- and three digits.",
+        "The code is one of the station's (FB-5 to FB-7) or of the local AWS's (FB-9).",
+    ),
+    next_step="Look it up in docs/errors.md, which has the codes of all commands.",
+    exit_code=ExitCode.MISUSE,
+)

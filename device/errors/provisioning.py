@@ -1,391 +1,439 @@
 """What can go wrong between the device and AWS IoT."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import Final
 
-from device.errors import ExitCode, FirstbootError
+from device.errors import ExitCode, FirstbootError, Row
 
 
 class ProvisioningError(FirstbootError):
     """The device could not become, or prove to be, a registered thing."""
 
 
-class UnexpectedEventError(ProvisioningError):
-    """An event came that cannot happen in this state; the state is unchanged."""
+UNEXPECTED_EVENT: Final = Row(
+    "FB-401",
+    "UnexpectedEventError",
+    "An event came that cannot happen now",
+    means="An event came that cannot happen in this state; the state is unchanged.",
+    causes=("The device has a bug.", "The server answered without a request."),
+    next_step="This is a bug in the device, or the server answered without a request. Report it "
+    "with the log.",
+    sentence="{event} while {state}",
+    kind=ProvisioningError,
+)
+NOT_REACHABLE: Final = Row(
+    "FB-402",
+    "NotReachableError",
+    "The endpoint was not reached",
+    means="The endpoint was not reached, or is not the one that the device trusts.",
+    causes=(
+        "The network, DNS, a firewall or a proxy is in the way.",
+        "The endpoint belongs to another Region, or is misspelt.",
+        "The root CA on the device is not the endpoint's.",
+    ),
+    next_step="Check the endpoint and the network.",
+    sentence="{step}: {problem}",
+    exit_code=ExitCode.TRY_LATER,
+    kind=ProvisioningError,
+)
+NOT_LET_IN: Final = Row(
+    "FB-403",
+    "NotLetInError",
+    "AWS IoT refused the connection",
+    means="AWS IoT ended the connection after TLS. It gives no reason.",
+    causes=(
+        "The certificate is not ACTIVE, or is registered in another account or Region.",
+        "Its policy does not allow iot:Connect for this client id.",
+        "A policy was changed less than 8 minutes ago and is not yet in effect.",
+        "A claim has expired: a trusted user's after 5 minutes.",
+    ),
+    next_step="Check the causes in the order that the message gives. To see the certificate: aws "
+    "iot describe-certificate --certificate-id ID.",
+    sentence="AWS IoT refused the connection made with the {credential} ({problem})",
+    exit_code=ExitCode.DENIED,
+    kind=ProvisioningError,
+)
+NOT_ACTIVATED_YET: Final = Row(
+    "FB-404",
+    "NotActivatedYetError",
+    "AWS IoT has not activated the certificate yet",
+    means="AWS IoT refuses a just-in-time device; it does so at first, while it registers the "
+    "device.",
+    causes=(
+        "AWS IoT is registering the device; this takes 1 to 3 s.",
+        "The CA is not registered, not ACTIVE, or does not register automatically.",
+        "The template, the rule or the Lambda failed.",
+    ),
+    next_step="The device tries again by itself. If it stays so, check the causes in the order "
+    "that the message gives.",
+    exit_code=ExitCode.DENIED,
+    kind=ProvisioningError,
+)
 
-    next_step = (
-        "This is a bug in the device, or the server answered without a request. Report it with "
-        "the log."
-    )
 
-    def __init__(self, event: str, state: str) -> None:
-        """Name the ``event``'s type and the ``state`` that has no row for it."""
-        super().__init__(f"{event} while {state}")
-        self.event = event
-        self.state = state
-
-
-class NotReachableError(ProvisioningError):
-    """The endpoint was not reached, or is not the one the device trusts."""
-
-    exit_code = ExitCode.TRY_LATER
-
-    def __init__(self, step: str, detail: str, next_step: str = "") -> None:
-        """Say at which ``step`` and what was seen."""
-        super().__init__(f"{step}: {detail}")
-        self.step = step
-        self.next_step = next_step or "Check the endpoint and the network."
-
-
-class NotLetInError(ProvisioningError):
-    """AWS IoT refused the connection. It gives no reason, so the likely causes are listed."""
-
-    exit_code = ExitCode.DENIED
-
-    def __init__(
-        self, credential: str, detail: str, causes: tuple[str, ...], advice: str = ""
-    ) -> None:
-        """Name the ``credential`` used, what was seen, and ``causes`` in order of likelihood.
-
-        ``advice`` says how to find out which of them it is, and what to do then.
-        """
-        super().__init__(f"AWS IoT refused the connection made with the {credential} ({detail})")
-        self.credential = credential
-        self.causes = causes
-        listed = [f"({number}) {cause}" for number, cause in enumerate(causes, 1)]
-        words = ["AWS gives no reason. In order of likelihood:", *listed, advice]
-        self.next_step = " ".join(filter(None, words))
-
-
-class CertificateInDoubtError(ProvisioningError):
-    """The staged certificate was refused; that does not say whether it is registered."""
-
-    exit_code = ExitCode.TRY_LATER
-
-    def __init__(self, certificate_id: str, refusal: str) -> None:
-        """Name the certificate, and how it, or its token, was refused."""
-        super().__init__(
-            f"{refusal}; the device keeps certificate {certificate_id} and tries it again"
+def not_activated_yet(detail: str, refusals: int, next_step: str) -> FirstbootError:
+    """Return `NOT_ACTIVATED_YET` after so many ``refusals``, in calm words at the first."""
+    if refusals == 1:
+        words = (
+            f"AWS IoT closed the first connection ({detail}), as it does while it registers a "
+            "certificate that it sees for the first time"
         )
-        self.certificate_id = certificate_id
-        self.next_step = (
-            "The device tries again by itself. It asks for another certificate when this one was "
-            "refused for several minutes while the claim certificate was accepted. To see its "
-            f"state in AWS IoT: aws iot describe-certificate --certificate-id {certificate_id}."
+    else:
+        words = (
+            f"still refused after {refusals} attempts ({detail}); AWS IoT usually needs 1 to 3 s "
+            "for a template, and as long as the Lambda takes for a rule"
         )
+    return NOT_ACTIVATED_YET.error(words, refusals=refusals, next_step=next_step)
 
 
-class CertificateGivenUpError(ProvisioningError):
-    """All evidence says that the cloud does not know the staged certificate."""
-
-    exit_code = ExitCode.TRY_LATER
-
-    def __init__(self, certificate_id: str, detail: str) -> None:
-        """Name the certificate, and how its last connection ended."""
-        super().__init__(
-            f"the device gave up certificate {certificate_id}: for minutes AWS IoT refused its "
-            f"connections ({detail}) and its token, but accepted the claim certificate"
-        )
-        self.certificate_id = certificate_id
-        self.next_step = (
-            "The device asks for another certificate by itself. If the cloud still has this one, "
-            "turn it off: aws iot update-certificate --new-status INACTIVE --certificate-id "
-            f"{certificate_id}. device status lists it under certificates_given_up."
-        )
-
-
-class ClockBehindError(ProvisioningError):
-    """A certificate that was issued to this device is not yet valid by this device's clock."""
-
-    exit_code = ExitCode.TRY_LATER
-    next_step = (
-        "Set the clock: start NTP (timedatectl set-ntp true), or add a battery-backed clock. The "
-        "device keeps the certificate and tries again by itself."
-    )
-
-    def __init__(self, now: float, not_before: float) -> None:
-        """Give both times, in seconds since the epoch."""
-        says, since = (datetime.fromtimestamp(each, UTC).isoformat() for each in (now, not_before))
-        super().__init__(
-            f"this device's clock is behind: it says {says}, but its certificate is valid only "
-            f"from {since}"
-        )
-        self.now = now
-        self.not_before = not_before
+IDENTITY_REFUSED: Final = Row(
+    "FB-405",
+    "IdentityRefusedError",
+    "AWS IoT keeps refusing the device",
+    means="AWS IoT keeps refusing a device that it accepted before.",
+    causes=(
+        "The certificate was set INACTIVE or REVOKED, or was deleted, in the cloud.",
+        "Its policy no longer allows iot:Connect for this client id (the thing name).",
+        "The endpoint belongs to another account or Region.",
+    ),
+    next_step="Set the certificate ACTIVE again, and the device reconnects by itself. If it was "
+    "deleted: device reset --forget-identity, then have the station make the device again.",
+    sentence="AWS IoT refused this device's identity {refusals} times in a row, over "
+    "{seconds:.0f} s, each time after TLS was complete ({problem})",
+    exit_code=ExitCode.DENIED,
+    kind=ProvisioningError,
+)
 
 
-class UnexpectedThingNameError(ProvisioningError):
-    """RegisterThing returned a thing name that the settings do not expect; it was not used."""
-
-    def __init__(self, expected: str, named: str) -> None:
-        """Give the thing name of the settings, and the one of the reply."""
-        super().__init__(
-            f"RegisterThing returned the thing name {named}, but the settings expect {expected}"
-        )
-        self.expected = expected
-        self.named = named
-        self.next_step = (
-            "Set thing_name in the settings to the name that the template builds, with {serial} "
-            "and "
-            '{device_id} where they belong, or to "{cloud}" if only the template can know it; or '
-            "correct ThingName in the template. The device keeps the certificate. If the name was "
-            f"a mistake, remove the thing: aws iot delete-thing --thing-name {named}."
-        )
+def in_order_of_likelihood(causes: Iterable[str], advice: str = "") -> str:
+    """Return the next step after a refusal that AWS does not explain: ``causes``, then advice."""
+    listed = [f"({number}) {cause}" for number, cause in enumerate(causes, 1)]
+    return " ".join(filter(None, ["AWS gives no reason. In order of likelihood:", *listed, advice]))
 
 
-class TopicDeniedError(ProvisioningError):
-    """The policy of the certificate in use does not allow a topic."""
-
-    exit_code = ExitCode.DENIED
-
-    def __init__(self, verb: str, topic_names: tuple[str, ...], policy_hint: str) -> None:
-        """Name the ``verb`` (subscribe or publish) and the topics that were denied."""
-        listed = ", ".join(topic_names)
-        super().__init__(f"AWS IoT denied {verb} on {listed}")
-        self.topics = topic_names
-        self.next_step = f"Allow it in {policy_hint}: {listed}"
-
-
-class CloudRejectedError(ProvisioningError):
-    """The cloud rejected a request."""
-
-    exit_code = ExitCode.DENIED
-
-    def __init__(
-        self, operation: str, status_code: int, error_code: str, error_message: str, next_step: str
-    ) -> None:
-        """Keep AWS's ``status_code``, ``error_code`` and ``error_message`` verbatim."""
-        super().__init__(
-            f"{operation} was rejected: {status_code} {error_code}: {error_message}".rstrip(": ")
-        )
-        self.operation = operation
-        self.status_code = status_code
-        self.error_code = error_code
-        self.error_message = error_message
-        self.next_step = next_step
-
-
-class ThrottledError(CloudRejectedError):
-    """The cloud is too busy, or the account's quota is used up."""
-
-    exit_code = ExitCode.TRY_LATER
-
-
-class ConnectionLostError(ProvisioningError):
-    """An established connection ended before the step was done."""
-
-    exit_code = ExitCode.TRY_LATER
-    next_step = (
-        "The device tries again by itself. If it always ends at this step, look for a second "
-        "client with the same client id, and for a topic that the policy does not allow."
-    )
-
-    def __init__(self, step: str, detail: str, next_step: str = "") -> None:
-        """Say during which ``step`` and what was seen."""
-        super().__init__(f"connection lost while {step}: {detail}")
-        self.step = step
-        self.next_step = next_step or self.next_step
+CERTIFICATE_IN_DOUBT: Final = Row(
+    "FB-406",
+    "CertificateInDoubtError",
+    "The new certificate was refused",
+    means="The staged certificate was refused; that does not say whether it is registered.",
+    causes=(
+        "The policy that the template attaches is not in effect yet, or too narrow.",
+        "The template sets the certificate INACTIVE, or failed.",
+    ),
+    next_step="The device tries again by itself. It asks for another certificate when this one was "
+    "refused for several minutes while the claim certificate was accepted. To see its state in AWS "
+    "IoT: aws iot describe-certificate --certificate-id {certificate_id}.",
+    sentence="{problem}; the device keeps certificate {certificate_id} and tries it again",
+    exit_code=ExitCode.TRY_LATER,
+    kind=ProvisioningError,
+)
+CERTIFICATE_GIVEN_UP: Final = Row(
+    "FB-407",
+    "CertificateGivenUpError",
+    "The device gave up a certificate",
+    means="All evidence says that the cloud does not know the staged certificate.",
+    causes=(
+        "RegisterThing was never done, because its token expired.",
+        "Someone deleted the certificate in the cloud.",
+    ),
+    next_step="The device asks for another certificate by itself. If the cloud still has this one, "
+    "turn it off: aws iot update-certificate --new-status INACTIVE --certificate-id "
+    "{certificate_id}. device status lists it under certificates_given_up.",
+    sentence="the device gave up certificate {certificate_id}: for minutes AWS IoT refused its "
+    "connections ({problem}) and its token, but accepted the claim certificate",
+    exit_code=ExitCode.TRY_LATER,
+    kind=ProvisioningError,
+)
+CLOCK_BEHIND: Final = Row(
+    "FB-408",
+    "ClockBehindError",
+    "The device's clock is behind",
+    means="A certificate that was issued to this device is not yet valid by this device's clock.",
+    causes=("The device has no battery-backed clock, and NTP has not set it yet.",),
+    next_step="Set the clock: start NTP (timedatectl set-ntp true), or add a battery-backed clock. "
+    "The device keeps the certificate and tries again by itself.",
+    sentence="this device's clock is behind: it says {says}, but its certificate is valid only "
+    "from {since}",
+    exit_code=ExitCode.TRY_LATER,
+    kind=ProvisioningError,
+)
 
 
-class TakenOverError(ConnectionLostError):
-    """Another client connected under the same client id, so AWS IoT ended this connection."""
-
-    next_step = (
-        "Another client connected with this thing's name. Check whether the device runs twice, or "
-        "whether two devices have the same serial number. To find it: subscribe to "
-        "$aws/events/presence/connected/+ in the console (MQTT test client) and compare "
-        "principalIdentifier, the certificate id, and ipAddress; or list what is attached: aws iot "
-        "list-thing-principals --thing-name NAME. Set the certificate of the wrong one INACTIVE."
-    )
+def clock_behind(now: float, not_before: float) -> FirstbootError:
+    """Return `CLOCK_BEHIND` for two times, in seconds since the epoch."""
+    says, since = (datetime.fromtimestamp(each, UTC).isoformat() for each in (now, not_before))
+    return CLOCK_BEHIND.error(says=says, since=since)
 
 
-class NotAcknowledgedError(ProvisioningError):
-    """AWS IoT answered a SUBSCRIBE or PUBLISH with a reason code other than a denial."""
-
-    exit_code = ExitCode.TRY_LATER
-
-    def __init__(self, step: str, detail: str, next_step: str) -> None:
-        """Say during which ``step`` and what was answered."""
-        super().__init__(f"{step}: {detail}")
-        self.step = step
-        self.next_step = next_step
-
-
-class NotAllowedByMqttError(NotAcknowledgedError):
-    """AWS IoT does not accept such a packet, so sending it again will not help."""
-
-    exit_code = ExitCode.FAILED
-
-
-class NoReplyError(ProvisioningError):
-    """The cloud did not answer in time."""
-
-    exit_code = ExitCode.TRY_LATER
-    next_step = (
-        "The device tries again by itself. If it never gets an answer, check that the template is "
-        "enabled, that the Region is right, and that the claim policy allows iot:Receive on the "
-        "reply topics."
-    )
-
-    def __init__(self, step: str) -> None:
-        """Say during which ``step``."""
-        super().__init__(f"no answer while {step}")
-        self.step = step
-
-
-class MalformedReplyError(ProvisioningError):
-    """The cloud's reply is not what AWS documents; nothing of it was used."""
-
-    next_step = (
-        "Check that the endpoint is AWS IoT Core, or a local AWS of the same version as this "
-        "device."
-    )
-
-    def __init__(self, operation: str, problem: str, next_step: str = "") -> None:
-        """Name the ``operation`` and what is wrong with the reply."""
-        super().__init__(f"the reply to {operation} cannot be used: {problem}")
-        self.operation = operation
-        self.next_step = next_step or self.next_step
+UNEXPECTED_THING_NAME: Final = Row(
+    "FB-409",
+    "UnexpectedThingNameError",
+    "The cloud gave another thing name",
+    means="RegisterThing returned a thing name that the settings do not expect. The device did not "
+    "use it.",
+    causes=(
+        "thing_name in the settings and ThingName in the template differ.",
+        "The template names all devices the same.",
+    ),
+    next_step="Set thing_name in the settings to the name that the template builds, with "
+    '{{serial}} and {{device_id}} where they belong, or to "{{cloud}}" if only the template can '
+    "know it; or correct ThingName in the template. The device keeps the certificate. If the name "
+    "was a mistake, remove the thing: aws iot delete-thing --thing-name {named}.",
+    sentence="RegisterThing returned the thing name {named}, but the settings expect {expected}",
+    kind=ProvisioningError,
+)
+TOPIC_DENIED: Final = Row(
+    "FB-410",
+    "TopicDeniedError",
+    "The policy does not allow a topic",
+    means="AWS IoT denied a subscription or a publish.",
+    causes=(
+        "The policy lacks iot:Subscribe on the topic filter, or iot:Publish on the topic.",
+        "The policy names another thing, client id or account.",
+    ),
+    next_step="Allow it in {policy}: {topics}",
+    sentence="AWS IoT denied {verb} on {topics}",
+    exit_code=ExitCode.DENIED,
+    kind=ProvisioningError,
+)
+CLOUD_REJECTED: Final = Row(
+    "FB-411",
+    "CloudRejectedError",
+    "AWS IoT rejected a request",
+    means="AWS IoT answered on the rejected topic; the message has its status and error code.",
+    causes=(
+        "The template does not exist, is not enabled, or lacks a parameter.",
+        "The pre-provisioning hook refused the device.",
+        "The provisioning role lacks a permission.",
+        "The certificate ownership token expired or was used.",
+    ),
+    next_step="Read the message of AWS, and check the template, its role and its hook.",
+    exit_code=ExitCode.DENIED,
+    kind=ProvisioningError,
+)
+THROTTLED: Final = Row(
+    "FB-412",
+    "ThrottledError",
+    "AWS IoT is too busy",
+    means="AWS IoT throttles the request, or the account's quota is used up.",
+    causes=("Many devices boot for the first time at the same moment.",),
+    next_step="The device backs off and asks again. Spread the first boots of a batch further.",
+    exit_code=ExitCode.TRY_LATER,
+    kind=ProvisioningError,
+)
+CONNECTION_LOST: Final = Row(
+    "FB-413",
+    "ConnectionLostError",
+    "The connection was lost",
+    means="An established connection ended before the step was done.",
+    causes=(
+        "The network failed.",
+        "A second client has the same client id.",
+        "The policy does not allow a topic, so AWS IoT ended the connection.",
+    ),
+    next_step="The device tries again by itself. If it always ends at this step, look for a second "
+    "client with the same client id, and for a topic that the policy does not allow.",
+    sentence="connection lost while {step}: {problem}",
+    exit_code=ExitCode.TRY_LATER,
+    kind=ProvisioningError,
+)
+TAKEN_OVER: Final = Row(
+    "FB-414",
+    "TakenOverError",
+    "Another client has the same client id",
+    means="Another client connected under the same client id, so AWS IoT ended this connection.",
+    causes=("The device runs twice.", "Two devices have the same serial number."),
+    next_step="Another client connected with this thing's name. Check whether the device runs "
+    "twice, or whether two devices have the same serial number. To find it: subscribe to "
+    "$aws/events/presence/connected/+ in the console (MQTT test client) and compare "
+    "principalIdentifier, the certificate id, and ipAddress; or list what is attached: aws iot "
+    "list-thing-principals --thing-name NAME. Set the certificate of the wrong one INACTIVE.",
+    sentence="connection lost while {step}: {problem}",
+    exit_code=ExitCode.TRY_LATER,
+    kind=ProvisioningError,
+)
+NOT_ACKNOWLEDGED: Final = Row(
+    "FB-415",
+    "NotAcknowledgedError",
+    "AWS IoT did not accept a packet",
+    means="AWS IoT answered a SUBSCRIBE or PUBLISH with a reason code other than a denial.",
+    causes=("A quota of the connection is used up.", "AWS IoT has a fault of its own."),
+    next_step="The device tries again by itself.",
+    sentence="{step}: {problem}",
+    exit_code=ExitCode.TRY_LATER,
+    kind=ProvisioningError,
+)
+NOT_ALLOWED_BY_MQTT: Final = Row(
+    "FB-416",
+    "NotAllowedByMqttError",
+    "AWS IoT does not take such a packet",
+    means="AWS IoT does not accept such a packet, so sending it again will not help.",
+    causes=("The topic is not valid, or has too many levels.", "The payload is too large."),
+    next_step="Correct the topic or the payload.",
+    sentence="{step}: {problem}",
+    kind=ProvisioningError,
+)
+NO_REPLY: Final = Row(
+    "FB-417",
+    "NoReplyError",
+    "The cloud did not answer",
+    means="The cloud did not answer a request in time.",
+    causes=(
+        "The claim policy does not allow iot:Receive on the reply topics.",
+        "The template is not enabled, or is in another Region.",
+        "The pre-provisioning hook takes longer than 5 s.",
+    ),
+    next_step="The device tries again by itself. If it never gets an answer, check that the "
+    "template is enabled, that the Region is right, and that the claim policy allows iot:Receive "
+    "on the reply topics.",
+    sentence="no answer while {step}",
+    exit_code=ExitCode.TRY_LATER,
+    kind=ProvisioningError,
+)
+MALFORMED_REPLY: Final = Row(
+    "FB-418",
+    "MalformedReplyError",
+    "The reply cannot be used",
+    means="The cloud's reply is not what AWS documents; nothing of it was used.",
+    causes=("The endpoint is not AWS IoT Core.", "The local AWS has another version."),
+    next_step="Check that the endpoint is AWS IoT Core, or a local AWS of the same version as this "
+    "device.",
+    sentence="the reply to {operation} cannot be used: {problem}",
+    kind=ProvisioningError,
+)
+CERTIFICATE_UNACCEPTABLE: Final = Row(
+    "FB-419",
+    "CertificateUnacceptableError",
+    "The certificate is not for this device",
+    means="A certificate is not one that this device may use; nothing of it was stored.",
+    causes=(
+        "The account's certificate provider is misconfigured.",
+        "The reply was meant for another request.",
+        "The server is an impostor.",
+    ),
+    next_step="Do not trust this endpoint until you know the cause. A certificate for another key "
+    "or subject comes from a misconfigured certificate provider, from a reply meant for another "
+    "request, or from an impostor.",
+)
 
 
 class CertificateUnacceptableError(ProvisioningError):
     """A certificate is not one this device may use; nothing of it was stored."""
 
-    next_step = (
-        "Do not trust this endpoint until you know the cause. A certificate for another key or "
-        "subject comes from a misconfigured certificate provider, from a reply meant for another "
-        "request, or from an impostor."
-    )
+    row = CERTIFICATE_UNACCEPTABLE
 
 
-class CredentialUnusableError(ProvisioningError):
-    """TLS cannot start: the certificate, the key or the root CA is wrong."""
-
-    exit_code = ExitCode.CONFIGURATION_INVALID
-    next_step = (
-        "Have the station install a certificate together with the key it was issued for, and "
-        "the right root CA: factory make. If root_ca is set, name a file of PEM certificates."
-    )
-
-    def __init__(self, credential: str, detail: str) -> None:
-        """Name the ``credential`` and what the TLS library said."""
-        super().__init__(f"TLS cannot use the {credential} with its key and root CA: {detail}")
-        self.credential = credential
-
-
-NO_CREDENTIAL = (
-    "this device has no credential: neither a claim credential nor a certificate; the station must "
-    "install one, or a trusted user must hand over a claim (--wait-for-claim)"
+INSTALLED_CERTIFICATE: Final = Row(
+    "FB-420",
+    "InstalledCertificateError",
+    "The installed certificate is not this device's",
+    means="The certificate that the station installed does not belong to this device.",
+    causes=("The certificate has expired.", "The station installed another device's certificate."),
+    next_step="Have the station install a certificate for this device's key and subject.",
+    kind=CertificateUnacceptableError,
 )
-"""Said by `device status` too."""
-
-
-class NoCredentialError(ProvisioningError):
-    """The device holds nothing that it could provision itself with."""
-
-    exit_code = ExitCode.CONFIGURATION_INVALID
-    next_step = (
-        "Have the station install a credential: factory make. A claim is destroyed once the "
-        "identity is proven; a device that lost its identity must go back to the station."
-    )
-
-    def __init__(self) -> None:
-        """Say it in the same words everywhere."""
-        super().__init__(NO_CREDENTIAL)
-
-
-class ClaimMissingError(NoCredentialError):
-    """The device holds no claim credential to provision itself with."""
-
-
-class StoppedError(FirstbootError):
-    """Someone asked the device to stop before it was done."""
-
-    exit_code = ExitCode.TRY_LATER
-    next_step = "Boot again. The device continues where it stopped."
-
-
-class ResetRefusedError(FirstbootError):
-    """A reset would delete a working identity, and --forget-identity was not given."""
-
-    def __init__(self, thing_name: str) -> None:
-        """Name the thing that the device is."""
-        super().__init__(f"this device is provisioned as {thing_name}, and its claim is destroyed")
-        self.thing_name = thing_name
-        self.next_step = (
-            "To delete the identity: device reset --forget-identity. The device then needs the "
-            "station again. The thing and its certificate stay in the cloud until you delete them."
-        )
-
-
-class NotActivatedYetError(NotLetInError):
-    """AWS IoT refuses a just-in-time device; it does so at first, while it registers the device."""
-
-    def __init__(self, detail: str, causes: tuple[str, ...], advice: str, refusals: int) -> None:
-        """Say what is known after so many ``refusals``."""
-        super().__init__("installed certificate", detail, causes, advice)
-        self.refusals = refusals
-        first = (
-            f"AWS IoT closed the first connection ({detail}), as it does while it registers a "
-            "certificate that it sees for the first time"
-        )
-        later = (
-            f"still refused after {refusals} attempts ({detail}); AWS IoT usually needs 1 to "
-            "3 s for a template, and as long as the Lambda takes for a rule"
-        )
-        self.args = (first if refusals == 1 else later,)
-
-
-class IdentityRefusedError(NotLetInError):
-    """AWS IoT keeps refusing a device that it accepted before."""
-
-    def __init__(
-        self, detail: str, causes: tuple[str, ...], advice: str, refusals: int, seconds: float
-    ) -> None:
-        """Say how often it was refused in a row, over how many ``seconds``, and how."""
-        super().__init__("device certificate", detail, causes, advice)
-        self.refusals = refusals
-        words = (
-            f"AWS IoT refused this device's identity {refusals} times in a row, over "
-            f"{seconds:.0f} s, each time after TLS was complete ({detail})"
-        )
-        self.args = (words,)
-
-
-class InstalledCertificateError(CertificateUnacceptableError):
-    """The certificate that the station installed does not belong to this device."""
-
-    next_step = "Have the station install a certificate for this device's key and subject."
+CREDENTIAL_UNUSABLE: Final = Row(
+    "FB-421",
+    "CredentialUnusableError",
+    "TLS cannot use the credential",
+    means="TLS cannot start: the certificate, the key or the root CA is wrong.",
+    causes=(
+        "The certificate was issued for another key.",
+        "root_ca names a file without PEM certificates.",
+    ),
+    next_step="Have the station install a certificate together with the key it was issued for, and "
+    "the right root CA: factory make. If root_ca is set, name a file of PEM certificates.",
+    sentence="TLS cannot use the {credential} with its key and root CA: {problem}",
+    exit_code=ExitCode.CONFIGURATION_INVALID,
+    kind=ProvisioningError,
+)
+NO_CREDENTIAL: Final = Row(
+    "FB-422",
+    "NoCredentialError",
+    "The device has no credential",
+    means="The device holds nothing that it could provision itself with.",
+    causes=(
+        "The station made the device without a credential.",
+        "The device was reset after its claim had been destroyed.",
+    ),
+    next_step="Have the station install a credential: factory make. A claim is destroyed once the "
+    "identity is proven; a device that lost its identity must go back to the station.",
+    sentence="this device has no credential: neither a claim credential nor a certificate; the "
+    "station must install one, or a trusted user must hand over a claim (--wait-for-claim)",
+    exit_code=ExitCode.CONFIGURATION_INVALID,
+    kind=ProvisioningError,
+)
+CLAIM_MISSING: Final = Row(
+    "FB-423",
+    "ClaimMissingError",
+    "The device has no claim",
+    means="The device holds no claim credential to provision itself with.",
+    causes=(
+        "The device was made for a trusted user, and nobody handed over a claim.",
+        "The device was reset after its claim had been destroyed.",
+    ),
+    next_step=NO_CREDENTIAL.next_step,
+    sentence=NO_CREDENTIAL.sentence,
+    exit_code=ExitCode.CONFIGURATION_INVALID,
+    kind=ProvisioningError,
+)
+RESET_REFUSED: Final = Row(
+    "FB-424",
+    "ResetRefusedError",
+    "The reset would delete a working identity",
+    means="The device is provisioned, and --forget-identity was not given.",
+    causes=("The device was meant to start again, but has its identity already.",),
+    next_step="To delete the identity: device reset --forget-identity. The device then needs the "
+    "station again. The thing and its certificate stay in the cloud until you delete them.",
+    sentence="this device is provisioned as {thing_name}, and its claim is destroyed",
+)
+CLAIM_EXPIRED: Final = Row(
+    "FB-425",
+    "ClaimExpiredError",
+    "The claim has expired",
+    means="The claim that a trusted user handed over is older than five minutes.",
+    causes=("The claim was made too early.", "The device's clock is ahead."),
+    next_step="Boot again with --wait-for-claim and hand over a new one: factory claim "
+    "--trusted-user. The device keeps its progress. If it calls a new claim too old, set this "
+    "device's clock.",
+    exit_code=ExitCode.DENIED,
+)
 
 
 class ClaimExpiredError(ProvisioningError):
     """The claim that a trusted user handed over is older than five minutes."""
 
-    exit_code = ExitCode.DENIED
-    next_step = (
-        "Boot again with --wait-for-claim and hand over a new one: factory claim --trusted-user. "
-        "The device keeps its progress. If it calls a new claim too old, set this device's clock."
-    )
+    row = CLAIM_EXPIRED
+
+
+CLAIM_UNUSABLE: Final = Row(
+    "FB-426",
+    "ClaimUnusableError",
+    "What was handed over is not a claim",
+    means="What was handed over is not a claim; the device did not use it.",
+    causes=("The output of the station was edited or cut.", "Another file was handed over."),
+    next_step="Hand over the output of factory claim --trusted-user, unchanged.",
+    exit_code=ExitCode.CONFIGURATION_INVALID,
+)
 
 
 class ClaimUnusableError(ProvisioningError):
     """What was handed over is not a claim; it was not used."""
 
-    exit_code = ExitCode.CONFIGURATION_INVALID
-    next_step = "Hand over the output of factory claim --trusted-user, unchanged."
+    row = CLAIM_UNUSABLE
 
 
-class SubjectFieldMissingError(ProvisioningError):
-    """The installed certificate lacks what a just-in-time template takes from its subject."""
-
-    exit_code = ExitCode.CONFIGURATION_INVALID
-
-    def __init__(self, template: str, fields: tuple[str, ...]) -> None:
-        """Name the ``template`` and the subject ``fields``, e.g. ``CommonName``."""
-        listed = ", ".join(fields)
-        super().__init__(f"the certificate's subject lacks {listed}, which {template} needs")
-        self.fields = fields
-        self.next_step = (
-            f"Have the station issue a certificate whose subject has {listed}, or give the "
-            "template's parameter a Default. AWS IoT would leave this certificate "
-            "PENDING_ACTIVATION forever, without an error."
-        )
+SUBJECT_FIELD_MISSING: Final = Row(
+    "FB-427",
+    "SubjectFieldMissingError",
+    "The certificate's subject lacks a field",
+    means="The installed certificate lacks what a just-in-time template takes from its subject.",
+    causes=("The station's settings have no such field under subject.",),
+    next_step="Have the station issue a certificate whose subject has {lacking}, or give the "
+    "template's parameter a Default. AWS IoT would leave this certificate PENDING_ACTIVATION "
+    "forever, without an error.",
+    sentence="the certificate's subject lacks {lacking}, which {template} needs",
+    exit_code=ExitCode.CONFIGURATION_INVALID,
+    kind=ProvisioningError,
+)

@@ -1,171 +1,211 @@
 """What can be wrong with the root of trust beneath the storage."""
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import Final
 
+from device.errors import ExitCode, Row
 from device.errors.storage import StorageError, WrongDeviceError
 
-if TYPE_CHECKING:
-    from pathlib import Path
+OTHER_TPM: Final = Row(
+    "FB-201",
+    "OtherTpmError",
+    "The root key was sealed to another TPM",
+    means="This TPM cannot open the root key, because another TPM sealed it.",
+    causes=(
+        "The storage was moved to another machine.",
+        "The TPM was cleared, for example in the firmware's set-up.",
+    ),
+    next_step="Put the storage back on the machine it belongs to; it cannot be moved. If the TPM "
+    "was cleared, the key is lost: have the station make the device again.",
+    sentence="the root key was sealed to another TPM, or to this one before it was cleared "
+    "({response:#x})",
+    exit_code=ExitCode.STORAGE_UNUSABLE,
+    kind=WrongDeviceError,
+)
+CREDENTIAL_MISSING: Final = Row(
+    "FB-202",
+    "CredentialMissingError",
+    "systemd does not provide the root key",
+    means="The credential with the root key is not there.",
+    causes=(
+        "The unit has no LoadCredentialEncrypted= of this name.",
+        "The command was started by hand, without systemd-run.",
+    ),
+    next_step="In the unit: LoadCredentialEncrypted={credential}:/etc/credstore.encrypted/"
+    "{credential}. By hand: systemd-run --pipe --wait -p LoadCredentialEncrypted=... with this "
+    "command (docs/roots-of-trust.md).",
+    sentence="the credential {credential} with the root key is missing: {problem}",
+    exit_code=ExitCode.STORAGE_UNUSABLE,
+    kind=StorageError,
+)
+CREDENTIAL_EXPOSED: Final = Row(
+    "FB-203",
+    "CredentialExposedError",
+    "Every user may read the root key",
+    means="Every user of this machine may read the file with the root key.",
+    causes=("The file was put there by hand, and not by systemd.",),
+    next_step="Let systemd provide it, or run chmod 400. If others may have read it, make a new "
+    "credential under another name: factory rewrap --to systemd-credential:NAME.",
+    sentence="{path} may be read by every user",
+    exit_code=ExitCode.STORAGE_UNUSABLE,
+    kind=StorageError,
+)
+CREDENTIAL_SIZE: Final = Row(
+    "FB-204",
+    "CredentialSizeError",
+    "The credential is not a root key",
+    means="The credential does not have the size of a root key.",
+    causes=("The key was encoded (hex, base64), or a line break was added.",),
+    next_step="Make it of {wanted} random bytes: head -c {wanted} /dev/urandom | systemd-creds "
+    "encrypt --name=NAME - FILE. For a device that is in use, restore the old one.",
+    sentence="{path} holds {size} bytes, but a root key has {wanted}",
+    exit_code=ExitCode.STORAGE_UNUSABLE,
+    kind=StorageError,
+)
+TPM: Final = Row(
+    "FB-205",
+    "TpmError",
+    "The TPM refused",
+    means="The TPM returned a code that the device does not expect.",
+    causes=("The TPM is busy or was reset.", "The TPM lacks a command or an algorithm."),
+    next_step="Look the code up: tpm2_rc_decode CODE. If the TPM is busy or was reset, try again. "
+    "The storage is unchanged.",
+    sentence="the TPM refused ({response:#x})",
+    exit_code=ExitCode.STORAGE_UNUSABLE,
+)
 
 
-class OtherTpmError(WrongDeviceError):
-    """The root key was sealed to another TPM."""
+class TpmError(StorageError):
+    """The TPM returned an unexpected code (TPM 2.0 Library, part 2, section 6.6)."""
 
-    next_step = (
-        "Put the storage back on the machine it belongs to; it cannot be moved. If the TPM "
-        "was cleared, the key is lost: have the station make the device again."
-    )
+    row = TPM
 
-    def __init__(self, code: int) -> None:
-        """Keep the TPM's response ``code``."""
-        words = "the root key was sealed to another TPM, or to this one before it was cleared"
-        super().__init__(f"{words} ({code:#x})")
-        self.code = code
+    def __init__(
+        self, problem: object = "", *, response: int, row: Row | None = None, next_step: str = ""
+    ) -> None:
+        """Keep the ``response`` code."""
+        super().__init__(problem, row=row, next_step=next_step, response=response)
+        self.response = response
 
 
-class RootOfTrustError(StorageError):
-    """The root of trust cannot be used."""
-
-
-class CredentialMissingError(RootOfTrustError):
-    """systemd does not provide the credential with the root key."""
-
-    def __init__(self, name: str, problem: str) -> None:
-        """Name the credential and the ``problem``."""
-        super().__init__(f"the credential {name} with the root key is missing: {problem}")
-        self.next_step = (
-            f"In the unit: LoadCredentialEncrypted={name}:/etc/credstore.encrypted/{name}. By "
-            "hand: systemd-run --pipe --wait -p LoadCredentialEncrypted=... with this command "
-            "(docs/roots-of-trust.md)."
-        )
-
-
-class CredentialExposedError(RootOfTrustError):
-    """Every user of this machine may read the root key."""
-
-    def __init__(self, path: "Path") -> None:
-        """Name the ``path``."""
-        super().__init__(f"{path} may be read by every user")
-        self.next_step = (
-            "Let systemd provide it, or run chmod 400. If others may have read it, make a "
-            "new credential under another name: factory rewrap --to systemd-credential:NAME."
-        )
-
-
-class CredentialSizeError(RootOfTrustError):
-    """The credential is not a root key."""
-
-    def __init__(self, path: "Path", size: int, wanted: int) -> None:
-        """Name the ``path``, its ``size`` and the one that is ``wanted``, in bytes."""
-        super().__init__(f"{path} holds {size} bytes, but a root key has {wanted}")
-        self.next_step = (
-            f"Make it of {wanted} random bytes: head -c {wanted} /dev/urandom | systemd-creds "
-            "encrypt --name=NAME - FILE. For a device that is in use, restore the old one."
-        )
-
-
-class TpmError(RootOfTrustError):
-    """The TPM returned an unexpected code."""
-
-    words: ClassVar[str] = "the TPM refused"
-    next_step = (
-        "Look the code up: tpm2_rc_decode CODE. If the TPM is busy or was reset, try again. The "
-        "storage is unchanged."
-    )
-
-    def __init__(self, code: int) -> None:
-        """Keep the response ``code`` (TPM 2.0 Library, part 2, section 6.6)."""
-        super().__init__(f"{self.words} ({code:#x})")
-        self.code = code
-
-
-class TpmMissingError(RootOfTrustError):
-    """No TPM answers."""
-
-    def __init__(self, tcti: str, code: int) -> None:
-        """Name the way to it (``tcti``) and the response ``code``."""
-        super().__init__(f"no TPM answers at {tcti} ({code:#x})")
-        self.next_step = (
-            "Check that the TPM exists and that this user may use it (/dev/tpmrm0: group tss). Its "
-            "address is in root-of-trust.json in the state folder."
-        )
-
-
-class TpmSupportMissingError(RootOfTrustError):
-    """The libraries for TPMs are not installed."""
-
-    next_step = "apt-get install tpm2-tools, which brings them (tpm2-tss, 3.0 or later)."
-
-
-class TpmFullError(TpmError):
-    """The TPM has no room for the anchor."""
-
-    words = "the TPM's NV memory has no room for this device's anchor"
-    next_step = (
-        "List the entries with tpm2_getcap handles-nv-index; remove unused ones with "
-        "tpm2_nvundefine."
-    )
-
-
-class TpmOccupiedError(TpmError):
-    """Killed processes left objects or sessions in the TPM, which has few slots."""
-
-    words = "the TPM has no free slot for objects or sessions"
-    next_step = (
-        "The storage is intact. Use the TPM through a resource manager, which cleans up after "
-        "killed processes (/dev/tpmrm0, tabrmd; set it in root-of-trust.json in the state folder). "
-        "For now: tpm2_flushcontext -t, -l and -s, or restart the machine."
-    )
-
-
-class TpmLockedError(TpmError):
-    """The TPM is locked after too many wrong passwords."""
-
-    words = "the TPM is locked against guessing passwords"
-    next_step = "Wait until it unlocks itself, or: tpm2_dictionarylockout --clear-lockout."
-
-
-class TpmOwnerError(TpmError):
-    """The TPM's owner hierarchy has a password, and this device has none."""
-
-    words = "the TPM's owner hierarchy has a password"
-    next_step = "Remove the password: tpm2_changeauth -c owner -p PASSWORD"
-
-
-class HmacMissingError(RootOfTrustError):
-    """The token cannot compute the HMAC that the root key is made of."""
-
-    def __init__(self, token: str) -> None:
-        """Name the ``token``."""
-        super().__init__(f"token {token} has no HMAC-SHA256 (CKM_SHA256_HMAC) with a key inside")
-        self.next_step = (
-            "Use another root of trust. SoftHSM supports it; tpm2-pkcs11 does not, so use kind tpm "
-            "there."
-        )
-
-
-class RootKeyMissingError(RootOfTrustError):
-    """The token does not hold this device's root key."""
-
-    next_step = "Check that this is the device's own token. An erased key cannot be restored."
-
-
-class FirmwareMailboxError(RootOfTrustError):
-    """The firmware of the Raspberry Pi does not answer as documented."""
-
-    next_step = (
-        "Check that this is a Raspberry Pi with firmware of 2025 or later (rpi-fw-crypto -h), and "
-        "that this user may open /dev/vcio_crypto or /dev/vcio (group video)."
-    )
-
-
-class OtpKeyError(RootOfTrustError):
-    """The firmware does not use the OTP key for this device."""
-
-    def __init__(self, key: int, trouble: str) -> None:
-        """Name the ``key`` by its number, and what the firmware said."""
-        super().__init__(f"OTP key {key} cannot be used: {trouble}")
-        self.next_step = (
-            f"See rpi-fw-crypto get-key-status {key}. Locks last until the next start; a key that "
-            "is not set can be burned only once: rpi-fw-crypto genkey."
-        )
+TPM_MISSING: Final = Row(
+    "FB-206",
+    "TpmMissingError",
+    "No TPM answers",
+    means="The device's root of trust is a TPM, and none answers.",
+    causes=(
+        "The machine has no TPM, or it is off in the firmware's set-up.",
+        "This user is not in the group tss.",
+        "The address in root-of-trust.json is wrong.",
+    ),
+    next_step="Check that the TPM exists and that this user may use it (/dev/tpmrm0: group tss). "
+    "Its address is in root-of-trust.json in the state folder.",
+    sentence="no TPM answers at {tcti} ({response:#x})",
+    exit_code=ExitCode.STORAGE_UNUSABLE,
+    kind=StorageError,
+)
+TPM_SUPPORT_MISSING: Final = Row(
+    "FB-207",
+    "TpmSupportMissingError",
+    "The libraries for TPMs are missing",
+    means="The device's root of trust is a TPM, and tpm2-tss is not installed.",
+    causes=("The system was installed anew without it.",),
+    next_step="apt-get install tpm2-tools, which brings them (tpm2-tss, 3.0 or later).",
+    exit_code=ExitCode.STORAGE_UNUSABLE,
+    kind=StorageError,
+)
+TPM_FULL: Final = Row(
+    "FB-208",
+    "TpmFullError",
+    "The TPM has no room for the anchor",
+    means="The NV memory of the TPM is full.",
+    causes=("Entries of devices that are gone are still in the TPM.",),
+    next_step="List the entries with tpm2_getcap handles-nv-index; remove unused ones with "
+    "tpm2_nvundefine.",
+    sentence="the TPM's NV memory has no room for this device's anchor ({response:#x})",
+    exit_code=ExitCode.STORAGE_UNUSABLE,
+    kind=TpmError,
+)
+TPM_OCCUPIED: Final = Row(
+    "FB-209",
+    "TpmOccupiedError",
+    "The TPM has no free slot",
+    means="Objects or sessions occupy all slots of the TPM, which has few.",
+    causes=("Processes that used the TPM without a resource manager were killed.",),
+    next_step="The storage is intact. Use the TPM through a resource manager, which cleans up "
+    "after killed processes (/dev/tpmrm0, tabrmd; set it in root-of-trust.json in the state "
+    "folder). For now: tpm2_flushcontext -t, -l and -s, or restart the machine.",
+    sentence="the TPM has no free slot for objects or sessions ({response:#x})",
+    exit_code=ExitCode.STORAGE_UNUSABLE,
+    kind=TpmError,
+)
+TPM_LOCKED: Final = Row(
+    "FB-210",
+    "TpmLockedError",
+    "The TPM is locked",
+    means="The TPM is locked against guessing passwords.",
+    causes=("A program tried too many wrong passwords.",),
+    next_step="Wait until it unlocks itself, or: tpm2_dictionarylockout --clear-lockout.",
+    sentence="the TPM is locked against guessing passwords ({response:#x})",
+    exit_code=ExitCode.STORAGE_UNUSABLE,
+    kind=TpmError,
+)
+TPM_OWNER: Final = Row(
+    "FB-211",
+    "TpmOwnerError",
+    "The TPM's owner hierarchy has a password",
+    means="The device needs the TPM's owner hierarchy, which has a password.",
+    causes=("Another program took ownership of the TPM.",),
+    next_step="Remove the password: tpm2_changeauth -c owner -p PASSWORD",
+    sentence="the TPM's owner hierarchy has a password ({response:#x})",
+    exit_code=ExitCode.STORAGE_UNUSABLE,
+    kind=TpmError,
+)
+HMAC_MISSING: Final = Row(
+    "FB-212",
+    "HmacMissingError",
+    "The token cannot hold a root key",
+    means="The token cannot compute the HMAC that the root key is made of.",
+    causes=("The token is a TPM behind tpm2-pkcs11, or another one without CKM_SHA256_HMAC.",),
+    next_step="Use another root of trust. SoftHSM supports it; tpm2-pkcs11 does not, so use kind "
+    "tpm there.",
+    sentence="token {token} has no HMAC-SHA256 (CKM_SHA256_HMAC) with a key inside",
+    exit_code=ExitCode.STORAGE_UNUSABLE,
+    kind=StorageError,
+)
+ROOT_KEY_MISSING: Final = Row(
+    "FB-213",
+    "RootKeyMissingError",
+    "The token does not hold this device's root key",
+    means="The storage is sealed under a key in a token, and the token does not have it.",
+    causes=("Another token is connected.", "The token was erased."),
+    next_step="Check that this is the device's own token. An erased key cannot be restored.",
+    exit_code=ExitCode.STORAGE_UNUSABLE,
+    kind=StorageError,
+)
+FIRMWARE_MAILBOX: Final = Row(
+    "FB-214",
+    "FirmwareMailboxError",
+    "The Raspberry Pi's firmware does not answer",
+    means="The firmware of the Raspberry Pi does not answer as documented.",
+    causes=(
+        "The firmware is older than 2025.",
+        "This user is not in the group video.",
+        "This machine is not a Raspberry Pi.",
+    ),
+    next_step="Check that this is a Raspberry Pi with firmware of 2025 or later (rpi-fw-crypto "
+    "-h), and that this user may open /dev/vcio_crypto or /dev/vcio (group video).",
+    exit_code=ExitCode.STORAGE_UNUSABLE,
+    kind=StorageError,
+)
+OTP_KEY: Final = Row(
+    "FB-215",
+    "OtpKeyError",
+    "The OTP key cannot be used",
+    means="The firmware of the Raspberry Pi does not use the OTP key for this device.",
+    causes=("The key was never burned.", "The key is locked until the next start."),
+    next_step="See rpi-fw-crypto get-key-status {key}. Locks last until the next start; a key that "
+    "is not set can be burned only once: rpi-fw-crypto genkey.",
+    sentence="OTP key {key} cannot be used: {problem}",
+    exit_code=ExitCode.STORAGE_UNUSABLE,
+    kind=StorageError,
+)

@@ -1,169 +1,297 @@
 """What can be wrong with the device's own storage; named after PSA's status codes."""
 
-from typing import TYPE_CHECKING
+from typing import Final
 
-from device.errors import ExitCode, FirstbootError
+from device.errors import ExitCode, FirstbootError, Row
 
-if TYPE_CHECKING:
-    from pathlib import Path
+_MAKE_AGAIN: Final = "Keep a copy of the state folder, then have the station make the device again."
 
 
 class StorageError(FirstbootError):
-    """The device's own storage cannot be used."""
+    """The device's own storage, or the root of trust beneath it, cannot be used."""
 
-    exit_code = ExitCode.STORAGE_UNUSABLE
-    next_step = "Keep a copy of the state folder, then have the station make the device again."
+
+DOES_NOT_EXIST: Final = Row(
+    "FB-101",
+    "DoesNotExistError",
+    "An entry is not stored",
+    means="No entry of the storage has this uid (PSA_ERROR_DOES_NOT_EXIST).",
+    causes=("The station was cut while it made the device.", "Other firmware wrote the storage."),
+    next_step=_MAKE_AGAIN,
+    exit_code=ExitCode.STORAGE_UNUSABLE,
+)
 
 
 class DoesNotExistError(StorageError):
     """No entry has this uid (PSA_ERROR_DOES_NOT_EXIST)."""
 
-
-class NotPermittedError(StorageError):
-    """The entry is WRITE_ONCE, or the lifecycle forbids it (PSA_ERROR_NOT_PERMITTED)."""
+    row = DOES_NOT_EXIST
 
 
-class InvalidArgumentError(StorageError):
-    """A uid, offset, size or flag is out of range (PSA_ERROR_INVALID_ARGUMENT)."""
-
-
-class InsufficientStorageError(StorageError):
-    """The disk, or the store's capacity, is full (PSA_ERROR_INSUFFICIENT_STORAGE)."""
-
-    exit_code = ExitCode.TRY_LATER
-    next_step = "Free space on the disk that holds the state folder; nothing was lost."
-
-
-class CapacityExceededError(InsufficientStorageError):
-    """The data is larger than the store's capacity, however free the disk is."""
-
-    exit_code = ExitCode.FAILED
-
-    def __init__(self, needed: int, capacity: int) -> None:
-        """Say how many bytes were ``needed``, of the ``capacity`` in bytes."""
-        super().__init__(f"the storage can hold {capacity} bytes, but {needed} are needed")
-        self.needed = needed
-        self.capacity = capacity
-        self.next_step = (
-            "Nothing was stored or lost. Make the largest entry smaller: the template's "
-            "DeviceConfiguration, the root CAs, or a certificate chain."
-        )
-
-
-class StorageFailureError(StorageError):
-    """The disk failed or returned wrong data (PSA_ERROR_STORAGE_FAILURE)."""
-
-    next_step = "Check the disk (dmesg, SMART, SD card); the last committed state is intact."
+NOT_PERMITTED: Final = Row(
+    "FB-102",
+    "NotPermittedError",
+    "The storage does not permit this",
+    means="The entry is WRITE_ONCE, the storage is open for reading only or closed, or the "
+    "lifecycle forbids it (PSA_ERROR_NOT_PERMITTED).",
+    causes=("A program uses the storage against its rules; this is a bug in that program.",),
+    next_step=_MAKE_AGAIN,
+    exit_code=ExitCode.STORAGE_UNUSABLE,
+    kind=StorageError,
+)
+INVALID_ARGUMENT: Final = Row(
+    "FB-103",
+    "InvalidArgumentError",
+    "A uid, offset, size or flag is out of range",
+    means="The storage was asked for something that cannot be (PSA_ERROR_INVALID_ARGUMENT).",
+    causes=("A program uses the storage against its rules; this is a bug in that program.",),
+    next_step=_MAKE_AGAIN,
+    exit_code=ExitCode.STORAGE_UNUSABLE,
+    kind=StorageError,
+)
+INSUFFICIENT_STORAGE: Final = Row(
+    "FB-104",
+    "InsufficientStorageError",
+    "The disk is full",
+    means="The disk has no room for the new state (PSA_ERROR_INSUFFICIENT_STORAGE).",
+    causes=("Logs or other files fill the disk.", "A quota of this user is used up."),
+    next_step="Free space on the disk that holds the state folder; nothing was lost.",
+    exit_code=ExitCode.TRY_LATER,
+    kind=StorageError,
+)
+CAPACITY_EXCEEDED: Final = Row(
+    "FB-105",
+    "CapacityExceededError",
+    "The data is larger than the storage's capacity",
+    means="All entries together do not fit into the storage, however free the disk is.",
+    causes=(
+        "The template's DeviceConfiguration is large.",
+        "Many root CAs or a long certificate chain are stored.",
+    ),
+    next_step="Nothing was stored or lost. Make the largest entry smaller: the template's "
+    "DeviceConfiguration, the root CAs, or a certificate chain.",
+    sentence="the storage can hold {capacity} bytes, but {needed} are needed",
+    kind=StorageError,
+)
+STORAGE_FAILURE: Final = Row(
+    "FB-106",
+    "StorageFailureError",
+    "The disk failed",
+    means="The disk failed, or returned other data than was written (PSA_ERROR_STORAGE_FAILURE).",
+    causes=("The SD card or disk is worn out.", "The disk was removed while it was in use."),
+    next_step="Check the disk (dmesg, SMART, SD card); the last committed state is intact.",
+    exit_code=ExitCode.STORAGE_UNUSABLE,
+    kind=StorageError,
+)
+STORAGE_ACCESS: Final = Row(
+    "FB-107",
+    "StorageAccessError",
+    "This user may not use the storage",
+    means="This user may not read or write the state folder.",
+    causes=(
+        "The command runs as another user than the one that owns the folder.",
+        "The file system is mounted read-only.",
+    ),
+    next_step="Run as the user that owns the state folder, on a file system mounted read-write.",
+    exit_code=ExitCode.STORAGE_UNUSABLE,
+    kind=StorageError,
+)
+DATA_CORRUPT: Final = Row(
+    "FB-108",
+    "DataCorruptError",
+    "The storage is corrupt",
+    means="No copy of the storage is authentic (PSA_ERROR_DATA_CORRUPT).",
+    causes=(
+        "A file in the state folder was changed, cut short or mixed with another device's.",
+        "The disk returns wrong data.",
+    ),
+    next_step=_MAKE_AGAIN,
+    exit_code=ExitCode.STORAGE_UNUSABLE,
+)
 
 
 class DataCorruptError(StorageError):
     """No copy of the storage is authentic (PSA_ERROR_DATA_CORRUPT)."""
 
-
-class NewerFormatError(DataCorruptError):
-    """Newer firmware wrote the storage, in a format that this one does not know."""
-
-    next_step = (
-        "Install the firmware that this device ran last, or a later one; nothing was changed."
-    )
-
-    def __init__(self, written_in: int, known: int) -> None:
-        """Say which format it was ``written_in``, and the latest that is ``known`` here."""
-        super().__init__(
-            f"newer firmware wrote this storage, in format {written_in}; this firmware reads "
-            f"formats up to {known}"
-        )
+    row = DATA_CORRUPT
 
 
-class RolledBackError(StorageError):
-    """The storage is authentic but older than the anchor: someone put old data back."""
-
-    next_step = (
-        "Restore the newest copy of the storage, or have the station make the device again. "
-        "The device refuses the old state, because its certificate may have been replaced."
-    )
+NEWER_FORMAT: Final = Row(
+    "FB-109",
+    "NewerFormatError",
+    "Newer firmware wrote the storage",
+    means="The storage has a format that this firmware does not know.",
+    causes=("The firmware was downgraded after the device had run a newer one.",),
+    next_step="Install the firmware that this device ran last, or a later one; nothing was "
+    "changed.",
+    sentence="newer firmware wrote this storage, in format {written_in}; this firmware reads "
+    "formats up to {known}",
+    exit_code=ExitCode.STORAGE_UNUSABLE,
+    kind=DataCorruptError,
+)
+ROLLED_BACK: Final = Row(
+    "FB-110",
+    "RolledBackError",
+    "The storage was rolled back",
+    means="The storage is authentic but older than the anchor: someone put old data back.",
+    causes=("A backup or an older image of the disk was restored.", "Someone attacks the device."),
+    next_step="Restore the newest copy of the storage, or have the station make the device again. "
+    "The device refuses the old state, because its certificate may have been replaced.",
+    exit_code=ExitCode.STORAGE_UNUSABLE,
+    kind=StorageError,
+)
+WRONG_DEVICE: Final = Row(
+    "FB-111",
+    "WrongDeviceError",
+    "The storage belongs to another device",
+    means="The storage was sealed under the fuses of another device.",
+    causes=(
+        "A state folder was copied from another device.",
+        "An SD card was moved to another board.",
+    ),
+    next_step="Put back the storage that belongs to these fuses; storage cannot be moved between "
+    "devices.",
+    exit_code=ExitCode.STORAGE_UNUSABLE,
+)
 
 
 class WrongDeviceError(StorageError):
     """The storage was sealed under the fuses of another device."""
 
-    next_step = (
-        "Put back the storage that belongs to these fuses; storage cannot be moved between devices."
-    )
+    row = WRONG_DEVICE
+
+
+STORAGE_MISSING: Final = Row(
+    "FB-112",
+    "StorageMissingError",
+    "There is no device here",
+    means="The folder does not hold a device's storage.",
+    causes=("--state or DEVICE_STATE names another folder.", "The device was not made yet."),
+    next_step="Make a device: factory make --method M --serial SN --out DIR, then use --state DIR.",
+    exit_code=ExitCode.STORAGE_UNUSABLE,
+)
 
 
 class StorageMissingError(StorageError):
     """There is no device at this place."""
 
-    next_step = (
-        "Make a device: factory make --method M --serial SN --out DIR, then use --state DIR."
-    )
+    row = STORAGE_MISSING
 
 
-class NotADeviceError(StorageError):
-    """The storage is intact, but it does not hold a device: no serial number is stored."""
-
-    next_step = "Pass a device's folder with --state. Only factory uses a station's folder."
-
-
-class StorageBusyError(StorageError):
-    """Another process has this device's storage open."""
-
-    exit_code = ExitCode.FAILED
-    next_step = "Stop the other process that uses this state folder, or wait for it."
+NOT_A_DEVICE: Final = Row(
+    "FB-113",
+    "NotADeviceError",
+    "The folder does not hold a device",
+    means="The storage is intact, but no serial number is stored in it.",
+    causes=("--state names the station's folder.",),
+    next_step="Pass a device's folder with --state. Only factory uses a station's folder.",
+    exit_code=ExitCode.STORAGE_UNUSABLE,
+    kind=StorageError,
+)
+STORAGE_BUSY: Final = Row(
+    "FB-114",
+    "StorageBusyError",
+    "Another process uses the storage",
+    means="Another process has this device's storage open for writing.",
+    causes=("The device runs already, often as a systemd unit.",),
+    next_step="Stop the other process that uses this state folder, or wait for it.",
+    kind=StorageError,
+)
+LIFECYCLE: Final = Row(
+    "FB-115",
+    "LifecycleError",
+    "The lifecycle does not allow this",
+    means="The device's lifecycle does not allow this transition or this use.",
+    causes=("The station was cut before the device was finished.",),
+    next_step="Have the station finish the device: factory make ends with lifecycle SECURED.",
+    exit_code=ExitCode.STORAGE_UNUSABLE,
+)
 
 
 class LifecycleError(StorageError):
     """The lifecycle does not allow this transition or this use."""
 
-    next_step = "Have the station finish the device: factory make ends with lifecycle SECURED."
+    row = LIFECYCLE
 
 
-class DecommissionedError(LifecycleError):
-    """The device was taken out of service; its root key is destroyed."""
-
-    next_step = "Decommissioning is final: have the station make a new device in another folder."
+DECOMMISSIONED: Final = Row(
+    "FB-116",
+    "DecommissionedError",
+    "The device is decommissioned",
+    means="The device was taken out of service; its root key is destroyed.",
+    causes=("Someone decommissioned the device on purpose.",),
+    next_step="Decommissioning is final: have the station make a new device in another folder.",
+    exit_code=ExitCode.STORAGE_UNUSABLE,
+    kind=LifecycleError,
+)
+STORAGE_EXISTS: Final = Row(
+    "FB-117",
+    "StorageExistsError",
+    "There is a device here already",
+    means="A finished device is in this folder.",
+    causes=("--out names the folder of a device that was made before.",),
+    next_step="Choose another folder, or remove this one yourself if you no longer need the "
+    "device.",
+)
 
 
 class StorageExistsError(StorageError):
     """There is a finished device at this place already."""
 
-    exit_code = ExitCode.FAILED
-    next_step = (
-        "Choose another folder, or remove this one yourself if you no longer need the device."
-    )
+    row = STORAGE_EXISTS
 
 
-class StorageAccessError(StorageFailureError):
-    """This user may not read or write the storage."""
-
-    next_step = "Run as the user that owns the state folder, on a file system mounted read-write."
+UNFIT_FILE: Final = Row(
+    "FB-118",
+    "UnfitFileError",
+    "A file cannot be used",
+    means="A file is a FIFO or a link, is too long, or belongs to another user.",
+    causes=("A file in the state folder was replaced by hand.",),
+    next_step="Replace it with a regular file that belongs to this user, with mode 0600.",
+    exit_code=ExitCode.STORAGE_UNUSABLE,
+)
 
 
 class UnfitFileError(StorageError):
     """A file cannot be used: it is a FIFO, a link, too long, or readable by others."""
 
-    next_step = "Replace it with a regular file that belongs to this user, with mode 0600."
+    row = UNFIT_FILE
 
 
-class FileExposedError(StorageError):
-    """Other users may read a file with a secret of this device."""
-
-    def __init__(self, path: "Path", mode: int) -> None:
-        """Name the ``path`` and its ``mode``, such as 0o644."""
-        super().__init__(f"{path} may be read by other users (mode {mode:04o})")
-        self.path = path
-        self.next_step = (
-            f"chmod 600 {path}. If others may have read it, move the storage to another "
-            "root of trust (factory rewrap), or have the station make the device again."
-        )
-
-
-class KeyExistsError(StorageError):
-    """Another key has this name."""
-
-    next_step = "Choose another key name, or destroy the old key first."
+FILE_EXPOSED: Final = Row(
+    "FB-119",
+    "FileExposedError",
+    "Other users may read a secret",
+    means="A file with a secret of this device may be read by other users.",
+    causes=("The folder was copied without its modes (cp without -p, a zip, a FAT disk).",),
+    next_step="chmod 600 {path}. If others may have read it, move the storage to another root of "
+    "trust (factory rewrap), or have the station make the device again.",
+    sentence="{path} may be read by other users (mode {mode:04o})",
+    exit_code=ExitCode.STORAGE_UNUSABLE,
+    kind=StorageError,
+)
+KEY_EXISTS: Final = Row(
+    "FB-120",
+    "KeyExistsError",
+    "A key of this name exists",
+    means="Another key has this name, in the storage or in the secure element.",
+    causes=("A program makes a key twice.", "Two devices share a token and a label."),
+    next_step="Choose another key name, or destroy the old key first.",
+    exit_code=ExitCode.STORAGE_UNUSABLE,
+    kind=StorageError,
+)
+KEY_NOT_USABLE: Final = Row(
+    "FB-121",
+    "KeyNotUsableError",
+    "A key cannot be used",
+    means="A key is missing, of an unsupported type, or may not be used in this way.",
+    causes=("The key was destroyed.", "Other firmware made the key with another type."),
+    next_step=_MAKE_AGAIN,
+    exit_code=ExitCode.STORAGE_UNUSABLE,
+)
 
 
 class KeyNotUsableError(StorageError):
     """A key is missing, of an unsupported type, or may not be used in this way."""
+
+    row = KEY_NOT_USABLE

@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Final
 
 from device.errors import FirstbootError
-from device.errors.provisioning import IdentityRefusedError, NotLetInError
+from device.errors.provisioning import IDENTITY_REFUSED, NOT_LET_IN, in_order_of_likelihood
 from device.operation.task import Report, Task, matches
 from device.operation.work import Work
 from device.provisioning import events as ev
@@ -224,8 +224,10 @@ class Operation(Work):
             "itself. If the certificate was deleted: device reset --forget-identity, then have "
             "the station make the device again."
         )
-        causes = CAUSES[Credential.DEVICE]
+        next_step = in_order_of_likelihood(CAUSES[Credential.DEVICE], advice)
         if self._refusals < REFUSALS:
-            return NotLetInError(Credential.DEVICE, event.detail, causes, advice)
+            return NOT_LET_IN.error(event.detail, credential=Credential.DEVICE, next_step=next_step)
         lasted = now - self._refused_since
-        return IdentityRefusedError(event.detail, causes, advice, self._refusals, lasted)
+        return IDENTITY_REFUSED.error(
+            event.detail, refusals=self._refusals, seconds=lasted, next_step=next_step
+        )

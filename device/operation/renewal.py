@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from device.errors import FirstbootError
-from device.errors.renewal import RenewalRunningError
+from device.errors.renewal import RENEWAL_RUNNING
 from device.operation.task import Report
 from device.operation.work import Work
 from device.provisioning import events as ev
@@ -109,7 +109,7 @@ class RenewalOrders:
             RenewalRunningError: a renewal is running, or was ordered and has not begun yet.
         """
         if self.is_running or self.reason:
-            raise RenewalRunningError
+            raise RENEWAL_RUNNING.error()
         self.reason, self._ended = reason, ended
 
     def end(self, failure: FirstbootError | None) -> None:

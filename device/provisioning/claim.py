@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from device.errors import FirstbootError
-from device.errors.provisioning import CertificateGivenUpError, CertificateInDoubtError
+from device.errors.provisioning import CERTIFICATE_GIVEN_UP, CERTIFICATE_IN_DOUBT
 from device.provisioning import events as ev
 from device.provisioning import messages, topics
 from device.provisioning.actions import (
@@ -196,14 +196,14 @@ class ClaimMachine(Machine[State]):
         failure = error_of(event, before.value, credential)
         match before, event:
             case S.PROBING_DOUBTED_CERTIFICATE, ev.NotLetIn(detail):
-                return CertificateGivenUpError(self._certificate_id, detail)
+                return CERTIFICATE_GIVEN_UP.error(detail, certificate_id=self._certificate_id)
             case (S.PROBING_STAGED_CERTIFICATE, ev.NotLetIn()) | (
                 S.REGISTERING_THING,
                 ev.TokenRefused(),
             ):
-                return CertificateInDoubtError(self._certificate_id, str(failure))
+                return CERTIFICATE_IN_DOUBT.error(str(failure), certificate_id=self._certificate_id)
             case S.REDEEMING_SAVED_TOKEN, _ if is_about_the_token(event):
-                return CertificateInDoubtError(self._certificate_id, str(failure))
+                return CERTIFICATE_IN_DOUBT.error(str(failure), certificate_id=self._certificate_id)
         return failure
 
     def _subscribe(self) -> Subscribe:

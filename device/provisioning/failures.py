@@ -4,20 +4,21 @@ import re
 
 from device.errors import FirstbootError
 from device.errors.provisioning import (
+    CLOUD_REJECTED,
+    CONNECTION_LOST,
+    MALFORMED_REPLY,
+    NO_REPLY,
+    NOT_ACKNOWLEDGED,
+    NOT_ALLOWED_BY_MQTT,
+    NOT_LET_IN,
+    NOT_REACHABLE,
+    TAKEN_OVER,
+    THROTTLED,
+    TOPIC_DENIED,
+    UNEXPECTED_THING_NAME,
     CertificateUnacceptableError,
-    ClockBehindError,
-    CloudRejectedError,
-    ConnectionLostError,
-    MalformedReplyError,
-    NoReplyError,
-    NotAcknowledgedError,
-    NotAllowedByMqttError,
-    NotLetInError,
-    NotReachableError,
-    TakenOverError,
-    ThrottledError,
-    TopicDeniedError,
-    UnexpectedThingNameError,
+    clock_behind,
+    in_order_of_likelihood,
 )
 from device.provisioning.events import (
     CertificateUnacceptable,
@@ -90,22 +91,26 @@ def error_of(event: Event, step: str, credential: Credential) -> FirstbootError:
     """Return the error that ``event``, seen during ``step``, amounts to."""
     match event:
         case NotLetIn(detail):
-            return NotLetInError(credential, detail, CAUSES[credential])
+            return NOT_LET_IN.error(
+                detail,
+                credential=credential,
+                next_step=in_order_of_likelihood(CAUSES[credential]),
+            )
         case ConnectFailed(detail, next_step):
-            return NotReachableError(step, detail, next_step)
+            return NOT_REACHABLE.error(detail, step=step, next_step=next_step)
         case ConnectionLost():
             return _lost(event, step)
         case NotAcknowledged(detail, next_step, may_succeed_later):
-            error = NotAcknowledgedError if may_succeed_later else NotAllowedByMqttError
-            return error(step, detail, next_step)
+            row = NOT_ACKNOWLEDGED if may_succeed_later else NOT_ALLOWED_BY_MQTT
+            return row.error(detail, step=step, next_step=next_step)
         case SubscriptionDenied(denied):
-            return TopicDeniedError("subscribe", denied, _policy_hint(denied, credential))
+            return _denied("subscribe", denied, credential)
         case PublishDenied(topic):
-            return TopicDeniedError("publish", (topic,), _policy_hint((topic,), credential))
+            return _denied("publish", (topic,), credential)
         case TimedOut():
-            return NoReplyError(step)
+            return NO_REPLY.error(step=step)
         case ReplyMalformed(operation, problem, next_step):
-            return MalformedReplyError(operation, problem, next_step)
+            return MALFORMED_REPLY.error(problem, operation=operation, next_step=next_step)
         case CertificateUnacceptable() | ClockFoundBehind() | UnexpectedThingNamed():
             return _unusable(event)
         case Rejection():
@@ -113,10 +118,14 @@ def error_of(event: Event, step: str, credential: Credential) -> FirstbootError:
     raise TypeError(f"{type(event).__name__} is no failure")
 
 
-def _lost(event: ConnectionLost, step: str) -> ConnectionLostError:
-    if event.taken_over:
-        return TakenOverError(step, event.detail, event.next_step)
-    return ConnectionLostError(step, event.detail, event.next_step)
+def _lost(event: ConnectionLost, step: str) -> FirstbootError:
+    row = TAKEN_OVER if event.taken_over else CONNECTION_LOST
+    return row.error(event.detail, step=step, next_step=event.next_step)
+
+
+def _denied(verb: str, topics: tuple[str, ...], credential: Credential) -> FirstbootError:
+    policy = _policy_hint(topics, credential)
+    return TOPIC_DENIED.error(verb=verb, topics=", ".join(topics), policy=policy)
 
 
 def _unusable(
@@ -126,9 +135,9 @@ def _unusable(
         case CertificateUnacceptable(problem):
             return CertificateUnacceptableError(problem)
         case ClockFoundBehind(now, not_before):
-            return ClockBehindError(now, not_before)
+            return clock_behind(now, not_before)
         case UnexpectedThingNamed(expected, named):
-            return UnexpectedThingNameError(expected, named)
+            return UNEXPECTED_THING_NAME.error(expected=expected, named=named)
 
 
 def _policy_hint(denied: tuple[str, ...], credential: Credential) -> str:
@@ -138,15 +147,20 @@ def _policy_hint(denied: tuple[str, ...], credential: Credential) -> str:
     return hint
 
 
-def _rejected(event: Rejection) -> CloudRejectedError:
-    error = ThrottledError if isinstance(event, RequestThrottled) else CloudRejectedError
-    fields = (event.operation, event.status_code, event.error_code, event.error_message)
-    return error(*fields, next_step=_next_step(event))
+def _rejected(event: Rejection) -> FirstbootError:
+    row = THROTTLED if isinstance(event, RequestThrottled) else CLOUD_REJECTED
+    answer = f"{event.status_code} {event.error_code}: {event.error_message}".rstrip(": ")
+    return row.error(
+        f"{event.operation} was rejected: {answer}",
+        status_code=event.status_code,
+        error_code=event.error_code,
+        next_step=_next_step(event),
+    )
 
 
 def _next_step(event: Rejection) -> str:
     if isinstance(event, RequestThrottled):
-        return "The device backs off and asks again. Spread the first boots of a batch further."
+        return ""
     unresolved = _UNRESOLVED.search(event.error_message)
     if unresolved:
         name = unresolved.group(1)

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any, Final, Generic, TypeVar
 
-from device.errors.provisioning import UnexpectedEventError
+from device.errors.provisioning import UNEXPECTED_EVENT
 from device.provisioning import messages, topics
 from device.provisioning.actions import Action, Request
 from device.provisioning.events import Event, MessageReceived
@@ -61,7 +61,7 @@ class Machine(ABC, Generic[S]):
         before = self._state
         after = self.transitions[before].get(type(event))
         if after is None:
-            raise UnexpectedEventError(type(event).__name__, before.name)
+            raise UNEXPECTED_EVENT.error(event=type(event).__name__, state=before.name)
         self._state = after
         orders = self._actions(before, event)
         requests = (order.topic for order in orders if isinstance(order, Request))

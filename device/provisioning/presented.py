@@ -16,7 +16,12 @@ from types import MappingProxyType
 from typing import Final
 
 from device.errors import FirstbootError
-from device.errors.provisioning import ClockBehindError, NotActivatedYetError, NotLetInError
+from device.errors.provisioning import (
+    NOT_LET_IN,
+    clock_behind,
+    in_order_of_likelihood,
+    not_activated_yet,
+)
 from device.provisioning import events as ev
 from device.provisioning import messages
 from device.provisioning.actions import (
@@ -146,12 +151,13 @@ class PresentedMachine(Machine[State]):
             return error_of(event, before.value, Credential.INSTALLED)
         self._refusals += 1
         if self._found.not_before is not None:
-            return ClockBehindError(self._found.now, self._found.not_before)
+            return clock_behind(self._found.now, self._found.not_before)
         causes, just_in_time = self._plan.refusal_causes, self._plan.just_in_time
         advice = _advice_on(self._found.certificate_id, just_in_time=just_in_time)
+        next_step = in_order_of_likelihood(causes, advice)
         if just_in_time:
-            return NotActivatedYetError(event.detail, causes, advice, self._refusals)
-        return NotLetInError(Credential.INSTALLED, event.detail, causes, advice)
+            return not_activated_yet(event.detail, self._refusals, next_step)
+        return NOT_LET_IN.error(event.detail, credential=Credential.INSTALLED, next_step=next_step)
 
 
 def _advice_on(certificate_id: str, *, just_in_time: bool) -> str:

@@ -16,10 +16,10 @@ from typing import Final
 
 from device.errors import FirstbootError
 from device.errors.renewal import (
-    CertificateExpiredError,
-    RenewalNotConfirmedError,
-    RenewalRefusedError,
-    RenewedCertificateRefusedError,
+    RENEWAL_NOT_CONFIRMED,
+    RENEWAL_REFUSED,
+    RENEWED_CERTIFICATE_REFUSED,
+    certificate_expired,
 )
 from device.provisioning import events as ev
 from device.provisioning import messages, renewal_messages, topics
@@ -202,14 +202,14 @@ class RenewalMachine(Machine[State]):
     def _cause(self, before: State, event: Event) -> FirstbootError:
         match event:
             case re.OtherCertificateConfirmed(expected, seen):
-                return RenewalNotConfirmedError(expected, seen)
+                return RENEWAL_NOT_CONFIRMED.error(expected=expected, seen=seen)
             case re.RenewalRefused(reason):
-                return RenewalRefusedError(self._new, reason)
+                return RENEWAL_REFUSED.error(reason, certificate_id=self._new)
             case ev.NotLetIn(detail) if before in WITH_NEW:
-                return RenewedCertificateRefusedError(self._new, detail)
+                return RENEWED_CERTIFICATE_REFUSED.error(detail, certificate_id=self._new)
             case ev.NotLetIn(detail) if (expired_at := self._plan.expired_at) is not None:
                 method, serial = self._plan.method, self._plan.serial
-                return CertificateExpiredError(detail, expired_at, method, serial)
+                return certificate_expired(detail, expired_at, method, serial)
         credential = Credential.STAGED if before in WITH_NEW else Credential.DEVICE
         return error_of(event, before.value, credential)
 

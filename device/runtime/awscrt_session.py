@@ -32,7 +32,7 @@ from device.config.endpoint import Endpoint
 from device.config.settings import Connection
 from device.errors import ExitCode
 from device.errors.element import ElementError
-from device.errors.provisioning import CredentialUnusableError
+from device.errors.provisioning import CREDENTIAL_UNUSABLE
 from device.provisioning import actions as act
 from device.provisioning import events as ev
 from device.runtime.connect_failure import (
@@ -182,7 +182,9 @@ class AwscrtSession:
         except RuntimeError as error:  # what awscrt raises when it can make no TLS context
             name = str(error).partition("(")[2].partition(")")[0]
             if not name.startswith(ELEMENT_FAILURES):
-                raise CredentialUnusableError(order.credential, foreign(str(error))) from None
+                raise CREDENTIAL_UNUSABLE.error(
+                    foreign(str(error)), credential=order.credential
+                ) from None
             self._inbox.put(connection, classify_failure(name, self._endpoint, b""))
             return
         _log.debug("CONNECT as %s with the %s", order.client_id, order.credential)

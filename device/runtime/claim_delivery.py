@@ -13,10 +13,10 @@ from typing import Annotated, Final, Protocol
 
 import msgspec
 
+from device.errors import StoppedError
 from device.errors.provisioning import (
     CertificateUnacceptableError,
     ClaimUnusableError,
-    StoppedError,
 )
 from device.runtime.claim_file import ClaimFile
 from device.runtime.claim_socket import ClaimSocket

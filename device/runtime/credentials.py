@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from typing import Final, Protocol
 
 from device.errors.provisioning import (
+    CLAIM_MISSING,
+    CREDENTIAL_UNUSABLE,
     CertificateUnacceptableError,
     ClaimExpiredError,
-    ClaimMissingError,
-    CredentialUnusableError,
 )
 from device.errors.storage import DataCorruptError, DoesNotExistError
 from device.identity.certificates import leaf_of, validity
@@ -53,7 +53,7 @@ class InstalledClaim:
         try:
             pem = self._storage.ps.get(Uid.CLAIM_CERTIFICATE)
         except DoesNotExistError:
-            raise ClaimMissingError from None
+            raise CLAIM_MISSING.error() from None
         with suppress(CertificateUnacceptableError):  # the TLS library says more about garbage
             self._check_age(validity(leaf_of(pem))[1])
         return self._storage.keys.tls_identity(CLAIM_KEY, pem)
@@ -61,8 +61,8 @@ class InstalledClaim:
     def _check_age(self, not_after: float) -> None:
         if has_certainly_expired(not_after, made_at(self._storage)):
             until = datetime.fromtimestamp(not_after, UTC).isoformat()
-            raise CredentialUnusableError(
-                "claim certificate", f"its certificate expired at {until}"
+            raise CREDENTIAL_UNUSABLE.error(
+                f"its certificate expired at {until}", credential="claim certificate"
             )
 
 

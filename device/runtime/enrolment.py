@@ -10,9 +10,9 @@ import msgspec
 from cryptography import x509
 
 from device.errors.provisioning import (
+    INSTALLED_CERTIFICATE,
     CertificateUnacceptableError,
-    ClockBehindError,
-    InstalledCertificateError,
+    clock_behind,
 )
 from device.errors.storage import DataCorruptError, KeyNotUsableError
 from device.identity import csr as signing_request
@@ -242,11 +242,11 @@ class Enrolment:
         try:
             leaf = self._checked(check_chain, installed.chain_pem, expected)
         except CertificateUnacceptableError as error:
-            raise InstalledCertificateError(f"installed by the station: {error}") from None
+            raise INSTALLED_CERTIFICATE.error(f"installed by the station: {error}") from None
         not_before, now = self._still_to_come(leaf), self._clock.wall()
         if not_before is not None and not self._said_clock_is_behind:
             self._said_clock_is_behind = True
-            behind = ClockBehindError(now, not_before)
+            behind = clock_behind(now, not_before)
             _log.warning("%s. %s", behind, behind.next_step)
         return CertificateInstalled(leaf.certificate_id, not_before, now)
 

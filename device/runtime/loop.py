@@ -14,12 +14,11 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final, Protocol
 
-from device.errors import ExitCode, FirstbootError
+from device.errors import ExitCode, FirstbootError, StoppedError
 from device.errors.provisioning import (
-    NotActivatedYetError,
+    NOT_ACTIVATED_YET,
+    TAKEN_OVER,
     ProvisioningError,
-    StoppedError,
-    TakenOverError,
 )
 from device.operation.task import Report
 from device.operation.work import Work
@@ -75,7 +74,7 @@ class Patience:
 
     def limit(self, cause: FirstbootError) -> float | None:
         """Return the limit that applies to ``cause``."""
-        if isinstance(cause, NotActivatedYetError):
+        if cause.row is NOT_ACTIVATED_YET:
             return self.activation
         return self.refused if cause.exit_code is ExitCode.DENIED else self.unreachable
 
@@ -300,7 +299,7 @@ class Loop:
             self._backoff.reset()
         self._connected_at = math.inf
         delay = self._backoff.next_delay()
-        if not isinstance(cause, TakenOverError):
+        if cause.row is not TAKEN_OVER:
             return delay
         if now - self._taken_over_at > CALM_SECONDS:
             self._quarrel.reset()

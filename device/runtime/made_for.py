@@ -2,7 +2,7 @@
 
 from device.config.methods import CLAIM_METHODS
 from device.errors import ConfigurationError
-from device.errors.provisioning import ClaimMissingError, NoCredentialError
+from device.errors.provisioning import CLAIM_MISSING, NO_CREDENTIAL
 from device.runtime import journal
 from device.storage.device_storage import DeviceStorage
 from device.storage.secure_storage import Uid
@@ -30,7 +30,7 @@ def check_made_for(storage: DeviceStorage, method: str, source: str) -> None:
         step = "Use the settings that the device was made for, such as config/jitp.yaml."
         raise ConfigurationError(source, "method", problem, step)
     if method not in CLAIM_METHODS and Uid.INSTALLED_CERTIFICATE not in held:
-        raise NoCredentialError
+        raise NO_CREDENTIAL.error()
 
 
 def check_has_claim(storage: DeviceStorage, method: str) -> None:
@@ -41,7 +41,7 @@ def check_has_claim(storage: DeviceStorage, method: str) -> None:
     """
     enough = {Uid.IDENTITY, Uid.STAGED_CERTIFICATE, Uid.CLAIM_CERTIFICATE}
     if method in CLAIM_METHODS and enough.isdisjoint(storage.ps.uids()):
-        raise ClaimMissingError
+        raise CLAIM_MISSING.error()
 
 
 def _check_provisioned_by(held: str, method: str, source: str) -> None:

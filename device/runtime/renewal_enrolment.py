@@ -7,7 +7,7 @@ proven identity they are those of a renewal.
 import msgspec
 from cryptography import x509
 
-from device.errors.renewal import NotProvisionedError
+from device.errors.renewal import NOT_PROVISIONED
 from device.errors.storage import DataCorruptError
 from device.identity.certificates import leaf_of
 from device.identity.pem import parse_certificate
@@ -34,7 +34,7 @@ class RenewalEnrolment(Enrolment):
         """
         identity = journal.load_identity(self._storage.ps)
         if identity is None:
-            raise NotProvisionedError
+            raise NOT_PROVISIONED.error()
         return identity
 
     def stored(self) -> Event:

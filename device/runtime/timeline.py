@@ -7,7 +7,7 @@ from enum import Enum
 from typing import Final
 
 from device.errors import FirstbootError
-from device.errors.provisioning import NotActivatedYetError
+from device.errors.provisioning import NOT_ACTIVATED_YET
 from device.provisioning import events as ev
 from device.provisioning.events import Credential
 from device.provisioning.presented import State as Presented
@@ -83,7 +83,7 @@ class Timeline:
 
     def waiting(self, cause: FirstbootError, seconds: float) -> None:
         """Note that the device tries again, and why; when once did not help, what to do."""
-        if isinstance(cause, NotActivatedYetError):
+        if cause.row is NOT_ACTIVATED_YET:
             self.add("refused by AWS IoT", f"{cause}; trying again in {seconds:.1f} s")
             return
         self.add("waiting", f"{seconds:.1f} s, because: {cause}")

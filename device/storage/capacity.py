@@ -13,7 +13,7 @@ bounds up and compares them with these.
 
 from typing import Final
 
-from device.errors.storage import CapacityExceededError
+from device.errors.storage import CAPACITY_EXCEEDED
 from device.storage.lifecycle import Lifecycle
 
 CAPACITY: Final = 64 * 1024
@@ -42,4 +42,4 @@ def check_capacity(before: int, after: int, limit: int) -> None:
         CapacityExceededError: over the ``limit``, and not less than before.
     """
     if after > limit and after >= before:
-        raise CapacityExceededError(after, limit)
+        raise CAPACITY_EXCEEDED.error(needed=after, capacity=limit)

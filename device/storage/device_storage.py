@@ -11,10 +11,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from device.errors import FirstbootError
 from device.errors.storage import (
-    DecommissionedError,
+    DECOMMISSIONED,
+    NOT_PERMITTED,
     LifecycleError,
-    NotPermittedError,
     StorageError,
     StorageMissingError,
 )
@@ -107,7 +108,7 @@ class DeviceStorage:
         """
         self._store.check_writable()
         if self._store.in_transaction:
-            raise NotPermittedError("the lifecycle cannot advance inside a transaction")
+            raise NOT_PERMITTED.error("the lifecycle cannot advance inside a transaction")
         self.root_of_trust.advance(to)
         if to not in STORAGE_AVAILABLE:
             self._store.refuse(partial(_not_in, Lifecycle.SECURED, to))
@@ -126,7 +127,7 @@ class DeviceStorage:
 
     def close(self) -> None:
         """Forget the entries and let others in; closing twice does no harm."""
-        self._store.refuse(partial(NotPermittedError, "the storage is closed"))
+        self._store.refuse(partial(NOT_PERMITTED.error, "the storage is closed"))
         if self._lock:
             self._lock.release()
         self._beside.close()
@@ -259,7 +260,7 @@ def _load_what_is_readable(store: SealedStore) -> None:
         store.refuse(partial(_not_in, Lifecycle.SECURED, state))
 
 
-def _not_in(expected: Lifecycle, state: Lifecycle) -> LifecycleError:
+def _not_in(expected: Lifecycle, state: Lifecycle) -> FirstbootError:
     if state is Lifecycle.DECOMMISSIONED:
-        return DecommissionedError("the device is DECOMMISSIONED: its root key is destroyed")
+        return DECOMMISSIONED.error("the device is DECOMMISSIONED: its root key is destroyed")
     return LifecycleError(f"the device is {state.name}, not {expected.name}")

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from device.errors.storage import (
-    FileExposedError,
-    InsufficientStorageError,
-    StorageAccessError,
-    StorageBusyError,
+    FILE_EXPOSED,
+    INSUFFICIENT_STORAGE,
+    STORAGE_ACCESS,
+    STORAGE_BUSY,
+    STORAGE_FAILURE,
     StorageError,
-    StorageFailureError,
 )
 from device.storage.ownership import give_to_owner_of
 from device.storage.private_file import keeps_modes, read_private_file
@@ -86,7 +86,7 @@ def replace(fs: Fs, name: str, data: bytes, mode: int = 0o600) -> None:
         fs.create(temporary, data, mode)
         fs.fsync(temporary)
         if fs.read(temporary) != data:
-            raise StorageFailureError(f"{name} cannot be read back as written")
+            raise STORAGE_FAILURE.error(f"{name} cannot be read back as written")
         fs.rename(temporary, name)
     except StorageError:
         with suppress(StorageError):
@@ -109,7 +109,7 @@ class OsFs:
             except (FileNotFoundError, NotADirectoryError):
                 return None
         if name in _SECRETS and found.is_open_to_others and keeps_modes(found.device):
-            raise FileExposedError(path, found.mode)
+            raise FILE_EXPOSED.error(path=path, mode=found.mode)
         return found.content
 
     def create(self, name: str, data: bytes, mode: int = 0o600) -> None:
@@ -159,7 +159,7 @@ class FolderLock:
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 os.close(self._descriptor)
-                raise StorageBusyError(f"{folder} is in use by another process") from None
+                raise STORAGE_BUSY.error(f"{folder} is in use by another process") from None
 
     def release(self) -> None:
         """Let others in; releasing twice does no harm."""
@@ -201,10 +201,10 @@ def storage_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         message = f"{path}: {error.strerror}"
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise InsufficientStorageError(message) from error
+            raise INSUFFICIENT_STORAGE.error(message) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise StorageAccessError(message) from error
-        raise StorageFailureError(message) from error
+            raise STORAGE_ACCESS.error(message) from error
+        raise STORAGE_FAILURE.error(message) from error
 
 
 def _lock_file(path: Path) -> int:

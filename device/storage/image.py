@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from device.errors.storage import DataCorruptError, NewerFormatError, WrongDeviceError
+from device.errors.storage import NEWER_FORMAT, DataCorruptError, WrongDeviceError
 from device.storage.decoding import decoded
 from device.storage.entries import Entries, Entry, Service, StorageFlag
 from device.storage.formats import FORMAT, move_on
@@ -67,7 +67,7 @@ class Sealer:
         if magic != _MAGIC or written_in < 1:
             raise DataCorruptError("not an image of a device's storage")
         if written_in > FORMAT:
-            raise NewerFormatError(written_in, FORMAT)
+            raise NEWER_FORMAT.error(written_in=written_in, known=FORMAT)
         if binding != self._binding:
             raise WrongDeviceError("the image was sealed under the fuses of another device")
         try:

@@ -3,7 +3,7 @@
 from contextlib import suppress
 from datetime import datetime
 
-from device.errors.storage import NotADeviceError
+from device.errors.storage import NOT_A_DEVICE
 from device.storage.decoding import decoded, stored
 from device.storage.device_storage import DeviceStorage
 from device.storage.secure_storage import Uid
@@ -18,7 +18,7 @@ def serial_number(storage: DeviceStorage) -> str:
     """
     serial = stored(storage.its, Uid.SERIAL_NUMBER, bytes.decode, "the serial number")
     if serial is None:
-        raise NotADeviceError("this folder does not hold a device (no serial number is stored)")
+        raise NOT_A_DEVICE.error("this folder does not hold a device (no serial number is stored)")
     return serial
 
 

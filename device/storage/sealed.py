@@ -17,12 +17,13 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Final
 
+from device.errors import FirstbootError
 from device.errors.storage import (
+    NOT_PERMITTED,
+    ROLLED_BACK,
+    STORAGE_FAILURE,
     DataCorruptError,
-    NotPermittedError,
-    RolledBackError,
     StorageError,
-    StorageFailureError,
     WrongDeviceError,
 )
 from device.storage.capacity import CAPACITY, PROVISIONING_ROOM, check_capacity, limit_of
@@ -38,7 +39,7 @@ _ATTEMPTS: Final = 100
 """How often a reader lets a writer overtake it before it says that something is wrong."""
 
 _HALF_WAY: Final = partial(
-    StorageFailureError, "a commit was interrupted: close the storage and open it again"
+    STORAGE_FAILURE.error, "a commit was interrupted: close the storage and open it again"
 )
 
 
@@ -55,7 +56,7 @@ class SealedStore:
         self._depth = 0
         self._finishing = False
         self._read_only = False
-        self._refusal: Callable[[], StorageError] | None = None
+        self._refusal: Callable[[], FirstbootError] | None = None
 
     @property
     def generation(self) -> int:
@@ -132,7 +133,7 @@ class SealedStore:
         if self._refusal:
             raise self._refusal()
         if self._read_only:
-            raise NotPermittedError("the storage is open for reading only")
+            raise NOT_PERMITTED.error("the storage is open for reading only")
 
     def move(self, root: RootOfTrust, switch: Callable[[], None]) -> None:
         """Seal all entries under ``root``; ``switch`` puts that root into use.
@@ -163,7 +164,7 @@ class SealedStore:
         """Whether a transaction is open."""
         return self._depth > 0
 
-    def refuse(self, reason: Callable[[], StorageError]) -> None:
+    def refuse(self, reason: Callable[[], FirstbootError]) -> None:
         """Forget the entries, and answer every use from now on with the error ``reason`` makes."""
         self._entries = {}
         self._refusal = reason
@@ -220,14 +221,14 @@ class SealedStore:
                     return image
             if self.root.read_anchor() == self._anchor:  # else a writer overtook us: look again
                 raise self._diagnosis()
-        raise StorageFailureError("the anchor never stands still")
+        raise STORAGE_FAILURE.error("the anchor never stands still")
 
-    def _diagnosis(self) -> StorageError:
+    def _diagnosis(self) -> FirstbootError:
         """Say why no copy is the one that the anchor names."""
         found = {name: self._generation_of(name) for name in COPIES}
         said = "; ".join(f"{name}: {what}" for name, what in found.items())
         if any(isinstance(what, int) for what in found.values()):
-            return RolledBackError(
+            return ROLLED_BACK.error(
                 f"no copy is the one of generation {self.generation} that the anchor names; "
                 f"generations found: {said}"
             )

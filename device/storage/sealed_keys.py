@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from device.errors.storage import (
+    INVALID_ARGUMENT,
+    KEY_EXISTS,
     DoesNotExistError,
-    InvalidArgumentError,
-    KeyExistsError,
     KeyNotUsableError,
 )
 from device.storage.decoding import UNDECODABLE, decoded, decoding
@@ -116,11 +116,11 @@ class SealedKeyStore:
 
     def _check_free(self, key: KeyId) -> None:
         if not _NAME.fullmatch(key):
-            raise InvalidArgumentError(
+            raise INVALID_ARGUMENT.error(
                 f"{key!r} is not a key name (letters, digits, '.', '_', '-')"
             )
         if key in self.keys():
-            raise KeyExistsError(f"the key {key!r} already exists")
+            raise KEY_EXISTS.error(f"the key {key!r} already exists")
 
     def _add(self, key: KeyId, private_key: PrivateKey, origin: KeyOrigin) -> None:
         pkcs8 = private_key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())

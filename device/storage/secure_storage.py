@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from device.errors.storage import (
+    INVALID_ARGUMENT,
+    NOT_PERMITTED,
     DoesNotExistError,
-    InvalidArgumentError,
-    NotPermittedError,
 )
 from device.storage.entries import Entry, Service, StorageFlag, Uid
 from device.storage.lifecycle import WRITE_ONCE_ENFORCED
@@ -55,7 +55,7 @@ class SecureStorage:
         """
         self._check_uid(uid)
         if unknown := int(flags) & ~_ALL_FLAGS:
-            raise InvalidArgumentError(f"unknown flags {unknown:#x}")
+            raise INVALID_ARGUMENT.error(f"unknown flags {unknown:#x}")
         finishing = uid in _ALWAYS_ROOM_FOR and self._service is Service.ITS
         with self._store.transaction(finishing=finishing) as entries:
             self._check_may_change(uid)
@@ -70,11 +70,11 @@ class SecureStorage:
         """
         data = self._entry(uid).data
         if not 0 <= offset <= len(data):
-            raise InvalidArgumentError(f"offset {offset} is outside of {len(data)} bytes")
+            raise INVALID_ARGUMENT.error(f"offset {offset} is outside of {len(data)} bytes")
         if size is None:
             return data[offset:]
         if size < 0:
-            raise InvalidArgumentError(f"size {size} is negative")
+            raise INVALID_ARGUMENT.error(f"size {size} is negative")
         return data[offset : offset + size]
 
     def get_info(self, uid: int) -> StorageInfo:
@@ -118,11 +118,11 @@ class SecureStorage:
 
     def _check_uid(self, uid: int) -> None:
         if not 1 <= uid < 2**64:
-            raise InvalidArgumentError(f"uid {uid} is not 1 to 2**64 - 1")
+            raise INVALID_ARGUMENT.error(f"uid {uid} is not 1 to 2**64 - 1")
 
     def _check_may_change(self, uid: int) -> None:
         entry = self._store.entries.get((self._service, int(uid)))
         if entry is None or StorageFlag.WRITE_ONCE not in entry.flags:
             return
         if self._store.root.lifecycle in WRITE_ONCE_ENFORCED:
-            raise NotPermittedError(f"{self._service.name} uid {uid:#x} is WRITE_ONCE")
+            raise NOT_PERMITTED.error(f"{self._service.name} uid {uid:#x} is WRITE_ONCE")

@@ -87,7 +87,7 @@ def stopped_by_signals(device: Device) -> Iterator[Stop]:
     Raises:
         StoppedError: a signal, which it names, came before the work was done.
     """
-    from device.errors.provisioning import StoppedError  # noqa: PLC0415 - slow to load
+    from device.errors import StoppedError  # noqa: PLC0415 - slow to load
 
     asked = Stop()
 

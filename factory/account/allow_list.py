@@ -11,7 +11,7 @@ from factory.account.changes import Change, Outcome
 from factory.account.cloud import Cloud, Response, Value, items, structure, text
 from factory.account.propagation import Sleep, wait_until
 from factory.account.tags import USED_BY, check_owned, station_tags, users_in
-from factory.errors import NotInCloudError, SerialNumberTakenError
+from factory.errors import SERIAL_NUMBER_TAKEN, NotInCloudError
 
 TABLE: Final = "firstboot-allow-list"
 KIND: Final = "allow-list (DynamoDB)"
@@ -78,7 +78,9 @@ def allow(cloud: Cloud, serial_number: str, certificate_id: str) -> Change:
     if "Item" in found:
         taken = structure(structure(found, "Item"), _TAKEN_BY).get("S", certificate_id)
         if taken != certificate_id:
-            raise SerialNumberTakenError(serial_number, str(taken), TABLE)
+            raise SERIAL_NUMBER_TAKEN.error(
+                serial_number=serial_number, certificate_id=str(taken), table=TABLE
+            )
         return Change("allow-list entry", serial_number, Outcome.UNCHANGED)
     cloud.call("dynamodb", "PutItem", TableName=TABLE, Item=key)
     return Change("allow-list entry", serial_number, Outcome.CREATED)

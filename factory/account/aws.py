@@ -13,6 +13,7 @@ from functools import cache, cached_property
 from threading import Lock
 from typing import TYPE_CHECKING, Protocol
 
+from device.errors import FirstbootError
 from factory import errors
 from factory.account.cloud import Account, Cloud, Response, Value, structure, text
 
@@ -131,7 +132,7 @@ def needs_extra() -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        raise errors.ExtraMissingError(str(error.name)) from error
+        raise errors.EXTRA_MISSING.error(library=str(error.name)) from error
 
 
 def _python_name(operation: str) -> str:
@@ -181,30 +182,31 @@ def _errors_as_ours(action: str) -> Iterator[None]:
     except sdk.ClientError as error:
         raise _answered(action, error) from error
     except (sdk.HTTPClientError, sdk.ConnectionError, sdk.IncompleteReadError) as error:
-        raise errors.CloudNotReachableError(f"{action} got no answer: {error}") from error
+        raise errors.CLOUD_NOT_REACHABLE.error(f"{action} got no answer: {error}") from error
     except (sdk.BotoCoreError, ValueError) as error:
         # ValueError is botocore's for an AWS_ENDPOINT_URL that is no URL.
-        raise errors.CloudConfigurationError(f"{action} could not be called: {error}") from error
+        raise errors.CLOUD_CONFIGURATION.error(f"{action} could not be called: {error}") from error
 
 
-def _answered(action: str, error: "ClientError") -> errors.CloudError:
+def _answered(action: str, error: "ClientError") -> FirstbootError:
     """Return our error for an answer of AWS that was not a yes."""
     details = error.response.get("Error", {})
     code, message = str(details.get("Code", "?")), str(details.get("Message", ""))
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     if code in _BAD_CREDENTIALS:
-        return errors.CloudConfigurationError(
+        return errors.CLOUD_CONFIGURATION.error(
             f"AWS rejected the credentials (or this machine's clock is wrong): {code}: {message}"
         )
     if code in _DENIED:
-        return errors.CloudDeniedError(_denied_action(message) or action, message)
+        return errors.CLOUD_DENIED.error(message, action=_denied_action(message) or action)
     if code in _LIMITS:
-        return errors.CloudLimitError(f"{action} met a limit: {code}: {message}")
+        return errors.CLOUD_LIMIT.error(f"{action} met a limit: {code}: {message}")
     if code in _BUSY or status == _HTTP_TOO_MANY_REQUESTS or status >= _HTTP_SERVER_ERROR:
-        return errors.CloudThrottledError(f"{action} was put off: {code}: {message}")
-    rejection = {**dict.fromkeys(_MISSING, errors.NotInCloudError),
-                 **dict.fromkeys(_IN_USE, errors.StillInUseError)}  # fmt: skip
-    return rejection.get(code, errors.CloudRejectedError)(action, code, message)
+        return errors.CLOUD_THROTTLED.error(f"{action} was put off: {code}: {message}")
+    if code in _MISSING:
+        return errors.NotInCloudError(action, code, message)
+    row = errors.STILL_IN_USE if code in _IN_USE else errors.CLOUD_REJECTED
+    return errors.CloudRejectedError(action, code, message, row=row)
 
 
 def _denied_action(message: str) -> str | None:

@@ -24,7 +24,7 @@ from factory.account.tags import (
     tags_of,
     users_in,
 )
-from factory.errors import NotInCloudError, RegisteredOtherwiseError
+from factory.errors import REGISTERED_OTHERWISE, NotInCloudError
 
 KIND: Final = "CA certificate"
 
@@ -155,9 +155,16 @@ def _repairs(
     certificate_id = text(ca, "certificateId")
     mode = text(ca, "certificateMode")
     if mode != wanted.mode:
-        raise RegisteredOtherwiseError(certificate_id, mode, wanted.mode, wanted.method)
+        raise REGISTERED_OTHERWISE.error(
+            certificate_id=certificate_id, found=mode, wanted=wanted.mode, method=wanted.method
+        )
     if config and not wanted.config:
-        raise RegisteredOtherwiseError(certificate_id, "with a template", "without", wanted.method)
+        raise REGISTERED_OTHERWISE.error(
+            certificate_id=certificate_id,
+            found="with a template",
+            wanted="without",
+            method=wanted.method,
+        )
     repairs: dict[str, Value] = {}
     words = []
     if ca["status"] != "ACTIVE":

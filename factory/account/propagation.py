@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from factory.errors import CloudRejectedError, CloudThrottledError
+from factory.errors import CLOUD_THROTTLED, CloudRejectedError
 
 _SECONDS: Final = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Between tries; a new IAM role is known everywhere within some ten seconds."""
@@ -43,4 +43,4 @@ def wait_until(what: str, is_done: Callable[[], bool], sleep: Sleep = time.sleep
             return
         sleep(seconds)
     if not is_done():
-        raise CloudThrottledError(f"{what} is not ready yet")
+        raise CLOUD_THROTTLED.error(f"{what} is not ready yet")

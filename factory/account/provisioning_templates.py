@@ -9,7 +9,7 @@ from factory.account.cloud import Cloud, Response, Value, items, text
 from factory.account.documents import same_document
 from factory.account.propagation import Sleep, with_new_role
 from factory.account.tags import check_owned, station_tags, tags_of
-from factory.errors import NotInCloudError, OtherTypeError
+from factory.errors import OTHER_TYPE, NotInCloudError
 
 KIND: Final = "provisioning template"
 _VERSIONS_AT_MOST: Final = 5
@@ -95,7 +95,7 @@ def _find(cloud: Cloud, name: str, kind: str | None = None) -> Response | None:
         return None
     found = str(template.get("type") or "")
     if kind is not None and found not in {"", kind}:
-        raise OtherTypeError(name, found, kind)
+        raise OTHER_TYPE.error(template=name, found=found, wanted=kind)
     check_owned(KIND, name, tags_of(cloud, text(template, "templateArn")))
     return template
 

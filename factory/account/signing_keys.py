@@ -10,7 +10,7 @@ from typing import Final
 from factory.account.changes import Change, Outcome
 from factory.account.cloud import MADE_BY_STATION, Cloud, Response, items, structure, text
 from factory.account.tags import owned
-from factory.errors import NotInCloudError, NotMadeByStationError
+from factory.errors import NOT_MADE_BY_STATION, NotInCloudError
 
 KIND: Final = "KMS key"
 _ALIAS: Final = "alias"
@@ -84,7 +84,7 @@ def _find(cloud: Cloud, name: str) -> Response | None:
     except NotInCloudError:
         return None
     if not _is_ours(cloud, text(found, "KeyId")):
-        raise NotMadeByStationError(
+        raise NOT_MADE_BY_STATION.error(
             f"the {KIND} behind {_alias(name)} exists, but the station did not create it"
         )
     return found

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, TypeAlias
 
 from factory.account.cloud import MADE_BY_STATION, Cloud, Value, items, text
-from factory.errors import NotMadeByStationError
+from factory.errors import NOT_MADE_BY_STATION
 
 Tags: TypeAlias = Mapping[str, Value] | Sequence[Mapping[str, Value]]
 """By key, as Lambda and CloudWatch Logs answer, or as pairs of Key and Value, as the others do."""
@@ -31,7 +31,9 @@ def check_owned(kind: str, name: str, tags: Tags) -> None:
         NotMadeByStationError: the station's tag is not among ``tags``.
     """
     if not owned(tags):
-        raise NotMadeByStationError(f"the {kind} {name} exists, but the station did not create it")
+        raise NOT_MADE_BY_STATION.error(
+            f"the {kind} {name} exists, but the station did not create it"
+        )
 
 
 def tags_of(cloud: Cloud, arn: str) -> list[Mapping[str, Value]]:

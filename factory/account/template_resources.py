@@ -12,7 +12,7 @@ from typing import Final
 from factory.account.changes import Change, Outcome
 from factory.account.cloud import Cloud, Response, items, names, structure, text
 from factory.account.tags import add_user, owned, remove_user, station_tags, tags_of
-from factory.errors import CloudRejectedError, NotInCloudError, StillInUseError
+from factory.errors import STILL_IN_USE, CloudRejectedError, NotInCloudError
 
 
 @dataclass(frozen=True)
@@ -135,4 +135,6 @@ def _delete_type(cloud: Cloud, name: str, described: Response) -> None:
         cloud.call("iot", "DeleteThingType", thingTypeName=name)
     except CloudRejectedError as error:
         # AWS IoT API reference, DeleteThingType: "wait 5 minutes" after it was deprecated.
-        raise StillInUseError(error.action, error.error_code, str(error)) from error
+        raise CloudRejectedError(
+            error.action, error.error_code, str(error), row=STILL_IN_USE
+        ) from error

@@ -17,10 +17,10 @@ from typing import Final
 from device.storage.filesystem import OsFs, replace
 from factory.account.cloud import Cloud, structure, text
 from factory.errors import (
-    ClaimRefusedError,
-    NobodyWaitsError,
+    CLAIM_REFUSED,
+    NOBODY_WAITS,
+    TEMPLATE_MISSING,
     NotInCloudError,
-    TemplateMissingError,
 )
 
 _SECONDS: Final = 10.0
@@ -58,7 +58,7 @@ def create_claim(app: Cloud, template: str) -> TemporaryClaim:
     try:
         answer = app.call("iot", "CreateProvisioningClaim", templateName=template)
     except NotInCloudError as error:
-        raise TemplateMissingError(template) from error
+        raise TEMPLATE_MISSING.error(template=template) from error
     expiration = answer["expiration"]
     if not isinstance(expiration, datetime):
         raise TypeError(f"expiration is {type(expiration).__name__}, not a time")
@@ -94,11 +94,13 @@ def waiting_device(place: Path, patience: float = _SECONDS) -> Iterator["Waiting
         try:
             connection.connect(os.fspath(place))
         except FileNotFoundError as error:
-            raise NobodyWaitsError(place, "there is no socket") from error
+            raise NOBODY_WAITS.error("there is no socket", place=place) from error
         except ConnectionRefusedError as error:
-            raise NobodyWaitsError(place, "the device that made the socket is gone") from error
+            raise NOBODY_WAITS.error(
+                "the device that made the socket is gone", place=place
+            ) from error
         except OSError as error:
-            raise NobodyWaitsError(place, str(error.strerror or error)) from error
+            raise NOBODY_WAITS.error(str(error.strerror or error), place=place) from error
         yield WaitingDevice(connection, place)
 
 
@@ -121,9 +123,9 @@ class WaitingDevice:
             self._connection.sendall(claim.document())
             answer = self._answer()
         except OSError as error:
-            raise NobodyWaitsError(self._place, "the device does not answer") from error
+            raise NOBODY_WAITS.error("the device does not answer", place=self._place) from error
         if answer.get("accepted") is not True:
-            raise ClaimRefusedError(str(answer.get("problem", "it gave no reason")))
+            raise CLAIM_REFUSED.error(str(answer.get("problem", "it gave no reason")))
 
     def _answer(self) -> dict[str, object]:
         content = bytearray()
@@ -133,13 +135,13 @@ class WaitingDevice:
                 break
             content += chunk
         if not content:
-            raise NobodyWaitsError(
-                self._place, "the device closed the connection without an answer"
+            raise NOBODY_WAITS.error(
+                "the device closed the connection without an answer", place=self._place
             )
         try:
             answer = json.loads(bytes(content))
         except ValueError:
-            raise NobodyWaitsError(
-                self._place, "the program that answers there is not a device"
+            raise NOBODY_WAITS.error(
+                "the program that answers there is not a device", place=self._place
             ) from None
         return answer if isinstance(answer, dict) else {}

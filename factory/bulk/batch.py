@@ -15,7 +15,7 @@ from factory.bulk.context import BatchContext, installed_certificate_id, problem
 from factory.bulk.input_file import checked_csr, fingerprint, parameters_line
 from factory.bulk.journal import Attempt, Batch, Line, new_attempt
 from factory.bulk.task import find_task, start_task, wait_for_others
-from factory.errors import BucketMissingError, NotInCloudError
+from factory.errors import BUCKET_MISSING, NotInCloudError
 from factory.making.thing_registration import find_certificate, register_by_hand
 from factory.making.unfinished_device import UnfinishedDevice
 
@@ -70,7 +70,7 @@ class _Registration:
             try:
                 cloud.call("s3", "PutObject", Bucket=job.bucket, Key=job.key, Body=body)
             except NotInCloudError as error:
-                raise BucketMissingError(job.bucket) from error
+                raise BUCKET_MISSING.error(bucket=job.bucket) from error
             wait_for_others(
                 cloud, self._context.progress, self._context.sleep, wait=self._context.wait
             )

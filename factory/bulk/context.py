@@ -17,7 +17,7 @@ from factory.bulk.journal import Journal, Line
 from factory.bulk.progress import Progress
 from factory.bulk.reports import Download, download
 from factory.bulk.task import Job
-from factory.errors import CsrUnacceptableError, ThingTakenError
+from factory.errors import OneDeviceError
 from factory.making.device_leaf import installed_leaf
 from factory.making.new_device import DeviceOrder
 from factory.making.thing_registration import RegistryEntry
@@ -62,8 +62,7 @@ def problems_of(line: Line) -> Iterator[None]:
     try:
         yield
     except (
-        CertificateUnacceptableError, CsrUnacceptableError, ElementError, StorageExistsError,
-        ThingTakenError,
+        CertificateUnacceptableError, ElementError, OneDeviceError, StorageExistsError,
     ) as error:  # fmt: skip
         line.fail(str(error), error.next_step)
 

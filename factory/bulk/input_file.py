@@ -7,7 +7,7 @@ from cryptography import x509
 
 from device.identity.public_key import spki
 from device.storage.keys import PublicKey
-from factory.errors import CsrUnacceptableError
+from factory.errors import CSR_UNACCEPTABLE
 from factory.making.unfinished_device import UnfinishedDevice
 
 
@@ -24,11 +24,11 @@ def checked_csr(device: UnfinishedDevice) -> str:
         csr = x509.load_pem_x509_csr(pem.encode())
         is_signed = csr.is_signature_valid
     except ValueError as error:
-        raise CsrUnacceptableError(f"the device's CSR cannot be read: {error}") from error
+        raise CSR_UNACCEPTABLE.error(f"the device's CSR cannot be read: {error}") from error
     if not is_signed:
-        raise CsrUnacceptableError("the CSR is not signed by its own key")
+        raise CSR_UNACCEPTABLE.error("the CSR is not signed by its own key")
     if (csr.public_key(), csr.subject) != (device.public_key, device.subject):
-        raise CsrUnacceptableError("the CSR is for another key or subject than the device's")
+        raise CSR_UNACCEPTABLE.error("the CSR is for another key or subject than the device's")
     return pem
 
 

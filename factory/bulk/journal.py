@@ -14,7 +14,7 @@ import msgspec
 
 from device.storage.filesystem import FolderLock, Fs, OsFs, make_folder, replace
 from factory.account.cloud import Account
-from factory.errors import BatchJournalError, OtherAccountError
+from factory.errors import BATCH_JOURNAL, OTHER_ACCOUNT
 
 _FILE: Final = "journal.json"
 
@@ -94,7 +94,7 @@ class Batch(msgspec.Struct):
             OtherAccountError: it was started elsewhere.
         """
         if (self.account_id, self.region) != (account.account_id, account.region):
-            raise OtherAccountError(
+            raise OTHER_ACCOUNT.error(
                 f"batch {self.name} was begun in account {self.account_id}, {self.region}, and the "
                 f"credentials are for {account}"
             )
@@ -131,7 +131,7 @@ class Journal:
         try:
             return msgspec.json.decode(content, type=Batch)
         except msgspec.DecodeError as error:
-            raise BatchJournalError(f"{self._folder / _FILE} cannot be read: {error}") from error
+            raise BATCH_JOURNAL.error(f"{self._folder / _FILE} cannot be read: {error}") from error
 
     def save(self, batch: Batch) -> None:
         """Write the batch, durably on return.

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol, TextIO
 
-from factory.errors import ExtraMissingError
+from factory.errors import EXTRA_MISSING
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -58,7 +58,7 @@ def progress_on(stream: TextIO, write: Callable[[str], None]) -> Iterator[Progre
         from rich import progress  # noqa: PLC0415 - 0.1 s, and only a terminal needs it
         from rich.console import Console  # noqa: PLC0415 - as above
     except ModuleNotFoundError as error:
-        raise ExtraMissingError(str(error.name)) from error
+        raise EXTRA_MISSING.error(library=str(error.name)) from error
 
     columns = (
         progress.TextColumn("{task.description}"), progress.BarColumn(),

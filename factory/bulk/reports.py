@@ -17,7 +17,7 @@ from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from factory.account.cloud import Cloud, names
-from factory.errors import CloudNotReachableError, CloudRejectedError
+from factory.errors import CLOUD_NOT_REACHABLE, CloudRejectedError
 
 Download = Callable[[str], bytes]
 """Fetches what is behind a signed URL; the URL is a credential for as long as it lives."""
@@ -51,7 +51,7 @@ def download(
             _ACTION, str(error.code), "AWS did not provide a report"
         ) from error
     except (OSError, http.client.HTTPException) as error:
-        raise CloudNotReachableError(
+        raise CLOUD_NOT_REACHABLE.error(
             f"a report of {_ACTION} could not be fetched: {error}"
         ) from error
     if len(content) > largest:

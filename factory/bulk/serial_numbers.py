@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from device.config.regular_file import read_regular_file
 from device.errors import ConfigurationError
-from factory.errors import BatchError, SerialNumberError, SerialNumbersError
+from factory.errors import BATCH, SERIAL_NUMBERS, StationError
 from factory.station.serial_number import check_serial_number
 
 _HEADINGS: Final = frozenset(
@@ -33,7 +33,7 @@ def check_batch_name(name: str) -> str:
         BatchError: it cannot.
     """
     if not _NAME.fullmatch(name):
-        raise BatchError(f"{name!r} cannot be a batch: 1 to 40 of a-z A-Z 0-9 _ -")
+        raise BATCH.error(f"{name!r} cannot be a batch: 1 to 40 of a-z A-Z 0-9 _ -")
     return name
 
 
@@ -44,7 +44,7 @@ def counted(name: str, count: int) -> list[str]:
         SerialNumbersError: ``count`` is less than 1.
     """
     if count < 1:
-        raise SerialNumbersError(f"a batch needs at least one device, not {count}")
+        raise SERIAL_NUMBERS.error(f"a batch needs at least one device, not {count}")
     width = max(4, len(str(count)))
     return [f"{name}-{number:0{width}}" for number in range(1, count + 1)]
 
@@ -86,12 +86,12 @@ def rows_in(file: Path, text: str) -> list[Row]:
         with _line_named(file, number):
             if row.serial_number in found:
                 problem = f"{row.serial_number} is already in line {found[row.serial_number]}"
-                raise SerialNumbersError(problem)
+                raise SERIAL_NUMBERS.error(problem)
             check_serial_number(row.serial_number)
         found[row.serial_number] = number
         rows.append(row)
     if not rows:
-        raise SerialNumbersError(f"{file} holds no serial number")
+        raise SERIAL_NUMBERS.error(f"{file} holds no serial number")
     return rows
 
 
@@ -101,9 +101,9 @@ def _text(file: Path) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         problem = f"it is not UTF-8 text (byte {error.start})"
-        raise SerialNumbersError(f"{file} cannot be read: {problem}") from error
+        raise SERIAL_NUMBERS.error(f"{file} cannot be read: {problem}") from error
     except ConfigurationError as error:
-        raise SerialNumbersError(f"{file} cannot be read: {error.problem}") from error
+        raise SERIAL_NUMBERS.error(f"{file} cannot be read: {error.problem}") from error
 
 
 def _rows(file: Path, text: str) -> Iterator[tuple[int, Row]]:
@@ -130,26 +130,28 @@ def _headings(cells: list[str]) -> list[str]:
     if not serial:
         return []
     if len(serial) > 1:
-        raise SerialNumbersError(f"{serial[0]} and {serial[1]} both look like the serial number")
+        raise SERIAL_NUMBERS.error(f"{serial[0]} and {serial[1]} both look like the serial number")
     columns = [_SERIAL if cell in serial else cell for cell in cells]
     for column in columns:
         if not _COLUMN.fullmatch(column):
-            raise SerialNumbersError(
+            raise SERIAL_NUMBERS.error(
                 f"{column!r} cannot be a column: 1 to 128 of a-z A-Z 0-9 _ - ."
             )
         if columns.count(column) > 1:
-            raise SerialNumbersError(f"the column {column} is there twice")
+            raise SERIAL_NUMBERS.error(f"the column {column} is there twice")
     return columns
 
 
 def _row(columns: list[str], cells: list[str]) -> Row:
     if len(cells) != len(columns):
-        raise SerialNumbersError(f"it has {len(cells)} cells, and there are {len(columns)} columns")
+        raise SERIAL_NUMBERS.error(
+            f"it has {len(cells)} cells, and there are {len(columns)} columns"
+        )
     for column, cell in zip(columns, cells, strict=True):
         if not cell.isprintable():
-            raise SerialNumbersError(f"{column} holds a character that cannot be printed")
+            raise SERIAL_NUMBERS.error(f"{column} holds a character that cannot be printed")
         if len(cell) > _MAX_VALUE:
-            raise SerialNumbersError(f"{column} has more than {_MAX_VALUE} characters")
+            raise SERIAL_NUMBERS.error(f"{column} has more than {_MAX_VALUE} characters")
     by_column = dict(zip(columns, cells, strict=True))
     serial_number = by_column.pop(_SERIAL)
     return Row(serial_number, tuple((name, value) for name, value in by_column.items() if value))
@@ -157,7 +159,7 @@ def _row(columns: list[str], cells: list[str]) -> Row:
 
 def _only_cell(text: str) -> str:
     if any(each in text for each in _SEPARATORS):
-        raise SerialNumbersError(
+        raise SERIAL_NUMBERS.error(
             "it has several cells; name the columns in the first line: serial,..."
         )
     return text
@@ -167,7 +169,7 @@ def _cells(line: str, separator: str) -> list[str]:
     try:
         (cells,) = csv.reader([line], delimiter=separator, strict=True)
     except (csv.Error, ValueError) as error:
-        raise SerialNumbersError(f"it is not CSV: {error}") from error
+        raise SERIAL_NUMBERS.error(f"it is not CSV: {error}") from error
     return [cell.strip() for cell in cells]
 
 
@@ -176,8 +178,8 @@ def _line_named(file: Path, number: int) -> Iterator[None]:
     """Let an error name file and line."""
     try:
         yield
-    except (SerialNumbersError, SerialNumberError) as error:
-        raise SerialNumbersError(f"{file}, line {number}: {error}") from error
+    except StationError as error:
+        raise SERIAL_NUMBERS.error(f"{file}, line {number}: {error}") from error
 
 
 def _is_heading(words: str) -> bool:

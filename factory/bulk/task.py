@@ -8,7 +8,7 @@ from typing import Final
 from factory.account.cloud import Cloud, Response, names, text
 from factory.account.propagation import Sleep
 from factory.bulk.progress import Progress
-from factory.errors import AnotherTaskRunsError
+from factory.errors import ANOTHER_TASK_RUNS
 
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 2.0
@@ -74,7 +74,7 @@ def wait_for_others(cloud: Cloud, progress: Progress, sleep: Sleep, *, wait: boo
     said, pauses = "", _pauses()
     while task_id := _running(cloud):
         if not wait:
-            raise AnotherTaskRunsError(task_id)
+            raise ANOTHER_TASK_RUNS.error(task_id=task_id)
         if task_id != said:
             progress.say(f"waiting for task {task_id}: AWS runs one in an account at a time")
         said = task_id

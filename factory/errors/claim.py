@@ -1,35 +1,30 @@
-"""Handing a claim to a waiting device."""
+"""Handing a claim to a device."""
 
-from pathlib import Path
+from typing import Final
 
-from device.errors import ExitCode
+from device.errors import ExitCode, Row
 from factory.errors.base import StationError
 
-
-class NobodyWaitsError(StationError):
-    """No device waits for a claim at this socket."""
-
-    exit_code = ExitCode.TRY_LATER
-
-    def __init__(self, place: Path, problem: str) -> None:
-        """Name the ``place``, and what was seen there."""
-        super().__init__(f"no device waits for a claim at {place}: {problem}")
-        self.place = place
-        self.next_step = (
-            "Start the device first and leave it waiting: device boot --wait-for-claim --config "
-            "config/trusted-user.yaml --state DIR. Then run this command again."
-        )
-
-
-class ClaimRefusedError(StationError):
-    """The device refused the claim, and is still waiting."""
-
-    next_step = (
-        "Run the same command again to get a new claim. If the device calls a new one too old, "
-        "compare the clocks of device and station."
-    )
-
-    def __init__(self, problem: str) -> None:
-        """Keep the device's own words."""
-        super().__init__(f"the device refused the claim: {problem}")
-        self.problem = problem
+NOBODY_WAITS: Final = Row(
+    "FB-731",
+    "NobodyWaitsError",
+    "No device waits for a claim",
+    means="No device waits for a claim at this socket.",
+    causes=("The device was not started, or has ended.", "The socket is another one."),
+    next_step="Start the device first and leave it waiting: device boot --wait-for-claim --config "
+    "config/trusted-user.yaml --state DIR. Then run this command again.",
+    sentence="no device waits for a claim at {place}: {problem}",
+    exit_code=ExitCode.TRY_LATER,
+    kind=StationError,
+)
+CLAIM_REFUSED: Final = Row(
+    "FB-732",
+    "ClaimRefusedError",
+    "The device refused the claim",
+    means="The device refused the claim, and is still waiting.",
+    causes=("The clocks of device and station differ.", "The claim was damaged on the way."),
+    next_step="Run the same command again to get a new claim. If the device calls a new one too "
+    "old, compare the clocks of device and station.",
+    sentence="the device refused the claim: {problem}",
+    kind=StationError,
+)

@@ -1,61 +1,58 @@
 """The production line around the making: retiring devices, manifests, reports."""
 
-from collections.abc import Iterable
+from typing import Final
 
+from device.errors import Row
 from factory.errors.base import StationError
 
-
-class SerialNumberUnknownError(StationError):
-    """The station has never made a device with the serial number."""
-
-    next_step = "Check the serial number, and that --station is the station that made the device."
-
-    def __init__(self, serial_number: str) -> None:
-        """Name the serial number."""
-        super().__init__(f"no device with serial number {serial_number} is in the ledger")
-        self.serial_number = serial_number
-
-
-class RegisteredElsewhereError(StationError):
-    """A device is registered in accounts that were not named, so it cannot be retired whole."""
-
-    def __init__(self, serial_number: str, accounts: Iterable[str]) -> None:
-        """Name the ``accounts``, as ``ACCOUNT:REGION``."""
-        listed = ", ".join(sorted(accounts))
-        super().__init__(
-            f"{serial_number} is registered in {listed}, too; it is not retired as long as a "
-            "certificate of it may be ACTIVE there"
-        )
-        self.serial_number = serial_number
-        self.next_step = "Run the same command with --account for each account and Region."
-
-
-class BatchUnknownError(StationError):
-    """The ledger has no device of the batch."""
-
-    next_step = "Check the name, and that --station is the station that made the batch."
-
-    def __init__(self, batch: str) -> None:
-        """Name the batch."""
-        super().__init__(f"no device of a batch {batch} is in the ledger")
-        self.batch = batch
-
-
-class ManifestError(StationError):
-    """A manifest that is not as the station signed it."""
-
-    next_step = "Do not import it. Get the manifest again from the station: factory manifest BATCH."
-
-
-class ManifestDeviceError(StationError):
-    """A device of the batch cannot be put in the manifest."""
-
-    def __init__(self, serial_number: str, folder: str, problem: str) -> None:
-        """Name the device, its ``folder``, and what is wrong with it."""
-        super().__init__(f"{serial_number} in {folder}: {problem}")
-        self.serial_number = serial_number
-        self.folder = folder
-        self.next_step = (
-            "A manifest is written before the devices leave the station. Bring the folder back, "
-            "or retire the device: factory retire --serial " + serial_number
-        )
+SERIAL_NUMBER_UNKNOWN: Final = Row(
+    "FB-751",
+    "SerialNumberUnknownError",
+    "The station does not know the serial number",
+    means="The station has never made a device with the serial number.",
+    causes=("The serial number is misspelt.", "Another station made the device."),
+    next_step="Check the serial number, and that --station is the station that made the device.",
+    sentence="no device with serial number {serial_number} is in the ledger",
+    kind=StationError,
+)
+REGISTERED_ELSEWHERE: Final = Row(
+    "FB-752",
+    "RegisteredElsewhereError",
+    "The device is registered in more accounts",
+    means="A device is registered in accounts that were not named, so it cannot be retired whole.",
+    causes=("The device was made for several accounts.",),
+    next_step="Run the same command with --account for each account and Region.",
+    sentence="{serial_number} is registered in {accounts}, too; it is not retired as long as a "
+    "certificate of it may be ACTIVE there",
+    kind=StationError,
+)
+BATCH_UNKNOWN: Final = Row(
+    "FB-753",
+    "BatchUnknownError",
+    "The station does not know the batch",
+    means="The ledger has no device of the batch.",
+    causes=("The name is misspelt.", "Another station made the batch."),
+    next_step="Check the name, and that --station is the station that made the batch.",
+    sentence="no device of a batch {batch} is in the ledger",
+    kind=StationError,
+)
+MANIFEST: Final = Row(
+    "FB-754",
+    "ManifestError",
+    "The manifest is not as the station signed it",
+    means="A manifest is not as the station signed it.",
+    causes=("It was edited, cut short or mixed with another.", "Another station signed it."),
+    next_step="Do not import it. Get the manifest again from the station: factory manifest BATCH.",
+    kind=StationError,
+)
+MANIFEST_DEVICE: Final = Row(
+    "FB-755",
+    "ManifestDeviceError",
+    "A device cannot be put in the manifest",
+    means="A device of the batch cannot be put in the manifest.",
+    causes=("Its folder left the station already.", "The device is not finished."),
+    next_step="A manifest is written before the devices leave the station. Bring the folder back, "
+    "or retire the device: factory retire --serial {serial_number}",
+    sentence="{serial_number} in {folder}: {problem}",
+    kind=StationError,
+)

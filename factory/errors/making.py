@@ -1,92 +1,93 @@
 """Making a device."""
 
-from collections.abc import Mapping
+from typing import Final
 
-from device.errors import ExitCode
-from factory.errors.base import StationError
+from device.errors import ExitCode, Row
+from factory.errors.base import OneDeviceError, StationError
 
-
-class SerialNumberError(StationError):
-    """A serial number that cannot become a thing name and a certificate's common name."""
-
-    exit_code = ExitCode.MISUSE
-    next_step = "Use 1 to 64 of the characters a-z A-Z 0-9 : _ -, for example SN-0001."
-
-
-class DeviceIdError(StationError):
-    """A device id that is not 16 bytes in hex."""
-
-    exit_code = ExitCode.MISUSE
-    next_step = "Give 32 hexadecimal digits, or leave out --device-id to get a random one."
-
-
-class SerialNumberUsedError(StationError):
-    """Another device has the serial number."""
-
-    def __init__(
-        self, serial_number: str, device_id: str, folder: str, since: str, *, is_made: bool
-    ) -> None:
-        """Say which device has it, in which ``folder``, and ``since`` when."""
-        state = "was made" if is_made else "was started, but not finished,"
-        super().__init__(
-            f"serial number {serial_number} is taken: device {device_id} {state} {since} in "
-            f"{folder}. Two devices with the same serial number disconnect each other"
-        )
-        self.serial_number = serial_number
-        self.device_id = device_id
-        self.folder = folder
-        finish = f"Finish that device: run the same command with --out {folder}. "
-        self.next_step = (
-            f"{'' if is_made else finish}Use another serial number. If that device is gone, "
-            "replace it: run the same command with --again, which also turns its certificate off."
-        )
-
-
-class ReplacedMeanwhileError(StationError):
-    """While a device was made, another process replaced it on purpose (--again)."""
-
-    next_step = "Use the other device, and remove this folder."
-
-    def __init__(self, serial_number: str, folder: str) -> None:
-        """Name the serial number, and the ``folder`` of the device that lost it."""
-        super().__init__(
-            f"serial number {serial_number} was given to another device while {folder} was made"
-        )
-
-
-class OtherMethodError(StationError):
-    """A finished device was made for another provisioning method."""
-
-    next_step = "Make a device for this method in another folder: --out DIR"
-
-
-class ElementChoiceError(StationError):
-    """The ordered devices cannot use the secure element."""
-
-    exit_code = ExitCode.MISUSE
-
-    def __init__(self, problem: str, next_step: str) -> None:
-        """Say what the ``problem`` is, and what to do instead."""
-        super().__init__(problem)
-        self.next_step = next_step
-
-
-class CsrUnacceptableError(StationError):
-    """A certificate signing request that the station must not sign."""
-
-    next_step = "Have the device make a new key and CSR. This one was damaged or tampered with."
-
-
-class LeafSubjectError(StationError):
-    """A device's certificate would lack a subject field that a template needs."""
-
-    exit_code = ExitCode.CONFIGURATION_INVALID
-
-    def __init__(self, serial_number: str, config: str, fields: Mapping[str, str]) -> None:
-        """Name the ``fields``: AWS's names, and how ``config`` calls them under ``subject``."""
-        super().__init__(
-            f"the certificate of {serial_number} would lack {', '.join(fields)} in its subject, "
-            "which the template needs: AWS IoT would refuse the device forever, without a reason"
-        )
-        self.fields = tuple(fields)
-        self.next_step = f"Set {', '.join(fields.values())} under subject in {config}."
+SERIAL_NUMBER: Final = Row(
+    "FB-701",
+    "SerialNumberError",
+    "The serial number is not valid",
+    means="A serial number cannot become a thing name and a certificate's common name.",
+    causes=("It has a space or another character that AWS IoT does not take.",),
+    next_step="Use 1 to 64 of the characters a-z A-Z 0-9 : _ -, for example SN-0001.",
+    exit_code=ExitCode.MISUSE,
+    kind=StationError,
+)
+DEVICE_ID: Final = Row(
+    "FB-702",
+    "DeviceIdError",
+    "The device id is not valid",
+    means="A device id is not 16 bytes in hex, or is another device's.",
+    causes=("It was typed by hand.",),
+    next_step="Give 32 hexadecimal digits, or leave out --device-id to get a random one.",
+    exit_code=ExitCode.MISUSE,
+    kind=StationError,
+)
+SERIAL_NUMBER_USED: Final = Row(
+    "FB-703",
+    "SerialNumberUsedError",
+    "Another device has the serial number",
+    means="The ledger has a device with this serial number.",
+    causes=("The serial number is used twice.", "The device was made before, and is gone."),
+    next_step="Use another serial number. If that device is gone, replace it: run the same command "
+    "with --again, which also turns its certificate off.",
+    sentence="serial number {serial_number} is taken: device {device_id} {state} {since} in "
+    "{folder}. Two devices with the same serial number disconnect each other",
+    kind=StationError,
+)
+REPLACED_MEANWHILE: Final = Row(
+    "FB-704",
+    "ReplacedMeanwhileError",
+    "The device was replaced while it was made",
+    means="While a device was made, another process replaced it on purpose (--again).",
+    causes=("Two people made a device of this serial number at the same time.",),
+    next_step="Use the other device, and remove this folder.",
+    sentence="serial number {serial_number} was given to another device while {folder} was made",
+    kind=StationError,
+)
+OTHER_METHOD: Final = Row(
+    "FB-705",
+    "OtherMethodError",
+    "The device was made for another method",
+    means="A finished device was made for another provisioning method.",
+    causes=("--out names the folder of an older device.",),
+    next_step="Make a device for this method in another folder: --out DIR",
+    kind=StationError,
+)
+ELEMENT_CHOICE: Final = Row(
+    "FB-706",
+    "ElementChoiceError",
+    "The devices cannot use this element",
+    means="The ordered devices cannot use the secure element.",
+    causes=(
+        "The method has AWS make the key.",
+        "Several devices would share one token.",
+        "The device was begun in another way.",
+    ),
+    next_step="Run the command as before, or remove that folder to start again.",
+    exit_code=ExitCode.MISUSE,
+    kind=StationError,
+)
+CSR_UNACCEPTABLE: Final = Row(
+    "FB-707",
+    "CsrUnacceptableError",
+    "The station must not sign the CSR",
+    means="A certificate signing request is not signed by its own key, or is for another device.",
+    causes=("The CSR was damaged or tampered with.",),
+    next_step="Have the device make a new key and CSR. This one was damaged or tampered with.",
+    kind=OneDeviceError,
+)
+LEAF_SUBJECT: Final = Row(
+    "FB-708",
+    "LeafSubjectError",
+    "The certificate would lack a subject field",
+    means="A device's certificate would lack a subject field that a template needs.",
+    causes=("The settings have no such field under subject.",),
+    next_step="Set {settings} under subject in {config}.",
+    sentence="the certificate of {serial_number} would lack {lacking} in its subject, which the "
+    "template needs: AWS IoT would refuse the device forever, without a reason",
+    exit_code=ExitCode.CONFIGURATION_INVALID,
+    kind=StationError,
+)

@@ -1,68 +1,119 @@
 """The station itself: its folder, its CAs, its ledger, the options it is given."""
 
-from device.errors import ExitCode
+from typing import Final
+
+from device.errors import ExitCode, Row
 from factory.errors.base import StationError
+from factory.errors.cloud import CloudError
 
-
-class OptionNotUsedError(StationError):
-    """An option was given that this method or verb does not use."""
-
-    exit_code = ExitCode.MISUSE
-
-    def __init__(self, option: str, problem: str, next_step: str) -> None:
-        """Name the ``option``, why it is of no use, and what to do instead."""
-        super().__init__(f"{option}: {problem}")
-        self.option = option
-        self.next_step = next_step
-
-
-class ExtraMissingError(StationError):
-    """A library is not installed that only the station needs."""
-
-    exit_code = ExitCode.CONFIGURATION_INVALID
-
-    def __init__(self, library: str) -> None:
-        """Name the ``library``."""
-        super().__init__(f"{library} is not installed: it comes with the extra 'factory'")
-        self.library = library
-        self.next_step = "Install it: pip install 'firstboot[factory]'"
+MISUSE: Final = Row(
+    "FB-501",
+    "Misuse",
+    "The command line is not valid",
+    means="factory does not understand the command line.",
+    causes=(
+        "An option or a verb is misspelt, is given twice, or lacks its value.",
+        "A variable of the shell is not set, so an argument is empty.",
+    ),
+    next_step="Correct it; factory VERB --help lists the options.",
+    exit_code=ExitCode.MISUSE,
+    kind=StationError,
+)
+STOPPED: Final = Row(
+    "FB-502",
+    "Stopped",
+    "The command was stopped",
+    means="Someone stopped the command with Ctrl-C.",
+    causes=("A person pressed Ctrl-C.",),
+    next_step="Run the same command again; it continues where it stopped.",
+    kind=StationError,
+)
+MACHINE_REFUSED: Final = Row(
+    "FB-503",
+    "OSError",
+    "This machine refused a file or a connection",
+    means="The operating system refused to open, read or write a file, or to connect.",
+    causes=("A file does not exist, or this user may not use it.", "The disk is full."),
+    next_step="Correct that on this machine, then run the same command again.",
+    kind=StationError,
+)
+OPTION_NOT_USED: Final = Row(
+    "FB-504",
+    "OptionNotUsedError",
+    "An option has no use here",
+    means="An option was given that this method or verb does not use.",
+    causes=("The option belongs to another method.",),
+    next_step="Leave the option out.",
+    sentence="{option}: {problem}",
+    exit_code=ExitCode.MISUSE,
+    kind=StationError,
+)
+EXTRA_MISSING: Final = Row(
+    "FB-505",
+    "ExtraMissingError",
+    "The extra 'factory' is not installed",
+    means="A library is not installed that only the station needs.",
+    causes=("Firstboot was installed for a device: pip install firstboot.",),
+    next_step="Install it: pip install 'firstboot[factory]'",
+    sentence="{library} is not installed: it comes with the extra 'factory'",
+    exit_code=ExitCode.CONFIGURATION_INVALID,
+    kind=CloudError,
+)
+STATION_NOT_PREPARED: Final = Row(
+    "FB-506",
+    "StationNotPreparedError",
+    "The station is not prepared",
+    means="The station holds nothing to install for this method.",
+    causes=("factory prepare was not run for this method.", "--station names another folder."),
+    next_step="Run factory prepare with this station first, with the same --method. Check that "
+    "--station is right.",
+)
 
 
 class StationNotPreparedError(StationError):
     """The station holds nothing to install for this method."""
 
-    next_step = (
-        "Run factory prepare with this station first, with the same --method. Check that --station "
-        "is right."
-    )
+    row = STATION_NOT_PREPARED
 
 
-class NotAStationError(StationError):
-    """The folder holds a device; writing a station into it would destroy the device's claim."""
-
-    exit_code = ExitCode.CONFIGURATION_INVALID
-    next_step = "Pass the station's folder: --station DIR. Nothing was changed in this one."
-
-
-class OtherAccountError(StationError):
-    """The station was prepared for another account or Region."""
-
-    exit_code = ExitCode.CONFIGURATION_INVALID
-    next_step = "Use one station folder per account and Region: --station OTHER-DIR"
-
-
-class AuthorityMissingError(StationError):
-    """The station has no certificate authority of its own yet."""
-
-    next_step = "Make the station's CAs: factory ca init"
-
-
-class LedgerError(StationError):
-    """The station's ledger was changed by something else."""
-
-    exit_code = ExitCode.STORAGE_UNUSABLE
-    next_step = (
-        "Restore the file from a backup. Without it the station cannot know which serial numbers "
-        "are taken. No device was made. If it is lost for good, remove ledger.jsonl and "
-        "ledger.lock: a new ledger begins, and serial numbers may be used twice."
-    )
+NOT_A_STATION: Final = Row(
+    "FB-507",
+    "NotAStationError",
+    "The folder holds a device",
+    means="The folder holds a device; writing a station into it would destroy the device's claim.",
+    causes=("--station names a device's folder.",),
+    next_step="Pass the station's folder: --station DIR. Nothing was changed in this one.",
+    exit_code=ExitCode.CONFIGURATION_INVALID,
+    kind=StationError,
+)
+OTHER_ACCOUNT: Final = Row(
+    "FB-508",
+    "OtherAccountError",
+    "The station belongs to another account",
+    means="The station was prepared for another account or Region.",
+    causes=("AWS_PROFILE or AWS_DEFAULT_REGION is not the one of factory prepare.",),
+    next_step="Use one station folder per account and Region: --station OTHER-DIR",
+    exit_code=ExitCode.CONFIGURATION_INVALID,
+    kind=StationError,
+)
+AUTHORITY_MISSING: Final = Row(
+    "FB-509",
+    "AuthorityMissingError",
+    "The station has no CA",
+    means="The station has no certificate authority of its own yet.",
+    causes=("factory ca init was not run in this station.",),
+    next_step="Make the station's CAs: factory ca init",
+    kind=StationError,
+)
+LEDGER: Final = Row(
+    "FB-510",
+    "LedgerError",
+    "The ledger was changed",
+    means="Something other than the station changed its ledger.",
+    causes=("The file was edited, cut short or restored.",),
+    next_step="Restore the file from a backup. Without it the station cannot know which serial "
+    "numbers are taken. No device was made. If it is lost for good, remove ledger.jsonl and "
+    "ledger.lock: a new ledger begins, and serial numbers may be used twice.",
+    exit_code=ExitCode.STORAGE_UNUSABLE,
+    kind=StationError,
+)

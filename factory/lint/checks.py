@@ -5,7 +5,7 @@ from pathlib import Path
 
 from factory.account.cloud import Cloud
 from factory.account.documents import CONFIG
-from factory.errors import LintFailedError
+from factory.errors import LINT_FAILED
 from factory.lint.cloud_rules import lint_in_cloud, lint_stored_template
 from factory.lint.context import Context
 from factory.lint.document import Kind, load_document
@@ -66,4 +66,4 @@ def refuse_errors(findings: Sequence[Finding]) -> None:
     """
     errors = [each for each in findings if each.rule.severity is Severity.ERROR]
     if errors:
-        raise LintFailedError(len(errors))
+        raise LINT_FAILED.error(errors=len(errors))

@@ -14,7 +14,7 @@ from typing import Self
 import msgspec
 
 from device.errors import FirstbootError
-from factory.errors import DeviceIdError, ReplacedMeanwhileError, SerialNumberUsedError
+from factory.errors import DEVICE_ID, REPLACED_MEANWHILE, SERIAL_NUMBER_USED
 from factory.making.new_device import DeviceOrder
 from factory.station.ledger import Entry, Ledger, LedgerView, Result, holders
 
@@ -79,12 +79,17 @@ def _is_own(entry: Entry, folder: str, *, completes: bool) -> bool:
     return entry.folder == folder and is_open
 
 
-def _used(entry: Entry) -> SerialNumberUsedError:
-    since = f"for {entry.method} at {entry.at:%Y-%m-%d %H:%M:%S} UTC"
-    return SerialNumberUsedError(
-        entry.serial_number, entry.device_id, entry.folder, since,
-        is_made=entry.result is Result.MADE,
-    )  # fmt: skip
+def _used(entry: Entry) -> FirstbootError:
+    is_made = entry.result is Result.MADE
+    finish = f"Finish that device: run the same command with --out {entry.folder}. "
+    return SERIAL_NUMBER_USED.error(
+        serial_number=entry.serial_number,
+        device_id=entry.device_id,
+        state="was made" if is_made else "was started, but not finished,",
+        since=f"for {entry.method} at {entry.at:%Y-%m-%d %H:%M:%S} UTC",
+        folder=entry.folder,
+        next_step=("" if is_made else finish) + SERIAL_NUMBER_USED.next_step,
+    )
 
 
 class Admitted(AbstractContextManager["Admitted"]):
@@ -122,7 +127,9 @@ class Admitted(AbstractContextManager["Admitted"]):
         """Return what is to be entered for ``device``; see ``made``."""
         held = [each.device_id for each in holders(entries, self.order.serial_number)]
         if self._entry.device_id not in held:
-            raise ReplacedMeanwhileError(self.order.serial_number, self._entry.folder)
+            raise REPLACED_MEANWHILE.error(
+                serial_number=self.order.serial_number, folder=self._entry.folder
+            )
         made = self._as(
             Result.MADE, device_id=device.device_id, certificate_id=device.certificate_id,
             accounts=device.accounts,
@@ -254,7 +261,7 @@ def _check_device_id(entries: Sequence[Entry], wanted: Wanted) -> None:
     for each in entries:
         is_same = (each.serial_number, each.folder) == (order.serial_number, folder)
         if each.device_id == order.device_id and not is_same:
-            raise DeviceIdError(
+            raise DEVICE_ID.error(
                 f"device id {order.device_id} is that of the device in {each.folder}"
             )
 

@@ -19,7 +19,7 @@ from device.storage.element.installation import (
     plan_of,
 )
 from device.storage.secure_storage import Uid
-from factory.errors import ElementChoiceError
+from factory.errors import ELEMENT_CHOICE
 from factory.making.element_token import find_softhsm, make_softhsm_element, use_softhsm
 
 SOFTHSM: Final = "softhsm"
@@ -38,18 +38,18 @@ def check_element(choice: str, method: str, devices: int = 1) -> None:
     if not choice:
         return
     if METHODS[method].key_made_by is KeyMaker.AWS:
-        raise ElementChoiceError(
+        raise ELEMENT_CHOICE.error(
             f"{method}: AWS makes the key and sends it, so it cannot be made in an element",
-            "Let the device make its key: --method claim",
+            next_step="Let the device make its key: --method claim",
         )
     if choice == SOFTHSM:
         find_softhsm()
         return
     element_at(_uri(choice, "SN"))
     if devices > 1 and _SERIAL not in choice:
-        raise ElementChoiceError(
+        raise ELEMENT_CHOICE.error(
             f"{devices} devices would share one token, and all use the same key label",
-            f"Name each device's token by its serial number: pkcs11:token={_SERIAL}?...",
+            next_step=f"Name each device's token by its serial number: pkcs11:token={_SERIAL}?...",
         )
 
 
@@ -60,10 +60,10 @@ def check_store(choice: str, store: str | None, config: str) -> None:
         ElementChoiceError: they do, and no element was chosen.
     """
     if not choice and store is not None and store.startswith("pkcs11:"):
-        raise ElementChoiceError(
+        raise ELEMENT_CHOICE.error(
             f"key.store in {config} names a secure element, but the station makes this device's "
             "key",
-            f"Make it there: --element {store}",
+            next_step=f"Make it there: --element {store}",
         )
 
 
@@ -108,9 +108,9 @@ def check_same_element(storage: DeviceStorage, choice: str, out: Path) -> None:
     """
     begun_with = installed_element(storage)
     if bool(choice) != (begun_with is not None):
-        raise ElementChoiceError(
+        raise ELEMENT_CHOICE.error(
             f"the device in {out} was begun {'with' if begun_with else 'without'} an element",
-            "Run the command as before, or remove that folder to start again.",
+            next_step="Run the command as before, or remove that folder to start again.",
         )
 
 

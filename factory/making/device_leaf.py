@@ -7,7 +7,7 @@ from device.storage import installed_certificate
 from device.storage.device_storage import DeviceStorage
 from device.storage.keys import FIRST_DEVICE_KEY
 from device.storage.secure_storage import Uid
-from factory.errors import LeafSubjectError, OtherMethodError, StationNotPreparedError
+from factory.errors import LEAF_SUBJECT, OTHER_METHOD, StationNotPreparedError
 from factory.making.device_settings import device_subject
 from factory.making.new_device import DeviceOrder
 from factory.station.authorities import Authorities
@@ -31,7 +31,7 @@ def installed_leaf(storage: DeviceStorage) -> bytes:
     """
     leaf = certificate_of(storage)
     if leaf is None:
-        raise OtherMethodError("this device holds no certificate of its own")
+        raise OTHER_METHOD.error("this device holds no certificate of its own")
     return leaf
 
 
@@ -56,6 +56,11 @@ def install_leaf(
     leaf = authority.issue_leaf(csr, order.made_at)
     if missing := sorted(wanted - subject_fields(leaf)):
         names = {field: FIELD_IN_TEMPLATE[field] for field in missing}
-        raise LeafSubjectError(order.serial_number, str(order.config), names)
+        raise LEAF_SUBJECT.error(
+            serial_number=order.serial_number,
+            config=order.config,
+            lacking=", ".join(names),
+            settings=", ".join(names.values()),
+        )
     chain = canonical_chain(leaf + authority.certificate_pem)
     installed_certificate.save(storage.ps, key, chain)

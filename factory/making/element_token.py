@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from device.errors.element import NoModuleError, TokenExistsError, TokenMissingError
+from device.errors.element import NO_MODULE, TOKEN_EXISTS, TOKEN_MISSING
 from device.storage.element.cryptoki import Module, TokenInfo
 from device.storage.element.cryptoki_codes import TokenFlag
 from device.storage.element.installation import InstalledElement, element_at
@@ -35,14 +35,14 @@ def initialize_token(module_path: Path, label: str, *, so_pin: str, pin: str) ->
         ElementError: the module cannot be used, or refused.
     """
     if not 0 < len(label.encode()) <= _MAX_LABEL_BYTES:
-        raise TokenExistsError(f"{label!r} is not a token label (1 to {_MAX_LABEL_BYTES} bytes)")
+        raise TOKEN_EXISTS.error(f"{label!r} is not a token label (1 to {_MAX_LABEL_BYTES} bytes)")
     module = Module.load(module_path)
     tokens = _tokens(module)
     if label in tokens:
-        raise TokenExistsError(f"the token {label!r} already exists")
+        raise TOKEN_EXISTS.error(f"the token {label!r} already exists")
     blank = [slot for slot in module.slots() if _is_blank(module.token_info(slot))]
     if not blank:
-        raise TokenMissingError("blank", tuple(tokens))
+        raise TOKEN_MISSING.error(wanted="blank", present=tuple(tokens))
     module.init_token(blank[0], label, so_pin)
     made = _tokens(module)[label]  # SoftHSM gives it another slot
     with _session(module, made.slot_id) as session:
@@ -92,7 +92,9 @@ def find_softhsm(root: Path = Path("/")) -> Path:
     for pattern in _SOFTHSM:
         for path in sorted(root.glob(pattern)):
             return path
-    raise NoModuleError(Path("libsofthsm2.so"), "is not installed (apt-get install softhsm2)")
+    raise NO_MODULE.error(
+        "is not installed (apt-get install softhsm2)", path=Path("libsofthsm2.so")
+    )
 
 
 def _configure_softhsm(folder: Path) -> Path:

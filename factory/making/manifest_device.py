@@ -12,7 +12,7 @@ from device.identity.pem import parse_chain
 from device.storage import installed_certificate
 from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.secure_storage import Uid
-from factory.errors import ManifestDeviceError
+from factory.errors import MANIFEST_DEVICE
 from factory.station.ledger import Entry
 from factory.station.manifest import ManifestDevice
 
@@ -34,10 +34,12 @@ def _chain(entry: Entry) -> tuple[x509.Certificate, ...]:
         with open_device_storage(Path(entry.folder), read_only=True) as storage:
             pem = _chain_pem(storage)
     except (StorageError, ElementError) as error:
-        raise ManifestDeviceError(entry.serial_number, entry.folder, str(error)) from error
+        raise MANIFEST_DEVICE.error(
+            str(error), serial_number=entry.serial_number, folder=entry.folder
+        ) from error
     if pem is None or certificate_id(leaf_of(pem)) != entry.certificate_id:
         problem = "it does not hold the certificate that the station gave it"
-        raise ManifestDeviceError(entry.serial_number, entry.folder, problem)
+        raise MANIFEST_DEVICE.error(problem, serial_number=entry.serial_number, folder=entry.folder)
     return parse_chain(pem)
 
 

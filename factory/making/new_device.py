@@ -23,7 +23,7 @@ from device.storage.keys import KeyType
 from device.storage.lifecycle import Lifecycle
 from device.storage.roots.root_plan import FILE, RootPlan
 from device.storage.secure_storage import StorageFlag, Uid
-from factory.errors import DeviceIdError
+from factory.errors import DEVICE_ID
 from factory.making.device_element import clear_element, give_element
 from factory.making.new_folder import device_in_new_folder
 from factory.station.serial_number import check_serial_number
@@ -76,7 +76,7 @@ class DeviceOrder:
         """
         check_serial_number(self.serial_number)
         if not _DEVICE_ID.fullmatch(self.device_id):
-            raise DeviceIdError(f"{self.device_id!r} is not a device id")
+            raise DEVICE_ID.error(f"{self.device_id!r} is not a device id")
 
 
 def make_device(order: DeviceOrder, out: Path, install: Callable[[DeviceStorage], None]) -> None:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from device.errors.storage import StorageBusyError, StorageExistsError, StorageFailureError
+from device.errors.storage import STORAGE_BUSY, STORAGE_FAILURE, StorageExistsError
 from device.storage.device_storage import DeviceStorage
 from device.storage.filesystem import OsFs, make_folder, storage_errors, sync_folder
 from device.storage.ownership import give_to_owner_of
@@ -40,7 +40,7 @@ class MemoryFolder:
     def create(self, name: str, data: bytes, mode: int = 0o600) -> None:
         """Make a file that does not exist yet."""
         if name in self.files:
-            raise StorageFailureError(f"{name}: {os.strerror(errno.EEXIST)}")
+            raise STORAGE_FAILURE.error(f"{name}: {os.strerror(errno.EEXIST)}")
         self.files[name] = data, mode
 
     def fsync(self, name: str) -> None:
@@ -111,7 +111,7 @@ def _lock(descriptor: int, new: Path, out: Path) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise StorageBusyError(f"{out} is being made by another process") from None
+        raise STORAGE_BUSY.error(f"{out} is being made by another process") from None
     if not new.exists() or not os.path.samestat(new.stat(), os.fstat(descriptor)):
         raise StorageExistsError(f"{out} was made by another process just now")
 
@@ -130,7 +130,7 @@ def _write(place: Path, folder: MemoryFolder) -> None:
         disk.create(name, content, mode)
         disk.fsync(name)
         if disk.read(name) != content:
-            raise StorageFailureError(f"{place / name} cannot be read back as written")
+            raise STORAGE_FAILURE.error(f"{place / name} cannot be read back as written")
     disk.fsync_folder()
 
 

@@ -21,10 +21,10 @@ from factory.account.changes import Change
 from factory.account.cloud import Account, Cloud, Response
 from factory.account.registered_devices import detach_from_things, principals_of, remove_thing
 from factory.errors import (
+    REGISTERED_ELSEWHERE,
+    SERIAL_NUMBER_UNKNOWN,
     CloudError,
     NotInCloudError,
-    RegisteredElsewhereError,
-    SerialNumberUnknownError,
 )
 from factory.station.ledger import Entry, Ledger, Result, holders
 
@@ -73,7 +73,7 @@ def devices_of(entries: Sequence[Entry], serial_number: str) -> list[Entry]:
     last = {each.device_id: each for each in entries if each.serial_number == serial_number}
     known = [each for each in last.values() if each.result is not Result.FAILED]
     if not known:
-        raise SerialNumberUnknownError(serial_number)
+        raise SERIAL_NUMBER_UNKNOWN.error(serial_number=serial_number)
     return holders(known, serial_number) or known
 
 
@@ -115,7 +115,9 @@ def retire_for_good(
         CloudError: AWS did not answer, or said no; the next run continues from there.
     """
     if elsewhere := _elsewhere(device, clouds):
-        raise RegisteredElsewhereError(device.serial_number, elsewhere)
+        raise REGISTERED_ELSEWHERE.error(
+            serial_number=device.serial_number, accounts=", ".join(sorted(elsewhere))
+        )
     done = [turn_off(device, thing_name, cloud) for cloud in clouds]
     if not delete_thing:
         return done

@@ -19,7 +19,7 @@ from factory.account.certificates import (
 )
 from factory.account.cloud import Cloud, Response, items, text
 from factory.account.registered_devices import ATTRIBUTE, principals_of
-from factory.errors import NotInCloudError, ThingTakenError
+from factory.errors import THING_TAKEN, NotInCloudError
 from factory.making.unfinished_device import UnfinishedDevice
 
 EXCLUSIVE: Final = "EXCLUSIVE_THING"
@@ -55,7 +55,8 @@ def find_certificate(
         if _is_for(device.public_key, certificate):
             return certificate
     if attached:
-        raise ThingTakenError(entry.thing_name, [text(each, "certificateId") for each in attached])
+        short = [f"{text(each, 'certificateId')[:12]}..." for each in attached]
+        raise THING_TAKEN.error(thing_name=entry.thing_name, certificates=", ".join(short))
     if device.is_new:
         return None
     for certificate_id in certificates_since(cloud, device.made_at - _CLOCKS_APART):

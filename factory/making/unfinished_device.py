@@ -29,7 +29,7 @@ from device.storage.device_storage import (
 from device.storage.keys import FIRST_DEVICE_KEY, PublicKey
 from device.storage.lifecycle import Lifecycle
 from device.storage.secure_storage import Uid
-from factory.errors import ElementChoiceError
+from factory.errors import ELEMENT_CHOICE
 from factory.making.device_element import check_same_element, open_element
 from factory.making.device_settings import device_subject
 from factory.making.new_device import DeviceOrder, begin_device, fill_storage
@@ -126,9 +126,9 @@ def _can_go_on(storage: DeviceStorage, order: DeviceOrder, out: Path) -> bool:
 def _check_key_type(storage: DeviceStorage, order: DeviceOrder, out: Path) -> None:
     begun_with = storage.keys.get_key_attributes(FIRST_DEVICE_KEY).key_type
     if begun_with is not order.key_type:
-        raise ElementChoiceError(
+        raise ELEMENT_CHOICE.error(
             f"the device in {out} was begun with a key of type {begun_with}, not {order.key_type}",
-            "Run the command as before, or remove that folder to start again.",
+            next_step="Run the command as before, or remove that folder to start again.",
         )
 
 

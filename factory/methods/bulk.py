@@ -21,7 +21,7 @@ from factory.bulk.context import BatchContext
 from factory.bulk.journal import Journal, new_batch, open_journal
 from factory.bulk.progress import PlainProgress, Progress
 from factory.bulk.task import Job
-from factory.errors import NotRegisteredError
+from factory.errors import NOT_REGISTERED
 from factory.making.new_device import DeviceOrder
 from factory.making.thing_registration import RegistryEntry
 from factory.methods.method import DEFAULT_CHOICES, DEVICE, PROVISIONING, Choices, Method
@@ -84,7 +84,9 @@ class Bulk(Method):
             run_batch(batch_context(cloud, journal, lambda _: order, progress), batch)
         (line,) = batch.lines
         if line.problem:
-            raise NotRegisteredError(serial_number, line.problem, line.next_step)
+            raise NOT_REGISTERED.error(
+                line.problem, serial_number=serial_number, next_step=line.next_step
+            )
 
 
 def batch_folder(station_folder: Path, name: str) -> Path:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from device.config.methods import METHODS as TABLE
 from device.config.methods import Credential
 from factory.account.cloud import Account, Cloud
-from factory.errors import CloudError, ExtraMissingError, OtherAccountError
+from factory.errors import OTHER_ACCOUNT, CloudError
 from factory.methods import METHODS
 from factory.station.endpoint import aws_region, find_endpoint
 from factory.station.station import Prepared, Station
@@ -51,7 +51,7 @@ def check_endpoint_of(cloud: Cloud, given: str | None) -> None:
     own = find_endpoint(cloud)
     if _host(given) == _host(own):
         return
-    raise OtherAccountError(
+    raise OTHER_ACCOUNT.error(
         f"the device would be registered in {cloud.account}, whose endpoint is {_host(own)}, and "
         f"connect to {_host(given)}"
     )
@@ -77,7 +77,7 @@ def _check_endpoint(prepared: Sequence[Prepared], method: str, endpoint: str) ->
             f"{_host(each.endpoint) or 'unknown'} (account {each.account_id}, {each.region})"
             for each in prepared
         )
-        raise OtherAccountError(
+        raise OTHER_ACCOUNT.error(
             f"{method} was prepared for the endpoint {known}, and the device would connect to "
             f"{_host(endpoint)}"
         )
@@ -87,7 +87,7 @@ def _check_account(prepared: Sequence[Prepared], method: str, account: Account) 
     if (account.account_id, account.region) in {(at.account_id, at.region) for at in prepared}:
         return
     known = " and ".join(f"account {each.account_id}, {each.region}" for each in prepared)
-    raise OtherAccountError(
+    raise OTHER_ACCOUNT.error(
         f"{method} was prepared with this station in {known}, and the credentials are for "
         f"{account}: the device would never boot"
     )
@@ -96,7 +96,7 @@ def _check_account(prepared: Sequence[Prepared], method: str, account: Account) 
 def _account(cloud: Cloud, *, is_needed: bool) -> Account | None:
     try:
         return cloud.account
-    except (CloudError, ExtraMissingError):
+    except CloudError:
         if is_needed:
             raise
         return None

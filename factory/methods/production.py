@@ -12,7 +12,7 @@ from device.storage.lifecycle import Lifecycle
 from device.storage.secure_storage import Uid
 from factory.account.changes import Report
 from factory.account.cloud import Account, Cloud
-from factory.errors import DeviceIdError
+from factory.errors import DEVICE_ID
 from factory.making.admission import Admitted, Made, Wanted, admit
 from factory.making.device_leaf import certificate_of
 from factory.making.device_settings import thing_name
@@ -146,7 +146,7 @@ def _install(
 def _check_same(order: DeviceOrder, found: DeviceOrder, out: Path) -> None:
     """Refuse to use a finished device that is not the one ordered."""
     if order.is_id_given and order.device_id != found.device_id:
-        raise DeviceIdError(f"the finished device in {out} has the device id {found.device_id}")
+        raise DEVICE_ID.error(f"the finished device in {out} has the device id {found.device_id}")
 
 
 def as_made(order: DeviceOrder, out: Path) -> Product:

@@ -15,7 +15,7 @@ from factory.account.documents import load_template
 from factory.account.registration_failure import next_step_for
 from factory.account.template_resources import ensure_named, remove_named
 from factory.account.thing_policy import THING_POLICY, ensure_thing_policy, remove_thing_policy
-from factory.errors import CloudRejectedError, NotRegisteredError
+from factory.errors import NOT_REGISTERED, CloudRejectedError
 from factory.making.new_device import DeviceOrder
 from factory.making.thing_registration import (
     EXCLUSIVE,
@@ -89,8 +89,8 @@ def make_registered(
             return device.finish(_register(cloud, device, by, exclusive=exclusive))
         except CloudRejectedError as error:
             reason = str(error)
-            raise NotRegisteredError(
-                device.serial_number, reason, next_step_for(reason, METHOD)
+            raise NOT_REGISTERED.error(
+                reason, serial_number=device.serial_number, next_step=next_step_for(reason, METHOD)
             ) from error
 
 

@@ -22,7 +22,7 @@ from device.storage.element.installation import element_at
 from device.storage.element.pkcs11_uri import parse
 from device.storage.keys import KeyId, KeyType
 from factory.account.changes import Change, Outcome
-from factory.errors import AuthorityMissingError, ElementChoiceError
+from factory.errors import AUTHORITY_MISSING, ELEMENT_CHOICE
 from factory.station.authority import Authority, issue_root
 from factory.station.station_keys import StationKeys
 
@@ -71,11 +71,11 @@ class Authorities:
         if self._keys.element == element:
             return
         if made := list(filter(self._has, _WITH_KEY_HERE)):
-            raise ElementChoiceError(
+            raise ELEMENT_CHOICE.error(
                 f"this station has its CAs already, and the key of {made[0]} is "
                 f"{self._keys.uri(_key(made[0]))}",
-                "Devices rely on these CAs, and their keys cannot be moved. For CAs in the "
-                "element, begin another station: factory ca init --station OTHER-DIR",
+                next_step="Devices rely on these CAs, and their keys cannot be moved. For CAs in "
+                "the element, begin another station: factory ca init --station OTHER-DIR",
             )
         self._keys.use(element)
 
@@ -120,7 +120,7 @@ class Authorities:
         try:
             return self._storage.ps.get(_uid(name))
         except DoesNotExistError:
-            raise AuthorityMissingError(f"this station has no {name} CA") from None
+            raise AUTHORITY_MISSING.error(f"this station has no {name} CA") from None
 
     def described(self) -> Iterator[Mapping[str, str]]:
         """Yield what a person, or AWS, may want to know of each CA."""
@@ -188,9 +188,9 @@ def _for_cas(uri: str) -> str:
     """
     parsed = parse(uri)
     if parsed.id is not None:
-        raise ElementChoiceError(
+        raise ELEMENT_CHOICE.error(
             "the URI names one key by its id, and each CA has a key of its own",
-            "Leave out id=; the station makes the keys in the token.",
+            next_step="Leave out id=; the station makes the keys in the token.",
         )
     return str(replace(parsed, object=parsed.object or _LABEL))
 

@@ -17,7 +17,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from device.identity.csr import subject_name
 from device.storage.keys import PrivateKey, PublicKey
-from factory.errors import CsrUnacceptableError
+from factory.errors import CSR_UNACCEPTABLE
 
 ROOT_LIFE: Final = timedelta(days=20 * 365)
 ISSUING_LIFE: Final = timedelta(days=10 * 365)
@@ -154,9 +154,9 @@ def _checked(csr_pem: str) -> x509.CertificateSigningRequest:
     try:
         csr = x509.load_pem_x509_csr(csr_pem.encode())
     except ValueError as error:
-        raise CsrUnacceptableError(f"not a certificate signing request: {error}") from None
+        raise CSR_UNACCEPTABLE.error(f"not a certificate signing request: {error}") from None
     if not csr.is_signature_valid:
-        raise CsrUnacceptableError("the CSR is not signed by its own key")
+        raise CSR_UNACCEPTABLE.error("the CSR is not signed by its own key")
     if not list(csr.subject):
-        raise CsrUnacceptableError("the CSR's subject is empty")
+        raise CSR_UNACCEPTABLE.error("the CSR's subject is empty")
     return csr

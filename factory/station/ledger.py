@@ -22,7 +22,7 @@ from typing import Final
 import msgspec
 
 from device.storage.filesystem import make_folder, storage_errors, sync_folder
-from factory.errors import BatchUnknownError, LedgerError
+from factory.errors import BATCH_UNKNOWN, LEDGER
 
 FILE: Final = "ledger.jsonl"
 _LOCK: Final = "ledger.lock"
@@ -102,7 +102,7 @@ def read_contents(content: bytes, file: Path, first: int = 1) -> Contents:
         if entry is not None:
             entries.append(entry)
         elif line and not line.startswith(_TORN) and not follower.startswith(_TORN):
-            raise LedgerError(f"{file}, line {number} was not written by the station")
+            raise LEDGER.error(f"{file}, line {number} was not written by the station")
     last = _entry(rest)
     if last is not None:
         entries.append(last)
@@ -125,7 +125,7 @@ def made_in_batch(entries: Sequence[Entry], batch: str) -> list[Entry]:
     """
     last = {each.device_id: each for each in entries if each.batch == batch}
     if not last:
-        raise BatchUnknownError(batch)
+        raise BATCH_UNKNOWN.error(batch=batch)
     return [each for each in last.values() if each.result is Result.MADE]
 
 
@@ -184,12 +184,12 @@ class Ledger:
         """
         with storage_errors(self.file):
             if self.file.is_fifo() or self.file.is_char_device():
-                raise LedgerError(f"{self.file} is not a regular file")
+                raise LEDGER.error(f"{self.file} is not a regular file")
             size = self.file.stat().st_size if self.file.exists() else 0
             if not size and self._was_written():
-                raise LedgerError(f"{self.file} is gone, or empty, and the station had written it")
+                raise LEDGER.error(f"{self.file} is gone, or empty, and the station had written it")
             if size < offset:
-                raise LedgerError(f"{self.file} is shorter than it was; lines of it are gone")
+                raise LEDGER.error(f"{self.file} is shorter than it was; lines of it are gone")
             if size == offset:
                 return b""
             with self.file.open("rb") as opened:
@@ -262,7 +262,7 @@ class LedgerView:
             whole = _whole_lines(content, is_end=len(content) < _BLOCK)
             if not whole and len(content) == _BLOCK:
                 words = f"{self._ledger.file}, line {self._line} was not written by the station"
-                raise LedgerError(words)
+                raise LEDGER.error(words)
             found = content if len(content) < _BLOCK else content[:whole]
             self._keep(read_contents(found, self._ledger.file, self._line).entries)
             self._offset += whole

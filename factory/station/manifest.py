@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa, utils
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from device.storage.keys import PrivateKey
-from factory.errors import ManifestError
+from factory.errors import MANIFEST
 
 _ORGANIZATION: Final = "Firstboot"
 _SHA256: Final = ec.ECDSA(hashes.SHA256())
@@ -95,12 +95,12 @@ def check_manifest(content: bytes, certificate: x509.Certificate) -> list[str]:
     try:
         entries = msgspec.json.decode(content, type=list[SignedEntry])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ManifestError(f"it is not a manifest: {error}") from error
+        raise MANIFEST.error(f"it is not a manifest: {error}") from error
     found: dict[str, None] = {}
     for number, entry in enumerate(entries, start=1):
         serial_number = _checked(entry, certificate, f"entry {number}")
         if serial_number in found:
-            raise ManifestError(f"entry {number}: {serial_number} is there twice")
+            raise MANIFEST.error(f"entry {number}: {serial_number} is there twice")
         found[serial_number] = None
     return list(found)
 
@@ -111,11 +111,11 @@ def _checked(entry: SignedEntry, certificate: x509.Certificate, where: str) -> s
         payload = msgspec.json.decode(_bytes(entry.payload), type=_Payload)
         signature = _bytes(entry.signature)
     except (ValueError, msgspec.DecodeError) as error:
-        raise ManifestError(f"{where} cannot be read: {error}") from error
+        raise MANIFEST.error(f"{where} cannot be read: {error}") from error
     if protected != _protected(certificate):
-        raise ManifestError(f"{where} was not signed with this certificate")
+        raise MANIFEST.error(f"{where} was not signed with this certificate")
     if payload.unique_id != entry.header.unique_id:
-        raise ManifestError(f"{where}: its header names {entry.header.unique_id!r}")
+        raise MANIFEST.error(f"{where}: its header names {entry.header.unique_id!r}")
     _check_signature(f"{entry.protected}.{entry.payload}", signature, certificate, where)
     return payload.unique_id
 
@@ -125,13 +125,13 @@ def _check_signature(
 ) -> None:
     key = certificate.public_key()
     if not isinstance(key, ec.EllipticCurvePublicKey) or len(signature) != 2 * _NUMBER_BYTES:
-        raise ManifestError(f"{where} has no signature by ES256")
+        raise MANIFEST.error(f"{where} has no signature by ES256")
     r, s = signature[:_NUMBER_BYTES], signature[_NUMBER_BYTES:]
     der = utils.encode_dss_signature(int.from_bytes(r, "big"), int.from_bytes(s, "big"))
     try:
         key.verify(der, signed.encode("ascii"), _SHA256)
     except InvalidSignature:
-        raise ManifestError(f"{where} is not as it was signed") from None
+        raise MANIFEST.error(f"{where} is not as it was signed") from None
 
 
 def _protected(certificate: x509.Certificate) -> _Protected:
@@ -176,7 +176,7 @@ def _numbers(key: object) -> dict[str, str]:
     if isinstance(key, rsa.RSAPublicKey):
         public = key.public_numbers()
         return {"kty": "RSA", "n": _number(public.n), "e": _number(public.e)}
-    raise ManifestError(f"a manifest has no form for a {type(key).__name__}")
+    raise MANIFEST.error(f"a manifest has no form for a {type(key).__name__}")
 
 
 def _number(value: int) -> str:

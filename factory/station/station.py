@@ -28,7 +28,7 @@ from device.storage.lifecycle import Lifecycle
 from device.storage.sealed_keys import SealedKeyStore
 from device.storage.secure_storage import Uid
 from factory.account.cloud import Account
-from factory.errors import NotAStationError, OtherAccountError, StationNotPreparedError
+from factory.errors import NOT_A_STATION, OTHER_ACCOUNT, StationNotPreparedError
 from factory.station.authorities import Authorities
 from factory.station.manifest_signer import ManifestSigner
 from factory.station.station_keys import StationKeys
@@ -147,7 +147,7 @@ class Station:
         """
         record = self.record
         if record and (record.account_id, record.region) != (account.account_id, account.region):
-            raise OtherAccountError(
+            raise OTHER_ACCOUNT.error(
                 f"this station folder holds a claim for account {record.account_id}, "
                 f"{record.region}, and the credentials are for {account}"
             )
@@ -260,4 +260,4 @@ def open_or_make_station(folder: Path) -> Iterator[Station]:
 
 def _check_is_station(storage: DeviceStorage, folder: Path) -> None:
     if Uid.SERIAL_NUMBER in storage.its.uids():
-        raise NotAStationError(f"{folder} holds a device, not a station")
+        raise NOT_A_STATION.error(f"{folder} holds a device, not a station")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from factory.errors import OptionNotUsedError
+from factory.errors import OPTION_NOT_USED
 from factory.methods import METHODS
 from factory.station.serial_number import check_serial_number
 
@@ -78,7 +78,9 @@ def check_serials(arguments: argparse.Namespace) -> list[str]:
     for option, value in (("--out", arguments.out), ("--device-id", _device_id(arguments))):
         if len(given) > 1 and value is not None:
             problem = f"it is for one device, but {len(given)} were ordered"
-            raise OptionNotUsedError(option, problem, "Leave it out, or make them one by one.")
+            raise OPTION_NOT_USED.error(
+                problem, option=option, next_step="Leave it out, or make them one by one."
+            )
     return given
 
 
@@ -93,7 +95,7 @@ def check_each_once(serial_numbers: Sequence[str]) -> list[str]:
     for each in given:
         if given.count(each) > 1:
             step = "Give each serial number once."
-            raise OptionNotUsedError("--serial", f"{each} is given twice", step)
+            raise OPTION_NOT_USED.error(f"{each} is given twice", option="--serial", next_step=step)
     return given
 
 
@@ -105,7 +107,9 @@ def check_one_account(arguments: argparse.Namespace) -> None:
     """
     if len(arguments.account) > 1:
         problem = f"this verb works in one account, but {len(arguments.account)} were given"
-        raise OptionNotUsedError("--account", problem, "Run the command once for each account.")
+        raise OPTION_NOT_USED.error(
+            problem, option="--account", next_step="Run the command once for each account."
+        )
 
 
 def _device_id(arguments: argparse.Namespace) -> str | None:

@@ -15,7 +15,7 @@ from factory.bulk.journal import Batch, Journal, Line, new_batch, open_journal
 from factory.bulk.progress import progress_on
 from factory.bulk.serial_numbers import check_batch_name, counted, read_from
 from factory.console import Console
-from factory.errors import BatchError, BatchUnfinishedError, OptionNotUsedError
+from factory.errors import BATCH, BATCH_UNFINISHED, OPTION_NOT_USED
 from factory.making.admission import Admitted, Wanted, admit, enter_made
 from factory.making.device_element import share_softhsm
 from factory.making.device_orders import (
@@ -100,19 +100,23 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
             enter_batch(arguments.station, batch, admitted)
     _show(arguments, console, batch)
     if failed := len(batch.failed_lines):
-        raise BatchUnfinishedError(name, failed, len(batch.lines))
+        raise BATCH_UNFINISHED.error(batch=name, failed=failed, total=len(batch.lines))
 
 
 def _check_options(arguments: argparse.Namespace, batch: Batch) -> None:
     """Refuse options that a new batch, or a batch that is continued, cannot use."""
     if arguments.retry and not any(line.is_begun or line.problem for line in batch.lines):
         step = f"Leave it out: factory bulk --batch {batch.name} starts the devices."
-        raise OptionNotUsedError("--retry", f"nothing has failed in batch {batch.name}", step)
+        raise OPTION_NOT_USED.error(
+            f"nothing has failed in batch {batch.name}", option="--retry", next_step=step
+        )
     out = arguments.out.resolve()
     elsewhere = [each for each in batch.lines if Path(each.folder) != out / each.serial_number]
     if "out" in arguments.given and elsewhere:
         problem = f"the devices of batch {batch.name} are in {Path(elsewhere[0].folder).parent}"
-        raise OptionNotUsedError("--out", problem, "Leave it out: they stay where they are.")
+        raise OPTION_NOT_USED.error(
+            problem, option="--out", next_step="Leave it out: they stay where they are."
+        )
 
 
 def admit_batch(
@@ -151,7 +155,7 @@ def _folders(arguments: argparse.Namespace, name: str) -> Mapping[str, Path]:
     elif arguments.count is not None:
         serial_numbers = counted(name, arguments.count)
     elif not bulk.batch_folder(arguments.station, name).is_dir():
-        raise BatchError(f"batch {name} does not exist; use --count or --serials to start it")
+        raise BATCH.error(f"batch {name} does not exist; use --count or --serials to start it")
     out = arguments.out.resolve()
     return {serial_number: out / serial_number for serial_number in serial_numbers}
 
@@ -171,7 +175,7 @@ def _batch(journal: Journal, name: str, cloud: Cloud, folders: Mapping[str, Path
         return new_batch(name, cloud.account, folders)
     batch.check_account(cloud.account)
     if folders and list(folders) != [line.serial_number for line in batch.lines]:
-        raise BatchError(f"batch {name} has other devices")
+        raise BATCH.error(f"batch {name} has other devices")
     return batch
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from factory.console import Console
-from factory.errors import AuthorityMissingError, OptionNotUsedError
+from factory.errors import AUTHORITY_MISSING, OPTION_NOT_USED
 from factory.station.station import open_or_make_station, open_station
 
 SUMMARY: Final = "Make or show the station's own certificate authorities."
@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     """
     if arguments.action == "show" and arguments.element:
         problem, step = "show makes no key", "Leave it out, or make the CAs: factory ca init"
-        raise OptionNotUsedError("--element", problem, step)
+        raise OPTION_NOT_USED.error(problem, option="--element", next_step=step)
     if arguments.action == "init":
         with open_or_make_station(arguments.station) as station:
             if arguments.element:
@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     with open_station(arguments.station, read_only=True) as station:
         described = list(station.authorities.described())
         if not described:
-            raise AuthorityMissingError(f"the station in {arguments.station} has no CA")
+            raise AUTHORITY_MISSING.error(f"the station in {arguments.station} has no CA")
         for description in described:
             console.show(
                 description,

@@ -8,7 +8,7 @@ from typing import Final
 from factory.account.accounts import aws_accounts
 from factory.account.documents import CONFIG
 from factory.console import Console
-from factory.errors import NothingToLintError, OptionNotUsedError
+from factory.errors import NOTHING_TO_LINT, OPTION_NOT_USED
 from factory.lint.checks import context_of, findings_in, findings_of, refuse_errors
 from factory.lint.finding import Finding
 from factory.methods import METHODS
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     _check_options(arguments)
     files = arguments.files or (METHODS[arguments.method].files() if arguments.method else [])
     if not files:
-        raise NothingToLintError("there is nothing to check")
+        raise NOTHING_TO_LINT.error("there is nothing to check")
     context = context_of(arguments.method, arguments.config)
     cloud = aws_accounts(arguments.account, os.environ)[0] if arguments.cloud else None
     findings = [finding for file in files for finding in findings_in(file, context, cloud)]
@@ -62,10 +62,14 @@ def _check_options(arguments: argparse.Namespace) -> None:
     """Refuse an option that nothing would be done with."""
     if arguments.config and not arguments.method:
         problem = "settings need a method, and none is given"
-        raise OptionNotUsedError("--config", problem, "Add the method: --method claim")
+        raise OPTION_NOT_USED.error(
+            problem, option="--config", next_step="Add the method: --method claim"
+        )
     if arguments.account and not arguments.cloud:
         problem = "no account is used"
-        raise OptionNotUsedError("--account", problem, "Add --cloud, or leave it out.")
+        raise OPTION_NOT_USED.error(
+            problem, option="--account", next_step="Add --cloud, or leave it out."
+        )
     check_one_account(arguments)
 
 

@@ -6,7 +6,9 @@ from typing import Final
 from factory.account.ca_certificates import CertificateMode
 from factory.api import Station
 from factory.console import Console
-from factory.methods.choices import choices_of
+from factory.errors import OPTION_NOT_USED
+from factory.methods import METHODS
+from factory.methods.method import Choices
 from factory.verbs._options import add_method
 from factory.verbs._report_text import show_report
 from factory.verbs.lint import check_before_prepare
@@ -66,3 +68,32 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
         if not arguments.json:
             state = "Prepared." if report.is_change else "Nothing to change: all is prepared."
             console.say(f"{state} Next: factory make --method {method} --serial SN-0001")
+
+
+def choices_of(arguments: argparse.Namespace) -> Choices:
+    """Return what was chosen, checked against what the method heeds.
+
+    Raises:
+        OptionNotUsedError: something that the method has no use for.
+    """
+    given = {
+        "--certificate-mode": arguments.certificate_mode is not None,
+        "--inline-template": arguments.inline_template,
+        "--hook": arguments.hook,
+        "--certificate-hours": arguments.certificate_hours is not None,
+    }
+    for option in [name for name, is_given in given.items() if is_given]:
+        if option not in METHODS[arguments.method].options:
+            users = sorted(name for name, method in METHODS.items() if option in method.options)
+            problem = f"method {arguments.method} does not use it"
+            raise OPTION_NOT_USED.error(
+                problem, option=option, next_step=f"Leave it out; it is for {', '.join(users)}."
+            )
+    mode = arguments.certificate_mode or CertificateMode.DEFAULT
+    return Choices(
+        mode,
+        arguments.inline_template,
+        arguments.hook,
+        renewal=arguments.renewal,
+        certificate_hours=arguments.certificate_hours,
+    )

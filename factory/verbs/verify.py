@@ -8,7 +8,7 @@ from cryptography import x509
 
 from device.config.regular_file import read_regular_file
 from factory.console import Console
-from factory.errors import ManifestError
+from factory.errors import MANIFEST
 from factory.station.manifest import check_manifest
 from factory.station.station import open_station
 
@@ -50,4 +50,4 @@ def _certificate(arguments: argparse.Namespace) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificate(read_regular_file(arguments.signer))
     except ValueError as error:
-        raise ManifestError(f"{arguments.signer} does not hold a certificate: {error}") from error
+        raise MANIFEST.error(f"{arguments.signer} does not hold a certificate: {error}") from error

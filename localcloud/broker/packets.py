@@ -118,6 +118,19 @@ def split(buffer: bytearray) -> Iterator[tuple[int, int, bytes]]:
         yield first >> 4, first & 0x0F, body
 
 
+def whole(buffer: bytearray) -> Iterator[bytes]:
+    """Take each whole packet from the front of ``buffer``, as it stands there.
+
+    Raises:
+        MalformedError: a length has more than four bytes.
+    """
+    while (end := _end_of_first(buffer)) is not None:
+        _header, stop = end
+        packet = bytes(buffer[:stop])
+        del buffer[:stop]
+        yield packet
+
+
 def _end_of_first(buffer: bytearray) -> tuple[int, int] | None:
     length = 0
     for index, byte in enumerate(buffer[1:_LONGEST_HEADER]):
@@ -145,6 +158,15 @@ def read_connect(body: bytes) -> Connect:
     client_id = reader.string()
     will = _read_will(reader, flags, version) if flags & 0x04 else None
     return Connect(version, bool(flags & 0x02), keep_alive, client_id, will, given)
+
+
+def connect_in(packet: bytes) -> Connect | None:
+    """Return what a whole CONNECT packet asks for; None of what is not one, or not to be read."""
+    try:
+        [(kind, _flags, body)] = split(bytearray(packet))
+        return read_connect(body) if kind == Kind.CONNECT else None
+    except (ValueError, VersionError):  # MalformedError is a ValueError, as is no whole packet
+        return None
 
 
 def _read_will(reader: Reader, flags: int, version: int) -> Will:

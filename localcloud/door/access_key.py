@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from localcloud.errors import StateFolderError
+from localcloud.errors import STATE_FOLDER
 
 _ALPHABET: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"  # base32, as AWS's key ids are
 _ID_CHARACTERS: Final = 16
@@ -66,7 +66,9 @@ def read_access_key(path: Path) -> AccessKey:
         found = json.loads(path.read_bytes())
         key_id, secret = found["access_key_id"], found["secret_access_key"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StateFolderError(path.parent, f"{path.name} does not hold an access key") from error
+        raise STATE_FOLDER.error(
+            f"{path.name} does not hold an access key", path=path.parent
+        ) from error
     if not (isinstance(key_id, str) and isinstance(secret, str) and key_id and secret):
-        raise StateFolderError(path.parent, f"{path.name} does not hold an access key")
+        raise STATE_FOLDER.error(f"{path.name} does not hold an access key", path=path.parent)
     return AccessKey(key_id, secret)

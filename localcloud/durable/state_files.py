@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from localcloud.durable import journal
-from localcloud.errors import StateFolderError
+from localcloud.errors import STATE_FOLDER
 
 _FORMAT: Final = "__ministack_format__"
 JOURNAL: Final = "changes.journal"
@@ -77,7 +77,7 @@ class StateFiles:
             document = None
         if not isinstance(document, dict) or "payload" not in document:
             problem = f"{file.parent.name}/{file.name} is not what was saved; is the disk broken?"
-            raise StateFolderError(self._folder.parent, problem)
+            raise STATE_FOLDER.error(problem, path=self._folder.parent)
 
     def _bring_in(self, service: str, changes: Iterable[Mapping[str, Any]]) -> None:
         document = self._read(service)

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
-from localcloud.errors import FaultError
+from localcloud.errors import FAULT
 from localcloud.faults.board import FaultBoard
 from localcloud.faults.kinds import ANY, BadCertificate
 from localcloud.seam import Seam
@@ -81,7 +81,7 @@ def _authority(
     pem: str = iot["_ca_key_pem"]
     root_key = serialization.load_pem_private_key(pem.encode(), password=None)
     if not isinstance(root_key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
-        raise FaultError("the root's key is of no kind that signs here")
+        raise FAULT.error("the root's key is of no kind that signs here")
     return root.subject, root_key
 
 

@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from localcloud.errors import FaultError
+from localcloud.errors import FAULT
 from localcloud.faults.kinds import AnyFault, Throttle
 
 FaultT = TypeVar("FaultT", bound=AnyFault)
@@ -52,7 +52,7 @@ class FaultBoard:
         """
         kept = [a for a in self._active if fault_id is not None and a.id != fault_id]
         if fault_id is not None and len(kept) == len(self._active):
-            raise FaultError(f"no fault has the number {fault_id}")
+            raise FAULT.error(f"no fault has the number {fault_id}")
         self._active = kept
 
     def listed(self) -> list[dict[str, object]]:

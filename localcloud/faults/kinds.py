@@ -4,7 +4,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from localcloud.errors import FaultError
+from localcloud.errors import FAULT
 
 ANY: Final = "*"
 Operation = Literal["*", "create", "create-from-csr", "provision"]
@@ -161,5 +161,5 @@ def parse_fault(body: bytes) -> AnyFault:
     try:
         fault: AnyFault = _DECODER.decode(body)
     except msgspec.DecodeError as error:
-        raise FaultError(str(error)) from error
+        raise FAULT.error(str(error)) from error
     return fault

@@ -10,7 +10,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from localcloud.errors import SettingsError
+from localcloud.errors import SETTINGS
 
 LATEST_SECONDS: Final = 1.5
 MOST_PERCENT: Final = 50
@@ -72,7 +72,7 @@ class Rude:
         try:
             self._begin(msgspec.json.decode(body, type=Manners))
         except msgspec.DecodeError as error:
-            raise SettingsError(str(error)) from error
+            raise SETTINGS.error(str(error)) from error
 
     def _begin(self, manners: Manners) -> None:
         self._manners = manners

@@ -6,9 +6,12 @@ ends, of which kind it is, and who the client is. The broker knows nothing of th
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Final
 
+from localcloud.broker.codec import MalformedError
+from localcloud.broker.packets import Kind, Publish, connect_in, publish, whole
 from localcloud.faults.board import FaultBoard
 from localcloud.faults.kinds import (
     Duplicate,
@@ -22,55 +25,10 @@ from localcloud.faults.kinds import (
 from localcloud.faults.rude import Rude
 from localcloud.seam import Seam
 
-_CONNECT, _CONNACK, _PUBLISH = 1, 2, 3
-_MQTT_5: Final = 5
 _CHUNKS_PER_SECOND: Final = 10
 
 Write = Callable[[bytes], None]
 Later = Callable[[float, Callable[[], None]], object]
-
-
-class Packets:
-    """Cuts a stream into MQTT packets."""
-
-    def __init__(self) -> None:
-        """Begin with nothing read."""
-        self._rest = b""
-
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        """Yield each packet that is whole by now."""
-        if not self._rest and packet_size(data) == len(data):
-            yield data  # as the broker writes it
-            return
-        self._rest += data
-        while (size := packet_size(self._rest)) is not None and size <= len(self._rest):
-            packet, self._rest = self._rest[:size], self._rest[size:]
-            yield packet
-
-
-def packet_size(data: bytes) -> int | None:
-    """Return the size of the packet that ``data`` begins with, or None if it is not told yet."""
-    length = 0
-    for position, byte in enumerate(data[1:5]):
-        length |= (byte & 0x7F) << (7 * position)
-        if not byte & 0x80:
-            return 2 + position + length
-    return None
-
-
-def client_of(connect: bytes) -> tuple[str, int]:
-    """Return the client id and the protocol version of a CONNECT packet (MQTT 5, 3.1)."""
-    start = 2
-    while connect[start - 1] & 0x80:
-        start += 1
-    name = 2 + int.from_bytes(connect[start : start + 2], "big")
-    version = connect[start + name]
-    position = start + name + 4
-    if version == _MQTT_5:
-        position += packet_size(b"\0" + connect[position : position + 4]) or 2
-        position -= 1
-    size = int.from_bytes(connect[position : position + 2], "big")
-    return connect[position + 2 : position + 2 + size].decode("utf-8", "replace"), version
 
 
 class FaultyWire:
@@ -92,7 +50,9 @@ class FaultyWire:
 
     def connected(self, connect: bytes) -> None:
         """Learn who the client is."""
-        self.client_id, self.version = client_of(connect)
+        asked = connect_in(connect)
+        if asked:
+            self.client_id, self.version = asked.client_id, asked.version
 
     def send(self, packet: bytes) -> None:
         """Let a packet go as the faults have it."""
@@ -101,15 +61,15 @@ class FaultyWire:
         if self.is_silent:
             return
         self._sent += 1
-        if kind == _PUBLISH:
+        if kind == Kind.PUBLISH:
             self._publish(packet)
         else:
             self._pace(packet)
-        if kind == _CONNACK:
+        if kind == Kind.CONNACK:
             self._flood()
 
     def _become_silent(self, kind: int) -> None:
-        withheld = kind == _CONNACK and self._board.take(WithholdConnack, self.client_id)
+        withheld = kind == Kind.CONNACK and self._board.take(WithholdConnack, self.client_id)
         half_open = self._board.take(
             HalfOpen, self.client_id, lambda fault: fault.packets == self._sent
         )
@@ -140,7 +100,8 @@ class FaultyWire:
     def _flood(self) -> None:
         flood = self._board.take(Flood, self.client_id)
         if flood:
-            packet = publish_packet(flood.topic, bytes(flood.bytes), self.version)
+            message = Publish(flood.topic, bytes(flood.bytes), 0, False, 0, {})  # noqa: FBT003
+            packet = publish(self.version, message)
             for _message in range(flood.messages):
                 self._pace(packet)
 
@@ -173,36 +134,30 @@ class FaultyWire:
                 return
 
 
-def publish_packet(topic: str, payload: bytes, version: int) -> bytes:
-    """Return a PUBLISH of QoS 0."""
-    name = topic.encode()
-    body = len(name).to_bytes(2, "big") + name + (b"\0" if version == _MQTT_5 else b"") + payload
-    length, rest = b"", len(body)
-    while True:
-        rest, low = divmod(rest, 128)
-        length += bytes([low | (0x80 if rest else 0)])
-        if not rest:
-            return bytes([_PUBLISH << 4]) + length + body
-
-
 class _FaultyReader:
     """The broker's reader: it hears who the client is, and nothing once the wire is dead."""
 
     def __init__(self, reader: Any, wire: FaultyWire) -> None:
         self._reader = reader
         self._wire = wire
-        self._packets: Packets | None = Packets()
+        self._begun = bytearray()
+        self._is_begun = False
 
     async def read(self, size: int) -> bytes:
         data: bytes = await self._reader.read(size)
         while self._wire.is_silent and data:
             data = await self._reader.read(size)
-        for packet in self._packets.feed(data) if self._packets else ():
-            self._packets = None
-            if packet[0] >> 4 == _CONNECT:
-                self._wire.connected(packet)
-            break
+        if not self._is_begun:
+            self._begin(data)
         return data
+
+    def _begin(self, data: bytes) -> None:
+        self._begun += data
+        with suppress(MalformedError):  # the broker will close
+            for packet in whole(self._begun):
+                self._is_begun = True
+                self._wire.connected(packet)
+                return
 
 
 class _FaultyWriter:
@@ -211,10 +166,11 @@ class _FaultyWriter:
     def __init__(self, writer: Any, wire: FaultyWire) -> None:
         self._writer = writer
         self._wire = wire
-        self._packets = Packets()
+        self._written = bytearray()
 
     def write(self, data: bytes) -> None:
-        for packet in self._packets.feed(data):
+        self._written += data
+        for packet in whole(self._written):
             self._wire.send(packet)
 
     def __getattr__(self, name: str) -> Any:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol
 
-from localcloud.errors import GapError
+from localcloud.errors import GAP
 from localcloud.gaps import (
     authorization,
     billing_groups,
@@ -156,10 +156,10 @@ def close_gaps(iot: Seam, gaps: Iterable[Gap]) -> list[Resume]:
     resumes = []
     for gap in gaps:
         if not gap.is_open(iot):
-            raise GapError(
-                gap.name,
+            raise GAP.error(
                 "MiniStack has this feature now",
-                f"Delete localcloud/gaps/{gap.name}.py and its line in gaps/__init__.py.",
+                gap=gap.name,
+                next_step=f"Delete localcloud/gaps/{gap.name}.py and its line in gaps/__init__.py.",
             )
         resumes.append(gap.close(iot))
     return [resume for resume in resumes if resume]

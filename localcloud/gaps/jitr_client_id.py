@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Any, Final
 
-from localcloud.broker.packets import VersionError, read_connect, split
+from localcloud.broker.packets import connect_in
 from localcloud.seam import Seam
 
 _EVENTS: Final = "$aws/events/certificates/registered/"
@@ -48,8 +48,5 @@ def close(iot: Seam) -> None:
 
 def _client_id(packet: bytes) -> str | None:
     """Return the client id in a CONNECT packet, if it has one."""
-    try:
-        [(_kind, _flags, body)] = split(bytearray(packet))
-        return read_connect(body).client_id or None
-    except (ValueError, VersionError):  # MalformedError is a ValueError, as is no whole packet
-        return None
+    asked = connect_in(packet)
+    return asked.client_id or None if asked else None

@@ -56,7 +56,7 @@ def run(options: argparse.Namespace, folder: StateFolder, console: Console) -> N
     """Print shell commands: ``unset`` of what is in the way, ``export`` of the rest."""
     server = folder.server()
     if server is None:
-        refused = NotRunningError(folder.path)
+        refused = NotRunningError(path=folder.path)
         if not options.json:
             # A shell that evaluates nothing succeeds, and its next command would be AWS's.
             console.show(None, f"false  # {refused}")

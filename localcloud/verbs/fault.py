@@ -7,7 +7,7 @@ from typing import Final
 
 from localcloud import lifecycle
 from localcloud.console import Console
-from localcloud.errors import FaultError
+from localcloud.errors import FAULT
 from localcloud.state_folder import StateFolder
 
 SUMMARY: Final = "Switch a fault on or off, or list what is on."
@@ -52,7 +52,7 @@ def fields_of(words: Sequence[str]) -> dict[str, object]:
     for word in words:
         name, equals, text = word.partition("=")
         if not equals:
-            raise FaultError(f"{word!r} is not FIELD=VALUE")
+            raise FAULT.error(f"{word!r} is not FIELD=VALUE")
         try:
             fields[name.replace("-", "_")] = json.loads(text)
         except ValueError:

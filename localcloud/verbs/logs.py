@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Final
 
 from localcloud.console import Console
-from localcloud.errors import StateFolderError
+from localcloud.errors import STATE_FOLDER
 from localcloud.state_folder import StateFolder
 
 SUMMARY: Final = "Print the last lines of the server's log."
@@ -31,7 +31,7 @@ def run(options: argparse.Namespace, folder: StateFolder, console: Console) -> N
             for line in _more(log, folder) if options.follow else ():
                 console.show({"line": line}, line)
     except FileNotFoundError:
-        raise StateFolderError(folder.path, "it holds no log of a local AWS") from None
+        raise STATE_FOLDER.error("it holds no log of a local AWS", path=folder.path) from None
 
 
 def _more(log: Iterator[str], folder: StateFolder) -> Iterator[str]:

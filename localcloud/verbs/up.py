@@ -10,7 +10,7 @@ from typing import Final
 from localcloud import lifecycle
 from localcloud.console import Console
 from localcloud.door.callers import LOOPBACK
-from localcloud.errors import AlreadyRunningError, LocalCloudError, MissingExtraError
+from localcloud.errors import ALREADY_RUNNING, MISSING_EXTRA, LocalCloudError
 from localcloud.faults.rude import MOST_PERCENT, Rude
 from localcloud.ports import choose_ports
 from localcloud.server import serve
@@ -79,7 +79,7 @@ def _passed_on(options: argparse.Namespace) -> list[str]:
 def _refuse_half_an_installation() -> None:
     missing = [name for name in _EXTRA if find_spec(name) is None]
     if missing:
-        raise MissingExtraError(missing)
+        raise MISSING_EXTRA.error(missing=", ".join(missing))
 
 
 def _check_same_ports(folder: StateFolder, options: argparse.Namespace, running: Ports) -> None:
@@ -88,7 +88,7 @@ def _check_same_ports(folder: StateFolder, options: argparse.Namespace, running:
         (options.mqtt_port, running.mqtt, "--mqtt-port"),
     ):
         if asked not in {None, actual}:
-            raise AlreadyRunningError(folder.path, f"it already runs with {flag} {actual}")
+            raise ALREADY_RUNNING.error(f"it already runs with {flag} {actual}", path=folder.path)
 
 
 def _announce_when_ready(folder: StateFolder, console: Console) -> None:

@@ -38,5 +38,5 @@ def _events(folder: StateFolder, after: int) -> list[dict[str, int]]:
         return numbered_events(lifecycle.call(folder, "GET", f"wire/after/{after}"))
     except NoAnswerError:
         if folder.server() is None:
-            raise NotRunningError(folder.path) from None
+            raise NotRunningError(path=folder.path) from None
         raise

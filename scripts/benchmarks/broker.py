@@ -46,19 +46,11 @@ _QUANTITIES: Final = (
 )
 
 
-class NotInHistoryError(BenchError):
-    """The yardstick cannot be taken from git."""
-
-    def __init__(self, reason: str) -> None:
-        """Say what git said."""
-        super().__init__(f"commit {BEFORE} is not in this repository's history: {reason.strip()}")
-
-
 def broker(rounds: int) -> Mapping[str, list[Row]]:
     """Measure this checkout's broker and that of `BEFORE`, in turn.
 
     Raises:
-        NotInHistoryError: the checkout has no history that goes back so far.
+        BenchError: the checkout has no history that goes back so far.
     """
     with tempfile.TemporaryDirectory(prefix="firstboot-before-") as name:
         before = Path(name)
@@ -71,7 +63,8 @@ def _take_from_history(folder: Path) -> None:
     command = ["git", "archive", BEFORE, "localcloud", "device", "factory"]
     done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, check=False)  # noqa: S603
     if done.returncode:
-        raise NotInHistoryError(done.stderr.decode())
+        reason = done.stderr.decode().strip()
+        raise BenchError(f"commit {BEFORE} is not in this repository's history: {reason}")
     with tarfile.open(fileobj=BytesIO(done.stdout)) as archive:
         archive.extractall(folder, filter="data")
 

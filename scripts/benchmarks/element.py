@@ -17,7 +17,7 @@ from typing import Final
 import factory.cli
 from device.config.endpoint import Endpoint
 from device.config.settings import Connection
-from device.errors.element import NoModuleError
+from device.errors.element import ElementError
 from device.identity.csr import build_csr, subject_name
 from device.provisioning.actions import Connect
 from device.provisioning.events import Connected, Credential
@@ -74,7 +74,7 @@ def _tokens(stack: ExitStack) -> Mapping[str, str]:
         place.mkdir()
         try:
             uris[name] = stack.enter_context(run(place)).new_token(f"bench-{name}").uri
-        except NoModuleError as error:
+        except ElementError as error:
             raise BenchError(f"{error}\nnext: python3 -m scripts._elements installs it") from error
     return uris
 

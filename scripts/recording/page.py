@@ -17,24 +17,20 @@ _BYTES: Final = re.compile(r"\| \d+ \|")
 
 
 class RecordingError(Exception):
-    """A page could not be played to its end."""
-
-
-class PageError(RecordingError):
-    """A page has not the shape of the others."""
+    """A page has not the shape of the others, or could not be played to its end."""
 
 
 def commands(page: str, chapter: str) -> list[str]:
     """Return the command lines of the ``sh`` blocks in a chapter.
 
     Raises:
-        PageError: there are none.
+        RecordingError: there are none.
     """
     found = re.search(_CHAPTER.format(chapter), page, re.MULTILINE | re.DOTALL)
     blocks = _BLOCK.findall(found["text"]) if found else []
     lines = [line for block in blocks for line in _whole_lines(block) if line]
     if not lines:
-        raise PageError(f"no commands under {chapter!r}")
+        raise RecordingError(f"no commands under {chapter!r}")
     return lines
 
 
@@ -42,14 +38,14 @@ def with_recording(page: str, recorded: Mapping[str, str]) -> str:
     """Return ``page`` with what lies between each pair of marks written again.
 
     Raises:
-        PageError: a pair of marks is missing.
+        RecordingError: a pair of marks is missing.
     """
     for name, text in recorded.items():
         begin, end = f"<!-- {name}: by scripts/docs --record -->", f"<!-- {name}: end -->"
         before, found, rest = page.partition(begin)
         _, closed, after = rest.partition(end)
         if not (found and closed):
-            raise PageError(f"no place for {name!r}")
+            raise RecordingError(f"no place for {name!r}")
         page = f"{before}{begin}\n\n{text}\n\n{end}{after}"
     return page
 

@@ -11,12 +11,13 @@ from scripts.recording.page import (
     CLEAN_UP,
     PAGES,
     RUN,
+    RecordingError,
     commands,
     with_recording,
     without_sizes,
 )
 from scripts.recording.registry import Holdings, Registry
-from scripts.recording.stage import CommandError, Shell, Stage, open_stage, wait_until
+from scripts.recording.stage import Shell, Stage, open_stage, wait_until
 
 _CALL: Final = re.compile(r"factory\.account\.aws: (?:calling|listing) (\w+:\w+)")
 _ENDLESS: Final = "device run"
@@ -43,7 +44,7 @@ class Recording:
         """Run a line of the page, and note what came of it.
 
         Raises:
-            CommandError: it failed.
+            RecordingError: it failed.
         """
         if line.startswith("factory "):
             said = self._shell.run(f"{line} --log-level debug")
@@ -81,12 +82,12 @@ class Recording:
         """Tear down, and see that the accounts are as they were found.
 
         Raises:
-            CommandError: something is left, or gone.
+            RecordingError: something is left, or gone.
         """
         for line in lines:
             self._shell.run(line)
         if odd := self._columns[_BEFORE].items() ^ self._holdings().items():
-            raise CommandError(f"the clean-up changed, or left: {sorted(odd)}")
+            raise RecordingError(f"the clean-up changed, or left: {sorted(odd)}")
 
     def wire(self) -> str:
         """Return what the station called, and what device and cloud said to each other."""
@@ -128,8 +129,8 @@ def record(name: str, stage: Stage) -> str:
     """Return the page of a method as it should be, after a run of its own commands.
 
     Raises:
-        PageError: the page has not the shape of the others.
-        CommandError: a command did not do what the page says.
+        RecordingError: the page has not the shape of the others, or a command did not do what
+            it says.
     """
     page = PAGES[name].read_text(encoding="utf-8")
     stage.clear()

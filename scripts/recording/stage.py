@@ -26,10 +26,6 @@ _MOMENT: Final = 0.02
 _DONE: Final = "--- done:"
 
 
-class CommandError(RecordingError):
-    """A command of a page did not do what the page says."""
-
-
 class Shell:
     """One shell, fed line by line: a variable that one line sets is there in the next."""
 
@@ -42,7 +38,7 @@ class Shell:
         """Run ``line`` and return what it printed.
 
         Raises:
-            CommandError: it ended with another exit code than 0.
+            RecordingError: it ended with another exit code than 0.
         """
         self._words.write(f"{line}\necho '{_DONE}' $?\n")
         self._words.flush()
@@ -50,10 +46,10 @@ class Shell:
         for answer in self._answers:
             if answer.startswith(_DONE):
                 if answer.split()[-1] != "0":
-                    raise CommandError(f"{line}\n{said}")
+                    raise RecordingError(f"{line}\n{said}")
                 return said
             said += answer
-        raise CommandError(f"the shell ended in: {line}\n{said}")
+        raise RecordingError(f"the shell ended in: {line}\n{said}")
 
 
 @dataclass(frozen=True)
@@ -100,16 +96,18 @@ class Stage:
 
 
 @contextmanager
-def open_stage() -> Iterator[Stage]:
+def open_stage(programs: Path = Path(sys.executable).parent) -> Iterator[Stage]:
     """Start a local AWS on free ports; all of it is gone afterwards.
 
+    ``programs`` is the folder of the commands ``factory``, ``device`` and ``localcloud``.
+
     Raises:
-        CommandError: the local AWS did not start.
+        RecordingError: the local AWS did not start.
     """
     with tempfile.TemporaryDirectory(prefix="firstboot-page-") as name:
         folder = Path(name)
         (folder / "config").symlink_to(CHECKOUT / "config")
-        stage = Stage(folder, _user_environment())
+        stage = Stage(folder, _user_environment(programs))
         ports = [
             f"--{kind}-port {port}"
             for kind, port in zip(("api", "mqtt"), _two_ports(), strict=True)
@@ -128,12 +126,12 @@ def wait_until(is_so: Callable[[], bool], what: str) -> None:
     """Wait for something that a command in the background does.
 
     Raises:
-        CommandError: it never came.
+        RecordingError: it never came.
     """
     give_up = time.monotonic() + _PATIENCE_SECONDS
     while not is_so():
         if time.monotonic() > give_up:
-            raise CommandError(f"never came: {what}")
+            raise RecordingError(f"never came: {what}")
         time.sleep(_MOMENT)
 
 
@@ -143,10 +141,10 @@ def _end(shell: "subprocess.Popen[str]") -> None:
         os.killpg(shell.pid, signal.SIGTERM)
 
 
-def _user_environment() -> Mapping[str, str]:
+def _user_environment(programs: Path) -> Mapping[str, str]:
     """Return the environment of a shell in which .venv is active, without the caller's accounts."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(_FOREIGN)}
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    path = f"{programs}:{os.environ['PATH']}"
     return {**kept, "PATH": path, "PYTHONPATH": str(CHECKOUT), "NO_PROXY": "localhost,127.0.0.1"}
 
 

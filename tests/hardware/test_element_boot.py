@@ -16,8 +16,8 @@ from device.agent import Agent
 from device.config.device_plan import plan_for
 from device.config.settings import Key, KeyTypeName, Telemetry
 from device.errors import FirstbootError
-from device.errors.element import TokenFullError
-from device.errors.provisioning import NotReachableError
+from device.errors.element import TOKEN_FULL
+from device.errors.provisioning import NOT_REACHABLE
 from device.provisioning.events import Event, ThingRegistered
 from device.runtime.session import Session
 from device.status import read_status
@@ -27,6 +27,7 @@ from device.storage.element.installation import InstalledElement, install_elemen
 from device.storage.keys import CLAIM_KEY
 from tests.hardware.conftest import Figures
 from tests.support.elements import PIN, ElementBench, module_of
+from tests.support.errors import raises
 from tests.support.library_faults import Function, close_all_sessions, in_front_of
 from tests.support.wire_world import WireWorld
 from tests.support.worlds import Diary, boot
@@ -158,7 +159,7 @@ def test_a_token_that_is_full_ends_the_boot_and_room_mends_it(
     path = module_of(plan_of(element)).path
     with (
         in_front_of(path, "C_GenerateKeyPair", lambda _: lambda *_: int(ReturnValue.DEVICE_MEMORY)),
-        pytest.raises(TokenFullError, match=f"token {serial.replace('SN-', 'dev-')} has no room"),
+        raises(TOKEN_FULL, match=f"token {serial.replace('SN-', 'dev-')} has no room"),
     ):
         boot(world, state)
     assert world.registry(serial).active_certificates == [], "it is said before AWS is asked"
@@ -218,7 +219,7 @@ def test_a_token_that_was_pulled_in_mid_boot_is_waited_for(
         identity = boot(world, state, diary=diary)
 
     assert diary.waits
-    assert all(isinstance(cause, NotReachableError) for cause, _ in diary.waits)
+    assert all(cause.row is NOT_REACHABLE for cause, _ in diary.waits)
     assert "no token matches pkcs11:token=" in str(diary.waits[0][0])
     assert world.registry(serial).active_certificates == [identity.certificate_id]
 

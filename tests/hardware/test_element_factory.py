@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from device.config.methods import METHODS, KeyMaker, MachineKind
-from device.errors.element import PinUnavailableError, WrongPinError
+from device.errors.element import PIN_UNAVAILABLE, WRONG_PIN
 from device.errors.storage import StorageExistsError
 from device.status import read_status
 from device.storage.device_storage import DeviceStorage, open_device_storage
@@ -17,6 +17,7 @@ from factory.account.documents import CONFIG
 from factory.making.new_device import DeviceOrder, make_device, new_device_id
 from factory.making.unfinished_device import unfinished_device
 from tests.support.elements import ElementBench, module_of
+from tests.support.errors import raises
 from tests.support.library_faults import Function, in_front_of
 from tests.support.wire_world import WireWorld
 from tests.support.worlds import boot
@@ -178,7 +179,7 @@ def test_a_wrong_pin_at_the_station_is_tried_once(
     bent = str(replace(plan.uri, pin_source=wrong))
     with in_front_of(module_of(plan).path, "C_Login", counting(asked, "C_Login")):
         for _ in range(3):
-            with pytest.raises(WrongPinError):
+            with raises(WRONG_PIN):
                 make_device(replace(order, element=bent), tmp_path / "device", make_key)
         assert len(asked) == 1
     make_device(order, tmp_path / "device", make_key)
@@ -188,6 +189,6 @@ def test_an_element_that_could_never_be_opened_gives_way_to_another(
     order: DeviceOrder, tmp_path: Path
 ) -> None:
     missing = order.element.replace("pin-source=/", "pin-source=/no/such/")
-    with pytest.raises(PinUnavailableError):
+    with raises(PIN_UNAVAILABLE):
         make_device(replace(order, element=missing), tmp_path / "device", make_key)
     make_device(order, tmp_path / "device", make_key)

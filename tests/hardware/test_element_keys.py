@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from device.errors.element import CryptokiError, DuplicateKeyError, ElementKeyMissingError
+from device.errors.element import DUPLICATE_KEY, ELEMENT_KEY_MISSING, CryptokiError
 from device.identity.csr import build_csr, subject_name
 from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.element.cryptoki import Template
@@ -27,6 +27,7 @@ from device.storage.element.secure_element import ElementSession, SecureElement
 from device.storage.keys import KeyAttributes, KeyId, KeyLocation, KeyOrigin, KeyProof, KeyType
 from tests.support import hang
 from tests.support.elements import ElementBench, module_of
+from tests.support.errors import raises
 from tests.support.sealed_device import make_device
 
 KEY = KeyId("device-key.1")
@@ -131,7 +132,7 @@ def test_the_element_does_not_tell_the_private_key(
 
     with pytest.raises(CryptokiError) as raised:
         stranger.run(read)
-    assert raised.value.code in {
+    assert raised.value.return_value in {
         ReturnValue.ATTRIBUTE_SENSITIVE,
         ReturnValue.ATTRIBUTE_TYPE_INVALID,
     }
@@ -164,7 +165,7 @@ def test_a_label_that_another_program_took_is_left_to_it(
     storage: DeviceStorage, stranger: SecureElement
 ) -> None:
     make_key(stranger, b"device-key.1", b"not ours")
-    with pytest.raises(DuplicateKeyError):
+    with raises(DUPLICATE_KEY):
         storage.keys.generate_key(KEY, KeyType.EC_P256)
     assert private_keys(stranger) == ["device-key.1"]
 
@@ -176,7 +177,7 @@ def test_a_second_key_of_the_same_label_stops_the_device_before_tls(
     make_key(stranger, b"device-key.1", b"not ours")
     key = storage.keys.private_key(KEY)
     assert isinstance(key, ec.EllipticCurvePrivateKey)
-    with pytest.raises(DuplicateKeyError):
+    with raises(DUPLICATE_KEY):
         key.sign(b"data", ec.ECDSA(hashes.SHA256()))
 
 
@@ -190,7 +191,7 @@ def test_a_key_that_somebody_erased_is_missed_by_name(
             session.module.destroy(session.handle, handle)
 
     stranger.run(erase)
-    with pytest.raises(ElementKeyMissingError, match=r"no key .device-key\.1"):
+    with raises(ELEMENT_KEY_MISSING, match=r"no key .device-key\.1"):
         build_csr(storage.keys.private_key(KEY), subject_name({"common_name": "SN-1"}))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from device.errors import ExitCode
-from device.errors.element import CryptokiError, PinLockedError, WrongPinError
+from device.errors.element import PIN_LOCKED, WRONG_PIN, CryptokiError, ElementError
 from device.storage.device_storage import open_device_storage
 from device.storage.element.cryptoki_codes import ReturnValue
 from device.storage.element.installation import (
@@ -21,6 +21,7 @@ from tests.hardware.conftest import Figures
 from tests.support import elements
 from tests.support.device_process import Finished, Works, boot, device, running, works_for
 from tests.support.elements import PIN, ElementBench, module_of, softhsm_module, variables
+from tests.support.errors import raises
 from tests.support.library_faults import Function, in_front_of
 from tests.support.own_process import in_own_process
 from tests.support.sealed_device import make_device
@@ -175,7 +176,8 @@ def log_in(element: dict[str, str], state: str) -> list[str | int]:
             try:
                 attach_element(storage, plan)
                 story.append("let in")
-            except WrongPinError:
+            except ElementError as error:
+                assert error.row is WRONG_PIN  # noqa: PT017 - or it is let in
                 story.append("refused")
     return [*story, *asked]
 
@@ -191,11 +193,11 @@ def lock_and_open(module_path: str, folder: str, label: str, state: str) -> dict
     for _ in range(100):
         with pytest.raises(CryptokiError) as refused:
             module.login(session, "not-the-pin")
-        code = refused.value.code
+        code = refused.value.return_value
         if code == ReturnValue.PIN_LOCKED:
             break
     assert code == ReturnValue.PIN_LOCKED
-    with open_device_storage(Path(state)) as storage, pytest.raises(PinLockedError) as raised:
+    with open_device_storage(Path(state)) as storage, raises(PIN_LOCKED) as raised:
         attach_element(storage, plan)
     return {"error": str(raised.value), "next_step": raised.value.next_step}
 

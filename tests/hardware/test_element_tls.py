@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from device.config.settings import Connection
-from device.errors.element import KeyMismatchError
+from device.errors.element import KEY_MISMATCH
 from device.provisioning import actions as act
 from device.provisioning import events as ev
 from device.runtime.awscrt_session import AwscrtSession
@@ -20,6 +20,7 @@ from device.storage.keys import FIRST_DEVICE_KEY, KeyType, Pkcs11Identity, TlsId
 from tests.hardware.conftest import Figures
 from tests.support.certificates import new_key
 from tests.support.elements import ElementBench, module_of
+from tests.support.errors import raises
 from tests.support.library_faults import Function, in_front_of
 from tests.support.sealed_device import make_device
 from tests.support.tls_broker import TlsBroker, tls_broker
@@ -122,7 +123,7 @@ def test_a_certificate_of_another_key_is_refused_before_connecting(
     storage.keys.generate_key(FIRST_DEVICE_KEY, KeyType.EC_P256)
     with tls_broker(tmp_path) as broker:
         stranger = broker.certificate_for(new_key().public_key())
-        with pytest.raises(KeyMismatchError):
+        with raises(KEY_MISMATCH):
             shake_hands(storage, broker, stranger)
         assert not broker.stop(), "nobody was spoken to"
 

@@ -7,11 +7,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-import pytest
-
 from device.errors import ExitCode
-from device.errors.root_of_trust import HmacMissingError, OtherTpmError, TpmOccupiedError
-from device.errors.storage import RolledBackError, StorageError
+from device.errors.root_of_trust import HMAC_MISSING, OTHER_TPM, TPM_OCCUPIED
+from device.errors.storage import ROLLED_BACK, StorageError
 from device.status import read_status
 from device.storage.device_storage import create_device_storage, open_device_storage
 from device.storage.filesystem import Fs, OsFs
@@ -27,6 +25,7 @@ from tests.hardware.conftest import Figures
 from tests.support import elements
 from tests.support.device_process import device
 from tests.support.elements import ElementBench, variables
+from tests.support.errors import raises
 from tests.support.hang import SECONDS
 from tests.support.own_process import in_own_process
 from tests.support.power import PowerCutError, PowerSupply
@@ -87,7 +86,7 @@ def test_an_old_copy_of_the_whole_disk(tpm: ElementBench, tmp_path: Path, figure
     assert value_in(copy) == b"old"
     assert "old disk" in read_status(copy).no_protection_against
 
-    with pytest.raises(RolledBackError) as refused:
+    with raises(ROLLED_BACK) as refused:
         open_device_storage(tmp_path / "copy of tpm")
     assert value_in(tmp_path / "tpm") == b"new"
     assert "old disk" in read_status(tmp_path / "tpm").protects_against
@@ -109,7 +108,7 @@ def test_a_clone_on_another_machine(tpm: ElementBench, tmp_path: Path, figures: 
     [status] = on_files.lines
     assert "cloned disk" in status["no_protection_against"]
     assert on_tpm.code == ExitCode.STORAGE_UNUSABLE
-    assert on_tpm.error["error"] == OtherTpmError.__name__
+    assert on_tpm.error["error"] == OTHER_TPM.name
     figures("FileFuses: the clone works as the device does")
     figures(f"TpmRoot: {on_tpm.error['message']}")
 
@@ -130,7 +129,7 @@ def test_the_chip_forgets_what_moved_on(tpm: ElementBench, tmp_path: Path) -> No
     assert rewrap_device_storage(state, FILE) == "tpm"
     assert nv_indices() == before
     assert value_in(state) == b"kept"
-    with pytest.raises(RolledBackError, match="no longer holds"):
+    with raises(ROLLED_BACK, match="no longer holds"):
         open_device_storage(tmp_path / "copy")
 
 
@@ -149,7 +148,7 @@ def test_what_killed_processes_left_in_a_chip_without_a_manager_is_told_apart(
             for _ in range(LEFT_BEHIND):
                 tpm2("tpm2_createprimary", "-C", "o", tcti=way.tcti)
 
-        with pytest.raises(TpmOccupiedError) as refused:
+        with raises(TPM_OCCUPIED) as refused:
             write(state, b"not now")
         assert "tpm2_flushcontext -t" in refused.value.next_step
         tpm2("tpm2_flushcontext", "-t", tcti=way.tcti)
@@ -226,7 +225,7 @@ def test_a_tpm_without_a_resource_manager_keeps_no_session_and_no_object(
         for _ in range(35):
             assert chip.read_chain(index, auth)
             assert chip.read_chain(index, b"wrong") is None
-        with pytest.raises(OtherTpmError):
+        with raises(OTHER_TPM):
             chip.unseal(sealed[:-1] + bytes([sealed[-1] ^ 1]))
         assert chip.unseal(sealed) == b"secret"
         with variables({"TPM2TOOLS_TCTI": chip.tcti}):
@@ -340,5 +339,5 @@ def refusal_of(state: str, label: str, folder: str) -> str:
 
 def test_a_token_without_hmac_says_so(tpm: ElementBench, label: str, tmp_path: Path) -> None:
     """As tpm2-pkcs11 1.9: there the TPM itself is the root of trust to choose."""
-    with pytest.raises(HmacMissingError, match=label):
+    with raises(HMAC_MISSING, match=label):
         make_device(tmp_path, Pkcs11Plan(tpm.new_token(label).uri))

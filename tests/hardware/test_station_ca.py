@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import pytest
 
-from device.errors.element import PinUnavailableError
+from device.errors.element import PIN_UNAVAILABLE
 from device.storage.device_storage import open_device_storage
 from device.storage.element.cryptoki import Template
 from device.storage.element.cryptoki_codes import Attribute, ObjectClass
@@ -16,11 +16,12 @@ from device.storage.element.pin import PinMemory
 from device.storage.element.secure_element import ElementSession, SecureElement
 from device.storage.keys import KeyLocation
 from factory.account.cloud import Account
-from factory.errors import ElementChoiceError
+from factory.errors import ELEMENT_CHOICE
 from factory.station.authorities import ISSUING, ROOT
 from factory.station.ledger import Ledger
 from factory.station.station import open_or_make_station, open_station
 from tests.support.elements import PIN, ElementBench, module_of
+from tests.support.errors import raises
 from tests.support.production_line import ProductionLine, production_line
 from tests.wire.conftest import LocalCloud
 
@@ -143,7 +144,7 @@ def test_key_that_a_cut_left_in_the_element_gives_way_to_the_next(
 def test_cas_that_have_their_keys_in_software_stay_there(uri: str, tmp_path: Path) -> None:
     with open_or_make_station(tmp_path) as station:
         station.authorities.ensure(NOW, ["jitp"])
-        with pytest.raises(ElementChoiceError, match="sealed:root-ca-key"):
+        with raises(ELEMENT_CHOICE, match="sealed:root-ca-key"):
             station.authorities.use_element(uri)
         station.authorities.ensure(NOW)
     assert private_keys(uri) == 0
@@ -161,7 +162,7 @@ def test_element_is_named_once_and_may_be_named_again(uri: str, tmp_path: Path) 
 
 def test_element_that_cannot_be_opened_can_be_named_again_rightly(uri: str, tmp_path: Path) -> None:
     missing = uri.replace("pin-source=/", "pin-source=/no/such/")
-    with open_or_make_station(tmp_path) as station, pytest.raises(PinUnavailableError):
+    with open_or_make_station(tmp_path) as station, raises(PIN_UNAVAILABLE):
         station.authorities.use_element(missing)
     with open_or_make_station(tmp_path) as station:
         station.authorities.use_element(uri)
@@ -172,6 +173,6 @@ def test_element_that_names_one_key_is_refused(uri: str, tmp_path: Path) -> None
     token, _, rest = uri.partition("?")
     with (
         open_or_make_station(tmp_path) as station,
-        pytest.raises(ElementChoiceError, match="one key by its id"),
+        raises(ELEMENT_CHOICE, match="one key by its id"),
     ):
         station.authorities.use_element(f"{token};id=%01?{rest}")

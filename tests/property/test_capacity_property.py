@@ -1,7 +1,6 @@
 """Whatever was accepted: is there room to promote it, to remember a PIN, to reset, to end?"""
 
 import tempfile
-from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -13,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from device.errors.storage import CapacityExceededError
+from device.errors.storage import CAPACITY_EXCEEDED, StorageError
 from device.identity.certificates import certificate_id
 from device.provisioning import limits
 from device.provisioning.actions import StageCertificate
@@ -28,6 +27,7 @@ from device.storage.lifecycle import Lifecycle
 from device.storage.secure_storage import StorageFlag, Uid
 from tests.support.certificates import NOW, new_key, pem_of
 from tests.support.devices import enrolment_of
+from tests.support.errors import suppressed
 from tests.support.memory_disk import MemoryDisk
 
 KEY: Final = new_key()
@@ -59,7 +59,8 @@ def station_makes(state: Path, disk: MemoryDisk, root_ca: int) -> None:
         storage.its.set(Uid.SERIAL_NUMBER, b"S" * 128, StorageFlag.WRITE_ONCE)
         try:
             storage.ps.set(Uid.ROOT_CA, bytes(root_ca))
-        except CapacityExceededError:
+        except StorageError as error:
+            assert error.row is CAPACITY_EXCEEDED  # noqa: PT017 - or it fits
             assume(condition=False)
         storage.advance(Lifecycle.SECURED)
 
@@ -67,7 +68,7 @@ def station_makes(state: Path, disk: MemoryDisk, root_ca: int) -> None:
 def fill_up(storage: DeviceStorage) -> None:
     """Store as much as is accepted, as an application of the device may."""
     for uid, size in enumerate((30_000, 20_000, 10_000, 5_000, 2_000, 1_000, 500, 200, 100), 0x500):
-        with suppress(CapacityExceededError):
+        with suppressed(CAPACITY_EXCEEDED):
             storage.ps.set(uid, bytes(size))
 
 

@@ -1,15 +1,15 @@
 """The renewal machine under any order of events: what it may never do, and where it always ends."""
 
 from collections import deque
-from contextlib import suppress
 from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from device.errors.provisioning import UnexpectedEventError
-from device.errors.renewal import RenewedCertificateRefusedError
+from device.errors import FirstbootError
+from device.errors.provisioning import UNEXPECTED_EVENT
+from device.errors.renewal import RENEWED_CERTIFICATE_REFUSED
 from device.provisioning import actions as act
 from device.provisioning import events as ev
 from device.provisioning import renewal_events as re
@@ -17,6 +17,7 @@ from device.provisioning.events import Credential
 from device.provisioning.renewal import RenewalMachine, RenewalPlan
 from device.provisioning.renewal_states import AWAITING_REPLY, CONNECTING, TRANSITIONS, State
 from tests.support.effort import examples
+from tests.support.errors import suppressed
 
 OLD, NEW = "a" * 64, "b" * 64
 PLAN = RenewalPlan(
@@ -160,7 +161,8 @@ def reached(events: list[ev.Event], world: HonestWorld) -> list[act.Action]:
     for event in events:
         try:
             ordered = machine.receive(event)
-        except UnexpectedEventError:
+        except FirstbootError as error:
+            assert error.row is UNEXPECTED_EVENT  # noqa: PT017 - or it is legal
             continue
         for order in ordered:
             if isinstance(order, STORING):
@@ -175,7 +177,8 @@ def test_nothing_is_promoted_without_a_confirmation(events: list[ev.Event]) -> N
     for event in events:
         try:
             orders = machine.receive(event)
-        except UnexpectedEventError:
+        except FirstbootError as error:
+            assert error.row is UNEXPECTED_EVENT  # noqa: PT017 - or it is legal
             continue
         if any(isinstance(order, act.Promote) for order in orders):
             promoted.append(event)
@@ -220,7 +223,7 @@ def test_from_every_reachable_state_an_honest_cloud_leads_to_one_identity(
     reached(events, world)
     world.is_registered |= is_registered
 
-    with suppress(RenewedCertificateRefusedError):  # it was in doubt, and is rolled back
+    with suppressed(RENEWED_CERTIFICATE_REFUSED):  # it was in doubt, and is rolled back
         run_home(
             RenewalMachine(replace(PLAN, certificate_id=world.identity)), world, world.stored()
         )
@@ -248,5 +251,6 @@ def test_every_row_gives_orders_and_no_other_error(state: State) -> None:
         machine._state = state
         try:
             machine.receive(event)
-        except UnexpectedEventError:
+        except FirstbootError as error:
+            assert error.row is UNEXPECTED_EVENT  # noqa: PT017 - or it is legal
             assert type(event) not in TRANSITIONS[state]

@@ -17,17 +17,19 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from device.errors import Row
 from device.errors.storage import (
-    DoesNotExistError,
-    InsufficientStorageError,
-    NotPermittedError,
+    DOES_NOT_EXIST,
+    INSUFFICIENT_STORAGE,
+    NOT_PERMITTED,
+    STORAGE_FAILURE,
     StorageError,
-    StorageFailureError,
 )
 from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.secure_storage import SecureStorage, StorageFlag, Uid
 from tests.support.crash_states import crash_states
 from tests.support.effort import examples
+from tests.support.errors import suppressed
 from tests.support.recording_fs import Fault, RecordingDisk
 from tests.support.sealed_device import make_device
 
@@ -71,15 +73,15 @@ SETS = st.builds(Set, SERVICES, UIDS, st.binary(max_size=200), FLAGS)
 CHANGES = SETS | SETS | st.builds(Remove, SERVICES, UIDS)
 
 
-def changed(model: Model, changes: list[Change]) -> Model | type[Exception]:
+def changed(model: Model, changes: list[Change]) -> Model | Row | type[ChangeOfMindError]:
     """What must come of the changes: another model, or the error that takes all of them back."""
     model = dict(model)
     for change in changes:
         held = model.get((change.service, change.uid))
         if isinstance(change, Remove) and held is None:
-            return DoesNotExistError
+            return DOES_NOT_EXIST
         if held and StorageFlag.WRITE_ONCE in held[1]:
-            return NotPermittedError
+            return NOT_PERMITTED
         match change:
             case Set(service, uid, data, flags):
                 model[service, uid] = (data, flags)
@@ -181,7 +183,7 @@ class StorageMachine(RuleBasedStateMachine):
             expected = ChangeOfMindError
         after = expected if isinstance(expected, dict) else self.model
         outcome = self.outcome(changes, change_of_mind=change_of_mind)
-        if outcome in (InsufficientStorageError, StorageFailureError):
+        if outcome in (INSUFFICIENT_STORAGE, STORAGE_FAILURE):
             self.reached["a fault in a commit"] += 1
             self.model = self.after_a_fault(self.model, after)
         elif outcome:
@@ -191,11 +193,15 @@ class StorageMachine(RuleBasedStateMachine):
             assert expected is after
             self.model = after
 
-    def outcome(self, changes: list[Change], *, change_of_mind: bool) -> type[Exception] | None:
+    def outcome(
+        self, changes: list[Change], *, change_of_mind: bool
+    ) -> Row | type[ChangeOfMindError] | None:
         try:
             self.do(changes, change_of_mind=change_of_mind)
-        except (StorageError, ChangeOfMindError) as error:
-            return type(error)
+        except StorageError as error:
+            return error.row
+        except ChangeOfMindError:
+            return ChangeOfMindError
         return None
 
     def do(self, changes: list[Change], *, change_of_mind: bool) -> None:
@@ -207,7 +213,7 @@ class StorageMachine(RuleBasedStateMachine):
 
     def after_a_fault(self, before: Model, after: Model) -> Model:
         """Nothing changed, or the storage wants to be opened again and holds one or the other."""
-        with suppress(StorageFailureError):
+        with suppressed(STORAGE_FAILURE):
             self.held()
             return before
         self.reached["a commit in doubt"] += 1

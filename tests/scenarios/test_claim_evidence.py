@@ -8,7 +8,7 @@ import pytest
 
 from device.config.methods import CLAIM_METHODS
 from device.errors import ExitCode, FirstbootError
-from device.errors.provisioning import CertificateInDoubtError
+from device.errors.provisioning import CERTIFICATE_IN_DOUBT
 from device.provisioning import actions as act
 from device.provisioning.events import Credential
 from device.provisioning.evidence import ROUNDS, SPACING_SECONDS
@@ -127,7 +127,7 @@ def test_a_certificate_that_the_cloud_does_not_know_is_replaced_and_told(
     assert given_up(world, state) == (lost,)
     assert world.cloud.parameters[0] == {"SerialNumber": SERIAL}, "nothing to tell yet"
     assert world.cloud.parameters[-1] == {"SerialNumber": SERIAL, "GivenUpCertificates": lost}
-    assert any(isinstance(cause, CertificateInDoubtError) for cause, _ in diary.waits)
+    assert any(cause.row is CERTIFICATE_IN_DOUBT for cause, _ in diary.waits)
 
 
 def test_what_a_new_certificate_does_not_cure_makes_few_of_them(

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from device.config.methods import CLAIM_METHODS, JUST_IN_TIME_METHODS
-from device.errors import ExitCode, FirstbootError
+from device.errors import FirstbootError
 from device.errors.provisioning import (
+    NO_REPLY,
+    NOT_ACTIVATED_YET,
+    NOT_LET_IN,
     ClaimExpiredError,
-    NoReplyError,
-    NotActivatedYetError,
-    NotLetInError,
 )
 from device.identity.certificates import certificate_id
 from device.provisioning.events import Event
@@ -27,6 +27,7 @@ from factory.making.device_leaf import installed_leaf
 from factory.methods import jitr
 from tests.support import effort
 from tests.support.device_process import device_here, running
+from tests.support.errors import raises
 from tests.support.power import PowerCutError
 from tests.support.production_line import CONFIG
 from tests.support.wire_world import WireWorld
@@ -63,7 +64,7 @@ def test_from_the_factory_to_a_proven_identity(wire: WireWorld, state: Path, ser
 
     assert (identity.thing_name, identity.method) == (serial, wire.method)
     assert_one_and_whole(wire, state, serial, identity.certificate_id)
-    refused = [type(cause) is NotActivatedYetError for cause, _ in diary.waits]
+    refused = [cause.row is NOT_ACTIVATED_YET for cause, _ in diary.waits]
     assert any(refused) == (wire.method in JUST_IN_TIME_METHODS)
     again = Diary()
     assert boot(wire, state, diary=again) == identity
@@ -100,12 +101,11 @@ def test_denied_a_claim_that_was_turned_off(wire: WireWorld, state: Path, serial
         claim = certificate_id(storage.ps.get(Uid.CLAIM_CERTIFICATE))
     wire.set_status(claim, "INACTIVE")
     try:
-        with pytest.raises(NotLetInError) as raised:
+        with raises(NOT_LET_IN):
             boot(wire, state, patience=IMPATIENT)
     finally:
         wire.set_status(claim, "ACTIVE")
 
-    assert raised.value.exit_code is ExitCode.DENIED
     assert wire.certificates(serial) is None
     assert_one_and_whole(wire, state, serial, boot(wire, state).certificate_id)
 
@@ -117,10 +117,9 @@ def test_denied_a_claim_that_has_expired(wire: WireWorld, state: Path, serial: s
     wire.factory("claim", "--trusted-user", "--to", str(place))
     place.write_text(json.dumps(json.loads(place.read_text()) | {"expiration": 1_700_000_000}))
 
-    with pytest.raises(ClaimExpiredError, match="older than 5 minutes") as raised:
+    with pytest.raises(ClaimExpiredError, match="older than 5 minutes"):
         boot(wire, state, patience=IMPATIENT)
 
-    assert raised.value.exit_code is ExitCode.DENIED
     assert wire.certificates(serial) is None
     assert_one_and_whole(wire, state, serial, boot(wire, state).certificate_id)
 
@@ -132,12 +131,11 @@ def test_denied_while_the_ca_registers_nobody(wire: WireWorld, state: Path, seri
     [ca] = [each["certificate_id"] for each in authorities if "JITP" in each["subject"]]
     wire.iot.update_ca_certificate(certificateId=ca, newAutoRegistrationStatus="DISABLE")
     try:
-        with pytest.raises(NotActivatedYetError) as raised:
+        with raises(NOT_ACTIVATED_YET):
             boot(wire, state, patience=IMPATIENT)
     finally:
         wire.iot.update_ca_certificate(certificateId=ca, newAutoRegistrationStatus="ENABLE")
 
-    assert raised.value.exit_code is ExitCode.DENIED
     assert wire.certificates(serial) is None
     assert_one_and_whole(wire, state, serial, boot(wire, state).certificate_id)
 
@@ -148,7 +146,7 @@ def test_denied_off_the_allow_list(wire: WireWorld, state: Path, serial: str) ->
     with open_device_storage(state, read_only=True) as storage:
         leaf = certificate_id(installed_leaf(storage))
 
-    with pytest.raises(NotActivatedYetError) as raised:
+    with raises(NOT_ACTIVATED_YET) as raised:
         boot(wire, state, patience=IMPATIENT)
 
     assert "allow-list" in raised.value.next_step
@@ -162,10 +160,9 @@ def test_denied_with_an_inactive_certificate(wire: WireWorld, state: Path, seria
     [certificate] = wire.certificates(serial) or {}
     wire.set_status(certificate, "INACTIVE")
 
-    with pytest.raises(NotLetInError) as raised:
+    with raises(NOT_LET_IN) as raised:
         boot(wire, state, patience=IMPATIENT)
 
-    assert raised.value.exit_code is ExitCode.DENIED
     assert "ACTIVE" in raised.value.next_step
     wire.set_status(certificate, "ACTIVE")
     assert_one_and_whole(wire, state, serial, boot(wire, state).certificate_id)
@@ -178,7 +175,7 @@ def test_slow_replies(wire: WireWorld, state: Path, serial: str) -> None:
 
     identity = boot(wire, state, diary=diary)
 
-    assert NoReplyError in {type(cause) for cause, _ in diary.waits}
+    assert NO_REPLY in {cause.row for cause, _ in diary.waits}
     assert_one_and_whole(wire, state, serial, identity.certificate_id)
 
 
@@ -209,7 +206,7 @@ def test_slow_activation(wire: WireWorld, state: Path, serial: str) -> None:
 
     identity = boot(wire, state, diary=diary)
 
-    assert {type(cause) for cause, _ in diary.waits} == {NotActivatedYetError}
+    assert {cause.row for cause, _ in diary.waits} == {NOT_ACTIVATED_YET}
     assert_one_and_whole(wire, state, serial, identity.certificate_id)
 
 
@@ -262,7 +259,7 @@ def test_slow_decision(wire: WireWorld, state: Path, serial: str) -> None:
 
     identity = boot(wire, state, diary=diary)
 
-    assert {type(cause) for cause, _ in diary.waits} == {NotActivatedYetError}
+    assert {cause.row for cause, _ in diary.waits} == {NOT_ACTIVATED_YET}
     assert len(diary.waits) >= 2
     assert_one_and_whole(wire, state, serial, identity.certificate_id)
 

@@ -6,13 +6,12 @@ import msgspec
 import pytest
 
 from device.config.methods import JUST_IN_TIME_METHODS, PRESENTED_METHODS
-from device.errors import ExitCode
 from device.errors.provisioning import (
-    ClockBehindError,
-    InstalledCertificateError,
-    NotActivatedYetError,
-    NotLetInError,
-    TopicDeniedError,
+    CLOCK_BEHIND,
+    INSTALLED_CERTIFICATE,
+    NOT_ACTIVATED_YET,
+    NOT_LET_IN,
+    TOPIC_DENIED,
 )
 from device.identity.certificates import certificate_id
 from device.provisioning import actions as act
@@ -21,6 +20,7 @@ from device.storage import installed_certificate
 from device.storage.device_storage import open_device_storage
 from device.storage.keys import FIRST_DEVICE_KEY
 from device.storage.secure_storage import Uid
+from tests.support.errors import raises
 from tests.support.power import PowerCutError, PowerSupply
 from tests.support.worlds import Diary, MemoryWorld, boot
 
@@ -44,7 +44,7 @@ def test_the_first_drop_is_the_expected_path(memory: MemoryWorld, state: Path, m
     identity = boot(memory, state, diary=diary)
 
     assert diary.types()[:2] == ["CertificateInstalled", "NotLetIn"]
-    assert isinstance(diary.waits[0][0], NotActivatedYetError)
+    assert diary.waits[0][0].row is NOT_ACTIVATED_YET
     assert "as it does while it registers" in str(diary.waits[0][0])
     assert memory.registry(SERIAL).active_certificates == [identity.certificate_id]
     assert identity.key_made_by == "device"
@@ -58,12 +58,11 @@ def test_never_activated_ends_with_the_likely_causes(
     leaf = certificate_id(memory.make_device_with_leaf(state, SERIAL).encode())
     diary = Diary()
 
-    with pytest.raises(NotActivatedYetError) as raised:
+    with raises(NOT_ACTIVATED_YET) as raised:
         boot(memory, state, diary=diary)
 
-    assert raised.value.exit_code is ExitCode.DENIED
     assert sum(seconds for _, seconds in diary.waits) <= 90.0
-    assert raised.value.refusals == len(diary.waits) + 1
+    assert raised.value.fields["refusals"] == len(diary.waits) + 1
     assert "(1) The CA" in raised.value.next_step
     assert f"aws iot delete-certificate --certificate-id {leaf})" in raised.value.next_step
     memory.cloud.activation_delay = 0.0
@@ -95,10 +94,10 @@ def test_a_refusal_without_a_reason_is_an_error_with_causes(
     memory.cloud.register_leaf(leaf, SERIAL, status)
     look = f"aws iot describe-certificate --certificate-id {certificate_id(leaf.encode())}."
 
-    with pytest.raises(NotLetInError) as raised:
+    with raises(NOT_LET_IN) as raised:
         boot(memory, state)
 
-    assert not isinstance(raised.value, NotActivatedYetError)
+    assert raised.value.row is not NOT_ACTIVATED_YET
     assert "ACTIVE" in raised.value.next_step
     assert raised.value.next_step.endswith(look), "and nothing is to be deleted"
 
@@ -135,7 +134,7 @@ def test_a_policy_that_lets_the_thing_not_publish_stops(memory: MemoryWorld, sta
     memory.cloud.register_leaf(memory.make_device_with_leaf(state, SERIAL), SERIAL)
     memory.fault("deny-publish")
 
-    with pytest.raises(TopicDeniedError):
+    with raises(TOPIC_DENIED):
         boot(memory, state)
 
 
@@ -159,7 +158,7 @@ def test_a_leaf_for_another_key_is_named_before_the_first_packet(
     with open_device_storage(state, mount=memory.mount) as storage:
         installed_certificate.save(storage.ps, FIRST_DEVICE_KEY, other.encode())
 
-    with pytest.raises(InstalledCertificateError, match="another key"):
+    with raises(INSTALLED_CERTIFICATE, match="another key"):
         boot(memory, state)
 
     assert [order for session in memory.sessions for order in session.orders] == []
@@ -186,10 +185,9 @@ def test_a_leaf_that_is_not_valid_yet_and_is_refused_says_that_the_clock_is_behi
     leaf = memory.make_device_with_leaf(state, SERIAL)
     memory.clock.set_wall(1_789_900_000.0)
 
-    with pytest.raises(ClockBehindError) as raised:
+    with raises(CLOCK_BEHIND) as raised:
         boot(memory, state, patience=Patience(unreachable=30.0, refused=30.0, activation=30.0))
 
-    assert raised.value.exit_code is ExitCode.TRY_LATER
     assert "2026-09-20T" in str(raised.value)
     assert "2026-09-21T" in str(raised.value)
     memory.clock.set_wall(1_790_000_100.0)

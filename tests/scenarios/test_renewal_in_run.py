@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -10,9 +9,8 @@ import pytest
 
 from device.agent import Agent
 from device.config.device_plan import plan_for
-from device.errors import FirstbootError
-from device.errors.provisioning import StoppedError
-from device.errors.renewal import RenewalRunningError
+from device.errors import FirstbootError, StoppedError
+from device.errors.renewal import RENEWAL_RUNNING
 from device.operation.renewal import RenewalOrders
 from device.operation.task import Order, Report
 from device.provisioning.actions import Publish
@@ -21,6 +19,7 @@ from device.runtime.journal import Identity
 from device.storage.device_storage import open_device_storage
 from tests.support.clock import FakeClock
 from tests.support.effort import is_long
+from tests.support.errors import raises, suppressed
 from tests.support.renewals import assert_one_identity, identity_of
 from tests.support.worlds import PATIENCE, Diary, MemoryWorld, boot
 
@@ -248,7 +247,7 @@ def test_a_second_order_while_one_runs_is_refused(memory: MemoryWorld, provision
         )
         agent.renewal_orders.order("one")
 
-        with pytest.raises(RenewalRunningError):
+        with raises(RENEWAL_RUNNING):
             agent.renewal_orders.order("two")
 
 
@@ -281,7 +280,7 @@ class Again(Until):
         self._end = now + 1.0
         if len(self.ends) == self._left:
             raise StoppedError("the test is over")
-        with suppress(RenewalRunningError):
+        with suppressed(RENEWAL_RUNNING):
             self._orders.order("a test wants it", self.ends.append)
         return []
 

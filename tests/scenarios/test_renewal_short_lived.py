@@ -8,12 +8,13 @@ import msgspec
 import pytest
 from cryptography import x509
 
-from device.errors.renewal import CertificateExpiredError
+from device.errors.renewal import CERTIFICATE_EXPIRED
 from device.storage.device_storage import open_device_storage
 from device.storage.secure_storage import Uid
 from tests.scenarios.test_renewal_in_run import Until, operate
 from tests.support.certificates import NOW, DeviceAuthority, PublicKey
 from tests.support.effort import is_long
+from tests.support.errors import raises
 from tests.support.renewals import assert_one_identity, identity_of, renew
 from tests.support.worlds import MemoryWorld, boot
 
@@ -70,7 +71,7 @@ def test_a_certificate_that_expired_while_the_device_was_off_says_what_is_needed
     old = identity_of(world, device)
     world.clock.advance(3 * DAY)
 
-    with pytest.raises(CertificateExpiredError) as caught:
+    with raises(CERTIFICATE_EXPIRED) as caught:
         renew(world, device)
 
     assert SERIAL in caught.value.next_step

@@ -8,13 +8,14 @@ import pytest
 from device.agent import Agent
 from device.config.device_plan import plan_for
 from device.errors import FirstbootError
-from device.errors.element import ElementError, TokenFullError
+from device.errors.element import TOKEN_FULL, ElementError
 from device.runtime.journal import Identity
 from device.runtime.loop import Patience
 from device.storage.device_storage import open_device_storage
 from device.storage.element.cryptoki_codes import Attribute, Mechanism, ReturnValue
 from device.storage.filesystem import Fs
 from tests.support.effort import one_in
+from tests.support.errors import raises
 from tests.support.fake_element import URI, attach
 from tests.support.fake_module import FakeModule
 from tests.support.power import PowerCutError, PowerSupply
@@ -126,7 +127,7 @@ def test_a_full_token_is_told_and_nothing_is_lost(tmp_path: Path) -> None:
     old = identity_of(device.world, device.state)
     device.module.fail("C_GenerateKeyPair", ReturnValue.DEVICE_MEMORY)
 
-    with pytest.raises(TokenFullError):
+    with raises(TOKEN_FULL):
         device.power_on()
 
     assert identity_of(device.world, device.state) == old

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import pytest
 
-from device.errors.element import NoModuleError
+from device.errors.element import ElementError
 from device.storage.element.cryptoki import Module
 from device.storage.element.installation import ElementPlan
 from scripts import _soft_elements
@@ -58,7 +58,7 @@ def softhsm_module() -> Path:
 def _or_skip() -> Iterator[None]:
     try:
         yield
-    except NoModuleError as error:
+    except ElementError as error:
         skip_without(str(error))
 
 

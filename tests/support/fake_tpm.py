@@ -8,7 +8,7 @@ from typing import Protocol
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from device.errors.root_of_trust import OtherTpmError
+from device.errors.root_of_trust import OTHER_TPM
 from device.errors.storage import StorageError
 from tests.support.recording_fs import RecordingDisk
 
@@ -69,7 +69,7 @@ class FakeTpm:
         try:
             return self._cipher.decrypt(blob[:12], blob[12:], None)
         except InvalidTag:
-            raise OtherTpmError(0x1DF) from None
+            raise OTHER_TPM.error(response=0x1DF) from None
 
     def new_index(self) -> int:
         return 0x0190_0000 + int.from_bytes(os.urandom(2), "big")

@@ -1,6 +1,7 @@
 """Methods as a station prepares them, and what its reports say."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -59,12 +60,18 @@ def is_whole(case: Case, cloud: Cloud, folder: Path) -> bool:
     return outcomes(prepare(case, watched, folder)) == {Outcome.UNCHANGED} and not watched.changes
 
 
-def step_by_step(run: Callable[[Cloud], Report], cloud: Cloud, *, reply_lost: bool) -> None:
-    """Cut the run after each change, and continue with another one, until one is not cut."""
-    for _ in range(30):
-        try:
-            run(CutCloud(cloud, cut_at=1 if reply_lost else 2, reply_lost=reply_lost))
-        except PowerCutError:
-            continue
-        return
-    raise AssertionError("it never came to its end")
+def step_by_step(run: Callable[[Cloud], Report], cloud: Cloud, *, reply_lost: bool) -> list[str]:
+    """Cut the run after each change until one is not cut; return the changes that were made.
+
+    What is cut is, in turn, the reply to the one change and the sending of the next;
+    ``reply_lost``: with which of them it begins.
+    """
+    made: list[str] = []
+    for turn in range(40):
+        is_lost = reply_lost == (turn % 2 == 0)
+        cut = CutCloud(cloud, cut_at=1 if is_lost else 2, reply_lost=is_lost)
+        with suppress(PowerCutError):
+            run(cut)
+            return made + cut.changes
+        made += cut.changes[:1]
+    raise AssertionError(f"it never came to its end: {made}")

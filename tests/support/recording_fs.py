@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from pathlib import Path
 
-from device.errors.storage import InsufficientStorageError, StorageFailureError
+from device.errors.storage import INSUFFICIENT_STORAGE, STORAGE_FAILURE
 
 Content = Mapping[str, Mapping[str, bytes]]
 """Folder name -> file name -> bytes: a disk as the next power-on finds it."""
@@ -203,7 +203,7 @@ class RecordingFs:
         self._names[name] = inode
         self._disk.operations += [Created(self._folder, name, inode), Written(inode, data)]
         if fault is Fault.SHORT_WRITE:
-            raise InsufficientStorageError(f"{name}: simulated: full after half of it")
+            raise INSUFFICIENT_STORAGE.error(f"{name}: simulated: full after half of it")
         self._raise_after(fault, name)
 
     def fsync(self, name: str) -> None:
@@ -238,10 +238,10 @@ class RecordingFs:
 
     def _raise_before(self, fault: Fault | None, name: str) -> None:
         if fault is Fault.NO_SPACE:
-            raise InsufficientStorageError(f"{name}: simulated: no space left")
+            raise INSUFFICIENT_STORAGE.error(f"{name}: simulated: no space left")
         if fault is Fault.IO_ERROR:
-            raise StorageFailureError(f"{name}: simulated: input/output error")
+            raise STORAGE_FAILURE.error(f"{name}: simulated: input/output error")
 
     def _raise_after(self, fault: Fault | None, name: str) -> None:
         if fault is Fault.IO_ERROR_AFTER:
-            raise StorageFailureError(f"{name}: simulated: input/output error")
+            raise STORAGE_FAILURE.error(f"{name}: simulated: input/output error")

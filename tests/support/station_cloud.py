@@ -109,6 +109,14 @@ def contents(cloud: Cloud) -> dict[str, dict[str, object]]:
     }
 
 
+def keys_that_can_sign(cloud: Cloud) -> int:
+    """Return how many keys in the account are enabled; one that is to be deleted is not."""
+    pages = cloud.pages("kms", "ListKeys")
+    ids = [text(key, "KeyId") for page in pages for key in items(page, "Keys")]
+    found = [structure(cloud.call("kms", "DescribeKey", KeyId=each), "KeyMetadata") for each in ids]
+    return [each["KeyState"] for each in found].count("Enabled")
+
+
 def _certificate_providers(cloud: Cloud) -> dict[str, object]:
     listed = items(cloud.call("iot", "ListCertificateProviders"), "certificateProviders")
     return {text(each, "certificateProviderName"): None for each in listed}

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from device.errors import ConfigurationError
-from device.errors.provisioning import ClaimExpiredError, ClaimUnusableError, StoppedError
+from device.errors import ConfigurationError, StoppedError
+from device.errors.provisioning import ClaimExpiredError, ClaimUnusableError
 from device.runtime.claim_delivery import DeliveredClaim, read_claim
 from device.storage.keys import MemoryIdentity
 from tests.support.clock import FakeClock

@@ -130,11 +130,12 @@ def test_misuse_is_told_to_programs_too(device: Device, arguments: list[str]) ->
 
 
 def assert_explained(answer: Answer, code: int, error: str, problem: str = "") -> None:
-    """The same four things for a person and for a program, and nothing else."""
+    """The same five things for a person and for a program, and nothing else."""
     assert answer.code == code
-    assert f"device: {answer.document['message']}\nnext: {answer.document['next_step']}\n" in (
-        answer.err
-    )
+    found = answer.document
+    assert (
+        f"device: error {found['code']}: {found['message']}\nnext: {found['next_step']}\n"
+    ) in answer.err
     assert answer.document["error"] == error
     assert answer.document["exit_code"] == code
     assert problem in answer.document["message"]
@@ -259,7 +260,24 @@ def test_without_json_an_error_is_only_words(device: Device, tmp_path: Path) -> 
     answer = device("status", "--state", tmp_path / "none")
 
     assert answer.out == ""
-    assert answer.err.startswith("device: there is no device")
+    assert answer.err.startswith("device: error FB-112: there is no device")
+
+
+def test_the_code_of_an_error_is_explained(device: Device, tmp_path: Path) -> None:
+    """Offline and without a device."""
+    code = device("status", "--state", tmp_path / "none", "--json").document["code"]
+
+    answer = device("explain", code)
+
+    assert answer.code == 0
+    assert "Usual causes:\n- --state or DEVICE_STATE names another folder.\n" in answer.out
+    assert "Next step: Make a device: factory make" in answer.out
+    document = device("explain", code, "--json").document
+    assert (document["error"], document["exit_code"]) == ("StorageMissingError", 6)
+
+
+def test_an_unknown_code_is_refused(device: Device) -> None:
+    assert_explained(device("explain", "FB-000", "--json"), 2, "UnknownCodeError", "FB-000")
 
 
 # --- status and reset -------------------------------------------------------------------
@@ -364,9 +382,9 @@ def test_a_reset_of_a_proven_device(device: Device, state: Path) -> None:
     assert (answer.code, answer.document) == (0, {"reset": True})
     for verb in ("boot", "run", "boot"):
         again = device(verb, "--state", state, "--config", CONFIG, "--json")
-        assert_explained(again, 3, "ClaimMissingError", NO_CREDENTIAL)
+        assert_explained(again, 3, "ClaimMissingError", NO_CREDENTIAL.sentence)
         found = device("status", "--state", state, "--json").document
-        assert found["state"] == NO_CREDENTIAL
+        assert found["state"] == NO_CREDENTIAL.sentence
 
 
 def test_a_proven_device_has_nothing_to_boot_for(device: Device, state: Path) -> None:
@@ -492,7 +510,9 @@ def test_a_stop_before_the_device_is_up(state: Path, name: str) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, timeout=SECONDS)
 
     assert (done.returncode, done.stdout) == (5, b"")
-    assert done.stderr.startswith(f"device: stopped by {name}; nothing is lost\n".encode())
+    assert done.stderr.startswith(
+        f"device: error FB-004: stopped by {name}; nothing is lost\n".encode()
+    )
     assert b"Traceback" not in done.stderr
 
 
@@ -513,4 +533,4 @@ def test_a_stop_that_a_callback_swallows_is_heard_again(state: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, timeout=SECONDS)
 
     assert done.returncode == 5
-    assert b"device: stopped by SIGTERM; nothing is lost\n" in done.stderr
+    assert b"device: error FB-004: stopped by SIGTERM; nothing is lost\n" in done.stderr

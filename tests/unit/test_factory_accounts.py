@@ -7,7 +7,8 @@ import pytest
 from device.errors import ConfigurationError
 from factory.account.accounts import aws_accounts
 from factory.account.aws import Aws
-from factory.errors import CloudConfigurationError
+from factory.errors import CLOUD_CONFIGURATION
+from tests.support.errors import raises
 
 LOCAL = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_SECRET_ACCESS_KEY": "not-a-secret"}
 
@@ -68,5 +69,5 @@ def test_digits_are_for_the_local_aws_only() -> None:
 
 def test_unknown_profile_is_named() -> None:
     [cloud] = aws_accounts(["nobody"], {})
-    with pytest.raises(CloudConfigurationError, match="nobody"):
+    with raises(CLOUD_CONFIGURATION, match="nobody"):
         _ = cloud.account

@@ -8,9 +8,10 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from factory.account.changes import Outcome
-from factory.errors import AuthorityMissingError
+from factory.errors import AUTHORITY_MISSING
 from factory.station.authorities import ISSUING, ROOT, Authorities
 from factory.station.station import open_or_make_station, open_station
+from tests.support.errors import raises
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 
@@ -67,7 +68,7 @@ def test_they_outlive_the_process_and_are_open_to_readers(tmp_path: Path) -> Non
 
 
 def test_missing_ca_is_named_with_the_command_that_makes_it(authorities: Authorities) -> None:
-    with pytest.raises(AuthorityMissingError, match="no jitp CA") as raised:
+    with raises(AUTHORITY_MISSING, match="no jitp CA") as raised:
         authorities.open("jitp")
     assert raised.value.next_step.endswith("factory ca init")
     assert list(authorities.described()) == []

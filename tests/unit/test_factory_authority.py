@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from device.identity.csr import build_csr, subject_name
 from device.storage.keys import PrivateKey
-from factory.errors import CsrUnacceptableError
+from factory.errors import CSR_UNACCEPTABLE
 from factory.station.authority import (
     ISSUING_LIFE,
     LEAF_LIFE,
@@ -21,6 +21,7 @@ from factory.station.authority import (
     issue_root,
 )
 from tests.support.certificates import new_key
+from tests.support.errors import raises
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 SUBJECT = {"country": "DE", "serial_number": "SN-1", "common_name": "SN-1"}
@@ -166,7 +167,7 @@ def tampered() -> str:
     ids=["no-csr", "tampered", "nobody"],
 )
 def test_what_is_no_honest_request_gets_no_certificate(request_: str, problem: str) -> None:
-    with pytest.raises(CsrUnacceptableError, match=problem):
+    with raises(CSR_UNACCEPTABLE, match=problem):
         new_issuing(new_root()).issue_leaf(request_, NOW)
 
 

@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 import pytest
 from botocore import exceptions as sdk
 
-from device.errors import ExitCode
+from device.errors import ExitCode, FirstbootError, Row
 from factory import errors
 from factory.account.aws import Aws
 from factory.account.certificates import certificates_since
 from factory.account.cloud import Account, Response, Value, items, names, structure, text
 from factory.account.provisioning_templates import Template, ensure_template
+from tests.support.errors import raises
 from tests.support.hang import SECONDS
 
 
@@ -47,29 +48,29 @@ def answer(code: str, message: str = "words of AWS", status: int = 400) -> sdk.C
 
 
 ANSWERS = [
-    (answer("UnrecognizedClientException", status=403), errors.CloudConfigurationError, 3),
-    (answer("ExpiredToken", status=403), errors.CloudConfigurationError, 3),
-    (answer("SignatureDoesNotMatch", status=403), errors.CloudConfigurationError, 3),
-    (answer("AccessDenied", status=403), errors.CloudDeniedError, 4),
-    (answer("UnauthorizedException", status=401), errors.CloudDeniedError, 4),
-    (answer("LimitExceededException", status=410), errors.CloudLimitError, 4),
-    (answer("VersionsLimitExceededException", status=409), errors.CloudLimitError, 4),
-    (answer("ThrottlingException"), errors.CloudThrottledError, 5),
-    (answer("Whatever", status=429), errors.CloudThrottledError, 5),
-    (answer("InternalFailureException", status=500), errors.CloudThrottledError, 5),
-    (answer("DeleteConflictException", status=409), errors.StillInUseError, 5),
-    (answer("NoSuchEntity", status=404), errors.NotInCloudError, 1),
-    (answer("ResourceNotFoundException", status=404), errors.NotInCloudError, 1),
-    (answer("MalformedPolicyException"), errors.CloudRejectedError, 1),
-    (sdk.NoCredentialsError(), errors.CloudConfigurationError, 3),
-    (sdk.PartialCredentialsError(provider="env", cred_var="x"), errors.CloudConfigurationError, 3),
-    (sdk.ProfileNotFound(profile="p"), errors.CloudConfigurationError, 3),
-    (sdk.NoRegionError(), errors.CloudConfigurationError, 3),
-    (ValueError("Invalid endpoint: x"), errors.CloudConfigurationError, 3),
-    (sdk.EndpointConnectionError(endpoint_url="http://h"), errors.CloudNotReachableError, 5),
-    (sdk.ConnectTimeoutError(endpoint_url="http://h"), errors.CloudNotReachableError, 5),
-    (sdk.ReadTimeoutError(endpoint_url="http://h"), errors.CloudNotReachableError, 5),
-    (sdk.SSLError(endpoint_url="http://h", error="e"), errors.CloudNotReachableError, 5),
+    (answer("UnrecognizedClientException", status=403), errors.CLOUD_CONFIGURATION, 3),
+    (answer("ExpiredToken", status=403), errors.CLOUD_CONFIGURATION, 3),
+    (answer("SignatureDoesNotMatch", status=403), errors.CLOUD_CONFIGURATION, 3),
+    (answer("AccessDenied", status=403), errors.CLOUD_DENIED, 4),
+    (answer("UnauthorizedException", status=401), errors.CLOUD_DENIED, 4),
+    (answer("LimitExceededException", status=410), errors.CLOUD_LIMIT, 4),
+    (answer("VersionsLimitExceededException", status=409), errors.CLOUD_LIMIT, 4),
+    (answer("ThrottlingException"), errors.CLOUD_THROTTLED, 5),
+    (answer("Whatever", status=429), errors.CLOUD_THROTTLED, 5),
+    (answer("InternalFailureException", status=500), errors.CLOUD_THROTTLED, 5),
+    (answer("DeleteConflictException", status=409), errors.STILL_IN_USE, 5),
+    (answer("NoSuchEntity", status=404), errors.NOT_IN_CLOUD, 1),
+    (answer("ResourceNotFoundException", status=404), errors.NOT_IN_CLOUD, 1),
+    (answer("MalformedPolicyException"), errors.CLOUD_REJECTED, 1),
+    (sdk.NoCredentialsError(), errors.CLOUD_CONFIGURATION, 3),
+    (sdk.PartialCredentialsError(provider="env", cred_var="x"), errors.CLOUD_CONFIGURATION, 3),
+    (sdk.ProfileNotFound(profile="p"), errors.CLOUD_CONFIGURATION, 3),
+    (sdk.NoRegionError(), errors.CLOUD_CONFIGURATION, 3),
+    (ValueError("Invalid endpoint: x"), errors.CLOUD_CONFIGURATION, 3),
+    (sdk.EndpointConnectionError(endpoint_url="http://h"), errors.CLOUD_NOT_REACHABLE, 5),
+    (sdk.ConnectTimeoutError(endpoint_url="http://h"), errors.CLOUD_NOT_REACHABLE, 5),
+    (sdk.ReadTimeoutError(endpoint_url="http://h"), errors.CLOUD_NOT_REACHABLE, 5),
+    (sdk.SSLError(endpoint_url="http://h", error="e"), errors.CLOUD_NOT_REACHABLE, 5),
 ]
 
 
@@ -90,13 +91,12 @@ def named(value: object) -> str | None:
 )
 def test_every_failure_has_its_own_error_and_exit_code(
     cause: Exception,
-    expected: type[errors.CloudError],
+    expected: Row,
     exit_code: int,
     use: Callable[[Aws], object],
 ) -> None:
-    with pytest.raises(errors.CloudError) as raised:
+    with raises(expected) as raised:
         use(aws_that_fails(cause))
-    assert type(raised.value) is expected
     assert raised.value.exit_code == ExitCode(exit_code)
     assert raised.value.next_step
 
@@ -105,26 +105,26 @@ def test_failure_to_make_a_client_is_ours_too() -> None:
     def no_region(service: str) -> Failing:
         raise sdk.NoRegionError
 
-    with pytest.raises(errors.CloudConfigurationError, match="region"):
+    with raises(errors.CLOUD_CONFIGURATION, match="region"):
         Aws(no_region).call("iot", "CreatePolicy")
 
 
-def denied(message: str) -> errors.CloudDeniedError:
+def denied(message: str) -> FirstbootError:
     aws = aws_that_fails(answer("AccessDenied", message, 403))
-    with pytest.raises(errors.CloudDeniedError) as raised:
+    with raises(errors.CLOUD_DENIED) as raised:
         aws.call("iot", "CreatePolicy")
     return raised.value
 
 
 def test_denial_names_the_action_that_was_called() -> None:
     error = denied("no")
-    assert error.action == "iot:CreatePolicy"
+    assert error.fields["action"] == "iot:CreatePolicy"
     assert "iot:CreatePolicy" in error.next_step
 
 
 def test_denial_names_the_action_that_iam_names() -> None:
     error = denied("User: arn:aws:iam::1:user/u is not authorized to perform: iam:PassRole on x")
-    assert error.action == "iam:PassRole"
+    assert error.fields["action"] == "iam:PassRole"
 
 
 def test_importing_the_station_does_not_load_the_sdk() -> None:

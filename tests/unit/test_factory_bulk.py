@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from device.errors import ExitCode
-from device.errors.storage import StorageBusyError
+from device.errors.storage import STORAGE_BUSY
 from device.storage.device_storage import open_device_storage
 from device.storage.lifecycle import Lifecycle
 from device.storage.secure_storage import Uid
@@ -20,16 +19,17 @@ from factory.bulk.context import BatchContext, installed_certificate_id
 from factory.bulk.journal import Batch, new_batch, open_journal
 from factory.bulk.task import Job
 from factory.errors import (
-    AnotherTaskRunsError,
-    BatchJournalError,
-    BucketMissingError,
+    ANOTHER_TASK_RUNS,
+    BATCH_JOURNAL,
+    BUCKET_MISSING,
+    OTHER_ACCOUNT,
     NotInCloudError,
-    OtherAccountError,
 )
 from factory.making.new_device import DeviceOrder, make_device, new_device_id
 from factory.making.thing_registration import RegistryEntry
 from tests.support.certificates import DeviceAuthority, new_key
 from tests.support.devices import installed_chain
+from tests.support.errors import raises
 from tests.support.simulated_registry import HERE, SimulatedRegistry
 from tests.support.station_cloud import PowerCutError
 
@@ -268,9 +268,8 @@ def test_batch_waits_for_another_task_and_says_so_once(line: Line) -> None:
 
 def test_batch_that_shall_not_wait_says_why_and_goes_on_later(line: Line) -> None:
     line.cloud.foreign_tasks, line.wait = ["theirs"], False
-    with pytest.raises(AnotherTaskRunsError, match="theirs") as raised:
+    with raises(ANOTHER_TASK_RUNS, match="theirs") as raised:
         line.run()
-    assert raised.value.exit_code is ExitCode.TRY_LATER
     assert "--task-id theirs" in raised.value.next_step
     assert line.cloud.tasks == {}
 
@@ -374,7 +373,7 @@ def test_missing_bucket_stops_the_batch_and_it_goes_on_later(line: Line) -> None
         raise NotInCloudError("s3:PutObject", "NoSuchBucket", "no bucket")
 
     line.cloud._PutObject = refuse  # type: ignore[method-assign,assignment] # a fake's own fault
-    with pytest.raises(BucketMissingError, match="no bucket a-bucket"):
+    with raises(BUCKET_MISSING, match="no bucket a-bucket"):
         line.run()
     line.cloud._PutObject = put  # type: ignore[method-assign] # mended
     check_complete(line, line.run())
@@ -383,19 +382,19 @@ def test_missing_bucket_stops_the_batch_and_it_goes_on_later(line: Line) -> None
 def test_batch_stays_in_its_account(line: Line) -> None:
     batch = line.run()
     batch.check_account(HERE)
-    with pytest.raises(OtherAccountError, match="batch lot was begun in account 123456789012"):
+    with raises(OTHER_ACCOUNT, match="batch lot was begun in account 123456789012"):
         batch.check_account(Account("210987654321", "eu-central-1"))
 
 
 def test_one_process_runs_a_batch(line: Line) -> None:
-    with open_journal(line.folder / "journal"), pytest.raises(StorageBusyError):
+    with open_journal(line.folder / "journal"), raises(STORAGE_BUSY):
         line.run()
 
 
 def test_journal_that_was_changed_is_refused(line: Line) -> None:
     line.run()
     (line.folder / "journal" / "journal.json").write_text("{")
-    with pytest.raises(BatchJournalError, match="cannot be read"):
+    with raises(BATCH_JOURNAL, match="cannot be read"):
         line.run()
 
 

@@ -14,7 +14,6 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device.errors import ExitCode
 from device.identity.csr import build_csr, subject_name
 from factory.bulk.input_file import checked_csr, parameters_line
 from factory.bulk.progress import PlainProgress, progress_on
@@ -28,13 +27,15 @@ from factory.bulk.serial_numbers import (
     rows_in,
 )
 from factory.errors import (
-    BatchError,
-    CloudNotReachableError,
+    BATCH,
+    CLOUD_NOT_REACHABLE,
+    CSR_UNACCEPTABLE,
+    SERIAL_NUMBERS,
     CloudRejectedError,
-    CsrUnacceptableError,
-    SerialNumbersError,
+    StationError,
 )
 from tests.support.certificates import new_key
+from tests.support.errors import raises
 from tests.support.hang import SECONDS, join
 
 SUBJECT = subject_name({"common_name": "SN-1"})
@@ -48,7 +49,7 @@ def test_counted_serial_numbers_follow_the_batch() -> None:
 
 @pytest.mark.parametrize("count", [0, -1])
 def test_no_device_is_no_batch(count: int) -> None:
-    with pytest.raises(SerialNumbersError):
+    with raises(SERIAL_NUMBERS):
         counted("lot", count)
 
 
@@ -73,21 +74,20 @@ def test_bad_line_is_named_with_its_file_and_number(
 ) -> None:
     file = tmp_path / "serials.txt"
     file.write_bytes(content.encode("latin-1"))
-    with pytest.raises(SerialNumbersError, match=problem) as raised:
+    with raises(SERIAL_NUMBERS, match=problem) as raised:
         read_from(file)
     assert "serials.txt" in str(raised.value)
-    assert raised.value.exit_code is ExitCode.MISUSE
 
 
 def test_list_without_an_end_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     for path in (tmp_path / "fifo", Path("/dev/zero")):
-        with pytest.raises(SerialNumbersError, match="is not a regular file"):
+        with raises(SERIAL_NUMBERS, match="is not a regular file"):
             read_from(path)
 
 
 def test_missing_list_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SerialNumbersError, match=r"none.txt cannot be read"):
+    with raises(SERIAL_NUMBERS, match=r"none.txt cannot be read"):
         read_from(tmp_path / "none.txt")
 
 
@@ -95,7 +95,8 @@ def test_missing_list_is_named(tmp_path: Path) -> None:
 def test_batch_names_are_safe_in_paths_and_keys(name: str) -> None:
     try:
         check_batch_name(name)
-    except BatchError:
+    except StationError as error:
+        assert error.row is BATCH  # noqa: PT017 - or it is safe
         return
     assert 0 < len(name) <= 40
     assert all(each.isascii() and (each.isalnum() or each in "-_") for each in name)
@@ -136,7 +137,7 @@ def test_csr_of_the_device_passes() -> None:
     ids=["signature", "key", "subject", "garbage"],
 )
 def test_csr_without_proof_of_possession_is_refused(csr: str, problem: str) -> None:
-    with pytest.raises(CsrUnacceptableError, match=problem):
+    with raises(CSR_UNACCEPTABLE, match=problem):
         checked_csr(Device(csr))  # type: ignore[arg-type] # as far as it is asked
 
 
@@ -187,7 +188,7 @@ def test_redirect_of_a_report_is_not_followed() -> None:
 
 
 def test_nobody_answers() -> None:
-    with pytest.raises(CloudNotReachableError):
+    with raises(CLOUD_NOT_REACHABLE):
         download("http://localhost:1/report", {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"})
 
 
@@ -307,7 +308,7 @@ def test_list_that_cannot_be_meant_is_refused_by_its_line(
 ) -> None:
     file = tmp_path / "serials"
     file.write_text(content, newline="")
-    with pytest.raises(SerialNumbersError, match=because):
+    with raises(SERIAL_NUMBERS, match=because):
         read_from(file)
 
 
@@ -341,7 +342,8 @@ def test_one_column_may_have_a_heading(heading: str, tmp_path: Path) -> None:
 def test_list_is_read_or_refused_whatever_is_in_it(text: str) -> None:
     try:
         rows = rows_in(Path("serials.csv"), text)
-    except SerialNumbersError:
+    except StationError as error:
+        assert error.row is SERIAL_NUMBERS  # noqa: PT017 - or it is read
         return
     assert len({row.serial_number for row in rows}) == len(rows) > 0
 

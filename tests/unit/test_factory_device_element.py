@@ -4,18 +4,19 @@ from pathlib import Path
 
 import pytest
 
-from device.errors.element import NoModuleError, Pkcs11UriError
+from device.errors.element import NO_MODULE, Pkcs11UriError
 from factory.cli import main
-from factory.errors import ElementChoiceError
+from factory.errors import ELEMENT_CHOICE
 from factory.making.device_element import check_element
 from factory.making.element_token import find_softhsm
+from tests.support.errors import raises
 
 OWN = "pkcs11:token={serial}?module-path=/usr/lib/x.so&pin-source=/run/pin"
 SHARED = "pkcs11:token=dev?module-path=/usr/lib/x.so"
 
 
 def test_a_key_that_aws_makes_cannot_be_made_in_an_element() -> None:
-    with pytest.raises(ElementChoiceError, match="AWS makes the key") as raised:
+    with raises(ELEMENT_CHOICE, match="AWS makes the key") as raised:
         check_element("softhsm", "claim-aws-keys")
     assert "--method claim" in raised.value.next_step
 
@@ -23,7 +24,7 @@ def test_a_key_that_aws_makes_cannot_be_made_in_an_element() -> None:
 def test_devices_that_would_share_a_token_are_refused() -> None:
     check_element(SHARED, "bulk", devices=1)
     check_element(OWN, "bulk", devices=2)
-    with pytest.raises(ElementChoiceError, match="2 devices would share one token") as raised:
+    with raises(ELEMENT_CHOICE, match="2 devices would share one token") as raised:
         check_element(SHARED, "bulk", devices=2)
     assert "{serial}" in raised.value.next_step
 
@@ -35,7 +36,7 @@ def test_what_names_no_element_is_refused(choice: str) -> None:
 
 
 def test_softhsm_that_is_not_installed_is_named_with_its_package(tmp_path: Path) -> None:
-    with pytest.raises(NoModuleError, match="apt-get install softhsm2"):
+    with raises(NO_MODULE, match="apt-get install softhsm2"):
         find_softhsm(tmp_path)
     module = tmp_path / "usr/lib/softhsm/libsofthsm2.so"
     module.parent.mkdir(parents=True)

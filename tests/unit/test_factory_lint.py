@@ -14,7 +14,7 @@ from factory.account.cloud import Account, Response, Value
 from factory.account.documents import CONFIG
 from factory.cli import main
 from factory.console import Console
-from factory.errors import LintFailedError, NotInCloudError
+from factory.errors import LINT_FAILED, NotInCloudError
 from factory.lint.cloud_rules import arns_elsewhere, lint_in_cloud, lint_stored_template
 from factory.lint.context import Context
 from factory.lint.document import Document, Json, kind_of, load_document
@@ -24,6 +24,7 @@ from factory.lint.rules import RULES
 from factory.making.device_settings import load_device_settings
 from factory.methods import METHODS, renewal
 from factory.verbs.lint import check_before_prepare
+from tests.support.errors import raises
 
 ARN = "arn:aws:iot:eu-central-1:123456789012"
 CSR = "$aws/certificates/create-from-csr/json"
@@ -611,7 +612,7 @@ def test_prepare_refuses_what_the_linter_calls_an_error(tmp_path: Path) -> None:
     (tmp_path / "policies" / "firstboot-device.json").write_text(json.dumps(policy(connect("*"))))
     console = Silent()
 
-    with pytest.raises(LintFailedError, match=r"1 error\(s\)"):
+    with raises(LINT_FAILED, match=r"1 error\(s\)"):
         check_before_prepare("single-thing", console, tmp_path)
 
     assert "wildcard-resource" in console.said[0]

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from device.errors.storage import LifecycleError, NotPermittedError, StorageExistsError
+from device.errors.storage import NOT_PERMITTED, LifecycleError, StorageExistsError
 from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.lifecycle import Lifecycle
 from device.storage.secure_storage import StorageFlag, Uid
 from factory.making.new_device import DeviceOrder, make_device
+from tests.support.errors import raises
 
 ORDER = DeviceOrder("SN-1", "00112233445566778899aabbccddeeff", "localhost:8883", b"roots")
 
@@ -38,7 +39,7 @@ def test_identity_is_write_once(tmp_path: Path, uid: Uid) -> None:
 
     with open_device_storage(tmp_path) as storage:
         assert StorageFlag.WRITE_ONCE in storage.its.get_info(uid).flags
-        with pytest.raises(NotPermittedError):
+        with raises(NOT_PERMITTED):
             storage.its.set(uid, b"someone else")
 
 

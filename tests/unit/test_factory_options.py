@@ -3,6 +3,7 @@
 import argparse
 import io
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,13 +13,14 @@ import pytest
 from device.errors import ExitCode
 from factory.bulk.progress import progress_on
 from factory.cli import main, parser
-from factory.errors import ExtraMissingError, OptionNotUsedError
+from factory.errors import EXTRA_MISSING, OPTION_NOT_USED
 from factory.making.admission import Wanted, admit
 from factory.making.new_device import DeviceOrder
 from factory.methods import METHODS
-from factory.methods.choices import choices_of
 from factory.station.ledger import Ledger
 from factory.station.station import open_or_make_station
+from factory.verbs.prepare import choices_of
+from tests.support.errors import raises
 from tests.unit.test_factory_cli import credentials, outside, prepared, run
 
 __all__ = ["credentials", "outside", "prepared"]  # fixtures
@@ -69,7 +71,7 @@ def test_every_option_is_known_here(verb: str, command: argparse.ArgumentParser)
 def refused(words: str, capsys: pytest.CaptureFixture[str], option: str) -> str:
     code, out, err = run(f"{words} --json", capsys)
     assert code == ExitCode.MISUSE
-    assert f"factory: {option}: " in err
+    assert re.search(rf"factory: error FB-\d+: {option}: ", err)
     error = json.loads(out)
     assert (error["error"], error["exit_code"]) == ("OptionNotUsedError", 2)
     return err
@@ -135,7 +137,7 @@ def test_choice_of_prepare_is_used_or_refused(option: str, method: str) -> None:
             parser().parse_args(["prepare", "--method", method])
         )
         return
-    with pytest.raises(OptionNotUsedError, match=option.split(maxsplit=1)[0]):
+    with raises(OPTION_NOT_USED, match=option.split(maxsplit=1)[0]):
         choices_of(arguments)
 
 
@@ -338,7 +340,7 @@ def test_error_is_one_object_on_stdout(words: str, capsys: pytest.CaptureFixture
     code, out, err = run(f"{words} --json", capsys)
     (line,) = out.splitlines()
     error = json.loads(line)
-    assert error.keys() == {"error", "message", "next_step", "exit_code"}
+    assert error.keys() == {"error", "code", "message", "next_step", "exit_code"}
     assert error["exit_code"] == code != ExitCode.DONE
     assert error["message"] in err
     assert error["next_step"] in err
@@ -405,5 +407,5 @@ def test_bar_without_its_library_names_the_extra() -> None:
         def isatty(self) -> bool:
             return True
 
-    with pytest.raises(ExtraMissingError, match="rich"), progress_on(Terminal(), print):
+    with raises(EXTRA_MISSING, match="rich"), progress_on(Terminal(), print):
         pass

@@ -6,13 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device.errors import ConfigurationError, ExitCode
+from device.errors import ConfigurationError
 from factory.account.cloud import Account, Response
-from factory.errors import DeviceIdError, SerialNumberError
+from factory.errors import DEVICE_ID, SERIAL_NUMBER
 from factory.making.device_orders import OrderOptions, given_endpoint
 from factory.making.new_device import DeviceOrder, new_device_id
 from factory.station.endpoint import find_endpoint
 from factory.station.serial_number import check_serial_number
+from tests.support.errors import raises
 
 LEGAL = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:_-"
 
@@ -26,9 +27,8 @@ def test_every_thing_name_of_up_to_64_characters_is_a_serial_number(serial: str)
 def test_nothing_else_is_a_serial_number(serial: str) -> None:
     if serial and len(serial) <= 64 and set(serial) <= set(LEGAL):
         return
-    with pytest.raises(SerialNumberError) as raised:
+    with raises(SERIAL_NUMBER):
         check_serial_number(serial)
-    assert raised.value.exit_code is ExitCode.MISUSE
 
 
 def order(serial: str = "SN-1", device_id: str = "0" * 32) -> DeviceOrder:
@@ -43,12 +43,12 @@ def test_device_ids_are_16_random_bytes() -> None:
 
 @pytest.mark.parametrize("device_id", ["", "0" * 31, "0" * 33, "g" * 32, "A" * 32, "0" * 32 + "\n"])
 def test_other_device_ids_are_refused(device_id: str) -> None:
-    with pytest.raises(DeviceIdError):
+    with raises(DEVICE_ID):
         order(device_id=device_id)
 
 
 def test_an_order_checks_its_serial_number() -> None:
-    with pytest.raises(SerialNumberError):
+    with raises(SERIAL_NUMBER):
         order(serial="a/b")
 
 

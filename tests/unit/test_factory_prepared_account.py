@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from device.errors import ExitCode
 from factory.account.cloud import Account, Response, Value
-from factory.errors import CloudNotReachableError, OtherAccountError
+from factory.errors import CLOUD_NOT_REACHABLE, OTHER_ACCOUNT
 from factory.methods.prepared_account import (
     check_endpoint_of,
     check_prepared,
@@ -16,6 +15,7 @@ from factory.methods.prepared_account import (
     note_prepared,
 )
 from factory.station.station import Station, open_or_make_station
+from tests.support.errors import raises
 from tests.unit.test_factory_station import NOW
 
 HERE = Account("111111111111", "eu-central-1")
@@ -39,7 +39,7 @@ class Place:
     def account(self) -> Account:
         self.asked.append("account")
         if not self.is_reached:
-            raise CloudNotReachableError("nobody answers")
+            raise CLOUD_NOT_REACHABLE.error("nobody answers")
         return self.at
 
     def call(self, service: str, operation: str, **parameters: Value) -> Response:
@@ -62,11 +62,10 @@ def test_credentials_of_another_account_or_region_are_refused(
     station: Station, method: str, other: Account
 ) -> None:
     note_prepared(station, method, Place(HERE))
-    with pytest.raises(OtherAccountError) as raised:
+    with raises(OTHER_ACCOUNT) as raised:
         check_prepared(station, method, [Place(other)], None)
     assert str(HERE) in str(raised.value)
     assert str(other) in str(raised.value)
-    assert raised.value.exit_code == ExitCode.CONFIGURATION_INVALID
 
 
 @pytest.mark.parametrize("given", [None, "localhost:8883", endpoint_of(HERE), "iot.example.com:1"])
@@ -81,7 +80,7 @@ def test_endpoint_of_another_account_is_refused_without_a_network(
 ) -> None:
     note_prepared(station, "claim", Place(HERE))
     unreached = Place(is_reached=False)
-    with pytest.raises(OtherAccountError) as raised:
+    with raises(OTHER_ACCOUNT) as raised:
         check_prepared(station, "claim", [unreached], endpoint_of(other))
     assert HERE.account_id in str(raised.value)
     assert endpoint_of(other).partition(":")[0] in str(raised.value)
@@ -94,15 +93,15 @@ def test_own_endpoint_is_taken_without_a_network(station: Station) -> None:
 
 def test_account_that_must_be_asked_is_missed(station: Station) -> None:
     note_prepared(station, "claim", Place(HERE))
-    with pytest.raises(CloudNotReachableError):
+    with raises(CLOUD_NOT_REACHABLE):
         check_prepared(station, "claim", [Place(is_reached=False)], None)
 
 
 def test_claim_of_a_station_that_noted_nothing_tells_its_account(station: Station) -> None:
     station.begin_claim(HERE, NOW)
-    with pytest.raises(OtherAccountError, match="222222222222"):
+    with raises(OTHER_ACCOUNT, match="222222222222"):
         check_prepared(station, "claim-aws-keys", [Place(THERE)], endpoint_of(HERE))
-    with pytest.raises(OtherAccountError, match="us-east-1"):
+    with raises(OTHER_ACCOUNT, match="us-east-1"):
         check_prepared(station, "claim", [Place(is_reached=False)], endpoint_of(ELSEWHERE))
 
 
@@ -112,20 +111,20 @@ def test_method_may_be_prepared_in_several_accounts(station: Station) -> None:
     for each in (HERE, THERE):
         check_prepared(station, "jitp", [Place(each)], endpoint_of(each))
     forget_prepared(station, "jitp", Place(THERE))
-    with pytest.raises(OtherAccountError):
+    with raises(OTHER_ACCOUNT):
         check_prepared(station, "jitp", [Place(THERE)], None)
     check_prepared(station, "jitp", [Place(HERE)], None)
 
 
 def test_each_account_that_is_named_is_looked_at(station: Station) -> None:
     note_prepared(station, "jitr", Place(HERE))
-    with pytest.raises(OtherAccountError):
+    with raises(OTHER_ACCOUNT):
         check_prepared(station, "jitr", [Place(HERE), Place(THERE)], None)
 
 
 def test_both_methods_by_claim_are_prepared_together(station: Station) -> None:
     note_prepared(station, "claim", Place(HERE))
-    with pytest.raises(OtherAccountError):
+    with raises(OTHER_ACCOUNT):
         check_prepared(station, "claim-aws-keys", [Place(THERE)], None)
 
 
@@ -148,7 +147,7 @@ def test_nobody_is_asked_for_a_method_that_noted_nothing(station: Station) -> No
 
 
 def test_device_is_not_registered_in_one_account_to_connect_to_another() -> None:
-    with pytest.raises(OtherAccountError) as raised:
+    with raises(OTHER_ACCOUNT) as raised:
         check_endpoint_of(Place(HERE), endpoint_of(THERE))
     assert HERE.account_id in str(raised.value)
     assert "a222222222222-ats" in str(raised.value)

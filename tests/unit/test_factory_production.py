@@ -11,7 +11,7 @@ from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.secure_storage import Uid
 from factory.account.cloud import Account, Response, Value
 from factory.account.documents import CONFIG
-from factory.errors import CloudNotReachableError, StationNotPreparedError
+from factory.errors import CLOUD_NOT_REACHABLE, StationNotPreparedError
 from factory.making.admission import Wanted, admit
 from factory.making.new_device import DeviceOrder, make_device, new_device_id
 from factory.making.unfinished_device import unfinished_device
@@ -19,6 +19,7 @@ from factory.methods.production import Product, finished, produce, produce_by
 from factory.station.ledger import Ledger, Result
 from factory.station.station import Station, open_or_make_station
 from tests.support.certificates import certificate_for
+from tests.support.errors import raises
 from tests.unit.test_factory_station import NOW
 
 
@@ -27,13 +28,13 @@ class Unreached:
 
     @property
     def account(self) -> Account:
-        raise CloudNotReachableError("nobody answers")
+        raise CLOUD_NOT_REACHABLE.error("nobody answers")
 
     def call(self, service: str, operation: str, **parameters: Value) -> Response:
-        raise CloudNotReachableError(f"{operation} got no answer")
+        raise CLOUD_NOT_REACHABLE.error(f"{operation} got no answer")
 
     def pages(self, service: str, operation: str, **parameters: Value) -> Iterator[Response]:
-        raise CloudNotReachableError(f"{operation} got no answer")
+        raise CLOUD_NOT_REACHABLE.error(f"{operation} got no answer")
 
 
 @pytest.fixture
@@ -149,7 +150,7 @@ def test_device_that_is_not_allowed_gets_a_proof_and_the_allow_list_does_not(
     produce("claim", Wanted(asked, tmp_path / "d"), station, [Unreached()])
     with open_device_storage(tmp_path / "d", read_only=True) as storage:
         assert Uid.PROOF_KEY in storage.its.uids()
-    with pytest.raises(CloudNotReachableError):
+    with raises(CLOUD_NOT_REACHABLE):
         make(station, tmp_path / "e", again=True)
 
 
@@ -159,7 +160,7 @@ def test_finished_device_that_could_not_be_registered_keeps_its_serial_number(
     station.authorities.ensure(NOW, ["jitr"])
     station.authorities.want_fields("jitr", frozenset())
     asked = replace(order(), config=CONFIG / "jitr.yaml")
-    with pytest.raises(CloudNotReachableError):
+    with raises(CLOUD_NOT_REACHABLE):
         produce("jitr", Wanted(asked, tmp_path / "d"), station, [Unreached()])
     assert device_id(tmp_path / "d") == asked.device_id
     assert results(station) == [Result.BEGUN]

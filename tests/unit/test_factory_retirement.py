@@ -11,13 +11,14 @@ import pytest
 from device.config.methods import JUST_IN_TIME_METHODS
 from factory.account.cloud import Account, Response, Value
 from factory.errors import (
-    CloudDeniedError,
+    CLOUD_DENIED,
+    REGISTERED_ELSEWHERE,
+    SERIAL_NUMBER_UNKNOWN,
     NotInCloudError,
-    RegisteredElsewhereError,
-    SerialNumberUnknownError,
 )
 from factory.making.retirement import devices_of, enter_retired, retire, retire_for_good
 from factory.station.ledger import Entry, Ledger, Result
+from tests.support.errors import raises
 from tests.support.station_cloud import CutCloud, PowerCutError
 
 HERE = Account("111111111111", "eu-central-1")
@@ -37,7 +38,7 @@ class Registry:
 
     def call(self, service: str, operation: str, **parameters: Value) -> Response:
         if operation == self.denied:
-            raise CloudDeniedError(f"{service}:{operation}", "no")
+            raise CLOUD_DENIED.error("no", action=f"{service}:{operation}")
         if operation == "UpdateItem":
             self.released.append(str(parameters["Key"]))
             return {}
@@ -139,7 +140,7 @@ def test_retired_for_good_leaves_nothing_active_and_the_thing_as_wanted(delete_t
 
 def test_refusal_is_an_error_where_a_device_is_retired_for_good() -> None:
     cloud = Registry({"own": "ACTIVE"}, {"own": ["SN-1"]}, denied="DetachThingPrincipal")
-    with pytest.raises(CloudDeniedError):
+    with raises(CLOUD_DENIED):
         retire_for_good(former("bulk", "own"), "SN-1", [cloud], delete_thing=True)
     assert cloud.deleted == []
 
@@ -147,7 +148,7 @@ def test_refusal_is_an_error_where_a_device_is_retired_for_good() -> None:
 def test_account_that_was_not_named_is_an_error_before_anything_is_changed() -> None:
     cloud = Registry({"own": "ACTIVE"}, {"own": ["SN-1"]})
     device = former("multi-account", "own", HERE.words, "222222222222:us-east-1")
-    with pytest.raises(RegisteredElsewhereError, match="222222222222:us-east-1, too"):
+    with raises(REGISTERED_ELSEWHERE, match="222222222222:us-east-1, too"):
         retire_for_good(device, "SN-1", [cloud], delete_thing=False)
     assert active(cloud) == ["own"]
 
@@ -176,7 +177,7 @@ def test_ledger_says_retired_once_and_frees_the_serial_number(tmp_path: Path) ->
 
 def test_device_that_was_never_made_cannot_be_retired() -> None:
     failed = msgspec.structs.replace(former("bulk"), result=Result.FAILED)
-    with pytest.raises(SerialNumberUnknownError, match="SN-1"):
+    with raises(SERIAL_NUMBER_UNKNOWN, match="SN-1"):
         devices_of([failed], "SN-1")
 
 

@@ -9,11 +9,12 @@ from device.errors.storage import StorageExistsError
 from device.storage.device_storage import open_device_storage
 from device.storage.lifecycle import Lifecycle
 from factory.account.documents import CONFIG
-from factory.errors import NotRegisteredError, ThingTakenError
+from factory.errors import NOT_REGISTERED, THING_TAKEN
 from factory.making.new_device import DeviceOrder, new_device_id
 from factory.methods.single_thing import RegisteredBy, make_registered
 from tests.support.certificates import DeviceAuthority, new_key
 from tests.support.devices import installed_chain
+from tests.support.errors import raises
 from tests.support.simulated_registry import SimulatedRegistry
 from tests.support.station_cloud import PowerCutError
 
@@ -96,7 +97,7 @@ def test_thing_with_the_certificate_of_another_device_is_left_alone(tmp_path: Pa
     make(cloud, tmp_path / "one", RegisteredBy.REGISTER_THING)
     before = dict(cloud.active)
 
-    with pytest.raises(ThingTakenError, match=f"thing {SERIAL} exists") as raised:
+    with raises(THING_TAKEN, match=f"thing {SERIAL} exists") as raised:
         make(cloud, tmp_path / "other", RegisteredBy.HAND)
 
     assert cloud.active == before
@@ -139,7 +140,7 @@ def test_refusal_keeps_awss_words_and_names_a_next_step(
 ) -> None:
     cloud = SimulatedRegistry()
     cloud.refused[SERIAL] = reason
-    with pytest.raises(NotRegisteredError) as raised:
+    with raises(NOT_REGISTERED) as raised:
         make(cloud, tmp_path, RegisteredBy.REGISTER_THING)
     assert reason in str(raised.value)
     assert next_step in raised.value.next_step
@@ -148,7 +149,7 @@ def test_refusal_keeps_awss_words_and_names_a_next_step(
 def test_refused_device_is_made_when_the_cause_is_gone(tmp_path: Path) -> None:
     cloud = SimulatedRegistry()
     cloud.refused[SERIAL] = "Rate exceeded"
-    with pytest.raises(NotRegisteredError):
+    with raises(NOT_REGISTERED):
         make(cloud, tmp_path, RegisteredBy.REGISTER_THING)
     cloud.refused.clear()
     assert cloud.active == {}
@@ -159,7 +160,7 @@ def test_refused_device_is_made_when_the_cause_is_gone(tmp_path: Path) -> None:
 def test_missing_policy_of_the_hand_sequence_has_a_next_step(tmp_path: Path) -> None:
     cloud = SimulatedRegistry()
     cloud.known_policies.clear()
-    with pytest.raises(NotRegisteredError, match="iot:AttachPolicy was rejected"):
+    with raises(NOT_REGISTERED, match="iot:AttachPolicy was rejected"):
         make(cloud, tmp_path, RegisteredBy.HAND)
 
 

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from device.storage.device_storage import create_device_storage, open_device_storage
 from device.storage.secure_storage import Uid
 from factory.account.cloud import Account
-from factory.errors import NotAStationError, OtherAccountError, StationNotPreparedError
+from factory.errors import NOT_A_STATION, OTHER_ACCOUNT, StationNotPreparedError
 from factory.station.station import (
     CLAIM_COMMON_NAME,
     Station,
@@ -20,6 +20,7 @@ from factory.station.station import (
     open_station,
 )
 from tests.support.devices import make_device
+from tests.support.errors import raises
 
 HERE = Account("123456789012", "eu-central-1")
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -92,7 +93,7 @@ def test_station_keeps_to_one_account_and_region(tmp_path: Path, elsewhere: Acco
         station.check_account(elsewhere)
         station.begin_claim(HERE, NOW)
         station.check_account(HERE)
-        with pytest.raises(OtherAccountError, match="123456789012, eu-central-1"):
+        with raises(OTHER_ACCOUNT, match="123456789012, eu-central-1"):
             station.check_account(elsewhere)
 
 
@@ -104,7 +105,7 @@ def test_a_device_is_not_written_over(
     with open_device_storage(state, read_only=True) as storage:
         before = storage.ps.get(Uid.CLAIM_CERTIFICATE)
 
-    with pytest.raises(NotAStationError, match="holds a device"), open_it(state):
+    with raises(NOT_A_STATION, match="holds a device"), open_it(state):
         pass
 
     with open_device_storage(state, read_only=True) as storage:

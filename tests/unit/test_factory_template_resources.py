@@ -3,12 +3,11 @@
 import json
 from collections.abc import Iterator
 
-import pytest
-
 from device.errors import ExitCode
 from factory.account.cloud import MADE_BY_STATION, Account, Response, Value
 from factory.account.template_resources import remove_named
-from factory.errors import CloudRejectedError, StillInUseError
+from factory.errors import STILL_IN_USE, CloudRejectedError
+from tests.support.errors import raises
 
 TEMPLATE = json.dumps({"Resources": {"thing": {"Properties": {"ThingTypeName": "a-type"}}}})
 
@@ -36,7 +35,7 @@ class Slow:
 def test_type_that_aws_does_not_delete_yet_is_a_matter_of_minutes() -> None:
     cloud = Slow()
     for _ in range(2):
-        with pytest.raises(StillInUseError) as raised:
+        with raises(STILL_IN_USE) as raised:
             remove_named(cloud, TEMPLATE, "a-method")
         assert raised.value.exit_code is ExitCode.TRY_LATER
         assert "five minutes" in raised.value.next_step

@@ -9,7 +9,7 @@ from cryptography import x509
 
 from device.errors import ConfigurationError
 from device.errors.provisioning import CertificateUnacceptableError
-from device.errors.storage import LifecycleError, StorageBusyError, StorageExistsError
+from device.errors.storage import STORAGE_BUSY, LifecycleError, StorageExistsError
 from device.storage.device_storage import (
     create_device_storage,
     open_device_storage,
@@ -19,11 +19,12 @@ from device.storage.keys import FIRST_DEVICE_KEY, KeyOrigin, KeyType
 from device.storage.lifecycle import Lifecycle
 from device.storage.secure_storage import Uid
 from factory.account.documents import CONFIG
-from factory.errors import ElementChoiceError
+from factory.errors import ELEMENT_CHOICE
 from factory.making.new_device import DeviceOrder, make_device, new_device_id
 from factory.making.unfinished_device import UnfinishedDevice, unfinished_device
 from tests.support.certificates import DeviceAuthority, new_key
 from tests.support.devices import installed_chain
+from tests.support.errors import raises
 
 MADE_AT = datetime(2026, 11, 23, 8, tzinfo=UTC)
 LATER = datetime(2026, 11, 24, 8, tzinfo=UTC)
@@ -140,7 +141,7 @@ def test_unusable_settings_are_noticed_before_anything_is_made(tmp_path: Path) -
 def test_two_stations_do_not_make_one_device(tmp_path: Path) -> None:
     with (
         unfinished_device(order(), tmp_path),
-        pytest.raises(StorageBusyError),
+        raises(STORAGE_BUSY),
         unfinished_device(order(), tmp_path),
     ):
         pass
@@ -165,7 +166,7 @@ def test_device_that_was_begun_with_another_type_of_key_is_not_gone_on_with(
         pass
     other = replace(order(), key_type=KeyType.RSA_2048)
     with (
-        pytest.raises(ElementChoiceError, match="begun with a key of type ec-p256, not rsa-2048"),
+        raises(ELEMENT_CHOICE, match="begun with a key of type ec-p256, not rsa-2048"),
         unfinished_device(other, tmp_path),
     ):
         pass

@@ -39,6 +39,19 @@ FLOORS = (
     *("gateway", "admin", "cloud", "server", "verbs", "cli", "__main__"),
 )
 
+# A small module that only one other imports is better a part of it. These have a reason to be one.
+SMALL = 40  # lines
+ALONE = {
+    "device.provisioning.limits": "the lengths that device and tests agree on, in one list",
+    "device.storage.formats": "grows with each new format",
+    "device.storage.private_memory": "loaded by verbs that open secrets, and by no other",
+    "device.storage.roots.file_fuses": "a root of trust, loaded if it is the chosen one",
+    "device.storage.roots.refused_pin_file": "the half of PinMemory that needs a disk",
+    "factory.lint.rules": "gathers the rules, so that each can stand beside its check",
+    "factory.making.rewrap": "what the verb does, for stations without a command line",
+}
+SERIES = ("verbs", "gaps", "errors")  # one of a kind a file, however short
+
 
 def modules() -> dict[str, ast.Module]:
     """Return every module of the packages, parsed, by dotted name."""
@@ -141,6 +154,29 @@ def test_a_pure_package_touches_no_world(package: str) -> None:
 @pytest.mark.parametrize("package", PURE)
 def test_the_walk_sees_a_pure_package(package: str) -> None:
     assert sum(is_in(module, package) for module in MODULES) >= 4
+
+
+def importers() -> dict[str, set[str]]:
+    """Return who imports each module, or a name out of it."""
+    found: dict[str, set[str]] = {module: set() for module in MODULES}
+    for importer, tree in MODULES.items():
+        for name in imports_of(tree):
+            for module in (name, name.rpartition(".")[0]):
+                if module in found and module != importer:
+                    found[module].add(importer)
+    return found
+
+
+def test_a_small_module_with_one_importer_has_a_reason() -> None:
+    small = {
+        module
+        for module in MODULES
+        if (path := ROOT.joinpath(*module.split(".")).with_suffix(".py")).exists()
+        and len(path.read_text().splitlines()) < SMALL
+        and not {*SERIES, "__main__"} & {*module.split(".")}
+    }
+    lonely = {module for module, found in importers().items() if len(found) <= 1}
+    assert small & lonely - ALONE.keys() == set()
 
 
 def test_only_command_lines_print_or_exit() -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from localcloud.door.access_key import make_access_key, new_access_key, read_access_key
-from localcloud.errors import StateFolderError
+from localcloud.errors import STATE_FOLDER
 from localcloud.state_folder import StateFolder
+from tests.support.errors import raises
 
 
 def test_no_two_are_alike() -> None:
@@ -50,5 +51,5 @@ def test_its_secret_is_not_shown() -> None:
 def test_a_damaged_file_is_said_so(tmp_path: Path, content: str) -> None:
     file = tmp_path / "access-key.json"
     file.write_text(content)
-    with pytest.raises(StateFolderError, match="does not hold an access key"):
+    with raises(STATE_FOLDER, match="does not hold an access key"):
         read_access_key(file)

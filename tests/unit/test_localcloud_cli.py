@@ -11,9 +11,10 @@ import pytest
 
 from localcloud import errors, lifecycle
 from localcloud.cli import main
-from localcloud.errors import LocalCloudError, NoAnswerError, StartError, StopError
+from localcloud.errors import START, STOP, LocalCloudError, NoAnswerError
 from localcloud.state_folder import Ports, Server, StateFolder
 from localcloud.verbs.env import environment_of, past_the_proxy
+from tests.support.errors import raises
 from tests.support.hang import SECONDS
 
 
@@ -108,12 +109,12 @@ def test_no_answer_in_time_shows_the_log(tmp_path: Path) -> None:
     folder = StateFolder(tmp_path)
     folder.create()
     folder.log.write_text("first line\nlast line\n")
-    with pytest.raises(StartError, match="last line"):
+    with raises(START, match="last line"):
         lifecycle.wait_until_ready(folder, lambda: False, seconds=0)
 
 
 def test_a_log_that_is_not_there_is_no_second_error(tmp_path: Path) -> None:
-    with pytest.raises(StartError, match="the process ended"):
+    with raises(START, match="the process ended"):
         lifecycle.wait_until_ready(StateFolder(tmp_path), lambda: True)
 
 
@@ -122,7 +123,7 @@ def test_a_process_that_does_not_stop_is_named(tmp_path: Path) -> None:
     folder.create()
     stubborn = subprocess.Popen(["sleep", "60"])
     try:
-        with folder.serve(Ports(1, 2)), pytest.raises(StopError, match=str(stubborn.pid)):
+        with folder.serve(Ports(1, 2)), raises(STOP, match=str(stubborn.pid)):
             lifecycle.stop(folder, Server(stubborn.pid, Ports(1, 2)), seconds=0)
     finally:
         stubborn.kill()

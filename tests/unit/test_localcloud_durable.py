@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from localcloud.durable.journal import Change, Journal, read
 from localcloud.durable.state_files import StateFiles
 from localcloud.durable.watched import BACKGROUND, Store, Watched, Work, current, working
-from localcloud.errors import StateFolderError
+from localcloud.errors import STATE_FOLDER
+from tests.support.errors import raises
 from tests.support.hang import join
 
 THINGS = Store("iot", "things")
@@ -232,7 +233,7 @@ def test_a_file_that_is_not_what_was_saved_is_no_empty_cloud(
 ) -> None:
     (tmp_path / "iot.json").write_bytes(content)
 
-    with pytest.raises(StateFolderError, match=r"iot.json is not what was saved"):
+    with raises(STATE_FOLDER, match=r"iot.json is not what was saved"):
         files_of(tmp_path).recover()
 
     assert (tmp_path / "iot.json").read_bytes() == content

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from localcloud.broker import packets as mqtt
 from localcloud.faults.board import FaultBoard
 from localcloud.faults.kinds import (
     AnyFault,
@@ -18,14 +19,18 @@ from localcloud.faults.kinds import (
     WithholdConnack,
 )
 from localcloud.faults.rude import MOST_PERCENT, Rude
-from localcloud.faults.wire import FaultyWire, Packets, client_of, packet_size, publish_packet
+from localcloud.faults.wire import FaultyWire
 
 CONNACK = b"\x20\x02\x00\x00"
 PINGRESP = b"\xd0\x00"
 
 
+def published(topic: str, payload: bytes) -> bytes:
+    return mqtt.publish(4, mqtt.Publish(topic, payload, 0, False, 0, {}))
+
+
 def message(number: int) -> bytes:
-    return publish_packet("t", str(number).encode(), 4)
+    return published("t", str(number).encode())
 
 
 class Wire:
@@ -78,7 +83,7 @@ def test_a_stalled_one_goes_on_later_in_the_same_order() -> None:
 
 
 def test_a_slow_one_sends_so_many_bytes_a_second() -> None:
-    sent = Wire(Slow(bytes_per_second=100)).send(publish_packet("t", b"x" * 495, 4))
+    sent = Wire(Slow(bytes_per_second=100)).send(published("t", b"x" * 495))
     assert b"".join(part for _at, part in sent)[-495:] == b"x" * 495
     assert sent[-1][0] == pytest.approx(5.0, abs=0.2)
 
@@ -101,8 +106,7 @@ def test_a_reordered_one_without_a_next_comes_late() -> None:
 def test_a_flood_comes_once_the_client_is_in(size: int) -> None:
     sent = Wire(Flood(messages=3, bytes=size)).send(CONNACK)
     packets = [packet for _at, packet in sent]
-    assert packets == [CONNACK, *[publish_packet("flood", bytes(size), 4)] * 3]
-    assert packet_size(packets[1]) == len(packets[1])
+    assert packets == [CONNACK, *[published("flood", bytes(size))] * 3]
 
 
 def test_another_client_is_spared() -> None:
@@ -123,20 +127,30 @@ def connect(client_id: str, version: int) -> bytes:
     return b"\x10" + length + body
 
 
-@given(client_id=st.text(max_size=300), version=st.sampled_from([4, 5]))
+@given(
+    client_id=st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=300),
+    version=st.sampled_from([4, 5]),
+)
 def test_the_client_is_told_by_its_connect(client_id: str, version: int) -> None:
-    assert client_of(connect(client_id, version)) == (client_id, version)
+    faulty = Wire().faulty
+    faulty.connected(connect(client_id, version))
+    assert (faulty.client_id, faulty.version) == (client_id, version)
+
+
+@given(st.binary(max_size=60))
+def test_what_is_no_connect_is_nobodys(packet: bytes) -> None:
+    faulty = Wire().faulty
+    faulty.connected(b"\x30" + packet)
+    assert not faulty.client_id
 
 
 @given(st.lists(st.binary(max_size=300), max_size=5), st.integers(1, 50))
 def test_packets_are_cut_wherever_the_stream_is(payloads: list[bytes], step: int) -> None:
-    packets = [publish_packet("t", payload, 4) for payload in payloads]
-    stream, cutter = b"".join(packets), Packets()
-    found = [
-        packet
-        for start in range(0, len(stream), step)
-        for packet in cutter.feed(stream[start : start + step])
-    ]
+    packets = [published("t", payload) for payload in payloads]
+    stream, buffer, found = b"".join(packets), bytearray(), list[bytes]()
+    for start in range(0, len(stream), step):
+        buffer += stream[start : start + step]
+        found += mqtt.whole(buffer)
     assert found == packets
 
 

@@ -1,7 +1,6 @@
 """The book-keeping of faults: whom they strike, how often, and what is refused."""
 
 from collections.abc import Callable
-from contextlib import suppress
 from typing import get_args
 
 import msgspec
@@ -9,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localcloud.errors import FaultError
+from localcloud.errors import FAULT
 from localcloud.faults.board import FaultBoard
 from localcloud.faults.kinds import (
     AnyFault,
@@ -21,6 +20,7 @@ from localcloud.faults.kinds import (
     Throttle,
     parse_fault,
 )
+from tests.support.errors import raises, suppressed
 
 
 def test_defaults_strike_anybody_once() -> None:
@@ -51,14 +51,14 @@ def test_defaults_strike_anybody_once() -> None:
     ],
 )
 def test_nonsense_is_refused_by_name(body: bytes, named: str) -> None:
-    with pytest.raises(FaultError) as refused:
+    with raises(FAULT) as refused:
         parse_fault(body)
     assert named in str(refused.value)
 
 
 @given(body=st.binary())
 def test_any_bytes_are_a_fault_or_refused(body: bytes) -> None:
-    with suppress(FaultError):
+    with suppressed(FAULT):
         parse_fault(body)
 
 
@@ -118,7 +118,7 @@ def test_the_first_that_fits_strikes() -> None:
 
 
 def test_switching_off_what_is_not_on_is_refused() -> None:
-    with pytest.raises(FaultError, match="7"):
+    with raises(FAULT, match="7"):
         FaultBoard().switch_off(7)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from localcloud.errors import SettingsError
+from localcloud.errors import SETTINGS
 from localcloud.gaps import certificate_status, jitp, jitr_client_id
 from localcloud.gaps._support.policy_document import policy_error
 from localcloud.gaps._support.registration import check_parameters
@@ -16,6 +16,7 @@ from localcloud.gaps._support.template import grammar_error
 from localcloud.gaps.thing_attributes import attribute_error
 from localcloud.seam import Seam
 from localcloud.settings import Settings
+from tests.support.errors import raises
 
 # --- settings ------------------------------------------------------------------------
 
@@ -31,14 +32,14 @@ def test_a_setting_is_changed_and_the_others_stay() -> None:
 def test_a_value_that_makes_no_sense_changes_nothing(wrong: str) -> None:
     settings = Settings()
     body = f'{{"registration_line_seconds": 9, "jitp_seconds": {wrong}}}'
-    with pytest.raises(SettingsError, match="jitp_seconds"):
+    with raises(SETTINGS, match="jitp_seconds"):
         settings.change(body.encode())
     assert settings.listed() == Settings().listed()
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b'{"other": 1}'])
 def test_what_is_no_setting_is_refused(body: bytes) -> None:
-    with pytest.raises(SettingsError):
+    with raises(SETTINGS):
         Settings().change(body)
 
 

@@ -14,7 +14,7 @@ from ministack.services import iot as ministack_iot
 from localcloud import gaps
 from localcloud.broker.provisioning import CREATE_FROM_CSR
 from localcloud.door import loopback
-from localcloud.errors import GapError
+from localcloud.errors import GAP
 from localcloud.gaps import (
     Gap,
     all_gaps,
@@ -27,6 +27,7 @@ from localcloud.gaps import (
 from localcloud.gaps._support.issuer import open_issuer
 from localcloud.seam import Seam
 from localcloud.settings import Settings
+from tests.support.errors import raises
 from tests.unit.test_localcloud_gap_watch import WATCHED as WATCHED_IN_GAP_WATCH
 
 EVERY_INTERFACE = "0.0.0.0"  # noqa: S104  (what must not happen)
@@ -109,20 +110,20 @@ def test_every_module_in_gaps_is_a_gap(tmp_path: Any) -> None:
 def test_a_feature_that_ministack_has_learnt_stops_the_start() -> None:
     learnt = SimpleNamespace(_parse_fleet_provisioning_topic=lambda _topic: ("csr", None))
     gap = create_certificate_from_csr
-    with pytest.raises(GapError, match="has this feature now") as stopped:
+    with raises(GAP, match="has this feature now") as stopped:
         close_gaps(Seam(learnt), [Gap("the_gap", gap.is_open, gap.close)])
     assert "Delete localcloud/gaps/the_gap.py" in stopped.value.next_step
 
 
 def test_a_function_that_is_gone_stops_the_start() -> None:
     gap = create_certificate_from_csr
-    with pytest.raises(GapError, match="has no _parse_fleet_provisioning_topic"):
+    with raises(GAP, match="has no _parse_fleet_provisioning_topic"):
         close_gaps(Seam(SimpleNamespace()), [Gap("the_gap", gap.is_open, gap.close)])
 
 
 def test_what_is_not_there_is_not_replaced() -> None:
     empty = SimpleNamespace()
-    with pytest.raises(GapError, match="has no _gone"):
+    with raises(GAP, match="has no _gone"):
         Seam(empty)["_gone"] = 1
     assert not hasattr(empty, "_gone")
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from localcloud.door.door import Answer, Door
-from localcloud.errors import FaultError, PortInUseError
+from localcloud.errors import FAULT, PORT_IN_USE
 from localcloud.gateway import Gateway
 
 PORT = 4566
@@ -187,9 +187,12 @@ def names(start: dict[str, Any]) -> set[bytes]:
 
 
 def test_a_deliberate_error_is_a_400_with_a_next_step() -> None:
-    start, body = World(FaultError("no such kind")).http("POST", "/_localcloud/faults", b"{}")
+    start, body = World(FAULT.error("no such kind")).http("POST", "/_localcloud/faults", b"{}")
     assert start["status"] == 400
-    assert json.loads(body["body"]) == {"error": "no such kind", "next_step": FaultError.next_step}
+    assert json.loads(body["body"]) == {
+        "error": "no such kind",
+        "next_step": FAULT.next_step,
+    }
 
 
 def test_what_runs_beside_starts_after_the_cloud_and_ends_before_it_saves() -> None:
@@ -203,7 +206,7 @@ def test_what_runs_beside_starts_after_the_cloud_and_ends_before_it_saves() -> N
 
 
 def test_a_start_that_fails_is_told_and_kept() -> None:
-    failure = PortInUseError(8883, "process 1", "--mqtt-port")
+    failure = PORT_IN_USE.error(port=8883, owner="process 1", flag="--mqtt-port")
     world = World(failure)
     sent = world.serve({"type": "lifespan"}, *LIFE)
     assert sent[0]["type"] == "lifespan.startup.failed"

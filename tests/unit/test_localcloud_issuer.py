@@ -11,10 +11,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import NameOID
 
-from localcloud.errors import StateFolderError
+from localcloud.errors import STATE_FOLDER
 from localcloud.gaps import certificate_shape
 from localcloud.gaps._support.issuer import Issuer, open_issuer
 from localcloud.seam import Seam
+from tests.support.errors import raises
 
 SHORT = 1024  # bits
 NAME = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "SN-1")])
@@ -67,7 +68,7 @@ def test_its_certificates_verify_against_it(issuer: Issuer) -> None:
 def test_a_damaged_file_is_refused_not_replaced(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "issuing-ca.pem"
     path.write_bytes(content)
-    with pytest.raises(StateFolderError, match="is damaged"):
+    with raises(STATE_FOLDER, match="is damaged"):
         open_issuer(path)
     assert path.read_bytes() == content
 
@@ -80,7 +81,7 @@ def test_another_kind_of_key_is_refused(tmp_path: Path, issuer: Issuer) -> None:
         serialization.NoEncryption(),
     )
     path.write_bytes(key + issuer.certificate_pem.encode())
-    with pytest.raises(StateFolderError, match="no RSA key"):
+    with raises(STATE_FOLDER, match="no RSA key"):
         open_issuer(path)
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from localcloud.errors import AlreadyRunningError, StateFolderError
+from localcloud.errors import ALREADY_RUNNING, STATE_FOLDER
 from localcloud.state_folder import Ports, Server, StateFolder
+from tests.support.errors import raises
 from tests.support.hang import SECONDS, line_from
 
 PORTS = Ports(api=1, mqtt=2)
@@ -53,13 +54,13 @@ def test_a_folder_that_was_open_to_others_is_closed(folder: StateFolder) -> None
 
 def test_a_folder_with_other_content_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").touch()
-    with pytest.raises(StateFolderError, match="does not belong to a local AWS"):
+    with raises(STATE_FOLDER, match="does not belong to a local AWS"):
         StateFolder(tmp_path).create()
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(StateFolderError, match="file/cloud"):
+    with raises(STATE_FOLDER, match="file/cloud"):
         StateFolder(tmp_path / "file" / "cloud").create()
 
 
@@ -75,7 +76,7 @@ def test_emptying_forgets_all_but_the_ports_and_the_key(folder: StateFolder) -> 
 
 def test_emptying_spares_a_folder_with_other_content(tmp_path: Path) -> None:
     (tmp_path / "s3").mkdir()
-    with pytest.raises(StateFolderError):
+    with raises(STATE_FOLDER):
         StateFolder(tmp_path).empty()
     assert (tmp_path / "s3").exists()
 
@@ -111,7 +112,7 @@ def test_a_killed_server_leaves_only_its_ports(folder: StateFolder) -> None:
 def test_a_second_server_is_refused(folder: StateFolder) -> None:
     process = hold_elsewhere(folder)
     with (
-        pytest.raises(AlreadyRunningError),
+        raises(ALREADY_RUNNING),
         folder.serve(PORTS, patience=0),
     ):
         pass

@@ -14,7 +14,7 @@ import pytest
 from localcloud.admin import Admin
 from localcloud.cli import main
 from localcloud.cloud_clock import CloudClock
-from localcloud.errors import ClockError, FaultError, LocalCloudError, NoAnswerError, SettingsError
+from localcloud.errors import CLOCK, FAULT, SETTINGS, LocalCloudError, NoAnswerError
 from localcloud.faults.board import FaultBoard
 from localcloud.faults.rude import Rude
 from localcloud.settings import Settings
@@ -24,6 +24,7 @@ from localcloud.verbs.env import in_the_way
 from localcloud.verbs.fault import fields_of
 from localcloud.wire.line import line_of, numbered_events
 from localcloud.wire.log import WireLog
+from tests.support.errors import raises
 from tests.support.hang import SECONDS
 
 VERBS = ("up", "env", "status", "logs", "watch", "fault", "wire", "clock", "reset", "down")
@@ -42,7 +43,7 @@ def test_misuse_is_an_object_too(verb: str, capsys: pytest.CaptureFixture[str]) 
         main([verb, "--json", "--nonsense"])
     (told,) = objects(capsys.readouterr().out)
     assert ended.value.code == told["exit_code"] == 2
-    assert set(told) == {"error", "message", "next_step", "exit_code"}
+    assert set(told) == {"error", "code", "message", "next_step", "exit_code"}
 
 
 @pytest.mark.parametrize("verb", ["env", "watch", "fault", "wire", "clock"])
@@ -132,7 +133,7 @@ def test_fields_of_a_fault_are_json_or_text() -> None:
 
 
 def test_a_word_without_a_value_is_misuse() -> None:
-    with pytest.raises(FaultError, match="FIELD=VALUE"):
+    with raises(FAULT, match="FIELD=VALUE"):
         fields_of(["count"])
 
 
@@ -234,7 +235,7 @@ def test_the_clock_goes_ahead_by_what_is_added() -> None:
     b"\xff",
 ])  # fmt: skip
 def test_an_advance_that_makes_no_sense_is_misuse(body: bytes) -> None:
-    with pytest.raises(ClockError):
+    with raises(CLOCK):
         ask(admin(), "POST", "clock", body)
 
 
@@ -247,6 +248,6 @@ def test_a_cloud_becomes_rude_while_it_runs() -> None:
 @pytest.mark.parametrize("body", [b"", b'{"percent": 51}', b'{"percent": -1}', b'{"often": 5}'])
 def test_manners_that_make_no_sense_change_nothing(body: bytes) -> None:
     one = admin()
-    with pytest.raises(SettingsError):
+    with raises(SETTINGS):
         ask(one, "PUT", "rude", body)
     assert ask(one, "GET", "rude")["percent"] == 0

@@ -1,7 +1,6 @@
 """``device needs-renewal`` for a timer: the exit code says it, and a failure has another one."""
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -9,20 +8,21 @@ import pytest
 from device.cli import main
 from device.runtime import journal
 from device.storage.device_storage import open_device_storage
+from device.storage.keys import KeyId
+from tests.scenarios.test_older_storages import old_device
 from tests.support.sealed_device import make_device
 
-STORED = Path(__file__).parents[1] / "data" / "storages" / "format-1"
 OLD_ENOUGH = "method: claim\nrenewal: {max_age_days: 0.001}\n"
 
 
 @pytest.fixture
 def proven(tmp_path: Path) -> Path:
     """A device that was provisioned by an earlier version."""
-    return shutil.copytree(STORED / "proven", tmp_path / "device")
+    return old_device("proven", tmp_path / "device")
 
 
 def asked(state: Path, *options: str) -> int:
-    return main(["--json", "needs-renewal", "--state", str(state), *options])
+    return main(["needs-renewal", "--json", "--state", str(state), *options])
 
 
 def settings(folder: Path, text: str) -> str:
@@ -53,7 +53,7 @@ def test_a_certificate_that_reached_its_age_is_due(
 
 def test_a_renewal_that_was_begun_is_due(proven: Path) -> None:
     with open_device_storage(proven) as storage:
-        journal.save(storage.ps, journal.Keyed(journal.KeyId("device-key.2"), "csr"))
+        journal.save(storage.ps, journal.Keyed(KeyId("device-key.2"), "csr"))
 
     assert asked(proven) == 0
 

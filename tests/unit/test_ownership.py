@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from device.errors import ExitCode
-from device.errors.storage import FileExposedError, StorageFailureError, UnfitFileError
+from device.errors.storage import FILE_EXPOSED, STORAGE_FAILURE, UnfitFileError
 from device.runtime.claim_socket import listening_at
 from device.storage.device_storage import open_device_storage
 from device.storage.filesystem import FolderLock, OsFs, make_folder, replace
@@ -18,6 +17,7 @@ from device.storage.lifecycle import Lifecycle
 from device.storage.ownership import Owner, give_to_owner_of, owner_for
 from device.storage.private_file import keeps_modes, read_private_file
 from device.storage.secure_storage import Uid
+from tests.support.errors import raises
 from tests.support.hang import SECONDS
 from tests.support.sealed_device import make_device
 
@@ -76,7 +76,7 @@ def test_a_link_in_place_of_the_lock_gives_nothing_away(tmp_path: Path) -> None:
     make_folder(tmp_path / "storage")
     (tmp_path / "storage" / "lock").symlink_to(target)
 
-    with pytest.raises(StorageFailureError, match="lock"):
+    with raises(STORAGE_FAILURE, match="lock"):
         FolderLock(tmp_path / "storage")
 
     assert target.stat().st_uid == os.geteuid()
@@ -113,10 +113,9 @@ def test_a_root_key_that_others_may_read_is_refused(
     huk = state / "fuses" / "huk"
     huk.chmod(mode)
 
-    with pytest.raises(FileExposedError, match=f"mode {mode:04o}") as raised:
+    with raises(FILE_EXPOSED, match=f"mode {mode:04o}") as raised:
         open_device_storage(state, read_only=read_only)
 
-    assert raised.value.exit_code is ExitCode.STORAGE_UNUSABLE
     assert f"chmod 600 {huk}" in raised.value.next_step
     huk.chmod(0o600)
     assert opens(state)
@@ -127,7 +126,7 @@ def test_refused_pins_that_others_may_read_are_refused(tmp_path: Path) -> None:
     replace(fs, "refused-pins", b"x")
     (tmp_path / "refused-pins").chmod(0o640)
 
-    with pytest.raises(FileExposedError):
+    with raises(FILE_EXPOSED):
         fs.read("refused-pins")
 
 
@@ -172,10 +171,8 @@ def test_a_state_folder_with_a_fifo_in_it_is_said(state: Path) -> None:
         (state / "storage" / name).unlink()
         os.mkfifo(state / "storage" / name)
 
-    with pytest.raises(UnfitFileError) as raised:
+    with pytest.raises(UnfitFileError):
         open_device_storage(state)
-
-    assert raised.value.exit_code is ExitCode.STORAGE_UNUSABLE
 
 
 # The process.

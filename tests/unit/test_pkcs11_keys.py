@@ -11,16 +11,17 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from device.errors import Row
 from device.errors.element import (
-    DuplicateKeyError,
-    ElementKeyMissingError,
-    ElementNotOpenError,
-    KeyMismatchError,
+    DUPLICATE_KEY,
+    ELEMENT_KEY_MISSING,
+    ELEMENT_NOT_OPEN,
+    KEY_MISMATCH,
+    MECHANISM_MISSING,
+    TOKEN_FULL,
     KeyNotConfinedError,
-    MechanismMissingError,
-    TokenFullError,
 )
-from device.errors.storage import DoesNotExistError, KeyExistsError, KeyNotUsableError
+from device.errors.storage import KEY_EXISTS, DoesNotExistError, KeyNotUsableError
 from device.identity.csr import build_csr, subject_name
 from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.element.cryptoki_codes import Attribute, Mechanism, ObjectClass, ReturnValue
@@ -37,6 +38,7 @@ from device.storage.keys import (
 )
 from device.storage.secure_storage import Uid
 from tests.support.certificates import self_signed
+from tests.support.errors import raises
 from tests.support.fake_element import URI, attach
 from tests.support.fake_module import FakeModule
 from tests.support.sealed_device import make_device
@@ -127,11 +129,11 @@ def test_the_uri_names_the_key_and_no_pin(storage: DeviceStorage, module: FakeMo
 def test_a_taken_name_is_refused(keys: Pkcs11KeyStore) -> None:
     keys.generate_key(KEY, KeyType.EC_P256)
     keys.import_key(CLAIM_KEY, PEM)
-    with pytest.raises(KeyExistsError):
+    with raises(KEY_EXISTS):
         keys.generate_key(KEY, KeyType.EC_P256)
-    with pytest.raises(KeyExistsError):
+    with raises(KEY_EXISTS):
         keys.generate_key(CLAIM_KEY, KeyType.EC_P256)
-    with pytest.raises(KeyExistsError):
+    with raises(KEY_EXISTS):
         keys.import_key(KEY, PEM)
 
 
@@ -141,7 +143,7 @@ def test_a_label_that_a_stranger_uses_is_refused_and_left_alone(
     with open_device_storage(make_device(tmp_path / "other")) as other:
         attach(other, module).generate_key(KEY, KeyType.EC_P256)
     before = dict(module.objects)
-    with pytest.raises(DuplicateKeyError, match="that is not this device"):
+    with raises(DUPLICATE_KEY, match="that is not this device"):
         keys.generate_key(KEY, KeyType.EC_P256)
     keys.recover()
     assert module.objects == before
@@ -155,16 +157,15 @@ def test_a_missing_mechanism_is_said_before_a_key_is_made(
     keys: Pkcs11KeyStore, module: FakeModule, gone: Mechanism
 ) -> None:
     del module.mechanisms[gone]
-    with pytest.raises(MechanismMissingError, match="ec-p256") as raised:
+    with raises(MECHANISM_MISSING, match="ec-p256"):
         keys.generate_key(KEY, KeyType.EC_P256)
-    assert "key.type" in raised.value.next_step
     assert module.objects == {}
 
 
 def test_a_key_that_is_too_long_for_the_element(keys: Pkcs11KeyStore, module: FakeModule) -> None:
     module.mechanisms[Mechanism.EC_KEY_PAIR_GEN] = range(256, 257)
     keys.generate_key(KEY, KeyType.EC_P256)
-    with pytest.raises(MechanismMissingError, match="ec-p384"):
+    with raises(MECHANISM_MISSING, match="ec-p384"):
         keys.generate_key(SECOND, KeyType.EC_P384)
 
 
@@ -172,24 +173,24 @@ def test_a_profile_knows_what_its_element_cannot(
     storage: DeviceStorage, module: FakeModule
 ) -> None:
     module.maker = "Microchip Technology Inc"
-    with pytest.raises(MechanismMissingError, match="cryptoauthlib cannot make and use ec-p384"):
+    with raises(MECHANISM_MISSING, match="cryptoauthlib cannot make and use ec-p384"):
         attach(storage, module).generate_key(KEY, KeyType.EC_P384)
 
 
 @pytest.mark.parametrize(
     ("code", "expected"),
     [
-        (ReturnValue.DEVICE_MEMORY, TokenFullError),
-        (ReturnValue.HOST_MEMORY, TokenFullError),
-        (ReturnValue.CURVE_NOT_SUPPORTED, MechanismMissingError),
-        (ReturnValue.DOMAIN_PARAMS_INVALID, MechanismMissingError),
+        (ReturnValue.DEVICE_MEMORY, TOKEN_FULL),
+        (ReturnValue.HOST_MEMORY, TOKEN_FULL),
+        (ReturnValue.CURVE_NOT_SUPPORTED, MECHANISM_MISSING),
+        (ReturnValue.DOMAIN_PARAMS_INVALID, MECHANISM_MISSING),
     ],
 )
 def test_a_generation_that_the_element_refuses(
-    keys: Pkcs11KeyStore, module: FakeModule, code: ReturnValue, expected: type[Exception]
+    keys: Pkcs11KeyStore, module: FakeModule, code: ReturnValue, expected: Row
 ) -> None:
     module.fail("C_GenerateKeyPair", code)
-    with pytest.raises(expected):
+    with raises(expected):
         keys.generate_key(KEY, KeyType.EC_P256)
     assert keys.keys() == []
 
@@ -387,7 +388,7 @@ def test_tls_13_is_for_ec_keys_that_were_opted_in(
 def test_a_certificate_of_another_key_is_refused_before_connecting(keys: Pkcs11KeyStore) -> None:
     keys.generate_key(KEY, KeyType.EC_P256)
     stranger = self_signed(ec.generate_private_key(ec.SECP256R1()))
-    with pytest.raises(KeyMismatchError, match="certificate does not belong to the key"):
+    with raises(KEY_MISMATCH, match="certificate does not belong to the key"):
         keys.tls_identity(KEY, stranger)
 
 
@@ -399,7 +400,7 @@ def test_a_key_that_was_exchanged_in_the_element_is_noticed(
     certificate = self_signed(keys.private_key(KEY))
     public = [each for each in module.objects.values() if Attribute.EC_POINT in each]
     public[0][Attribute.EC_POINT] = public[1][Attribute.EC_POINT]
-    with pytest.raises(KeyMismatchError, match="not the key that the device made"):
+    with raises(KEY_MISMATCH, match="not the key that the device made"):
         keys.tls_identity(KEY, certificate)
 
 
@@ -407,9 +408,9 @@ def test_a_key_that_is_gone_from_the_element(keys: Pkcs11KeyStore, module: FakeM
     keys.generate_key(KEY, KeyType.EC_P256)
     certificate = self_signed(keys.private_key(KEY))
     module.objects.clear()
-    with pytest.raises(ElementKeyMissingError, match=r"no key .device-key\.1"):
+    with raises(ELEMENT_KEY_MISSING, match=r"no key .device-key\.1"):
         keys.tls_identity(KEY, certificate)
-    with pytest.raises(ElementKeyMissingError):
+    with raises(ELEMENT_KEY_MISSING):
         self_signed(keys.private_key(KEY))
 
 
@@ -419,7 +420,7 @@ def test_another_key_under_the_label_is_not_taken_for_ours(
     keys.generate_key(KEY, KeyType.EC_P256)
     for each in module.objects.values():
         each[Attribute.ID] = b"someone else"
-    with pytest.raises(ElementKeyMissingError, match="not this device"):
+    with raises(ELEMENT_KEY_MISSING, match="not this device"):
         self_signed(keys.private_key(KEY))
 
 
@@ -427,7 +428,7 @@ def test_two_keys_of_one_label_are_refused(keys: Pkcs11KeyStore, module: FakeMod
     keys.generate_key(KEY, KeyType.EC_P256)
     certificate = self_signed(keys.private_key(KEY))
     module.objects |= {handle + 1000: dict(each) for handle, each in module.objects.items()}
-    with pytest.raises(DuplicateKeyError, match=r"2 keys with the label .device-key\.1"):
+    with raises(DUPLICATE_KEY, match=r"2 keys with the label .device-key\.1"):
         keys.tls_identity(KEY, certificate)
 
 
@@ -448,9 +449,8 @@ def test_without_the_element_keys_can_be_named_but_not_used(
         assert storage.keys.keys() == [KEY]
         assert storage.keys.get_key_attributes(KEY).proofs == tuple(KeyProof)
         storage.keys.export_public_key(KEY)
-        with pytest.raises(ElementNotOpenError) as raised:
+        with raises(ELEMENT_NOT_OPEN):
             storage.keys.private_key(KEY)
-    assert "key.store" in raised.value.next_step
 
 
 # --- keys that the station made in the element ---------------------------------------
@@ -496,13 +496,13 @@ def test_a_key_of_another_type_is_not_adopted(
     storage: DeviceStorage, module: FakeModule, station_key: None
 ) -> None:
     keys = attach(storage, module, uri=STATION_URI)
-    with pytest.raises(ElementKeyMissingError, match="no ec-p384"):
+    with raises(ELEMENT_KEY_MISSING, match="no ec-p384"):
         keys.generate_key(KEY, KeyType.EC_P384)
 
 
 def test_the_key_to_adopt_has_to_be_there(storage: DeviceStorage, module: FakeModule) -> None:
     keys = attach(storage, module, uri=STATION_URI)
-    with pytest.raises(ElementKeyMissingError):
+    with raises(ELEMENT_KEY_MISSING):
         keys.generate_key(KEY, KeyType.EC_P256)
 
 

@@ -1,6 +1,7 @@
-"""When a certificate is renewed: at a part of its life or at an age, each device by its own share."""
+"""When a certificate is renewed: at a part of its life or an age, each device by its own share."""
 
 import dataclasses
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -62,5 +63,5 @@ def test_a_fleet_is_spread_over_the_whole_time() -> None:
 
     assert moments[0] < 181 * DAY
     assert moments[-1] == 200 * DAY
-    gaps = [after - before for before, after in zip(moments, moments[1:], strict=False)]
+    gaps = [after - before for before, after in pairwise(moments)]
     assert max(gaps) < DAY / 10

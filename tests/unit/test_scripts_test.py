@@ -1,5 +1,8 @@
 """scripts/test and scripts/check: what is run, and when they say that something failed."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from scripts import _check, _test
@@ -23,6 +26,23 @@ def test_what_is_named_is_run_alone(arguments: list[str]) -> None:
 def test_a_long_run_can_be_repeated() -> None:
     _, options = _test.plan(["--long", "tests/property"])
     assert options == ["--long", "--hypothesis-seed=1", "tests/property"]
+
+
+def test_folders_are_in_memory_and_gone_afterwards(tmp_path: Path) -> None:
+    with _test.folders_in_memory(tmp_path, 1) as variables:
+        folder = Path(variables["PYTEST_DEBUG_TEMPROOT"])
+        assert folder.parent == tmp_path
+        assert folder.is_dir()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_where_memory_is_short_or_missing_folders_are_where_they_always_are(
+    tmp_path: Path,
+) -> None:
+    too_much = shutil.disk_usage(tmp_path).total + 1
+    for memory, enough in ((tmp_path, too_much), (tmp_path / "none", 1)):
+        with _test.folders_in_memory(memory, enough) as variables:
+            assert variables == {}
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from device.errors.storage import (
+    DECOMMISSIONED,
     DataCorruptError,
-    DecommissionedError,
     StorageExistsError,
     StorageMissingError,
 )
@@ -22,6 +22,7 @@ from device.storage.lifecycle import Lifecycle
 from device.storage.secure_storage import StorageFlag, Uid
 from tests.support.crash_states import CrashState, Exploration, crash_states, explore
 from tests.support.effort import is_long, one_in
+from tests.support.errors import raises
 from tests.support.fake_tpm import FOLDER as CHIP
 from tests.support.recording_fs import Acknowledged, Content, RecordingDisk
 from tests.support.roots import RootBench
@@ -29,7 +30,7 @@ from tests.support.roots import RootBench
 logger = logging.getLogger(__name__)
 
 UNFINISHED = "unfinished"
-DECOMMISSIONED = "decommissioned"
+TAKEN_OUT = "decommissioned"
 WITNESS = 0x7777
 SECRET = 0x99
 
@@ -46,7 +47,7 @@ def seen(root: RootBench, state: Path, disk: RecordingDisk) -> State:
     try:
         with root.open(state, read_only=True, mount=disk.mount) as storage:
             if storage.lifecycle is Lifecycle.DECOMMISSIONED:
-                return DECOMMISSIONED
+                return TAKEN_OUT
             return held_by(storage) if storage.lifecycle is Lifecycle.SECURED else UNFINISHED
     except StorageMissingError:
         return UNFINISHED
@@ -80,7 +81,7 @@ def live(root: RootBench, state: Path, disk: RecordingDisk) -> None:
         storage.ps.set(Uid.DEVICE_CONFIGURATION, b"{}")
         disk.acknowledge(held_by(storage))
         storage.advance(Lifecycle.DECOMMISSIONED)
-        disk.acknowledge(DECOMMISSIONED)
+        disk.acknowledge(TAKEN_OUT)
 
 
 @pytest.fixture
@@ -131,7 +132,7 @@ def check_unfinished(root: RootBench, state: Path, disk: RecordingDisk) -> None:
 def check_decommissioned(root: RootBench, state: Path, disk: RecordingDisk) -> None:
     assert b"destroyed\n" in disk.content()["fuses"].values()
     assert not any(len(data) == 32 for data in disk.content()["fuses"].values())
-    with pytest.raises(DecommissionedError):
+    with raises(DECOMMISSIONED):
         root.open(state, mount=disk.mount)
     assert not disk.content().get(CHIP), "what the TPM held is gone, too"
     with pytest.raises(StorageExistsError):
@@ -144,7 +145,7 @@ def check(root: RootBench, state: Path, crash: CrashState) -> None:
     assert held in crash.allowed
     if held == UNFINISHED:
         check_unfinished(root, state, disk)
-    elif held == DECOMMISSIONED:
+    elif held == TAKEN_OUT:
         check_decommissioned(root, state, disk)
     else:
         check_secured(root, state, disk, held)

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from device.errors.storage import (
+    DECOMMISSIONED,
+    NOT_PERMITTED,
+    STORAGE_BUSY,
     DataCorruptError,
-    DecommissionedError,
     LifecycleError,
-    NotPermittedError,
-    StorageBusyError,
     StorageError,
     StorageExistsError,
     StorageMissingError,
@@ -22,6 +22,7 @@ from device.storage.device_storage import create_device_storage, open_device_sto
 from device.storage.keys import KeyId, KeyType
 from device.storage.lifecycle import Lifecycle
 from device.storage.secure_storage import Uid
+from tests.support.errors import raises
 from tests.support.hang import SECONDS, line_from
 from tests.support.recording_fs import Fault, RecordingDisk
 from tests.support.sealed_device import make_device
@@ -129,7 +130,7 @@ def test_a_reader_changes_nothing(state: Path) -> None:
             lambda: storage.keys.generate_key(KEY, KeyType.EC_P256),
             lambda: storage.advance(Lifecycle.DECOMMISSIONED),
         ):
-            with pytest.raises(NotPermittedError, match="reading only"):
+            with raises(NOT_PERMITTED, match="reading only"):
                 change()
     assert files(state) == before
 
@@ -138,9 +139,9 @@ def test_a_closed_storage_holds_and_does_nothing(state: Path) -> None:
     with open_device_storage(state) as storage:
         pass
     storage.close()
-    with pytest.raises(NotPermittedError, match="closed"):
+    with raises(NOT_PERMITTED, match="closed"):
         storage.its.get(Uid.SERIAL_NUMBER)
-    with pytest.raises(NotPermittedError, match="closed"):
+    with raises(NOT_PERMITTED, match="closed"):
         storage.ps.set(JOURNAL, b"")
 
 
@@ -159,9 +160,9 @@ def test_opening_fails_without_keeping_the_lock(state: Path) -> None:
 
 def test_a_second_writer_is_refused_and_a_reader_is_not(state: Path) -> None:
     with open_device_storage(state):
-        with pytest.raises(StorageBusyError):
+        with raises(STORAGE_BUSY):
             open_device_storage(state)
-        with pytest.raises(StorageBusyError):
+        with raises(STORAGE_BUSY):
             create_device_storage(state)
         open_device_storage(state, read_only=True).close()
     open_device_storage(state).close()
@@ -177,7 +178,7 @@ def test_another_process_keeps_writers_out_until_it_dies(state: Path) -> None:
         [sys.executable, "-c", program, str(state)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as other:
         assert line_from(other, other.stdout) == b"\n"
-        with pytest.raises(StorageBusyError):
+        with raises(STORAGE_BUSY):
             open_device_storage(state)
         other.send_signal(signal.SIGKILL)
         other.wait(SECONDS)
@@ -282,10 +283,10 @@ def test_closing_inside_a_transaction_commits_nothing(state: Path) -> None:
             storage.ps.set(JOURNAL, b"data")
             storage.close()
 
-    with pytest.raises(NotPermittedError, match="closed"):
+    with raises(NOT_PERMITTED, match="closed"):
         set_and_close()
     assert files(state) == before
-    with pytest.raises(NotPermittedError, match="closed"):
+    with raises(NOT_PERMITTED, match="closed"):
         storage.its.uids()
 
 
@@ -305,9 +306,9 @@ def test_decommissioning_leaves_no_key_and_no_image(state: Path) -> None:
     with open_device_storage(state) as storage:
         storage.keys.generate_key(KEY, KeyType.EC_P256)
         storage.advance(Lifecycle.DECOMMISSIONED)
-        with pytest.raises(DecommissionedError):
+        with raises(DECOMMISSIONED):
             storage.keys.keys()
-        with pytest.raises(DecommissionedError):
+        with raises(DECOMMISSIONED):
             storage.ps.set(JOURNAL, b"")
     left = files(state)
     assert sorted(left) == ["fuses/anchor", "fuses/huk", "fuses/lifecycle", "storage/lock"]
@@ -317,19 +318,19 @@ def test_decommissioning_leaves_no_key_and_no_image(state: Path) -> None:
 def test_decommissioning_is_final(state: Path) -> None:
     with open_device_storage(state) as storage:
         storage.advance(Lifecycle.DECOMMISSIONED)
-    with pytest.raises(DecommissionedError):
+    with raises(DECOMMISSIONED):
         open_device_storage(state)
     with pytest.raises(StorageExistsError):
         create_device_storage(state)
     with open_device_storage(state, read_only=True) as storage:
         assert storage.lifecycle is Lifecycle.DECOMMISSIONED
-        with pytest.raises(DecommissionedError):
+        with raises(DECOMMISSIONED):
             storage.its.get(Uid.SERIAL_NUMBER)
 
 
 def test_the_lifecycle_does_not_advance_inside_a_transaction(state: Path) -> None:
     with open_device_storage(state) as storage:
-        with storage.transaction(), pytest.raises(NotPermittedError, match="transaction"):
+        with storage.transaction(), raises(NOT_PERMITTED, match="transaction"):
             storage.advance(Lifecycle.DECOMMISSIONED)
         assert storage.lifecycle is Lifecycle.SECURED
 

@@ -7,10 +7,11 @@ from typing import Final
 
 import pytest
 
-from device.errors.storage import InsufficientStorageError, StorageError, StorageFailureError
+from device.errors.storage import INSUFFICIENT_STORAGE, STORAGE_FAILURE, StorageError
 from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.filesystem import Fs
 from device.storage.secure_storage import Uid
+from tests.support.errors import raises
 from tests.support.recording_fs import Fault, RecordingDisk, RecordingFs
 from tests.support.sealed_device import make_device
 
@@ -41,7 +42,8 @@ def test_after_any_fault_the_object_shows_what_the_disk_holds_or_refuses(
             on_disk = reader.ps.get(JOURNAL)
         try:
             assert storage.ps.get(JOURNAL) == on_disk
-        except StorageFailureError as error:
+        except StorageError as error:
+            assert error.row is STORAGE_FAILURE  # noqa: PT017 - one of two right answers
             assert "open it again" in str(error)  # noqa: PT017 - one of two right answers
         else:
             storage.ps.set(JOURNAL, b"later")
@@ -68,7 +70,7 @@ class StubbornFs(RecordingFs):
 
     def _check(self, call: str, name: str) -> None:
         if (call, name) in self.refused:
-            raise InsufficientStorageError(f"simulated: {call} {name}")
+            raise INSUFFICIENT_STORAGE.error(f"simulated: {call} {name}")
 
 
 @pytest.fixture
@@ -99,7 +101,7 @@ def test_a_full_disk_leaves_all_as_it_was_and_a_later_attempt_works(
     name = {"image": written_first, "anchor": "anchor"}[full_at]
     StubbornFs.refused.add(("create", f"{name}.new"))
     generation = storage.generation
-    with pytest.raises(InsufficientStorageError, match=name):
+    with raises(INSUFFICIENT_STORAGE, match=name):
         storage.ps.set(JOURNAL, b"new")
     assert storage.ps.get(JOURNAL) == SECRET
     assert storage.generation == generation
@@ -113,12 +115,12 @@ def test_a_commit_in_doubt_refuses_all_use_until_opened_again(
 ) -> None:
     storage, disk = stubborn
     StubbornFs.refused.add(("fsync_folder", "fuses"))
-    with pytest.raises(InsufficientStorageError, match="simulated"):
+    with raises(INSUFFICIENT_STORAGE, match="simulated"):
         storage.ps.set(JOURNAL, b"new")
     StubbornFs.refused.clear()
-    with pytest.raises(StorageFailureError, match="open it again"):
+    with raises(STORAGE_FAILURE, match="open it again"):
         storage.ps.get(JOURNAL)
-    with pytest.raises(StorageFailureError, match="open it again"):
+    with raises(STORAGE_FAILURE, match="open it again"):
         storage.ps.set(JOURNAL, b"newer")
     storage.close()
     with open_device_storage(tmp_path, mount=disk.mount) as again:
@@ -145,9 +147,9 @@ def test_a_mirror_that_can_neither_be_written_nor_removed_leaves_the_commit_in_d
     storage, disk = stubborn
     mirror = mirror_of_the_next_commit(storage)
     StubbornFs.refused.update({("create", f"{mirror}.new"), ("unlink", mirror)})
-    with pytest.raises(InsufficientStorageError, match="simulated"):
+    with raises(INSUFFICIENT_STORAGE, match="simulated"):
         storage.ps.remove(JOURNAL)
-    with pytest.raises(StorageFailureError, match="open it again"):
+    with raises(STORAGE_FAILURE, match="open it again"):
         storage.ps.uids()
     storage.close()
     with open_device_storage(tmp_path, mount=disk.mount) as again:
@@ -165,7 +167,7 @@ def test_a_damaged_copy_that_cannot_be_restored_keeps_the_device_closed(
     content["storage"][written_first] = b""
     damaged = RecordingDisk(content)
     StubbornFs.refused.add(("create", f"{written_first}.new"))
-    with pytest.raises(InsufficientStorageError):
+    with raises(INSUFFICIENT_STORAGE):
         open_device_storage(tmp_path, mount=lambda folder: StubbornFs(damaged, folder.name))
     with open_device_storage(tmp_path, mount=damaged.mount) as again:
         assert again.ps.get(JOURNAL) == SECRET

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from device.errors import Row
 from device.errors.storage import (
-    InsufficientStorageError,
-    StorageAccessError,
-    StorageBusyError,
+    INSUFFICIENT_STORAGE,
+    STORAGE_ACCESS,
+    STORAGE_BUSY,
+    STORAGE_FAILURE,
     StorageError,
-    StorageFailureError,
 )
 from device.storage.filesystem import (
     FolderLock,
@@ -27,6 +28,7 @@ from device.storage.filesystem import (
     storage_errors,
     sync_folder,
 )
+from tests.support.errors import raises
 from tests.support.hang import SECONDS, line_from
 from tests.support.recording_fs import Fault, FolderSynced, RecordingDisk, Renamed, Synced
 
@@ -73,7 +75,7 @@ def test_a_file_is_never_open_to_others(fs: OsFs, tmp_path: Path, mode: int) -> 
 
 def test_creating_over_a_file_is_refused(fs: OsFs) -> None:
     fs.create("huk", b"first")
-    with pytest.raises(StorageFailureError, match="huk"):
+    with raises(STORAGE_FAILURE, match="huk"):
         fs.create("huk", b"second")
     assert fs.read("huk") == b"first"
 
@@ -94,7 +96,7 @@ def test_unlinking_nothing_is_no_error(fs: OsFs) -> None:
 
 @pytest.mark.usefixtures("files_of_at_most_4_kib")
 def test_a_write_that_is_cut_short_is_an_error(fs: OsFs) -> None:
-    with pytest.raises(StorageFailureError, match="image"):
+    with raises(STORAGE_FAILURE, match="image"):
         fs.create("image", bytes(5000))
 
 
@@ -102,24 +104,23 @@ def test_a_write_that_is_cut_short_is_an_error(fs: OsFs) -> None:
 def test_a_failing_call_names_the_file(tmp_path: Path, call: str) -> None:
     fs = OsFs(tmp_path / "nowhere")
     arguments = {"fsync": ("image",), "rename": ("other", "image"), "fsync_folder": ()}[call]
-    with pytest.raises(StorageFailureError, match="nowhere"):
+    with raises(STORAGE_FAILURE, match="nowhere"):
         getattr(fs, call)(*arguments)
 
 
 @pytest.mark.parametrize(
     ("number", "expected"),
     [
-        (errno.ENOSPC, InsufficientStorageError),
-        (errno.EDQUOT, InsufficientStorageError),
-        (errno.EACCES, StorageAccessError),
-        (errno.EROFS, StorageAccessError),
-        (errno.EIO, StorageFailureError),
+        (errno.ENOSPC, INSUFFICIENT_STORAGE),
+        (errno.EDQUOT, INSUFFICIENT_STORAGE),
+        (errno.EACCES, STORAGE_ACCESS),
+        (errno.EROFS, STORAGE_ACCESS),
+        (errno.EIO, STORAGE_FAILURE),
     ],
 )
-def test_each_kind_of_refusal_has_its_error(number: int, expected: type[StorageError]) -> None:
-    with pytest.raises(StorageError, match="image-a: ") as caught, storage_errors(Path("image-a")):
+def test_each_kind_of_refusal_has_its_error(number: int, expected: Row) -> None:
+    with raises(expected, match="image-a: "), storage_errors(Path("image-a")):
         raise OSError(number, os.strerror(number))
-    assert type(caught.value) is expected
 
 
 def test_folders_are_private_and_their_parents_made(tmp_path: Path) -> None:
@@ -137,9 +138,9 @@ def test_an_existing_folder_is_closed_to_others(tmp_path: Path) -> None:
 
 def test_a_file_in_place_of_a_folder_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "fuses").write_bytes(b"")
-    with pytest.raises(StorageFailureError, match="fuses"):
+    with raises(STORAGE_FAILURE, match="fuses"):
         make_folder(tmp_path / "fuses")
-    with pytest.raises(StorageFailureError, match="fuses"):
+    with raises(STORAGE_FAILURE, match="fuses"):
         sync_folder(tmp_path / "fuses")
 
 
@@ -148,7 +149,7 @@ def test_a_file_in_place_of_a_folder_is_an_error(tmp_path: Path) -> None:
 )
 def test_a_sync_reaches_the_kernel(sync: Callable[[], None]) -> None:
     # What cannot be synced says so: the one sign of a sync that shows without cutting power.
-    with pytest.raises(StorageFailureError, match="Invalid argument"):
+    with raises(STORAGE_FAILURE, match="Invalid argument"):
         sync()
 
 
@@ -176,14 +177,14 @@ def test_a_failed_replace_leaves_the_old_content_and_no_litter(fault: Fault, cal
 def test_a_disk_that_lies_about_a_write_does_not_get_the_name() -> None:
     disk = RecordingDisk({"storage": {"image": b"old"}})
     disk.faults = {1: Fault.LYING_WRITE}
-    with pytest.raises(StorageFailureError, match="read back"):
+    with raises(STORAGE_FAILURE, match="read back"):
         replace(disk.mount(Path("storage")), "image", b"new")
     assert disk.content() == {"storage": {"image": b"old"}}
 
 
 def test_a_second_lock_on_a_folder_is_refused_until_the_first_is_released(tmp_path: Path) -> None:
     first = FolderLock(tmp_path)
-    with pytest.raises(StorageBusyError, match="in use"):
+    with raises(STORAGE_BUSY, match="in use"):
         FolderLock(tmp_path)
     first.release()
     first.release()
@@ -202,7 +203,7 @@ def test_another_process_holds_the_lock_until_it_dies(tmp_path: Path) -> None:
         stdout=subprocess.PIPE,
     ) as other:
         assert line_from(other, other.stdout) == b"locked\n"
-        with pytest.raises(StorageBusyError):
+        with raises(STORAGE_BUSY):
             FolderLock(tmp_path)
         other.send_signal(signal.SIGKILL)
         other.wait(SECONDS)

@@ -7,18 +7,19 @@ from pathlib import Path
 import pytest
 
 from device.errors.storage import (
+    DECOMMISSIONED,
+    STORAGE_FAILURE,
     DataCorruptError,
-    DecommissionedError,
     LifecycleError,
     StorageError,
     StorageExistsError,
-    StorageFailureError,
 )
 from device.storage.filesystem import OsFs
 from device.storage.lifecycle import Lifecycle
 from device.storage.roots.file_fuses import FileFuses
 from device.storage.roots.root_of_trust import BLANK, Anchor
 from tests.support.crash_states import crash_states
+from tests.support.errors import raises
 from tests.support.recording_fs import Fault, RecordingDisk
 
 FOLDER = Path("fuses")
@@ -107,7 +108,7 @@ def test_the_anchor_reads_back(fuses: FileFuses) -> None:
 @pytest.mark.parametrize("generation", [4, 5])
 def test_the_anchor_only_grows(fuses: FileFuses, generation: int) -> None:
     fuses.write_anchor(Anchor(5, b"\x01" * 32))
-    with pytest.raises(StorageFailureError, match="can only grow"):
+    with raises(STORAGE_FAILURE, match="can only grow"):
         fuses.write_anchor(Anchor(generation, b"\x02" * 32))
     assert fuses.read_anchor() == Anchor(5, b"\x01" * 32)
 
@@ -173,7 +174,7 @@ def test_storage_keys_are_away_while_the_root_of_trust_is_debugged(fuses: FileFu
 def test_decommissioning_destroys_the_root_key(fuses: FileFuses, tmp_path: Path) -> None:
     root_key = (tmp_path / "huk").read_bytes()
     secured(fuses).advance(Lifecycle.DECOMMISSIONED)
-    with pytest.raises(DecommissionedError):
+    with raises(DECOMMISSIONED):
         fuses.derive(b"label")
     assert not any(root_key in path.read_bytes() for path in tmp_path.iterdir())
 

@@ -17,10 +17,10 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from device.errors.storage import (
+    INVALID_ARGUMENT,
+    KEY_EXISTS,
     DataCorruptError,
     DoesNotExistError,
-    InvalidArgumentError,
-    KeyExistsError,
     KeyNotUsableError,
 )
 from device.storage.device_storage import DeviceStorage, open_device_storage
@@ -33,6 +33,7 @@ from device.storage.keys import (
     MemoryIdentity,
 )
 from device.storage.sealed_keys import FIRST_KEY_UID, _Record
+from tests.support.errors import raises
 from tests.support.recording_fs import RecordingDisk
 from tests.support.sealed_device import make_device
 
@@ -173,16 +174,16 @@ def test_an_encrypted_key_is_refused_as_encrypted(storage: DeviceStorage) -> Non
 def test_a_name_is_taken_once(storage: DeviceStorage) -> None:
     storage.keys.generate_key(KEY, KeyType.EC_P256)
     before = storage.keys.export_public_key(KEY)
-    with pytest.raises(KeyExistsError, match=KEY):
+    with raises(KEY_EXISTS, match=KEY):
         storage.keys.generate_key(KEY, KeyType.EC_P256)
-    with pytest.raises(KeyExistsError, match=KEY):
+    with raises(KEY_EXISTS, match=KEY):
         storage.keys.import_key(KEY, pem_of(ec.generate_private_key(ec.SECP256R1())))
     assert storage.keys.export_public_key(KEY) == before
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a/b", "a?pin-value=1", "ä", "k\n", "x" * 65])
 def test_a_name_fits_into_a_uri(storage: DeviceStorage, name: str) -> None:
-    with pytest.raises(InvalidArgumentError):
+    with raises(INVALID_ARGUMENT):
         storage.keys.generate_key(KeyId(name), KeyType.EC_P256)
 
 

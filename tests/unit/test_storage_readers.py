@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from device.errors.storage import StorageFailureError
+from device.errors.storage import STORAGE_FAILURE
 from device.storage.device_storage import open_device_storage
 from device.storage.filesystem import Fs, Mount
 from device.storage.secure_storage import Uid
 from tests.support import hang
+from tests.support.errors import raises
 from tests.support.recording_fs import RecordingDisk, RecordingFs
 from tests.support.sealed_device import make_device
 
@@ -64,7 +65,7 @@ def test_a_reader_gives_up_when_the_anchor_never_stands_still(
 ) -> None:
     reader, state = overtaken
     values = [b"%d" % number for number in range(1000)]
-    with pytest.raises(StorageFailureError, match="never stands still"):
+    with raises(STORAGE_FAILURE, match="never stands still"):
         open_device_storage(state, read_only=True, mount=reader(values))
 
 

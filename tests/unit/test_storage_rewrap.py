@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from device.errors.root_of_trust import CredentialMissingError, TpmError
+from device.errors.root_of_trust import CREDENTIAL_MISSING, TpmError
 from device.errors.storage import (
+    NOT_PERMITTED,
+    STORAGE_FAILURE,
     LifecycleError,
-    NotPermittedError,
     StorageError,
-    StorageFailureError,
 )
 from device.storage.device_place import DevicePlace
 from device.storage.device_storage import DeviceStorage, create_device_storage
@@ -24,6 +24,7 @@ from device.storage.secure_storage import Uid
 from factory.making.rewrap import rewrap_device_storage
 from tests.support.crash_states import CrashState, crash_states, explore
 from tests.support.effort import one_in
+from tests.support.errors import raises
 from tests.support.fake_tpm import FOLDER as CHIP
 from tests.support.recording_fs import Fault, RecordingDisk
 from tests.support.roots import PLANS, Hardware, RootBench
@@ -166,7 +167,7 @@ def refuse_once(board: Hardware, call: str) -> None:
     def refuse(name: str) -> None:
         if name in calls:
             calls.remove(name)
-            raise TpmError(0x101)
+            raise TpmError(response=0x101)
 
     board.tpm.before = refuse
 
@@ -207,13 +208,13 @@ def test_a_storage_that_may_have_moved_must_be_opened_again(board: Hardware, sta
     bench.make_device(state)
 
     def unsure() -> None:
-        raise StorageFailureError("the folder was not synced")
+        raise STORAGE_FAILURE.error("the folder was not synced")
 
     with bench.open(state) as storage:
         root = DevicePlace(state, OsFs, bench.make_root).begin_move(plan_of("tpm", board))
-        with pytest.raises(StorageFailureError, match="not synced"):
+        with raises(STORAGE_FAILURE, match="not synced"):
             storage.move(root, unsure)
-        with pytest.raises(StorageFailureError, match="was interrupted"):
+        with raises(STORAGE_FAILURE, match="was interrupted"):
             storage.ps.set(WITNESS, b"under which root?")
 
 
@@ -225,7 +226,7 @@ def test_an_old_root_that_is_out_of_reach_is_erased_later(
 
     def refuse(name: str) -> None:
         if name == "remove":
-            raise TpmError(0x101)
+            raise TpmError(response=0x101)
 
     board.tpm.before = refuse  # each time: the opening after the move tries it, too
     with pytest.raises(TpmError):
@@ -241,7 +242,7 @@ def test_an_old_root_that_is_out_of_reach_is_erased_later(
 def test_a_root_that_cannot_be_used_is_never_moved_to(board: Hardware, state: Path) -> None:
     bench = RootBench.of("file", board)
     bench.make_device(state)
-    with pytest.raises(CredentialMissingError):
+    with raises(CREDENTIAL_MISSING):
         rewrap_device_storage(state, CredentialPlan("nowhere"), make_root=bench.make_root)
     with bench.open(state) as storage:
         assert storage.root_of_trust.kind == "file"
@@ -283,7 +284,7 @@ def test_an_unfinished_device_does_not_move(board: Hardware, state: Path) -> Non
 def test_a_storage_that_is_open_for_reading_does_not_move(board: Hardware, state: Path) -> None:
     bench = RootBench.of("file", board)
     bench.make_device(state)
-    with bench.open(state, read_only=True) as storage, pytest.raises(NotPermittedError):
+    with bench.open(state, read_only=True) as storage, raises(NOT_PERMITTED):
         storage.move(storage.root_of_trust, lambda: None)
 
 

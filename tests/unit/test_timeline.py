@@ -5,10 +5,11 @@ import time
 import pytest
 
 from device.errors.provisioning import (
-    ConnectionLostError,
-    NoReplyError,
-    NotActivatedYetError,
-    NotLetInError,
+    CONNECTION_LOST,
+    NO_REPLY,
+    NOT_LET_IN,
+    in_order_of_likelihood,
+    not_activated_yet,
 )
 from device.provisioning import events as ev
 from device.provisioning.claim_states import State
@@ -65,7 +66,7 @@ def test_what_only_matters_inside_is_not_told(
 def test_an_operating_device_tells_its_story(timeline: Timeline, told: list[Step]) -> None:
     timeline.add("operating")
     timeline.add("telemetry acknowledged", "message 7")
-    timeline.waiting(NoReplyError("operating"), 1.25)
+    timeline.waiting(NO_REPLY.error(step="operating"), 1.25)
 
     assert [(step.name, step.detail) for step in told] == [
         ("operating", ""),
@@ -75,7 +76,11 @@ def test_an_operating_device_tells_its_story(timeline: Timeline, told: list[Step
 
 
 def test_a_device_that_stays_out_says_once_what_to_do(timeline: Timeline, told: list[Step]) -> None:
-    refused = NotLetInError(Credential.DEVICE, "closed", ("The certificate is INACTIVE.",))
+    refused = NOT_LET_IN.error(
+        "closed",
+        credential=Credential.DEVICE,
+        next_step=in_order_of_likelihood(["The certificate is INACTIVE."]),
+    )
     for _ in range(4):
         timeline.waiting(refused, 1.0)
 
@@ -89,7 +94,9 @@ def test_advice_comes_again_after_an_hour(told: list[Step]) -> None:
     timeline = Timeline(told.append, now=clock.monotonic)
     for _ in range(3 * 60):
         timeline.add("operating")
-        timeline.waiting(ConnectionLostError("operating", "0x8E", "find the other client"), 1.0)
+        timeline.waiting(
+            CONNECTION_LOST.error("0x8E", step="operating", next_step="find the other client"), 1.0
+        )
         clock.advance(61.0)
 
     advice = [step.detail for step in told if step.name == "next"]
@@ -100,7 +107,7 @@ def test_losses_that_are_hours_apart_need_no_advice(told: list[Step]) -> None:
     clock = FakeClock()
     timeline = Timeline(told.append, now=clock.monotonic)
     for _ in range(10):
-        timeline.waiting(NoReplyError("operating"), 1.0)
+        timeline.waiting(NO_REPLY.error(step="operating"), 1.0)
         clock.advance(3601.0)
 
     assert "next" not in [step.name for step in told]
@@ -109,8 +116,8 @@ def test_losses_that_are_hours_apart_need_no_advice(told: list[Step]) -> None:
 def test_an_expected_refusal_is_one_calm_line(timeline: Timeline, told: list[Step]) -> None:
     for refusals in (1, 2, 3):
         timeline.received(ev.NotLetIn("closed"), Presented.AWAITING_ACTIVATION)
-        causes = ("The CA is not registered.",)
-        timeline.waiting(NotActivatedYetError("closed", causes, "Look.", refusals), 1.5)
+        next_step = in_order_of_likelihood(["The CA is not registered."], "Look.")
+        timeline.waiting(not_activated_yet("closed", refusals, next_step), 1.5)
 
     assert [step.name for step in told] == ["refused by AWS IoT"] * 3
     assert "as it does while it registers a certificate" in told[0].detail

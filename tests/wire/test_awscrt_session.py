@@ -16,8 +16,8 @@ import trustme
 
 from device.config.endpoint import Endpoint
 from device.config.settings import Connection
-from device.errors import ExitCode
-from device.errors.provisioning import CredentialUnusableError, StoppedError
+from device.errors import ExitCode, StoppedError
+from device.errors.provisioning import CREDENTIAL_UNUSABLE
 from device.provisioning import actions as act
 from device.provisioning import events as ev
 from device.provisioning import topics
@@ -30,6 +30,7 @@ from device.storage.keys import MemoryIdentity
 from tests.support.asking import Asking, loop_over
 from tests.support.certificates import new_key, pem_of
 from tests.support.device_process import Works, works_for
+from tests.support.errors import raises
 from tests.support.hang import SECONDS
 from tests.support.own_process import in_own_process
 from tests.support.scripted_server import (
@@ -377,7 +378,7 @@ def test_what_tls_cannot_even_begin_with(root_ca: bytes, identity: MemoryIdentit
     with (
         ScriptedServer(let_in, SERVER) as server,
         session_with(server.endpoint, root_ca, identity) as session,
-        pytest.raises(CredentialUnusableError) as raised,
+        raises(CREDENTIAL_UNUSABLE) as raised,
     ):
         session.perform(CONNECT)
 

@@ -14,6 +14,7 @@ import pytest
 
 from scripts.demonstration.methods import METHODS
 from tests.support.elements import softhsm_module
+from tests.support.quick_commands import quick_commands
 from tests.wire.conftest import ROOT, free_ports
 
 AS_EXPECTED = {
@@ -39,18 +40,20 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (folder / "config").symlink_to(ROOT / "config")
     bin_folder = folder / ".venv" / "bin"
     bin_folder.mkdir(parents=True)
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    (bin_folder / "activate").write_text(f"export PATH='{path}' PYTHONPATH='{ROOT}'\n")
     ports = free_ports()
     with_ports = ["--api-port", str(ports.api), "--mqtt-port", str(ports.mqtt)]
-    run(folder, "localcloud", "up", "--detach", *with_ports)
-    run(folder, "localcloud", "down")  # the ports are remembered
-    yield folder
-    run(folder, "localcloud", "down")
+    with quick_commands(bin_folder) as programs:
+        path = f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+        (programs / "activate").write_text(f"export PATH='{path}' PYTHONPATH='{ROOT}'\n")
+        run(folder, "localcloud", "up", "--detach", *with_ports)
+        run(folder, "localcloud", "down")  # the ports are remembered
+        yield folder
+        run(folder, "localcloud", "down")
 
 
 def run(folder: Path, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    programs = folder / ".venv" / "bin"
+    path = f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
     return succeeded(folder, [sys.executable, "-m", module, *arguments], environment)
 

@@ -15,7 +15,7 @@ from factory.bulk.journal import Batch, new_batch, open_journal
 from factory.bulk.progress import PlainProgress
 from factory.making.new_device import DeviceOrder, new_device_id
 from factory.methods import bulk
-from tests.support.hang import SECONDS
+from tests.support.hang import SECONDS, line_from
 from tests.support.production_line import CONFIG, ProductionLine, production_line
 from tests.support.station_cloud import MeddledCloud
 from tests.wire.conftest import LocalCloud, python
@@ -153,10 +153,8 @@ def test_killed_command_is_completed_by_the_next(line: ProductionLine) -> None:
         python("-m", "factory", *words, "--station", str(line.station)),
         stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    assert process.stderr is not None
-    for said in process.stderr:
-        if said.startswith("CSRs collected: 4"):
-            break
+    while not line_from(process, process.stderr).startswith("CSRs collected: 4"):
+        pass
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=SECONDS)
 

@@ -13,10 +13,11 @@ from factory.account.aws import Aws
 from factory.account.ca_certificates import CertificateMode
 from factory.account.changes import Outcome
 from factory.account.cloud import Value, structure, text
-from factory.errors import NotMadeByStationError, OtherAccountError, RegisteredOtherwiseError
+from factory.errors import NOT_MADE_BY_STATION, OTHER_ACCOUNT, REGISTERED_OTHERWISE
 from factory.methods import METHODS, jitr
 from factory.methods.method import Choices
 from factory.station.station import open_station
+from tests.support.errors import raises
 from tests.support.preparations import (
     CASES,
     SIDE_BY_SIDE,
@@ -97,7 +98,7 @@ def test_template_by_name_gives_way_to_the_template_itself_and_back(aws: Aws, fo
 def test_other_mode_must_be_registered_anew(aws: Aws, folder: Path) -> None:
     wanted = Choices(CertificateMode.SNI_ONLY)
 
-    with pytest.raises(RegisteredOtherwiseError, match="DEFAULT, not SNI_ONLY") as raised:
+    with raises(REGISTERED_OTHERWISE, match="DEFAULT, not SNI_ONLY") as raised:
         prepare(CASES["jitp"], aws, folder, wanted)
 
     assert "factory teardown --method jitp" in raised.value.next_step
@@ -113,7 +114,7 @@ def test_registration_must_not_have_a_template(aws: Aws, folder: Path) -> None:
     ca = ca_of("jitr", folder)
     aws.call("iot", "UpdateCACertificate", certificateId=ca, registrationConfig=config)
 
-    with pytest.raises(RegisteredOtherwiseError, match="with a template, not without"):
+    with raises(REGISTERED_OTHERWISE, match="with a template, not without"):
         prepare(JITR, aws, folder)
 
     teardown(JITR, aws, folder)
@@ -231,11 +232,11 @@ def test_claim_gets_its_hook_later(local_cloud: LocalCloud, tmp_path: Path) -> N
 def test_what_others_made_is_neither_changed_nor_removed(aws: Aws, folder: Path, kind: str) -> None:
     mark(aws, kind, is_ours=False)
     before = contents(aws)
-    with pytest.raises(NotMadeByStationError, match="the station did not create it"):
+    with raises(NOT_MADE_BY_STATION, match="the station did not create it"):
         prepare(JITR, aws, folder)
     assert contents(aws) == before
 
-    with pytest.raises(NotMadeByStationError):
+    with raises(NOT_MADE_BY_STATION):
         teardown(JITR, aws, folder)
 
     mark(aws, kind, is_ours=True)
@@ -246,7 +247,7 @@ def test_ca_that_others_registered_is_neither_changed_nor_removed(aws: Aws, fold
     arn = f"arn:aws:iot:{REGION}:{ACCOUNT}:cacert/{ca_of('jitr', folder)}"
     keys: list[Value] = ["made-by"]
     aws.call("iot", "UntagResource", resourceArn=arn, tagKeys=keys)
-    with pytest.raises(NotMadeByStationError):
+    with raises(NOT_MADE_BY_STATION):
         prepare(JITR, aws, folder)
 
     assert outcome_of(teardown(JITR, aws, folder), CA)[0] is Outcome.ABSENT
@@ -283,9 +284,9 @@ def test_station_with_a_claim_of_another_region_is_refused(
     aws: Aws, folder: Path, local_cloud: LocalCloud, name: str
 ) -> None:
     elsewhere = CutCloud(aws_of(local_cloud, "eu-north-1", ACCOUNT))
-    with pytest.raises(OtherAccountError) as raised:
+    with raises(OTHER_ACCOUNT) as raised:
         prepare(CASES[name], elsewhere, folder)
-    with pytest.raises(OtherAccountError):
+    with raises(OTHER_ACCOUNT):
         teardown(CASES[name], elsewhere, folder)
     assert raised.value.exit_code is ExitCode.CONFIGURATION_INVALID
     assert elsewhere.changes == []

@@ -305,5 +305,6 @@ def test_ctrl_c_is_answered_in_words(tmp_path: Path) -> None:
             _, err = process.communicate(timeout=SECONDS)
     assert process.returncode == 1
     assert err == (
-        "factory: stopped\n  next: Run the same command again; it continues where it stopped.\n"
+        "factory: error FB-502: stopped\n"
+        "  next: Run the same command again; it continues where it stopped.\n"
     )

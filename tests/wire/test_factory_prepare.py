@@ -14,13 +14,14 @@ from factory.account.certificates import delete_certificate, set_certificate_sta
 from factory.account.changes import Outcome, Report
 from factory.account.cloud import Cloud, items, structure, text
 from factory.errors import (
-    CloudConfigurationError,
-    CloudDeniedError,
-    NotMadeByStationError,
-    OtherAccountError,
+    CLOUD_CONFIGURATION,
+    CLOUD_DENIED,
+    NOT_MADE_BY_STATION,
+    OTHER_ACCOUNT,
 )
 from factory.methods import METHODS
 from factory.station.station import open_or_make_station, open_station
+from tests.support.errors import raises
 from tests.support.station_cloud import CutCloud, PowerCutError, aws_of, contents
 from tests.wire.conftest import LocalCloud
 
@@ -288,10 +289,10 @@ def test_resources_of_others_are_neither_changed_nor_removed(
         aws.call("iot", "UntagResource", resourceArn=arn, tagKeys=[*tag])
     before = contents(aws)
 
-    with pytest.raises(NotMadeByStationError):
+    with raises(NOT_MADE_BY_STATION):
         prepare(aws, folder)
     assert contents(aws) == before
-    with pytest.raises(NotMadeByStationError):
+    with raises(NOT_MADE_BY_STATION):
         CLAIM.teardown(aws, None, devices=True)
 
     mark: list[object] = [{"Key": "made-by", "Value": "firstboot-station"}]
@@ -338,9 +339,9 @@ def test_station_of_another_region_is_refused_and_changes_nothing(
     prepare(aws, folder)
     elsewhere = CutCloud(aws_of(local_cloud, "eu-north-1"))
 
-    with pytest.raises(OtherAccountError, match="eu-central-1"):
+    with raises(OTHER_ACCOUNT, match="eu-central-1"):
         prepare(elsewhere, folder)
-    with pytest.raises(OtherAccountError):
+    with raises(OTHER_ACCOUNT):
         teardown(elsewhere, folder)
 
     assert elsewhere.changes == []
@@ -361,9 +362,11 @@ def test_missing_permission_is_named(
     trainee: tuple[str, str], local_cloud: LocalCloud, folder: Path
 ) -> None:
     access_key, secret = trainee
-    with pytest.raises(CloudDeniedError) as raised:
+    with raises(CLOUD_DENIED) as raised:
         prepare(aws_of(local_cloud, account=access_key, secret=secret), folder)
-    assert raised.value.action == "iot:DescribeProvisioningTemplate"  # the first thing it asks
+    assert (
+        raised.value.fields["action"] == "iot:DescribeProvisioningTemplate"
+    )  # the first thing it asks
     assert raised.value.exit_code is ExitCode.DENIED
 
 
@@ -371,7 +374,7 @@ def test_wrong_secret_is_a_matter_of_configuration(
     trainee: tuple[str, str], local_cloud: LocalCloud, folder: Path
 ) -> None:
     access_key, _ = trainee
-    with pytest.raises(CloudConfigurationError, match="rejected the credentials"):
+    with raises(CLOUD_CONFIGURATION, match="rejected the credentials"):
         prepare(aws_of(local_cloud, account=access_key, secret="guessed"), folder)
 
 

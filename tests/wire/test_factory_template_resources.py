@@ -8,7 +8,7 @@ import pytest
 from factory.account.aws import Aws
 from factory.account.changes import Change, Outcome
 from factory.account.template_resources import ensure_named, named_in, remove_named
-from factory.errors import StillInUseError
+from factory.errors import STILL_IN_USE, CloudRejectedError
 from tests.support.station_cloud import CutCloud, PowerCutError, aws_of, contents
 from tests.wire.conftest import LocalCloud
 
@@ -29,7 +29,8 @@ def aws(local_cloud: LocalCloud) -> Iterator[Aws]:
     for user in ("one", "two"):
         try:
             remove_named(cloud, TEMPLATE, user)
-        except StillInUseError:
+        except CloudRejectedError as error:
+            assert error.row is STILL_IN_USE  # noqa: PT017 - or it is gone
             cloud.call("iot", "DeleteThingType", thingTypeName="a-type")
 
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from localcloud.errors import PortInUseError
+from localcloud.errors import PORT_IN_USE
 from localcloud.ports import DEFAULT_PORTS, choose_ports, owner_of
 from localcloud.state_folder import Ports
+from tests.support.errors import raises
 from tests.wire.conftest import free_ports
 
 pytestmark = pytest.mark.wire
@@ -33,9 +34,9 @@ def test_ports_asked_for_are_taken() -> None:
 
 
 def test_a_port_asked_for_that_is_taken_is_refused_by_owner(taken: int) -> None:
-    with pytest.raises(PortInUseError) as refused:
+    with raises(PORT_IN_USE) as refused:
         choose_ports(None, taken, free_ports(), pytest.fail)
-    assert f"process {os.getpid()}" in refused.value.owner
+    assert f"process {os.getpid()}" in str(refused.value.fields["owner"])
     assert "--mqtt-port" in refused.value.next_step
 
 

@@ -170,7 +170,7 @@ def test_a_port_lost_between_choice_and_start_ends_it(tmp_path: Path, flag: str)
         state = str(tmp_path / "cloud")
         ended = run_script(tmp_path, SERVE, state, str(ports.api), str(ports.mqtt))
     assert ended.returncode == 1
-    assert f"PortInUseError: port {lost}" in ended.stderr
+    assert f"LocalCloudError: port {lost}" in ended.stderr
 
 
 def test_web_pages_are_kept_from_the_admin_paths(local_cloud: LocalCloud) -> None:

@@ -1,8 +1,7 @@
 """By claim with the station's own CA: the station's work in an account, whole, cut, and undone."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,15 +13,16 @@ from device.storage.device_storage import open_device_storage
 from device.storage.secure_storage import Uid
 from factory.account.aws import Aws
 from factory.account.changes import Outcome, Report
-from factory.account.cloud import Cloud, items, structure, text
-from factory.errors import CertificateProviderTakenError, NotMadeByStationError
+from factory.account.cloud import Cloud, structure
+from factory.errors import NOT_MADE_BY_STATION, CertificateProviderTakenError
 from factory.methods import claim_own_ca
 from factory.methods.claim import Claim
 from factory.methods.claim_own_ca import ClaimOwnCa
 from factory.methods.method import Choices
 from factory.station.station import open_or_make_station, open_station
+from tests.support.errors import raises
 from tests.support.production_line import ProductionLine, production_line
-from tests.support.station_cloud import CutCloud, PowerCutError, aws_of, contents
+from tests.support.station_cloud import aws_of, contents
 from tests.wire.conftest import LocalCloud
 
 pytestmark = pytest.mark.wire
@@ -74,63 +74,6 @@ def test_a_second_run_changes_nothing(aws: Aws, folder: Path) -> None:
     assert contents(aws) == before
 
 
-CUTS = pytest.mark.parametrize(
-    ("cut_at", "reply_lost"), [(1, True), (2, False)], ids=["reply-lost", "never-sent"]
-)
-"""Where each run is cut: it makes one change, and the next run begins with what that left."""
-
-
-@CUTS
-def test_a_run_that_is_cut_after_each_change_is_completed_by_the_next(
-    aws: Aws, folder: Path, cut_at: int, reply_lost: bool
-) -> None:
-    empty = contents(aws)
-
-    made = cut_until_done(lambda cloud: prepare(cloud, folder), aws, cut_at, reply_lost=reply_lost)
-
-    assert made[-1] == "CreateCertificateProvider", "nobody asks before all is there"
-    assert set(outcomes(prepare(aws, folder)).values()) == {Outcome.UNCHANGED}
-    assert keys_that_can_sign(aws) == 1
-    teardown(aws, folder)
-    assert contents(aws) == empty
-    assert keys_that_can_sign(aws) == 0
-
-
-@CUTS
-def test_a_teardown_that_is_cut_after_each_change_is_completed_by_the_next(
-    aws: Aws, folder: Path, cut_at: int, reply_lost: bool
-) -> None:
-    empty = contents(aws)
-    prepare(aws, folder)
-
-    made = cut_until_done(lambda cloud: teardown(cloud, folder), aws, cut_at, reply_lost=reply_lost)
-
-    assert made[0] == "DeleteCertificateProvider", "AWS IoT signs again at once"
-    assert contents(aws) == empty
-    assert keys_that_can_sign(aws) == 0
-
-
-def cut_until_done(
-    run: Callable[[Cloud], Report], aws: Aws, cut_at: int, *, reply_lost: bool
-) -> list[str]:
-    """Repeat a run that is cut each time, until it is through; return the changes it made."""
-    made: list[str] = []
-    for _ in range(40):
-        cloud = CutCloud(aws, cut_at, reply_lost=reply_lost)
-        with suppress(PowerCutError):
-            run(cloud)
-            return made + cloud.changes
-        made += cloud.changes[:1]
-    raise AssertionError(f"it is never through: {made}")
-
-
-def keys_that_can_sign(cloud: Cloud) -> int:
-    pages = cloud.pages("kms", "ListKeys")
-    ids = [text(key, "KeyId") for page in pages for key in items(page, "Keys")]
-    found = [structure(cloud.call("kms", "DescribeKey", KeyId=each), "KeyMetadata") for each in ids]
-    return [each["KeyState"] for each in found].count("Enabled")
-
-
 def test_somebody_elses_provider_is_named_and_nothing_is_made(aws: Aws, folder: Path) -> None:
     function = "arn:aws:lambda:eu-central-1:327987654321:function:theirs"
     aws.call(
@@ -155,7 +98,7 @@ def test_somebody_elses_key_under_the_alias_is_left_alone(aws: Aws, folder: Path
     alias = f"alias/{PROVIDER}"
     aws.call("kms", "CreateAlias", AliasName=alias, TargetKeyId=theirs["KeyId"])
     try:
-        with pytest.raises(NotMadeByStationError, match=alias):
+        with raises(NOT_MADE_BY_STATION, match=alias):
             prepare(aws, folder)
         found = structure(aws.call("kms", "DescribeKey", KeyId=alias), "KeyMetadata")
         assert (found["KeyId"], found["KeyState"]) == (theirs["KeyId"], "Enabled")

@@ -19,7 +19,7 @@ from tests.support.preparations import (
     step_by_step,
     teardown,
 )
-from tests.support.station_cloud import aws_of, contents
+from tests.support.station_cloud import aws_of, contents, keys_that_can_sign
 from tests.wire.conftest import LocalCloud
 
 pytestmark = pytest.mark.wire
@@ -53,17 +53,28 @@ def test_all_is_made_and_said_then_removed_and_said(case: Case, empty: Aws, fold
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-@pytest.mark.parametrize("reply_lost", [False, True], ids=["never-sent", "reply-lost"])
+@pytest.mark.parametrize(
+    "reply_lost",
+    [
+        pytest.param(False, id="never-sent-first"),
+        pytest.param(True, id="reply-lost-first", marks=pytest.mark.long),
+    ],
+)
 def test_runs_that_are_cut_at_every_change_come_to_their_end(
     case: Case, empty: Aws, folder: Path, *, reply_lost: bool
 ) -> None:
     before = contents(empty)
 
-    step_by_step(lambda cloud: prepare(case, cloud, folder), empty, reply_lost=reply_lost)
+    made = step_by_step(lambda cloud: prepare(case, cloud, folder), empty, reply_lost=reply_lost)
 
     assert is_whole(case, empty, folder)
-    step_by_step(lambda cloud: teardown(case, cloud, folder), empty, reply_lost=reply_lost)
+    assert keys_that_can_sign(empty) == made.count("CreateAlias"), "one of each name"
+    undone = step_by_step(lambda cloud: teardown(case, cloud, folder), empty, reply_lost=reply_lost)
     assert contents(empty) == before, "something was made twice, or forgotten"
+    assert keys_that_can_sign(empty) == 0
+    if case.method.name == "claim-own-ca":
+        assert made[-1] == "CreateCertificateProvider", "nobody asks before all is there"
+        assert undone[0] == "DeleteCertificateProvider", "AWS IoT signs again at once"
 
 
 def test_log_group_of_somebody_else_is_used_and_kept(empty: Aws, folder: Path) -> None:

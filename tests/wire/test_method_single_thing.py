@@ -8,10 +8,11 @@ import pytest
 
 from device.errors import ExitCode
 from factory.account.cloud import Value, text
-from factory.errors import NotRegisteredError
+from factory.errors import NOT_REGISTERED
 from factory.making.new_device import DeviceOrder, new_device_id
 from factory.methods import single_thing
 from factory.methods.single_thing import RegisteredBy
+from tests.support.errors import raises
 from tests.support.production_line import CONFIG, ProductionLine, as_object, production_line
 from tests.support.station_cloud import MeddledCloud, contents
 from tests.wire.conftest import LocalCloud
@@ -109,7 +110,7 @@ def test_csr_that_is_not_signed_by_its_key_is_named(line: ProductionLine, tmp_pa
     settings = CONFIG / "single-thing.yaml"
     order = DeviceOrder("SN-7", new_device_id(), endpoint, root_ca, settings)
 
-    with pytest.raises(NotRegisteredError, match="CSR violates constraints") as raised:
+    with raises(NOT_REGISTERED, match="CSR violates constraints") as raised:
         single_thing.make_registered(cloud, order, tmp_path / "d", RegisteredBy.REGISTER_THING)
 
     assert "AWS cannot use the CSR: damaged, not signed by its own key" in raised.value.next_step

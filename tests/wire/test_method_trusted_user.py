@@ -13,11 +13,12 @@ from factory.account.changes import Outcome, Report
 from factory.account.cloud import Cloud
 from factory.account.roles import role_arn
 from factory.account.temporary_claim import TemporaryClaim, create_claim
-from factory.errors import CloudDeniedError
+from factory.errors import CLOUD_DENIED
 from factory.methods import METHODS, trusted_user
 from factory.station.station import open_or_make_station
 from tests.support import hang
 from tests.support.device_process import Running, running
+from tests.support.errors import raises
 from tests.support.production_line import CONFIG, ProductionLine, as_object, production_line
 from tests.support.station_cloud import contents
 from tests.wire.conftest import LocalCloud
@@ -113,12 +114,12 @@ def credential(claim: TemporaryClaim) -> Credential:
 def test_app_may_get_claims_of_its_template_and_nothing_else(prepared: ProductionLine) -> None:
     app = acting_as(prepared.aws, role_arn(prepared.aws, trusted_user.APP))
     assert create_claim(app, TEMPLATE).certificate_id
-    with pytest.raises(CloudDeniedError) as raised:
+    with raises(CLOUD_DENIED) as raised:
         create_claim(app, "firstboot-claim")
-    assert raised.value.action == "iot:CreateProvisioningClaim"
+    assert raised.value.fields["action"] == "iot:CreateProvisioningClaim"
     for service, operation in (("iot", "ListThings"), ("iot", "CreateKeysAndCertificate"),
                                ("s3", "ListBuckets"), ("iam", "ListRoles")):  # fmt: skip
-        with pytest.raises(CloudDeniedError):
+        with raises(CLOUD_DENIED):
             app.call(service, operation)
 
 

@@ -5,16 +5,25 @@ from collections.abc import Iterator
 import pytest
 
 from scripts.demonstration.methods import METHODS
-from scripts.recording.page import CHECKOUT, CLEAN_UP, PAGES, commands, without_sizes
+from scripts.recording.page import (
+    CHECKOUT,
+    CLEAN_UP,
+    PAGES,
+    RecordingError,
+    commands,
+    without_sizes,
+)
 from scripts.recording.record import Recording, record
-from scripts.recording.stage import CommandError, Stage, open_stage
+from scripts.recording.stage import Stage, open_stage
+from tests.support.quick_commands import quick_commands
 
 pytestmark = pytest.mark.wire
 
 
 @pytest.fixture(scope="module")
-def stage() -> Iterator[Stage]:
-    with open_stage() as stage:
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    commands = tmp_path_factory.mktemp("commands")
+    with quick_commands(commands) as programs, open_stage(programs) as stage:
         yield stage
 
 
@@ -39,13 +48,13 @@ def test_the_way_to_a_real_account_leads_to_the_local_one_too(stage: Stage) -> N
 def test_a_command_that_fails_is_shown_with_its_own_words(stage: Stage) -> None:
     with (
         stage.shell() as shell,
-        pytest.raises(CommandError, match=r"cannot be a serial number"),
+        pytest.raises(RecordingError, match=r"cannot be a serial number"),
     ):
         shell.run("factory make --method jitp --serial 'SN 1'")
 
 
 def test_a_shell_that_ends_is_an_error(stage: Stage) -> None:
-    with stage.shell() as shell, pytest.raises(CommandError, match=r"the shell ended in: exit"):
+    with stage.shell() as shell, pytest.raises(RecordingError, match=r"the shell ended in: exit"):
         shell.run("exit")
 
 

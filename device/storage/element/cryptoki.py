@@ -96,7 +96,7 @@ class Module:
         try:
             self._call("C_Initialize", c.byref(arguments))
         except CryptokiError as error:
-            if error.code != ReturnValue.CRYPTOKI_ALREADY_INITIALIZED:
+            if error.return_value != ReturnValue.CRYPTOKI_ALREADY_INITIALIZED:
                 raise
 
     @property
@@ -134,7 +134,7 @@ class Module:
         try:
             self._call("C_GetMechanismInfo", slot, mechanism, c.byref(info))
         except CryptokiError as error:
-            if error.code == ReturnValue.MECHANISM_INVALID:
+            if error.return_value == ReturnValue.MECHANISM_INVALID:
                 return None
             raise
         return range(info.min_key_size, info.max_key_size + 1)

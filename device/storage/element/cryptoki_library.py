@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from device.errors.element import ModuleArchitectureError, ModuleInterfaceError, NoModuleError
+from device.errors.element import MODULE_ARCHITECTURE, MODULE_INTERFACE, NO_MODULE
 
 
 class _Version(c.Structure):
@@ -154,26 +154,26 @@ def functions_in(library: object, path: Path) -> FunctionList:
         entrance = library.C_GetFunctionList  # type: ignore[attr-defined]  # as dlsym finds it
     except AttributeError:
         if hasattr(library, "C_GetInterface"):
-            raise ModuleInterfaceError(path, "3.x only") from None
-        raise NoModuleError(path, "is a library, but not a PKCS #11 module") from None
+            raise MODULE_INTERFACE.error(path=path, version="3.x only") from None
+        raise NO_MODULE.error("is a library, but not a PKCS #11 module", path=path) from None
     entrance.restype = c.c_ulong
     code = entrance(c.byref(functions))
     if code:
-        raise NoModuleError(path, f"does not list its functions (CKR {code:#x})")
+        raise NO_MODULE.error(f"does not list its functions (CKR {code:#x})", path=path)
     version = functions.contents.version
     if version.major != 2 or version.minor < 20:
-        raise ModuleInterfaceError(path, f"{version.major}.{version.minor}")
+        raise MODULE_INTERFACE.error(path=path, version=f"{version.major}.{version.minor}")
     return functions.contents
 
 
 def _open(path: Path) -> c.CDLL:
     header, ours = _elf_header(path), _elf_header(Path(sys.executable))
     if header and ours and header != ours:
-        raise ModuleArchitectureError(path)
+        raise MODULE_ARCHITECTURE.error(path=path)
     try:
         return c.CDLL(str(path))
     except OSError as error:
-        raise NoModuleError(path, f"cannot be loaded: {error}") from None
+        raise NO_MODULE.error(f"cannot be loaded: {error}", path=path) from None
 
 
 def _elf_header(path: Path) -> tuple[int, bytes] | None:
@@ -182,7 +182,7 @@ def _elf_header(path: Path) -> tuple[int, bytes] | None:
         with path.open("rb") as file:
             start = file.read(20)
     except FileNotFoundError:
-        raise NoModuleError(path, "does not exist") from None
+        raise NO_MODULE.error("does not exist", path=path) from None
     except OSError as error:
-        raise NoModuleError(path, f"cannot be read: {error.strerror}") from None
+        raise NO_MODULE.error(f"cannot be read: {error.strerror}", path=path) from None
     return (start[4], start[18:20]) if start[:4] == b"\x7fELF" and len(start) == 20 else None

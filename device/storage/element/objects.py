@@ -5,12 +5,12 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from device.errors.element import (
+    DUPLICATE_KEY,
+    ELEMENT_KEY_MISSING,
+    MECHANISM_MISSING,
+    TOKEN_FULL,
     CryptokiError,
-    DuplicateKeyError,
-    ElementKeyMissingError,
     KeyNotConfinedError,
-    MechanismMissingError,
-    TokenFullError,
 )
 from device.storage.element.cryptoki import Template
 from device.storage.element.cryptoki_codes import Attribute, Mechanism, ObjectClass, ReturnValue
@@ -51,7 +51,7 @@ def generate(session: ElementSession, key_type: KeyType, label: str, identifier:
     """
     check_key_type(session, key_type)
     if _private_keys(session, label):
-        raise DuplicateKeyError(f"the element holds a key {label!r} that is not this device's")
+        raise DUPLICATE_KEY.error(f"the element holds a key {label!r} that is not this device's")
     mechanism, parameters = _generation(key_type)
     names: Template = {Attribute.LABEL: label.encode(), Attribute.ID: identifier}
     public = {Attribute.TOKEN: True, Attribute.VERIFY: True, **names, **parameters}
@@ -66,10 +66,10 @@ def generate(session: ElementSession, key_type: KeyType, label: str, identifier:
     try:
         session.module.generate_key_pair(session.handle, mechanism, public, private)
     except CryptokiError as error:
-        if error.code in _FULL:
-            raise TokenFullError(f"token {session.token.label} has no room for a key") from error
-        if error.code in _TYPE_REFUSED:
-            raise MechanismMissingError(key_type, session.token.label) from error
+        if error.return_value in _FULL:
+            raise TOKEN_FULL.error(f"token {session.token.label} has no room for a key") from error
+        if error.return_value in _TYPE_REFUSED:
+            raise MECHANISM_MISSING.error(key_type=key_type, token=session.token.label) from error
         raise
 
 
@@ -85,7 +85,7 @@ def check_key_type(session: ElementSession, key_type: KeyType) -> None:
     for mechanism in (_generation(key_type)[0], signing):
         sizes = session.module.key_sizes(session.token.slot_id, mechanism)
         if sizes is None or size not in sizes:
-            raise MechanismMissingError(key_type, session.token.label)
+            raise MECHANISM_MISSING.error(key_type=key_type, token=session.token.label)
 
 
 def private_key(session: ElementSession, label: str, identifier: bytes) -> int:
@@ -97,11 +97,11 @@ def private_key(session: ElementSession, label: str, identifier: bytes) -> int:
     """
     found = _private_keys(session, label)
     if len(found) > 1:
-        raise DuplicateKeyError(f"the element holds {len(found)} keys with the label {label!r}")
+        raise DUPLICATE_KEY.error(f"the element holds {len(found)} keys with the label {label!r}")
     if not found:
-        raise ElementKeyMissingError(f"the element holds no key {label!r}")
+        raise ELEMENT_KEY_MISSING.error(f"the element holds no key {label!r}")
     if session.module.attribute(session.handle, found[0], Attribute.ID) != identifier:
-        raise ElementKeyMissingError(f"the element's key {label!r} is not this device's key")
+        raise ELEMENT_KEY_MISSING.error(f"the element's key {label!r} is not this device's key")
     return found[0]
 
 
@@ -128,11 +128,13 @@ def public_key(session: ElementSession, key_type: KeyType, identifier: bytes) ->
     template: Template = {Attribute.CLASS: ObjectClass.PUBLIC_KEY, Attribute.ID: identifier}
     found = session.module.find(session.handle, template)
     if len(found) != 1:
-        raise ElementKeyMissingError(f"the element holds {len(found)} public halves of its key")
+        raise ELEMENT_KEY_MISSING.error(f"the element holds {len(found)} public halves of its key")
     try:
         return _read_public_key(session, found[0], key_type)
     except ValueError as error:
-        raise ElementKeyMissingError(f"the key in the element is no {key_type}: {error}") from None
+        raise ELEMENT_KEY_MISSING.error(
+            f"the key in the element is no {key_type}: {error}"
+        ) from None
 
 
 def destroy(session: ElementSession, identifier: bytes) -> int:
@@ -162,7 +164,7 @@ def _holds(session: ElementSession, handle: int, attribute: Attribute) -> bool:
     try:
         return session.module.attribute(session.handle, handle, attribute) == b"\1"
     except CryptokiError as error:
-        if error.code == ReturnValue.ATTRIBUTE_TYPE_INVALID:
+        if error.return_value == ReturnValue.ATTRIBUTE_TYPE_INVALID:
             return False
         raise
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from device.errors.element import PinExposedError, PinUnavailableError, WrongPinError
+from device.errors.element import PIN_EXPOSED, PIN_UNAVAILABLE, WRONG_PIN
 from device.errors.storage import DoesNotExistError, UnfitFileError
 from device.storage.private_file import PrivateFile, read_private_file
 from device.storage.roots.root_of_trust import RootOfTrust
@@ -34,7 +34,7 @@ def pin_from_file(path: Path) -> str:
     """
     found = _read(path)
     if found.is_open_to_others:
-        raise PinExposedError(path)
+        raise PIN_EXPOSED.error(path=path)
     return _pin_in(found.content, path)
 
 
@@ -48,7 +48,7 @@ def pin_from_credential(name: str, environment: Mapping[str, str]) -> str:
     """
     folder = environment.get("CREDENTIALS_DIRECTORY")
     if not folder:
-        raise PinUnavailableError(
+        raise PIN_UNAVAILABLE.error(
             f"systemd passed no credentials: CREDENTIALS_DIRECTORY is not set, but {name} is needed"
         )
     path = Path(folder) / name
@@ -59,18 +59,18 @@ def _read(path: Path) -> PrivateFile:
     try:
         return read_private_file(path, at_most=_MAX_FILE_BYTES)
     except UnfitFileError as error:
-        raise PinUnavailableError(f"the PIN file {error}") from None
+        raise PIN_UNAVAILABLE.error(f"the PIN file {error}") from None
     except OSError as error:
-        raise PinUnavailableError(f"the PIN file {path}: {error.strerror}") from None
+        raise PIN_UNAVAILABLE.error(f"the PIN file {path}: {error.strerror}") from None
 
 
 def _pin_in(content: bytes, path: Path) -> str:
     try:
         pin = content.decode().rstrip("\r\n")
     except UnicodeDecodeError:
-        raise PinUnavailableError(f"the PIN file {path} does not hold text") from None
+        raise PIN_UNAVAILABLE.error(f"the PIN file {path} does not hold text") from None
     if not 0 < len(pin.encode()) <= _MAX_PIN_BYTES or not pin.isprintable():
-        raise PinUnavailableError(f"the PIN file {path} does not hold one line with a PIN")
+        raise PIN_UNAVAILABLE.error(f"the PIN file {path} does not hold one line with a PIN")
     return pin
 
 
@@ -92,7 +92,7 @@ class PinMemory(ABC):
         """
         for known in [*self._here, *self._stored()]:
             if hmac.compare_digest(known, self._record(token, pin, known)):
-                raise WrongPinError(token)
+                raise WRONG_PIN.error(token=token)
 
     def remember(self, token: str, pin: str) -> None:
         """Remember that ``token`` refused the PIN."""

@@ -21,13 +21,13 @@ from cryptography import x509
 from msgspec.structs import replace as changed
 
 from device.errors.element import (
+    ELEMENT_NOT_OPEN,
+    KEY_MISMATCH,
+    MECHANISM_MISSING,
     ElementError,
-    ElementNotOpenError,
-    KeyMismatchError,
     KeyNotConfinedError,
-    MechanismMissingError,
 )
-from device.errors.storage import KeyExistsError
+from device.errors.storage import KEY_EXISTS
 from device.identity.public_key import spki
 from device.storage.decoding import decoding
 from device.storage.element import key_records, objects
@@ -102,10 +102,10 @@ class Pkcs11KeyStore:
             KeyNotConfinedError: it can, but does not protect the key.
         """
         if key in self.keys():
-            raise KeyExistsError(f"there is a key {key!r} already")
+            raise KEY_EXISTS.error(f"there is a key {key!r} already")
         records, uri, element = self._recovered_records(), self._element.uri, self._element
         if key_type not in element.profile.key_types:
-            raise MechanismMissingError(key_type, element.profile.name)
+            raise MECHANISM_MISSING.error(key_type=key_type, token=element.profile.name)
         adopted = None if records.active() else uri.id
         label, identifier = self._label(key, adopted), adopted or records.next_id
         make = _adoption if adopted else _generation
@@ -126,7 +126,7 @@ class Pkcs11KeyStore:
     def import_key(self, key: KeyId, pem: bytes) -> KeyId:
         """Import the key into the sealed store."""
         if key in self._records().active():
-            raise KeyExistsError(f"there is a key {key!r} already")
+            raise KEY_EXISTS.error(f"there is a key {key!r} already")
         return self._sealed.import_key(key, pem)
 
     def get_key_attributes(self, key: KeyId) -> KeyAttributes:
@@ -163,13 +163,13 @@ class Pkcs11KeyStore:
         if record is None:
             return self._sealed.tls_identity(key, certificate_pem)
         if _key_of(certificate_pem) != record.public_key:
-            raise KeyMismatchError(f"the certificate does not belong to the key {record.uri}")
+            raise KEY_MISMATCH.error(f"the certificate does not belong to the key {record.uri}")
 
         def slot_of_the_key(session: ElementSession) -> int:
             objects.private_key(session, record.label, record.identifier)
             present = objects.public_key(session, record.key_type, record.identifier)
             if spki(present) != record.public_key:
-                raise KeyMismatchError(f"{record.uri} is not the key that the device made")
+                raise KEY_MISMATCH.error(f"{record.uri} is not the key that the device made")
             return session.token.slot_id
 
         return Pkcs11Identity(
@@ -205,7 +205,7 @@ class Pkcs11KeyStore:
     @property
     def _element(self) -> SecureElement:
         if self._maybe_element is None:
-            raise ElementNotOpenError("the key is in a secure element, but no element is set")
+            raise ELEMENT_NOT_OPEN.error("the key is in a secure element, but no element is set")
         return self._maybe_element
 
     def _records(self) -> KeyRecords:

@@ -14,15 +14,15 @@ from functools import cached_property
 from typing import Final, TypeVar
 
 from device.errors.element import (
+    ELEMENT_LOST,
+    PIN_LAST_TRY,
+    PIN_LOCKED,
+    PIN_UNAVAILABLE,
+    TOKEN_AMBIGUOUS,
+    TOKEN_MISSING,
+    TOKEN_NOT_READY,
+    WRONG_PIN,
     CryptokiError,
-    ElementLostError,
-    PinLastTryError,
-    PinLockedError,
-    PinUnavailableError,
-    TokenAmbiguousError,
-    TokenMissingError,
-    TokenNotReadyError,
-    WrongPinError,
 )
 from device.storage.element.cryptoki import Module, TokenInfo
 from device.storage.element.cryptoki_codes import ReturnValue, TokenFlag
@@ -109,17 +109,17 @@ class SecureElement:
             try:
                 return operation(self._session_now())
             except CryptokiError as error:
-                if error.code not in _LOST:
+                if error.return_value not in _LOST:
                     raise
                 _log.warning("the element's session was lost (%s): opening a new one", error)
             self._drop()
             try:
                 return operation(self._open())
             except CryptokiError as error:
-                if error.code not in _LOST:
+                if error.return_value not in _LOST:
                     raise
                 self._drop()
-                raise ElementLostError(f"the element is lost: {error}") from error
+                raise ELEMENT_LOST.error(f"the element is lost: {error}") from error
 
     def close(self) -> None:
         """Give the session back; the next use opens another. This logs nobody out."""
@@ -143,7 +143,7 @@ class SecureElement:
         self._module.initialize()  # in case someone finalised the module
         token = self._find_token()
         if TokenFlag.TOKEN_INITIALIZED not in token.flags:
-            raise TokenNotReadyError(f"token {token.label} is not initialised")
+            raise TOKEN_NOT_READY.error(f"token {token.label} is not initialised")
         handle = self._module.open_session(token.slot_id)
         try:
             self._log_in(token, handle)
@@ -159,10 +159,10 @@ class SecureElement:
         if not found and unreadable:
             raise unreadable
         if not found:
-            labels = (token.label for token in present if token.label)
-            raise TokenMissingError(_wanted(self.uri), tuple(labels))
+            labels = ", ".join(token.label for token in present if token.label)
+            raise TOKEN_MISSING.error(wanted=_wanted(self.uri), present=labels or "none")
         if len(found) > 1:
-            raise TokenAmbiguousError(f"{len(found)} tokens are {_wanted(self.uri)}")
+            raise TOKEN_AMBIGUOUS.error(f"{len(found)} tokens are {_wanted(self.uri)}")
         return found[0]
 
     def _tokens(self) -> tuple[list[TokenInfo], CryptokiError | None]:
@@ -182,15 +182,15 @@ class SecureElement:
         try:
             self._module.login(session, pin)
         except CryptokiError as error:
-            if error.code == ReturnValue.USER_ALREADY_LOGGED_IN:
+            if error.return_value == ReturnValue.USER_ALREADY_LOGGED_IN:
                 return  # awscrt was first; this PIN was not looked at
-            if error.code in _WRONG_PIN:
+            if error.return_value in _WRONG_PIN:
                 self._refused.remember(name, pin)
-                raise WrongPinError(name) from None
-            if error.code == ReturnValue.PIN_LOCKED:
-                raise PinLockedError(name) from None
-            if error.code in _NO_PIN:
-                raise TokenNotReadyError(f"token {name} has no valid user PIN") from None
+                raise WRONG_PIN.error(token=name) from None
+            if error.return_value == ReturnValue.PIN_LOCKED:
+                raise PIN_LOCKED.error(token=name) from None
+            if error.return_value in _NO_PIN:
+                raise TOKEN_NOT_READY.error(f"token {name} has no valid user PIN") from None
             raise
         self._refused.forget()
 
@@ -198,15 +198,15 @@ class SecureElement:
         """Return the PIN if trying it cannot lock the token."""
         name = _name(token)
         if TokenFlag.USER_PIN_INITIALIZED not in token.flags:
-            raise TokenNotReadyError(f"token {name} has no user PIN")
+            raise TOKEN_NOT_READY.error(f"token {name} has no user PIN")
         if TokenFlag.USER_PIN_LOCKED in token.flags:
-            raise PinLockedError(name)
+            raise PIN_LOCKED.error(token=name)
         pin = self.pin()
         if pin is None:
-            raise PinUnavailableError(f"token {name} requires a PIN, but none is set")
+            raise PIN_UNAVAILABLE.error(f"token {name} requires a PIN, but none is set")
         self._refused.check(name, pin)
         if TokenFlag.USER_PIN_FINAL_TRY in token.flags:
-            raise PinLastTryError(name)
+            raise PIN_LAST_TRY.error(token=name)
         return pin
 
     def _drop(self) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from device.errors.root_of_trust import FirmwareMailboxError
+from device.errors.root_of_trust import FIRMWARE_MAILBOX
 
 Mailbox = Callable[[bytearray], None]
 """Hands a property buffer to the firmware, which writes its answer into it."""
@@ -43,7 +43,7 @@ class FirmwareMailbox:
             finally:
                 os.close(descriptor)
         except OSError as error:
-            raise FirmwareMailboxError(f"{device}: {error.strerror}") from None
+            raise FIRMWARE_MAILBOX.error(f"{device}: {error.strerror}") from None
 
 
 def ask(mailbox: Mailbox, tag: int, request: bytes, room: int) -> bytes:
@@ -58,5 +58,5 @@ def ask(mailbox: Mailbox, tag: int, request: bytes, room: int) -> bytes:
     mailbox(buffer)
     _, code, _, _, answered = _HEADER.unpack_from(buffer)
     if not code & answered & _COMPLETE:
-        raise FirmwareMailboxError(f"the firmware does not answer tag {tag:#x}")
+        raise FIRMWARE_MAILBOX.error(f"the firmware does not answer tag {tag:#x}")
     return bytes(buffer[_HEADER.size : _HEADER.size + room])

@@ -16,11 +16,11 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from device.errors.storage import (
+    DECOMMISSIONED,
+    STORAGE_FAILURE,
     DataCorruptError,
-    DecommissionedError,
     LifecycleError,
     StorageExistsError,
-    StorageFailureError,
 )
 from device.storage.decoding import decoded, decoding
 from device.storage.entries import StorageFlag
@@ -106,7 +106,7 @@ class FuseFiles(ABC):
         """Use HKDF-SHA256 (RFC 5869) of the root key, with ``label`` as info."""
         state = self.lifecycle
         if state is Lifecycle.DECOMMISSIONED:
-            raise DecommissionedError(
+            raise DECOMMISSIONED.error(
                 "the root key was destroyed when the device was decommissioned"
             )
         if state not in STORAGE_AVAILABLE:
@@ -167,7 +167,7 @@ def check_grows(anchor: Anchor, current: Anchor) -> None:
         StorageFailureError: its generation is not higher.
     """
     if anchor.generation <= current.generation:
-        raise StorageFailureError(
+        raise STORAGE_FAILURE.error(
             f"the anchor can only grow: {anchor.generation} after {current.generation}"
         )
 

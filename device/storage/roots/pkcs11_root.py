@@ -5,8 +5,8 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import ClassVar, Final
 
-from device.errors.element import CryptokiError, DuplicateKeyError, Pkcs11UriError
-from device.errors.root_of_trust import HmacMissingError, RootKeyMissingError
+from device.errors.element import DUPLICATE_KEY, CryptokiError, Pkcs11UriError
+from device.errors.root_of_trust import HMAC_MISSING, ROOT_KEY_MISSING
 from device.storage.element.cryptoki import Module, Template
 from device.storage.element.cryptoki_codes import Attribute, Mechanism, ObjectClass, ReturnValue
 from device.storage.element.objects import proofs
@@ -66,9 +66,11 @@ class Pkcs11Root(KeyedFuses):
     def _sign(self, session: ElementSession, message: bytes) -> bytes:
         found = self._keys(session)
         if not found:
-            raise RootKeyMissingError(f"token {session.token.label} holds no key {self._label!r}")
+            raise ROOT_KEY_MISSING.error(
+                f"token {session.token.label} holds no key {self._label!r}"
+            )
         if len(found) > 1:
-            raise DuplicateKeyError(f"the token holds {len(found)} keys {self._label!r}")
+            raise DUPLICATE_KEY.error(f"the token holds {len(found)} keys {self._label!r}")
         return session.module.sign(session.handle, found[0], Mechanism.SHA256_HMAC, message)
 
     def _generate(self, session: ElementSession) -> None:
@@ -87,12 +89,12 @@ class Pkcs11Root(KeyedFuses):
         }
         module, mechanism = session.module, Mechanism.GENERIC_SECRET_KEY_GEN
         if module.key_sizes(session.token.slot_id, Mechanism.SHA256_HMAC) is None:
-            raise HmacMissingError(session.token.label)
+            raise HMAC_MISSING.error(token=session.token.label)
         try:
             key = module.generate_key(session.handle, mechanism, template)
         except CryptokiError as error:
-            if error.code in _NOT_THERE:
-                raise HmacMissingError(session.token.label) from None
+            if error.return_value in _NOT_THERE:
+                raise HMAC_MISSING.error(token=session.token.label) from None
             raise
         try:
             proofs(session, key)

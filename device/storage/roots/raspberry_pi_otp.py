@@ -9,7 +9,7 @@ import struct
 from enum import IntEnum
 from typing import ClassVar, Final
 
-from device.errors.root_of_trust import OtpKeyError
+from device.errors.root_of_trust import OTP_KEY
 from device.storage.filesystem import Fs
 from device.storage.roots.firmware_mailbox import Mailbox, ask
 from device.storage.roots.fuse_files import KeyedFuses
@@ -57,7 +57,7 @@ class RaspberryPiOtp(KeyedFuses):
         answer = ask(self._mailbox, _HMAC_SHA256, request, _HMAC_ROOM)
         status, _, mac = _HMAC_ANSWER.unpack_from(answer)
         if status & _FAILED:
-            raise OtpKeyError(self._key, self._trouble())
+            raise OTP_KEY.error(self._trouble(), key=self._key)
         return bytes(mac)
 
     def _trouble(self) -> str:

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from device.errors.root_of_trust import (
-    CredentialExposedError,
-    CredentialMissingError,
-    CredentialSizeError,
+    CREDENTIAL_EXPOSED,
+    CREDENTIAL_MISSING,
+    CREDENTIAL_SIZE,
 )
 from device.errors.storage import UnfitFileError
 from device.storage.filesystem import Fs
@@ -54,16 +54,20 @@ class SystemdCredential(KeyedFuses):
         """
         folder = self._environment.get("CREDENTIALS_DIRECTORY")
         if not folder:
-            raise CredentialMissingError(self._name, "CREDENTIALS_DIRECTORY is not set")
+            raise CREDENTIAL_MISSING.error(
+                "CREDENTIALS_DIRECTORY is not set", credential=self._name
+            )
         path = Path(folder) / self._name
         try:
             found = read_private_file(path, at_most=_MAX_BYTES)
         except UnfitFileError as error:
-            raise CredentialMissingError(self._name, str(error)) from None
+            raise CREDENTIAL_MISSING.error(str(error), credential=self._name) from None
         except OSError as error:
-            raise CredentialMissingError(self._name, f"{path}: {error.strerror}") from None
+            raise CREDENTIAL_MISSING.error(
+                f"{path}: {error.strerror}", credential=self._name
+            ) from None
         if found.mode & stat.S_IRWXO:  # not the group's bits: an ACL for the unit's user is there
-            raise CredentialExposedError(path)
+            raise CREDENTIAL_EXPOSED.error(path=path)
         if len(found.content) != KEY_BYTES:
-            raise CredentialSizeError(path, len(found.content), KEY_BYTES)
+            raise CREDENTIAL_SIZE.error(path=path, size=len(found.content), wanted=KEY_BYTES)
         return found.content

@@ -118,7 +118,7 @@ def _chain_in(tss: Tss, index: int, auth: bytes) -> bytes | None:
         with _session(tss) as session:
             return tss.data("NV_Read", chain, chain, session, NONE, NONE, _BYTES, 0)
     except TpmError as error:
-        kind = kind_of(error.code)
+        kind = kind_of(error.response)
         if kind == NV_UNINITIALIZED:
             return b""
         if kind in {HANDLE, BAD_AUTH, AUTH_FAIL}:

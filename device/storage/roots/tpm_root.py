@@ -20,8 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar, Final, Protocol
 
-from device.errors.root_of_trust import OtherTpmError
-from device.errors.storage import DataCorruptError, RolledBackError, StorageFailureError
+from device.errors.storage import ROLLED_BACK, STORAGE_FAILURE, DataCorruptError, WrongDeviceError
 from device.storage.decoding import decoding
 from device.storage.entries import StorageFlag
 from device.storage.filesystem import Fs, replace
@@ -143,7 +142,7 @@ class TpmRoot(KeyedFuses):
 
     def _forget_key(self) -> None:
         if self._fs.read("sealed") is not None:
-            with suppress(OtherTpmError):  # nothing of it is in this TPM then
+            with suppress(WrongDeviceError):  # nothing of it is in this TPM then
                 self._tpm.remove_chain(self._unsealed()[1], self._auth())
         self._secret = None
         for name in ("sealed", "sealed.new"):
@@ -174,7 +173,7 @@ class TpmRoot(KeyedFuses):
     def _chain(self) -> bytes:
         value = self._tpm.read_chain(self._unsealed()[1], self._auth())
         if not value:
-            raise RolledBackError(
+            raise ROLLED_BACK.error(
                 "the TPM no longer holds this device's anchor: this is an old copy of a device "
                 "that was decommissioned or moved to another root of trust"
             )
@@ -196,11 +195,11 @@ class TpmRoot(KeyedFuses):
             if record is None or chain in (record.value, record.follows):
                 return record, chain
             if self._record() == record:
-                raise RolledBackError(
+                raise ROLLED_BACK.error(
                     f"generation {record.anchor.generation} is not the one that the TPM knows: "
                     "someone restored an older copy of this device"
                 )
-        raise StorageFailureError("the anchor never stands still")
+        raise STORAGE_FAILURE.error("the anchor never stands still")
 
     def _record(self) -> Record | None:
         content = self._fs.read("anchor")

@@ -14,17 +14,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
+from device.errors import FirstbootError
 from device.errors.root_of_trust import (
-    OtherTpmError,
-    TpmError,
-    TpmFullError,
-    TpmLockedError,
-    TpmMissingError,
-    TpmOccupiedError,
-    TpmOwnerError,
-    TpmSupportMissingError,
+    OTHER_TPM,
+    TPM,
+    TPM_FULL,
+    TPM_LOCKED,
+    TPM_MISSING,
+    TPM_OCCUPIED,
+    TPM_OWNER,
+    TPM_SUPPORT_MISSING,
 )
-from device.errors.storage import StorageError
 
 NONE: Final = 0xFFF  # ESYS_TR_NONE
 PASSWORD: Final = 0x0FF  # ESYS_TR_PASSWORD
@@ -34,16 +34,16 @@ AUTH_FAIL: Final = 0x08E
 HANDLE: Final = 0x08B
 BAD_AUTH: Final = 0x0A2
 NV_UNINITIALIZED: Final = 0x14A
-_ERRORS: Final[dict[int, type[OtherTpmError | TpmError]]] = {
-    0x09F: OtherTpmError,  # TPM_RC_INTEGRITY
-    0x14B: TpmFullError,  # TPM_RC_NV_SPACE
-    0x902: TpmOccupiedError,  # TPM_RC_OBJECT_MEMORY
-    0x903: TpmOccupiedError,  # TPM_RC_SESSION_MEMORY
-    0x904: TpmOccupiedError,  # TPM_RC_MEMORY
-    0x905: TpmOccupiedError,  # TPM_RC_SESSION_HANDLES
-    0x906: TpmOccupiedError,  # TPM_RC_OBJECT_HANDLES
-    0x921: TpmLockedError,  # TPM_RC_LOCKOUT
-    BAD_AUTH: TpmOwnerError,  # what is not found by a password of ours is the owner's
+_ERRORS: Final = {
+    0x09F: OTHER_TPM,  # TPM_RC_INTEGRITY
+    0x14B: TPM_FULL,  # TPM_RC_NV_SPACE
+    0x902: TPM_OCCUPIED,  # TPM_RC_OBJECT_MEMORY
+    0x903: TPM_OCCUPIED,  # TPM_RC_SESSION_MEMORY
+    0x904: TPM_OCCUPIED,  # TPM_RC_MEMORY
+    0x905: TPM_OCCUPIED,  # TPM_RC_SESSION_HANDLES
+    0x906: TPM_OCCUPIED,  # TPM_RC_OBJECT_HANDLES
+    0x921: TPM_LOCKED,  # TPM_RC_LOCKOUT
+    BAD_AUTH: TPM_OWNER,  # what is not found by a password of ours is the owner's
 }
 _LAYERS: Final = 0xFF_0000  # 0 is the chip itself; tss2_common.h
 _TCTI: Final = 0x0A_0000
@@ -177,11 +177,11 @@ def kind_of(code: int) -> int:
     return code & 0xBF if code & 0x80 else code & 0xFFF
 
 
-def explained(code: int, tcti: str) -> StorageError:
+def explained(code: int, tcti: str) -> FirstbootError:
     """Return the error for the response ``code`` of the TPM behind ``tcti``."""
     if code & _LAYERS == _TCTI:
-        return TpmMissingError(tcti, code)
-    return _ERRORS.get(kind_of(code), TpmError)(code)
+        return TPM_MISSING.error(tcti=tcti, response=code)
+    return _ERRORS.get(kind_of(code), TPM).error(response=code)
 
 
 def load_libraries(names: Sequence[str] = _LIBRARIES) -> list[c.CDLL]:
@@ -193,4 +193,4 @@ def load_libraries(names: Sequence[str] = _LIBRARIES) -> list[c.CDLL]:
     try:
         return [c.CDLL(name) for name in names]
     except OSError as error:
-        raise TpmSupportMissingError(f"tpm2-tss is not installed: {error}") from None
+        raise TPM_SUPPORT_MISSING.error(f"tpm2-tss is not installed: {error}") from None

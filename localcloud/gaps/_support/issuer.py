@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
-from localcloud.errors import StateFolderError
+from localcloud.errors import STATE_FOLDER
 
 DevicePublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 
@@ -79,9 +79,9 @@ def open_issuer(path: Path) -> Issuer:
         key = serialization.load_pem_private_key(material, password=None)
         certificate = x509.load_pem_x509_certificate(material)
     except ValueError as error:
-        raise StateFolderError(path.parent, f"{path.name} is damaged") from error
+        raise STATE_FOLDER.error(f"{path.name} is damaged", path=path.parent) from error
     if not isinstance(key, rsa.RSAPrivateKey):
-        raise StateFolderError(path.parent, f"{path.name} holds no RSA key")
+        raise STATE_FOLDER.error(f"{path.name} holds no RSA key", path=path.parent)
     return Issuer(key, certificate)
 
 

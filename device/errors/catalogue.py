@@ -1,0 +1,75 @@
+"""Every row of the device's catalogue, by code, and how a row is explained to a person."""
+
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Final
+
+from device import errors
+from device.errors import UNKNOWN_CODE, Row, element, provisioning, renewal, root_of_trust, storage
+
+
+def rows_of(*modules: ModuleType) -> dict[str, Row]:
+    """Return the rows that ``modules`` define, by code, in order."""
+    found = {
+        each.code: each
+        for module in modules
+        for each in vars(module).values()
+        if isinstance(each, Row)
+    }
+    return dict(sorted(found.items()))
+
+
+CATALOGUE: Final = rows_of(errors, storage, root_of_trust, element, provisioning, renewal)
+
+
+def row_of(code: str, catalogue: dict[str, Row] = CATALOGUE) -> Row:
+    """Return the row of ``code``, in upper or lower case.
+
+    Raises:
+        UnknownCodeError: the ``catalogue`` has none.
+    """
+    row = catalogue.get(code.upper())
+    if row is None:
+        raise UNKNOWN_CODE.error(f"the catalogue has no code {code}")
+    return row
+
+
+class _Names(dict[str, object]):
+    """Stands for the fields of an error that has not happened: ``{path}`` reads ``PATH``."""
+
+    def __missing__(self, name: str) -> "_Name":
+        return _Name(name.upper())
+
+
+class _Name(str):
+    __slots__ = ()
+
+    def __format__(self, _: str) -> str:
+        return str(self)
+
+
+def in_general(words: str) -> str:
+    """Return the ``words`` of a row with the names of the fields instead of their values."""
+    return words.format_map(_Names())
+
+
+def explained(row: Row) -> Iterator[str]:
+    """Yield the lines that explain ``row`` to a person."""
+    yield f"{row.code}: {row.title} ({row.name})"
+    yield from ("", row.means, "", "Usual causes:")
+    yield from (f"- {cause}" for cause in row.causes)
+    yield from ("", f"Next step: {in_general(row.next_step)}")
+    yield f"Exit code: {int(row.exit_code)}"
+
+
+def document_of(row: Row) -> dict[str, object]:
+    """Return what ``--json`` puts out about ``row``."""
+    return {
+        "code": row.code,
+        "error": row.name,
+        "title": row.title,
+        "means": row.means,
+        "causes": list(row.causes),
+        "next_step": in_general(row.next_step),
+        "exit_code": int(row.exit_code),
+    }

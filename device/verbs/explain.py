@@ -1,0 +1,24 @@
+"""``device explain``: what the code of an error means; offline, without a device."""
+
+import argparse
+from typing import Final
+
+from device.console import Console
+from device.errors.catalogue import document_of, explained, row_of
+
+SUMMARY: Final = "Print what the code of an error means, its usual causes, and the next step."
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``device explain``."""
+    parser.add_argument("code", metavar="CODE", help="such as FB-110, as an error shows it")
+
+
+def run(options: argparse.Namespace, console: Console) -> None:
+    """Print the row of the code.
+
+    Raises:
+        UnknownCodeError: the device's catalogue has no such code.
+    """
+    row = row_of(options.code)
+    console.show(document_of(row), *explained(row))

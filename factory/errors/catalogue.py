@@ -1,0 +1,10 @@
+"""Every row of the station's catalogue, by code: its own, and the device's that it raises too."""
+
+from typing import Final
+
+from device.errors.catalogue import CATALOGUE as DEVICE_CATALOGUE
+from device.errors.catalogue import rows_of
+from factory.errors import account, bulk, claim, cloud, line, lint, making, station
+
+OWN: Final = rows_of(account, bulk, claim, cloud, line, lint, making, station)
+CATALOGUE: Final = {**DEVICE_CATALOGUE, **OWN}

@@ -1,0 +1,131 @@
+"""``factory``, ``device`` and ``localcloud`` as commands that start at once: forks of one process.
+
+Most of a short command is the import of its libraries. Here one process has imported them; each
+command is a fork of it, with the directory, environment, arguments and streams of who typed it.
+It is a process of its own in all that a shell sees: output, exit code, signals. What a start from
+nothing does is shown elsewhere (tests/wire/test_wheel.py, test_device_boot.py).
+"""
+
+import functools
+import importlib
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+import boto3
+import botocore.session
+
+from tests.support.hang import SECONDS, line_from
+from tests.wire.conftest import ROOT, python
+
+NAMES: Final = ("device", "factory", "localcloud")
+_SERVICES: Final = ("iot", "iot-data", "iam", "lambda", "dynamodb", "logs", "kms", "s3", "sts")
+_MOST: Final = 1 << 20
+"""Bytes of a command with its environment."""
+
+_COMMAND: Final = """\
+#!{python} -ISs
+import json, os, signal, socket, sys
+with socket.socket(socket.AF_UNIX) as server:
+    server.connect({place!r})
+    told = {{"words": ["{name}", *sys.argv[1:]], "folder": os.getcwd()}}
+    told["environment"] = dict(os.environ)
+    socket.send_fds(server, [json.dumps(told).encode()], [0, 1, 2])
+    server.shutdown(socket.SHUT_WR)
+    answers = server.makefile()
+    process = int(answers.readline())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _frame: os.kill(process, number))
+    sys.exit(int(answers.readline()))
+"""
+
+
+@contextmanager
+def quick_commands(folder: Path) -> Iterator[Path]:
+    """Yield a folder for PATH that has the commands."""
+    place = folder / "server"
+    server = subprocess.Popen(
+        python("-m", "tests.support.quick_commands", str(place)),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    for name in NAMES:
+        command = folder / name
+        command.write_text(_COMMAND.format(python=sys.executable, place=str(place), name=name))
+        command.chmod(0o755)
+    try:
+        assert line_from(server, server.stdout) == "ready\n"
+        yield folder
+    finally:
+        server.kill()
+        server.communicate(timeout=SECONDS)
+
+
+def serve(place: str) -> int:
+    """Take commands until this process is killed; return an exit code in the fork that ran one."""
+    _import_all()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(place)
+        listener.listen(16)
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
+        while True:
+            command, _ = listener.accept()
+            with command:
+                _bury()
+                if os.fork() == 0:
+                    listener.close()
+                    return _run(command)
+
+
+def _import_all() -> None:
+    """Import what the commands need, and have the SDK read its models, which takes longest."""
+    for name in NAMES:
+        importlib.import_module(f"{name}.cli")
+    for module in ("device.agent", "device.runtime.awscrt_session", "factory.account.aws"):
+        importlib.import_module(module)
+    botocore.session.create_loader = functools.cache(botocore.session.create_loader)
+    for service in _SERVICES:
+        boto3.client(service, region_name="us-east-1")
+
+
+def _bury() -> None:
+    """Forget those who waited for earlier commands."""
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG) != (0, 0):
+            pass
+
+
+def _run(command: socket.socket) -> int:
+    """Fork once more: one half runs the command, the other tells how it ended."""
+    told, streams, _, _ = socket.recv_fds(command, _MOST, 3)
+    process = os.fork()
+    if process:
+        with command:
+            command.sendall(f"{process}\n".encode())
+            for stream in streams:
+                os.close(stream)
+            _, status = os.waitpid(process, 0)
+            command.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
+        os._exit(0)
+    command.close()
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    what = json.loads(told)
+    os.chdir(what["folder"])
+    os.environ.clear()
+    os.environ.update(what["environment"])
+    sys.argv = what["words"]
+    return int(importlib.import_module(f"{what['words'][0]}.cli").main() or 0)
+
+
+if __name__ == "__main__":
+    sys.exit(serve(sys.argv[1]))
