@@ -5,17 +5,18 @@ nor takes signals nor reads this process's environment, so that any number of de
 in as many threads.
 """
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from device.config.endpoint import Endpoint
-from device.errors import StepNotReachedError
+from device.errors import StepNotReachedError, StoppedError
 from device.reset import reset
 from device.status import Status, read_status
 from device.storage.device_storage import open_device_storage
-from device.storage.manufacturing_data import serial_number
+from device.storage.manufacturing_data import SealedSettings, serial_number
 
 if TYPE_CHECKING:
     from device.operation.task import Task
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from device.runtime.journal import Identity
     from device.runtime.timeline import Step
     from device.startup import StartedDevice
+
+# A program that has not set logging up gets no words on its standard error.
+logging.getLogger("device").addHandler(logging.NullHandler())
 
 
 class Device:
@@ -44,8 +48,8 @@ class Device:
 
         Args:
             state: the device's folder.
-            config: a settings file (docs/settings.md).
-            environment: ``DEVICE_*`` variables, which override the file; default: none.
+            config: a settings file (docs/settings.md); default: what the station sealed.
+            environment: ``DEVICE_*`` variables, which override both; default: none.
             endpoint: ``HOST:PORT`` of AWS IoT, above all; default: what the station installed.
             root_ca: a PEM file with the CAs to trust; default: what the station installed.
             claim_place: where a trusted user hands over a claim: a socket to make there, or a
@@ -56,7 +60,8 @@ class Device:
         self.state: Final = Path(state)
         self.steps: Final[list[Step]] = []
         """The steps of the latest boot or run."""
-        self._config: Final = None if config is None else Path(config)
+        self.config: Final = None if config is None else Path(config)
+        """The settings file, if one is given."""
         self._environment: Final = dict(environment or {})
         self._flags: Final = {
             "endpoint": endpoint,
@@ -76,7 +81,7 @@ class Device:
             ConfigurationError: the settings file cannot be used.
             StorageError: the storage is missing, corrupt, rolled back or another device's.
         """
-        return read_status(self.state, self._chosen_endpoint())
+        return read_status(self.state, self._chosen_endpoint)
 
     @property
     def serial(self) -> str:
@@ -118,8 +123,6 @@ class Device:
             FirstbootError: what trying again cannot help, such as settings that are not valid.
             PowerCutError: the power was cut, as `cut_power` asked for.
         """
-        from device.errors import StoppedError  # noqa: PLC0415 - slow to load
-
         with self._start() as started:
             try:
                 started.agent.boot_until_proven()
@@ -154,7 +157,7 @@ class Device:
         """
         from device.renewal_status import read_renewal_status  # noqa: PLC0415 - rarely asked
 
-        return read_renewal_status(self.state, self._config, self._environment)
+        return read_renewal_status(self.state, self.config, self._environment)
 
     def stop(self) -> None:
         """Ask a boot or run in another thread to end, or the next one if none has begun.
@@ -202,7 +205,7 @@ class Device:
 
         options = StartOptions(
             state=self.state,
-            config=self._config,
+            config=self.config,
             environment=self._environment,
             flags=self._flags,
             claim_place=self._claim_place,
@@ -233,13 +236,13 @@ class Device:
 
         return tell
 
-    def _chosen_endpoint(self) -> Endpoint | None:
-        """Return the endpoint that the settings choose, where settings are given."""
+    def _chosen_endpoint(self, sealed: SealedSettings | None) -> Endpoint | None:
+        """Return the endpoint that a file or a variable chooses, where one is given."""
         text, source = self._environment.get("DEVICE_ENDPOINT"), "DEVICE_ENDPOINT"
-        if self._config is not None:
+        if self.config is not None:
             from device.config import settings  # noqa: PLC0415 - loads yaml
 
-            loaded = settings.load_with_sources(self._config, self._environment, {})
+            loaded = settings.load_with_sources(self.config, self._environment, {}, sealed)
             text, source = loaded.settings.endpoint, loaded.sources.of("endpoint")
         if named := self._flags["endpoint"]:
             text, source = named, "--endpoint"

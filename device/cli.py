@@ -27,7 +27,7 @@ from device.errors import (
 )
 
 _LONGEST_WORDS: Final = 4_000
-_HELP_FORMAT: Final = partial(argparse.HelpFormatter, width=100)
+_HELP_FORMAT: Final = partial(argparse.HelpFormatter, width=80)
 """Of fixed width: help reads the same everywhere, and asking the terminal would load 3 ms."""
 
 
@@ -75,7 +75,7 @@ def _terminate(*_: object) -> NoReturn:
 
 def _run(arguments: Sequence[str], console: "_Terminal") -> ExitCode:
     try:
-        options = _parser(arguments).parse_args(arguments)
+        options = parser(arguments).parse_args(arguments)
         console.in_json = options.json
         from device.storage.private_memory import keep_memory_private  # noqa: PLC0415 - a verb runs
 
@@ -139,8 +139,9 @@ class _Parser(argparse.ArgumentParser):
         raise MISUSE.error(message, usage=self.format_usage(), help_command=f"{self.prog} --help")
 
 
-def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
-    parser = _Parser(
+def parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    """Return the parser; where ``arguments`` begin with a verb, no other verb is loaded."""
+    top = _Parser(
         prog="device",
         description="The firmware client of a simulated device for AWS IoT Core.",
         epilog="Exit codes: 0 done, 1 failed, 2 misuse, 3 configuration invalid, 4 denied "
@@ -148,15 +149,15 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         "corrupt, rolled back or not SECURED, 10 (needs-renewal) not due.",
         formatter_class=_HELP_FORMAT,
     )
-    parser.add_argument("--version", action="version", version=f"device {__version__}")
-    commands = parser.add_subparsers(metavar="VERB", required=True, parser_class=_Parser)
+    top.add_argument("--version", action="version", version=f"device {__version__}")
+    commands = top.add_subparsers(metavar="VERB", required=True, parser_class=_Parser)
     first = arguments[0] if arguments else ""
     for name in _verb_names():
         if first in {name, "-h", "--help"}:
             _add_verb(commands, name)
         else:
             commands.add_parser(name, add_help=False)  # known by name only; not loaded
-    return parser
+    return top
 
 
 def _verb_names() -> list[str]:

@@ -11,7 +11,8 @@ from device.operation.renewal_due import RenewalPolicy, due_at
 from device.runtime import journal
 from device.runtime.clock import SystemClock
 from device.runtime.renewal_schedule import RenewalSchedule, life_of
-from device.storage.device_storage import open_device_storage
+from device.storage.device_storage import DeviceStorage, open_device_storage
+from device.storage.manufacturing_data import sealed_settings
 
 
 class RenewalStatus(Struct, frozen=True, kw_only=True):
@@ -35,8 +36,8 @@ def read_renewal_status(
         ConfigurationError: a setting cannot be used.
         StorageError: the storage is missing, corrupt, rolled back or another device's.
     """
-    policy = _policy(config, environment)
     with open_device_storage(state, read_only=True) as storage:
+        policy = _policy(config, environment, storage)
         identity = journal.load_identity(storage.ps)
         if identity is None:
             raise NOT_PROVISIONED.error()
@@ -50,12 +51,14 @@ def read_renewal_status(
     )
 
 
-def _policy(config: Path | None, environment: Mapping[str, str]) -> RenewalPolicy:
+def _policy(
+    config: Path | None, environment: Mapping[str, str], storage: DeviceStorage
+) -> RenewalPolicy:
     from device.config import settings  # noqa: PLC0415 - loads yaml
 
-    chosen = settings.Renewal()
-    if config is not None:
-        chosen = settings.load(config, environment, {}).renewal
+    chosen, sealed = settings.Renewal(), sealed_settings(storage)
+    if config is not None or sealed is not None:  # a device of an earlier version has neither
+        chosen = settings.load_with_sources(config, environment, {}, sealed).settings.renewal
     return RenewalPolicy(chosen.at_fraction, chosen.max_age_days, chosen.jitter)
 
 

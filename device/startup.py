@@ -9,7 +9,6 @@ from device.agent import Agent
 from device.config import settings
 from device.config.device_plan import plan_for
 from device.config.settings import Settings
-from device.errors import ConfigurationError
 from device.power import PowerCutError
 from device.runtime.awscrt_session import AwscrtSession
 from device.runtime.claim_delivery import DeliveredClaim
@@ -19,6 +18,7 @@ from device.runtime.made_for import check_has_claim, check_made_for
 from device.runtime.notify import ServiceManager
 from device.runtime.timeline import Step, Timeline
 from device.storage.device_storage import open_device_storage
+from device.storage.manufacturing_data import sealed_settings
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class StartOptions:
 
     state: Path
     config: Path | None
+    """A settings file; None to use what the station sealed."""
     environment: Mapping[str, str]
     """``DEVICE_*`` variables, and what a service manager says."""
     flags: Mapping[str, str | None]
@@ -64,13 +65,11 @@ def start_device(
         FirstbootError: a setting or the storage cannot be used; nothing was sent.
     """
     timeline = Timeline(tell_step)
-    if options.config is None:
-        step = "Pass --config FILE or set DEVICE_CONFIG; config/ has one file for each method."
-        raise ConfigurationError("--config", "", "no settings file given", step)
-    loaded = settings.load_with_sources(options.config, options.environment, options.flags)
-    chosen = loaded.settings
     with open_device_storage(options.state) as storage:
         timeline.add("storage opened", f"generation {storage.generation}")
+        sealed, given = sealed_settings(storage), options.environment
+        loaded = settings.load_with_sources(options.config, given, options.flags, sealed)
+        chosen = loaded.settings
         check_made_for(storage, chosen.method, loaded.sources.of("method"))
         plan = plan_for(storage, chosen, loaded.sources)
         clock = SystemClock()

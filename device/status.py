@@ -1,5 +1,6 @@
 """What a device is now, read from its storage without network or lock."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +18,12 @@ from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.element import key_records
 from device.storage.keys import KeyLocation
 from device.storage.lifecycle import Lifecycle
-from device.storage.manufacturing_data import device_id, serial_number
+from device.storage.manufacturing_data import (
+    SealedSettings,
+    device_id,
+    sealed_settings,
+    serial_number,
+)
 from device.storage.secure_storage import Uid
 
 STATES: Final = {
@@ -72,17 +78,21 @@ class Status(Struct, frozen=True, kw_only=True, omit_defaults=True):
     device_configuration: dict[str, str] | UnsetType | None = UNSET
 
 
-def read_status(state: Path, chosen: Endpoint | None = None) -> Status:
-    """Return the status of the device in ``state``; ``chosen`` is the endpoint of settings.
+ChooseEndpoint = Callable[[SealedSettings | None], Endpoint | None]
+"""What the user chose, over the sealed settings; None where that is nothing."""
+
+
+def read_status(state: Path, choose: ChooseEndpoint = lambda _: None) -> Status:
+    """Return the status of the device in ``state``.
 
     Raises:
         StorageError: the storage is missing, corrupt, rolled back or another device's.
     """
     with open_device_storage(state, read_only=True) as storage:
-        return _status_of(storage, chosen)
+        return _status_of(storage, choose)
 
 
-def _status_of(storage: DeviceStorage, chosen: Endpoint | None) -> Status:
+def _status_of(storage: DeviceStorage, choose: ChooseEndpoint) -> Status:
     root = storage.root_of_trust
     base = Status(
         state="not finished by the station",
@@ -95,7 +105,10 @@ def _status_of(storage: DeviceStorage, chosen: Endpoint | None) -> Status:
     )
     if storage.lifecycle is not Lifecycle.SECURED:
         return base
-    facts = asdict(base) | _manufacture(storage) | _where(storage, chosen)
+    sealed = sealed_settings(storage)
+    facts = asdict(base) | _manufacture(storage) | _where(storage, choose(sealed))
+    if sealed is not None:
+        facts["method"] = sealed.method
     progress, identity = journal.load(storage.ps), journal.load_identity(storage.ps)
     facts["state"] = "provisioned" if identity else _state_at(progress, storage)
     if identity:

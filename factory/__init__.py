@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from factory.account.registry import Certificate, Registry, Thing
-    from factory.api import MadeDevice, Station
+    from factory.api import Station
     from factory.errors import StationError
     from factory.making.device_orders import OrderOptions
     from factory.methods.method import Choices
+    from factory.products import MadeDevice, RetiredDevice
 
 __all__ = [
     "Certificate",
@@ -20,6 +21,7 @@ __all__ = [
     "MadeDevice",
     "OrderOptions",
     "Registry",
+    "RetiredDevice",
     "Station",
     "StationError",
     "Thing",
@@ -28,9 +30,10 @@ __all__ = [
 _HOMES: Final = {
     "Certificate": "factory.account.registry",
     "Choices": "factory.methods.method",
-    "MadeDevice": "factory.api",
+    "MadeDevice": "factory.products",
     "OrderOptions": "factory.making.device_orders",
     "Registry": "factory.account.registry",
+    "RetiredDevice": "factory.products",
     "Station": "factory.api",
     "StationError": "factory.errors",
     "Thing": "factory.account.registry",

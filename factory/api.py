@@ -4,10 +4,11 @@ This is the public API (docs/api.md); the verbs of ``factory`` are thin over it.
 nor takes signals, and a station may be used in several threads: what it keeps is locked on disk.
 """
 
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -20,8 +21,17 @@ from factory.account.registry import Registry
 from factory.errors import OPTION_NOT_USED, StationNotPreparedError
 from factory.lint.checks import findings_of, refuse_errors
 from factory.making.admission import Wanted
-from factory.making.device_orders import OrderOptions, config_name, device_orders, given_endpoint
-from factory.methods import METHODS, renewal
+from factory.making.device_orders import (
+    OrderOptions,
+    config_name,
+    device_orders,
+    given_endpoint,
+    with_settings_file,
+)
+from factory.making.device_settings import thing_name
+from factory.making.new_device import DeviceOrder
+from factory.making.retirement import devices_of, enter_retired, retire_for_good
+from factory.methods import METHODS, renewal, single_thing
 from factory.methods.method import DEFAULT_CHOICES, Choices
 from factory.methods.prepared_account import (
     check_endpoint_of,
@@ -29,45 +39,18 @@ from factory.methods.prepared_account import (
     forget_prepared,
     note_prepared,
 )
-from factory.methods.production import Product, produce
+from factory.methods.production import Product, as_made, produce, produce_by
+from factory.methods.single_thing import RegisteredBy
+from factory.products import MadeDevice, RetiredDevice, made_device
 from factory.station import station as stored
 from factory.station.ledger import Entry, Ledger
 
 _HOOKED: Final = "claim-hook.yaml"
 """The settings of a device that proves itself to the claim's hook."""
 
-
-@dataclass(frozen=True)
-class MadeDevice:
-    """A finished device, lifecycle SECURED."""
-
-    method: str
-    serial: str
-    state: Path
-    """The device's folder, which holds all of it."""
-    device_id: str
-    endpoint: str
-    certificate_id: str | None
-    """Of the certificate that the station gave it; a device by claim gets its own at its boot."""
-    settings_file: Path
-    """The settings to boot it with."""
-    is_new: bool = True
-    registered: Sequence[tuple[Account, Report]] = ()
-    """What each account was told of it, where its method wants that."""
-    retired: Sequence[str] = ()
-    """What became of the device that it replaces, and what is to be done about it."""
-
-    def as_fields(self) -> dict[str, object]:
-        """Return it as ``factory make --json`` prints it."""
-        fields: dict[str, object] = {
-            "method": self.method, "serial": self.serial, "device_id": self.device_id,
-            "state": str(self.state), "endpoint": self.endpoint, "lifecycle": "SECURED",
-        }  # fmt: skip
-        if self.registered:
-            fields["registered"] = [report.as_fields(each) for each, report in self.registered]
-        if self.retired:
-            fields["retired"] = list(self.retired)
-        return fields
+# A program that has not set logging up gets no words on its standard error.
+for _package in ("device", "factory"):
+    logging.getLogger(_package).addHandler(logging.NullHandler())
 
 
 class Station:
@@ -96,7 +79,8 @@ class Station:
         self.clouds: Final[Sequence[Aws]] = _clouds(accounts, environment)
         """The accounts in which it works."""
         self._is_account_named: Final = bool(accounts)
-        self._environment: Final = os.environ if environment is None else environment
+        self.environment: Final = os.environ if environment is None else environment
+        """Where its variables come from."""
 
     @property
     def registry(self) -> Registry:
@@ -201,12 +185,14 @@ class Station:
             is_hooked = "--hook" in METHODS[method].options and station.asks_for_proof
             _check_not_allowed(options, is_hooked=is_hooked)
             self._check_prepared(station, options)
+            if is_hooked and options.config is None:
+                orders = with_settings_file(orders, _HOOKED, options)
             for order in orders:
                 wanted = Wanted(order, folder_of(order.serial_number), again=again)
                 product = produce(method, wanted, station, self.clouds)
                 name = _HOOKED if is_hooked else config_name(method)
                 settings_file = options.config or CONFIG / name
-                yield _made(method, product, wanted.out, settings_file)
+                yield made_device(method, product, wanted.out, settings_file)
 
     def ledger(self) -> list[Entry]:
         """Return every line of the station's ledger, the oldest first.
@@ -216,9 +202,110 @@ class Station:
         """
         return list(Ledger(self.folder).entries())
 
+    def single(  # noqa: PLR0913 - each is a choice of its own, and has a name at the call
+        self,
+        serial: str,
+        out: Path | str,
+        *,
+        options: OrderOptions | None = None,
+        by: RegisteredBy = RegisteredBy.REGISTER_THING,
+        exclusive: bool = False,
+        again: bool = False,
+    ) -> MadeDevice:
+        """Make a device and register it in AWS at once, by the method ``single-thing``.
+
+        Args:
+            serial: the serial number.
+            out: the device's folder.
+            options: what else the device is to be; their ``method`` is not used.
+            by: one call with a template, or several calls by hand.
+            exclusive: the certificate cannot be attached to another thing.
+            again: replace the device that has the serial number.
+
+        Raises:
+            StationError, StorageError: as for `make`.
+        """
+        wanted = self._options(single_thing.METHOD, options)
+        [device] = self.single_each(
+            wanted, [serial], lambda _: Path(out), by=by, exclusive=exclusive, again=again
+        )
+        return device
+
+    def single_each(  # noqa: PLR0913 - as above
+        self,
+        options: OrderOptions,
+        serials: Sequence[str],
+        folder_of: Callable[[str], Path],
+        *,
+        by: RegisteredBy = RegisteredBy.REGISTER_THING,
+        exclusive: bool = False,
+        again: bool = False,
+    ) -> Iterator[MadeDevice]:
+        """Make and register several devices as `single` does, once all orders were checked.
+
+        Raises:
+            StationError, StorageError: as for `make`.
+        """
+        [cloud, *_] = self.clouds
+        orders = device_orders(options, serials, cloud)
+        check_endpoint_of(cloud, given_endpoint(options))
+
+        def make(order: DeviceOrder, out: Path) -> Product:
+            single_thing.make_registered(cloud, order, out, by, exclusive=exclusive)
+            return as_made(order, out)
+
+        settings_file = options.config or CONFIG / config_name(options.method)
+        for order in orders:
+            wanted = Wanted(order, folder_of(order.serial_number), again=again)
+            product = produce_by(make, options.method, wanted, self.folder, [cloud])
+            yield made_device(options.method, product, wanted.out, settings_file)
+
+    def retire(
+        self, serial: str, *, delete_thing: bool = False, config: Path | None = None
+    ) -> list[RetiredDevice]:
+        """Turn off and detach the certificates of a device that is gone; the ledger says so.
+
+        Args:
+            serial: the serial number; every device that has it now is retired.
+            delete_thing: delete its thing, too, if nothing else is attached to it.
+            config: the device's settings, for the name of its thing; default: the method's.
+
+        Raises:
+            SerialNumberUnknownError: the ledger has no such device; nothing was changed.
+            RegisteredElsewhereError: it is registered in accounts that are not the station's.
+            CloudError: AWS did not answer, or said no; a second run continues from there.
+        """
+        return list(self.retire_each([serial], delete_thing=delete_thing, config=config))
+
+    def retire_each(
+        self, serials: Sequence[str], *, delete_thing: bool = False, config: Path | None = None
+    ) -> Iterator[RetiredDevice]:
+        """Retire several devices as `retire` does, once all of them are known.
+
+        Raises:
+            SerialNumberUnknownError, RegisteredElsewhereError, CloudError: as for `retire`.
+        """
+        ledger = Ledger(self.folder)
+        entries = ledger.entries()
+        wanted = [devices_of(entries, each) for each in serials]
+        for device in (each for devices in wanted for each in devices):
+            yield self._retired(ledger, device, config, delete_thing=delete_thing)
+
+    def _retired(
+        self, ledger: Ledger, device: Entry, config: Path | None, *, delete_thing: bool
+    ) -> RetiredDevice:
+        order = DeviceOrder(
+            device.serial_number, device.device_id, "", b"",
+            config or CONFIG / config_name(device.method), environment=dict(self.environment),
+        )  # fmt: skip
+        thing = thing_name(order)
+        done = retire_for_good(device, thing, self.clouds, delete_thing=delete_thing)
+        enter_retired(ledger, device, "; ".join(w for each in done for w in each.words))
+        return RetiredDevice(device.serial_number, device.device_id, thing, done)
+
     def _options(self, method: str, given: OrderOptions | None) -> OrderOptions:
         options = given or OrderOptions(method)
-        environment = options.environment or dict(self._environment)
+        environment = options.environment or dict(self.environment)
         return replace(
             options, method=method, environment=environment,
             is_other_account=self._is_account_named,
@@ -260,12 +347,3 @@ def _check_not_allowed(options: OrderOptions, *, is_hooked: bool) -> None:
             option="--not-allowed",
             next_step="Leave it out. jitr, multi-account and claim with a hook have such a list.",
         )
-
-
-def _made(method: str, product: Product, out: Path, settings_file: Path) -> MadeDevice:
-    order = product.order
-    return MadeDevice(
-        method, order.serial_number, out, order.device_id, order.endpoint,
-        product.certificate_id, settings_file, product.is_new, product.registered,
-        product.retired,
-    )  # fmt: skip

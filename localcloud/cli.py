@@ -32,9 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     given = sys.argv[1:] if arguments is None else list(arguments)
     _Parser.asked_for = given  # an error is raised by a verb's own parser
-    options = _parser().parse_args(given)
+    options = parser().parse_args(given)
     if "" in given:
-        _parser().error("an argument is empty; was a variable of the shell not set?")
+        parser().error("an argument is empty; was a variable of the shell not set?")
     console = _Terminal(in_json=options.json)
     try:
         options.verb.run(options, StateFolder(options.state), console)
@@ -91,10 +91,11 @@ class _Parser(argparse.ArgumentParser):
         super().error(message)
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of every verb."""
     form = partial(argparse.HelpFormatter, width=78)
-    parser = _Parser(prog="localcloud", description=__doc__, formatter_class=form)
-    verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
+    top = _Parser(prog="localcloud", description=__doc__, formatter_class=form)
+    verbs = top.add_subparsers(title="verbs", required=True, metavar="VERB")
     common = _Parser(add_help=False)
     common.add_argument(
         "--state", type=Path, default=_DEFAULT_STATE, metavar="DIR", help="default: %(default)s"
@@ -110,4 +111,4 @@ def _parser() -> argparse.ArgumentParser:
         )
         sub.set_defaults(verb=verb)
         verb.add_options(sub)
-    return parser
+    return top

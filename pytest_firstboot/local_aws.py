@@ -21,7 +21,7 @@ _LOOPBACK: Final = "127.0.0.1"
 _ADMIN: Final = "/_localcloud/"
 _SERVICE: Final = "localcloud"
 _START_SECONDS: Final = 60.0
-_STOP_SECONDS: Final = 30.0
+_STOP_SECONDS: Final = 120.0
 _CALL_SECONDS: Final = 30.0
 _TRIES: Final = 3
 _COMMAND: Final = (sys.executable, "-m", "localcloud")
@@ -42,22 +42,32 @@ class Fault:
 class LocalAWS:
     """One local AWS, with its state in a folder; use it in a ``with`` statement or stop it."""
 
-    def __init__(self, state: Path | str, command: Sequence[str] = _COMMAND) -> None:
+    def __init__(
+        self,
+        state: Path | str,
+        *,
+        ports: tuple[int, int] | None = None,
+        log: Path | None = None,
+        command: Sequence[str] = _COMMAND,
+    ) -> None:
         """Name the folder; nothing is started yet.
 
         Args:
             state: the folder; made if it is not there, and kept at the end.
+            ports: for the API and for MQTT; default: free ones.
+            log: where to write what it has to say; default: beside the folder, ``STATE.log``.
             command: how to run ``localcloud``; default: this Python's.
         """
         self.state: Final = Path(state)
+        self.log: Final = log or Path(f"{state}.log")
         self.environment: Mapping[str, str] = {}
         """What ``localcloud env`` prints: what leads boto3, the AWS CLI and a device to it."""
         self._command: Final = tuple(command)
         self._process: subprocess.Popen[bytes] | None = None
-        self._ports: tuple[int, int] | None = None
+        self._ports = ports
 
     def start(self) -> Self:
-        """Start it, on free ports or those of its earlier run; return once it answers.
+        """Start it, on the ports of its earlier run if there was one; return once it answers.
 
         Raises:
             LocalAWSError: it ended, or did not answer within a minute.
@@ -85,6 +95,9 @@ class LocalAWS:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        finally:
+            if process.stdout is not None:
+                process.stdout.close()
 
     def restart(self) -> None:
         """Stop and start it on the same ports; what it keeps is kept, and its clock is set right.
@@ -196,7 +209,7 @@ class LocalAWS:
         api, mqtt = ports
         words = ["--api-port", str(api), "--mqtt-port", str(mqtt), "--json"]
         self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with Path(f"{self.state}.log").open("wb") as log:
+        with self.log.open("wb") as log:
             self._process = process = subprocess.Popen(  # noqa: S603 - our own command
                 [*self._command, "up", "--state", str(self.state), *words],
                 stdin=subprocess.DEVNULL,
@@ -205,13 +218,13 @@ class LocalAWS:
             )
         if not _said_something(process):
             self.stop()
-            words_said = Path(f"{self.state}.log").read_text(errors="replace").splitlines()[-12:]
+            words_said = self.log.read_text(errors="replace").splitlines()[-12:]
             raise LocalAWSError("\n".join(["the local AWS did not start:", *words_said]))
         self.environment = self._told_environment()
 
     def _told_environment(self) -> Mapping[str, str]:
         done = subprocess.run(  # noqa: S603 - our own command
-            [sys.executable, "-m", "localcloud", "env", "--state", str(self.state), "--json"],
+            [*self._command, "env", "--state", str(self.state), "--json"],
             capture_output=True, text=True, check=False, timeout=_START_SECONDS,
         )  # fmt: skip
         if done.returncode:

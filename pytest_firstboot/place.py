@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from factory import Station
 
+_KEPT: Final = ("AWS_", "DEVICE_ENDPOINT", "DEVICE_ROOT_CA")
+"""The variables that lead to an account."""
 _ACCOUNT: Final = re.compile(r"[0-9]{12}")
 
 
@@ -27,7 +29,7 @@ class RealAccount:
     @property
     def environment(self) -> Mapping[str, str]:
         """What the station works with: this process's credentials, or those of the profile."""
-        kept = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+        kept = {name: os.environ[name] for name in os.environ if name.startswith(_KEPT)}
         if self.profile is not None:
             kept = {name: value for name, value in kept.items() if "KEY" not in name}
             kept["AWS_PROFILE"] = self.profile

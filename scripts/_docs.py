@@ -1,4 +1,4 @@
-"""Writes the generated parts of the documents: diagrams, errors, settings, --help, the tour.
+"""Writes the generated parts of the documents: diagrams, errors, --help, schemas, settings, tour.
 
 With --record also what the method pages tell of wire and registry, from a run of their commands
 against a local AWS: half a minute. tests/wire/test_pages.py checks these.
@@ -20,14 +20,17 @@ import localcloud.cli
 from scripts._errors_page import with_errors
 from scripts._iot_operations import with_operations
 from scripts._machine_diagrams import with_diagrams
+from scripts._man import PAGES
 from scripts._settings_page import with_settings
 from scripts._tour import with_tour
+from scripts.schemas import generate
 
 _ROOT: Final = Path(__file__).parents[1]
 _COLUMNS: Final = "80"
 _HELP: Final = re.compile(
     r"(?<=^```console\n)\$ (?P<line>[a-z ]+) --help\n.*?(?=^```$)", re.M | re.S
 )
+_MAJOR: Final = "Readers would break: for a new major version, delete the file first."
 _COMMANDS: Final[Mapping[str, Callable[[list[str]], object]]] = {
     "device": device.cli.main,
     "factory": factory.cli.main,
@@ -76,6 +79,12 @@ def main() -> int:
             stale.append(path.name)
         if not options.check:
             path.write_text(wanted, encoding="utf-8")
+    stale += _pages(write=not options.check)
+    if options.check:
+        stale += generate.stale()
+    elif refused := generate.write():
+        print("\n".join([*refused, _MAJOR]))  # noqa: T201 - a command
+        return 1
     if not options.check:
         # Not checked: which operations AWS has changes with botocore's version.
         page = _ROOT / "docs" / "local-aws.md"
@@ -84,6 +93,18 @@ def main() -> int:
         print(f"not current: {', '.join(stale)}; run scripts/docs")  # noqa: T201 - a command
         return 1
     return 0
+
+
+def _pages(*, write: bool) -> list[str]:
+    """Return which man pages and completions are not current, and write them if asked to."""
+    stale = []
+    for path, make in PAGES.items():
+        wanted = make()
+        if not path.exists() or path.read_text(encoding="utf-8") != wanted:
+            stale.append(str(path.relative_to(_ROOT)))
+            if write:
+                path.write_text(wanted, encoding="utf-8")
+    return stale
 
 
 def _recorded() -> bool:

@@ -75,9 +75,19 @@ def folders_in_memory(memory: Path, enough: int) -> Iterator[Mapping[str, str]]:
         yield {"PYTEST_DEBUG_TEMPROOT": folder}
 
 
+def with_bytecode(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment in which Python keeps what it compiled, in .venv.
+
+    Else each worker, and each of some hundred commands that tests start, compiles it all again.
+    """
+    kept = {"PYTHONPYCACHEPREFIX": str(Path(sys.prefix) / "bytecode"), **environment}
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)
+    return kept
+
+
 def _pytest(arguments: list[str], variables: Mapping[str, str] | None = None) -> int:
     command = [sys.executable, "-m", "pytest", *arguments]
-    environment = {**os.environ, **(variables or {})}
+    environment = {**with_bytecode(os.environ), **(variables or {})}
     return subprocess.run(  # noqa: S603 - our own interpreter
         command, env=environment, check=False
     ).returncode

@@ -22,6 +22,8 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parents[1]
 LOCK: Final = Path("scripts", "locked.txt")
 """The versions that the suite passed with; ``scripts/lock`` renews it."""
+VARIABLE: Final = "FIRSTBOOT_VENV"
+"""Names another folder than .venv, so that scripts/pythons has one for each Python."""
 _MADE_FROM: Final = (Path("setup.cfg"), Path("pyproject.toml"), LOCK)
 _PIP: Final = ("-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet")
 # The default editable install is an import hook, which costs each start 20 ms; this is a path.
@@ -192,7 +194,8 @@ def _say(words: str) -> None:
 def main(arguments: list[str]) -> None:
     """Run ``EXTRAS MODULE [ARGUMENT ...]``: the module, in an environment with the extras."""
     extras, module, *rest = arguments
-    environment = Environment(ROOT)
+    named = os.environ.get(VARIABLE)
+    environment = Environment(ROOT, Path(named) if named else None)
     python = str(environment.python)
     wanted = set(extras.split(","))
     if not {"-h", "--help"} & set(rest):

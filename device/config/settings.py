@@ -1,4 +1,6 @@
-"""Settings: a YAML file, then ``DEVICE_*`` variables, then flags, into one frozen object.
+"""Settings: what the station sealed, a YAML file, ``DEVICE_*`` variables, flags, in that order.
+
+Each overrides the one before, key by key; `load_with_sources` makes one frozen object of them.
 
 Nothing is guessed: an unknown key, a wrong type or an unusable value is a
 `ConfigurationError` that names the file or variable, the key and what is wrong.
@@ -10,9 +12,10 @@ own keeps its case: ``claim.parameters.SerialNumber`` is ``DEVICE_CLAIM__PARAMET
 import logging
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Final, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeVar, get_args
 
 import msgspec
 from msgspec import Meta, Struct
@@ -20,9 +23,12 @@ from msgspec import Meta, Struct
 from device.config import variables
 from device.config.methods import METHODS
 from device.config.settings_file import Section, read_settings_file
-from device.config.sources import Sources
+from device.config.sources import SEALED, Sources
 from device.config.typed import did_you_mean, leaves, typed
 from device.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from device.storage.manufacturing_data import SealedSettings
 
 _WEEK: Final = 604_800
 Seconds = Annotated[float, Meta(ge=0, le=_WEEK)]  # for ever is no number, and no timer takes it
@@ -193,6 +199,8 @@ class Loaded:
 
     settings: Settings
     sources: Sources
+    raw: Section = field(repr=False)
+    """What is set, as written; the proxy's password is in it."""
 
 
 def load(path: Path, environment: Mapping[str, str], flags: Mapping[str, str | None]) -> Settings:
@@ -201,18 +209,24 @@ def load(path: Path, environment: Mapping[str, str], flags: Mapping[str, str | N
 
 
 def load_with_sources(
-    path: Path, environment: Mapping[str, str], flags: Mapping[str, str | None]
+    path: Path | None,
+    environment: Mapping[str, str],
+    flags: Mapping[str, str | None],
+    sealed: "SealedSettings | None" = None,
 ) -> Loaded:
-    """Return the settings of ``path``, overridden by ``environment``, then by ``flags``.
+    """Return ``sealed``, overridden by ``path``, then by ``environment``, then by ``flags``.
 
     Variables and flags are text as written; YAML has no say in them. An empty variable leaves an
-    optional setting unset. Relative paths in the file are relative to the file.
+    optional setting unset. Relative paths in the file are relative to the file. Where the file has
+    a section of your own names, such as ``claim.parameters``, nothing of the sealed one is used.
 
     Raises:
         ConfigurationError: the file, a variable or a flag is missing or not usable.
     """
-    raw = read_settings_file(path)
-    in_file = frozenset(leaves(raw))
+    read = _in_file(path, sealed)
+    in_file = frozenset(leaves(read))
+    raw = _laid_over(_sections_of(sealed), read)
+    from_station = {key: SEALED for key in leaves(raw) if key not in in_file}
     elsewhere: dict[str, str] = {}
     for name, value in environment.items():
         if (key := variables.key_of(name, Settings)) is not None:
@@ -220,8 +234,40 @@ def load_with_sources(
     for name, flag in flags.items():
         if flag is not None:
             _override(raw, name, _flag_text(name, flag), elsewhere, _flag_name(name))
-    sources = Sources(str(path), elsewhere, in_file)
-    return Loaded(_convert(raw, sources, path.parent), sources)
+    named = SEALED if path is None else str(path)
+    sources = Sources(named, from_station | elsewhere, in_file)
+    folder = Path() if path is None else path.parent
+    try:
+        return Loaded(_convert(raw, sources, folder), sources, raw)
+    except ConfigurationError as error:
+        if error.source != SEALED:
+            raise
+        raise sources.error(error.key, error.problem) from None  # nobody can edit what is sealed
+
+
+def _sections_of(sealed: "SealedSettings | None") -> Section:
+    return {} if sealed is None else deepcopy(sealed.sections) | {"method": sealed.method}
+
+
+def _in_file(path: Path | None, sealed: "SealedSettings | None") -> Section:
+    if path is not None:
+        return read_settings_file(path)
+    if sealed is None:
+        step = "Pass --config FILE or set DEVICE_CONFIG; config/ has one file for each method."
+        raise ConfigurationError("--config", "", f"no settings file given, and no {SEALED}", step)
+    return {}
+
+
+def _laid_over(under: Section, over: Section, prefix: str = "") -> Section:
+    """Return ``under`` with the keys of ``over`` in their place."""
+    found = dict(under)
+    for name, value in over.items():
+        below = found.get(name)
+        if isinstance(value, dict) and isinstance(below, dict) and prefix + name not in OWN_NAMES:
+            found[name] = _laid_over(below, value, f"{prefix}{name}.")
+        else:
+            found[name] = value
+    return found
 
 
 def _flag_name(key: str) -> str:
@@ -287,6 +333,8 @@ def _unknown_method(name: str, source: str) -> ConfigurationError:
     return ConfigurationError(source, "method", problem, did_you_mean(name, METHODS, "Name one."))
 
 
+OWN_NAMES: Final = frozenset({"subject", "claim.parameters"})
+"""Sections whose keys are not settings."""
 _PATH: Final = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
 _MISSING: Final = re.compile(r"missing required field `(?P<name>[^`]+)`")
 _RULES: Final = {

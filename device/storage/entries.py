@@ -33,6 +33,8 @@ class Uid(IntEnum):
     """Put in by the station, waiting for its proof, with the name of its key."""
     ISSUER_CA = 0x16
     """The CA whose certificates alone the device accepts, where the station installed one."""
+    SETTINGS = 0x17
+    """The method and the settings that the station made the device with."""
     PROVISIONING_JOURNAL = 0x20
     DEVICE_CONFIGURATION = 0x21
     IDENTITY = 0x22

@@ -2,6 +2,9 @@
 
 from contextlib import suppress
 from datetime import datetime
+from typing import Any, Final
+
+from msgspec import Struct, field, msgpack
 
 from device.errors.storage import NOT_A_DEVICE
 from device.storage.decoding import decoded, stored
@@ -37,3 +40,32 @@ def made_at(storage: DeviceStorage) -> float | None:
     with suppress(ValueError):
         return datetime.fromisoformat(storage.its.get(Uid.MADE_AT).decode()).timestamp()
     return None
+
+
+class SealedSettings(Struct, frozen=True):
+    """The method and the settings that the station made the device with."""
+
+    method: str
+    sections: dict[str, Any] = field(default_factory=dict)
+    """The settings' text by section, as a settings file has it; without the method."""
+
+    def __repr__(self) -> str:
+        """Leave the sections out: the proxy's password is in them."""
+        return f"SealedSettings({self.method!r})"
+
+
+_DECODER: Final = msgpack.Decoder(SealedSettings)
+
+
+def sealed_settings(storage: DeviceStorage) -> SealedSettings | None:
+    """Return what the station sealed, or None where it did not: then a file must be given.
+
+    Raises:
+        DataCorruptError: the entry is authentic, but of a form this firmware cannot read.
+    """
+    return stored(storage.ps, Uid.SETTINGS, _DECODER.decode, "the sealed settings")
+
+
+def seal(storage: DeviceStorage, settings: SealedSettings) -> None:
+    """Store ``settings``."""
+    storage.ps.set(Uid.SETTINGS, msgpack.encode(settings))

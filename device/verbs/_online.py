@@ -43,6 +43,13 @@ def add_online_options(parser: argparse.ArgumentParser, *, claims: bool = True) 
         default="warning",
         help="how much to write to stderr; error hides the steps; default: %(default)s",
     )
+    parser.add_argument(
+        "--log-format",
+        choices=("text", "json", "journald"),
+        default="text",
+        help="words, one JSON object a line, or systemd's journal with its fields; "
+        "default: %(default)s",
+    )
 
 
 @dataclass
@@ -76,7 +83,7 @@ def online_device(options: argparse.Namespace, console: Console) -> Device:
     import_module("device.startup")  # loads awscrt
     from device.runtime import log  # noqa: PLC0415 - as slow
 
-    log.set_up(options.log_level)
+    log.set_up(options.log_level, options.log_format)
     return device
 
 
@@ -107,19 +114,29 @@ def stopped_by_signals(device: Device) -> Iterator[Stop]:
 
 
 def _show_step(step: "Step", options: argparse.Namespace, console: Console) -> None:
-    tell(f"{step.ms / 1000:9.3f} s  {step.name:<20} {step.detail}".rstrip(), options, console)
+    words = f"{step.ms / 1000:9.3f} s  {step.name:<20} {step.detail}".rstrip()
+    tell(words, options, console, step.name)
     console.show({"step": step.name, "ms": step.ms, "detail": step.detail})
 
 
 def show_identity(identity: "Identity", options: argparse.Namespace, console: Console) -> None:
     """Show who the device is, once that is proven."""
     words = f"this device is {identity.thing_name}, certificate {identity.certificate_id[:12]}..."
-    tell(words, options, console)
+    tell(words, options, console, "identity shown")
     fields = ("method", "thing_name", "certificate_id", "key_uri", "key_made_by")
     console.show({"identity": {name: getattr(identity, name) for name in fields}})
 
 
-def tell(words: str, options: argparse.Namespace, console: Console) -> None:
-    """Say ``words``, unless only errors are wanted."""
-    if options.log_level != "error":
+def tell(words: str, options: argparse.Namespace, console: Console, event: str = "told") -> None:
+    """Say ``words``, or log them as an ``event`` in a log that programs read.
+
+    Nothing is said if only errors are wanted.
+    """
+    if options.log_level == "error":
+        return
+    if options.log_format == "text":
         console.say(words)
+        return
+    from device.runtime import log  # noqa: PLC0415 - see online_device
+
+    log.tell(words, event)

@@ -24,7 +24,9 @@ def state_of(options: argparse.Namespace) -> Path:
 def add_config(parser: argparse.ArgumentParser) -> None:
     """Add ``--config``."""
     parser.add_argument(
-        "--config", metavar="FILE", help="the settings file; default: $DEVICE_CONFIG"
+        "--config",
+        metavar="FILE",
+        help="a settings file; overrides what the station sealed; default: $DEVICE_CONFIG",
     )
 
 
@@ -40,5 +42,8 @@ def device_of(options: argparse.Namespace) -> Device:
     Raises:
         ConfigurationError: neither ``--state`` nor ``DEVICE_STATE`` is given.
     """
+    from device.runtime import log  # noqa: PLC0415 - `device status --help` logs nothing
+
+    log.set_up("warning")
     config = config_if_any(options) if hasattr(options, "config") else None
     return Device(state_of(options), config=config, environment=os.environ)

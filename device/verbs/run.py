@@ -30,5 +30,5 @@ def run(options: argparse.Namespace, console: Console) -> None:
     with stopped_by_signals(device) as stop:
         device.run(on_proven=lambda identity: show_identity(identity, options, console))
     words = f"stopped by {stop.signal_name or 'request'}; what was reached is kept, run it again"
-    tell(words, options, console)
+    tell(words, options, console, "stopped")
     console.show({"stopped": stop.signal_name})

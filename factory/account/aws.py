@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache, cached_property
 from threading import Lock
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
+from urllib.parse import urlsplit
 
 from device.errors import FirstbootError
 from factory import errors
@@ -52,18 +53,35 @@ def clients_of(session: Mapping[str, str], endpoint_url: str | None = None) -> C
     def opened() -> "boto3.Session":
         with needs_extra():
             import boto3  # noqa: PLC0415 - costs 0.2 s, and `factory make` may not need it
-        return boto3.Session(**session)
+            from botocore.session import Session  # noqa: PLC0415 - as boto3
+        # Where the key is given, no profile counts that the shell names; it may not even exist.
+        core = Session(_NO_PROFILE) if "aws_access_key_id" in session else None
+        return boto3.Session(botocore_session=core, **session)
 
     def client(service: str) -> Client:
         from botocore.config import Config  # noqa: PLC0415 - as boto3
 
         # Told not to wait for ever.
-        patience = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard"})
+        proxies: dict[str, str] | None = (
+            {} if endpoint_url and _is_here(endpoint_url) else None
+        )  # None: as the shell says
+        patience = Config(
+            connect_timeout=5, read_timeout=20, retries={"mode": "standard"}, proxies=proxies
+        )
         with one_at_a_time:
             made: Client = opened().client(service, config=patience, endpoint_url=endpoint_url)
         return made
 
     return client
+
+
+_NO_PROFILE: Final = {"profile": (None, None, None, None)}
+"""How botocore is told that a variable of a session has no source."""
+
+
+def _is_here(url: str) -> bool:
+    """Whether ``url`` leads to this machine, which no proxy can reach."""
+    return urlsplit(url).hostname in {"localhost", "127.0.0.1", "::1"}
 
 
 class Aws:

@@ -8,13 +8,18 @@ from pathlib import Path
 
 from device.config.endpoint import Endpoint
 from device.config.methods import METHODS, PRESENTED_METHODS
-from device.config.settings import load_with_sources
+from device.config.settings import Loaded, Settings, load_with_sources
 from device.storage.keys import KeyType
 from device.storage.roots.root_plan import FILE, RootPlan, parse_plan
 from factory.account.cloud import Cloud
 from factory.account.documents import CONFIG
 from factory.making.device_element import check_element, check_store
-from factory.making.device_settings import check_key_type, check_method, device_subject
+from factory.making.device_settings import (
+    check_key_type,
+    check_method,
+    device_subject,
+    load_device_settings,
+)
 from factory.making.new_device import DeviceOrder, new_device_id
 from factory.station.endpoint import find_endpoint
 from factory.station.root_ca import AMAZON_ROOTS, load_root_ca
@@ -30,9 +35,9 @@ class OrderOptions:
     element: str = ""
     """Where the key is made (``factory.making.device_element``); empty: in software, sealed."""
     endpoint: str | None = None
-    """``HOST:PORT``; None for ``DEVICE_ENDPOINT`` of the environment, else AWS is asked."""
+    """``HOST:PORT``; None for ``DEVICE_ENDPOINT`` or the settings' one, else AWS is asked."""
     root_ca: Path | None = None
-    """None for ``DEVICE_ROOT_CA`` of the environment, else Amazon's roots."""
+    """None for ``DEVICE_ROOT_CA`` of the environment, the settings' one, else Amazon's roots."""
     root_of_trust: str | None = None
     device_id: str | None = None
     """16 bytes in hex; None for random ones."""
@@ -71,7 +76,7 @@ def device_orders(
     """
     check_element(arguments.element, arguments.method, len(serial_numbers))
     config = arguments.config or CONFIG / config_name(arguments.method)
-    loaded = load_with_sources(config, arguments.environment, {})
+    loaded = _loaded(config, arguments)
     settings = loaded.settings
     check_method(config, arguments.method)
     check_key_type(loaded, arguments.method)
@@ -81,9 +86,10 @@ def device_orders(
         serial_number=serial_numbers[0],
         device_id=arguments.device_id or new_device_id(),
         endpoint="",
-        root_ca=load_root_ca(_root_ca(arguments)),
+        root_ca=load_root_ca(_root_ca(arguments, settings)),
         config=config,
         environment=arguments.environment,
+        settings=loaded,
         is_allowed=arguments.allowed,
         root_of_trust=_root_of_trust(arguments),
         element=arguments.element,
@@ -97,13 +103,26 @@ def device_orders(
     return [replace(order, endpoint=endpoint) for order in orders]
 
 
+def with_settings_file(
+    orders: Iterable[DeviceOrder], name: str, options: OrderOptions
+) -> list[DeviceOrder]:
+    """Return ``orders`` with the settings file ``name`` of config/."""
+    config = CONFIG / name
+    loaded = _loaded(config, options)
+    return [replace(order, config=config, settings=loaded) for order in orders]
+
+
+def _loaded(config: Path, options: OrderOptions) -> Loaded:
+    return load_with_sources(config, options.environment, {"method": options.method})
+
+
 def config_name(method: str) -> str:
     """Return the name of the settings file of a method, in config/."""
     return METHODS[method].settings_file
 
 
 def given_endpoint(arguments: OrderOptions) -> str | None:
-    """Return the endpoint that was given, by flag or variable; None if AWS is to be asked.
+    """Return the endpoint that was given, by flag, variable or file; None if AWS is to be asked.
 
     Raises:
         ConfigurationError: it cannot be used.
@@ -114,7 +133,9 @@ def given_endpoint(arguments: OrderOptions) -> str | None:
     named = arguments.environment.get("DEVICE_ENDPOINT")
     if named and not arguments.is_other_account:
         return str(Endpoint.parse(named, "DEVICE_ENDPOINT", key=""))
-    return None
+    config = arguments.config
+    in_file = load_device_settings(config).endpoint if config else None
+    return str(Endpoint.parse(in_file, str(config))) if in_file else None
 
 
 def _alike(first: DeviceOrder, serial_numbers: Iterable[str]) -> Iterable[DeviceOrder]:
@@ -126,8 +147,8 @@ def _endpoint(arguments: OrderOptions, cloud: Cloud) -> str:
     return given_endpoint(arguments) or find_endpoint(cloud)
 
 
-def _root_ca(arguments: OrderOptions) -> Path:
-    return arguments.root_ca or Path(arguments.environment.get("DEVICE_ROOT_CA") or AMAZON_ROOTS)
+def _root_ca(arguments: OrderOptions, settings: Settings) -> Path:
+    return arguments.root_ca or Path(settings.root_ca or AMAZON_ROOTS)
 
 
 def _root_of_trust(arguments: OrderOptions) -> RootPlan:

@@ -13,6 +13,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Final
 
+from device.config.settings import Loaded
 from device.errors.storage import StorageExistsError
 from device.storage.device_storage import (
     DeviceStorage,
@@ -26,6 +27,7 @@ from device.storage.secure_storage import StorageFlag, Uid
 from factory.errors import DEVICE_ID
 from factory.making.device_element import clear_element, give_element
 from factory.making.new_folder import device_in_new_folder
+from factory.making.sealed_settings import seal_settings
 from factory.station.serial_number import check_serial_number
 
 _DEVICE_ID: Final = re.compile(r"[0-9a-f]{32}")
@@ -64,6 +66,8 @@ class DeviceOrder:
     """Of a key that is made with the device."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """Variables (``DEVICE_*``) that override ``config``."""
+    settings: Loaded | None = field(default=None, repr=False)
+    """What is sealed into the device: ``config`` with ``environment``; None to seal nothing."""
     is_id_given: bool = False
     """Whether someone chose ``device_id``, so that no other may take its place."""
 
@@ -86,11 +90,14 @@ def make_device(order: DeviceOrder, out: Path, install: Callable[[DeviceStorage]
         StorageExistsError: a finished device is there already.
         StorageError: the disk refused, or the root of trust cannot be used.
         ElementError: the secure element cannot be used.
+        ConfigurationError: the device could not boot with its settings.
     """
     with _started(order, out) as storage:
         with storage.transaction():
             fill_storage(storage, order)
             install(storage)
+            if order.settings is not None:
+                seal_settings(storage, order.settings)
         storage.advance(Lifecycle.SECURED)
 
 

@@ -33,6 +33,7 @@ from factory.errors import ELEMENT_CHOICE
 from factory.making.device_element import check_same_element, open_element
 from factory.making.device_settings import device_subject
 from factory.making.new_device import DeviceOrder, begin_device, fill_storage
+from factory.making.sealed_settings import seal_settings
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,8 @@ def _correct(storage: DeviceStorage, order: DeviceOrder) -> None:
     with storage.transaction():
         storage.ps.set(Uid.ENDPOINT, order.endpoint.encode())
         storage.ps.set(Uid.ROOT_CA, order.root_ca)
+        if order.settings is not None:
+            seal_settings(storage, order.settings)
 
 
 def _begun(order: DeviceOrder, out: Path) -> DeviceStorage:
@@ -144,6 +147,8 @@ def _begun(order: DeviceOrder, out: Path) -> DeviceStorage:
         with storage.transaction():
             fill_storage(storage, order)
             storage.keys.generate_key(FIRST_DEVICE_KEY, order.key_type)
+            if order.settings is not None:
+                seal_settings(storage, order.settings)
     except BaseException:
         storage.close()
         raise

@@ -6,9 +6,11 @@ AWS IoT developer guide, "Bulk registration".
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
+from factory.account.aws import Aws
 from factory.account.buckets import bucket_name, ensure_bucket, remove_bucket
 from factory.account.changes import Report
 from factory.account.cloud import Cloud
@@ -20,6 +22,7 @@ from factory.bulk.batch import run_batch
 from factory.bulk.context import BatchContext
 from factory.bulk.journal import Journal, new_batch, open_journal
 from factory.bulk.progress import PlainProgress, Progress
+from factory.bulk.reports import Download, download
 from factory.bulk.task import Job
 from factory.errors import NOT_REGISTERED
 from factory.making.new_device import DeviceOrder
@@ -110,4 +113,12 @@ def batch_context(
     def job(key: str) -> Job:
         return Job(load_template(TEMPLATE), bucket_name(cloud, METHOD), key, role_arn(cloud, ROLE))
 
-    return BatchContext(METHOD, cloud, journal, order, entry, job, progress, wait)
+    return BatchContext(
+        METHOD, cloud, journal, order, entry, job, progress, wait, download=_download(cloud)
+    )
+
+
+def _download(cloud: Cloud) -> Download:
+    """Return what fetches reports: from S3, or from the local AWS that ``cloud`` is told of."""
+    url = cloud.endpoint_url if isinstance(cloud, Aws) else None
+    return partial(download, environment={"AWS_ENDPOINT_URL": url}) if url else download

@@ -15,8 +15,11 @@ ROOTS: Final = "file, systemd-credential:NAME, tpm:TCTI, raspberry-pi-otp:KEY or
 
 def add_method(command: argparse.ArgumentParser, *, required: bool) -> None:
     """Add ``--method`` and ``--account``."""
-    words = "provisioning method" if required else "provisioning method; default: all of them"
-    command.add_argument("--method", required=required, choices=METHODS, help=words)
+    default = "" if required else "; default: all of them"
+    words = f"provisioning method: {', '.join(METHODS)}{default}"
+    command.add_argument(
+        "--method", required=required, choices=METHODS, metavar="METHOD", help=words
+    )
     add_account(command)
 
 

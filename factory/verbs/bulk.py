@@ -20,7 +20,6 @@ from factory.making.admission import Admitted, Wanted, admit, enter_made
 from factory.making.device_element import share_softhsm
 from factory.making.device_orders import (
     OrderOptions,
-    config_name,
     device_orders,
     given_endpoint,
 )
@@ -191,8 +190,7 @@ def _show(arguments: argparse.Namespace, console: Console, batch: Batch) -> None
         console.say(f"  {line.serial_number}: {line.problem}", f"    next: {line.next_step}")
     console.say(f"{len(secured)} of {len(batch.lines)} device(s) are registered and SECURED.")
     if secured:
-        config = arguments.config or Path("config", config_name(bulk.METHOD))
-        console.say(f"Next: device boot --config {config} --state {secured[0].folder}")
+        console.say(f"Next: device boot --state {secured[0].folder}")
 
 
 def _fields(line: Line) -> Mapping[str, object]:

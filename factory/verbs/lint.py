@@ -25,7 +25,8 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--method",
         choices=METHODS,
-        help="check this method's documents, or check FILE as one of them",
+        metavar="METHOD",
+        help=f"check this method's documents, or check FILE as one of them: {', '.join(METHODS)}",
     )
     command.add_argument(
         "--config", type=Path, metavar="FILE", help="the device's settings; default: the method's"

@@ -4,9 +4,10 @@ import argparse
 from pathlib import Path
 from typing import Final
 
-from factory.api import MadeDevice, Station
+from factory.api import Station
 from factory.console import Console
 from factory.making.device_orders import OrderOptions
+from factory.products import MadeDevice
 from factory.verbs._options import (
     add_again,
     add_connection,
@@ -61,10 +62,9 @@ def _show(arguments: argparse.Namespace, console: Console, device: MadeDevice) -
     for account, report in device.registered:
         console.say(*report_lines(account, report))
     made = "Made" if device.is_new else "There was already"
-    config = arguments.config or Path("config", device.settings_file.name)
     console.say(
         *(f"Note: {words}" for words in device.retired),
         f"{made} {device.serial} in {device.state}: lifecycle SECURED, connects to "
         f"{device.endpoint}.",
-        f"Next: device boot --config {config} --state {device.state}",
+        f"Next: device boot --state {device.state}",
     )

@@ -1,24 +1,15 @@
 """``factory single``: devices, made and registered one by one."""
 
 import argparse
-import os
 from pathlib import Path
 from typing import Final
 
-from factory.account.accounts import aws_accounts
+from factory.api import Station
 from factory.console import Console
-from factory.making.admission import Wanted
-from factory.making.device_orders import (
-    OrderOptions,
-    config_name,
-    device_orders,
-    given_endpoint,
-)
-from factory.making.new_device import DeviceOrder
+from factory.making.device_orders import OrderOptions
 from factory.methods import single_thing
-from factory.methods.prepared_account import check_endpoint_of
-from factory.methods.production import Product, as_made, produce_by
 from factory.methods.single_thing import RegisteredBy
+from factory.products import MadeDevice
 from factory.verbs._options import (
     add_account,
     add_again,
@@ -61,38 +52,34 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
         StationError, StorageError: the cloud or the disk refused.
     """
     check_one_account(arguments)
-    cloud = aws_accounts(arguments.account, os.environ)[0]
-    options = OrderOptions.of(arguments)
-    orders = device_orders(options, check_serials(arguments), cloud)
-    check_endpoint_of(cloud, given_endpoint(options))
-
-    def make(order: DeviceOrder, out: Path) -> Product:
-        single_thing.make_registered(cloud, order, out, arguments.by, exclusive=arguments.exclusive)
-        return as_made(order, out)
-
-    for order in orders:
-        out = arguments.out or _DEVICES / order.serial_number
-        wanted = Wanted(order, out, again=arguments.again)
-        product = produce_by(make, arguments.method, wanted, arguments.station, [cloud])
-        _show(arguments, console, product, out, str(cloud.account))
+    station = Station(arguments.station, accounts=arguments.account)
+    out: Path | None = arguments.out
+    for device in station.single_each(
+        OrderOptions.of(arguments),
+        check_serials(arguments),
+        lambda serial: out or _DEVICES / serial,
+        by=arguments.by,
+        exclusive=arguments.exclusive,
+        again=arguments.again,
+    ):
+        _show(arguments, console, device, str(station.clouds[0].account))
 
 
 def _show(
-    arguments: argparse.Namespace, console: Console, product: Product, out: Path, account: str
+    arguments: argparse.Namespace, console: Console, device: MadeDevice, account: str
 ) -> None:
-    order, certificate_id = product.order, str(product.certificate_id)
+    certificate_id = str(device.certificate_id)
     if arguments.json:
-        retired = {"retired": list(product.retired)} if product.retired else {}
+        retired = {"retired": list(device.retired)} if device.retired else {}
         console.show({
-            "method": arguments.method, "serial": order.serial_number, "state": str(out),
-            "endpoint": order.endpoint, "certificate_id": certificate_id, "by": arguments.by,
+            "method": device.method, "serial": device.serial, "state": str(device.state),
+            "endpoint": device.endpoint, "certificate_id": certificate_id, "by": arguments.by,
             "exclusive": arguments.exclusive, "lifecycle": "SECURED", **retired,
         })  # fmt: skip
         return
-    config = arguments.config or Path("config", config_name(arguments.method))
     console.say(
-        *(f"Note: {words}" for words in product.retired),
-        f"Made {order.serial_number} in {out}, and registered it in {account}: certificate "
+        *(f"Note: {words}" for words in device.retired),
+        f"Made {device.serial} in {device.state}, and registered it in {account}: certificate "
         f"{certificate_id[:12]}..., ACTIVE; lifecycle SECURED.",
-        f"Next: device boot --config {config} --state {out}",
+        f"Next: device boot --state {device.state}",
     )

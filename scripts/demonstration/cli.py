@@ -7,11 +7,12 @@ The demo types the commands that a person would type, and shows each. What it le
 import argparse
 import json
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from scripts.demonstration.methods import METHODS, Method
 
 if TYPE_CHECKING:
+    from scripts.demonstration.commands import CommandFailedError
     from scripts.demonstration.comparison import Row
     from scripts.demonstration.performance import Proven
     from scripts.demonstration.story import Story
@@ -39,13 +40,15 @@ def main(arguments: list[str] | None = None) -> int:
 def _one(method: Method, story: "Story", element: str, *, as_json: bool) -> int:
     from scripts.demonstration.performance import next_commands  # noqa: PLC0415
 
-    proven, exit_code = _attempt(method, story, element)
+    proven, failure = _attempt(method, story, element)
     if proven is None:
-        return exit_code
+        if as_json:
+            _put(_failed(method, failure))
+        return failure.exit_code if failure else _FAILED
     story.try_next(next_commands(proven))
     if as_json:
         _put(proven.as_fields())
-    return exit_code
+    return 0
 
 
 def _all(story: "Story", element: str, *, as_json: bool) -> int:
@@ -58,29 +61,36 @@ def _all(story: "Story", element: str, *, as_json: bool) -> int:
     rows, exit_codes = [], []
     shown = [each for each in METHODS.values() if each.makes_its_key or not element]
     for method in shown:
-        proven, exit_code = _attempt(method, story, element)
-        rows.append(_row(method, proven, exit_code))
-        exit_codes.append(exit_code)
+        proven, failure = _attempt(method, story, element)
+        exit_codes.append(failure.exit_code if failure else 0)
+        rows.append(_row(method, proven, exit_codes[-1]))
         if as_json:
-            _put(proven.as_fields() if proven else {"method": method.name, "published": False})
+            _put(proven.as_fields() if proven else _failed(method, failure))
     story.comparison(table(rows))
     if as_json:
         _put({"methods": [row.as_fields() for row in rows]})
     return next(filter(None, exit_codes), 0)
 
 
-def _attempt(method: Method, story: "Story", element: str) -> tuple["Proven | None", int]:
+def _attempt(
+    method: Method, story: "Story", element: str
+) -> tuple["Proven | None", "CommandFailedError | None"]:
     from scripts.demonstration.commands import CommandFailedError, Commands  # noqa: PLC0415
     from scripts.demonstration.performance import Performance  # noqa: PLC0415
 
     try:
-        return Performance(method, Commands(story), story, element).show(), 0
+        return Performance(method, Commands(story), story, element).show(), None
     except CommandFailedError as error:
-        story.failed(error)
-        return None, error.exit_code
+        failure = error
     except OSError as error:
-        story.failed(CommandFailedError("scripts/demo", str(error), _FAILED))
-        return None, _FAILED
+        failure = CommandFailedError("scripts/demo", str(error), _FAILED)
+    story.failed(failure)
+    return None, failure
+
+
+def _failed(method: Method, failure: "CommandFailedError | None") -> dict[str, object]:
+    fields = failure.as_fields() if failure else {}
+    return {"method": method.name, "published": False, **fields}
 
 
 def _row(method: Method, proven: "Proven | None", exit_code: int) -> "Row":
@@ -89,12 +99,26 @@ def _row(method: Method, proven: "Proven | None", exit_code: int) -> "Row":
     return row_of(proven) if proven else Row(method.name, f"FAILED with exit code {exit_code}")
 
 
+class _Parser(argparse.ArgumentParser):
+    """Tells of misuse in JSON, too, if JSON was asked for."""
+
+    in_json = False
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, and exit."""
+        if self.in_json:
+            step, code = "Read scripts/demo --help.", 2
+            _put({"error": "MisuseError", "message": message, "next_step": step, "exit_code": code})
+        super().error(message)
+
+
 def _put(fields: dict[str, object]) -> None:
     print(json.dumps(fields), flush=True)
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = _parser()
+    parser.in_json = "--json" in (sys.argv[1:] if arguments is None else arguments)
     options = parser.parse_args(arguments)
     if options.element and options.method != _ALL and not METHODS[options.method].makes_its_key:
         parser.error(
@@ -104,8 +128,8 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     return options
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> _Parser:
+    parser = _Parser(
         prog="scripts/demo",
         description="From nothing to a proven, publishing device, on this machine alone: starts "
         "a local AWS, makes a device with a fresh serial number, boots it and runs it until its "

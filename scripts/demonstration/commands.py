@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import tempfile
@@ -15,6 +16,8 @@ from scripts.demonstration.story import Story
 Report = Mapping[str, Any]
 """One line of ``device --json``."""
 
+_CODE: Final = re.compile(r"error (FB-[0-9]{3}): (.*)")
+_NEXT: Final = re.compile(r"^ *next: (.*)", re.MULTILINE)
 _PATIENCE_SECONDS: Final = 120.0
 _FOREIGN: Final = ("AWS_", "DEVICE_")  # a real account, or another device, that the shell knows
 _DIRECT: Final = dict.fromkeys(("NO_PROXY", "no_proxy"), "localhost,127.0.0.1")
@@ -29,6 +32,19 @@ class CommandFailedError(Exception):
         self.line = line
         self.words = words
         self.exit_code = exit_code
+
+    def as_fields(self) -> dict[str, object]:
+        """Return it as ``--json`` prints it, with the code of the command's own error."""
+        code, said = _CODE.search(self.words), self.words.strip().splitlines()
+        step = _NEXT.search(self.words)
+        return {
+            "error": "CommandFailedError",
+            **({"code": code[1]} if code else {}),
+            "command": self.line,
+            "message": code[2] if code else (said or ["it said nothing"])[-1],
+            "next_step": step[1] if step else f"Run it by itself: {self.line}",
+            "exit_code": self.exit_code,
+        }
 
 
 class Commands:

@@ -6,6 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from device.config.settings import load_with_sources
+from device.errors import ConfigurationError
 from device.identity.certificates import certificate_id, leaf_of
 from device.provisioning.events import Credential
 from device.runtime import journal
@@ -17,6 +19,7 @@ from device.storage import installed_certificate
 from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.filesystem import OsFs
 from device.storage.formats import FORMAT
+from device.storage.manufacturing_data import sealed_settings
 from device.storage.sealed import COPIES
 from device.storage.secure_storage import Uid
 from tests.support.certificates import NOW
@@ -180,3 +183,13 @@ def test_a_proven_device_is_who_it_was(tmp_path: Path) -> None:
 
     assert (identity.thing_name, identity.key) == (SERIAL, KEY)
     assert certificate_id(presented.certificate_pem) == identity.certificate_id
+
+
+@pytest.mark.parametrize("name", [*BY_CLAIM, "installed"])
+def test_it_has_no_sealed_settings_and_a_file_is_asked_for(tmp_path: Path, name: str) -> None:
+    state = old_device(name, tmp_path / "device")
+    with open_device_storage(state, read_only=True) as storage:
+        sealed = sealed_settings(storage)
+
+    with pytest.raises(ConfigurationError, match="no settings file given"):
+        load_with_sources(None, {}, {}, sealed)

@@ -1,15 +1,26 @@
-"""The local AWS of a test run: one a process, whichever folders its tests are in."""
+"""The local AWS of a test run: one a process, whichever folders its tests are in.
+
+It is the plugin's own fixture (`pytest_firstboot`), so every wire test uses what users use.
+"""
 
 from collections.abc import Iterator
 
 import pytest
 
 from localcloud.state_folder import StateFolder
-from tests.wire.conftest import LocalCloud, free_ports, running
+from pytest_firstboot import LocalAWS
+from tests.wire.conftest import LocalCloud, described, free_ports, local_aws_in
 
 
 @pytest.fixture(scope="session")
-def local_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
-    """The local AWS of this test run."""
-    with running(StateFolder(tmp_path_factory.mktemp("cloud")), free_ports()) as cloud:
-        yield cloud
+def local_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAWS]:
+    """The plugin's local AWS, with its lines counted where the run counts lines."""
+    folder = StateFolder(tmp_path_factory.mktemp("cloud"))
+    with local_aws_in(folder, free_ports()) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def local_cloud(local_aws: LocalAWS) -> LocalCloud:
+    """The same, as the suite's tests know it."""
+    return described(local_aws, StateFolder(local_aws.state))

@@ -12,7 +12,6 @@ import pytest
 
 from factory.account.aws import Aws
 from factory.cli import main
-from factory.making.device_orders import config_name
 from factory.methods import METHODS
 from tests.support.device_process import Finished, device_here
 from tests.support.station_cloud import REGION, aws_of
@@ -83,12 +82,8 @@ class ProductionLine:
         return state
 
     def boot(self, state: Path, *words: str | Path, **settings: str) -> Finished:
-        """Boot a device, in this process, with the method's own settings."""
-        config = CONFIG / config_name(self.method)
-        method = {"DEVICE_METHOD": self.method}
-        return device_here(
-            "boot", "--state", state, "--config", config, *words, **method | settings
-        )
+        """Boot a device, in this process, with the settings that are sealed in it."""
+        return device_here("boot", "--state", state, *words, **settings)
 
     def boot_with_claim(self, state: Path, *words: str | Path, **settings: str) -> Finished:
         """Boot a device; where a trusted user hands over a claim, have one handed over."""

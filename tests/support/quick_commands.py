@@ -6,21 +6,27 @@ It is a process of its own in all that a shell sees: output, exit code, signals.
 nothing does is shown elsewhere (tests/wire/test_wheel.py, test_device_boot.py).
 """
 
+import atexit
 import functools
+import gc
 import importlib
 import json
 import os
+import pkgutil
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 import boto3
 import botocore.session
 
+import device
+import factory
+import localcloud.verbs
 from tests.support.hang import SECONDS, line_from
 from tests.wire.conftest import ROOT, python
 
@@ -42,7 +48,11 @@ with socket.socket(socket.AF_UNIX) as server:
     process = int(answers.readline())
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _frame: os.kill(process, number))
-    sys.exit(int(answers.readline()))
+    code = int(answers.readline())
+    if code < 0:
+        signal.signal(-code, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
+    sys.exit(code)
 """
 
 
@@ -68,9 +78,10 @@ def quick_commands(folder: Path) -> Iterator[Path]:
         server.communicate(timeout=SECONDS)
 
 
-def serve(place: str) -> int:
-    """Take commands until this process is killed; return an exit code in the fork that ran one."""
+def serve(place: str) -> NoReturn:
+    """Take commands until this process is killed."""
     _import_all()
+    gc.freeze()  # a fork copies no page of it, only because it counts references
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(place)
         listener.listen(16)
@@ -82,15 +93,16 @@ def serve(place: str) -> int:
                 _bury()
                 if os.fork() == 0:
                     listener.close()
-                    return _run(command)
+                    _run(command)
 
 
 def _import_all() -> None:
     """Import what the commands need, and have the SDK read its models, which takes longest."""
-    for name in NAMES:
-        importlib.import_module(f"{name}.cli")
-    for module in ("device.agent", "device.runtime.awscrt_session", "factory.account.aws"):
-        importlib.import_module(module)
+    for package in (device, factory, localcloud.verbs):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if not module.name.endswith("__main__"):
+                importlib.import_module(module.name)
+    importlib.import_module("localcloud.cli")
     botocore.session.create_loader = functools.cache(botocore.session.create_loader)
     for service in _SERVICES:
         boto3.client(service, region_name="us-east-1")
@@ -103,7 +115,7 @@ def _bury() -> None:
             pass
 
 
-def _run(command: socket.socket) -> int:
+def _run(command: socket.socket) -> NoReturn:
     """Fork once more: one half runs the command, the other tells how it ended."""
     told, streams, _, _ = socket.recv_fds(command, _MOST, 3)
     process = os.fork()
@@ -124,8 +136,14 @@ def _run(command: socket.socket) -> int:
     os.environ.clear()
     os.environ.update(what["environment"])
     sys.argv = what["words"]
-    return int(importlib.import_module(f"{what['words'][0]}.cli").main() or 0)
+    try:
+        code = importlib.import_module(f"{what['words'][0]}.cli").main()
+    except SystemExit as ended:  # argparse, which has said why
+        code = ended.code
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    os._exit(code or 0)  # to take down what was imported takes longer than the command
 
 
 if __name__ == "__main__":
-    sys.exit(serve(sys.argv[1]))
+    serve(sys.argv[1])

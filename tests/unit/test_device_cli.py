@@ -19,6 +19,7 @@ from device.cli import main
 from device.errors.provisioning import NO_CREDENTIAL
 from device.storage.device_storage import create_device_storage, open_device_storage
 from device.storage.lifecycle import Lifecycle
+from device.storage.manufacturing_data import SealedSettings, seal
 from tests.support import hang
 from tests.support.devices import CLAIM_KEY_PEM, SERIAL, advance_to, make_device
 from tests.support.hang import SECONDS
@@ -77,7 +78,7 @@ def test_help_names_every_verb_and_every_exit_code(device: Device) -> None:
     assert answer.code == 0
     assert answer.err == ""
     assert all(f"    {verb} " in answer.out for verb in VERBS)
-    assert all(f"{code} " in answer.out for code in range(7))
+    assert all(f" {code} " in " ".join(answer.out.split()) for code in range(7))
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -534,3 +535,43 @@ def test_a_stop_that_a_callback_swallows_is_heard_again(state: Path) -> None:
 
     assert done.returncode == 5
     assert b"device: error FB-004: stopped by SIGTERM; nothing is lost\n" in done.stderr
+
+
+# --- settings that the station sealed ---------------------------------------------------
+
+
+def sealed_device(state: Path, **sections: str) -> Path:
+    with open_device_storage(state) as storage:
+        seal(storage, SealedSettings("claim", sections))
+    return state
+
+
+@pytest.mark.parametrize("verb", ["boot", "run"])
+def test_sealed_settings_are_used_without_a_file(device: Device, state: Path, verb: str) -> None:
+    answer = device(verb, "--state", sealed_device(state, thing_name="{x}"), "--json")
+
+    assert_explained(
+        answer, 3, "ConfigurationError", "sealed settings: thing_name: unknown placeholder {x}"
+    )
+
+
+@pytest.mark.parametrize("verb", ["boot", "run"])
+def test_a_file_overrides_what_is_sealed(device: Device, state: Path, verb: str) -> None:
+    config = state.parent / "site.yaml"
+    config.write_text("thing_name: '{y}'\n")
+
+    answer = device(verb, "--state", sealed_device(state), "--config", config, "--json")
+
+    assert_explained(answer, 3, "ConfigurationError", "site.yaml: thing_name: unknown placeholder")
+
+
+def test_a_status_shows_the_sealed_method_and_takes_a_file_without_one(
+    device: Device, state: Path
+) -> None:
+    config = state.parent / "site.yaml"
+    config.write_text("endpoint: abc-ats.iot.eu-west-1.amazonaws.com\n")
+
+    answer = device("status", "--state", sealed_device(state), "--config", config, "--json")
+
+    assert answer.document["method"] == "claim"
+    assert answer.document["region"] == "eu-west-1"

@@ -12,6 +12,7 @@ FOLDERS: Final = (
     "device",
     "factory",
     "localcloud",
+    "pytest_firstboot",
     "lambdas",
     "scripts",
     "tests",

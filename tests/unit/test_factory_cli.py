@@ -186,7 +186,7 @@ def test_defaults_of_make_come_from_the_environment(
 
     assert (code, out) == (0, "")
     assert "Made SN-1 in .firstboot/devices/SN-1" in err
-    assert "device boot --config config/claim.yaml --state .firstboot/devices/SN-1" in err
+    assert "device boot --state .firstboot/devices/SN-1" in err
     assert stored(".firstboot/devices/SN-1", Uid.ENDPOINT) == b"localhost:8884"
     assert stored(".firstboot/devices/SN-1", Uid.ROOT_CA) == trust
 

@@ -30,7 +30,7 @@ COMMON = {"--help", "--json", "--log-level", "--station"}
 USED: dict[str, set[str]] = {
     "ca": {"action", "--element"},
     "prepare": {"--method", "--account", "--certificate-mode", "--inline-template", "--hook",
-                "--certificate-hours"},
+                "--certificate-hours", "--renewal"},
     "make": {"--method", "--account", "--serial", "--out", "--not-allowed", "--device-id",
              "--again", "--config", "--element", "--endpoint", "--root-ca", "--root-of-trust"},
     "single": {"--serial", "--by", "--exclusive", "--out", "--again", "--account", "--config",
@@ -44,7 +44,7 @@ USED: dict[str, set[str]] = {
     "retire": {"--serial", "--delete-thing", "--config", "--account"},
     "rewrap": {"--state", "--to"},
     "lint": {"files", "--method", "--config", "--cloud", "--account"},
-    "teardown": {"--method", "--account", "--devices"},
+    "teardown": {"--method", "--account", "--devices", "--renewal"},
 }  # fmt: skip
 """What each verb has besides. A new option is entered here with a test of what it does."""
 

@@ -1,6 +1,7 @@
 """Who may import whom (design, section 1), who may print, and what is not loaded at start."""
 
 import ast
+import importlib
 import os
 import subprocess
 import sys
@@ -13,16 +14,22 @@ from tests.support.devices import make_device
 from tests.support.hang import SECONDS
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("device", "factory", "localcloud")
+PACKAGES = ("device", "factory", "localcloud", "pytest_firstboot")
 PLACES = {
     "awscrt": ("device.runtime.awscrt_session",),
     "awsiot": ("device.runtime.awscrt_session",),
     "boto3": ("factory",),
-    "botocore": ("factory", "localcloud"),  # MiniStack brings it
+    # MiniStack brings it; the plugin signs with it.
+    "botocore": ("factory", "localcloud", "pytest_firstboot.local_aws"),
     "ministack": ("localcloud",),
     "rich": ("factory.bulk.progress",),  # for people at a bench
 }
-NEVER = {"device": ("factory", "localcloud"), "localcloud": ("device", "factory")}
+NEVER = {
+    "device": ("factory", "localcloud", "pytest_firstboot"),
+    "factory": ("localcloud", "pytest_firstboot"),
+    "localcloud": ("device", "factory", "pytest_firstboot"),
+    "pytest_firstboot": ("localcloud",),  # which it runs as a process
+}
 # It fills a device's storage, and its errors derive from the device's.
 FACTORY_MAY_USE = ("device.config", "device.errors", "device.identity", "device.storage")
 PROVISIONING_MAY_USE = ("msgspec", "device.errors", "device.provisioning", "device.text")
@@ -102,8 +109,23 @@ def test_factory_uses_only_what_it_fills() -> None:
     assert [use for use in used if not is_in(use.split(": ")[1], *FACTORY_MAY_USE)] == []
 
 
-def test_factory_does_not_import_localcloud() -> None:
-    assert offenders("factory", "localcloud") == []
+@pytest.mark.parametrize("package", ["device", "factory"])
+def test_the_plugin_uses_the_public_api_alone(package: str) -> None:
+    public = {f"{package}.{name}" for name in importlib.import_module(package).__all__}
+    used = {use.split(": ")[1] for use in offenders("pytest_firstboot", package)}
+    assert used, "the walk found nothing, so it proves nothing"
+    assert used - public == set()
+
+
+@pytest.mark.parametrize("package", ["device", "factory"])
+def test_what_is_imported_from_a_package_loads_nothing_before_it_is_asked_for(package: str) -> None:
+    code = f"import sys, {package}; print(*sorted(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True,
+        timeout=SECONDS,
+    )  # fmt: skip
+    loaded = {name.partition(".")[0] for name in done.stdout.split()}
+    assert loaded.isdisjoint({"awscrt", "awsiot", "boto3", "cryptography", "msgspec", "yaml"})
 
 
 def test_no_room_of_the_local_aws_imports_one_above_it() -> None:

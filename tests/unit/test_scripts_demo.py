@@ -274,7 +274,9 @@ def test_one_method_that_fails_hides_no_other(
     monkeypatch.chdir(tmp_path)
     assert main(["--method", "all", "--json"]) == 4
     *devices, last = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert devices == [{"method": method, "published": False} for method in METHODS]
+    assert [(each["method"], each["published"]) for each in devices] == [
+        (method, False) for method in METHODS
+    ]
     assert {row["result"] for row in last["methods"]} == {"FAILED with exit code 4"}
 
 

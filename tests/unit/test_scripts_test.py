@@ -1,6 +1,7 @@
 """scripts/test and scripts/check: what is run, and when they say that something failed."""
 
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,14 @@ def test_where_memory_is_short_or_missing_folders_are_where_they_always_are(
     for memory, enough in ((tmp_path, too_much), (tmp_path / "none", 1)):
         with _test.folders_in_memory(memory, enough) as variables:
             assert variables == {}
+
+
+def test_what_was_compiled_is_kept_whatever_the_user_has_set() -> None:
+    made = _test.with_bytecode({"PYTHONDONTWRITEBYTECODE": "1"})
+    assert made == {"PYTHONPYCACHEPREFIX": f"{sys.prefix}/bytecode"}
+    assert _test.with_bytecode({"PYTHONPYCACHEPREFIX": "theirs"}) == {
+        "PYTHONPYCACHEPREFIX": "theirs"
+    }
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -38,13 +39,18 @@ def fs(tmp_path: Path) -> OsFs:
     return OsFs(tmp_path)
 
 
-@pytest.fixture
+@contextmanager
 def files_of_at_most_4_kib() -> Iterator[None]:
-    """As a full disk does, the kernel writes what fits, then refuses."""
+    """As a full disk does, the kernel writes what fits, then refuses.
+
+    It does so for the whole process: around a whole test it would end pytest, which writes a log.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def mode_of(path: Path) -> int:
@@ -94,9 +100,8 @@ def test_unlinking_nothing_is_no_error(fs: OsFs) -> None:
     assert fs.read("image") is None
 
 
-@pytest.mark.usefixtures("files_of_at_most_4_kib")
 def test_a_write_that_is_cut_short_is_an_error(fs: OsFs) -> None:
-    with raises(STORAGE_FAILURE, match="image"):
+    with files_of_at_most_4_kib(), raises(STORAGE_FAILURE, match="image"):
         fs.create("image", bytes(5000))
 
 

@@ -5,10 +5,14 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from device.errors import ExitCode
 from tests.support.hang import SECONDS
 
-UNIT = Path(__file__).parents[2] / "packaging" / "systemd" / "firstboot@.service"
+UNITS = Path(__file__).parents[2] / "packaging" / "systemd"
+UNIT = UNITS / "firstboot@.service"
+SERVICES = (UNIT, UNITS / "firstboot-renew@.service")
 MAX_EXPOSURE = 1.5
 
 
@@ -19,8 +23,9 @@ def service() -> configparser.SectionProxy:
     return parser["Service"]
 
 
-def test_the_exposure_is_low() -> None:
-    command = ["systemd-analyze", "security", "--offline=true", str(UNIT)]
+@pytest.mark.parametrize("unit", SERVICES, ids=lambda unit: str(unit.name))
+def test_the_exposure_is_low(unit: Path) -> None:
+    command = ["systemd-analyze", "security", "--offline=true", str(unit)]
     said = subprocess.run(
         command, capture_output=True, text=True, check=False, timeout=SECONDS
     ).stdout
@@ -29,16 +34,25 @@ def test_the_exposure_is_low() -> None:
     assert float(found[1]) < MAX_EXPOSURE
 
 
-def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path) -> None:
+@pytest.mark.parametrize("path", sorted(UNITS.iterdir()), ids=lambda path: str(path.name))
+def test_systemd_finds_nothing_wrong_with_the_unit(path: Path, tmp_path: Path) -> None:
     device = tmp_path / "device"
     device.write_text("#!/bin/sh\n")
     device.chmod(0o755)
-    unit = tmp_path / UNIT.name
-    words = UNIT.read_text().replace("/usr/bin/device", str(device))
-    unit.write_text(words.replace("Documentation=man:device(1)\n", ""))  # not installed here
-    command = ["systemd-analyze", "verify", str(unit)]
+    for each in UNITS.iterdir():  # a timer needs its service
+        words = each.read_text().replace("/usr/bin/device", str(device))
+        words = words.replace("Documentation=man:device(1)\n", "")  # not installed here
+        (tmp_path / each.name).write_text(words)
+    command = ["systemd-analyze", "verify", str(tmp_path / path.name)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SECONDS)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_renewal_has_the_sandbox_of_the_device() -> None:
+    """One of the two units may not be opened alone."""
+    device, renewal = (each.read_text() for each in SERVICES)
+    sandbox = device[device.index("# The state outlives") : device.index("[Install]")]
+    assert sandbox.strip() in renewal
 
 
 def test_a_device_without_a_network_may_take_as_long_as_it_takes_to_be_ready() -> None:

@@ -2,7 +2,6 @@
 
 import functools
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,9 +13,8 @@ import boto3
 import coverage
 
 from localcloud import lifecycle
-from localcloud.state_folder import Ports, Server, StateFolder
-from localcloud.verbs.env import environment_of
-from tests.support.hang import SECONDS
+from localcloud.state_folder import Ports, StateFolder
+from pytest_firstboot import LocalAWS
 
 ROOT = Path(__file__).parents[2]
 
@@ -97,31 +95,26 @@ def measured(*arguments: str) -> list[str]:
 @contextmanager
 def running(folder: StateFolder, ports: Ports) -> Iterator[LocalCloud]:
     """Run a local AWS in its own process, from when it answers until it has saved."""
+    with local_aws_in(folder, ports) as started:
+        yield described(started, folder)
+
+
+def local_aws_in(folder: StateFolder, ports: Ports) -> LocalAWS:
+    """Return a local AWS that the suite measures, as the fixtures of users start one."""
     folder.create()
-    arguments = ["-m", "localcloud", "up", "--state", str(folder.path)]
-    arguments += ["--api-port", str(ports.api), "--mqtt-port", str(ports.mqtt)]
-    with folder.log.open("wb") as log:
-        process = subprocess.Popen(measured(*arguments), cwd=ROOT, stdout=log, stderr=log)
-    try:
-        server = lifecycle.wait_until_ready(folder, lambda: process.poll() is not None)
-        yield _describe(folder, server)
-    finally:
-        process.terminate()
-        try:
-            process.wait(timeout=SECONDS)
-        finally:
-            process.kill()  # one that does not stop would outlive the run
+    command = measured("-m", "localcloud")
+    return LocalAWS(folder.path, ports=(ports.api, ports.mqtt), log=folder.log, command=command)
 
 
-def _describe(folder: StateFolder, server: Server) -> LocalCloud:
-    environment = environment_of(folder, server)
-    host, _, port = environment["DEVICE_ENDPOINT"].rpartition(":")
+def described(started: LocalAWS, folder: StateFolder) -> LocalCloud:
+    """Return what the suite's tests know of a local AWS."""
+    host, _, port = started.mqtt_endpoint.rpartition(":")
     return LocalCloud(
-        api_url=environment["AWS_ENDPOINT_URL"],
+        api_url=started.api_url,
         mqtt_host=host,
         mqtt_port=int(port),
         root_ca=folder.root_ca,
-        environment=environment,
+        environment=started.environment,
         folder=folder,
-        pid=server.pid,
+        pid=started.pid,
     )

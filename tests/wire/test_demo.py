@@ -15,6 +15,7 @@ import pytest
 from scripts.demonstration.methods import METHODS
 from tests.support.elements import softhsm_module
 from tests.support.quick_commands import quick_commands
+from tests.support.schemas import check_line
 from tests.wire.conftest import ROOT, free_ports
 
 AS_EXPECTED = {
@@ -43,8 +44,10 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     ports = free_ports()
     with_ports = ["--api-port", str(ports.api), "--mqtt-port", str(ports.mqtt)]
     with quick_commands(bin_folder) as programs:
-        path = f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}"
-        (programs / "activate").write_text(f"export PATH='{path}' PYTHONPATH='{ROOT}'\n")
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        (programs / "activate").write_text(
+            f"export PATH=\"$PROGRAMS\":'{path}' PYTHONPATH='{ROOT}'\n"
+        )
         run(folder, "localcloud", "up", "--detach", *with_ports)
         run(folder, "localcloud", "down")  # the ports are remembered
         yield folder
@@ -58,8 +61,9 @@ def run(folder: Path, module: str, *arguments: str) -> subprocess.CompletedProce
     return succeeded(folder, [sys.executable, "-m", module, *arguments], environment)
 
 
-def shell(folder: Path, lines: list[str]) -> str:
-    environment = {"PATH": os.environ["PATH"], "HOME": str(folder)}
+def shell(folder: Path, lines: list[str], programs: Path) -> str:
+    """Run lines of a shell, where ``.venv`` has these programs."""
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "PROGRAMS": str(programs)}
     return succeeded(folder, ["/bin/sh", "-eu", "-c", "\n".join(lines)], environment).stdout
 
 
@@ -94,6 +98,7 @@ def demo(checkout: Path) -> Demo:
 def test_the_demo_ends_with_one_json_object(checkout: Path) -> None:
     done = run(checkout, "scripts.demonstration", "--json")
     result = json.loads(done.stdout)
+    check_line("scripts-demo", result)
     assert done.stdout.count("\n") == 1
     assert result["method"] == "claim"
     assert result["key_store"] == "sealed"
@@ -109,6 +114,8 @@ def test_the_demo_ends_with_one_json_object(checkout: Path) -> None:
 def test_all_methods_end_with_one_object_of_all(checkout: Path) -> None:
     done = run(checkout, "scripts.demonstration", "--json", "--method", "all")
     *devices, last = [json.loads(line) for line in done.stdout.splitlines()]
+    for line in (*devices, last):
+        check_line("scripts-demo", line)
     rows = {row["method"]: row for row in last["methods"]}
     assert [device["method"] for device in devices] == list(rows) == list(METHODS)
     assert all(device["published"] for device in devices)
@@ -160,12 +167,13 @@ def test_the_commands_to_try_next_work(checkout: Path, demo: Demo, method: str) 
     after = demo(method).stdout.partition("Try next")[2].splitlines()
     lines = [line[4:] for line in after if line[:4].isspace()]
     assert "device run" in lines
-    shell(checkout, [AS_EXPECTED.get(line.partition("=")[0], "{}").format(line) for line in lines])
+    commands = [AS_EXPECTED.get(line.partition("=")[0], "{}").format(line) for line in lines]
+    shell(checkout, commands, checkout / ".venv" / "bin")
 
 
 @pytest.mark.wire
 def test_step_by_step_in_the_readme_works(checkout: Path) -> None:
     found = STEP_BY_STEP.search((ROOT / "README.md").read_text())
     assert found
-    said = shell(checkout, found[1].splitlines())
+    said = shell(checkout, found[1].splitlines(), Path(sys.executable).parent)
     assert re.search(r"^state +provisioned$", said, re.MULTILINE)

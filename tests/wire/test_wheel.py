@@ -79,13 +79,24 @@ def test_it_is_the_wheel_that_is_run(python: Path, tmp_path: Path) -> None:
 def test_a_device_is_prepared_made_and_booted_from_a_wheel(
     python: Path, tmp_path: Path, local_cloud: LocalCloud
 ) -> None:
-    settings = tmp_path / "jitr.yaml"
-    settings.write_text("method: jitr\n")
     for command in (
         "factory prepare --method jitr",
         "factory make --method jitr --serial SN-WHEEL --out device",
-        "device boot --state device --config jitr.yaml",
+        "device boot --state device",
     ):
         run(python, tmp_path, local_cloud, *command.split())
 
     assert "SN-WHEEL" in run(python, tmp_path, local_cloud, "device", "status", "--state", "device")
+
+
+def test_the_ten_line_test_of_the_documents_runs_from_a_wheel(
+    python: Path, tmp_path: Path, local_cloud: LocalCloud
+) -> None:
+    page = (ROOT / "docs" / "testing-devices.md").read_text(encoding="utf-8")
+    ten_lines = page.partition("```python\n")[2].partition("```")[0]
+    (tmp_path / "test_ten_lines.py").write_text(ten_lines)
+    words = "-q -p no:cacheprovider -p no:xdist --durations=3 test_ten_lines.py"
+
+    said = run(python, tmp_path, local_cloud, "pytest", *words.split())
+
+    assert "1 passed" in said

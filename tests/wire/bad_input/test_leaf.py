@@ -126,7 +126,7 @@ def test_leaf_without_a_subject_field(line: ProductionLine, state: Path) -> None
         leaf = station.authorities.open("jitp").issue_leaf(csr, TODAY)
         installed_certificate.save(storage.ps, FIRST_DEVICE_KEY, leaf)
 
-    noticed = line.boot(state)
+    noticed = line.boot(state, "--config", CONFIG / "jitp.yaml")  # it names the template
 
     assert noticed.code == ExitCode.CONFIGURATION_INVALID
     assert "the certificate's subject lacks SerialNumber" in noticed.error["message"]

@@ -1,0 +1,183 @@
+"""What ``factory`` prints with ``--json``, a type a line."""
+
+from typing import Annotated, Final, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from factory.account.changes import Outcome
+from scripts.schemas.device_lines import CertificateId
+
+AccountId = Annotated[str, Meta(pattern="^[0-9]{12}$")]
+Endpoint = Annotated[str, Meta(description="HOST:PORT, where the device connects.")]
+State = Annotated[str, Meta(description="The device's folder.")]
+DeviceId = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+
+
+class Resource(Struct, frozen=True):
+    """One resource of an account, and what became of it."""
+
+    kind: str
+    name: str
+    outcome: Outcome
+    note: str
+
+
+class InAccount(Struct, frozen=True):
+    """What was done to one account."""
+
+    account_id: AccountId
+    region: str
+    changed: bool
+    notes: list[str]
+    resources: list[Resource]
+
+
+class Prepared(Struct, frozen=True):
+    """What was done to one account for a method."""
+
+    method: Annotated[str | None, Meta(description="null: all methods.")]
+    account_id: AccountId
+    region: str
+    changed: bool
+    notes: list[str]
+    resources: list[Resource]
+
+
+class Made(Struct, frozen=True):
+    """A finished device."""
+
+    method: str
+    serial: str
+    device_id: DeviceId
+    state: State
+    endpoint: Endpoint
+    lifecycle: Literal["SECURED"]
+    registered: list[InAccount] | UnsetType = UNSET
+    retired: list[str] | UnsetType = UNSET
+
+
+class MadeSingle(Struct, frozen=True):
+    """A finished device that the station registered."""
+
+    method: Literal["single-thing"]
+    serial: str
+    state: State
+    endpoint: Endpoint
+    certificate_id: CertificateId
+    by: Annotated[str, Meta(description="register-thing, or several calls by hand.")]
+    exclusive: bool
+    lifecycle: Literal["SECURED"]
+    retired: list[str] | UnsetType = UNSET
+
+
+class InBatch(Struct, frozen=True):
+    """One device of a batch."""
+
+    serial: str
+    state: State
+    lifecycle: Literal["SECURED", "PSA_ROT_PROVISIONING"]
+    certificate_id: CertificateId | None
+    problem: str | None
+
+
+class Batch(Struct, frozen=True):
+    """The batch, after its devices."""
+
+    batch: str
+    secured: int
+    failed: int
+
+
+class Claim(Struct, frozen=True):
+    """A claim that was handed over."""
+
+    template: str
+    certificate_id: CertificateId
+    expiration: str
+    place: str
+
+
+class Authority(Struct, frozen=True):
+    """One CA of the station."""
+
+    ca: str
+    subject: str
+    certificate_id: CertificateId
+    not_before: str
+    not_after: str
+    path_length: str
+    key: Annotated[str, Meta(description="Where its key is.")]
+    certificate_pem: str
+
+
+class Finding(Struct, frozen=True):
+    """Something that is wrong in a document."""
+
+    rule: str
+    severity: Literal["error", "warning"]
+    file: str
+    path: str
+    what: str
+    why: str
+    next_step: str
+
+
+class Moved(Struct, frozen=True):
+    """A device whose storage is under another root of trust."""
+
+    state: State
+    was: str
+    root_of_trust: str
+
+
+class RetiredIn(Struct, frozen=True):
+    """What became of a device in one account."""
+
+    account_id: AccountId
+    region: str
+    certificates: list[CertificateId]
+    notes: list[str]
+    thing: Outcome | UnsetType = UNSET
+
+
+class Retired(Struct, frozen=True):
+    """A device that is retired."""
+
+    serial: str
+    device_id: DeviceId
+    thing: str
+    result: Literal["retired"]
+    accounts: list[RetiredIn]
+
+
+class Manifest(Struct, frozen=True):
+    """A manifest that was written."""
+
+    batch: str
+    devices: int
+    manifest: str
+    signer: str
+
+
+class Verified(Struct, frozen=True):
+    """A manifest of which every entry is as it was signed."""
+
+    manifest: str
+    valid: bool
+    devices: int
+
+
+LINES: Final[dict[str, tuple[type, ...]]] = {
+    "prepare": (Prepared,),
+    "make": (Made,),
+    "single": (MadeSingle,),
+    "bulk": (InBatch, Batch),
+    "claim": (Claim,),
+    "ca": (Authority,),
+    "rewrap": (Moved,),
+    "lint": (Finding,),
+    "manifest": (Manifest,),
+    "verify": (Verified,),
+    "retire": (Retired,),
+    "teardown": (Prepared,),
+}
