@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from device.config.device_plan import Plan
 from device.config.endpoint import Endpoint
 from device.config.settings import Connection, Settings, configured
-from device.errors import StoppedError
+from device.errors import FirstbootError, StoppedError
+from device.errors.provisioning import IDENTITY_REFUSED, NOT_LET_IN
+from device.errors.renewal import CERTIFICATE_EXPIRED
 from device.identity.csr import subject_name
 from device.operation.renewal import RenewalOrders
 from device.operation.renewal_due import RenewalPolicy
@@ -36,13 +38,15 @@ from device.storage.secure_storage import Uid
 
 if TYPE_CHECKING:
     from device.operation.operation import Operation
-    from device.operation.renewal import Renewing
+    from device.operation.renewal import Due, Renewing
     from device.provisioning.renewal import RenewalPlan
     from device.runtime.renewal import Renewal
 
 _AFTER_FAILED_RENEWAL: Final = 60.0
 _LONGEST_BETWEEN_RENEWALS: Final = 3600.0
 """Seconds between a renewal that failed and the next."""
+_DEAD: Final = {CERTIFICATE_EXPIRED, NOT_LET_IN, IDENTITY_REFUSED}
+"""How it looks if a device's certificate is of no use any more."""
 _EnrolmentT = TypeVar("_EnrolmentT", bound=Enrolment)
 SessionFactory = Callable[
     [Endpoint, bytes, Callable[[Credential], TlsIdentity], Connection], Session
@@ -131,20 +135,29 @@ class Agent:
             NotProvisionedError: the device has no identity yet.
             FirstbootError: it stopped; the current certificate stays in use.
         """
-        self._loop.run(self._renewal(None, is_wanted=True), patience)
-        self._is_connected = False
+        from device.operation.renewal import Due  # noqa: PLC0415 - a boot needs none
 
-    def _renewal(
-        self,
-        hand_over: Callable[[], None] | None,
-        is_wanted: bool,  # noqa: FBT001 - the one call names it
-    ) -> "Renewal":
+        self._is_connected = False
+        try:
+            self._loop.run(self._renewal(None, Due("it is asked for")), patience)
+        except FirstbootError as failure:
+            if failure.row not in _DEAD or not self._may_recover:
+                raise
+            self._observer.add("recovery begun", str(failure))
+            self._loop.run(self._renewal(None, Due(str(failure), recovers=True)), patience)
+
+    @property
+    def _may_recover(self) -> bool:
+        has_birth_certificate = Uid.BIRTH_CERTIFICATE in self._storage.ps.uids()
+        return self._settings.recovery.allowed and has_birth_certificate
+
+    def _renewal(self, hand_over: Callable[[], None] | None, due: "Due") -> "Renewal":
         from device.config.device_plan import renewal_plan  # noqa: PLC0415 - a boot needs none
         from device.runtime.renewal import Renewal  # noqa: PLC0415
         from device.runtime.renewal_enrolment import RenewalEnrolment  # noqa: PLC0415
 
         enrolment = self._new_enrolment(RenewalEnrolment)
-        enrolment.is_wanted = is_wanted
+        enrolment.is_wanted, enrolment.recovers = due.is_new_wanted, due.recovers
 
         def new_plan() -> "RenewalPlan":
             current = enrolment.identity
@@ -156,21 +169,29 @@ class Agent:
                 current.certificate_id,
                 serial=serial_number(self._storage),
                 expired_at=current.not_after if is_expired else None,
+                recovers=due.recovers,
             )
 
         return Renewal(new_plan, enrolment, self._observer, hand_over)
 
     def _renewing(self, operation: "Operation") -> "Renewing":
-        from device.operation.renewal import Renewing  # noqa: PLC0415 - a boot needs none
+        from device.operation.renewal import Due, Renewing  # noqa: PLC0415 - a boot needs none
         from device.runtime.renewal_schedule import RenewalSchedule  # noqa: PLC0415
 
         chosen = self._settings.renewal
         policy = RenewalPolicy(chosen.at_fraction, chosen.max_age_days, chosen.jitter)
         retry = self._settings.connection.retry
+        schedule = RenewalSchedule(self._storage, self._clock, policy)
+
+        def why_due() -> Due | None:
+            if operation.is_refused and self._may_recover:
+                return Due("AWS IoT refuses the device's certificate", recovers=True)
+            return schedule.why_due()
+
         return Renewing(
             operation,
             new_renewal=self._renewal,
-            why_due=RenewalSchedule(self._storage, self._clock, policy).why_due,
+            why_due=why_due,
             orders=self.renewal_orders,
             beside=self.session.beside,
             retries=Backoff(retry.shortest, retry.longest, self._dice),

@@ -140,6 +140,15 @@ class Renewal(_Section, frozen=True):
     """The part of that time by which a device may be early, each by its own share."""
 
 
+class Recovery(_Section, frozen=True):
+    """What a device may do whose certificate expired, or was set INACTIVE; see docs/renewal.md."""
+
+    allowed: bool = False
+    """Whether it asks for another certificate with its birth certificate, if it has one."""
+    template: TemplateName = "firstboot-recovery"
+    """The provisioning template that ``factory prepare --recovery`` makes."""
+
+
 class Settings(_Section, frozen=True):
     """Everything a device can be told; `load` makes one."""
 
@@ -166,6 +175,7 @@ class Settings(_Section, frozen=True):
     connection: Connection = Connection()
     telemetry: Telemetry = Telemetry()
     renewal: Renewal = Renewal()
+    recovery: Recovery = Recovery()
 
     def __repr__(self) -> str:
         """Leave the proxy out: its address may hold a password."""
@@ -340,6 +350,7 @@ _MISSING: Final = re.compile(r"missing required field `(?P<name>[^`]+)`")
 _RULES: Final = {
     "claim.template": "1 to 36 of a-z A-Z 0-9 _ -",  # AWS IoT API reference, TemplateName
     "renewal.template": "1 to 36 of a-z A-Z 0-9 _ -",
+    "recovery.template": "1 to 36 of a-z A-Z 0-9 _ -",
     "key.store": 'use "sealed:" or a URI that begins with pkcs11:',
     "key.pin_credential": "use the name of a systemd credential: a-z A-Z 0-9 . _ -",
 }

@@ -101,3 +101,20 @@ RENEWAL_RUNNING: Final = Row(
     sentence="a renewal is running already",
     exit_code=ExitCode.TRY_LATER,
 )
+RECOVERY_REFUSED: Final = Row(
+    "FB-447",
+    "RecoveryRefusedError",
+    "The device may not come back by itself",
+    means="The device's certificate is dead, and the cloud does not give it another one.",
+    causes=(
+        "The certificate has been dead for longer than the window (factory prepare --recovery).",
+        "The certificate was set REVOKED: a revoked device does not come back.",
+        "The device's certificate is good: then it renews, and does not come back.",
+    ),
+    next_step="The audit message on firstboot/recovery/+/audit, and the log of the Lambda "
+    "firstboot-recovery-hook, say why. Set the certificate ACTIVE again, if it has not expired; or "
+    "have the station make the device again: factory make --method {method} --serial {serial} "
+    "--again, into another folder.",
+    sentence="the cloud does not let the device come back with its birth certificate ({problem})",
+    exit_code=ExitCode.DENIED,
+)

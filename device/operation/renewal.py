@@ -52,6 +52,8 @@ class Due:
     reason: str
     is_new_wanted: bool = True
     """Whether a new certificate is wanted, and not only what was begun is to be finished."""
+    recovers: bool = False
+    """Whether the current certificate is dead, so that the birth certificate has to ask."""
 
 
 class BesideConnection(Protocol):
@@ -127,7 +129,7 @@ class Renewing(Work):
         self,
         operation: Work,
         *,
-        new_renewal: Callable[[Callable[[], None], bool], Work],
+        new_renewal: Callable[[Callable[[], None], Due], Work],
         why_due: Callable[[], Due | None],
         orders: RenewalOrders,
         beside: BesideConnection,
@@ -136,8 +138,8 @@ class Renewing(Work):
     ) -> None:
         """Call ``new_renewal`` with what it is to call once the new certificate is promoted.
 
-        It is also told whether a new certificate is wanted. ``retries`` are the waits of one
-        renewal, ``failures`` those between two.
+        It is also told why it is due. ``retries`` are the waits of one renewal, ``failures`` those
+        between two.
         """
         self._operation: Final = operation
         self._new_renewal: Final = new_renewal
@@ -276,11 +278,12 @@ class Renewing(Work):
         self._retries.reset()
         self._waits = 0
         try:
-            self._renewal = self._new_renewal(self._hand_over, due.is_new_wanted)
+            self._renewal = self._new_renewal(self._hand_over, due)
             first = self._renewal.begin()
         except FirstbootError as failure:
             return self._end(failure, now)
-        return [Report("renewal begun", due.reason), *self._feed(first, now)]
+        name = "recovery begun" if due.recovers else "renewal begun"
+        return [Report(name, due.reason), *self._feed(first, now)]
 
     def _hand_over(self) -> None:
         self._hands_over = True

@@ -16,6 +16,7 @@ from typing import Final
 
 from device.errors import FirstbootError
 from device.errors.renewal import (
+    RECOVERY_REFUSED,
     RENEWAL_NOT_CONFIRMED,
     RENEWAL_REFUSED,
     RENEWED_CERTIFICATE_REFUSED,
@@ -43,6 +44,7 @@ from device.provisioning.failures import error_of, is_about_the_token
 from device.provisioning.machine import Machine
 from device.provisioning.renewal_states import (
     AWAITING_REPLY,
+    BY_ASKER,
     CONNECTING,
     PROBING,
     TRANSITIONS,
@@ -61,6 +63,8 @@ class RenewalPlan:
     certificate_id: str
     """The current certificate's."""
     template_name: str
+    birth_client_id: str | None
+    """If the current certificate is dead: for connections with the birth certificate."""
     proof_client_id: str
     """For connections with the new certificate, beside the one that is still serving."""
     method: str
@@ -207,16 +211,31 @@ class RenewalMachine(Machine[State]):
                 return RENEWAL_REFUSED.error(reason, certificate_id=self._new)
             case ev.NotLetIn(detail) if before in WITH_NEW:
                 return RENEWED_CERTIFICATE_REFUSED.error(detail, certificate_id=self._new)
-            case ev.NotLetIn(detail) if (expired_at := self._plan.expired_at) is not None:
+            case ev.RequestDenied() if self._credential(before) is Credential.BIRTH:
+                method, serial = self._plan.method, self._plan.serial
+                said = f"{event.status_code} {event.error_code}: {event.error_message}"
+                return RECOVERY_REFUSED.error(said, method=method, serial=serial)
+            case ev.NotLetIn(detail) if (
+                expired_at := self._plan.expired_at
+            ) is not None and self._credential(before) is Credential.DEVICE:
                 method, serial = self._plan.method, self._plan.serial
                 return certificate_expired(detail, expired_at, method, serial)
-        credential = Credential.STAGED if before in WITH_NEW else Credential.DEVICE
-        return error_of(event, before.value, credential)
+        return error_of(event, before.value, self._credential(before))
+
+    def _credential(self, state: State) -> Credential:
+        """Return what the connection in ``state`` is made with."""
+        if state in WITH_NEW:
+            return Credential.STAGED
+        is_by_birth = state in BY_ASKER and self._plan.birth_client_id is not None
+        return Credential.BIRTH if is_by_birth else Credential.DEVICE
 
     def _connect(self, state: State) -> Connect:
-        if state in WITH_NEW:
-            return Connect(Credential.STAGED, self._plan.proof_client_id)
-        return Connect(Credential.DEVICE, self._plan.thing_name)
+        credential, plan = self._credential(state), self._plan
+        client_ids = {
+            Credential.STAGED: plan.proof_client_id,
+            Credential.BIRTH: plan.birth_client_id or "",
+        }
+        return Connect(credential, client_ids.get(credential, plan.thing_name))
 
     def _subscribe(self) -> Subscribe:
         register = topics.replies(topics.register_thing(self._plan.template_name))

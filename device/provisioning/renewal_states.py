@@ -162,6 +162,19 @@ WITH_NEW: Final = PROBING | {
     S.PROVING_CERTIFICATE,
 }
 """Made with the new certificate; every other connection is made with the current one."""
+BY_ASKER: Final = frozenset(
+    {
+        S.CONNECTING_TO_REQUEST,
+        S.SUBSCRIBING_TO_REQUEST,
+        S.REQUESTING_CERTIFICATE,
+        S.REGISTERING_CERTIFICATE,
+        S.CLOSING_CONNECTION,
+        S.CONNECTING_TO_REGISTER,
+        S.SUBSCRIBING_TO_REGISTER,
+        S.REDEEMING_SAVED_TOKEN,
+    }
+)
+"""Where the current certificate asks for the new one; if it is dead, the birth certificate does."""
 CONNECTING: Final = PROBING | {
     S.CONNECTING_TO_RETIRE,
     S.CONNECTING_TO_REQUEST,

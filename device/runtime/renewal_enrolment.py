@@ -24,6 +24,8 @@ class RenewalEnrolment(Enrolment):
 
     is_wanted = True
     """Whether a new certificate is wanted; if not, only what was begun is brought to its end."""
+    recovers = False
+    """Whether the current certificate is dead, so that it can have nothing retired."""
 
     @property
     def identity(self) -> Identity:
@@ -46,6 +48,8 @@ class RenewalEnrolment(Enrolment):
         progress = self.progress
         if progress is not None:
             return journal.as_event(progress)
+        if self.recovers:
+            return journal.as_event(None) if self.is_wanted else re.NothingLeft()
         to_retire = journal.load_to_retire(self._storage.ps)
         if to_retire:
             return re.RetirementFound(to_retire[0])
@@ -93,7 +97,7 @@ class RenewalEnrolment(Enrolment):
             ps.remove(Uid.STAGED_CERTIFICATE)
             ps.remove(Uid.PROVISIONING_JOURNAL)
             self._storage.keys.destroy_key(old.key)
-        self.is_wanted = False
+        self.is_wanted = self.recovers = False
         return False
 
     def roll_back(self) -> None:

@@ -35,6 +35,8 @@ class Uid(IntEnum):
     """The CA whose certificates alone the device accepts, where the station installed one."""
     SETTINGS = 0x17
     """The method and the settings that the station made the device with."""
+    BIRTH_CERTIFICATE = 0x18
+    """With it alone a device whose certificate is dead may ask for another (docs/renewal.md)."""
     PROVISIONING_JOURNAL = 0x20
     DEVICE_CONFIGURATION = 0x21
     IDENTITY = 0x22

@@ -24,6 +24,7 @@ PLAN = RenewalPlan(
     thing_name="SN-1",
     certificate_id=OLD,
     template_name="firstboot-renewal",
+    birth_client_id=None,
     proof_client_id="renew-SN-1",
     method="claim",
     serial="SN-1",

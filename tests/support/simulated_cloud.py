@@ -43,6 +43,8 @@ class Certificate:
     pem: str
     status: str
     thing: str | None = None
+    changed_at: float = 0.0
+    """When its status was changed last, by the cloud's clock."""
 
 
 @dataclass
@@ -91,6 +93,7 @@ class SimulatedCloud:
         self.claim_pem, self.claim_key_pem = self._issue_claim()
         self.claim_id = certificate_id(self.claim_pem.encode())
         self.renewal = SimulatedRenewals(self)
+        self.recovery = SimulatedRecovery(self)
         self.activation_delay: float | None = None
         """Seconds that a just-in-time method takes after the first connection; None is never."""
         self._unknown: dict[str, float] = {}
@@ -109,6 +112,11 @@ class SimulatedCloud:
             for identifier, certificate in self.certificates.items()
             if certificate.thing == thing and certificate.status == "ACTIVE"
         ]
+
+    def deactivate(self, identifier: str, status: str = "INACTIVE") -> None:
+        """Set a certificate INACTIVE or REVOKED, as someone may by mistake."""
+        certificate = self.certificates[identifier]
+        certificate.status, certificate.changed_at = status, self.clock.wall()
 
     def delete_certificates(self, thing: str) -> None:
         """Lose every certificate of ``thing``, as someone may who tidies up."""
@@ -172,6 +180,8 @@ class SimulatedCloud:
             return False
         if validity(certificate.pem.encode())[1] < self.clock.wall() + self.clock_ahead:
             return False
+        if identifier in self.recovery.births:
+            return client_id == f"recover-{self.recovery.births[identifier]}"
         if certificate.thing is None:
             return client_id.startswith("claim-")
         if self.renewal.refuses_new_ones and identifier in self.renewal.registered:
@@ -302,6 +312,55 @@ class SimulatedRenewals:
         return {"step": "retired", "certificateId": asked["replaces"]}
 
 
+class SimulatedRecovery:
+    """The recovery template with its hook (lambdas/recovery_hook.py)."""
+
+    def __init__(self, cloud: SimulatedCloud) -> None:
+        self._cloud = cloud
+        self.window = 30 * 86_400.0
+        """Seconds after a certificate's end in which its device may come back."""
+        self.births: dict[str, str] = {}
+        """The thing of each birth certificate, by id."""
+        self.audit: list[tuple[str, bool]] = []
+        """What was decided: the thing, and whether it may come back."""
+
+    def give_birth_certificate(self, thing: str) -> tuple[str, str]:
+        """Return a birth certificate for ``thing`` and its key, as PEM."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        pem = self._cloud.issue_leaf(key.public_key(), thing)
+        identifier = certificate_id(pem.encode())
+        self._cloud.certificates[identifier] = Certificate(pem, "ACTIVE")
+        self.births[identifier] = thing
+        return pem, _pem_of(key)
+
+    def answer(self, principal: str, payload: bytes) -> tuple[str, dict[str, Any]]:
+        """RegisterThing by the recovery template."""
+        request = json.loads(payload)
+        thing, token = request["parameters"]["ThingName"], request["certificateOwnershipToken"]
+        found = self._cloud.tokens.get(token)
+        if found is None:
+            return _refused_token()
+        may = self.births.get(principal) == thing and self._is_in_window(thing, found[0])
+        self.audit.append((thing, may))
+        if not may:
+            return _rejected(403, "AccessDenied", "Access Denied")
+        return self._cloud.renewal.register(thing, found[0])
+
+    def _is_in_window(self, thing: str, new: str) -> bool:
+        now = self._cloud.clock.wall()
+        others = [
+            each for name, each in self._cloud.certificates.items()
+            if each.thing == thing and name != new
+        ]  # fmt: skip
+        ends = [self._ended_at(each) for each in others]
+        return bool(ends) and all(0 < now - ended <= self.window for ended in ends)
+
+    def _ended_at(self, certificate: Certificate) -> float:
+        if certificate.status == "ACTIVE":
+            return validity(certificate.pem.encode())[1]
+        return certificate.changed_at if certificate.status == "INACTIVE" else 0.0
+
+
 class SimulatedSession:
     """A `Session` with `SimulatedCloud`; time passes only when a device waits."""
 
@@ -382,7 +441,10 @@ class SimulatedSession:
         if self._cloud.take("cut-before-request", SHORT[operation]):
             self._lose()
             return
-        suffix, document = self._cloud.answer(operation, payload)
+        if "firstboot-recovery" in topic:
+            suffix, document = self._cloud.recovery.answer(self._principal, payload)
+        else:
+            suffix, document = self._cloud.answer(operation, payload)
         if self._cloud.take("cut-before-reply", SHORT[operation]):
             self._lose()
         elif self._cloud.take("drop-reply", SHORT[operation]):
