@@ -19,7 +19,7 @@ from factory.account.cloud import Account
 from factory.account.documents import CONFIG
 from factory.account.registry import Registry
 from factory.errors import OPTION_NOT_USED, StationNotPreparedError
-from factory.lint.checks import findings_of, refuse_errors
+from factory.lint.checks import documents_of, findings_of, refuse_errors
 from factory.making.admission import Wanted
 from factory.making.device_orders import (
     OrderOptions,
@@ -31,7 +31,7 @@ from factory.making.device_orders import (
 from factory.making.device_settings import thing_name
 from factory.making.new_device import DeviceOrder
 from factory.making.retirement import devices_of, enter_retired, retire_for_good
-from factory.methods import METHODS, renewal, single_thing
+from factory.methods import METHODS, recovery, renewal, single_thing
 from factory.methods.method import DEFAULT_CHOICES, Choices
 from factory.methods.prepared_account import (
     check_endpoint_of,
@@ -96,7 +96,7 @@ class Station:
             LintFailedError: the linter found an error in a document of the method.
             StationError, StorageError: the cloud or the disk refused; the next run continues.
         """
-        refuse_errors(findings_of(method, renews=choices.renewal))
+        refuse_errors(findings_of(method, also=documents_of(choices)))
         return [(cloud.account, self.prepare_in(cloud, method, choices)) for cloud in self.clouds]
 
     def prepare_in(self, cloud: Aws, method: str, choices: Choices = DEFAULT_CHOICES) -> Report:
@@ -109,6 +109,8 @@ class Station:
             report = METHODS[method].prepare(cloud, station, choices)
             if choices.renewal:
                 report = Report.of([report, renewal.prepare(cloud)])
+            if choices.recovery_days is not None:
+                report = Report.of([report, recovery.prepare(cloud, choices.recovery_days)])
             note_prepared(station, method, cloud)
         return report
 
@@ -122,8 +124,8 @@ class Station:
     ) -> Report:
         """Remove from one account what `prepare` created for ``method``, or for all methods.
 
-        ``devices``: and what was registered. ``renews``: and what is for renewals, which goes
-        with all methods in any case. A second run continues where one was stopped.
+        ``devices``: and what was registered. ``renews``: and what is for renewals and
+        recoveries, which goes with all methods in any case. A second run continues.
 
         Raises:
             StationError, StorageError: the cloud or the disk refused.
@@ -132,7 +134,9 @@ class Station:
         with ExitStack() as stack:
             station = _station_if_any(stack, self.folder)
             # Before the methods, which share the device policy with it.
-            first = [renewal.teardown(cloud, devices=devices)] if renews or not method else []
+            first = []
+            if renews or not method:
+                first = [recovery.teardown(cloud), renewal.teardown(cloud, devices=devices)]
             reports = (each.teardown(cloud, station, devices=devices) for each in methods)
             report = Report.of([*first, *reports])
             if station is not None:
@@ -190,6 +194,8 @@ class Station:
             for order in orders:
                 wanted = Wanted(order, folder_of(order.serial_number), again=again)
                 product = produce(method, wanted, station, self.clouds)
+                if options.birth:
+                    recovery.give_birth_certificate(self.clouds[0], wanted.out, thing_name(order))
                 name = _HOOKED if is_hooked else config_name(method)
                 settings_file = options.config or CONFIG / name
                 yield made_device(method, product, wanted.out, settings_file)

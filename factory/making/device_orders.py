@@ -43,6 +43,8 @@ class OrderOptions:
     """16 bytes in hex; None for random ones."""
     allowed: bool = True
     """Whether the cloud's allow list is to have the device, where its method wants that."""
+    birth: bool = False
+    """Whether the device gets a birth certificate, to come back with."""
     is_other_account: bool = False
     """Whether an account was named, so that the environment's endpoint is not its own."""
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -60,6 +62,7 @@ class OrderOptions:
             root_of_trust=arguments.root_of_trust,
             device_id=getattr(arguments, "device_id", None),
             allowed=getattr(arguments, "allowed", True),
+            birth=getattr(arguments, "birth", False),
             is_other_account=bool(arguments.account),
             environment=dict(os.environ),
         )

@@ -34,6 +34,11 @@ def add_options(command: argparse.ArgumentParser) -> None:
         "multi-account, claim with a hook)",
     )  # fmt: skip
     command.add_argument("--device-id", metavar="HEX", help="16 bytes; default: random")
+    command.add_argument(
+        "--birth", action="store_true",
+        help="also a birth certificate: with it the device can come back when its certificate is "
+        "dead (prepare --recovery)",
+    )  # fmt: skip
     add_again(command)
     add_connection(command)
 

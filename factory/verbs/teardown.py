@@ -20,7 +20,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--renewal", action="store_true",
-        help="with --method: also what prepare --renewal created, for the devices of every method",
+        help="with --method: also what prepare --renewal and --recovery created, for every method",
     )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ from factory.lint.finding import Finding, Severity
 from factory.lint.linter import lint
 from factory.lint.rules import RULES
 from factory.making.device_settings import load_device_settings
-from factory.methods import METHODS, renewal
+from factory.methods import METHODS, recovery, renewal
 from factory.verbs.lint import check_before_prepare
 from tests.support.errors import raises
 
@@ -358,7 +358,7 @@ def test_every_rule_says_why_and_what_to_do(rule: object) -> None:
 
 OURS: list[tuple[str | None, Path]] = [
     *((method, file) for method in METHODS for file in METHODS[method].files()),
-    *((None, file) for file in renewal.files()),
+    *((None, file) for file in {*renewal.files(), *recovery.files()}),
 ]
 
 

@@ -30,9 +30,10 @@ COMMON = {"--help", "--json", "--log-level", "--station"}
 USED: dict[str, set[str]] = {
     "ca": {"action", "--element"},
     "prepare": {"--method", "--account", "--certificate-mode", "--inline-template", "--hook",
-                "--certificate-hours", "--renewal"},
+                "--certificate-hours", "--renewal", "--recovery"},
     "make": {"--method", "--account", "--serial", "--out", "--not-allowed", "--device-id",
-             "--again", "--config", "--element", "--endpoint", "--root-ca", "--root-of-trust"},
+             "--birth", "--again", "--config", "--element", "--endpoint", "--root-ca",
+             "--root-of-trust"},
     "single": {"--serial", "--by", "--exclusive", "--out", "--again", "--account", "--config",
                "--element", "--endpoint", "--root-ca", "--root-of-trust"},
     "bulk": {"--count", "--serials", "--batch", "--retry", "--no-wait", "--out", "--again",
