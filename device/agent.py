@@ -2,15 +2,15 @@
 
 import random
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from device.config.device_plan import Plan
 from device.config.endpoint import Endpoint
 from device.config.settings import Connection, Settings, configured
-from device.errors import FirstbootError, StoppedError
+from device.errors import FirstbootError
 from device.errors.provisioning import IDENTITY_REFUSED, NOT_LET_IN
 from device.errors.renewal import CERTIFICATE_EXPIRED
 from device.identity.csr import subject_name
@@ -28,7 +28,7 @@ from device.runtime.first_boot import FirstBoot
 from device.runtime.journal import Identity, load_configuration, load_identity
 from device.runtime.loop import Loop, Observer, Patience
 from device.runtime.notify import ServiceManager
-from device.runtime.session import Session
+from device.runtime.session import Postbox, Session
 from device.runtime.two_connections import TwoConnections
 from device.storage.device_storage import DeviceStorage
 from device.storage.element.installation import attach_element
@@ -38,8 +38,10 @@ from device.storage.secure_storage import Uid
 
 if TYPE_CHECKING:
     from device.operation.operation import Operation
-    from device.operation.renewal import Due, Renewing
+    from device.operation.renewal import Due
+    from device.operation.work import Work
     from device.provisioning.renewal import RenewalPlan
+    from device.runtime.deeds import Ending
     from device.runtime.renewal import Renewal
 
 _AFTER_FAILED_RENEWAL: Final = 60.0
@@ -68,8 +70,11 @@ class Agent:
         observer: Observer,
         claims: ClaimSource | None = None,
         service: ServiceManager | None = None,
+        folder: Path | None = None,
     ) -> None:
         """Follow ``plan``, which is ``settings`` made concrete for the device in ``storage``.
+
+        What operation keeps beside the storage goes into ``folder``; without one, into memory.
 
         Raises:
             ElementError: the plan names a secure element, and it cannot be used.
@@ -81,6 +86,7 @@ class Agent:
         if plan.element is not None:
             attach_element(storage, plan.element)
         self._claims: Final = claims
+        self._folder: Final = folder
         self._observer: Final = observer
         self._is_connected = False
         self._dice: Final = dice or random.SystemRandom()
@@ -174,7 +180,7 @@ class Agent:
 
         return Renewal(new_plan, enrolment, self._observer, hand_over)
 
-    def _renewing(self, operation: "Operation") -> "Renewing":
+    def _renewing(self, operation: "Operation") -> "Work":
         from device.operation.renewal import Due, Renewing  # noqa: PLC0415 - a boot needs none
         from device.runtime.renewal_schedule import RenewalSchedule  # noqa: PLC0415
 
@@ -198,26 +204,36 @@ class Agent:
             failures=Backoff(_AFTER_FAILED_RENEWAL, _LONGEST_BETWEEN_RENEWALS, self._dice),
         )
 
-    def operate(self, *tasks: Task) -> None:
-        """Publish telemetry, and run an application's own ``tasks``, until a stop is requested."""
-        from device.operation.operation import Operation  # noqa: PLC0415 - a boot needs none of it
+    def operate(self, *tasks: Task) -> "Ending":
+        """Be at work, with an application's own ``tasks`` too, until a stop or a restart is asked.
+
+        Returns:
+            Whether the device is to start anew, as a job or a command may want.
+        """
+        from device.runtime.operating import Operating  # noqa: PLC0415 - a boot needs none of it
 
         identity = self.identity
         if identity is None:
             raise RuntimeError("a device operates after it booted")
-        connection = self._settings.connection
-        operation = Operation(
-            identity.thing_name,
-            [self._telemetry(identity.thing_name), *tasks],
-            connect_timeout=connection.connect_timeout,
-            reply_timeout=connection.reply_timeout,
-            is_connected=self._is_connected,
+        operating = Operating(
+            self._storage,
+            identity,
+            configured(self._settings, load_configuration(self._storage.ps)),
+            self._plan,
+            clock=self._clock,
+            observer=self._observer,
+            folder=self._folder,
+            postbox=first if isinstance(first := self.session.first, Postbox) else None,
+            renewals=self.renewal_orders,
         )
         try:
-            with suppress(StoppedError):
-                self._loop.run(self._renewing(operation), Patience())
+            ending = operating.run(
+                self._loop, tasks, is_connected=self._is_connected, beside=self._renewing
+            )
         finally:
             self.session.beside.close()
+        self._is_connected = False
+        return self._after(ending)
 
     def _new_enrolment(self, kind: type[_EnrolmentT]) -> _EnrolmentT:
         return kind(
@@ -229,13 +245,19 @@ class Agent:
             issuer_pem=self._plan.issuer_pem,
         )
 
-    def _telemetry(self, thing_name: str) -> Task:
-        from device.operation.telemetry import Telemetry  # noqa: PLC0415 - see operate
-        from device.runtime.sensors import Sensors  # noqa: PLC0415
+    def _after(self, ending: "Ending") -> "Ending":
+        """Do what the operation ended for; a machine that reboots stops this program, too."""
+        from device.reset import clear_folder, reset  # noqa: PLC0415 - rarely needed
+        from device.runtime.deeds import Ending  # noqa: PLC0415 - see operate
+        from device.runtime.reboot import reboot_machine  # noqa: PLC0415 - rarely needed
 
-        chosen = configured(self._settings, load_configuration(self._storage.ps)).telemetry
-        topic = self._plan.telemetry_topic.replace("{thing_name}", thing_name)
-        return Telemetry(topic, chosen.interval, Sensors(self._clock).read)
+        if ending is Ending.RESET:
+            if self._folder is not None:
+                clear_folder(self._folder)
+            reset(self._storage, keep_job=True)
+        elif ending is Ending.RESTART and self._settings.restart.reboots == "machine":
+            reboot_machine()
+        return ending
 
     def _machine(self) -> ClaimMachine | PresentedMachine:
         plan = self._plan.machine

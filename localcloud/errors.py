@@ -33,17 +33,26 @@ class Row(NamedTuple):
         self, problem: object = "", *, next_step: str = "", **fields: object
     ) -> "LocalCloudError":
         """Return the error of this row; a ``next_step`` of its own goes before the row's."""
-        return LocalCloudError(problem, row=self, next_step=next_step, **fields)
+        kind = _OWN_CLASSES.get(self.code, LocalCloudError)
+        return kind(problem, row=self, next_step=next_step, **fields)
 
     def __repr__(self) -> str:
         """Return the code and the name."""
         return f"<{self.code} {self.name}>"
 
 
+_OWN_CLASSES: Final[dict[str, "type[LocalCloudError]"]] = {}
+
+
 class LocalCloudError(Exception):
     """The base of every error that the local AWS raises on purpose."""
 
     row: Row
+
+    def __init_subclass__(cls) -> None:
+        """Remember the class that has a row of its own."""
+        if "row" in vars(cls):
+            _OWN_CLASSES[cls.row.code] = cls
 
     def __init__(
         self, problem: object = "", *, row: Row | None = None, next_step: str = "", **fields: object

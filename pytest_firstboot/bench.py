@@ -57,8 +57,7 @@ class Maker:
         serial = serial or f"SN-{token_hex(4).upper()}"
         wanted = OrderOptions(method, **options) if options else None
         made = self._station.make(method, serial, self._folder / serial, options=wanted)
-        variables = {**QUICK, "DEVICE_METHOD": method, **(environment or {})}
-        device = Device(made.state, config=made.settings_file, environment=variables)
+        device = Device(made.state, environment={**QUICK, **(environment or {})})
         self.devices.append(device)
         return device
 

@@ -20,7 +20,7 @@ from typing import IO, Any, Final, Self
 _LOOPBACK: Final = "127.0.0.1"
 _ADMIN: Final = "/_localcloud/"
 _SERVICE: Final = "localcloud"
-_START_SECONDS: Final = 60.0
+_START_SECONDS: Final = 180.0
 _STOP_SECONDS: Final = 120.0
 _CALL_SECONDS: Final = 30.0
 _TRIES: Final = 3
@@ -70,7 +70,7 @@ class LocalAWS:
         """Start it, on the ports of its earlier run if there was one; return once it answers.
 
         Raises:
-            LocalAWSError: it ended, or did not answer within a minute.
+            LocalAWSError: it ended, or did not answer within three minutes.
         """
         for attempt in range(1, _TRIES + 1):
             ports = self._ports or _free_ports()

@@ -43,22 +43,34 @@ class Row(NamedTuple):
     kind: "type[FirstbootError] | None" = None
     """The class that is raised, if somebody catches these errors by class."""
 
+    @property
+    def raised_as(self) -> "type[FirstbootError]":
+        """The class of the row's errors: its own, if a class has this row."""
+        return self.kind or _OWN_CLASSES.get(self.code, FirstbootError)
+
     def error(
         self, problem: object = "", *, next_step: str = "", **fields: object
     ) -> "FirstbootError":
         """Return the error of this row; a ``next_step`` of its own goes before the row's."""
-        kind = self.kind or FirstbootError
-        return kind(problem, row=self, next_step=next_step, **fields)
+        return self.raised_as(problem, row=self, next_step=next_step, **fields)
 
     def __repr__(self) -> str:
         """Return the code and the name."""
         return f"<{self.code} {self.name}>"
 
 
+_OWN_CLASSES: Final[dict[str, "type[FirstbootError]"]] = {}
+
+
 class FirstbootError(Exception):
     """The base of every error that this project raises on purpose."""
 
     row: Row
+
+    def __init_subclass__(cls) -> None:
+        """Remember the class that has a row of its own."""
+        if "row" in vars(cls):
+            _OWN_CLASSES[cls.row.code] = cls
 
     def __init__(
         self, problem: object = "", *, row: Row | None = None, next_step: str = "", **fields: object

@@ -35,8 +35,8 @@ MOST_WAITS: Final = 8
 CHECK_SECONDS: Final = 60.0
 """How often the wall clock is looked at: while the device sleeps, only that clock goes on."""
 
-Ended = Callable[[FirstbootError | None], None]
-"""Is told how a renewal that was ordered ended: None if it worked."""
+Ended = Callable[[FirstbootError | None], ev.Event | None]
+"""Is told how a renewal that was ordered ended, None if it worked; returns a fact for the tasks."""
 
 
 class RenewalAnswer(ev.Event, frozen=True):
@@ -114,12 +114,11 @@ class RenewalOrders:
             raise RENEWAL_RUNNING.error()
         self.reason, self._ended = reason, ended
 
-    def end(self, failure: FirstbootError | None) -> None:
-        """Tell who ordered it how it ended."""
+    def end(self, failure: FirstbootError | None) -> ev.Event | None:
+        """Tell who ordered it how it ended; return what the tasks are to be told."""
         ended, self.reason, self._ended = self._ended, "", None
         self.is_running = False
-        if ended is not None:
-            ended(failure)
+        return None if ended is None else ended(failure)
 
 
 class Renewing(Work):
@@ -358,15 +357,17 @@ class Renewing(Work):
         said = [order for order in left if not isinstance(order, WaitBeforeRetry)]
         return [*said, *self._operation.receive(self._operation.resume(), now)]
 
-    def _end(self, failure: FirstbootError | None, now: float) -> Sequence[Report]:
+    def _end(self, failure: FirstbootError | None, now: float) -> Sequence[Action]:
         self._stop_asking()
         self._facts.clear()
         self._renewal, self._resume_at = None, math.inf
-        self._orders.end(failure)
+        fact = self._orders.end(failure)
+        told = [] if fact is None else self._operation.receive(fact, now)
         if failure is None:
             self._failures.reset()
-            return [Report("renewed", "the old certificate is retired, and its key destroyed")]
+            words = "the old certificate is retired, and its key destroyed"
+            return [Report("renewed", words), *told]
         seconds = self._failures.next_delay()
         self._check_at = now + seconds
         words = f"{failure}; the device keeps its certificate and tries again in {seconds:.0f} s"
-        return [Report("renewal failed", f"{words}; next: {failure.next_step}")]
+        return [Report("renewal failed", f"{words}; next: {failure.next_step}"), *told]

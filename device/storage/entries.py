@@ -45,6 +45,12 @@ class Uid(IntEnum):
     """Ids of certificates of this thing that the cloud has not retired yet, after a renewal."""
     ELEMENT = 0x30
     ELEMENT_KEYS = 0x31
+    CHANGED_SETTINGS = 0x40
+    """Settings that a job or the shadow changed."""
+    JOB = 0x41
+    """The job at hand."""
+    COMMAND = 0x42
+    """The command that restarts the device."""
 
 
 class StorageFlag(IntFlag):

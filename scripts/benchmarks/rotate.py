@@ -11,9 +11,7 @@ from typing import Final
 
 from device.errors import FirstbootError, StoppedError
 from device.operation.renewal import RenewalOrders
-from device.operation.task import Order, Report
-from device.provisioning.actions import Publish
-from device.provisioning.events import MessageReceived
+from device.operation.task import Order, QuietTask
 from device.runtime.timeline import Step
 from device.startup import StartOptions, start_device
 from scripts.benchmarks.comparison import Figures, Quantity, Row, compare
@@ -29,7 +27,7 @@ _REST_SECONDS: Final = 1.0
 """Between two renewals: AWS IoT takes one CONNECT a second per client id."""
 
 
-class Rotations:
+class Rotations(QuietTask):
     """The task that orders renewals, one after the other, and notes when what happened."""
 
     def __init__(self, orders: RenewalOrders, rounds: int) -> None:
@@ -49,25 +47,6 @@ class Rotations:
         if step.name == "telemetry acknowledged":
             self.acknowledged.append((time.perf_counter(), int(step.detail.split()[-1])))
 
-    def subscriptions(self) -> Sequence[str]:
-        """Subscribe to nothing."""
-        return ()
-
-    def on_connected(self) -> Sequence[Order]:
-        """Publish nothing."""
-        return []
-
-    def on_disconnected(self) -> None:
-        """Keep nothing."""
-
-    def on_message(self, _: MessageReceived) -> Sequence[Order]:
-        """Answer nothing."""
-        return []
-
-    def on_acknowledged(self, _: Publish) -> Sequence[Order]:
-        """Await nothing."""
-        return []
-
     def next_due(self) -> float:
         """Return when the next renewal is to be ordered."""
         return self._due
@@ -83,10 +62,6 @@ class Rotations:
             self._left -= 1
             self._began = time.perf_counter()
             self._orders.order("the bench wants it", self._ended)
-        return []
-
-    def on_stopped(self) -> Sequence[Report]:
-        """Leave nothing undone."""
         return []
 
     def _ended(self, failure: FirstbootError | None) -> None:

@@ -17,7 +17,7 @@ class Error(Struct, frozen=True):
     code: Annotated[str, Meta(pattern="^FB-[0-9]{3}$", description="docs/errors.md has them.")]
     message: str
     next_step: Annotated[str, Meta(description="What to do about it.")]
-    exit_code: Annotated[int, Meta(ge=1, le=7)]
+    exit_code: Annotated[int, Meta(ge=1, le=255)]
 
 
 class Step(Struct, frozen=True):
@@ -62,6 +62,21 @@ class WasReset(Struct, frozen=True):
     reset: Annotated[bool, Meta(description="Whether anything changed.")]
 
 
+class Decommissioned(Struct, frozen=True):
+    """Every key of the device is destroyed."""
+
+    decommissioned: bool
+    lifecycle: str
+
+
+class Counted(Struct, frozen=True):
+    """What the device counted, and what its storage says now."""
+
+    metrics: Annotated[
+        dict[str, float], Meta(description="Values by OpenMetrics name, without firstboot_.")
+    ]
+
+
 class Explained(Struct, frozen=True):
     """What the code of an error means."""
 
@@ -71,7 +86,7 @@ class Explained(Struct, frozen=True):
     means: str
     causes: list[str]
     next_step: str
-    exit_code: Annotated[int, Meta(ge=1, le=7)]
+    exit_code: Annotated[int, Meta(ge=1, le=255)]
 
 
 LINES: Final[dict[str, tuple[type, ...]]] = {
@@ -81,5 +96,7 @@ LINES: Final[dict[str, tuple[type, ...]]] = {
     "needs-renewal": (RenewalStatus,),
     "renew": (Step, Renewed),
     "reset": (WasReset,),
+    "decommission": (Decommissioned,),
+    "metrics": (Counted,),
     "explain": (Explained,),
 }

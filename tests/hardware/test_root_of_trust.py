@@ -182,7 +182,7 @@ def refusal(use: Callable[[], object]) -> str:
     try:
         use()
     except StorageError as error:
-        return f"{type(error).__name__}: {error}"
+        return f"{error.name}: {error}"
     return "it worked"
 
 

@@ -11,10 +11,11 @@ from device.agent import Agent
 from device.config.device_plan import plan_for
 from device.errors import FirstbootError, StoppedError
 from device.errors.renewal import RENEWAL_RUNNING
+from device.operation.deeds import Done, Renew
 from device.operation.renewal import RenewalOrders
-from device.operation.task import Order, Report
-from device.provisioning.actions import Publish
-from device.provisioning.events import MessageReceived
+from device.operation.task import Order, QuietTask
+from device.provisioning.events import Event
+from device.reset import reset
 from device.runtime.journal import Identity
 from device.storage.device_storage import open_device_storage
 from tests.support.clock import FakeClock
@@ -27,36 +28,18 @@ SERIAL = "SN-1"
 DAY = 86_400.0
 
 
-class Until:
+class Until(QuietTask):
     """A task that stops the device at a moment, and does something at others."""
 
     def __init__(self, clock: FakeClock, seconds: float) -> None:
         self._clock = clock
         self._end = clock.monotonic() + seconds
 
-    def subscriptions(self) -> Sequence[str]:
-        return ()
-
-    def on_connected(self) -> Sequence[Order]:
-        return []
-
-    def on_disconnected(self) -> None:
-        pass
-
-    def on_message(self, _: MessageReceived) -> Sequence[Order]:
-        return []
-
-    def on_acknowledged(self, _: Publish) -> Sequence[Order]:
-        return []
-
     def next_due(self) -> float:
         return self._end
 
     def on_due(self, now: float) -> Sequence[Order]:
         raise StoppedError("the test is over")
-
-    def on_stopped(self) -> Sequence[Report]:
-        return []
 
 
 class Sleep(Until):
@@ -307,3 +290,76 @@ def test_no_reading_is_lost_over_many_renewals_in_a_row(
     assert not holes
     assert len(memory.cloud.renewal.registered) == times
     assert_one_identity(memory, provisioned, SERIAL)
+
+
+class ByJob(Until):
+    """Has the certificate renewed as the job ``rotate-certificate`` does, twice at once."""
+
+    def __init__(self, clock: FakeClock, seconds: float) -> None:
+        super().__init__(clock, seconds)
+        self._orders: list[Order] = [Renew("first"), Renew("second")]
+        self.done: dict[str, Done] = {}
+
+    def on_connected(self) -> Sequence[Order]:
+        orders, self._orders = self._orders, []
+        return orders
+
+    def on_fact(self, fact: Event) -> Sequence[Order]:
+        if isinstance(fact, Done):
+            self.done[fact.ticket] = fact
+        return []
+
+
+def test_a_job_renews_the_certificate_and_is_told_both(
+    memory: MemoryWorld, provisioned: Path
+) -> None:
+    old, job = identity_of(memory, provisioned), ByJob(memory.clock, 60.0)
+
+    new = operate(memory, provisioned, job)
+
+    assert job.done["first"].problem == ""
+    assert job.done["first"].details == {
+        "before": old.certificate_id,
+        "after": new.certificate_id,
+    }
+    assert_one_identity(memory, provisioned, SERIAL)
+
+
+def test_a_rotation_job_during_a_rotation_is_told_so(
+    memory: MemoryWorld, provisioned: Path
+) -> None:
+    job = ByJob(memory.clock, 60.0)
+
+    operate(memory, provisioned, job)
+
+    assert "FB-446" in job.done["second"].problem
+    assert len(memory.cloud.renewal.registered) == 1
+
+
+def test_a_job_is_told_why_a_renewal_failed(memory: MemoryWorld, provisioned: Path) -> None:
+    memory.cloud.renewal.refusal = "no"
+    job = ByJob(memory.clock, 600.0)
+
+    operate(memory, provisioned, job)
+
+    assert "FB-444" in job.done["first"].problem
+
+
+@pytest.mark.parametrize("forgets", [False, True])
+@pytest.mark.parametrize("operation", ["create-from-csr", "provision", "prove", "retire"])
+def test_a_reset_during_a_renewal_loses_no_key_and_leaves_none(
+    memory: MemoryWorld, provisioned: Path, operation: str, *, forgets: bool
+) -> None:
+    memory.fault("cut-before-reply", operation=operation, count=None)
+    operate(memory, provisioned, Until(memory.clock, 20.0), order=True)
+    memory.cloud.faults.clear()
+
+    with open_device_storage(provisioned, mount=memory.mount) as storage:
+        reset(storage, forget_identity=forgets)
+        keys = storage.keys.keys()
+
+    assert len(keys) == (0 if forgets else 1)
+    if not forgets:
+        boot(memory, provisioned)
+        operate(memory, provisioned, Until(memory.clock, 3000.0))
+        assert_one_identity(memory, provisioned, SERIAL)

@@ -488,6 +488,8 @@ class SimulatedSession:
             self._events.append(ev.ConnectionLost("DISCONNECT 0x8E", taken_over=True))
         elif self._cloud.take("no-puback"):
             return
+        elif topic.startswith((f"$aws/things/{client_id}/", f"$aws/commands/things/{client_id}/")):
+            self._events.append(ev.PublishAcknowledged())  # there is no shadow, job or command
         elif topic != f"dt/{client_id}/telemetry" or self._cloud.take("deny-publish"):
             self._events.append(ev.PublishDenied(topic))
         else:

@@ -10,12 +10,15 @@ from pathlib import Path
 import pytest
 
 import device
-from device.errors import ExitCode, FirstbootError, Row
+from device import application
+from device.errors import ExitCode, FirstbootError, Row, StoppedError
 from device.errors.catalogue import CATALOGUE as DEVICE_ROWS
 from device.errors.catalogue import explained, row_of
+from device.errors.root_of_trust import TpmError
+from device.errors.storage import DataCorruptError
 from factory.errors.catalogue import OWN as STATION_ROWS
 from localcloud.errors import CATALOGUE as LOCAL_ROWS
-from localcloud.errors import LocalCloudError
+from localcloud.errors import LocalCloudError, NotRunningError
 from localcloud.errors import Row as LocalRow
 
 ROOT = Path(__file__).parents[2]
@@ -118,6 +121,22 @@ def test_a_class_with_a_row_is_named_as_the_row_is() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        (StoppedError, {}),
+        (DataCorruptError, {}),
+        (TpmError, {"response": 0x101}),
+        (NotRunningError, {"path": "cloud"}),
+    ],
+)
+def test_an_error_made_from_a_row_is_caught_by_the_class_that_has_it(
+    kind: type[FirstbootError | LocalCloudError], fields: dict[str, object]
+) -> None:
+    made = kind.row.error("why", next_step="", **fields)
+    assert type(made) is kind
+
+
 def caught_names() -> set[str]:
     """Return every class by which somebody decides: in an ``except`` or a ``suppress``."""
     found: set[str] = set()
@@ -137,7 +156,7 @@ CAUGHT = caught_names()
 @pytest.mark.parametrize("name", sorted(raising_classes()))
 def test_a_class_is_there_because_somebody_decides_by_it(name: str) -> None:
     kinds = [kind for kind in raising_classes()[name].__subclasses__() if kind.__name__ in CAUGHT]
-    assert name in CAUGHT | set(device.__all__) or kinds
+    assert name in CAUGHT | set(device.__all__) | set(application.__all__) or kinds
 
 
 def error_calls() -> Iterator[tuple[str, str, ast.Call]]:

@@ -26,7 +26,8 @@ COMMANDS: Final = {
 def test_every_verb_has_a_schema_and_every_schema_a_verb(command: str) -> None:
     names = [each.name.replace("_", "-") for each in iter_modules(COMMANDS[command])]
     verbs = {f"{command}-{name}.json" for name in names if not name.startswith("-")}
-    assert {name for name in SCHEMAS if name.startswith(f"{command}-")} == verbs
+    found = {name for name in SCHEMAS if name.startswith(f"{command}-")}
+    assert found == verbs, f"add a type a line to scripts/schemas/{command}_lines.py"
 
 
 @pytest.mark.parametrize("name", SCHEMAS)

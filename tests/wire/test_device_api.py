@@ -48,13 +48,10 @@ def test_devices_are_made_and_booted_in_threads(
 def test_a_warning_goes_to_the_log_and_not_to_the_terminal(
     device: Device, local_aws: LocalAWS
 ) -> None:
-    program = (
-        "import sys; from device import Device; state, config = sys.argv[1:]; "
-        "print(Device(state, config=config).boot().thing_name)"
-    )
+    program = "import sys; from device import Device; print(Device(sys.argv[1]).boot().thing_name)"
     local_aws.fault("flood", messages=5, client_id=f"claim-{device.serial}")
     done = subprocess.run(
-        [sys.executable, "-c", program, device.state, str(device.config)],
+        [sys.executable, "-c", program, device.state],
         capture_output=True,
         text=True,
         check=True,
@@ -68,7 +65,6 @@ def test_a_run_in_a_thread_is_stopped_from_another(device: Device) -> None:
     with ThreadPoolExecutor(1) as pool:
         running = Device(
             device.state,
-            config=device.config,
             on_step=lambda step: running.stop() if step.name == "operating" else None,
         )
         pool.submit(running.run, on_proven=lambda who: seen.append(who.thing_name)).result(SECONDS)
@@ -83,7 +79,7 @@ def test_a_stop_before_the_boot_is_not_lost(device: Device) -> None:
 
 
 def test_a_device_in_use_is_busy(device: Device) -> None:
-    other = Device(device.state, config=device.config)
+    other = Device(device.state)
     found: list[str] = []
 
     def boot_the_same(_: object) -> None:
@@ -92,7 +88,7 @@ def test_a_device_in_use_is_busy(device: Device) -> None:
         except FirstbootError as error:
             found.append(error.name)
 
-    Device(device.state, config=device.config, on_step=boot_the_same).boot()
+    Device(device.state, on_step=boot_the_same).boot()
     assert set(found) == {"StorageBusyError"}
 
 
