@@ -1,9 +1,9 @@
 """``advisor [OPTIONS] -- COMMAND``: run the cases against the client that COMMAND starts.
 
 COMMAND is started anew for each case. In it {endpoint} (or {host} and {port}), {ca}, {certificate},
-{key}, {client_id}, {thing}, {case} and {folder} are replaced; the same are ADVISOR_* in its
-environment. The client should connect with TLS and its certificate, subscribe at QoS 1, publish at
-QoS 1 every second or so, and keep trying until it is stopped.
+{key}, {client_id}, {thing}, {case}, {template} and {folder} are replaced; the same are ADVISOR_* in
+its environment. The client should connect with TLS and its certificate, subscribe at QoS 1, publish
+at QoS 1 every second or so, and keep trying until it is stopped.
 """
 
 import argparse
@@ -87,6 +87,7 @@ def _given(options: argparse.Namespace) -> Given:
         policies=policies,
         desired=_json(options.desired, "--desired"),
         job=_json(options.job, "--job"),
+        template=options.template,
         soak_seconds=options.soak,
         seconds=options.seconds,
     )
@@ -115,6 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--thing", default="advisor", help="the client's thing name; default: %(default)s")
     add("--desired", default='{"advisor": 1}', metavar="JSON", help="what its shadow desires")
     add("--job", default='{"operation": "advisor"}', metavar="JSON", help="the job document")
+    add("--template", default="", help="the provisioning template, if the client uses one")
     add("--policy", type=Path, action="append", default=[], help="a policy of its certificate")
     add("--json", action="store_true", help="print one JSON object a case")
     add("--junit", type=Path, help="write a JUnit file")
