@@ -210,7 +210,7 @@ class Renewing(Work):
             self._asks_on_main = False
             lost = ev.ConnectionLost("the operating connection ended")
             return [*self._feed(lost, now), *orders]
-        if self._hands_over and event == ev.Connected(Credential.DEVICE):
+        if self._hands_over and isinstance(event, ev.Connected):
             self._hands_over = False
             return [*orders, *self._feed(re.HandedOver(), now)]
         return orders
