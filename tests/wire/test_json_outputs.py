@@ -90,6 +90,7 @@ def printed(
 
 
 def at_the_station(bench: Bench) -> None:
+    bench.factory("prepare", "--method", "claim", "--renewal")
     for method in ("claim", "jitr", "single-thing", "bulk", "trusted-user"):
         bench.factory("prepare", "--method", method)
     for state in ("one", "two", "three"):
@@ -141,6 +142,10 @@ def at_the_device(bench: Bench) -> None:
     bench.device("status", *one)
     bench.device("boot", *one, *config)
     bench.device("status", *one)
+    bench.device("needs-renewal", *one)
+    bench.device("needs-renewal", "--state", "new")
+    bench.device("renew", *one, *config)
+    bench.device("renew", "--state", "new", *config)
     bench.device("reset", *one)
     bench.device("reset", "--state", "new")
     for verb in ("status", "reset", "metrics", "decommission"):
