@@ -32,6 +32,11 @@ class WireLog:
         self._numbers = count(1)
         self._event_numbers = count(1)
         self._events: deque[dict[str, object]] = deque(maxlen=_KEPT)
+        self.times_forgotten = 0
+
+    def next_number(self) -> int:
+        """Return the number of what happens next."""
+        return next(self._event_numbers)
 
     def listed(self, after: int = 0) -> list[dict[str, object]]:
         """Return what JSON can say of every event with a ``number`` above ``after``."""
@@ -40,6 +45,7 @@ class WireLog:
     def forget(self) -> None:
         """Begin again."""
         self._events.clear()
+        self.times_forgotten += 1
 
     def connection(self) -> Callable[..., None]:
         """Return what notes an event of a connection that is open from now on."""
@@ -47,7 +53,7 @@ class WireLog:
 
         def note(by: str, **facts: object) -> None:
             ms = round((self._clock() - opened) * 1000, 1)
-            event = {"number": next(self._event_numbers), "connection": number, "ms": ms}
+            event = {"number": self.next_number(), "connection": number, "ms": ms}
             self._events.append({**event, "by": by, **facts})
 
         return note
@@ -142,13 +148,22 @@ class _TellingConnection(Connection):
 
 def _tell_refusals(iot: Seam) -> None:
     refuse: Callable[..., Awaitable[None]] = iot["_mtls_refuse"]
+    register: Callable[..., Awaitable[bool]] = iot["_mtls_auto_register"]
 
     async def refuse_connection(writer: Any, certificate_id: str, level: int | None) -> None:
         _tell(f"certificate {certificate_id} is not ACTIVE here, and no claim")
         await refuse(writer, certificate_id, level)
 
+    async def auto_register(der: bytes, *others: Any) -> bool:
+        is_registered = await register(der, *others)
+        if is_registered:
+            certificate_id = hashlib.sha256(der).hexdigest()
+            _tell(f"certificate {certificate_id} is PENDING_ACTIVATION: its CA registered it")
+        return is_registered
+
     iot["_WSSession"] = type("Connection", (_TellingConnection, iot["_WSSession"]), {})
     iot["_mtls_refuse"] = refuse_connection
+    iot["_mtls_auto_register"] = auto_register
 
 
 def _tell(reason: str) -> None:

@@ -99,6 +99,7 @@ class Packet(Struct, frozen=True):
         UnsetType
     ) = UNSET
     reason_codes: list[int] | UnsetType = UNSET
+    reason: Annotated[str, Meta(description="The words of AWS in a rejection.")] | UnsetType = UNSET
 
 
 class Cleared(Struct, frozen=True):
