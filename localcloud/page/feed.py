@@ -29,7 +29,9 @@ class Feed:
         self._run = run
         self._seen = 0
         self._story = Story()
-        self._items: deque[Item] = deque(maxlen=_KEPT)
+        self._telling: deque[Item] = deque(maxlen=_KEPT)
+        """What a device or the registry came to: a flood of other packets does not push it out."""
+        self._others: deque[Item] = deque(maxlen=_KEPT)
 
     def after(self, run: str, number: int) -> dict[str, object]:
         """Return the items after ``number`` of ``run``; of another run, all from its beginning.
@@ -39,7 +41,9 @@ class Feed:
         with self._lock:
             is_running = self._pull()
             first = number if run == self._run else 0
-            items = [item for item in self._items if item["number"] > first]
+            kept = [*self._telling, *self._others]
+            items = [item for item in kept if item["number"] > first]
+            items.sort(key=_number)
             told = {"run": self._run, "is_running": is_running, "items": items[:_MOST_AT_ONCE]}
             return {**told, "has_more": len(items) > _MOST_AT_ONCE}
 
@@ -53,8 +57,9 @@ class Feed:
             return False
         items = [self._packet(event) for event in answer["events"]]
         items += [{"registry": row, "number": row["number"]} for row in answer["registry"]]
-        for item in sorted(items, key=lambda item: int(item["number"])):
-            self._items.append(item)
+        for item in sorted(items, key=_number):
+            tells = "mark" in item or "registry" in item
+            (self._telling if tells else self._others).append(item)
             self._seen = item["number"]
         return True
 
@@ -62,6 +67,10 @@ class Feed:
         mark = self._story.mark(event)
         item = {"number": event["number"], "event": event, "is_refusal": is_refusal(event)}
         return item | ({"mark": asdict(mark)} if mark else {})
+
+
+def _number(item: Item) -> int:
+    return int(item["number"])
 
 
 def _checked(answer: object) -> dict[str, Any]:

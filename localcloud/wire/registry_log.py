@@ -47,7 +47,7 @@ class RegistryLog:
 
 def _certificate(record: Record) -> Iterator[str]:
     yield str(record["status"])
-    yield from (f"thing {name}" for name in _names(record, "attachedThings"))
+    yield from (f"thing {_short(arn)}" for arn in _names(record, "attachedThings"))
     yield from (f"policy {name}" for name in _names(record, "attachedPolicies"))
 
 
@@ -55,7 +55,7 @@ def _thing(record: Record) -> Iterator[str]:
     attributes = record.get("attributes") or {}
     yield from (f"{name}={value}" for name, value in sorted(attributes.items()))
     for principal in _names(record, "principals"):
-        yield f"certificate {principal.rpartition('/')[2][:_ID_CHARACTERS]}"
+        yield f"certificate {_short(principal)[:_ID_CHARACTERS]}"
     yield from (f"group {name}" for name in _names(record, "thingGroupNames"))
 
 
@@ -81,6 +81,10 @@ def _ca(record: Record) -> Iterator[str]:
 
 def _there(_record: Record) -> Iterable[str]:
     return ()
+
+
+def _short(arn: str) -> str:
+    return arn.rpartition("/")[2]
 
 
 def _names(record: Record, field: str) -> list[str]:

@@ -197,8 +197,8 @@ async def reset() -> object:
 def admin() -> Admin:
     return Admin(
         status=dict, reset=reset, endpoint_name=lambda account, region: f"{account}.{region}",
-        age_tokens=int, settings=Settings(), wire=WireLog(), registry=RegistryLog(int), faults=FaultBoard(),
-        clock=CloudClock(), rude=Rude(),
+        age_tokens=int, settings=Settings(), wire=WireLog(),
+        registry=RegistryLog(int), faults=FaultBoard(), clock=CloudClock(), rude=Rude(),
     )  # fmt: skip
 
 

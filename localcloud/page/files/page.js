@@ -7,6 +7,7 @@ const KEPT_ITEMS = 2000;
 const SHOWN_PACKETS = 300;
 const SHOWN_DEVICES = 30;
 const SHOWN_ROWS = 200;
+const NEAR_END_PIXELS = 40;
 const NOT_DETAILS = new Set(["number", "connection", "packet", "event", "by", "reason_codes"]);
 
 let steps = {claim: {}, own: {}, titles: {}};
@@ -86,7 +87,7 @@ function deviceCard(mark) {
 function whyOf(mark) {
   const title = element("p", "", null, element("b", "", mark.code), ` ${steps.titles[mark.code] || ""}`);
   const page = element("p", "", "What to do: ", element("code", "", `device explain ${mark.code}`));
-  return element("div", "why", null, title, element("p", "", mark.why), page);
+  return element("div", "why", null, title, element("p", "", shortIds(mark.why || "")), page);
 }
 
 // --- packets -----------------------------------------------------------------------------
@@ -134,7 +135,11 @@ function aboutOf(event) {
   const words = [event.client_id && `as ${event.client_id}`,
     topics.length > 1 ? `${topics.length} topics` : topics[0], ...codes, event.reason,
     event.event === "closed" && `connection ${event.connection}`];
-  return words.filter(Boolean).join(" · ");
+  return shortIds(words.filter(Boolean).join(" · "));
+}
+
+function shortIds(text) {
+  return text.replace(/\b([0-9a-f]{12})[0-9a-f]{52}\b/g, "$1");
 }
 
 function hex(code) {
@@ -183,6 +188,8 @@ function toneOf(word) {
 
 function forward(upTo) {
   const changed = new Set();
+  const wire = at("wire");
+  const isAtEnd = wire.scrollHeight - wire.scrollTop - wire.clientHeight < NEAR_END_PIXELS;
   for (; cursor < Math.min(upTo, items.length); cursor += 1) {
     const item = items[cursor];
     fold(state, item);
@@ -192,6 +199,7 @@ function forward(upTo) {
   showDevices();
   showRegistry(changed);
   showControls();
+  if (isAtEnd) wire.scrollTop = wire.scrollHeight;  // else a person reads further up
 }
 
 function goTo(place) {
