@@ -86,6 +86,7 @@ def start_device(
             observer=timeline,
             claims=claims,
             service=ServiceManager(options.environment),
+            folder=options.state,
         )
         try:
             yield StartedDevice(agent, timeline, _patience(chosen), claims)

@@ -133,11 +133,14 @@ def at_the_device(bench: Bench) -> None:
     bench.device("status", *one)
     bench.device("reset", *one)
     bench.device("reset", "--state", "new")
-    bench.device("status", "--state", "nowhere")
+    for verb in ("status", "reset", "metrics", "decommission"):
+        bench.device(verb, "--state", "nowhere")
     bench.device("boot", "--state", "new", *config, DEVICE_ENDPOINT="localhost:1")
     with running("run", "--state", bench.folder / "one", *config) as started:
         started.wait_for("operating")
         bench.keep("device-run", [*started.stop().lines, *started.seen])
+    bench.device("metrics", *one)
+    bench.device("decommission", *one)
     # Its certificate was deleted by the teardown: the broker refuses it.
     bench.device("boot", "--state", "again", "--config", SINGLE_THING)
     bench.device("run", *one, "--no-such-option")
