@@ -1,6 +1,7 @@
 """Serves the page and what it asks for, on loopback, to whoever has the address."""
 
 import json
+import re
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,7 +18,9 @@ from localcloud.page.visitors import HEADERS, Door
 
 _SECONDS: Final = 10.0
 _TOKEN_BYTES: Final = 24
-_TYPES: Final[Mapping[str, tuple[str, str]]] = {
+_NUMBER: Final = re.compile(r"[0-9]{1,15}")
+FOLDER: Final = resources.files("localcloud.page").joinpath("files")
+FILES: Final[Mapping[str, tuple[str, str]]] = {
     "": ("index.html", "text/html"),
     "page.css": ("page.css", "text/css"),
     "page.js": ("page.js", "text/javascript"),
@@ -40,9 +43,9 @@ class Handler(BaseHTTPRequestHandler):
         found = self.door.path(self.path, self.headers.items())
         if isinstance(found, HTTPStatus):
             self._answer(found, "text/plain", f"{found.phrase}\n".encode())
-        elif found in _TYPES:
-            name, kind = _TYPES[found]
-            self._answer(HTTPStatus.OK, kind, _file(name))
+        elif found in FILES:
+            name, kind = FILES[found]
+            self._answer(HTTPStatus.OK, kind, FOLDER.joinpath(name).read_bytes())
         elif found == "steps":
             self._answer(HTTPStatus.OK, "application/json", json.dumps(_STEPS).encode())
         elif found == "items":
@@ -53,7 +56,7 @@ class Handler(BaseHTTPRequestHandler):
     def _items(self) -> object:
         asked = parse_qs(urlsplit(self.path).query)
         number, run = (asked.get(name, [""])[0] for name in ("after", "run"))
-        return self.feed.after(run, int(number) if number.isdecimal() else 0)
+        return self.feed.after(run, int(number) if _NUMBER.fullmatch(number) else 0)
 
     def _answer(self, status: HTTPStatus, kind: str, body: bytes) -> None:
         self.send_response(status)
@@ -75,7 +78,3 @@ def serving(feed: Feed) -> Iterator[tuple[ThreadingHTTPServer, str]]:
         door = Door(server.server_port, secrets.token_urlsafe(_TOKEN_BYTES))
         server.RequestHandlerClass = type("PageHandler", (Handler,), {"door": door, "feed": feed})
         yield server, f"http://{LOOPBACK}:{door.port}/{door.token}/"
-
-
-def _file(name: str) -> bytes:
-    return resources.files("localcloud.page").joinpath("files", name).read_bytes()

@@ -102,6 +102,12 @@ class Packet(Struct, frozen=True):
     reason: Annotated[str, Meta(description="The words of AWS in a rejection.")] | UnsetType = UNSET
 
 
+class Address(Struct, frozen=True):
+    """The page is served here."""
+
+    address: str
+
+
 class Cleared(Struct, frozen=True):
     """The events are forgotten."""
 
@@ -153,7 +159,7 @@ LINES: Final[dict[str, tuple[Any, ...]]] = {
     "env": (dict[str, str],),
     "status": (NotRunning, Running),
     "logs": (Line,),
-    "watch": WIRE,
+    "watch": (*WIRE, Address),
     "fault": (FaultOn, TokensAged, FaultOff, AnyFault),
     "wire": (*WIRE, Cleared),
     "clock": (Clock,),
