@@ -66,7 +66,7 @@ class Cloud:
         self._rude = rude or Rude()
         inject(self._iot, self._faults, self._rude)
         inject_bad_certificates(self._iot, self._faults)
-        self._wire = WireLog()
+        self._wire = WireLog(keeps_contents=lambda: self._settings.wire_contents)
         inject_into_wire(self._iot, self._faults, self._rude)
         listen(self._iot, self._wire)
         files = StateFiles(

@@ -2,7 +2,8 @@
 
 TLS hides it from every tool outside, and a refusal of AWS IoT is a closed connection without a
 word. Here the broker's end tells who connected with which certificate, each packet in both
-directions, and who hung up. Contents are not kept: they hold keys and tokens.
+directions, and who hung up. Contents are not kept: they hold keys and tokens. The setting
+``wire_contents`` keeps them all the same, in memory, until the wire is forgotten.
 """
 
 import hashlib
@@ -26,9 +27,14 @@ _noting: ContextVar[Callable[..., None] | None] = ContextVar("noting", default=N
 class WireLog:
     """The latest events, the oldest first."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """Tell times by ``clock``, in seconds."""
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        keeps_contents: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Tell times by ``clock``, in seconds; whole packets are kept while ``keeps_contents``."""
         self._clock = clock
+        self.keeps_contents = keeps_contents
         self._numbers = count(1)
         self._event_numbers = count(1)
         self._events: deque[dict[str, object]] = deque(maxlen=_KEPT)
@@ -62,15 +68,17 @@ class WireLog:
 class _Listener:
     """One connection: what is read from the device, and what is written to it."""
 
-    def __init__(self, note: Callable[..., None]) -> None:
+    def __init__(self, note: Callable[..., None], keeps_contents: Callable[[], bool]) -> None:
         self._note = note
+        self._keeps_contents = keeps_contents
         self._describer = PacketDescriber()
         self._readers = {DEVICE: PacketReader(), CLOUD: PacketReader()}
         self._is_open = True
 
     def heard(self, by: str, data: bytes) -> None:
         for packet in self._readers[by].feed(data):
-            self._note(by, **self._describer.describe(packet))
+            whole = {"hex": packet.whole().hex()} if self._keeps_contents() else {}
+            self._note(by, **self._describer.describe(packet), **whole)
 
     def closed(self, by: str) -> None:
         if self._is_open:
@@ -128,7 +136,7 @@ def listen(iot: Seam, log: WireLog) -> None:
             server_name=iot["_mtls_server_names"].get(tls),
             certificate_id=hashlib.sha256(der).hexdigest() if der else None,
         )
-        listener = _Listener(note)
+        listener = _Listener(note, log.keeps_contents)
         _noting.set(note)  # each connection is served by a task of its own
         await serve(_HeardReader(reader, listener), _HeardWriter(writer, listener))
 

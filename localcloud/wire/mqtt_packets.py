@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from localcloud.broker.codec import MalformedError, Reader
+from localcloud.broker.codec import MalformedError, Reader, varint
 from localcloud.broker.packets import split
 
 _VERSION_5: Final = 5
@@ -32,6 +32,10 @@ class Packet:
     body: bytes
     size: int
     """Bytes, header included."""
+
+    def whole(self) -> bytes:
+        """Return the packet with its header (MQTT 5, 2.1)."""
+        return bytes([self.kind << 4 | self.flags]) + varint(len(self.body)) + self.body
 
 
 class PacketReader:

@@ -99,6 +99,9 @@ class Packet(Struct, frozen=True):
         UnsetType
     ) = UNSET
     reason_codes: list[int] | UnsetType = UNSET
+    hex: Annotated[str, Meta(description="All of it, if the setting wire_contents is on.")] | (
+        UnsetType
+    ) = UNSET
     reason: Annotated[str, Meta(description="The words of AWS in a rejection.")] | UnsetType = UNSET
 
 
