@@ -58,11 +58,20 @@ def _tells_something(row: Row, connection: Connection) -> bool:
 
 
 def _without_repeated_refusals(each: Iterable[Connection]) -> Iterator[Connection]:
-    before = None
+    before: Connection | None = None
     for connection in each:
-        if not (connection.is_refused and before == (connection.client_id, True)):
-            yield connection
-        before = connection.client_id, connection.is_refused
+        if before and before.is_refused and _is_alike(connection, before):
+            before.happened += [one for one in connection.happened if "kind" in one]
+            continue
+        if before:
+            yield before
+        before = connection
+    if before:
+        yield before
+
+
+def _is_alike(one: Connection, other: Connection) -> bool:
+    return one.is_refused and one.client_id == other.client_id
 
 
 def failure(each: Iterable[Connection]) -> tuple[Event | None, str, str]:

@@ -16,6 +16,7 @@ from scripts.illustrated.dissection import Part, dissected
 from scripts.illustrated.happenings import Connection, Event, Row, connections, failure, why
 
 _VARIES: Final = re.compile(r'<(code|span) class="v[^"]*">.*?</\1>', re.DOTALL)
+_CODE: Final = re.compile(r"# (FB-\d+)$", re.MULTILINE)
 _ID: Final = re.compile(r"\b[0-9a-f]{12,64}\b")
 _ABOUT: Final = (
     "Every byte below went over the wire between the device and the local AWS of this project, "
@@ -53,7 +54,8 @@ def page(
 ) -> str:
     """Return the page of ``method``; ``told`` is what ``GET watch/0`` answers after a run."""
     happened = connections(told)
-    failures = [text for number, each in enumerate(broken, 1) for text in _broken(number, each)]
+    on_the_wire = [each for each in broken if each.told["events"]]
+    failures = [text for n, each in enumerate(on_the_wire, 1) for text in _broken(n, each)]
     if failures:
         failures.insert(0, '<h2 id="failures">When it fails</h2>\n<div class="side">')
         failures.append("</div>")
@@ -177,7 +179,8 @@ def _registry(row: Row) -> Iterator[str]:
 
 def _broken(number: int, broken: Broken) -> Iterator[str]:
     happened = connections(broken.told)
-    event, code, reason = failure(happened)
+    event, _, reason = failure(happened)
+    code = next(iter(_CODE.findall("\n".join(broken.lines))), "")
     yield f'<section class="failure" id="failure-{number}">\n<h3>{escape(broken.words)}</h3>'
     yield f"<pre>{escape(chr(10).join(broken.lines))}</pre>"
     yield f"<figure>{diagram(happened, broken.words, event)}</figure>"
