@@ -41,7 +41,7 @@ def diagram(connections: Sequence[Connection], title: str, failed: Event | None 
             if "kind" in each:
                 note = max(note + _NOTE_LINE, y)
                 lines.append(_note(each, note))
-            elif _is_shown(each, failed):
+            elif "packet" in each or each is failed or _ends_it(each, connection):
                 y += _LINE
                 lines.append(_arrow(each, y, is_bad=each is failed))
         y = max(y, note) + _LINE // 2
@@ -67,8 +67,8 @@ def _life(x: int, name: str, height: int) -> list[str]:
     ]
 
 
-def _is_shown(event: Event, failed: Event | None) -> bool:
-    return "packet" in event or event is failed or event.get("event") == "refused"
+def _ends_it(event: Event, connection: Connection) -> bool:
+    return connection.is_refused and event.get("event") == "refused"
 
 
 def _arrow(event: Event, y: int, *, is_bad: bool) -> str:

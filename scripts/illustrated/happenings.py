@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from localcloud.page.story import Story
+from localcloud.wire.line import refused_codes
 
 Event = Mapping[str, Any]
 Row = Mapping[str, Any]
@@ -81,8 +82,15 @@ def failure(each: Iterable[Connection]) -> tuple[Event | None, str, str]:
         for event in connection.happened:
             mark = story.mark(event) if "connection" in event else None
             if mark and mark.state == "failed":
-                return event, str(mark.code), str(mark.why)
+                return _on_the_wire(event, connection), str(mark.code), str(mark.why)
     return None, "", ""
+
+
+def _on_the_wire(event: Event, connection: Connection) -> Event:
+    """Return the packet that says what ``event``, a refusal by the broker, is the reason of."""
+    after = [each for each in connection.packets if each["number"] > event["number"]]
+    refusing = (each for each in after if refused_codes(each))
+    return next(refusing, event) if event.get("event") == "refused" else event
 
 
 def why(event: Event) -> str:
