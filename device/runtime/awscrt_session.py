@@ -90,6 +90,16 @@ class _Held(ev.MessageReceived, frozen=True):
     handle: Any
 
 
+class Network:
+    """An event loop with its thread, and what dials in it; a program of many devices shares one."""
+
+    def __init__(self) -> None:
+        """Start the thread; it ends when nobody needs this object any more."""
+        loop = io.EventLoopGroup(1)
+        self.released: Final = loop.shutdown_event
+        self.bootstrap: Final = io.ClientBootstrap(loop, io.DefaultHostResolver(loop))
+
+
 class AwscrtSession:
     """A `Session` on a real network."""
 
@@ -99,8 +109,14 @@ class AwscrtSession:
         root_ca_pem: bytes,
         tls_identity: Callable[[ev.Credential], TlsIdentity],
         options: Connection,
+        *,
+        network: Network | None = None,
     ) -> None:
-        """Connect to ``endpoint`` when told to, trusting the CAs in ``root_ca_pem`` only."""
+        """Connect to ``endpoint`` when told to, trusting the CAs in ``root_ca_pem`` only.
+
+        ``network`` is shared with other sessions; without one each connection has its own.
+        """
+        self._network: Final = network
         self._endpoint: Final = endpoint
         self._root_ca_pem: Final = root_ca_pem
         self._tls_identity: Final = tls_identity
@@ -173,6 +189,11 @@ class AwscrtSession:
         """Close the connection, if there is one, and drop what it still had to say."""
         self._end(_STOP_SECONDS)
 
+    def lose_network(self) -> None:
+        """Cut the connection somewhere on its way; the device finds out. Thread-safe."""
+        if (relay := self._relay) is not None:
+            relay.lose_network()
+
     def cut(self) -> None:
         """Drop the connection without a word, as a power cut does."""
         if self._relay is not None:
@@ -223,9 +244,9 @@ class AwscrtSession:
     def _new_client(
         self, order: act.Connect, connection: int, context: io.ClientTlsContext, relay: Relay
     ) -> mqtt5.Client:
-        loop = io.EventLoopGroup(1)
+        network = self._network or Network()
         behaviour, expiry = _session_for(order.credential, self._options.session_expiry)
-        self._released, self._stopped = loop.shutdown_event, threading.Event()
+        self._released, self._stopped = network.released, threading.Event()
         stopped = self._stopped
 
         def stop() -> None:  # awscrt keeps the callbacks, so one that kept the client would leak
@@ -266,7 +287,7 @@ class AwscrtSession:
             mqtt5.ClientOptions(
                 host_name=self._endpoint.host,
                 port=self._endpoint.port,
-                bootstrap=io.ClientBootstrap(loop, io.DefaultHostResolver(loop)),
+                bootstrap=network.bootstrap,
                 tls_ctx=context,
                 http_proxy_options=_by_way_of(relay),
                 connect_options=mqtt5.ConnectPacket(
@@ -331,7 +352,8 @@ class AwscrtSession:
         self._client = None
         if dropped := self._inbox.take_dropped():
             _log.warning("dropped %d messages: they came faster than the device read them", dropped)
-        if not (has_stopped and self._released.wait(patience)):
+        is_shared = self._network is not None
+        if not (has_stopped and (is_shared or self._released.wait(patience))):
             _log.info("the connection did not close within %s s", patience)
 
     def _subscribe(self, topics: tuple[str, ...], quality: mqtt5.QoS) -> None:

@@ -15,7 +15,7 @@ from tests.support.devices import make_device
 from tests.support.hang import SECONDS
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("advisor", "device", "factory", "localcloud", "pytest_firstboot")
+PACKAGES = ("advisor", "device", "factory", "fleet", "localcloud", "pytest_firstboot")
 PLACES = {
     "awscrt": ("device.runtime.awscrt_session",),
     "awsiot": ("device.runtime.awscrt_session",),
@@ -23,14 +23,15 @@ PLACES = {
     # MiniStack brings it; the plugin signs with it.
     "botocore": ("factory", "localcloud", "pytest_firstboot.local_aws"),
     "ministack": ("localcloud",),
-    "rich": ("factory.bulk.progress", "factory.bulk.screen"),  # for people at a bench
+    "rich": ("factory.bulk.progress", "factory.bulk.screen", "fleet.progress"),  # for people
 }
 NEVER = {
-    "advisor": ("device", "factory", "localcloud", "pytest_firstboot"),
-    "device": ("advisor", "factory", "localcloud", "pytest_firstboot"),
-    "factory": ("advisor", "localcloud", "pytest_firstboot"),
-    "localcloud": ("advisor", "device", "factory", "pytest_firstboot"),
-    "pytest_firstboot": ("advisor", "localcloud"),  # which it runs as a process
+    "advisor": ("device", "factory", "fleet", "localcloud", "pytest_firstboot"),
+    "device": ("advisor", "factory", "fleet", "localcloud", "pytest_firstboot"),
+    "factory": ("advisor", "fleet", "localcloud", "pytest_firstboot"),
+    "fleet": ("advisor", "localcloud"),  # as pytest_firstboot
+    "localcloud": ("advisor", "device", "factory", "fleet", "pytest_firstboot"),
+    "pytest_firstboot": ("advisor", "fleet", "localcloud"),  # which it runs as a process
 }
 # It fills a device's storage, and its errors derive from the device's.
 FACTORY_MAY_USE = ("device.config", "device.errors", "device.identity", "device.storage")
@@ -117,6 +118,13 @@ def test_factory_uses_only_what_it_fills() -> None:
 def test_the_plugin_uses_the_public_api_alone(package: str) -> None:
     public = {f"{package}.{name}" for name in importlib.import_module(package).__all__}
     used = {use.split(": ")[1] for use in offenders("pytest_firstboot", package)}
+    assert used, "the walk found nothing, so it proves nothing"
+    assert used - public == set()
+
+
+def test_a_fleet_uses_the_public_api_of_factory_alone() -> None:
+    public = {f"factory.{name}" for name in importlib.import_module("factory").__all__}
+    used = {use.split(": ")[1] for use in offenders("fleet", "factory")}
     assert used, "the walk found nothing, so it proves nothing"
     assert used - public == set()
 
