@@ -62,7 +62,13 @@ class Shape:
     """Seconds of ``first_connect_spread``."""
     together: bool = False
     """Whether all devices are switched on in the same second."""
+    fate_every: float = HOUR
+    """Seconds between two looks at what befalls a device, on average half of it."""
     methods: tuple[str, ...] = METHODS_IN_TURN
+
+
+YEARS: Final = Shape(20, YEAR, DAY, interval=6 * HOUR, fate_every=14 * DAY)
+"""Long lives: four readings a day, and something befalls a device every week or so."""
 
 
 @dataclass
@@ -147,7 +153,7 @@ class World:
         for device in self.devices:
             when = 0.0 if self.shape.together else HOUR * self.chance.number("on", device.name)
             device.power_on(when)
-            self.hub.at(HOUR, self._fate, device)
+            self.hub.at(self.shape.fate_every, self._fate, device)
         self.hub.at(HOUR, self._broker)
         self.hub.run(self.shape.hostile)
         self._become_honest()
@@ -163,8 +169,8 @@ class World:
                 self.note(device.name, kind)
                 device.suffer(kind)
         if not self.chance.is_over:
-            self.hub.at(self.hub.now + HOUR * self.chance.number("hour", device.name), self._fate,
-                        device)  # fmt: skip
+            wait = self.shape.fate_every * self.chance.number("hour", device.name)
+            self.hub.at(self.hub.now + wait, self._fate, device)
 
     def _broker(self, _: object) -> None:
         if self.chance.strikes("broker restart", "broker"):
