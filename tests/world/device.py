@@ -60,9 +60,12 @@ class WorldDevice:
         self.state: Final[Path] = world.folder / self.serial
         self.leaf_pem = ""
         self.is_offline = False
+        self.has_policy = True
+        """Whether the template attaches a policy that lets this thing in."""
         self.session: WorldSession | None = None
         self.proven_at: float | None = None
         """When it was proven first, in seconds of the world."""
+        self.back_after: float | None = None
         self.is_on = False
         self.power_ons = 0
         self.fiber: Fiber
@@ -133,10 +136,15 @@ class WorldDevice:
         if self.rules.identity is None and self.is_by_claim:
             self.world.account.registry.delete_certificates(self.serial)
 
+    def get_policy(self, _: object = None) -> None:
+        """Somebody sees to the template's policy."""
+        self.has_policy = True
+
     def recover(self) -> None:
         """Be mended, from outside: network, disk, clock, registry."""
         self.is_offline = self.flash.is_full = self.flash.is_failing = False
         self.clock.offset = 0.0
+        self.get_policy()
         self._activate(None)
 
     def must_be_home(self) -> None:
@@ -257,6 +265,9 @@ class _Watcher:
 
     def add(self, name: str, detail: str = "") -> None:
         self._device.rules.device_says(name, detail)
+        restarted = self._device.world.restarted_at
+        if name == "operating" and restarted is not None and self._device.back_after is None:
+            self._device.back_after = self._device.world.hub.now - restarted
         self._device.world.note(self._device.name, name)
 
     def waiting(self, cause: FirstbootError, seconds: float) -> None:

@@ -125,7 +125,9 @@ class WorldSession:
         number, order, leaf = parcel
         if number != self._number or self._device.session is not self:
             return
-        if not self._account.lets_in(leaf, order.client_id):
+        is_thing = order.client_id == self._device.serial
+        has_policy = self._device.has_policy or not is_thing
+        if not (self._account.lets_in(leaf, order.client_id) and has_policy):
             self._device.rules.refused()
             self._later(self._seconds(), ev.NotLetIn("CONNACK 0x87"))
             return
