@@ -2,14 +2,13 @@
 
 import random
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
-from typing import Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from device.config.device_plan import Plan
 from device.config.endpoint import Endpoint
 from device.config.settings import Connection, Settings, configured
-from device.errors import StoppedError
 from device.identity.csr import subject_name
 from device.operation.task import Task
 from device.provisioning.claim import ClaimMachine
@@ -23,11 +22,14 @@ from device.runtime.first_boot import FirstBoot
 from device.runtime.journal import Identity, load_configuration, load_identity
 from device.runtime.loop import Loop, Observer, Patience
 from device.runtime.notify import ServiceManager
-from device.runtime.session import Session
+from device.runtime.session import Postbox, Session
 from device.storage.device_storage import DeviceStorage
 from device.storage.element.installation import attach_element
 from device.storage.keys import KeyType, TlsIdentity
 from device.storage.secure_storage import Uid
+
+if TYPE_CHECKING:
+    from device.runtime.deeds import Ending
 
 SessionFactory = Callable[
     [Endpoint, bytes, Callable[[Credential], TlsIdentity], Connection], Session
@@ -49,8 +51,11 @@ class Agent:
         observer: Observer,
         claims: ClaimSource | None = None,
         service: ServiceManager | None = None,
+        folder: Path | None = None,
     ) -> None:
         """Follow ``plan``, which is ``settings`` made concrete for the device in ``storage``.
+
+        What operation keeps beside the storage goes into ``folder``; without one, into memory.
 
         Raises:
             ElementError: the plan names a secure element, and it cannot be used.
@@ -62,6 +67,7 @@ class Agent:
         if plan.element is not None:
             attach_element(storage, plan.element)
         self._claims: Final = claims
+        self._folder: Final = folder
         self._observer: Final = observer
         self._is_connected = False
         self._dice: Final = dice or random.SystemRandom()
@@ -110,31 +116,44 @@ class Agent:
         """Provision as `boot` does, but never give up: after a failure, ask at a low rate."""
         self.boot(Patience(again_after=self._settings.connection.retry.after_denied))
 
-    def operate(self, *tasks: Task) -> None:
-        """Publish telemetry, and run an application's own ``tasks``, until a stop is requested."""
-        from device.operation.operation import Operation  # noqa: PLC0415 - a boot needs none of it
+    def operate(self, *tasks: Task) -> "Ending":
+        """Be at work, with an application's own ``tasks`` too, until a stop or a restart is asked.
+
+        Returns:
+            Whether the device is to start anew, as a job or a command may want.
+        """
+        from device.runtime.operating import Operating  # noqa: PLC0415 - a boot needs none of it
 
         identity = self.identity
         if identity is None:
             raise RuntimeError("a device operates after it booted")
-        connection = self._settings.connection
-        operation = Operation(
-            identity.thing_name,
-            [self._telemetry(identity.thing_name), *tasks],
-            connect_timeout=connection.connect_timeout,
-            reply_timeout=connection.reply_timeout,
-            is_connected=self._is_connected,
+        operating = Operating(
+            self._storage,
+            identity,
+            configured(self._settings, load_configuration(self._storage.ps)),
+            self._plan,
+            clock=self._clock,
+            observer=self._observer,
+            folder=self._folder,
+            postbox=self.session if isinstance(self.session, Postbox) else None,
         )
-        with suppress(StoppedError):
-            self._loop.run(operation, Patience())
+        ending = operating.run(self._loop, tasks, is_connected=self._is_connected)
+        self._is_connected = False
+        return self._after(ending)
 
-    def _telemetry(self, thing_name: str) -> Task:
-        from device.operation.telemetry import Telemetry  # noqa: PLC0415 - see operate
-        from device.runtime.sensors import Sensors  # noqa: PLC0415
+    def _after(self, ending: "Ending") -> "Ending":
+        """Do what the operation ended for; a machine that reboots stops this program, too."""
+        from device.reset import clear_folder, reset  # noqa: PLC0415 - rarely needed
+        from device.runtime.deeds import Ending  # noqa: PLC0415 - see operate
+        from device.runtime.reboot import reboot_machine  # noqa: PLC0415 - rarely needed
 
-        chosen = configured(self._settings, load_configuration(self._storage.ps)).telemetry
-        topic = self._plan.telemetry_topic.replace("{thing_name}", thing_name)
-        return Telemetry(topic, chosen.interval, Sensors(self._clock).read)
+        if ending is Ending.RESET:
+            if self._folder is not None:
+                clear_folder(self._folder)
+            reset(self._storage, keep_job=True)
+        elif ending is Ending.RESTART and self._settings.restart.reboots == "machine":
+            reboot_machine()
+        return ending
 
     def _machine(self) -> ClaimMachine | PresentedMachine:
         plan = self._plan.machine

@@ -6,19 +6,21 @@ in as many threads.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from device.config.endpoint import Endpoint
 from device.errors import StepNotReachedError, StoppedError
-from device.reset import reset
+from device.reset import clear_folder, decommission, reset
 from device.status import Status, read_status
-from device.storage.device_storage import open_device_storage
-from device.storage.manufacturing_data import SealedSettings, serial_number
+from device.storage.device_storage import DeviceStorage, open_device_storage
+from device.storage.element.installation import ElementPlan, installed_element, plan_of
+from device.storage.manufacturing_data import SealedSettings, sealed_settings, serial_number
 
 if TYPE_CHECKING:
+    from device.config.settings import Loaded
     from device.operation.task import Task
     from device.runtime.journal import Identity
     from device.runtime.timeline import Step
@@ -100,9 +102,12 @@ class Device:
             PowerCutError: the power was cut, as `cut_power` asked for.
             StepNotReachedError: the device booted, and never came to the step of `cut_power`.
         """
-        with self._start() as started:
-            started.agent.boot(started.patience)
-            identity = started.agent.identity
+        try:
+            with self._start() as started:
+                started.agent.boot(started.patience)
+                identity = started.agent.identity
+        finally:
+            self._is_stop_wanted = False
         if identity is None:
             raise RuntimeError("a device that booted has an identity")
         return identity
@@ -114,6 +119,8 @@ class Device:
     ) -> None:
         """Boot, then operate until `stop`: telemetry, and an application's own ``tasks``.
 
+        A job or a command may start the device anew in between.
+
         Args:
             tasks: what the device does besides (`device.operation.task.Task`).
             on_proven: told once who the device is.
@@ -122,15 +129,25 @@ class Device:
             FirstbootError: what trying again cannot help, such as settings that are not valid.
             PowerCutError: the power was cut, as `cut_power` asked for.
         """
+        try:
+            while self._lives_again(tasks, on_proven):
+                on_proven = None
+        finally:
+            self._is_stop_wanted = False
+
+    def _lives_again(
+        self, tasks: "Sequence[Task]", on_proven: "Callable[[Identity], None] | None"
+    ) -> bool:
+        """Boot and operate once; return whether the device is to start anew."""
         with self._start() as started:
             try:
                 started.agent.boot_until_proven()
             except StoppedError:
-                return
+                return False
             identity = started.agent.identity
             if on_proven is not None and identity is not None:
                 on_proven(identity)
-            started.agent.operate(*tasks)
+            return started.agent.operate(*tasks).starts_anew and not self._is_stop_wanted
 
     def stop(self) -> None:
         """Ask a boot or run in another thread to end, or the next one if none has begun.
@@ -165,12 +182,62 @@ class Device:
     def reset(self, *, forget_identity: bool = False) -> bool:
         """Return the device to the state in which the station delivered it; tell if it changed.
 
+        A proven device keeps its certificate, and proves it again at the next boot, unless
+        ``forget_identity``: then only the station can provision it again.
+
         Raises:
-            ResetRefusedError: there is a proven identity, and ``forget_identity`` is false.
             StorageError: the storage is missing, busy, corrupt or rolled back.
         """
         with open_device_storage(self.state) as storage:
-            return reset(storage, forget_identity=forget_identity)
+            had_files = clear_folder(self.state)
+            return reset(storage, forget_identity=forget_identity) or had_files
+
+    def decommission(self, *, element_is_lost: bool = False) -> bool:
+        """End the device's life: every key is destroyed. Return whether it was still alive.
+
+        After a power cut call it again. With ``element_is_lost`` the secure element is not asked.
+
+        Raises:
+            ElementError: the element cannot be used; nothing was destroyed.
+            StorageError: the storage is missing, busy, corrupt or rolled back.
+        """
+        return decommission(self.state, None if element_is_lost else self._find_element)
+
+    def _find_element(self, storage: DeviceStorage) -> ElementPlan | None:
+        """Return the secure element that the settings name, or else the station."""
+        loaded = self._settings_of(storage)
+        if loaded is None:
+            installed = installed_element(storage)
+            return None if installed is None else plan_of(installed)
+        from device.config.element_plan import element_plan  # noqa: PLC0415 - only here
+
+        return element_plan(storage, loaded.settings.key, loaded.sources)
+
+    def _settings_of(self, storage: DeviceStorage) -> "Loaded | None":
+        """Return the settings, where a file or the station has any."""
+        sealed = sealed_settings(storage)
+        if self.config is None and sealed is None:
+            return None
+        from device.config import settings  # noqa: PLC0415 - loads yaml
+
+        return settings.load_with_sources(self.config, self._environment, {}, sealed)
+
+    def metrics(self) -> dict[str, float]:
+        """Return what the last run counted, and what the storage says now, by OpenMetrics name.
+
+        Raises:
+            ConfigurationError: the settings file cannot be used.
+            StorageError: the storage is missing, corrupt, rolled back or another device's.
+        """
+        from device.runtime import metrics  # noqa: PLC0415 - only here
+        from device.runtime.clock import SystemClock  # noqa: PLC0415 - only here
+
+        named = self._environment.get("DEVICE_METRICS__FILE")
+        with open_device_storage(self.state, read_only=True) as storage:
+            now = metrics.stored(storage, SystemClock())
+            if (loaded := self._settings_of(storage)) is not None:
+                named = loaded.settings.metrics.file
+        return metrics.read(self.state / (named or metrics.FILE)) | now
 
     @contextmanager
     def _start(self) -> "Iterator[StartedDevice]":
@@ -192,7 +259,7 @@ class Device:
                     started.request_stop()
                 yield started
         finally:
-            self._started, self._is_stop_wanted = None, False
+            self._started = None
         if last_step is not None:
             raise StepNotReachedError(
                 step=last_step, seen=", ".join(step.name for step in self.steps)

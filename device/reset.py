@@ -1,46 +1,141 @@
-"""A reset: the device forgets how far provisioning came, or who it was."""
+"""The two ways back: a reset, after which the device is as delivered, and the end of its life.
 
-from device.errors.provisioning import RESET_REFUSED
+A proven device has destroyed its claim, so a reset keeps its certificate, whatever the method: it
+waits for its proof again, as it did once, and the next boot makes the device the same thing. What
+came since goes: settings from afar, configuration, outbox, the job at hand.
+
+At the end of a life first its keys in a secure element go, then the root key, and with it all that
+is sealed.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from device.config.methods import CLAIM_METHODS
+from device.errors.storage import DECOMMISSIONED, LifecycleError
 from device.runtime import journal
-from device.runtime.journal import Keyed, Registered, Staged
-from device.storage.device_storage import DeviceStorage
+from device.runtime.journal import Identity, Keyed, Progress, Registered, Staged
+from device.storage import installed_certificate
+from device.storage.device_storage import DeviceStorage, open_device_storage
+from device.storage.element.installation import ElementPlan, attach_element
+from device.storage.filesystem import Mount, OsFs
+from device.storage.lifecycle import Lifecycle
 from device.storage.secure_storage import Uid
 
+_OF_OPERATION: Final = {Uid.CHANGED_SETTINGS, Uid.JOB, Uid.COMMAND}
+_OF_IDENTITY: Final = {Uid.IDENTITY, Uid.DEVICE_CERTIFICATE, Uid.DEVICE_CONFIGURATION}
 
-def reset(storage: DeviceStorage, *, forget_identity: bool) -> bool:
-    """Undo provisioning in one commit; return whether anything changed.
 
-    Serial number, device id and fuses stay. So does the id of a forgotten certificate, because it
-    may still be ACTIVE in the cloud. A proven device no longer holds its claim: once it has
-    forgotten its identity, only the station can let it provision itself again.
+def reset(storage: DeviceStorage, *, forget_identity: bool = False, keep_job: bool = False) -> bool:
+    """Undo what happened since the station, in one commit; return whether anything changed.
+
+    Serial number, device id and fuses stay. With ``forget_identity`` the key and the certificate
+    are destroyed, and only the station can let the device provision itself again; the id of the
+    certificate is kept, because it may still be ACTIVE in the cloud. With ``keep_job`` the job at
+    hand stays, so that the device can tell how it ended.
 
     Raises:
-        ResetRefusedError: there is a proven identity, and ``forget_identity`` is false.
+        StorageError: the disk refused; nothing changed.
     """
+    of_operation = _OF_OPERATION - ({Uid.JOB} if keep_job else set())
     identity = journal.load_identity(storage.ps)
-    if identity is not None and not forget_identity:
-        raise RESET_REFUSED.error(thing_name=identity.thing_name)
-    if identity is not None:
-        with storage.transaction():
-            storage.keys.destroy_key(identity.key)
-            journal.note_given_up(storage.ps, identity.certificate_id)
-            for uid in (Uid.IDENTITY, Uid.DEVICE_CERTIFICATE, Uid.DEVICE_CONFIGURATION):
-                storage.ps.remove(uid)
-        return True
-    match journal.load(storage.ps):
-        case None:
-            return False
-        case Keyed(key=key):
-            with storage.transaction():
-                storage.keys.destroy_key(key)
-                storage.ps.remove(Uid.PROVISIONING_JOURNAL)
-        case (
-            Staged(key=key, certificate_id=identifier)
-            | Registered(key=key, certificate_id=identifier)
-        ):
-            with storage.transaction():
-                journal.note_given_up(storage.ps, identifier)
-                storage.keys.destroy_key(key)
-                storage.ps.remove(Uid.STAGED_CERTIFICATE)
-                storage.ps.remove(Uid.PROVISIONING_JOURNAL)
+    with storage.transaction(finishing=True):
+        before = storage.ps.uids()
+        _remove(storage, of_operation)
+        if identity is not None and not forget_identity:
+            _await_proof(storage, identity)
+        elif identity is not None:
+            _forget(storage, identity)
+        else:
+            _undo(storage, journal.load(storage.ps), forget_identity=forget_identity)
+        return storage.ps.uids() != before
+
+
+def clear_folder(state: Path) -> bool:
+    """Remove what operation kept beside the storage; return whether there was anything."""
+    places = [*(state / "outbox").glob("*/*"), state / "metrics.prom"]
+    found = [place for place in places if place.is_file()]
+    for place in found:
+        place.unlink(missing_ok=True)
+    return bool(found)
+
+
+def decommission(
+    state: Path,
+    find_element: Callable[[DeviceStorage], ElementPlan | None] | None = None,
+    *,
+    mount: Mount = OsFs,
+) -> bool:
+    """End the life of the device in ``state``; return whether it was still alive.
+
+    ``find_element`` says which secure element it has; without it, nobody asks the element. If the
+    power is cut, call it again: it goes on where it was.
+
+    Raises:
+        ElementError: the element cannot be used; the device is as it was.
+        StorageError: the storage is missing or busy, or the disk refused.
+    """
+    try:
+        with open_device_storage(state, mount=mount) as storage:
+            if find_element is not None:
+                if (plan := find_element(storage)) is not None:
+                    attach_element(storage, plan)
+                storage.keys.erase()
+            storage.advance(Lifecycle.DECOMMISSIONED)
+    except LifecycleError as error:
+        if error.row is not DECOMMISSIONED:
+            raise
+        with open_device_storage(state, read_only=True, mount=mount) as storage:
+            storage.finish_decommissioning()
+        clear_folder(state)
+        return False
+    clear_folder(state)
     return True
+
+
+def _await_proof(storage: DeviceStorage, identity: Identity) -> None:
+    """Let the certificate that is proven wait for its proof again."""
+    chain_pem = storage.ps.get(Uid.DEVICE_CERTIFICATE)
+    if identity.method in CLAIM_METHODS:
+        configuration = journal.load_configuration(storage.ps)
+        journal.save(
+            storage.ps,
+            Registered(identity.key, identity.certificate_id, identity.thing_name, configuration),
+        )
+        storage.ps.set(Uid.STAGED_CERTIFICATE, chain_pem)
+    else:
+        installed_certificate.save(storage.ps, identity.key, chain_pem)
+    _remove(storage, _OF_IDENTITY)
+
+
+def _forget(storage: DeviceStorage, identity: Identity) -> None:
+    storage.keys.destroy_key(identity.key)
+    journal.note_given_up(storage.ps, identity.certificate_id)
+    _remove(storage, _OF_IDENTITY)
+
+
+def _undo(storage: DeviceStorage, progress: Progress | None, *, forget_identity: bool) -> None:
+    """Undo a boot that was begun; one that waits for its proof since a reset was not."""
+    match progress:
+        case None:
+            return
+        case Keyed(key=key):
+            storage.keys.destroy_key(key)
+        case Registered() if _is_reset(storage, progress) and not forget_identity:
+            return
+        case Staged() | Registered():
+            journal.note_given_up(storage.ps, progress.certificate_id)
+            storage.keys.destroy_key(progress.key)
+    _remove(storage, {Uid.STAGED_CERTIFICATE, Uid.PROVISIONING_JOURNAL})
+
+
+def _is_reset(storage: DeviceStorage, progress: Registered) -> bool:
+    """Whether the certificate is all that the device has: its claim went when it was proven."""
+    has_claim = Uid.CLAIM_CERTIFICATE in storage.ps.uids()
+    return not (has_claim or progress.ownership_token or progress.csr_pem)
+
+
+def _remove(storage: DeviceStorage, uids: set[Uid]) -> None:
+    for uid in uids & set(storage.ps.uids()):
+        storage.ps.remove(uid)

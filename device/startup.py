@@ -4,13 +4,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-from device.agent import Agent
+from device.agent import Agent, SessionFactory
 from device.config import settings
 from device.config.device_plan import plan_for
 from device.config.settings import Settings
 from device.power import PowerCutError
 from device.runtime.awscrt_session import AwscrtSession
+from device.runtime.backoff import Dice
 from device.runtime.claim_delivery import DeliveredClaim
 from device.runtime.clock import SystemClock
 from device.runtime.loop import Patience
@@ -18,6 +20,7 @@ from device.runtime.made_for import check_has_claim, check_made_for
 from device.runtime.notify import ServiceManager
 from device.runtime.timeline import Step, Timeline
 from device.storage.device_storage import open_device_storage
+from device.storage.filesystem import Mount, OsFs
 from device.storage.manufacturing_data import sealed_settings
 
 
@@ -34,6 +37,22 @@ class StartOptions:
     """Settings that the command line overrides."""
     claim_place: Path | None
     """Where a trusted user hands over a claim; None to use the installed claim."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a device is put together from; a program with many devices shares some among them."""
+
+    open_session: SessionFactory = AwscrtSession
+    mount: Mount = OsFs
+    """The disk behind the storage."""
+    new_timeline: Callable[[Callable[[Step], None]], Timeline] = Timeline
+    dice: Dice | None = None
+    """Where jitter comes from; None for the machine's own."""
+
+
+OWN_PARTS: Final = Parts()
+"""A device that is alone in its process."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +74,10 @@ class StartedDevice:
 
 @contextmanager
 def start_device(
-    options: StartOptions, tell_step: Callable[[Step], None], tell: Callable[[str], None]
+    options: StartOptions,
+    tell_step: Callable[[Step], None],
+    tell: Callable[[str], None],
+    parts: Parts = OWN_PARTS,
 ) -> Iterator[StartedDevice]:
     """Start a device; close everything at the end.
 
@@ -64,8 +86,8 @@ def start_device(
     Raises:
         FirstbootError: a setting or the storage cannot be used; nothing was sent.
     """
-    timeline = Timeline(tell_step)
-    with open_device_storage(options.state) as storage:
+    timeline = parts.new_timeline(tell_step)
+    with open_device_storage(options.state, mount=parts.mount) as storage:
         timeline.add("storage opened", f"generation {storage.generation}")
         sealed, given = sealed_settings(storage), options.environment
         loaded = settings.load_with_sources(options.config, given, options.flags, sealed)
@@ -81,11 +103,14 @@ def start_device(
             storage,
             chosen,
             plan,
-            open_session=AwscrtSession,
+            open_session=parts.open_session,
             clock=clock,
+            dice=parts.dice,
             observer=timeline,
             claims=claims,
             service=ServiceManager(options.environment),
+            # Beside a disk that is not this machine's there is nowhere to keep files.
+            folder=options.state if parts.mount is OsFs else None,
         )
         try:
             yield StartedDevice(agent, timeline, _patience(chosen), claims)

@@ -7,11 +7,14 @@ nor takes signals, and a station may be used in several threads: what it keeps i
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from device.config.methods import METHODS as TABLE
+from device.config.methods import Credential
 from factory.account.accounts import accounts_in, aws_accounts
 from factory.account.aws import Aws
 from factory.account.changes import Report
@@ -29,9 +32,11 @@ from factory.making.device_orders import (
     with_settings_file,
 )
 from factory.making.device_settings import thing_name
+from factory.making.line_orders import BatchOrder
 from factory.making.new_device import DeviceOrder
 from factory.making.retirement import devices_of, enter_retired, retire_for_good
 from factory.methods import METHODS, single_thing
+from factory.methods.line import Line, Piece, Plan, check_line, plan_line, run_line
 from factory.methods.method import DEFAULT_CHOICES, Choices
 from factory.methods.prepared_account import (
     check_endpoint_of,
@@ -173,6 +178,7 @@ class Station:
         with stored.open_station(self.folder, read_only=True) as station:
             is_hooked = "--hook" in METHODS[method].options and station.asks_for_proof
             _check_not_allowed(options, is_hooked=is_hooked)
+            _check_claim(options)
             self._check_prepared(station, options)
             if is_hooked and options.config is None:
                 orders = with_settings_file(orders, _HOOKED, options)
@@ -182,6 +188,42 @@ class Station:
                 name = _HOOKED if is_hooked else config_name(method)
                 settings_file = options.config or CONFIG / name
                 yield made_device(method, product, wanted.out, settings_file)
+
+    def make_batch(self, order: BatchOrder, jobs: int = 0) -> Iterator[Piece]:
+        """Make a batch in ``jobs`` processes (0: two a core); it goes on if a device fails.
+
+        A second run with the same order completes what a stopped one has left.
+
+        Raises:
+            SerialNumberUsedError: another device has a serial number; nothing was made.
+            StationError, StorageError: something that was ordered cannot be used.
+        """
+        with self._line(order, jobs) as line:
+            order = _with_claim(order, line.station)
+            check_line(line, order.wanted(self.clouds[0]))
+            yield from run_line(line, order.wanted(self.clouds[0]))
+
+    def plan_batch(self, order: BatchOrder) -> Iterator[tuple[Wanted, Plan]]:
+        """Yield what `make_batch` would do; nothing is made or written.
+
+        Raises:
+            StationError, StorageError: as for `make_batch`.
+        """
+        with self._line(order, jobs=1) as line:
+            order = _with_claim(order, line.station)
+            yield from plan_line(line, order.wanted(self.clouds[0]))
+
+    @contextmanager
+    def _line(self, order: BatchOrder, jobs: int) -> Iterator[Line]:
+        options = order.options
+        self._check_accounts(options.method)
+        with stored.open_station(self.folder, read_only=True) as station:
+            is_hooked = "--hook" in METHODS[options.method].options and station.asks_for_proof
+            _check_not_allowed(options, is_hooked=is_hooked)
+            _check_claim(options)
+            self._check_prepared(station, options)
+            jobs = 1 if options.element else jobs  # a process has one place for its tokens
+            yield Line(options.method, station, self.clouds, order.name, jobs)
 
     def ledger(self) -> list[Entry]:
         """Return every line of the station's ledger, the oldest first.
@@ -326,6 +368,28 @@ def _station_if_any(stack: ExitStack, folder: Path) -> stored.Station | None:
         return stack.enter_context(stored.open_station(folder))
     except StationNotPreparedError:
         return None
+
+
+def _with_claim(order: BatchOrder, station: stored.Station) -> BatchOrder:
+    """Have the batch get the claim of its own name, if there is one; refuse one that is over."""
+    options = order.options
+    if "--hook" in METHODS[options.method].options and station.asks_for_proof:
+        options = replace(options, config=options.config or CONFIG / _HOOKED)
+        order = replace(order, options=options)
+    if TABLE[options.method].begins_with is not Credential.CLAIM:
+        return order
+    known = {each.name for each in station.named_claims}
+    name = order.options.claim or (order.name if order.name in known else "")
+    station.claim_named(name, datetime.now(UTC))
+    return replace(order, options=replace(order.options, claim=name))
+
+
+def _check_claim(options: OrderOptions) -> None:
+    if options.claim and TABLE[options.method].begins_with is not Credential.CLAIM:
+        raise OPTION_NOT_USED.error(
+            f"devices of method {options.method} get no claim", option="--claim",
+            next_step="Leave it out; it is for claim, claim-aws-keys and claim-own-ca.",
+        )  # fmt: skip
 
 
 def _check_not_allowed(options: OrderOptions, *, is_hooked: bool) -> None:

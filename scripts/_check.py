@@ -7,7 +7,15 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-_PACKAGES: Final = ("device", "factory", "localcloud", "pytest_firstboot", "scripts")
+_PACKAGES: Final = (
+    "advisor",
+    "device",
+    "factory",
+    "fleet",
+    "localcloud",
+    "pytest_firstboot",
+    "scripts",
+)
 _CHECKS: Final[Mapping[str, Sequence[str]]] = {
     "lint": ("ruff", "check", "--quiet"),
     "format": ("ruff", "format", "--check", "--quiet"),

@@ -13,7 +13,7 @@ from typing import Final
 
 from scripts._venv import LOCK, ROOT, Environment, EnvironmentNotMadeError
 
-_EXTRAS: Final = {"factory", "local", "dev", "foreign"}
+_EXTRAS: Final = {"factory", "local", "dev", "fleet", "foreign"}
 _HEAD: Final = """\
 # The versions that the suite passed with: scripts/ installs these. Renew them with scripts/lock,
 # run scripts/test, and commit this file.

@@ -13,7 +13,7 @@ from typing import Final
 
 from scripts._venv import ROOT, VARIABLE
 
-_EXTRAS: Final = "factory,local,dev,foreign"
+_EXTRAS: Final = "factory,local,dev,fleet,foreign"
 _OLDEST: Final = (3, 11)
 _VERSION: Final = "import sys; print(*sys.version_info[:3])"
 Version = tuple[int, int, int]

@@ -49,7 +49,11 @@ def _default(field: inspect.Field) -> str:
     if field.default in {msgspec.NODEFAULT, None}:
         return ""
     is_number = isinstance(field.default, float) and not isinstance(field.default, bool)
-    return f"`{field.default:g}`" if is_number else f"`{str(field.default).replace('False', 'no')}`"
+    return (
+        f"`{field.default:g}`"
+        if is_number
+        else f"`{str(field.default).replace('False', 'no').replace('True', 'yes')}`"
+    )
 
 
 def _allowed(key: str, shape: inspect.Type) -> str:

@@ -45,14 +45,22 @@ UNMEASURED = (
 
 LONGEST_FIRST = (
     "wire/test_demo.py",
-    "wire/test_pages.py",
-    "wire/test_factory_prepare.py",
     "wire/bad_input",
+    "wire/test_method_claim_own_ca.py",
+    "wire/test_localcloud_process.py",
+    "wire/test_localcloud_safety.py",
+    "wire/test_method_contract.py",
+    "wire/test_pages.py",
     "scenarios/test_methods_over_tls.py",
+    "property/test_way_home_property.py",
     "hardware/test_element_boot.py",
     "wire",
     "scenarios",
     "hardware",
+    "property",
+    "unit/test_storage_crash",
+    "unit/test_storage_rewrap.py",
+    "unit/test_certificate_forms.py",
 )
 """Workers take whole files (scripts/_test.py); the last should be short, or one works alone."""
 
@@ -118,12 +126,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def within_tests(item: pytest.Item) -> str:
     """Return the path of a test's file, from this folder on."""
-    return item.path.relative_to(TESTS).as_posix() if item.path.is_relative_to(TESTS) else ""
+    return _within_tests(item.path)
+
+
+@functools.cache
+def _within_tests(path: Path) -> str:
+    return path.relative_to(TESTS).as_posix() if path.is_relative_to(TESTS) else ""
 
 
 def place(item: pytest.Item) -> int:
     """Return when the file of a test has its turn."""
-    name = within_tests(item)
+    return _place(within_tests(item))
+
+
+@functools.cache
+def _place(name: str) -> int:
     turns = [turn for turn, start in enumerate(LONGEST_FIRST) if name.startswith(start)]
     return min(turns, default=len(LONGEST_FIRST))
 

@@ -114,6 +114,9 @@ class Connection(_Section, frozen=True):
     """Seconds in which AWS IoT must answer a request."""
     keep_alive: Annotated[int, Meta(ge=30, le=1200)] = 60
     """Seconds of MQTT's keep-alive; the limits are AWS IoT's."""
+    session_expiry: Annotated[int, Meta(ge=0, le=_WEEK)] = 3600
+    """Seconds for which AWS IoT keeps subscriptions and messages of a device that is away; an
+    account allows 3,600 unless its quota is raised. 0 keeps nothing."""
     retry: Retry = Retry()
 
 
@@ -124,6 +127,68 @@ class Telemetry(_Section, frozen=True):
     """Where; ``{thing_name}`` is the name that AWS IoT gave."""
     interval: Annotated[float, Meta(ge=0.1, le=_WEEK)] = 60.0
     """Seconds between two messages; DeviceConfiguration's ``TelemetryInterval`` overrides it."""
+
+
+class Outbox(_Section, frozen=True):
+    """What waits on disk until it is acknowledged; telemetry and an application have one each."""
+
+    messages: Annotated[int, Meta(ge=1, le=100_000)] = 1000
+    """How many messages wait. When one more comes, the oldest reading is dropped and counted; an
+    application's message is refused."""
+    bytes: Annotated[int, Meta(ge=1024, le=1_073_741_824)] = 1_048_576
+    """How many bytes they have together."""
+
+
+class Shadow(_Section, frozen=True):
+    """The device's shadow: what it reports, and what it lets others set."""
+
+    enabled: bool = True
+    """Whether ``device run`` reports to a shadow and does what it desires."""
+    name: Annotated[str, Meta(pattern=r"^[a-zA-Z0-9:_-]*\Z", max_length=64)] = ""
+    """The name of the shadow; empty for the classic shadow."""
+
+
+class Jobs(_Section, frozen=True):
+    """AWS IoT Jobs."""
+
+    enabled: bool = True
+    """Whether ``device run`` carries out jobs."""
+
+
+class Commands(_Section, frozen=True):
+    """AWS IoT Commands."""
+
+    enabled: bool = True
+    """Whether ``device run`` carries out commands."""
+
+
+class Restart(_Section, frozen=True):
+    """What a job or a command to reboot does."""
+
+    reboots: Literal["firmware", "machine"] = "firmware"
+    """``firmware`` starts this program anew; ``machine`` runs ``systemctl reboot``."""
+
+
+class Metrics(_Section, frozen=True):
+    """What ``device run`` counts, in a file for ``device metrics`` and for Prometheus."""
+
+    file: str | None = None
+    """The path of the file, from the device's folder on, such as one ending in ``.prom`` in the
+    folder of node_exporter's textfile collector. Default: ``metrics.prom``."""
+    interval: Annotated[float, Meta(ge=1, le=_WEEK)] = 60.0
+    """Seconds between two writes."""
+
+
+class Application(_Section, frozen=True):
+    """A program of your own that publishes and subscribes as this device, by a Unix socket."""
+
+    socket: str | None = None
+    """The path of the socket, from the device's folder on; without one there is no socket."""
+    publish: str = ""
+    """Topic filters that the program may publish to, between spaces; ``{thing_name}`` stands for
+    the name that AWS IoT gave."""
+    subscribe: str = ""
+    """Topic filters that the device subscribes to for the program, between spaces."""
 
 
 class Settings(_Section, frozen=True):
@@ -151,6 +216,13 @@ class Settings(_Section, frozen=True):
     just_in_time: JustInTime = JustInTime()
     connection: Connection = Connection()
     telemetry: Telemetry = Telemetry()
+    outbox: Outbox = Outbox()
+    shadow: Shadow = Shadow()
+    jobs: Jobs = Jobs()
+    commands: Commands = Commands()
+    restart: Restart = Restart()
+    metrics: Metrics = Metrics()
+    application: Application = Application()
 
     def __repr__(self) -> str:
         """Leave the proxy out: its address may hold a password."""

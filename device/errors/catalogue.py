@@ -5,7 +5,15 @@ from types import ModuleType
 from typing import Final
 
 from device import errors
-from device.errors import UNKNOWN_CODE, Row, element, provisioning, root_of_trust, storage
+from device.errors import (
+    UNKNOWN_CODE,
+    Row,
+    element,
+    operation,
+    provisioning,
+    root_of_trust,
+    storage,
+)
 
 
 def rows_of(*modules: ModuleType) -> dict[str, Row]:
@@ -19,7 +27,7 @@ def rows_of(*modules: ModuleType) -> dict[str, Row]:
     return dict(sorted(found.items()))
 
 
-CATALOGUE: Final = rows_of(errors, storage, root_of_trust, element, provisioning)
+CATALOGUE: Final = rows_of(errors, storage, root_of_trust, element, provisioning, operation)
 
 
 def row_of(code: str, catalogue: dict[str, Row] = CATALOGUE) -> Row:

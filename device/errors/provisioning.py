@@ -378,16 +378,6 @@ CLAIM_MISSING: Final = Row(
     exit_code=ExitCode.CONFIGURATION_INVALID,
     kind=ProvisioningError,
 )
-RESET_REFUSED: Final = Row(
-    "FB-424",
-    "ResetRefusedError",
-    "The reset would delete a working identity",
-    means="The device is provisioned, and --forget-identity was not given.",
-    causes=("The device was meant to start again, but has its identity already.",),
-    next_step="To delete the identity: device reset --forget-identity. The device then needs the "
-    "station again. The thing and its certificate stay in the cloud until you delete them.",
-    sentence="this device is provisioned as {thing_name}, and its claim is destroyed",
-)
 CLAIM_EXPIRED: Final = Row(
     "FB-425",
     "ClaimExpiredError",

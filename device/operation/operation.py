@@ -2,18 +2,21 @@
 
 It connects, subscribes for the tasks and hands them what comes in. After any failure it asks to
 wait and connects again; it never ends by itself. One order is in flight at a time, so that each
-acknowledgement is known to be for which task, whatever a broker leaves out.
+acknowledgement is known to be for which task, whatever a broker leaves out. Where the server kept
+the session, nothing is subscribed again. A task whose subscription is denied has no part in that
+connection.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
 from device.errors import FirstbootError
 from device.errors.provisioning import IDENTITY_REFUSED, NOT_LET_IN, in_order_of_likelihood
-from device.operation.task import Report, Task, matches
+from device.operation.counters import Counters
+from device.operation.task import Deed, Order, Report, Task, matches
 from device.operation.work import Work
 from device.provisioning import events as ev
 from device.provisioning.actions import Action, Connect, Publish, Subscribe, WaitBeforeRetry
@@ -22,6 +25,7 @@ from device.provisioning.failures import CAUSES, error_of
 
 REFUSALS: Final = 3
 """So many refusals in a row are no accident: the cloud refuses this identity."""
+AT_LEAST_ONCE: Final = 1
 FILTERS_A_PACKET: Final = 8  # AWS IoT Core quotas: subscriptions per SUBSCRIBE
 MOST_WAITING: Final = 100
 """Publications of one task that wait for those before them; what comes on top is dropped."""
@@ -59,7 +63,7 @@ class Outgoing:
 class Operation(Work):
     """Runs ``tasks`` as the thing ``thing_name``."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one object per collaborator, all named at the one call
         self,
         thing_name: str,
         tasks: Sequence[Task],
@@ -67,18 +71,29 @@ class Operation(Work):
         connect_timeout: float,
         reply_timeout: float,
         is_connected: bool = False,
+        carry_out: Callable[[Deed], ev.Event | None] | None = None,
+        counters: Counters | None = None,
     ) -> None:
-        """Begin with the connection that is open if ``is_connected``, else with a new one."""
+        """Begin with the connection that is open if ``is_connected``, else with a new one.
+
+        ``carry_out`` does what a task orders beside the connection, and returns what came of it.
+        """
         self._thing_name: Final = thing_name
         self._tasks: Final = tuple(tasks)
         self._connect_timeout: Final = connect_timeout
         self._reply_timeout: Final = reply_timeout
         self._is_connected: Final = is_connected
+        self._carry_out: Final = carry_out
+        self._counters: Final = counters or Counters()
         self._state = State.CONNECTING
         self._outgoing: Final[deque[Outgoing]] = deque()
         self._in_flight: Outgoing | None = None
         self._dropped = 0
+        self._are_subscribed = False
+        self._denied: Final[set[str]] = set()
+        """Topic filters that this connection may not subscribe to."""
         self._refusals, self._refused_since = 0, 0.0
+        self._now = 0.0
 
     @property
     def step(self) -> str:
@@ -111,21 +126,31 @@ class Operation(Work):
 
     def receive(self, event: ev.Event, now: float) -> Sequence[Action]:
         """Return what follows from ``event``; unexpected events change nothing."""
+        self._now = now
         match event:
             case Resumed():
                 self._state = State.CONNECTING
                 return [Connect(Credential.DEVICE, self._thing_name)]
             case ev.Connected() if self._state is State.CONNECTING:
-                return self._connected()
+                self._counters.connected()
+                return self._connected(is_kept=event.session_present)
             case ev.MessageReceived():
+                self._counters.messages += 1
                 readers = self._readers(event.topic)
                 return [o for task in readers for o in self._take(task, task.on_message(event))]
             case ev.Subscribed() | ev.SubscriptionDenied() | ev.PublishAcknowledged():
                 return self._answered(event)
             case _ if isinstance(event, _FAILURES):
                 cause = self._cause(event, now)
+                self._counters.failed(event)
                 return [*self._disconnected(), WaitBeforeRetry(cause)]
-        return []
+        return [order for task in self._tasks for order in self._take(task, task.on_fact(event))]
+
+    def carry_out(self, order: Action) -> ev.Event | None:
+        """Do what a task ordered beside the connection."""
+        if self._carry_out is None or not isinstance(order, Deed):
+            return super().carry_out(order)
+        return self._carry_out(order)
 
     def next_due(self) -> float:
         """Return when the first of the tasks has something to do."""
@@ -133,6 +158,7 @@ class Operation(Work):
 
     def on_due(self, now: float) -> Sequence[Action]:
         """Have each task do what is due."""
+        self._now = now
         due = [task for task in self._tasks if task.next_due() <= now]
         return [order for task in due for order in self._take(task, task.on_due(now))]
 
@@ -148,17 +174,22 @@ class Operation(Work):
             if any(matches(wanted, topic) for wanted in task.subscriptions())
         ]
 
-    def _connected(self) -> Sequence[Action]:
+    def _connected(self, *, is_kept: bool) -> Sequence[Action]:
         self._state, self._refusals = State.SUBSCRIBING, 0
+        if is_kept and self._are_subscribed:
+            return self._subscribed()
+        self._denied.clear()
         filters = dict.fromkeys(name for task in self._tasks for name in task.subscriptions())
         names = tuple(filters)
         for start in range(0, len(names), FILTERS_A_PACKET):
-            self._outgoing.append(Outgoing(Subscribe(names[start : start + FILTERS_A_PACKET])))
+            packet = Subscribe(names[start : start + FILTERS_A_PACKET], AT_LEAST_ONCE)
+            self._outgoing.append(Outgoing(packet))
         return self._send_next() or self._subscribed()
 
     def _subscribed(self) -> Sequence[Action]:
-        self._state = State.OPERATING
-        orders = [o for task in self._tasks for o in self._take(task, task.on_connected())]
+        self._state, self._are_subscribed = State.OPERATING, not self._denied
+        allowed = [task for task in self._tasks if self._denied.isdisjoint(task.subscriptions())]
+        orders = [o for task in allowed for o in self._take(task, task.on_connected())]
         return [Report("operating"), *orders]
 
     def _answered(self, event: ev.Event) -> Sequence[Action]:
@@ -172,17 +203,19 @@ class Operation(Work):
             # Whatever needs no messages, such as telemetry, goes on.
             denied = error_of(event, self.step, Credential.DEVICE)
             said.append(Report("not subscribed", f"{denied}; next: {denied.next_step}"))
+            self._denied.update(event.topics)
         if was.task is not None and isinstance(was.order, Publish):
+            self._counters.acknowledged(self._now)
             said += self._take(was.task, was.task.on_acknowledged(was.order))
         elif not any(isinstance(left.order, Subscribe) for left in self._outgoing):
             said += self._subscribed()
         return [*said, *self._send_next()]
 
-    def _take(self, task: Task, orders: Sequence[Publish | Report]) -> Sequence[Action]:
-        """Queue what ``task`` publishes; return its reports, and what can be sent at once."""
+    def _take(self, task: Task, orders: Sequence[Order]) -> Sequence[Action]:
+        """Queue what ``task`` publishes; return all else, and what can be sent at once."""
         said: list[Action] = []
         for order in orders:
-            if isinstance(order, Report):
+            if not isinstance(order, Publish):
                 said.append(order)
             elif self._has_room_for(task):
                 self._outgoing.append(Outgoing(order, task))
@@ -198,6 +231,8 @@ class Operation(Work):
         if self._in_flight is not None or not self._outgoing:
             return []
         self._in_flight = self._outgoing.popleft()
+        if self._in_flight.task is not None:
+            self._counters.published(self._now)
         return [self._in_flight.order]
 
     def _disconnected(self) -> Sequence[Report]:

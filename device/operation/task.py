@@ -3,13 +3,18 @@
 A task is pure, as a provisioning machine is: it opens no socket and reads no clock. It is told
 what happened and returns orders. All tasks share one connection, which the loop makes and makes
 again; a task that is to lose nothing keeps what AWS IoT has not acknowledged.
+
+What a task cannot do itself, such as measure the machine or keep a note over a power cut, it orders
+as a `Deed`; the runtime does it (`device.runtime.deeds`), and what came of it is a fact for
+`on_fact`.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from device.provisioning.actions import Action, Publish
-from device.provisioning.events import MessageReceived
+from device.provisioning.events import Event, MessageReceived
 
 
 class Report(Action, frozen=True):
@@ -19,8 +24,23 @@ class Report(Action, frozen=True):
     detail: str = ""
 
 
-Order = Publish | Report
+class Deed(Action, frozen=True):
+    """Something that the device does beside its connection, at once and before later orders."""
+
+
+Order = Publish | Report | Deed
 """What a task may ask for. Publications are made one at a time, in order, at QoS 1."""
+
+
+class FromWithin(Event, frozen=True):
+    """A fact that comes at any time, also while the device waits to connect again."""
+
+
+class Reconfigured(Event, frozen=True):
+    """Settings were changed from afar; they are durable, and hold from now on."""
+
+    settings: Mapping[str, float]
+    """All that are changed, by name."""
 
 
 class Task(Protocol):
@@ -46,6 +66,10 @@ class Task(Protocol):
         """Go on, since AWS IoT has ``publication``."""
         ...
 
+    def on_fact(self, fact: Event, /) -> Sequence[Order]:
+        """Take note of what happened within the device; each task is told every fact."""
+        ...
+
     def next_due(self) -> float:
         """Return the moment of the next `on_due`; infinity for none."""
         ...
@@ -57,6 +81,45 @@ class Task(Protocol):
     def on_stopped(self) -> Sequence[Report]:
         """Say what remains undone, since the device stops."""
         ...
+
+
+class QuietTask:
+    """A `Task` that does nothing of its own accord: a base that leaves only what differs."""
+
+    def subscriptions(self) -> Sequence[str]:
+        """Subscribe to nothing."""
+        return ()
+
+    def on_connected(self) -> Sequence[Order]:
+        """Have nothing to begin with."""
+        return []
+
+    def on_disconnected(self) -> None:
+        """Have nothing to stop."""
+
+    def on_message(self, _: MessageReceived, /) -> Sequence[Order]:
+        """Answer nothing."""
+        return []
+
+    def on_acknowledged(self, _: Publish, /) -> Sequence[Order]:
+        """Have nothing that waits for it."""
+        return []
+
+    def on_fact(self, _: Event, /) -> Sequence[Order]:
+        """Be concerned by nothing."""
+        return []
+
+    def next_due(self) -> float:
+        """Have no schedule."""
+        return math.inf
+
+    def on_due(self, _: float, /) -> Sequence[Order]:
+        """Have nothing to do by schedule."""
+        return []
+
+    def on_stopped(self) -> Sequence[Report]:
+        """Leave nothing undone."""
+        return []
 
 
 def matches(topic_filter: str, topic: str) -> bool:

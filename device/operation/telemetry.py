@@ -1,21 +1,25 @@
 """Telemetry: a reading goes by schedule, connected or not, and none is lost in silence.
 
-Readings that AWS IoT has not acknowledged are kept over outages, up to a number, and published
-again. Those that will never arrive are reported.
+A reading stays in the outbox until AWS IoT has acknowledged it. When the outbox is full, the oldest
+reading that is not on its way makes room. Those that will never arrive are reported.
 """
 
 import math
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
 
-from device.operation.task import Order, Report
+from device.errors.storage import StorageError
+from device.operation.counters import Counters
+from device.operation.outbox import MOST_MESSAGES, MemoryOutbox, Outbox
+from device.operation.task import Order, QuietTask, Reconfigured, Report
 from device.provisioning.actions import Publish
-from device.provisioning.events import MessageReceived
+from device.provisioning.events import Event
 
-MOST_READINGS: Final = 1_000
+MOST_READINGS: Final = MOST_MESSAGES
+INTERVAL: Final = "telemetry.interval"
+"""The setting that says how many seconds are between two readings."""
 
 
 class Reading(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -33,7 +37,10 @@ class Reading(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Degrees Celsius of the processor, where the machine has a sensor."""
 
 
-class Telemetry:
+_READING: Final = msgspec.json.Decoder(Reading)
+
+
+class Telemetry(QuietTask):
     """The task that publishes readings, one at a time and the oldest first."""
 
     def __init__(
@@ -41,23 +48,20 @@ class Telemetry:
         topic: str,
         interval: float,
         measure: Callable[[], Reading],
-        most: int = MOST_READINGS,
+        outbox: Outbox | None = None,
+        counters: Counters | None = None,
     ) -> None:
-        """Publish what ``measure`` returns every ``interval`` seconds; ``most`` readings wait."""
+        """Publish what ``measure`` returns every ``interval`` seconds, through ``outbox``."""
         self._topic: Final = topic
-        self._interval: Final = interval
+        self._interval = interval
         self._measure: Final = measure
-        self._most: Final = most
+        self._outbox: Final[Outbox] = MemoryOutbox() if outbox is None else outbox
+        self._counters: Final = counters or Counters()
         self._due = -math.inf
-        self._is_connected = False
-        self._waiting: Final[deque[Reading]] = deque()
-        self._in_flight: Reading | None = None
+        self._is_connected = self._is_in_flight = False
+        self._told_of_disk = False
         self._losses, self._first_lost, self._last_lost = 0, 0, 0
         """How many readings will never arrive, and the sequence numbers of two of them."""
-
-    def subscriptions(self) -> Sequence[str]:
-        """Subscribe to nothing."""
-        return ()
 
     def on_connected(self) -> Sequence[Order]:
         """Say what the outage cost, and publish what it left."""
@@ -66,21 +70,22 @@ class Telemetry:
 
     def on_disconnected(self) -> None:
         """Publish again what was in flight: it is not known whether it arrived."""
-        self._is_connected = False
-        if self._in_flight is not None:
-            self._waiting.appendleft(self._in_flight)
-            self._in_flight = None
-
-    def on_message(self, _: MessageReceived) -> Sequence[Order]:
-        """Answer nothing."""
-        return []
+        self._is_connected = self._is_in_flight = False
 
     def on_acknowledged(self, _: Publish) -> Sequence[Order]:
         """Forget the reading that arrived, and publish the next."""
-        arrived, self._in_flight = self._in_flight, None
-        if arrived is None:
+        if not self._is_in_flight:
             return []
-        return [Report("telemetry acknowledged", f"message {arrived.sequence}"), *self._publish()]
+        self._is_in_flight = False
+        arrived = _number_of(self._outbox.remove())
+        return [Report("telemetry acknowledged", f"message {arrived}"), *self._publish()]
+
+    def on_fact(self, fact: Event) -> Sequence[Order]:
+        """Take a new interval up at once."""
+        if isinstance(fact, Reconfigured) and INTERVAL in fact.settings:
+            self._due += fact.settings[INTERVAL] - self._interval
+            self._interval = fact.settings[INTERVAL]
+        return []
 
     def next_due(self) -> float:
         """Return when the next reading is taken; the first is taken at once."""
@@ -89,28 +94,57 @@ class Telemetry:
     def on_due(self, now: float) -> Sequence[Order]:
         """Take a reading."""
         self._due = now + self._interval
-        self._waiting.append(self._measure())
-        if len(self._waiting) > self._most:
-            self._drop_oldest()
-        return self._publish()
+        publication = Publish(self._topic, msgspec.json.encode(self._measure()))
+        return [*self._keep(publication), *self._publish()]
 
     def on_stopped(self) -> Sequence[Report]:
-        """Say which readings will never arrive."""
+        """Say which readings will never arrive, or how many wait for the next start."""
         self.on_disconnected()
-        while self._waiting:
-            self._drop_oldest()
+        waiting = len(self._outbox)
+        if self._outbox.is_durable:
+            kept = [Report("telemetry kept", f"{waiting} for the next start")] if waiting else []
+            return [*self._loss("there was no room for more"), *kept]
+        for _ in range(waiting):
+            self._drop(self._outbox.remove())
         return self._loss("stopped before AWS IoT acknowledged them")
 
     def _publish(self) -> Sequence[Order]:
-        if not (self._is_connected and self._in_flight is None and self._waiting):
+        if not (self._is_connected and not self._is_in_flight and len(self._outbox)):
             return []
-        self._in_flight = self._waiting.popleft()
-        return [Publish(self._topic, msgspec.json.encode(self._in_flight))]
+        self._is_in_flight = True
+        return [self._outbox.first()]
 
-    def _drop_oldest(self) -> None:
-        self._last_lost = self._waiting.popleft().sequence
+    def _keep(self, publication: Publish) -> Sequence[Order]:
+        """Put ``publication`` into the outbox, whatever has to go for it."""
+        oldest = int(self._is_in_flight)
+        while not self._outbox.has_room_for(publication):
+            if len(self._outbox) <= oldest:
+                self._drop(publication)
+                return []
+            self._drop(self._outbox.remove(oldest))
+        return self._put(publication)
+
+    def _put(self, publication: Publish) -> Sequence[Order]:
+        try:
+            self._outbox.put(publication)
+        except StorageError as error:
+            self._outbox.hold(publication)
+            return self._disk_refused(str(error))
+        self._told_of_disk = False
+        return []
+
+    def _disk_refused(self, why: str) -> Sequence[Order]:
+        """Say it once: telemetry goes on, but a power cut would now cost readings."""
+        if self._told_of_disk:
+            return []
+        self._told_of_disk = True
+        return [Report("telemetry not on disk", f"kept in memory: {why}")]
+
+    def _drop(self, publication: Publish) -> None:
+        self._last_lost = _number_of(publication)
         self._first_lost = self._first_lost if self._losses else self._last_lost
         self._losses += 1
+        self._counters.readings_dropped += 1
 
     def _loss(self, why: str) -> Sequence[Report]:
         losses, self._losses = self._losses, 0
@@ -120,3 +154,7 @@ class Telemetry:
         if losses > 1:
             which = f"{losses} messages, from {self._first_lost} to {self._last_lost}"
         return [Report("telemetry dropped", f"{which}: {why}")]
+
+
+def _number_of(publication: Publish) -> int:
+    return _READING.decode(publication.payload).sequence

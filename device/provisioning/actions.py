@@ -12,16 +12,24 @@ class Action(Record, frozen=True):
 
 
 class Connect(Action, frozen=True):
-    """Make one attempt to connect: a clean start, no automatic retry."""
+    """Make one attempt to connect, without an automatic retry.
+
+    With the device certificate the server's session is taken up where it was left; with any other
+    certificate it begins clean. The claim's session ends with its connection.
+    """
 
     credential: Credential
     client_id: str
 
 
 class Subscribe(Action, frozen=True):
-    """Subscribe to all ``topics`` in one packet, QoS 0: a lost connection loses replies anyway."""
+    """Subscribe to all ``topics`` in one packet.
+
+    ``qos`` is 0 for replies, which a lost connection loses anyway, and 1 for what must arrive.
+    """
 
     topics: tuple[str, ...]
+    qos: int = 0
 
 
 class Request(Action, frozen=True):

@@ -116,6 +116,8 @@ class Connected(Event, frozen=True):
     """CONNACK said yes."""
 
     credential: Credential
+    session_present: bool = False
+    """Whether the server kept this client's session: its subscriptions, and what they brought."""
 
 
 class NotLetIn(Event, frozen=True):

@@ -11,6 +11,8 @@ larger than CONNECT announced: awscrt does neither.
 
 Replies are subscribed at QoS 0: a PUBACK of ours followed by our next request would be two
 small packets in a row, which Nagle's algorithm and the delayed ACK hold back for 40 ms.
+A message at QoS 1 is acknowledged when the next event is asked for: then its reader is done with
+it, so a power cut before that brings it again.
 awscrt's flow control (100 publishes/s) stays off: it starts each connection with no allowance
 and so holds the first packets back for 7 ms each; this device never sends that many.
 """
@@ -23,7 +25,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from awscrt import http, io, mqtt5
 from awscrt.exceptions import AwsCrtError
@@ -65,6 +67,8 @@ _RECEIVE_MAXIMUM: Final = 16
 """Messages at QoS 1 that the server may send before we acknowledged any."""
 
 
+_TLS_12_AND_13: Final = io.TlsCipherPref.TLSv1_2_2025_07
+"""awscrt's default also offers TLS 1.0 and 1.1, and suites that AWS IoT Core does not have."""
 _OVERSIZED: Final = (
     f"the server sent a packet of more than {LARGEST_PACKET // 1024} KiB, which is too large: the "
     "device ended the connection"
@@ -80,6 +84,22 @@ class _Distrusted(ev.Event, frozen=True):
     failure: ev.ConnectFailed
 
 
+class _Held(ev.MessageReceived, frozen=True):
+    """A message at QoS 1, and what awscrt wants to see when it is to be acknowledged."""
+
+    handle: Any
+
+
+class Network:
+    """An event loop with its thread, and what dials in it; a program of many devices shares one."""
+
+    def __init__(self) -> None:
+        """Start the thread; it ends when nobody needs this object any more."""
+        loop = io.EventLoopGroup(1)
+        self.released: Final = loop.shutdown_event
+        self.bootstrap: Final = io.ClientBootstrap(loop, io.DefaultHostResolver(loop))
+
+
 class AwscrtSession:
     """A `Session` on a real network."""
 
@@ -89,8 +109,14 @@ class AwscrtSession:
         root_ca_pem: bytes,
         tls_identity: Callable[[ev.Credential], TlsIdentity],
         options: Connection,
+        *,
+        network: Network | None = None,
     ) -> None:
-        """Connect to ``endpoint`` when told to, trusting the CAs in ``root_ca_pem`` only."""
+        """Connect to ``endpoint`` when told to, trusting the CAs in ``root_ca_pem`` only.
+
+        ``network`` is shared with other sessions; without one each connection has its own.
+        """
+        self._network: Final = network
         self._endpoint: Final = endpoint
         self._root_ca_pem: Final = root_ca_pem
         self._tls_identity: Final = tls_identity
@@ -99,6 +125,7 @@ class AwscrtSession:
         self._connection = 0
         self._client: mqtt5.Client | None = None
         self._relay: Relay | None = None
+        self._unacknowledged: mqtt5.PublishAcknowledgementControlHandle | None = None
         self._stopped = self._released = threading.Event()
         self._is_connecting = False
 
@@ -107,8 +134,8 @@ class AwscrtSession:
         match action:
             case act.Connect():
                 self._connect(action)
-            case act.Subscribe(topics):
-                self._subscribe(topics)
+            case act.Subscribe(topics, qos):
+                self._subscribe(topics, mqtt5.QoS(qos))
             case act.Request(topic, payload):
                 self._publish(topic, payload, report=False)
             case act.Publish(topic, payload):
@@ -129,8 +156,16 @@ class AwscrtSession:
             timeout = None if timeout is None else timeout - _SUSPICIOUS_SECONDS
         return self._next_event(timeout)
 
+    def post(self, event: ev.Event) -> None:
+        """Have `next_event` return ``event``, whatever becomes of the connection; thread-safe."""
+        self._inbox.post(event)
+
     def _next_event(self, timeout: float | None) -> ev.Event | None:
+        self._acknowledge()
         event = self._inbox.get(self._connection, timeout)
+        if isinstance(event, _Held):
+            self._unacknowledged = event.handle
+            return ev.MessageReceived(event.topic, event.payload)
         if isinstance(event, _Distrusted):
             self._end(patience=0.0)  # it never was a session, and s2n keeps it for long
             return event.failure
@@ -154,6 +189,11 @@ class AwscrtSession:
         """Close the connection, if there is one, and drop what it still had to say."""
         self._end(_STOP_SECONDS)
 
+    def lose_network(self) -> None:
+        """Cut the connection somewhere on its way; the device finds out. Thread-safe."""
+        if (relay := self._relay) is not None:
+            relay.lose_network()
+
     def cut(self) -> None:
         """Drop the connection without a word, as a power cut does."""
         if self._relay is not None:
@@ -162,12 +202,19 @@ class AwscrtSession:
 
     def _end(self, patience: float) -> None:
         self._is_connecting = False
+        self._acknowledge()
         self._hang_up(patience)
         self._connection += 1
 
     def request_stop(self) -> None:
         """Make `next_event` return `StopRequested`; safe in a signal handler."""
         self._inbox.request_stop()
+
+    def _acknowledge(self) -> None:
+        """Send the PUBACK of the message that was read last."""
+        handle, self._unacknowledged = self._unacknowledged, None
+        if handle is not None and self._client is not None:
+            self._client.invoke_publish_acknowledgement(handle)
 
     def _connect(self, order: act.Connect) -> None:
         self.close()
@@ -197,8 +244,9 @@ class AwscrtSession:
     def _new_client(
         self, order: act.Connect, connection: int, context: io.ClientTlsContext, relay: Relay
     ) -> mqtt5.Client:
-        loop = io.EventLoopGroup(1)
-        self._released, self._stopped = loop.shutdown_event, threading.Event()
+        network = self._network or Network()
+        behaviour, expiry = _session_for(order.credential, self._options.session_expiry)
+        self._released, self._stopped = network.released, threading.Event()
         stopped = self._stopped
 
         def stop() -> None:  # awscrt keeps the callbacks, so one that kept the client would leak
@@ -207,8 +255,10 @@ class AwscrtSession:
 
         def connected(data: mqtt5.LifecycleConnectSuccessData) -> None:
             relay.packet_read()
-            if data.connack_packet.reason_code is mqtt5.ConnectReasonCode.SUCCESS:
-                self._inbox.put(connection, ev.Connected(order.credential))
+            packet = data.connack_packet
+            if packet.reason_code is mqtt5.ConnectReasonCode.SUCCESS:
+                kept = bool(packet.session_present)
+                self._inbox.put(connection, ev.Connected(order.credential, session_present=kept))
             else:  # awscrt takes any code below 0x80 for a yes; MQTT knows one
                 stop()
                 self._inbox.put(connection, classify_connack(None))
@@ -231,23 +281,23 @@ class AwscrtSession:
             payload = packet.payload or b""
             relay.packet_read(len(payload))
             if not relay.is_oversized:
-                event = ev.MessageReceived(packet.topic, bytes(payload))
-                self._inbox.put_message(connection, event)
+                self._inbox.put_message(connection, _message(data))
 
         client = mqtt5.Client(
             mqtt5.ClientOptions(
                 host_name=self._endpoint.host,
                 port=self._endpoint.port,
-                bootstrap=io.ClientBootstrap(loop, io.DefaultHostResolver(loop)),
+                bootstrap=network.bootstrap,
                 tls_ctx=context,
                 http_proxy_options=_by_way_of(relay),
                 connect_options=mqtt5.ConnectPacket(
                     client_id=order.client_id,
                     keep_alive_interval_sec=self._options.keep_alive,
+                    session_expiry_interval_sec=expiry,
                     receive_maximum=_RECEIVE_MAXIMUM,
                     maximum_packet_size=LARGEST_PACKET,
                 ),
-                session_behavior=mqtt5.ClientSessionBehaviorType.CLEAN,
+                session_behavior=behaviour,
                 connack_timeout_ms=int(self._options.connect_timeout * 1000),
                 disable_metrics=True,
                 on_publish_callback_fn=received,
@@ -302,11 +352,11 @@ class AwscrtSession:
         self._client = None
         if dropped := self._inbox.take_dropped():
             _log.warning("dropped %d messages: they came faster than the device read them", dropped)
-        if not (has_stopped and self._released.wait(patience)):
+        is_shared = self._network is not None
+        if not (has_stopped and (is_shared or self._released.wait(patience))):
             _log.info("the connection did not close within %s s", patience)
 
-    def _subscribe(self, topics: tuple[str, ...]) -> None:
-        quality = mqtt5.QoS.AT_MOST_ONCE
+    def _subscribe(self, topics: tuple[str, ...], quality: mqtt5.QoS) -> None:
         filters = [mqtt5.Subscription(topic_filter=topic, qos=quality) for topic in topics]
         connection, relay = self._connection, self._relay
 
@@ -352,11 +402,33 @@ class AwscrtSession:
         self._inbox.put(self._connection, event)
 
 
+def _message(data: mqtt5.PublishReceivedData) -> ev.MessageReceived:
+    """Return what came; what came at QoS 1 is not acknowledged by awscrt from here on."""
+    packet, acquire = data.publish_packet, data.acquire_publish_acknowledgement_control
+    payload = bytes(packet.payload or b"")
+    if acquire is None:
+        return ev.MessageReceived(packet.topic, payload)
+    return _Held(packet.topic, payload, acquire())
+
+
+def _session_for(
+    credential: ev.Credential, expiry: int
+) -> tuple[mqtt5.ClientSessionBehaviorType, int | None]:
+    """Return how a session begins, and for how many seconds the server keeps it afterwards."""
+    if credential is ev.Credential.CLAIM or not expiry:
+        return mqtt5.ClientSessionBehaviorType.CLEAN, None
+    if credential is ev.Credential.DEVICE:
+        return mqtt5.ClientSessionBehaviorType.REJOIN_ALWAYS, expiry
+    return mqtt5.ClientSessionBehaviorType.CLEAN, expiry
+
+
 def _mutual_tls(identity: TlsIdentity) -> io.TlsContextOptions:
     if isinstance(identity, MemoryIdentity):
-        return io.TlsContextOptions.create_client_with_mtls(
+        options = io.TlsContextOptions.create_client_with_mtls(
             identity.certificate_pem, identity.private_key_pem
         )
+        options.cipher_pref = _TLS_12_AND_13
+        return options
     options = io.TlsContextOptions.create_client_with_mtls_pkcs11(
         pkcs11_lib=_pkcs11_library(identity.module_path),
         user_pin=identity.pin,
@@ -365,7 +437,7 @@ def _mutual_tls(identity: TlsIdentity) -> io.TlsContextOptions:
         cert_file_contents=identity.certificate_pem,
     )
     if identity.tls13:  # awscrt leaves 1.3 out when a key handler signs; this policy has it
-        options.cipher_pref = io.TlsCipherPref.TLSv1_2_2025_07
+        options.cipher_pref = _TLS_12_AND_13
     return options
 
 

@@ -12,6 +12,7 @@ from device.runtime.session import StopRequested
 MOST_MESSAGES: Final = 256
 MOST_BYTES: Final = 1_048_576
 """Messages, and bytes of their payloads, that may wait; what comes on top is dropped."""
+_ANY_CONNECTION: Final = -1
 _DEAF_SECONDS: Final = 1.0
 """No wait is longer: a signal that comes in the instant before one begins, or in another thread,
 is only heard when it ends, since Python runs signal handlers between two bytecodes."""
@@ -30,6 +31,10 @@ class Inbox:
     def put(self, connection: int, event: Event) -> None:
         """Add what must not be lost: what became of a connection, a subscription, a publication."""
         self._queue.put((connection, event))
+
+    def post(self, event: Event) -> None:
+        """Add what comes from within the device: it is of no connection, and never dropped."""
+        self._queue.put((_ANY_CONNECTION, event))
 
     def put_message(self, connection: int, message: MessageReceived) -> None:
         """Add a message, unless too much is waiting."""
@@ -72,7 +77,8 @@ class Inbox:
                 continue
             if isinstance(event, MessageReceived):
                 self._note_taken(event)
-            if number == connection and not isinstance(event, StopRequested):
+            is_ours = number in {connection, _ANY_CONNECTION}
+            if is_ours and not isinstance(event, StopRequested):
                 return event
 
     def _note_taken(self, message: MessageReceived) -> None:

@@ -20,7 +20,7 @@ from device.errors.provisioning import (
     TAKEN_OVER,
     ProvisioningError,
 )
-from device.operation.task import Report
+from device.operation.task import FromWithin, Report
 from device.operation.work import Work
 from device.provisioning import actions as act
 from device.provisioning import events as ev
@@ -171,7 +171,7 @@ class Loop:
     def _turn(self, work: Work, patience: Patience) -> None:
         event = self._facts.popleft() if self._facts else self._next_event(work)
         before, now = work.step, self._clock.monotonic()
-        if event == ev.Connected(Credential.DEVICE):
+        if isinstance(event, ev.Connected) and event.credential is Credential.DEVICE:
             self._connected_at = now
             self._service.ready()
         self._perform(work, patience, work.receive(event, now))
@@ -318,3 +318,5 @@ class Loop:
             event = self._read("waiting", moment, work.next_due())
             if isinstance(event, ev.MessageReceived):
                 self._ignore(event)
+            elif isinstance(event, FromWithin):
+                self._perform(work, Patience(), work.receive(event, self._clock.monotonic()))

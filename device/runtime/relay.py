@@ -123,6 +123,10 @@ class Relay:
         self.is_oversized = True
         _shut(self._far, socket.SHUT_RDWR)
 
+    def lose_network(self) -> None:
+        """Cut the way to the endpoint, as a network that fails; thread-safe."""
+        _shut(self._far, socket.SHUT_RDWR)
+
     def close(self, patience: float = 0.0) -> None:
         """Close both sides; a name that is being looked up is not waited for.
 

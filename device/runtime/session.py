@@ -1,6 +1,6 @@
 """The connection as the loop sees it: orders in, past facts out, one attempt at a time."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from device.provisioning.actions import Action
 from device.provisioning.events import Event
@@ -34,4 +34,13 @@ class Session(Protocol):
 
     def request_stop(self) -> None:
         """Make `next_event` return `StopRequested`; may be called from a signal handler."""
+        ...
+
+
+@runtime_checkable
+class Postbox(Protocol):
+    """A session that gives on what happens elsewhere in the device."""
+
+    def post(self, event: Event) -> None:
+        """Have `Session.next_event` return ``event``; may be called from any thread."""
         ...

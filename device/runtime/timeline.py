@@ -66,7 +66,7 @@ class Timeline:
     def received(self, event: ev.Event, state: Enum) -> None:
         """Note the events that are steps."""
         match event:
-            case ev.Connected(credential):
+            case ev.Connected(credential=credential):
                 self.add(CONNECTED[credential])
             case ev.NotLetIn() if state is Presented.AWAITING_ACTIVATION:
                 pass  # it is expected, and `waiting` tells it

@@ -65,6 +65,15 @@ class DeviceStorage:
         """How many commits this storage has seen."""
         return self._store.generation
 
+    def derive_key(self, label: bytes) -> bytes:
+        """Return 32 bytes for one purpose beside the storage, which only this device can derive.
+
+        Raises:
+            LifecycleError: storage keys are not available in this state.
+            RootOfTrustError: the hardware cannot be used.
+        """
+        return self.root_of_trust.derive(label)
+
     @contextmanager
     def transaction(self, *, finishing: bool = False) -> Iterator[None]:
         """Make all changes inside durable in one commit, or none of them after an exception.
@@ -114,6 +123,18 @@ class DeviceStorage:
             self._store.refuse(partial(_not_in, Lifecycle.SECURED, to))
         if to is Lifecycle.DECOMMISSIONED:
             self._store.erase()
+
+    def finish_decommissioning(self) -> None:
+        """Do what a cut left undone after the root key was destroyed; again does no harm.
+
+        Raises:
+            LifecycleError: the root key is not destroyed.
+            StorageFailureError: the disk refused.
+        """
+        if self.lifecycle is not Lifecycle.DECOMMISSIONED:
+            raise _not_in(Lifecycle.DECOMMISSIONED, self.lifecycle)
+        self.root_of_trust.advance(Lifecycle.DECOMMISSIONED)
+        self._store.erase()
 
     def move(self, root: RootOfTrust, switch: Callable[[], None]) -> None:
         """Seal all under another ``root``, as ``factory rewrap`` does.

@@ -41,6 +41,12 @@ class Uid(IntEnum):
     GIVEN_UP = 0x23
     ELEMENT = 0x30
     ELEMENT_KEYS = 0x31
+    CHANGED_SETTINGS = 0x40
+    """Settings that a job or the shadow changed."""
+    JOB = 0x41
+    """The job at hand."""
+    COMMAND = 0x42
+    """The command that restarts the device."""
 
 
 class StorageFlag(IntFlag):

@@ -66,6 +66,14 @@ class Fs(Protocol):
         ...
 
 
+class Folder(Fs, Protocol):
+    """An `Fs` whose files are not known beforehand."""
+
+    def names(self) -> list[str]:
+        """Return the names of all files, in any order."""
+        ...
+
+
 Mount = Callable[[Path], Fs]
 """Puts a disk behind a folder; the tests put one there that loses power."""
 
@@ -141,6 +149,10 @@ class OsFs:
 
     def fsync_folder(self) -> None:
         sync_folder(self._folder)
+
+    def names(self) -> list[str]:
+        with storage_errors(self._folder):
+            return [place.name for place in self._folder.iterdir()]
 
 
 class FolderLock:

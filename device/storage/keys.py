@@ -155,6 +155,17 @@ class KeyStore(Protocol):
         """
         ...
 
+    def erase(self) -> None:
+        """Destroy every key that is not sealed in the image, at once, whoever made it.
+
+        For the end of the device's life: the sealed ones go with the root key. Calling it again
+        does no harm.
+
+        Raises:
+            ElementError: the element cannot be used.
+        """
+        ...
+
     def keys(self) -> list[KeyId]:
         """Return the names of all keys, sorted."""
         ...

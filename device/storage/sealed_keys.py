@@ -95,6 +95,9 @@ class SealedKeyStore:
         uid, _ = self._find(key)
         self._its.remove(uid)
 
+    def erase(self) -> None:
+        """Do nothing: all keys here are sealed."""
+
     def keys(self) -> list[KeyId]:
         return sorted(KeyId(record.name) for record in self._records().values())
 

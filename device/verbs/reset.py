@@ -1,4 +1,4 @@
-"""``device reset``: forget how far provisioning came, or who the device was."""
+"""``device reset``: forget what happened since the station, or who the device was."""
 
 import argparse
 from typing import Final
@@ -14,7 +14,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--forget-identity",
         action="store_true",
-        help="delete a proven identity too; afterwards only the station can provision the device",
+        help="destroy the key and the certificate of a proven device too; afterwards only the "
+        "station can provision it",
     )
 
 
@@ -22,7 +23,6 @@ def run(options: argparse.Namespace, console: Console) -> None:
     """Reset the device, and say whether anything changed.
 
     Raises:
-        ResetRefusedError: there is a proven identity, and ``--forget-identity`` is not given.
         StorageError: the storage is missing, busy, corrupt or rolled back.
     """
     changed = device_of(options).reset(forget_identity=options.forget_identity)

@@ -21,7 +21,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
-    """Boot and operate until a signal stops it.
+    """Boot and operate until a signal stops it; a job or a command may start it anew.
 
     Raises:
         FirstbootError: provisioning or operation failed.

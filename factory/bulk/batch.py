@@ -84,7 +84,7 @@ class _Registration:
                 entry = self._context.entry(line.serial_number)
                 found = find_certificate(self._context.cloud, entry, device)
                 if found is None:
-                    return self._collect_csr(device)
+                    return self._collect_csr(device, line)
                 pem = register_by_hand(self._context.cloud, entry, device, found)
                 line.certificate_id = device.finish(pem)
         except StorageExistsError:
@@ -94,13 +94,16 @@ class _Registration:
         return None
 
     def _lines_of(self, attempt: Attempt) -> Iterator[bytes]:
+        lines = self._batch.by_serial_number()
         for serial_number in attempt.serial_numbers.values():
             if serial_number not in self._input:
-                with self._context.device(self._batch.line(serial_number)) as device:
-                    self._collect_csr(device)
+                line = lines[serial_number]
+                with self._context.device(line) as device:
+                    self._collect_csr(device, line)
             yield self._input[serial_number]
 
-    def _collect_csr(self, device: UnfinishedDevice) -> str:
+    def _collect_csr(self, device: UnfinishedDevice, line: Line) -> str:
         csr = checked_csr(device)
-        self._input[device.serial_number] = parameters_line(device.serial_number, csr)
+        serial_number = device.serial_number
+        self._input[serial_number] = parameters_line(serial_number, csr, line.attributes)
         return fingerprint(device.public_key)

@@ -24,7 +24,8 @@ def collect(context: BatchContext, batch: Batch, attempt: Attempt) -> None:
         CloudError: AWS did not answer, or said no; the next run continues from here.
         StorageError: the disk refused; the same.
     """
-    lines = [batch.line(each) for each in attempt.serial_numbers.values()]
+    by_serial_number = batch.by_serial_number()
+    lines = [by_serial_number[each] for each in attempt.serial_numbers.values()]
     context.progress.begin("lines registered", len(lines))
     ended = follow_task(context.cloud, str(attempt.task_id), context.progress, context.sleep)
     issued = _by_serial_number(context, attempt, ended.task_id)

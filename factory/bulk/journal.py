@@ -32,6 +32,8 @@ class Line(msgspec.Struct):
     """What to do about the problem."""
     attempts: int = 0
     """In how many tasks it was."""
+    attributes: dict[str, str] = {}
+    """Parameters of the template, besides serial number and CSR."""
 
     @property
     def is_open(self) -> bool:
@@ -67,6 +69,8 @@ class Batch(msgspec.Struct):
     lines: list[Line]
     attempt: Attempt | None = None
     attempts: int = 0
+    template: str = ""
+    """The template, if it is not that of the method."""
 
     @property
     def open_lines(self) -> list[Line]:
@@ -83,9 +87,9 @@ class Batch(msgspec.Struct):
         for line in self.failed_lines:
             line.problem = None
 
-    def line(self, serial_number: str) -> Line:
-        """Return the device with this serial number."""
-        return next(line for line in self.lines if line.serial_number == serial_number)
+    def by_serial_number(self) -> dict[str, Line]:
+        """Return the devices by serial number; whoever needs many asks once."""
+        return {line.serial_number: line for line in self.lines}
 
     def check_account(self, account: Account) -> None:
         """Raise unless the batch was started in this account and Region.
@@ -140,6 +144,16 @@ class Journal:
             StorageError: the disk refused; what was written before is intact.
         """
         replace(self._fs, _FILE, msgspec.json.encode(batch))
+
+
+def read_batch(folder: Path) -> Batch | None:
+    """Return the batch whose journal is in ``folder``, to look at it; None if there is none.
+
+    Raises:
+        BatchJournalError: the file is not what was written.
+        StorageError: the disk refused.
+    """
+    return Journal(OsFs(folder), folder).load() if folder.is_dir() else None
 
 
 @contextmanager

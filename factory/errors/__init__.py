@@ -28,6 +28,7 @@ from factory.errors.bulk import (
     SERIAL_NUMBERS,
 )
 from factory.errors.claim import (
+    CLAIM_NAME,
     CLAIM_REFUSED,
     NOBODY_WAITS,
 )
@@ -46,6 +47,7 @@ from factory.errors.cloud import (
 )
 from factory.errors.line import (
     BATCH_UNKNOWN,
+    LINE_UNFINISHED,
     MANIFEST,
     MANIFEST_DEVICE,
     REGISTERED_ELSEWHERE,
@@ -88,6 +90,7 @@ __all__ = [
     "BATCH_UNKNOWN",
     "BUCKET_MISSING",
     "CERTIFICATE_PROVIDER_TAKEN",
+    "CLAIM_NAME",
     "CLAIM_REFUSED",
     "CLOUD_CONFIGURATION",
     "CLOUD_DENIED",
@@ -101,6 +104,7 @@ __all__ = [
     "EXTRA_MISSING",
     "LEAF_SUBJECT",
     "LEDGER",
+    "LINE_UNFINISHED",
     "LINT_FAILED",
     "MACHINE_REFUSED",
     "MANIFEST",

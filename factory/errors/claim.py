@@ -28,3 +28,13 @@ CLAIM_REFUSED: Final = Row(
     sentence="the device refused the claim: {problem}",
     kind=StationError,
 )
+CLAIM_NAME: Final = Row(
+    "FB-733",
+    "ClaimNameError",
+    "The claim of this name cannot be made or used",
+    means="A claim that is called by its name cannot be made, or used.",
+    causes=("Its time is over, or it was turned off.", "The name is misspelt, or taken already."),
+    next_step="factory claim list shows the claims of this station and until when each is good. "
+    "Make one: factory claim new --name NAME",
+    kind=StationError,
+)

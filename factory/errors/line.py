@@ -56,3 +56,14 @@ MANIFEST_DEVICE: Final = Row(
     sentence="{serial_number} in {folder}: {problem}",
     kind=StationError,
 )
+LINE_UNFINISHED: Final = Row(
+    "FB-756",
+    "LineUnfinishedError",
+    "Some devices of a batch could not be made",
+    means="Some devices of a batch could not be made; the output names each with its reason.",
+    causes=("The disk refused.", "A folder is taken.", "Something in the settings cannot be used."),
+    next_step="Correct what is named above (factory report {batch} counts the causes), then run "
+    "the same command with --batch {batch}: it makes only what is missing.",
+    sentence="batch {batch}: {failed} of {total} device(s) FAIL",
+    kind=StationError,
+)

@@ -28,7 +28,7 @@ class Wanted:
     again: bool = False
     """Replace the device that has the serial number."""
     completes: bool = False
-    """Whether this run may complete the registration of a finished device in ``out``."""
+    """Whether this run may complete a finished device in ``out``: register it, or call it made."""
     can_fail: bool = False
     """An error leaves nothing of the device that AWS could know of."""
 
@@ -41,6 +41,28 @@ class Made:
     certificate_id: str | None = None
     accounts: tuple[str, ...] = ()
     """Where it was registered, as ``ACCOUNT:REGION``."""
+    seconds: float | None = None
+    """How long the making took, if anybody wants to know."""
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A device that could not be made, and why."""
+
+    error: str
+    """The name of the error."""
+    code: str
+    message: str
+    next_step: str
+    exit_code: int
+    is_left: bool = False
+    """The device is finished all the same; what failed came after, and can be done again."""
+
+    @classmethod
+    def by(cls, error: FirstbootError, *, is_left: bool = False) -> "Failed":
+        """Return what is to be known of ``error``, also in another process."""
+        code = int(error.exit_code)
+        return cls(error.name, error.code, str(error), error.next_step, code, is_left)
 
 
 @dataclass(frozen=True)
@@ -67,7 +89,7 @@ def decide(entries: Sequence[Entry], wanted: Wanted) -> Admission:
     own = [each for each in holding if _is_own(each, folder, completes=completes)]
     others = [each for each in holding if each not in own]
     if others and not own and not wanted.again:
-        raise _used(others[-1])
+        raise used_by(others[-1])
     if own:
         device_id = order.device_id if order.is_id_given else own[-1].device_id
         return Admission(replace(order, device_id=device_id), own[-1], others)
@@ -79,7 +101,8 @@ def _is_own(entry: Entry, folder: str, *, completes: bool) -> bool:
     return entry.folder == folder and is_open
 
 
-def _used(entry: Entry) -> FirstbootError:
+def used_by(entry: Entry) -> FirstbootError:
+    """Return the error that the device of ``entry`` has the serial number."""
     is_made = entry.result is Result.MADE
     finish = f"Finish that device: run the same command with --out {entry.folder}. "
     return SERIAL_NUMBER_USED.error(
@@ -132,11 +155,22 @@ class Admitted(AbstractContextManager["Admitted"]):
             )
         made = self._as(
             Result.MADE, device_id=device.device_id, certificate_id=device.certificate_id,
-            accounts=device.accounts,
+            accounts=device.accounts, seconds=device.seconds,
         )  # fmt: skip
         if device.device_id == self._entry.device_id:
             return [made]
         return [self._as(Result.FAILED, note="the folder held another device"), made]
+
+    def failed_lines(self, failed: Failed, entries: Sequence[Entry]) -> list[Entry]:
+        """Return what is to be entered for a device that could not be made.
+
+        Nothing, where AWS may know of it: its serial number stays taken, and a second run
+        completes it.
+        """
+        held = [each.device_id for each in holders(entries, self.order.serial_number)]
+        if failed.is_left or not self._can_fail or self._entry.device_id not in held:
+            return []
+        return [self._as(Result.FAILED, note=failed.message, error=failed.error)]
 
     def keep(self) -> None:
         """Keep the serial number whatever happens: the device is there, if not registered."""
@@ -162,11 +196,13 @@ class Admitted(AbstractContextManager["Admitted"]):
         traceback: TracebackType | None,
     ) -> None:
         """Give the serial number back if the device failed and nothing is left of it."""
-        if self._can_fail and isinstance(error, FirstbootError):
+        if isinstance(error, FirstbootError):
+            view = _view(self._ledger, [self.order])
             with self._ledger.locked():
-                held = holders(self._ledger.entries(), self.order.serial_number)
-                if any(each.device_id == self._entry.device_id for each in held):
-                    self._ledger.append(self._as(Result.FAILED, note=str(error)))
+                view.refresh()
+                entries = view.of_serial_number(self.order.serial_number)
+                if lines := self.failed_lines(Failed.by(error), entries):
+                    self._ledger.append(*lines)
 
     def _as(self, result: Result, **changes: object) -> Entry:
         return _step(self._entry, result, self._ledger, **changes)

@@ -1,5 +1,9 @@
 """A device's own certificate, from the station's CA: made with the device, on the line."""
 
+from functools import cache, lru_cache
+from pathlib import Path
+
+from device.config.settings import Loaded, load_with_sources
 from device.identity.certificates import leaf_of, subject_fields
 from device.identity.csr import FIELD_IN_TEMPLATE, build_csr
 from device.identity.pem import canonical_chain
@@ -52,7 +56,9 @@ def install_leaf(
         raise StationNotPreparedError(f"this station was not prepared for {method}")
     authority = authorities.open(method)
     key = storage.keys.generate_key(FIRST_DEVICE_KEY, order.key_type)
-    csr = build_csr(storage.keys.private_key(key), device_subject(order))
+    csr = build_csr(
+        storage.keys.private_key(key), device_subject(order, order.settings or _loaded(order))
+    )
     leaf = authority.issue_leaf(csr, order.made_at)
     if missing := sorted(wanted - subject_fields(leaf)):
         names = {field: FIELD_IN_TEMPLATE[field] for field in missing}
@@ -62,5 +68,22 @@ def install_leaf(
             lacking=", ".join(names),
             settings=", ".join(names.values()),
         )
-    chain = canonical_chain(leaf + authority.certificate_pem)
+    chain = leaf + _canonical(authority.certificate_pem)  # the CA writes leaves canonically
     installed_certificate.save(storage.ps, key, chain)
+
+
+@cache
+def _canonical(certificate_pem: bytes) -> bytes:
+    """Return the CA's certificate as it is stored; it is the same in each device."""
+    return canonical_chain(certificate_pem)
+
+
+def _loaded(order: DeviceOrder) -> Loaded:
+    """Return the settings of the device; those of a batch are read once."""
+    changed = order.config.stat().st_mtime_ns if order.config.exists() else 0
+    return _read(order.config, changed, tuple(sorted(order.environment.items())))
+
+
+@lru_cache(maxsize=8)
+def _read(config: Path, _changed: int, environment: tuple[tuple[str, str], ...]) -> Loaded:
+    return load_with_sources(config, dict(environment), {})

@@ -41,6 +41,8 @@ class OrderOptions:
     root_of_trust: str | None = None
     device_id: str | None = None
     """16 bytes in hex; None for random ones."""
+    claim: str = ""
+    """By claim: the name of the claim that the devices get; empty: the newest one."""
     allowed: bool = True
     """Whether the cloud's allow list is to have the device, where its method wants that."""
     is_other_account: bool = False
@@ -59,6 +61,7 @@ class OrderOptions:
             root_ca=arguments.root_ca,
             root_of_trust=arguments.root_of_trust,
             device_id=getattr(arguments, "device_id", None),
+            claim=getattr(arguments, "claim", None) or "",
             allowed=getattr(arguments, "allowed", True),
             is_other_account=bool(arguments.account),
             environment=dict(os.environ),
@@ -89,6 +92,7 @@ def device_orders(
         root_ca=load_root_ca(_root_ca(arguments, settings)),
         config=config,
         environment=arguments.environment,
+        claim=arguments.claim,
         settings=loaded,
         is_allowed=arguments.allowed,
         root_of_trust=_root_of_trust(arguments),

@@ -66,6 +66,8 @@ class DeviceOrder:
     """Of a key that is made with the device."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """Variables (``DEVICE_*``) that override ``config``."""
+    claim: str = ""
+    """By claim: the name of the claim that it gets; empty: the newest one."""
     settings: Loaded | None = field(default=None, repr=False)
     """What is sealed into the device: ``config`` with ``environment``; None to seal nothing."""
     is_id_given: bool = False

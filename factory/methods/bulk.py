@@ -102,19 +102,23 @@ def batch_context(
     journal: Journal,
     order: Callable[[str], DeviceOrder],
     progress: Progress,
-    *,
-    wait: bool = True,
+    template: str = "",
 ) -> BatchContext:
-    """Return what a batch needs in ``cloud``."""
+    """Return what a batch needs in ``cloud``; ``template`` instead of the method's own."""
 
     def entry(serial_number: str) -> RegistryEntry:
         return RegistryEntry(serial_number, THING_POLICY, TEMPLATE)
 
     def job(key: str) -> Job:
-        return Job(load_template(TEMPLATE), bucket_name(cloud, METHOD), key, role_arn(cloud, ROLE))
+        return Job(
+            template or load_template(TEMPLATE),
+            bucket_name(cloud, METHOD),
+            key,
+            role_arn(cloud, ROLE),
+        )
 
     return BatchContext(
-        METHOD, cloud, journal, order, entry, job, progress, wait, download=_download(cloud)
+        METHOD, cloud, journal, order, entry, job, progress, download=_download(cloud)
     )
 
 

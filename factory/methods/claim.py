@@ -77,7 +77,7 @@ class Claim(Method):
         Raises:
             StationNotPreparedError: ``prepare`` has not been run to its end.
         """
-        install_claim(station, storage)
+        install_claim(station, storage, order)
         if station.asks_for_proof:
             claim_hook.install_proof_key(cloud, storage, order)
 
@@ -105,13 +105,14 @@ def _template(cloud: Cloud, *, hooked: bool) -> Template:
     return Template(TEMPLATE, load_template(TEMPLATE), role_arn, hook_arn=hook_arn)
 
 
-def install_claim(station: Station, storage: DeviceStorage) -> None:
-    """Copy key and certificate of the station's claim into a device that is being made.
+def install_claim(station: Station, storage: DeviceStorage, order: DeviceOrder) -> None:
+    """Copy key and certificate of the claim that was ordered into a device that is being made.
 
     Raises:
         StationNotPreparedError: ``prepare`` has not been run to its end.
+        ClaimNameError: the claim that was ordered is not there, or not usable any more.
     """
-    claim = station.claim()
+    claim = station.claim_named(order.claim, _now())
     storage.keys.import_key(CLAIM_KEY, claim.private_key_pem)
     expected = Expectation(storage.keys.export_public_key(CLAIM_KEY))
     storage.ps.set(Uid.CLAIM_CERTIFICATE, check_chain(claim.certificate_pem, expected).pem)
@@ -119,10 +120,12 @@ def install_claim(station: Station, storage: DeviceStorage) -> None:
 
 def notes_on_claims(cloud: Cloud, policy: str, station: Station) -> tuple[str, ...]:
     """Return what to do about older claims that can still provision under ``policy``."""
+    named = {each.certificate_id for each in station.named_claims}
     older = claim_certificate.older_claims_still_active(cloud, policy, station.certificate_id)
     return tuple(
         "An older claim certificate is still ACTIVE, and devices that hold it can still "
         "provision. To turn it off: aws iot update-certificate --new-status INACTIVE "
         f"--certificate-id {certificate_id}"
         for certificate_id in older
+        if certificate_id not in named
     )

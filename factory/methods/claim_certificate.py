@@ -6,7 +6,7 @@ by the next one: key and request time; certificate; policy attached; ACTIVE.
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Protocol
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
@@ -19,8 +19,9 @@ from factory.account.certificates import (
     set_certificate_status,
 )
 from factory.account.changes import Change, Outcome
-from factory.account.cloud import Cloud, Response, items, text
+from factory.account.cloud import Account, Cloud, Response, items, text
 from factory.errors import NotInCloudError
+from factory.station.named_claim import NamedClaim, NamedRecord
 from factory.station.station import CLAIM_COMMON_NAME, ClaimRecord, Station
 
 KIND: Final = "claim certificate"
@@ -32,7 +33,37 @@ _CLOCKS_APART: Final = timedelta(minutes=15)
 Clock = Callable[[], datetime]
 
 
-def ensure_claim_certificate(cloud: Cloud, station: Station, policy: str, now: Clock) -> Change:
+class Claim(Protocol):
+    """A claim on its way: the station's first one, or one with a name."""
+
+    @property
+    def record(self) -> ClaimRecord | NamedRecord | None:
+        """How far it has come; None if it was not begun."""
+
+    @property
+    def certificate_id(self) -> str:
+        """The id of its certificate; a StationNotPreparedError before one is issued."""
+
+    def check_account(self, account: Account) -> None:
+        """Refuse another account."""
+
+    def begin_claim(self, account: Account, now: datetime, /) -> None:
+        """Make a new key."""
+
+    def claim_csr(self) -> str:
+        """Return a CSR for the key."""
+
+    def is_for_claim_key(self, certificate_pem: bytes) -> bool:
+        """Tell whether a certificate is for the key."""
+
+    def keep_certificate(self, certificate_id: str, certificate_pem: bytes) -> None:
+        """Store what AWS issued."""
+
+    def confirm_active(self) -> None:
+        """Note that the certificate is ACTIVE."""
+
+
+def ensure_claim_certificate(cloud: Cloud, station: Claim, policy: str, now: Clock) -> Change:
     """Leave the station with an ACTIVE claim certificate that ``policy`` is attached to.
 
     Raises:
@@ -51,6 +82,26 @@ def ensure_claim_certificate(cloud: Cloud, station: Station, policy: str, now: C
         return Change(KIND, certificate_id, Outcome.CREATED, replaced)
     outcome = Outcome.UPDATED if finished else Outcome.UNCHANGED
     return Change(KIND, certificate_id, outcome, ", ".join(finished))
+
+
+def turn_off_claim(cloud: Cloud, claim: Claim) -> Change:
+    """Set the claim's certificate INACTIVE: no device can provision with it any more.
+
+    Raises:
+        OtherAccountError: the claim belongs to another account.
+        CloudError: AWS did not answer, or said no.
+    """
+    claim.check_account(cloud.account)
+    outcome, certificate_id = Outcome.ABSENT, ""
+    for certificate_id in _of_claim(cloud, claim):
+        try:
+            is_active = describe_certificate(cloud, certificate_id)["status"] == "ACTIVE"
+        except NotInCloudError:
+            continue
+        if is_active:
+            set_certificate_status(cloud, certificate_id, "INACTIVE")
+        outcome = Outcome.UPDATED if is_active else Outcome.UNCHANGED
+    return Change(KIND, certificate_id, outcome, "INACTIVE")
 
 
 def older_claims_still_active(cloud: Cloud, policy: str, current: str) -> list[str]:
@@ -79,10 +130,11 @@ def remove_claim_certificates(cloud: Cloud, policy: str, station: Station | None
     changes = [_remove(cloud, policy, certificate_id) for certificate_id in found]
     if station is not None and not _is_kept_for_another_method(cloud, station):
         station.forget_claim()
+        station.named_claims.forget()
     return changes
 
 
-def _unusable(cloud: Cloud, record: ClaimRecord | None) -> str:
+def _unusable(cloud: Cloud, record: ClaimRecord | NamedRecord | None) -> str:
     """Return why the certificate that the station has cannot be used; "" if there is no reason."""
     if record is None or record.certificate_id is None:
         return ""
@@ -97,7 +149,7 @@ def _unusable(cloud: Cloud, record: ClaimRecord | None) -> str:
     return ""
 
 
-def _issue(cloud: Cloud, station: Station) -> bool:
+def _issue(cloud: Cloud, station: Claim) -> bool:
     """Have the certificate issued, unless the station has it already."""
     if station.record is None or station.record.certificate_id is not None:
         return False
@@ -110,7 +162,9 @@ def _issue(cloud: Cloud, station: Station) -> bool:
     return True
 
 
-def _issued_before(cloud: Cloud, station: Station, record: ClaimRecord) -> Response | None:
+def _issued_before(
+    cloud: Cloud, station: Claim, record: ClaimRecord | NamedRecord
+) -> Response | None:
     """Find the certificate that AWS issued for a run which never saw the answer."""
     for certificate_id in certificates_since(cloud, record.requested_at - _CLOCKS_APART):
         certificate = describe_certificate(cloud, certificate_id)
@@ -135,13 +189,20 @@ def _activate(cloud: Cloud, certificate_id: str) -> list[str]:
 
 
 def _of_station(cloud: Cloud, station: Station) -> list[str]:
-    """Return the certificate of the station, though its policy may not be attached yet."""
-    record = station.record
+    """Return the certificates of the station, though a policy may not be attached yet."""
+    claims: list[Claim] = [station]
+    named = station.named_claims
+    claims += [NamedClaim(named, each.name) for each in named if not each.is_off]
+    return [each for claim in claims for each in _of_claim(cloud, claim)]
+
+
+def _of_claim(cloud: Cloud, claim: Claim) -> list[str]:
+    record = claim.record
     if record is None:
         return []
     if record.certificate_id is not None:
         return [record.certificate_id]
-    issued = _issued_before(cloud, station, record)
+    issued = _issued_before(cloud, claim, record)
     return [text(issued, "certificateId")] if issued else []
 
 

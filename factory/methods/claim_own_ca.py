@@ -101,7 +101,7 @@ class ClaimOwnCa(Method):
         return Report(tuple(changes), (_WHO_ELSE.format(cloud.account), *notes))
 
     def install(
-        self, _: Cloud, station: Station, storage: DeviceStorage, _order: DeviceOrder, /
+        self, _: Cloud, station: Station, storage: DeviceStorage, order: DeviceOrder, /
     ) -> None:
         """Copy the claim into a device, and the CA whose certificates it may accept.
 
@@ -109,7 +109,7 @@ class ClaimOwnCa(Method):
             StationNotPreparedError: ``prepare`` has not been run to its end.
             AuthorityMissingError: the same.
         """
-        install_claim(station, storage)
+        install_claim(station, storage, order)
         storage.ps.set(Uid.ISSUER_CA, station.authorities.certificate_pem(METHOD))
 
     def teardown(self, cloud: Cloud, station: Station | None, /, *, devices: bool) -> Report:

@@ -57,6 +57,13 @@ def produce(method: str, wanted: Wanted, station: Station, clouds: Sequence[Clou
     """
     served = METHODS[method]
     wanted = replace(wanted, completes=served.is_registering, can_fail=not served.is_made_online)
+    make = maker(method, station, clouds)
+    return produce_by(make, method, wanted, station.folder, clouds)
+
+
+def maker(method: str, station: Station, clouds: Sequence[Cloud]) -> Make:
+    """Return what makes one device by ``method``, and registers it if the method does."""
+    served = METHODS[method]
 
     def make(order: DeviceOrder, out: Path) -> Product:
         if served.is_made_online:
@@ -64,7 +71,7 @@ def produce(method: str, wanted: Wanted, station: Station, clouds: Sequence[Clou
             return as_made(order, out)
         return _install(served, order, out, station, clouds)
 
-    return produce_by(make, method, wanted, station.folder, clouds)
+    return make
 
 
 def produce_by(

@@ -57,6 +57,8 @@ class Authorities:
         """Use ``storage``; to make CAs, it must be open for writing."""
         self._storage = storage
         self._keys = keys or StationKeys(storage)
+        self._opened: dict[str, Authority] = {}
+        """A CA never changes once it is made."""
 
     def use_element(self, uri: str) -> None:
         """Have the keys of all CAs made in the secure element that ``uri`` names, and stay there.
@@ -145,7 +147,11 @@ class Authorities:
             AuthorityMissingError: it was never made.
             ElementError: its key is in an element that cannot be used.
         """
-        return Authority(self._certificate(name), self._keys.store.private_key(_key(name)))
+        if name not in self._opened:  # a batch signs with it thousands of times
+            certificate = self._certificate(name)
+            key = self._keys.store.private_key(_key(name))
+            self._opened[name] = Authority(certificate, key)
+        return self._opened[name]
 
     def want_fields(self, method: str, fields: frozenset[str]) -> None:
         """Note which subject fields the prepared template takes from a leaf."""

@@ -8,6 +8,7 @@ key usages; key identifiers. AWS IoT is told of the issuing CA alone, since the 
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Final
 
 from cryptography import x509
@@ -39,7 +40,7 @@ class Authority:
     certificate: x509.Certificate
     key: PrivateKey = field(repr=False)
 
-    @property
+    @cached_property
     def certificate_pem(self) -> bytes:
         """The CA's certificate."""
         return self.certificate.public_bytes(Encoding.PEM)

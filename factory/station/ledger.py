@@ -72,6 +72,10 @@ class Entry(
     accounts: tuple[str, ...] = ()
     """Where the station registered it, as ``ACCOUNT:REGION``."""
     note: str = ""
+    error: str = ""
+    """The class of the error that a device failed with; ``note`` has its words."""
+    seconds: float | None = None
+    """How long the making took, where a batch was made."""
 
 
 @dataclass(frozen=True)

@@ -31,10 +31,10 @@ from factory.account.cloud import Account
 from factory.errors import NOT_A_STATION, OTHER_ACCOUNT, StationNotPreparedError
 from factory.station.authorities import Authorities
 from factory.station.manifest_signer import ManifestSigner
+from factory.station.named_claim import COMMON_NAME, NamedClaims
 from factory.station.station_keys import StationKeys
 
-CLAIM_COMMON_NAME: Final = "firstboot-claim"
-"""Subject of the claim's certificate; AWS keeps the CSR's subject, so it is found again by it."""
+CLAIM_COMMON_NAME: Final = COMMON_NAME
 
 
 class ClaimRecord(msgspec.Struct, frozen=True):
@@ -94,6 +94,11 @@ class Station:
     def authorities(self) -> Authorities:
         """The CAs that sign certificates for devices."""
         return Authorities(self._storage, self._signing_keys)
+
+    @property
+    def named_claims(self) -> NamedClaims:
+        """The claims that have a name and an end."""
+        return NamedClaims(self._storage)
 
     @cached_property
     def manifest_signer(self) -> ManifestSigner:
@@ -208,6 +213,17 @@ class Station:
         # The claim's key is in software, so this is its identity in memory.
         identity: MemoryIdentity = self._claim_keys.tls_identity(CLAIM_KEY, certificate_pem)  # type: ignore[assignment] # as above
         return identity
+
+    def claim_named(self, name: str, now: datetime) -> MemoryIdentity:
+        """Return the claim that devices are made with: ``name``, else the newest, else the first.
+
+        Raises:
+            ClaimNameError: there is no claim ``name``, or it is not usable any more.
+            StationNotPreparedError: the station has no claim at all.
+        """
+        current = self.named_claims.current(now)
+        name = name or (current.name if current else "")
+        return self.named_claims.identity(name, now) if name else self.claim()
 
     def _begun(self) -> ClaimRecord:
         record = self.record

@@ -1,22 +1,27 @@
 """``factory bulk``: a batch of devices, made and registered by one task."""
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from device.config.regular_file import read_regular_file
+from device.errors import ConfigurationError
 from factory.account.accounts import aws_accounts
 from factory.account.cloud import Cloud
+from factory.account.documents import load_template
 from factory.bulk.batch import run_batch
-from factory.bulk.journal import Batch, Journal, Line, new_batch, open_journal
+from factory.bulk.input_file import check_columns
+from factory.bulk.journal import Batch, Journal, Line, open_journal, read_batch
 from factory.bulk.progress import progress_on
-from factory.bulk.serial_numbers import check_batch_name, counted, read_from
 from factory.console import Console
 from factory.errors import BATCH, BATCH_UNFINISHED, OPTION_NOT_USED
-from factory.making.admission import Admitted, Wanted, admit, enter_made
+from factory.making.admission import Admitted, Wanted, admit, enter_made, preview
 from factory.making.device_element import share_softhsm
 from factory.making.device_orders import (
     OrderOptions,
@@ -28,6 +33,7 @@ from factory.methods import bulk
 from factory.methods.prepared_account import check_endpoint_of
 from factory.methods.production import as_made, retire_former
 from factory.station.ledger import Ledger
+from factory.station.serial_list import Row, check_batch_name, counted, read_rows
 from factory.verbs._options import add_account, add_again, add_connection, check_one_account
 
 _DEVICES: Final = Path(".firstboot/devices")
@@ -42,11 +48,22 @@ def add_options(command: argparse.ArgumentParser) -> None:
     devices.add_argument(
         "--count", type=int, metavar="N", help="number of devices; serial numbers: NAME-0001 ..."
     )
-    devices.add_argument("--serials", type=Path, metavar="FILE", help="one serial number a line")
+    devices.add_argument(
+        "--serials", type=Path, metavar="FILE",
+        help="one serial number a line, or CSV with a line of column names; the other columns are "
+        "parameters of the template",
+    )  # fmt: skip
     command.add_argument(
         "--batch",
         metavar="NAME",
         help="name of a new batch, or of one to continue; default: the time",
+    )
+    command.add_argument(
+        "--template", type=Path, metavar="FILE",
+        help="for a new batch: a registration template of yours; default: firstboot-bulk",
+    )  # fmt: skip
+    command.add_argument(
+        "--dry-run", action="store_true", help="say what would be made, and make nothing"
     )
     command.add_argument("--retry", action="store_true", help="retry only the failed devices")
     command.add_argument(
@@ -73,10 +90,13 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     check_one_account(arguments)
     cloud = aws_accounts(arguments.account, os.environ)[0]
     name = check_batch_name(arguments.batch or datetime.now(UTC).strftime("%Y%m%d-%H%M%S"))
-    folders = _folders(arguments, name)
-    orders = _orders(arguments, list(folders), cloud) if folders else {}
+    rows, template = _rows(arguments, name), _template(arguments)
+    orders = _orders(arguments, [each.serial_number for each in rows], cloud) if rows else {}
+    if arguments.dry_run:
+        _show_plan(arguments, console, name, orders, cloud)
+        return
     with open_journal(bulk.batch_folder(arguments.station, name)) as journal:
-        batch = _batch(journal, name, cloud, folders)
+        batch = _batch(journal, name, cloud, _lines(rows, arguments.out.resolve()), template)
         _check_options(arguments, batch)
         orders = orders or _orders(arguments, [each.serial_number for each in batch.lines], cloud)
         share_softhsm(arguments.element, arguments.out.resolve())
@@ -85,16 +105,17 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
             batch.retry()
         journal.save(batch)
         console.say(f"Batch {name}: {len(batch.lines)} device(s) in {cloud.account}.")
+        lines = batch.by_serial_number()
         for each in admitted.values():
-            out = Path(batch.line(each.order.serial_number).folder)
+            out = Path(lines[each.order.serial_number].folder)
             console.say(*(f"Note: {words}" for words in retire_former(each, out, [cloud])))
         try:
             with progress_on(sys.stderr, console.say) as progress:
                 by_serial = {serial: each.order for serial, each in admitted.items()}
                 at = bulk.batch_context(
-                    cloud, journal, by_serial.__getitem__, progress, wait=arguments.wait
+                    cloud, journal, by_serial.__getitem__, progress, batch.template
                 )
-                run_batch(at, batch)
+                run_batch(replace(at, wait=arguments.wait), batch)
         finally:
             enter_batch(arguments.station, batch, admitted)
     _show(arguments, console, batch)
@@ -147,16 +168,41 @@ def enter_batch(station: Path, batch: Batch, admitted: Mapping[str, Admitted]) -
     enter_made(Ledger(station), made)
 
 
-def _folders(arguments: argparse.Namespace, name: str) -> Mapping[str, Path]:
-    serial_numbers: list[str] = []
+def _rows(arguments: argparse.Namespace, name: str) -> list[Row]:
+    """Return the devices that were named; none where a batch is continued."""
     if arguments.serials:
-        serial_numbers = read_from(arguments.serials)
-    elif arguments.count is not None:
-        serial_numbers = counted(name, arguments.count)
-    elif not bulk.batch_folder(arguments.station, name).is_dir():
+        rows = list(read_rows(arguments.serials))
+        check_columns(rows, _template(arguments), str(arguments.template or bulk.TEMPLATE))
+        return rows
+    if arguments.count is not None:
+        return [Row(each) for each in counted(name, arguments.count)]
+    if not bulk.batch_folder(arguments.station, name).is_dir():
         raise BATCH.error(f"batch {name} does not exist; use --count or --serials to start it")
-    out = arguments.out.resolve()
-    return {serial_number: out / serial_number for serial_number in serial_numbers}
+    return []
+
+
+def _template(arguments: argparse.Namespace) -> str:
+    """Return the template's text.
+
+    Raises:
+        ConfigurationError: it cannot be read, or is not JSON.
+    """
+    if arguments.template is None:
+        return load_template(bulk.TEMPLATE)
+    body = read_regular_file(arguments.template)
+    try:
+        json.loads(body)
+    except ValueError as error:
+        problem = f"is not usable JSON: {error}"
+        raise ConfigurationError(str(arguments.template), "", problem) from error
+    return body.decode()
+
+
+def _lines(rows: Sequence[Row], out: Path) -> list[Line]:
+    return [
+        Line(each.serial_number, str(out / each.serial_number), attributes=dict(each.values))
+        for each in rows
+    ]
 
 
 def _orders(
@@ -168,14 +214,44 @@ def _orders(
     return {order.serial_number: order for order in orders}
 
 
-def _batch(journal: Journal, name: str, cloud: Cloud, folders: Mapping[str, Path]) -> Batch:
+def _batch(journal: Journal, name: str, cloud: Cloud, lines: list[Line], template: str) -> Batch:
     batch = journal.load()
     if batch is None:
-        return new_batch(name, cloud.account, folders)
+        own = "" if template == load_template(bulk.TEMPLATE) else template
+        account = cloud.account
+        return Batch(name, account.account_id, account.region, lines, template=own)
     batch.check_account(cloud.account)
-    if folders and list(folders) != [line.serial_number for line in batch.lines]:
+    wanted = [(each.serial_number, each.attributes) for each in lines]
+    if lines and wanted != [(each.serial_number, each.attributes) for each in batch.lines]:
         raise BATCH.error(f"batch {name} has other devices")
     return batch
+
+
+def _show_plan(
+    arguments: argparse.Namespace, console: Console, name: str,
+    orders: Mapping[str, DeviceOrder], cloud: Cloud,
+) -> None:  # fmt: skip
+    """Say what would be made; nothing is written.
+
+    Raises:
+        SerialNumberUsedError: a device of another make has one of the serial numbers.
+    """
+    known = read_batch(bulk.batch_folder(arguments.station, name))
+    lines = (
+        known.lines if known else _lines([Row(each) for each in orders], arguments.out.resolve())
+    )
+    is_made = {each.serial_number for each in lines if each.certificate_id}
+    orders = orders or _orders(arguments, [each.serial_number for each in lines], cloud)
+    wanted = [
+        Wanted(orders[each.serial_number], Path(each.folder), arguments.again, each.is_begun)
+        for each in lines
+    ]
+    for each, admission in zip(wanted, preview(Ledger(arguments.station), wanted), strict=True):
+        serial = each.order.serial_number
+        plan = "there" if serial in is_made else "resumed" if admission.own else "new"
+        fields = {"serial": serial, "state": str(each.out), "plan": plan}
+        console.show(fields, f"{serial:<24} {plan:<9} {each.out}")
+    console.say(f"{len(lines) - len(is_made)} of {len(lines)} device(s) would be made for bulk.")
 
 
 def _show(arguments: argparse.Namespace, console: Console, batch: Batch) -> None:

@@ -8,23 +8,18 @@ from factory.api import Station
 from factory.console import Console
 from factory.making.device_orders import OrderOptions
 from factory.products import MadeDevice
-from factory.verbs._options import (
-    add_again,
-    add_connection,
-    add_method,
-    add_serials,
-    check_serials,
-)
+from factory.verbs._line import DEVICES as _DEVICES
+from factory.verbs._line import add_line, is_line, make_line
+from factory.verbs._options import add_again, add_connection, add_method, check_serials
 from factory.verbs._report_text import report_lines
 
-_DEVICES: Final = Path(".firstboot/devices")
 SUMMARY: Final = "Make devices: fuses, identity, credentials, lifecycle SECURED."
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
     """Add the options of ``factory make``."""
     add_method(command, required=True)
-    add_serials(command)
+    add_line(command)
     command.add_argument(
         "--out", type=Path, metavar="DIR", help=f"the device's state folder; default: {_DEVICES}/SN"
     )
@@ -33,17 +28,27 @@ def add_options(command: argparse.ArgumentParser) -> None:
         help="do not add the device to the cloud's allow list, to see it refused (jitr, "
         "multi-account, claim with a hook)",
     )  # fmt: skip
+    command.add_argument(
+        "--claim",
+        metavar="NAME",
+        help="by claim: the claim that the devices get; default: that of the batch's name, else "
+        "the newest",
+    )
     command.add_argument("--device-id", metavar="HEX", help="16 bytes; default: random")
     add_again(command)
     add_connection(command)
 
 
 def run(arguments: argparse.Namespace, console: Console) -> None:
-    """Make the devices, one after the other, when all that was ordered has been checked.
+    """Make the devices, one after the other, or a batch, when all that was ordered is checked.
 
     Raises:
         StationError, StorageError: the cloud or the disk refused.
     """
+    if is_line(arguments):
+        make_line(arguments, console)
+        return
+    arguments.serials = arguments.given_serials
     station = Station(arguments.station, accounts=arguments.account)
     out: Path | None = arguments.out
     for device in station.make_each(

@@ -59,6 +59,12 @@ def _rude(rounds: int) -> Rows:
     return rude(rounds)
 
 
+def _line_of_devices(rounds: int) -> Rows:
+    from scripts.benchmarks.line import line  # noqa: PLC0415
+
+    return line(rounds)
+
+
 BENCHES: Final[Mapping[str, Bench]] = {
     "first-boot": Bench(
         "our whole first boot against the same exchange written with AWS's SDK alone",
@@ -79,6 +85,11 @@ BENCHES: Final[Mapping[str, Bench]] = {
         "a CSR and a connection with the key in SoftHSM, and in swtpm, against a key in software",
         "the sealed key, in software",
         _element,
+    ),
+    "line": Bench(
+        "devices on the production line against what OpenSSL and the disk allow, and long lists",
+        "key, CSR, leaf and synced files, bare",
+        _line_of_devices,
     ),
     "broker": Bench(
         "connections, QoS 1 round trips and memory of the local AWS's broker",

@@ -55,6 +55,21 @@ class WasReset(Struct, frozen=True):
     reset: Annotated[bool, Meta(description="Whether anything changed.")]
 
 
+class Decommissioned(Struct, frozen=True):
+    """Every key of the device is destroyed."""
+
+    decommissioned: bool
+    lifecycle: str
+
+
+class Counted(Struct, frozen=True):
+    """What the device counted, and what its storage says now."""
+
+    metrics: Annotated[
+        dict[str, float], Meta(description="Values by OpenMetrics name, without firstboot_.")
+    ]
+
+
 class Explained(Struct, frozen=True):
     """What the code of an error means."""
 
@@ -72,5 +87,7 @@ LINES: Final[dict[str, tuple[type, ...]]] = {
     "run": (Step, Proven, Stopped),
     "status": (Status,),
     "reset": (WasReset,),
+    "decommission": (Decommissioned,),
+    "metrics": (Counted,),
     "explain": (Explained,),
 }

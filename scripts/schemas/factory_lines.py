@@ -167,16 +167,107 @@ class Verified(Struct, frozen=True):
     devices: int
 
 
+class Planned(Struct, frozen=True):
+    """A device that would be made, or is there; nothing was done."""
+
+    serial: str
+    state: State
+    plan: Literal["new", "resumed", "there", "replaces"]
+
+
+class Passed(Struct, frozen=True):
+    """A device of a batch that is finished."""
+
+    method: str
+    serial: str
+    state: State
+    seconds: float
+    certificate_id: CertificateId | None
+    result: Literal["PASS"]
+    device_id: DeviceId
+    endpoint: Endpoint
+    lifecycle: Literal["SECURED"]
+    retired: list[str] | UnsetType = UNSET
+
+
+class FailedOnLine(Struct, frozen=True):
+    """A device of a batch that could not be made."""
+
+    method: str
+    serial: str
+    state: State
+    seconds: float
+    result: Literal["FAIL"]
+    error: str
+    code: str
+    message: str
+    next_step: str
+    retired: list[str] | UnsetType = UNSET
+
+
+class LineEnd(Struct, frozen=True):
+    """The batch, after its devices."""
+
+    batch: str
+    passed: int
+    failed: int
+    seconds: float
+
+
+class NamedClaim(Struct, frozen=True):
+    """A claim with a name."""
+
+    claim: str
+    certificate_id: CertificateId | None
+    account_id: AccountId
+    region: str
+    expires: str
+    state: Literal["on", "off", "expired", "unfinished"]
+
+
+class Times(Struct, frozen=True):
+    """How long the making of one device took, in seconds."""
+
+    median: float
+    longest: float
+
+
+class Cause(Struct, frozen=True):
+    """Devices that failed by the same error."""
+
+    error: str
+    count: int
+    serials: list[str]
+    message: str
+
+
+class Report(Struct, frozen=True, rename={"yield_": "yield"}):
+    """What became of a batch."""
+
+    batch: str
+    devices: int
+    passed: int
+    failed: int
+    yield_: float
+    first_pass_yield: float
+    begun: str
+    ended: str
+    seconds: float
+    seconds_a_device: Times | None
+    failures: list[Cause]
+
+
 LINES: Final[dict[str, tuple[type, ...]]] = {
     "prepare": (Prepared,),
-    "make": (Made,),
+    "make": (Made, Passed, FailedOnLine, LineEnd, Planned),
     "single": (MadeSingle,),
-    "bulk": (InBatch, Batch),
-    "claim": (Claim,),
+    "bulk": (InBatch, Batch, Planned),
+    "claim": (Claim, NamedClaim),
     "ca": (Authority,),
     "rewrap": (Moved,),
     "lint": (Finding,),
     "manifest": (Manifest,),
+    "report": (Report,),
     "verify": (Verified,),
     "retire": (Retired,),
     "teardown": (Prepared,),

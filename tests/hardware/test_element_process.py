@@ -103,6 +103,47 @@ def test_a_device_that_operates_with_its_element(
     figures(f"first boot with the key in SoftHSM: proven after {proven['ms']:.0f} ms")
 
 
+def test_a_decommissioned_device_leaves_no_key_in_its_element(
+    state: Path, element: InstalledElement
+) -> None:
+    boot(state)
+    assert len(keys_of(element)) == 2, "a private and a public half"
+
+    done = device("decommission", "--state", state)
+    again = device("decommission", "--state", state)
+
+    assert (done.code, again.code) == (ExitCode.DONE, ExitCode.DONE)
+    assert keys_of(element) == []
+    status = device("status", "--state", state).lines[0]
+    assert status["lifecycle"] == "DECOMMISSIONED"
+
+
+def test_a_device_whose_element_is_gone_is_decommissioned_if_that_is_said(
+    state: Path, element: InstalledElement
+) -> None:
+    boot(state)
+    pin_file(element).unlink()
+
+    refused = device("decommission", "--state", state)
+    assert refused.code != ExitCode.DONE
+    assert device("status", "--state", state).lines[0]["lifecycle"] == "SECURED"
+
+    assert device("decommission", "--state", state, "--element-is-lost").code == ExitCode.DONE
+
+
+def keys_of(element: InstalledElement) -> list[Path]:
+    """Return SoftHSM's files of the objects in the token."""
+    text = Path(element.environment["SOFTHSM2_CONF"]).read_text()
+    [folder] = [line.split("=")[1].strip() for line in text.splitlines() if "tokendir" in line]
+    label = element.uri.partition("token=")[2].partition(";")[0].partition("?")[0]
+    tokens = [each for each in Path(folder).glob("*/token.object") if label in said_by(each)]
+    return [each for token in tokens for each in token.parent.glob("*.object") if each != token]
+
+
+def said_by(token: Path) -> str:
+    return token.read_bytes().decode(errors="replace")
+
+
 def assert_refused(done: Finished, error: str, code: ExitCode) -> None:
     assert (done.error["error"], done.code) == (error, code), done.err
     assert done.error["next_step"]

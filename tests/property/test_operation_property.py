@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device.operation.operation import Operation, Resumed
+from device.operation.outbox import MemoryOutbox
 from device.operation.task import Report, Task
 from device.operation.telemetry import Reading, Telemetry
 from device.provisioning import actions as act
@@ -46,7 +47,7 @@ class Device:
             return Reading(sequence=self.measured, uptime=0.0, time=0.0)
 
         self.measured, self.now = 0, 0.0
-        tasks: list[Task] = [Telemetry("t", 60.0, measure, most), Echo()]
+        tasks: list[Task] = [Telemetry("t", 60.0, measure, MemoryOutbox(most)), Echo()]
         self.operation = Operation("SN-1", tasks, connect_timeout=20.0, reply_timeout=15.0)
         self.is_connected = False
         self.in_flight: act.Action | None = None

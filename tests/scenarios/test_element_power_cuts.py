@@ -10,11 +10,15 @@ import pytest
 
 from device.agent import Agent
 from device.config.device_plan import plan_for
+from device.errors.storage import DECOMMISSIONED
+from device.reset import decommission
 from device.runtime.journal import Identity
 from device.storage.device_storage import open_device_storage
 from device.storage.element import key_records
 from device.storage.filesystem import Fs
 from device.storage.keys import KeyId
+from device.storage.lifecycle import Lifecycle
+from tests.support.errors import suppressed
 from tests.support.fake_element import attach
 from tests.support.fake_module import FakeModule
 from tests.support.power import PowerCutError, PowerSupply
@@ -126,3 +130,36 @@ def destroy_key(state: Path, module: FakeModule, world: MemoryWorld, supply: Pow
     except PowerCutError:
         return True
     return False
+
+
+def test_a_cut_while_a_life_is_ended(tmp_path: Path) -> None:
+    """The element is emptied first, so no key is left there when nobody can name it any more."""
+    for moment in range(1, 1_000):
+        world, module = MemoryWorld(), FakeModule()
+        state = world.make_device(tmp_path / f"{moment}", SERIAL)
+        boot(world, state, module)
+        supply = PowerSupply(cut_at=moment)
+        module.reboot(supply)
+        was_cut = True
+        with suppress(PowerCutError):
+            end_life(state, module, world, supply)
+            was_cut = False
+        module.reboot(PowerSupply())
+        with suppressed(DECOMMISSIONED):
+            end_life(state, module, world, PowerSupply())
+        assert module.labels() == [], moment
+        assert not decommission(state, mount=world.mount)
+        if not was_cut:
+            return
+    pytest.fail("the supply was never left alone")
+
+
+def end_life(state: Path, module: FakeModule, world: MemoryWorld, supply: PowerSupply) -> None:
+    """Decommission a device with an element, as `decommission` does."""
+
+    def mount(folder: Path) -> Fs:
+        return supply.mount(world.mount(folder))
+
+    with open_device_storage(state, mount=mount) as storage:
+        attach(storage, module).erase()
+        storage.advance(Lifecycle.DECOMMISSIONED)

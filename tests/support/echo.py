@@ -36,6 +36,9 @@ class Echo:
         self.sent.append(publication.payload.decode())
         return [Report("echoed", publication.topic)]
 
+    def on_fact(self, _: ev.Event) -> Sequence[Order]:
+        return []
+
     def next_due(self) -> float:
         return math.inf
 

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from pathlib import Path
 
-from device.storage.filesystem import Fs
+from device.storage.filesystem import Folder
 
 
 class MemoryDisk:
@@ -12,7 +12,7 @@ class MemoryDisk:
     def __init__(self) -> None:
         self._folders: defaultdict[Path, dict[str, bytes]] = defaultdict(dict)
 
-    def mount(self, folder: Path) -> Fs:
+    def mount(self, folder: Path) -> Folder:
         """Return the folder behind ``folder``, which need not exist anywhere else."""
         return _Folder(self._folders[folder])
 
@@ -60,3 +60,6 @@ class _Folder:
 
     def fsync_folder(self) -> None:
         pass
+
+    def names(self) -> list[str]:
+        return list(self._files)

@@ -236,6 +236,9 @@ class RecordingFs:
         self._disk.operations.append(FolderSynced(self._folder))
         self._raise_after(fault, self._folder)
 
+    def names(self) -> list[str]:
+        return list(self._names)
+
     def _raise_before(self, fault: Fault | None, name: str) -> None:
         if fault is Fault.NO_SPACE:
             raise INSUFFICIENT_STORAGE.error(f"{name}: simulated: no space left")

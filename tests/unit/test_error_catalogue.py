@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import device
+from device import application
 from device.errors import ExitCode, FirstbootError, Row, StoppedError
 from device.errors.catalogue import CATALOGUE as DEVICE_ROWS
 from device.errors.catalogue import explained, row_of
@@ -155,7 +156,7 @@ CAUGHT = caught_names()
 @pytest.mark.parametrize("name", sorted(raising_classes()))
 def test_a_class_is_there_because_somebody_decides_by_it(name: str) -> None:
     kinds = [kind for kind in raising_classes()[name].__subclasses__() if kind.__name__ in CAUGHT]
-    assert name in CAUGHT | set(device.__all__) or kinds
+    assert name in CAUGHT | set(device.__all__) | set(application.__all__) or kinds
 
 
 def error_calls() -> Iterator[tuple[str, str, ast.Call]]:

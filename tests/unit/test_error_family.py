@@ -20,6 +20,7 @@ FAMILIES = (FirstbootError, LocalCloudError)
 # Not errors but news, caught where they are raised; each with where and why.
 OUTSIDE = {
     "device.cli._Terminated": "becomes the StoppedError of the command",
+    "device.operation.jobs._Refused": "becomes the status REJECTED of a job",
     "device.power.PowerCutError": "the plug was pulled; no handler may swallow it",
     "device.runtime.tunnel.TunnelRefusedError": "becomes the event of a failed connection",
     "localcloud.broker.codec.MalformedError": "becomes the DISCONNECT of its connection",

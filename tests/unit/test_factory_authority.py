@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device.identity.csr import build_csr, subject_name
+from device.identity.pem import canonical_chain
 from device.storage.keys import PrivateKey
 from factory.errors import CSR_UNACCEPTABLE
 from factory.station.authority import (
@@ -173,3 +174,9 @@ def test_what_is_no_honest_request_gets_no_certificate(request_: str, problem: s
 
 def test_key_is_not_shown() -> None:
     assert "key" not in repr(new_root())
+
+
+def test_leaf_is_written_as_devices_store_certificates() -> None:
+    """So the station need not write it again for each device of a batch."""
+    pem = new_issuing(new_root()).issue_leaf(csr(new_key(), SUBJECT), NOW)
+    assert canonical_chain(pem) == pem

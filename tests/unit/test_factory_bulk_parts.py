@@ -18,14 +18,7 @@ from device.identity.csr import build_csr, subject_name
 from factory.bulk.input_file import checked_csr, parameters_line
 from factory.bulk.progress import PlainProgress, progress_on
 from factory.bulk.reports import download, is_ours
-from factory.bulk.serial_numbers import (
-    Row,
-    check_batch_name,
-    counted,
-    read_from,
-    read_rows,
-    rows_in,
-)
+from factory.bulk.screen import screen_on
 from factory.errors import (
     BATCH,
     CLOUD_NOT_REACHABLE,
@@ -34,6 +27,7 @@ from factory.errors import (
     CloudRejectedError,
     StationError,
 )
+from factory.station.serial_list import Row, Rows, check_batch_name, counted, read_from, read_rows
 from tests.support.certificates import new_key
 from tests.support.errors import raises
 from tests.support.hang import SECONDS, join
@@ -267,6 +261,30 @@ def test_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "[a word]" in screen.getvalue()
 
 
+def test_person_on_the_line_sees_pass_and_fail_and_how_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    terminal = Terminal()
+    with screen_on(terminal, lambda _: None, 2) as screen:
+        screen.show("SN-1", "c0ffee", is_good=True)
+        screen.show("SN-2", "the disk [is] full", is_good=False)
+    shown = terminal.getvalue()
+    for words in ("PASS", "SN-1", "FAIL", "SN-2", "the disk [is] full", "1 PASS", "1 FAIL", "2/2"):
+        assert words in shown
+
+
+def test_log_of_the_line_has_a_plain_line_for_each_device() -> None:
+    lines: list[str] = []
+    with screen_on(io.StringIO(), lines.append, 2) as screen:
+        screen.show("SN-1", "c0ffee", is_good=True)
+        screen.show("SN-2", "the disk is full", is_good=False)
+    assert [each.split() for each in lines] == [
+        ["PASS", "SN-1", "c0ffee"], ["FAIL", "SN-2", "the", "disk", "is", "full"],
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -326,7 +344,7 @@ def test_list_that_cannot_be_meant_is_refused_by_its_line(
 def test_columns_are_read_as_any_spreadsheet_writes_them(content: str, tmp_path: Path) -> None:
     file = tmp_path / "serials.csv"
     file.write_text(content, newline="")
-    assert read_rows(file) == [
+    assert list(read_rows(file)) == [
         Row("SN-1", (("Color", "red"), ("Line", "4"))), Row("SN-2", (("Line", "5"),)),
     ]  # fmt: skip
 
@@ -341,7 +359,7 @@ def test_one_column_may_have_a_heading(heading: str, tmp_path: Path) -> None:
 @given(st.text(max_size=80))
 def test_list_is_read_or_refused_whatever_is_in_it(text: str) -> None:
     try:
-        rows = rows_in(Path("serials.csv"), text)
+        rows = list(Rows(Path("serials.csv"), text))
     except StationError as error:
         assert error.row is SERIAL_NUMBERS  # noqa: PT017 - or it is read
         return

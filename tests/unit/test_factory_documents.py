@@ -44,20 +44,39 @@ def test_claim_policy_allows_exactly_the_topics_of_provisioning() -> None:
     }
 
 
-def test_thing_policy_allows_only_the_things_own_connection_and_telemetry() -> None:
-    allowed = statements("firstboot-device")
-    assert {action: each["Resource"] for action, each in allowed.items()} == {
-        "iot:Connect": f"{PREFIX}client/${{iot:Connection.Thing.ThingName}}",
-        "iot:Publish": f"{PREFIX}topic/dt/${{iot:Connection.Thing.ThingName}}/telemetry",
-    }
-    assert allowed["iot:Connect"]["Condition"] == {
-        "Bool": {"iot:Connection.Thing.IsAttached": "true"}
-    }
+THING = "${iot:Connection.Thing.ThingName}"
+OWN_TOPICS = (
+    f"$aws/things/{THING}/shadow/*",
+    f"$aws/things/{THING}/jobs/*",
+    f"$aws/commands/things/{THING}/executions/*",
+    f"app/{THING}/*",
+)
+"""What a device at work speaks on, beside its telemetry."""
+
+
+def test_thing_policy_allows_only_the_things_own_connection_and_topics() -> None:
+    document = json.loads(load_policy("firstboot-device", ACCOUNT.placeholders))
+    connect, telemetry, both, subscribe = document["Statement"]
+    assert {each["Effect"] for each in document["Statement"]} == {"Allow"}
+    assert (connect["Action"], connect["Resource"]) == ("iot:Connect", f"{PREFIX}client/{THING}")
+    assert connect["Condition"] == {"Bool": {"iot:Connection.Thing.IsAttached": "true"}}
+    assert (telemetry["Action"], telemetry["Resource"]) == (
+        "iot:Publish",
+        f"{PREFIX}topic/dt/{THING}/telemetry",
+    )
+    assert both["Action"] == ["iot:Publish", "iot:Receive"]
+    assert both["Resource"] == [f"{PREFIX}topic/{topic}" for topic in OWN_TOPICS]
+    assert subscribe["Action"] == "iot:Subscribe"
+    assert subscribe["Resource"] == [f"{PREFIX}topicfilter/{topic}" for topic in OWN_TOPICS]
 
 
 @pytest.mark.parametrize("name", ["firstboot-claim", "firstboot-device"])
-def test_no_policy_has_a_wildcard_but_for_the_claims_client_id(name: str) -> None:
+def test_a_wildcard_stands_only_in_the_claims_client_id_and_below_the_things_own_topics(
+    name: str,
+) -> None:
     text = load_policy(name, ACCOUNT.placeholders).replace("client/claim-*", "")
+    for topic in OWN_TOPICS:
+        text = text.replace(topic, "")
     assert "*" not in text
     assert "?" not in text
 

@@ -474,7 +474,7 @@ def test_stations_in_several_processes_write_whole_lines(tmp_path: Path) -> None
         subprocess.Popen([sys.executable, "-c", program, root, str(tmp_path), each])
         for each in ("p", "q")
     ]
-    assert [each.wait() for each in processes] == [0, 0]
+    assert [each.wait(hang.SECONDS) for each in processes] == [0, 0]
     found = [each.device_id for each in ledger(tmp_path).entries()]
     assert sorted(found) == sorted(f"{each}-{n}" for each in "pq" for n in range(20))
 

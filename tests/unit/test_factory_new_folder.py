@@ -11,6 +11,7 @@ from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.lifecycle import Lifecycle
 from device.storage.secure_storage import Uid
 from factory.making.new_device import DeviceOrder, make_device
+from tests.support import hang
 from tests.unit.test_factory_new_device import ORDER, PowerCutError, nothing
 
 
@@ -98,7 +99,7 @@ def test_of_many_processes_that_make_one_folder_one_wins(tmp_path: Path) -> None
     start = threading.Barrier(6)
 
     def one(serial: str) -> None:
-        start.wait()
+        start.wait(hang.SECONDS)
         order = DeviceOrder(serial, ORDER.device_id, ORDER.endpoint, ORDER.root_ca)
         try:
             make_device(order, tmp_path / "new", nothing)
@@ -110,6 +111,5 @@ def test_of_many_processes_that_make_one_folder_one_wins(tmp_path: Path) -> None
     threads = [threading.Thread(target=one, args=(f"SN-{n}",)) for n in range(6)]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join()
+    hang.join(*threads)
     assert won == [serial_of(tmp_path / "new")]

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from tests.support.devices import make_device
 from tests.support.hang import SECONDS
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("device", "factory", "localcloud", "pytest_firstboot")
+PACKAGES = ("advisor", "device", "factory", "fleet", "localcloud", "pytest_firstboot")
 PLACES = {
     "awscrt": ("device.runtime.awscrt_session",),
     "awsiot": ("device.runtime.awscrt_session",),
@@ -22,13 +23,15 @@ PLACES = {
     # MiniStack brings it; the plugin signs with it.
     "botocore": ("factory", "localcloud", "pytest_firstboot.local_aws"),
     "ministack": ("localcloud",),
-    "rich": ("factory.bulk.progress",),  # for people at a bench
+    "rich": ("factory.bulk.progress", "factory.bulk.screen", "fleet.progress"),  # for people
 }
 NEVER = {
-    "device": ("factory", "localcloud", "pytest_firstboot"),
-    "factory": ("localcloud", "pytest_firstboot"),
-    "localcloud": ("device", "factory", "pytest_firstboot"),
-    "pytest_firstboot": ("localcloud",),  # which it runs as a process
+    "advisor": ("device", "factory", "fleet", "localcloud", "pytest_firstboot"),
+    "device": ("advisor", "factory", "fleet", "localcloud", "pytest_firstboot"),
+    "factory": ("advisor", "fleet", "localcloud", "pytest_firstboot"),
+    "fleet": ("advisor", "localcloud"),  # as pytest_firstboot
+    "localcloud": ("advisor", "device", "factory", "fleet", "pytest_firstboot"),
+    "pytest_firstboot": ("advisor", "fleet", "localcloud"),  # which it runs as a process
 }
 # It fills a device's storage, and its errors derive from the device's.
 FACTORY_MAY_USE = ("device.config", "device.errors", "device.identity", "device.storage")
@@ -49,6 +52,8 @@ FLOORS = (
 # A small module that only one other imports is better a part of it. These have a reason to be one.
 SMALL = 40  # lines
 ALONE = {
+    "device.operation.metrics": "a task, as each of the others is",
+    "device.runtime.reboot": "starts another program, which nothing else of the device does",
     "device.provisioning.limits": "the lengths that device and tests agree on, in one list",
     "device.storage.formats": "grows with each new format",
     "device.storage.private_memory": "loaded by verbs that open secrets, and by no other",
@@ -117,6 +122,13 @@ def test_the_plugin_uses_the_public_api_alone(package: str) -> None:
     assert used - public == set()
 
 
+def test_a_fleet_uses_the_public_api_of_factory_alone() -> None:
+    public = {f"factory.{name}" for name in importlib.import_module("factory").__all__}
+    used = {use.split(": ")[1] for use in offenders("fleet", "factory")}
+    assert used, "the walk found nothing, so it proves nothing"
+    assert used - public == set()
+
+
 @pytest.mark.parametrize("package", ["device", "factory"])
 def test_what_is_imported_from_a_package_loads_nothing_before_it_is_asked_for(package: str) -> None:
     code = f"import sys, {package}; print(*sorted(sys.modules))"
@@ -138,6 +150,23 @@ def test_no_room_of_the_local_aws_imports_one_above_it() -> None:
         if floor(module.split(".")[1]) < floor(name.split(".")[1])
     ]
     assert upward == []
+
+
+@pytest.mark.parametrize("package", ["device", "factory", "localcloud", "advisor"])
+def test_no_two_rooms_need_each_other(package: str) -> None:
+    rooms = {room_of(name): set[str]() for name in MODULES if is_in(name, package)}
+    for use in offenders(package, package):
+        user, used = (room_of(name) for name in use.split(": "))
+        # A package itself only names what its rooms offer, for those outside.
+        if user != used and package not in {user, used}:
+            rooms[user].add(used)
+    assert any(rooms.values()), "the walk found nothing, so it proves nothing"
+    TopologicalSorter(rooms).prepare()  # raises CycleError, with the rooms
+
+
+def room_of(name: str) -> str:
+    """Return the folder, or the loose module, in which something dotted is."""
+    return ".".join(name.split(".")[:2])
 
 
 def test_what_gaps_share_knows_no_gap() -> None:

@@ -389,7 +389,7 @@ def test_a_task_of_ones_own_needs_no_change_to_the_loop(operate: Operate) -> Non
     session, diary = operate(script, tasks=[echo])
 
     first, reading, answer = [order for _, order in session.orders[:3]]
-    assert first == act.Subscribe(("cmd/SN-1/+",))
+    assert first == act.Subscribe(("cmd/SN-1/+",), 1)
     assert isinstance(reading, act.Publish)
     assert answer == act.Publish("echo/SN-1", b"twice")
     assert echo.heard == ["connected", "cmd/SN-1/blink"]
@@ -433,8 +433,45 @@ def test_subscriptions_are_made_again_after_an_outage(operate: Operate) -> None:
     session, _ = operate(script, tasks=[echo])
 
     orders = [order for _, order in session.orders]
-    assert orders.count(act.Subscribe(("cmd/SN-1/+",))) == 2
+    assert orders.count(act.Subscribe(("cmd/SN-1/+",), 1)) == 2
     assert echo.heard == ["connected", "disconnected", "connected"]
+
+
+KEPT = ev.Connected(Credential.DEVICE, session_present=True)
+
+
+def test_where_the_server_kept_the_session_nothing_is_subscribed_again(operate: Operate) -> None:
+    echo = Echo()
+    script = [SUBSCRIBED, ACKNOWLEDGED, LOST, SILENCE, KEPT, COMMAND, ACKNOWLEDGED]
+
+    session, _ = operate(script, tasks=[echo])
+
+    orders = [order for _, order in session.orders]
+    assert orders.count(act.Subscribe(("cmd/SN-1/+",), 1)) == 1
+    assert echo.heard == ["connected", "disconnected", "connected", "cmd/SN-1/blink"]
+
+
+@pytest.mark.parametrize("first", [[], [ev.SubscriptionDenied(("cmd/SN-1/+",))]])
+def test_a_session_that_lacks_a_subscription_is_subscribed_again(
+    operate: Operate, first: list[ev.Event]
+) -> None:
+    """Of an earlier process nobody knows which subscriptions it made."""
+    session, _ = operate(
+        [*([CONNECTED, *first, LOST, SILENCE] if first else []), KEPT, SUBSCRIBED],
+        already_connected=False,
+        tasks=[Echo()],
+    )
+
+    orders = [order for _, order in session.orders]
+    assert orders.count(act.Subscribe(("cmd/SN-1/+",), 1)) == 1 + len(first)
+
+
+def test_a_task_that_may_not_subscribe_has_no_part_in_the_connection(operate: Operate) -> None:
+    denied, allowed = Echo(["a"]), Echo(["b"])
+
+    operate([ev.SubscriptionDenied(("a",))], tasks=[denied, allowed])
+
+    assert (denied.heard, allowed.heard) == ([], ["connected"])
 
 
 def test_a_denied_subscription_is_told_and_telemetry_goes_on(operate: Operate) -> None:

@@ -4,14 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from device.errors.provisioning import RESET_REFUSED
-from device.reset import reset
+from device.reset import clear_folder, reset
 from device.runtime import journal
+from device.runtime.journal import Registered
 from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.keys import CLAIM_KEY
 from device.storage.secure_storage import Uid
 from tests.support.devices import STEPS, advance_to, make_device, open_device
-from tests.support.errors import raises
 
 
 def entries(storage: DeviceStorage) -> dict[tuple[str, int], bytes]:
@@ -54,15 +53,59 @@ def test_a_boot_that_was_begun_is_undone_in_one_commit(
         assert len(journal.load_given_up(storage.ps)) == (step != "keyed")
 
 
-def test_an_identity_is_kept_unless_told(tmp_path: Path) -> None:
+def test_a_proven_certificate_waits_for_its_proof_again(tmp_path: Path) -> None:
     with open_device(tmp_path) as storage:
         advance_to(storage, "proven")
-        before = entries(storage)
+        identity, before = journal.load_identity(storage.ps), storage.generation
+        certificate = storage.ps.get(Uid.DEVICE_CERTIFICATE)
+        assert identity is not None
+        for uid in (Uid.CHANGED_SETTINGS, Uid.JOB, Uid.COMMAND):
+            storage.ps.set(uid, b"since then")
 
-        with raises(RESET_REFUSED, match="this device is provisioned as SN-1"):
-            reset(storage, forget_identity=False)
+        assert reset(storage)
 
-        assert entries(storage) == before
+        assert storage.generation == before + 4
+        assert journal.load_identity(storage.ps) is None
+        progress = journal.load(storage.ps)
+        assert isinstance(progress, Registered)
+        assert (progress.key, progress.thing_name) == (identity.key, "SN-1")
+        assert storage.ps.get(Uid.STAGED_CERTIFICATE) == certificate
+        assert journal.load_given_up(storage.ps) == ()
+        assert {Uid.CHANGED_SETTINGS, Uid.JOB, Uid.COMMAND}.isdisjoint(storage.ps.uids())
+
+
+def test_a_second_reset_has_nothing_to_undo_and_costs_no_certificate(tmp_path: Path) -> None:
+    with open_device(tmp_path) as storage:
+        advance_to(storage, "proven")
+        reset(storage)
+        held = entries(storage)
+
+        assert not reset(storage)
+
+        assert entries(storage) == held
+        assert reset(storage, forget_identity=True)
+        assert storage.keys.keys() == []
+
+
+def test_a_reset_that_a_job_asked_for_keeps_the_job(tmp_path: Path) -> None:
+    with open_device(tmp_path) as storage:
+        advance_to(storage, "proven")
+        storage.ps.set(Uid.JOB, b"factory-reset")
+
+        reset(storage, keep_job=True)
+
+        assert storage.ps.get(Uid.JOB) == b"factory-reset"
+
+
+def test_what_operation_kept_beside_the_storage_goes(tmp_path: Path) -> None:
+    outbox = tmp_path / "outbox" / "telemetry"
+    outbox.mkdir(parents=True)
+    (outbox / "0001").write_bytes(b"x")
+    (tmp_path / "metrics.prom").write_bytes(b"x")
+
+    assert clear_folder(tmp_path)
+    assert not clear_folder(tmp_path)
+    assert [place for place in tmp_path.rglob("*") if place.is_file()] == []
 
 
 def test_an_identity_is_forgotten_with_its_key(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from itertools import count
 
 import pytest
 
+from device.operation.outbox import MemoryOutbox
 from device.operation.task import Order, Report
 from device.operation.telemetry import Reading, Telemetry
 from device.provisioning.actions import Publish
@@ -15,7 +16,7 @@ def telemetry(most: int = 3) -> Telemetry:
     def measure() -> Reading:
         return Reading(sequence=next(numbers), uptime=0.0, time=0.0)
 
-    return Telemetry("t", 60.0, measure, most)
+    return Telemetry("t", 60.0, measure, MemoryOutbox(most))
 
 
 def publication(order: Order) -> Publish:

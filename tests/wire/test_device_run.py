@@ -136,11 +136,13 @@ def test_another_client_takes_the_name(works: Works, state: Path, serial: str) -
         thief = session_of(works, state)
         for _ in range(2):
             thief.perform(act.Connect(Credential.DEVICE, serial))
-            assert thief.next_event(5.0) == ev.Connected(Credential.DEVICE)
+            assert isinstance(thief.next_event(5.0), ev.Connected)
             waiting = started.wait_for("waiting")
             again = started.wait_for("operating")
         started.stop()
-    evicted = thief.next_event(5.0)
+    # The session is one for both, so what came for the device may come to the thief.
+    while isinstance(evicted := thief.next_event(5.0), ev.MessageReceived):
+        pass
     thief.close()
 
     assert isinstance(evicted, ev.ConnectionLost)

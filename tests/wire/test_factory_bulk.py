@@ -187,3 +187,43 @@ def test_listed_devices_are_registered(line: ProductionLine, tmp_path: Path) -> 
     code, said = lot(line, "--serials", str(serials))
     assert code == ExitCode.MISUSE
     assert "line 2: 'A/2' cannot be a serial number" in said
+
+
+def test_columns_are_parameters_of_a_template_of_ones_own(
+    line: ProductionLine, tmp_path: Path
+) -> None:
+    template = json.loads((CONFIG / "templates" / "firstboot-bulk.json").read_text())
+    template["Parameters"]["Color"] = {"Type": "String"}
+    properties = template["Resources"]["thing"]["Properties"]
+    properties["AttributePayload"]["Color"] = {"Ref": "Color"}
+    own = tmp_path / "own.json"
+    own.write_text(json.dumps(template))
+    listed = tmp_path / "serials.csv"
+    listed.write_text("serial,Color\nCSV-1,red\nCSV-2,blue\n")
+    words = ("--serials", str(listed))
+
+    code, err = lot(line, *words)
+    assert code == ExitCode.MISUSE
+    assert "column Color: the template firstboot-bulk has no such parameter" in err
+    code, err = lot(line, *words, "--template", str(own), "--dry-run")
+    assert code == 0, err
+    assert "2 of 2 device(s) would be made for bulk" in err
+    assert line.things() == []
+
+    code, err = lot(line, *words, "--template", str(own))
+    assert code == 0, err
+    things = [line.client("iot").describe_thing(thingName=each) for each in line.things()]
+    assert [each["attributes"]["Color"] for each in things] == ["red", "blue"]
+
+
+def test_device_without_a_value_that_the_template_needs_is_refused(
+    line: ProductionLine, tmp_path: Path
+) -> None:
+    template = json.loads((CONFIG / "templates" / "firstboot-bulk.json").read_text())
+    template["Parameters"]["Color"] = {"Type": "String"}
+    own, listed = tmp_path / "own.json", tmp_path / "serials.csv"
+    own.write_text(json.dumps(template))
+    listed.write_text("serial,Color\nCSV-1,red\nCSV-2,\n")
+    code, err = lot(line, "--serials", str(listed), "--template", str(own))
+    assert code == ExitCode.MISUSE
+    assert "CSV-2 has no Color" in err

@@ -49,6 +49,7 @@ def test_all_is_made_and_said_then_removed_and_said(case: Case, empty: Aws, fold
     removed = outcomes(case.method.teardown(empty, None, devices=False))
     assert removed - {Outcome.ABSENT} == {Outcome.REMOVED}
     assert contents(empty) == before
+    assert keys_that_can_sign(empty) == 0
     assert outcomes(case.method.teardown(empty, None, devices=False)) == {Outcome.ABSENT}
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Final
 
 from device.errors.storage import INSUFFICIENT_STORAGE, STORAGE_FAILURE
-from device.storage.filesystem import Fs
+from device.storage.filesystem import Folder
 from tests.support.power import PowerCutError
 from tests.world.chance import Chance
 
@@ -36,7 +36,7 @@ class Flash:
         self.is_new = True
         """At the station: nothing goes wrong there."""
 
-    def mount(self, folder: Path) -> Fs:
+    def mount(self, folder: Path) -> Folder:
         """Return the folder behind ``folder``."""
         return self._folders.setdefault(folder, _Folder(self))
 
@@ -69,7 +69,7 @@ class Flash:
 
 
 class _Folder:
-    """An `Fs`; `device.storage.filesystem` says what is promised."""
+    """A `Folder`; `device.storage.filesystem` says what is promised."""
 
     def __init__(self, flash: Flash) -> None:
         self._flash = flash
@@ -80,6 +80,9 @@ class _Folder:
     def read(self, name: str) -> bytes | None:
         file = self._names.get(name)
         return None if file is None else file.data
+
+    def names(self) -> list[str]:
+        return list(self._names)
 
     def create(self, name: str, data: bytes, mode: int = 0o600) -> None:
         self._flash.about_to(takes_room=True)

@@ -191,6 +191,13 @@ class Pkcs11KeyStore:
             self._save(changed(records, keys=keys))
             self._storage.after_commit(self._destroy_pending)
 
+    def erase(self) -> None:
+        """Destroy this device's keys in the element, also those that the station made there."""
+        records = self._records()
+        ours = [records.next_id, *(key.identifier for key in records.keys)]
+        count = self._element.run(lambda session: sum(objects.destroy(session, i) for i in ours))
+        _log.info("%s objects were destroyed in the element", count)
+
     def keys(self) -> list[KeyId]:
         return sorted([*self._sealed.keys(), *map(KeyId, self._records().active())])
 

@@ -128,8 +128,10 @@ class FuseFiles(ABC):
         replace(self._fs, "anchor", b"%s %08x\n" % (body, zlib.crc32(body)))
 
     def advance(self, to: Lifecycle) -> None:
-        """Destroying the HUK is the one step that decommissions."""
-        check_transition(self.lifecycle, to)
+        """Destroying the HUK is the one step that decommissions; the rest may be done again."""
+        is_again = to is self.lifecycle is Lifecycle.DECOMMISSIONED
+        if not is_again:
+            check_transition(self.lifecycle, to)
         if to is Lifecycle.DECOMMISSIONED:
             replace(self._fs, "huk", _DESTROYED, mode=0o400)
         self._write_lifecycle(to)

@@ -135,7 +135,7 @@ class RootOfTrust(Protocol):
         ...
 
     def advance(self, to: Lifecycle) -> None:
-        """Step the lifecycle; to DECOMMISSIONED destroys the root key first.
+        """Step the lifecycle; to DECOMMISSIONED destroys the root key first, and may be repeated.
 
         Raises:
             LifecycleError: ``to`` may not follow.

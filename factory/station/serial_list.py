@@ -4,6 +4,8 @@ import csv
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import blake2b
+from io import StringIO
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -62,7 +64,7 @@ def read_from(file: Path) -> list[str]:
     return [row.serial_number for row in read_rows(file)]
 
 
-def read_rows(file: Path) -> list[Row]:
+def read_rows(file: Path) -> "Rows":
     """Return the devices in ``file``: one serial number a line, or CSV with a line of headings.
 
     One of the columns is the serial number (``serial``, ``Serial Number``, ``SN`` and the like);
@@ -75,24 +77,51 @@ def read_rows(file: Path) -> list[Row]:
             or one that was there already, or has more or fewer cells than there are columns; the
             text names file and line.
     """
-    return rows_in(file, _text(file))
+    return Rows(file, _text(file))
 
 
-def rows_in(file: Path, text: str) -> list[Row]:
-    """Return the devices in the ``text`` of ``file``; see `read_rows`."""
-    found: dict[str, int] = {}
-    rows = []
+class Rows:
+    """The devices of a list, all checked; only its text is in memory, however many they are."""
+
+    def __init__(self, file: Path, text: str) -> None:
+        """Check the ``text`` of ``file``; see `read_rows`."""
+        self._file = file
+        self._text = text
+        self._count = _checked_count(file, text)
+
+    def __len__(self) -> int:
+        """Return how many devices there are."""
+        return self._count
+
+    def __iter__(self) -> Iterator[Row]:
+        """Yield them in the order of the file."""
+        return (row for _, row in _rows(self._file, self._text))
+
+
+def _checked_count(file: Path, text: str) -> int:
+    """Count the devices, and raise if one cannot be meant; of each, eight bytes are kept."""
+    found: set[int] = set()
     for number, row in _rows(file, text):
         with _line_named(file, number):
-            if row.serial_number in found:
-                problem = f"{row.serial_number} is already in line {found[row.serial_number]}"
-                raise SERIAL_NUMBERS.error(problem)
             check_serial_number(row.serial_number)
-        found[row.serial_number] = number
-        rows.append(row)
-    if not rows:
+        digest = _digest(row.serial_number)
+        if digest in found:
+            _refuse_second(file, text, row.serial_number, number)
+        found.add(digest)
+    if not found:
         raise SERIAL_NUMBERS.error(f"{file} holds no serial number")
-    return rows
+    return len(found)
+
+
+def _digest(serial_number: str) -> int:
+    return int.from_bytes(blake2b(serial_number.encode(), digest_size=8).digest(), "big")
+
+
+def _refuse_second(file: Path, text: str, serial_number: str, number: int) -> None:
+    """Name the line in which the serial number was before."""
+    first = next(at for at, row in _rows(file, text) if row.serial_number == serial_number)
+    problem = f"{serial_number} is already in line {first}"
+    raise SERIAL_NUMBERS.error(f"{file}, line {number}: {problem}")
 
 
 def _text(file: Path) -> str:
@@ -110,7 +139,7 @@ def _rows(file: Path, text: str) -> Iterator[tuple[int, Row]]:
     """Yield the rows with the numbers of their lines."""
     columns: list[str] | None = None
     separator = ","
-    for number, line in enumerate(re.split(r"\r\n|\n|\r", text), start=1):
+    for number, line in enumerate(StringIO(text, newline=None), start=1):
         bare = line.partition("#")[0].strip() if columns in (None, []) else line.strip()
         if not bare or line.lstrip().startswith("#"):
             continue

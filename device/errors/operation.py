@@ -1,0 +1,51 @@
+"""What goes wrong while a proven device is at work."""
+
+from typing import Final
+
+from device.errors import ExitCode, FirstbootError, Row
+from device.errors.storage import StorageError
+
+OUTBOX_FULL: Final = Row(
+    "FB-480",
+    "OutboxFullError",
+    "The outbox is full",
+    means="As many messages, or bytes, wait for their acknowledgement as the settings allow.",
+    causes=(
+        "The device is not connected, or AWS IoT does not acknowledge.",
+        "A program publishes faster than the connection takes it.",
+    ),
+    next_step="Wait until AWS IoT has acknowledged some, or allow more: outbox.messages and "
+    "outbox.bytes in the settings.",
+    sentence="the outbox is full: {publications} publications, {size} bytes, wait",
+    exit_code=ExitCode.TRY_LATER,
+    kind=StorageError,
+)
+APPLICATION_REFUSED: Final = Row(
+    "FB-481",
+    "ApplicationRefusedError",
+    "The device refused a message of a program",
+    means="The device did not take a message that an application's own program published.",
+    causes=("The settings do not allow the topic.", "The outbox is full."),
+    next_step="Allow the topic in the device's settings (application.publish), or send less.",
+)
+DEVICE_GONE: Final = Row(
+    "FB-482",
+    "DeviceGoneError",
+    "The device does not answer at its socket",
+    means="A program of an application cannot reach the device on this machine.",
+    causes=("The device is not at work.", "The settings name no socket, or another one."),
+    next_step="Start device run with application.socket set, then connect again.",
+    exit_code=ExitCode.TRY_LATER,
+)
+
+
+class ApplicationRefusedError(FirstbootError):
+    """The device did not take a message of an application's own program."""
+
+    row = APPLICATION_REFUSED
+
+
+class DeviceGoneError(FirstbootError):
+    """The device does not answer at its socket."""
+
+    row = DEVICE_GONE

@@ -1,0 +1,206 @@
+"""A program of one's own that publishes and subscribes as the device, and never sees the key.
+
+The program says one JSON object a line and is answered in the same way (docs/operation.md). What it
+publishes is accepted once it is in an outbox on disk; what comes for it is kept in another until it
+says that it has it. Settings say which topics it may use.
+"""
+
+from base64 import b64decode, b64encode
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from device.errors.storage import StorageError
+from device.operation.counters import Counters
+from device.operation.outbox import Outbox
+from device.operation.task import Deed, FromWithin, Order, QuietTask, Report, matches
+from device.provisioning.actions import Publish
+from device.provisioning.events import Event, MessageReceived
+from device.text import foreign
+
+LARGEST: Final = 128 * 1024
+"""Bytes of a payload (AWS IoT Core quotas)."""
+_LONGEST_TOPIC: Final = 256
+_MOST_LEVELS: Final = 8
+
+
+class ApplicationSaid(FromWithin, frozen=True):
+    """A program said something."""
+
+    client: int
+    """Which of the programs that are connected."""
+    payload: bytes
+    """What it said: a line."""
+
+
+class ApplicationLeft(FromWithin, frozen=True):
+    """A program is gone."""
+
+    client: int
+
+
+class Answer(Deed, frozen=True):
+    """Tell a program something; one that is gone is told nothing."""
+
+    client: int
+    payload: bytes
+    is_reply: bool = True
+    """Whether it answers what the program said; each line is answered once."""
+
+
+class _Said(msgspec.Struct, forbid_unknown_fields=True):
+    publish: str | None = None
+    payload: str = ""
+    id: int | str | None = None
+    listen: bool = False
+    received: int | None = None
+
+
+class Application(QuietTask):
+    """The task of the programs that are connected."""
+
+    def __init__(
+        self,
+        publish: Sequence[str],
+        subscribe: Sequence[str],
+        *,
+        outbox: Outbox,
+        inbox: Outbox,
+        counters: Counters,
+    ) -> None:
+        """Let programs publish to filters of ``publish``, and hear those of ``subscribe``."""
+        self._publishable: Final = tuple(publish)
+        self._subscriptions: Final = tuple(subscribe)
+        self._outbox: Final = outbox
+        self._inbox: Final = inbox
+        self._counters: Final = counters
+        self._is_connected = self._is_in_flight = False
+        self._listener: int | None = None
+        self._delivery, self._is_delivering = 0, False
+
+    def subscriptions(self) -> Sequence[str]:
+        """Hear what the settings say."""
+        return self._subscriptions
+
+    def on_connected(self) -> Sequence[Order]:
+        """Publish what was accepted meanwhile."""
+        self._is_connected = True
+        return self._send()
+
+    def on_disconnected(self) -> None:
+        """Publish again what was in flight: it is not known whether it arrived."""
+        self._is_connected = self._is_in_flight = False
+
+    def on_message(self, message: MessageReceived) -> Sequence[Order]:
+        """Keep ``message`` until a program has it; the oldest makes room for it."""
+        kept, said = Publish(message.topic, message.payload), []
+        while len(self._inbox) and not self._inbox.has_room_for(kept):
+            self._inbox.remove()
+            self._is_delivering = False
+            said.append(Report("message dropped", "no program took it, and there is no room"))
+        try:
+            self._inbox.put(kept)
+        except StorageError as error:
+            self._inbox.hold(kept)
+            said.append(Report("message not on disk", f"kept in memory: {error}"))
+        return [*said, *self._deliver()]
+
+    def on_acknowledged(self, _: Publish) -> Sequence[Order]:
+        """Forget what arrived, and publish the next."""
+        if not self._is_in_flight:
+            return []
+        self._is_in_flight = False
+        self._outbox.remove()
+        return self._send()
+
+    def on_fact(self, fact: Event) -> Sequence[Order]:
+        """Do what a program asks for."""
+        match fact:
+            case ApplicationSaid(client, payload):
+                return self._hear(client, payload)
+            case ApplicationLeft(client) if client == self._listener:
+                self._listener, self._is_delivering = None, False
+        return []
+
+    def on_stopped(self) -> Sequence[Report]:
+        """Say what waits for the next start."""
+        waiting = len(self._outbox)
+        return [Report("application kept", f"{waiting} for the next start")] if waiting else []
+
+    # --- what a program says --------------------------------------------------------------------
+
+    def _hear(self, client: int, payload: bytes) -> Sequence[Order]:
+        try:
+            said = msgspec.json.decode(payload, type=_Said)
+        except (msgspec.DecodeError, RecursionError) as error:
+            return [self._refuse(client, None, f"not understood: {foreign(str(error))}")]
+        if said.publish is not None:
+            return self._accept(client, said.publish, said)
+        if said.listen:
+            return self._listen(client, said)
+        if said.received is not None:
+            return self._received(client, said)
+        return [self._refuse(client, said, "say publish, listen or received")]
+
+    def _accept(self, client: int, topic: str, said: _Said) -> Sequence[Order]:
+        try:
+            content = b64decode(said.payload, validate=True)
+        except ValueError:
+            return [self._refuse(client, said, "the payload is not base64")]
+        problem = self._problem(topic, content)
+        if problem:
+            return [self._refuse(client, said, problem)]
+        try:
+            self._outbox.put(Publish(topic, content))
+        except StorageError as error:
+            return [self._refuse(client, said, str(error))]
+        return [_answer(client, accepted=said.id), *self._send()]
+
+    def _problem(self, topic: str, content: bytes) -> str:
+        """Return why ``content`` may not be published to ``topic``; empty if it may."""
+        is_sound = 0 < len(topic.encode()) <= _LONGEST_TOPIC and topic.count("/") < _MOST_LEVELS
+        if not is_sound or not topic.isprintable() or {"+", "#"} & set(topic):
+            return "this is not a topic to publish to"
+        if not any(matches(allowed, topic) for allowed in self._publishable):
+            return "the settings do not allow this topic: application.publish"
+        if len(content) > LARGEST:
+            return f"the payload is larger than {LARGEST} bytes"
+        return ""
+
+    def _listen(self, client: int, said: _Said) -> Sequence[Order]:
+        """Let ``client`` have the messages from now on; the one before has them no more."""
+        self._listener, self._is_delivering = client, False
+        return [_answer(client, listening=list(self._subscriptions), id=said.id), *self._deliver()]
+
+    def _received(self, client: int, said: _Said) -> Sequence[Order]:
+        if client != self._listener or not self._is_delivering or said.received != self._delivery:
+            return [self._refuse(client, said, "no such message was sent to you")]
+        self._is_delivering = False
+        self._inbox.remove()
+        return [_answer(client, taken=said.received), *self._deliver()]
+
+    def _refuse(self, client: int, said: _Said | None, reason: str) -> Order:
+        self._counters.application_refusals += 1
+        return _answer(client, refused=said.id if said else None, reason=reason)
+
+    # --- what goes out --------------------------------------------------------------------------
+
+    def _send(self) -> Sequence[Order]:
+        if not (self._is_connected and not self._is_in_flight and len(self._outbox)):
+            return []
+        self._is_in_flight = True
+        return [self._outbox.first()]
+
+    def _deliver(self) -> Sequence[Order]:
+        if self._listener is None or self._is_delivering or not len(self._inbox):
+            return []
+        self._is_delivering, self._delivery = True, self._delivery + 1
+        message = self._inbox.first()
+        content = b64encode(message.payload).decode()
+        document = {"message": self._delivery, "topic": message.topic, "payload": content}
+        return [Answer(self._listener, msgspec.json.encode(document), is_reply=False)]
+
+
+def _answer(client: int, **document: Any) -> Answer:
+    return Answer(client, msgspec.json.encode(document))

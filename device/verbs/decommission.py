@@ -1,0 +1,32 @@
+"""``device decommission``: the end of a device's life; nothing brings it back."""
+
+import argparse
+from typing import Final
+
+from device.console import Console
+from device.verbs._options import add_config, device_of
+
+SUMMARY: Final = "End the device's life: destroy every key, in a secure element too. Final."
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``device decommission``."""
+    add_config(parser)
+    parser.add_argument(
+        "--element-is-lost",
+        action="store_true",
+        help="do not ask the secure element, which is gone; its keys are not destroyed",
+    )
+
+
+def run(options: argparse.Namespace, console: Console) -> None:
+    """Decommission the device, or what is left of it after a cut.
+
+    Raises:
+        ElementError: the secure element cannot be used; nothing was destroyed.
+        StorageError: the storage is missing, busy, corrupt or rolled back.
+    """
+    was_alive = device_of(options).decommission(element_is_lost=options.element_is_lost)
+    words = "every key is destroyed" if was_alive else "it was decommissioned before"
+    console.say(f"decommissioned: {words}", "in the cloud: factory retire --serial SERIAL")
+    console.show({"decommissioned": True, "lifecycle": "DECOMMISSIONED"})

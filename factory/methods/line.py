@@ -1,0 +1,264 @@
+"""A batch of devices on the production line: several processes make, one keeps the ledger.
+
+A device is bound by the disk, which has to have it before anybody calls it made, and by its key
+and signatures. So two processes a core make devices, each with the station open for reading, and
+the ledger gets its lines for many devices by one write. A device that fails is entered with its
+cause, and the others go on. What has to ask AWS for each device is made here, one after the other.
+"""
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+from device.errors import FirstbootError
+from factory.account.accounts import aws_accounts
+from factory.account.cloud import Cloud
+from factory.making.admission import (
+    Admission,
+    Admitted,
+    Failed,
+    Wanted,
+    admit,
+    preview,
+    used_by,
+)
+from factory.making.new_device import DeviceOrder
+from factory.methods import METHODS
+from factory.methods.production import Make, Product, finished, maker, retire_former
+from factory.station.ledger import Ledger, LedgerView, Result
+from factory.station.station import Station, open_station
+
+PART: Final = 1000
+"""So many devices are in memory at a time, whatever the batch has."""
+_AT_ONCE: Final = 16
+"""Devices that a process makes before it reports."""
+_MOST_PROCESSES: Final = 16
+_WORTH_PROCESSES: Final = 32
+"""Devices below which starting processes takes longer than making."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """Where a batch is made."""
+
+    method: str
+    station: Station
+    clouds: Sequence[Cloud]
+    batch: str | None
+    jobs: int = 0
+    """Processes; 0: two a core."""
+    clock: Callable[[], float] = time.monotonic
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What became of one device of the batch."""
+
+    wanted: Wanted
+    product: Product | None = None
+    failed: Failed | None = None
+    seconds: float = 0.0
+    retired: Sequence[str] = ()
+
+
+class Plan(StrEnum):
+    """What a run would do about a device."""
+
+    NEW = "new"
+    RESUMED = "resumed"
+    """Begun by a run that was stopped."""
+    THERE = "there"
+    """Made already; it stays as it is."""
+    REPLACES = "replaces"
+    """Another device has the serial number, and would be retired."""
+
+
+def plan_line(line: Line, wanted: Iterable[Wanted]) -> Iterator[tuple[Wanted, Plan]]:
+    """Yield what `run_line` would do; nothing is written.
+
+    Raises:
+        SerialNumberUsedError, DeviceIdError: another device has a serial number, or an id.
+        LedgerError, StorageError: the ledger cannot be read.
+    """
+    ledger = Ledger(line.station.folder)
+    for part in _parts(wanted):
+        decided = preview(ledger, [_as_admitted(line, each) for each in part])
+        yield from zip(part, [_planned(each, line.batch) for each in decided], strict=True)
+
+
+def check_line(line: Line, wanted: Iterable[Wanted]) -> None:
+    """Refuse the batch before anything is made, if another device has one of its serial numbers.
+
+    Raises:
+        SerialNumberUsedError, DeviceIdError: one has.
+    """
+    for _ in plan_line(line, wanted):
+        continue
+
+
+def _planned(admission: Admission, batch: str | None) -> Plan:
+    own = admission.own
+    if own is None:
+        return Plan.REPLACES if admission.former else Plan.NEW
+    if own.result is not Result.MADE:
+        return Plan.RESUMED
+    if own.batch != batch:
+        raise used_by(own)
+    return Plan.THERE
+
+
+def run_line(line: Line, wanted: Iterable[Wanted]) -> Iterator[Piece]:
+    """Make the devices, and yield each when the ledger has it; the batch goes on if one fails.
+
+    A run that was stopped is followed by another with the same devices: what is made stays, and
+    is yielded again.
+
+    Raises:
+        SerialNumberUsedError: another device has got a serial number meanwhile.
+        LedgerError, StorageError: the ledger cannot be read or written.
+    """
+    with _making(line) as make_all:
+        for part in _parts(wanted):
+            yield from _make_part(line, part, make_all)
+
+
+Task = tuple[DeviceOrder, Path, bool]
+"""An order, the folder, and whether a finished device in it is taken as it is."""
+Answer = tuple[Product | Failed, float]
+MakeAll = Callable[[Sequence[Task]], Iterator[Answer]]
+
+
+def _make_part(line: Line, part: Sequence[Wanted], make_all: MakeAll) -> Iterator[Piece]:
+    ledger = Ledger(line.station.folder)
+    wanted = [_as_admitted(line, each) for each in part]
+    admitted = admit(ledger, wanted, line.method, line.batch)
+    notes = [
+        retire_former(each, at.out, line.clouds) if each.former else []
+        for each, at in zip(admitted, wanted, strict=True)
+    ]
+    view = ledger.view({each.order.serial_number for each in admitted}, frozenset())
+    registers = METHODS[line.method].is_registering
+    tasks = [
+        (each.order, at.out, each.is_resumed and not registers)
+        for each, at in zip(admitted, wanted, strict=True)
+    ]
+    answers = zip(admitted, wanted, notes, make_all(tasks), strict=True)
+    while group := list(islice(answers, _AT_ONCE)):
+        pieces = [(each, _piece(at, said, answer)) for each, at, said, answer in group]
+        _enter(ledger, view, pieces)
+        yield from (piece for _, piece in pieces)
+
+
+def _piece(wanted: Wanted, notes: Sequence[str], answer: Answer) -> Piece:
+    found, seconds = answer
+    if isinstance(found, Failed):
+        return Piece(wanted, failed=found, seconds=seconds, retired=notes)
+    return Piece(wanted, found, seconds=seconds, retired=notes)
+
+
+def _enter(ledger: Ledger, view: LedgerView, pieces: Sequence[tuple[Admitted, Piece]]) -> None:
+    """Enter what became of several devices, by one write."""
+    with ledger.locked():
+        view.refresh()
+        lines = []
+        for admitted, piece in pieces:
+            entries = view.of_serial_number(admitted.order.serial_number)
+            if piece.failed is not None:
+                lines += admitted.failed_lines(piece.failed, entries)
+            elif piece.product is not None and not admitted.is_entered_as_made:
+                made = replace(piece.product.entry(), seconds=round(piece.seconds, 3))
+                lines += admitted.lines(made, entries)
+        if lines:
+            ledger.append(*lines)
+
+
+def _as_admitted(line: Line, wanted: Wanted) -> Wanted:
+    can_fail = not METHODS[line.method].is_made_online
+    return replace(wanted, completes=True, can_fail=can_fail)
+
+
+def _parts(wanted: Iterable[Wanted]) -> Iterator[list[Wanted]]:
+    iterator = iter(wanted)
+    while part := list(islice(iterator, PART)):
+        yield part
+
+
+@contextmanager
+def _making(line: Line) -> Iterator[MakeAll]:
+    """Lend what makes several devices; the answers come in the order of the tasks."""
+    jobs = line.jobs or default_jobs()
+    if jobs == 1 or _asks_aws(line):
+        yield partial(
+            map, partial(_answer, maker(line.method, line.station, line.clouds), line.clock)
+        )
+        return
+    pool: ProcessPoolExecutor | None = None
+
+    def make_all(tasks: Sequence[Task]) -> Iterator[Answer]:
+        nonlocal pool
+        if pool is None and len(tasks) < _WORTH_PROCESSES:
+            make = maker(line.method, line.station, line.clouds)
+            return map(partial(_answer, make, line.clock), tasks)
+        if pool is None:
+            # Not forked from this process, which may have threads and open sockets of the SDK.
+            context = multiprocessing.get_context("forkserver")
+            context.set_forkserver_preload([__name__])  # loaded once, and not by each process
+            start = (line.method, line.station.folder)
+            pool = ProcessPoolExecutor(jobs, context, _start, start)
+        return pool.map(_in_process, tasks, chunksize=_AT_ONCE)
+
+    try:
+        yield make_all
+    finally:
+        if pool is not None:
+            pool.shutdown(cancel_futures=True)
+
+
+def default_jobs() -> int:
+    """Return two processes a core: while one waits for the disk, the other computes."""
+    return min(2 * (os.cpu_count() or 1), _MOST_PROCESSES)
+
+
+def _asks_aws(line: Line) -> bool:
+    served = METHODS[line.method]
+    is_hooked = "--hook" in served.options and line.station.asks_for_proof
+    return served.is_made_online or served.is_registering or is_hooked
+
+
+def _answer(make: Make, clock: Callable[[], float], task: Task) -> Answer:
+    order, out, is_resumed = task
+    begun = clock()
+    try:
+        found = finished(order, out) if is_resumed else None
+        return found or make(order, out), clock() - begun
+    except FirstbootError as error:
+        is_left = finished(order, out) is not None
+        return Failed.by(error, is_left=is_left), clock() - begun
+
+
+_until_it_ends: Final = ExitStack()
+"""Closed with the process."""
+_make_here: Make
+"""Of this process: makes devices with the station that it opened."""
+
+
+def _start(method: str, folder: Path) -> None:
+    """Open the station in a process of its own; it stays open as long as the process lives."""
+    global _make_here  # noqa: PLW0603 - what a process of a pool keeps between its tasks
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started it ends it
+    station = _until_it_ends.enter_context(open_station(folder, read_only=True))
+    _make_here = maker(method, station, aws_accounts([], os.environ))  # AWS is never asked here
+
+
+def _in_process(task: Task) -> Answer:
+    return _answer(_make_here, time.monotonic, task)

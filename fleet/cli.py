@@ -1,0 +1,165 @@
+"""``scripts/fleet``: many devices on this machine, and what a batch of them does to an account."""
+
+import argparse
+import json
+import logging
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from fleet.errors import FleetError, MisuseError
+from fleet.order import METHODS, WORDS, FleetOrder, Scenario
+
+if TYPE_CHECKING:
+    from fleet.account import Permission
+    from fleet.report import Run
+
+_OUT: Final = Path(".firstboot", "fleet")
+_FAILED, _MISUSE = 1, 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a fleet; return 0 if every device is proven and every invariant holds, 1 if not."""
+    options = parser().parse_args(arguments)
+    try:
+        return _run(options)
+    except FleetError as error:
+        print(f"scripts/fleet: {error}\nnext: {error.next_step}", file=sys.stderr)
+        return _MISUSE if isinstance(error, MisuseError) else _FAILED
+    except KeyboardInterrupt:
+        print("scripts/fleet: stopped before a device was switched on", file=sys.stderr)
+        return _FAILED
+
+
+def _run(options: argparse.Namespace) -> int:
+    # --help is answered before there is a .venv; the rest needs what is in it.
+    from fleet.page import page_of  # noqa: PLC0415
+    from fleet.progress import Screen  # noqa: PLC0415
+    from fleet.report import document_of, write_csv, write_json  # noqa: PLC0415
+    from fleet.running import run_fleet  # noqa: PLC0415
+
+    logging.getLogger("device").addHandler(logging.NullHandler())
+    logging.getLogger("device").propagate = False
+    order = order_of(options)
+    with _place(options.keep) as folder, Screen(order.devices) as screen:
+        run = run_fleet(
+            order, folder, _permission(options), screen.hearer, with_quotas=options.quotas == "aws"
+        )
+    document, out = document_of(run), Path(options.out)
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(document, out / "report.json")
+    write_csv(run, out / "devices.csv")
+    (out / "report.html").write_text(page_of(run, document), encoding="utf-8")
+    print(json.dumps(document) if options.json else _words(run, document, out))
+    return 0 if run.is_good else _FAILED
+
+
+def order_of(options: argparse.Namespace) -> FleetOrder:
+    """Return what the options order.
+
+    Raises:
+        MisuseError: a number makes no sense.
+    """
+    if options.devices < 1:
+        raise MisuseError("a fleet needs at least one device", "Give --devices 1 or more.")
+    for name in ("spread", "rate", "seconds"):
+        if getattr(options, name) < 0:
+            raise MisuseError(f"--{name} is less than 0", "Give 0 or more.")
+    if not options.interval >= 0.1:
+        raise MisuseError("--interval is less than 0.1 s", "Give 0.1 or more.")
+    return FleetOrder(
+        options.devices, options.method, Scenario(options.scenario), options.seed, options.name,
+        in_memory=options.storage == "memory", spread=options.spread, rate=options.rate,
+        seconds=options.seconds, interval=options.interval, limit=options.limit,
+    )  # fmt: skip
+
+
+def _permission(options: argparse.Namespace) -> "Permission":
+    from fleet.account import Permission  # noqa: PLC0415 - see _run
+
+    return Permission(
+        options.endpoint, options.account, options.profile, options.most_devices,
+        options.most_calls,
+    )  # fmt: skip
+
+
+@contextmanager
+def _place(keep: str | None) -> Iterator[Path]:
+    """Lend a folder for station, devices and local AWS; it is gone afterwards, or kept."""
+    if keep is not None:
+        folder = Path(keep).resolve()
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="firstboot-fleet-") as name:
+        yield Path(name)
+
+
+def _words(run: "Run", document: dict[str, Any], out: Path) -> str:
+    devices, memory = document["devices"], document["memory"]
+    proven = (
+        f"{devices['proven']:,} of {devices['ordered']:,} devices proven in "
+        f"{devices['seconds_until_all_proven']:,.1f} s ({devices['proven_a_second']} a second); "
+        f"ended by: {run.ended_by}"
+    )
+    lines = [
+        proven,
+        f"{'step, since the one before':<28}{'count':>8}{'p50 ms':>11}{'p99 ms':>11}",
+        *(
+            f"{each['step']:<28}{each['count']:>8,}{each['p50_ms']:>11,.1f}{each['p99_ms']:>11,.1f}"
+            for each in document["steps"]
+        ),
+        "calls: " + ", ".join(f"{name} {n:,}" for name, n in document["calls"].items()),
+        f"retries: {document['retries']:,}, waiting {document['waited_seconds']:,.0f} s in all",
+        *(f"  {count:>8,}  {cause}" for cause, count in document["refusals"].items()),
+        f"memory a device: {memory['kib_a_device']} KiB; local AWS: {document['local_aws']}",
+    ]
+    if document["reconnect"]:
+        lines.append(f"reconnected: {document['reconnect']}")
+    lines += [f"violated: {each.invariant}: {each.detail}" for each in run.violations[:5]]
+    verdict = "hold" if not run.violations else f"{len(run.violations)} violations"
+    return "\n".join([*lines, f"invariants: {verdict}; report: {out / 'report.html'}"])
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    scenarios = "; ".join(f"{name}: {words}" for name, words in WORDS.items())
+    found = argparse.ArgumentParser(
+        prog="scripts/fleet",
+        description=f"{__doc__} Scenarios: {scenarios}.",
+    )
+    add = found.add_argument
+    add("--devices", type=int, default=100, metavar="N", help="how many; default: 100")
+    add("--method", choices=METHODS, default=METHODS[0], help="default: claim")
+    add("--scenario", choices=list(Scenario), default=Scenario.FIRST_BOOT,
+        help="default: first-boot")  # fmt: skip
+    add("--seed", type=int, default=1, metavar="N", help="of jitter and power cuts; default: 1")
+    add("--spread", type=float, default=0.0, metavar="S",
+        help="first_connect_spread of the devices, in seconds; default: 0")  # fmt: skip
+    add("--rate", type=float, default=0.0, metavar="N",
+        help="devices switched on a second; default: 0, all at once")  # fmt: skip
+    add("--seconds", type=float, default=30.0, metavar="S",
+        help="how long a fleet works in steady and reconnect-storm; default: 30")  # fmt: skip
+    add("--interval", type=float, default=5.0, metavar="S",
+        help="between two messages of a device; default: 5")  # fmt: skip
+    add("--limit", type=float, default=1800.0, metavar="S",
+        help="stop after so many seconds; default: 1800")  # fmt: skip
+    add("--storage", choices=("memory", "folder"), default="memory",
+        help="where devices write, by the same code; default: memory")  # fmt: skip
+    add("--quotas", choices=("aws", "none"), default="aws",
+        help="requests a second that the local AWS allows; default: aws")  # fmt: skip
+    add("--name", default="FLEET", help="how serial numbers begin; default: FLEET")
+    add("--out", default=str(_OUT), metavar="DIR",
+        help=f"report.html, report.json, devices.csv; default: {_OUT}")  # fmt: skip
+    add("--keep", metavar="DIR", help="keep station, devices and local AWS in this folder")
+    add("--json", action="store_true", help="print the report as one JSON object")
+    real = found.add_argument_group("a real account", "all of it, or nothing")
+    real.add_argument("--account", metavar="ID", help="its twelve digits")
+    real.add_argument("--endpoint", metavar="HOST[:PORT]", help="default: AWS is asked")
+    real.add_argument("--profile", metavar="NAME", help="default: boto3's own chain")
+    real.add_argument("--most-devices", type=int, metavar="N", help="a ceiling")
+    real.add_argument("--most-calls", type=int, metavar="N", help="a ceiling, over MQTT")
+    return found

@@ -1,0 +1,172 @@
+"""All devices at once: a thread each, switched on at a pace, watched, and stopped together."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from fleet.order import OPERATING, Scenario
+from fleet.record import Record
+from fleet.simulated_device import Shared, SimulatedDevice
+
+_STACK: Final = 256 * 1024
+"""Bytes of address space; a device's deepest call needs a third."""
+_LOOK_SECONDS: Final = 0.25
+_STOP_SECONDS: Final = 30.0
+
+
+@dataclass(frozen=True)
+class Moment:
+    """How far the fleet was, ``seconds`` after the first device was switched on."""
+
+    seconds: float
+    on: int
+    proven: int
+    operating: int
+    calls: int
+    memory_kib: int
+    cloud_memory_kib: int
+    cloud_cpu: float
+    """Processor seconds of the local AWS."""
+
+
+class Crowd:
+    """The devices of one order."""
+
+    def __init__(
+        self,
+        folders: Sequence[Path],
+        shared: Shared,
+        look: Callable[[Moment], None],
+        cloud_pid: int | None,
+    ) -> None:
+        """Call ``look`` four times a second while they run."""
+        self.devices: Final = [SimulatedDevice(each, shared) for each in folders]
+        self.moments: Final[list[Moment]] = []
+        self.storm_at: float | None = None
+        """When the connections were cut, on the monotonic clock."""
+        self._order: Final = shared.order
+        self._ceiling: Final = shared.ceiling
+        self._look: Final = look
+        self._cloud_pid: Final = cloud_pid
+        self._threads: Final[list[threading.Thread]] = []
+        self._started = 0.0
+
+    @property
+    def records(self) -> list[Record]:
+        """What became of each device."""
+        return [device.record for device in self.devices]
+
+    def run(self) -> None:
+        """Switch all on, have happen what the order says, and switch all off.
+
+        Raises:
+            KeyboardInterrupt: somebody wants it to end; the devices were stopped.
+        """
+        self._started = time.monotonic()
+        try:
+            self._switch_on()
+            self._wait_until(self._are_proven, self._order.limit)
+            if self._order.scenario in OPERATING:
+                self._work()
+        finally:
+            self._stop()
+
+    # --- the order of events ------------------------------------------------------------------
+
+    def _switch_on(self) -> None:
+        former = threading.stack_size(_STACK)
+        try:
+            for number, device in enumerate(self.devices):
+                self._keep_pace(number)
+                thread = threading.Thread(target=device.live, name=device.record.serial)
+                thread.daemon = True
+                self._threads.append(thread)
+                thread.start()
+        finally:
+            threading.stack_size(former)
+
+    def _keep_pace(self, number: int) -> None:
+        """Wait until device ``number`` is due."""
+        if self._order.rate:
+            due = self._started + number / self._order.rate
+            self._wait_until(lambda: time.monotonic() >= due, self._order.limit)
+        elif number % 50 == 0:
+            self._note()
+
+    def _work(self) -> None:
+        self._wait_until(self._are_operating, self._left())
+        if self._order.scenario is Scenario.RECONNECT_STORM:
+            before = [record.operating for record in self.records]
+            self.storm_at = time.monotonic()
+            for device in self.devices:
+                device.lose_network()
+            self._wait_until(lambda: self._are_back(before), self._left())
+        until = time.monotonic() + self._order.seconds
+        self._wait_until(lambda: time.monotonic() >= until, self._left())
+
+    def _stop(self) -> None:
+        """Stop every device, and wait until it has said goodbye."""
+        self._note()
+        for device in self.devices:
+            device.stop()
+        until = time.monotonic() + _STOP_SECONDS
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join(max(0.0, until - time.monotonic()))
+
+    # --- what is watched ----------------------------------------------------------------------
+
+    def _are_proven(self) -> bool:
+        return all(record.is_proven or record.failure for record in self.records)
+
+    def _are_operating(self) -> bool:
+        return all(record.operating or record.failure for record in self.records)
+
+    def _are_back(self, before: Sequence[int]) -> bool:
+        pairs = zip(self.records, before, strict=True)
+        return all(record.operating > former or record.failure for record, former in pairs)
+
+    def _left(self) -> float:
+        return self._order.limit - (time.monotonic() - self._started)
+
+    def _wait_until(self, is_so: Callable[[], bool], most: float) -> None:
+        until = time.monotonic() + most
+        while not is_so() and time.monotonic() < until and not self._ceiling.is_reached:
+            time.sleep(_LOOK_SECONDS)
+            self._note()
+
+    def _note(self) -> None:
+        records = self.records
+        moment = Moment(
+            seconds=time.monotonic() - self._started,
+            on=len(self._threads),
+            proven=sum(record.is_proven for record in records),
+            operating=sum(record.operating > 0 for record in records),
+            calls=sum(sum(record.calls.values()) for record in records),
+            memory_kib=memory_kib("self"),
+            cloud_memory_kib=memory_kib(str(self._cloud_pid)) if self._cloud_pid else 0,
+            cloud_cpu=cpu_seconds(str(self._cloud_pid)) if self._cloud_pid else 0.0,
+        )
+        self.moments.append(moment)
+        self._look(moment)
+
+
+def memory_kib(process: str) -> int:
+    """Return the resident memory of a process; 0 where there is no /proc."""
+    with suppress(OSError, ValueError):
+        for line in Path("/proc", process, "status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1])
+    return 0
+
+
+def cpu_seconds(process: str) -> float:
+    """Return the processor seconds of a process, user and system; 0 where there is no /proc."""
+    with suppress(OSError, ValueError):
+        fields = Path("/proc", process, "stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / 100
+    return 0.0

@@ -1,0 +1,66 @@
+"""What is ordered: how many devices, by which method, and what happens to them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+METHODS: Final = ("claim", "claim-aws-keys", "claim-own-ca", "jitp", "jitr")
+"""The methods that need nothing for a single device but what ``factory make`` does offline."""
+
+
+class Scenario(StrEnum):
+    """What happens to the fleet."""
+
+    FIRST_BOOT = "first-boot"
+    STEADY = "steady"
+    RECONNECT_STORM = "reconnect-storm"
+    POWER_CUTS = "power-cuts"
+
+
+WORDS: Final = {
+    Scenario.FIRST_BOOT: "every device is switched on once, and off when its identity is proven",
+    Scenario.STEADY: "after that, every device publishes telemetry for --seconds",
+    Scenario.RECONNECT_STORM: "after that, every connection is cut in the same instant",
+    Scenario.POWER_CUTS: "the power of every device is cut up to three times before it is proven",
+}
+OPERATING: Final = frozenset({Scenario.STEADY, Scenario.RECONNECT_STORM})
+"""Scenarios in which a proven device goes to work and stays connected."""
+
+
+@dataclass(frozen=True)
+class FleetOrder:
+    """A fleet, as it is ordered."""
+
+    devices: int
+    method: str = "claim"
+    scenario: Scenario = Scenario.FIRST_BOOT
+    seed: int = 1
+    """Of the devices' jitter and of the steps at which power is cut; threads are not seeded."""
+    name: str = "FLEET"
+    """How serial numbers begin."""
+    in_memory: bool = True
+    """Whether what a device writes stays in memory; else its folder is written and synced."""
+    spread: float = 0.0
+    """``first_connect_spread`` of every device, in seconds."""
+    rate: float = 0.0
+    """Devices that are switched on a second; 0 for all at once."""
+    seconds: float = 30.0
+    """How long a steady fleet works."""
+    interval: float = 5.0
+    """Seconds between two messages of a device at work."""
+    limit: float = 1800.0
+    """After so many seconds the fleet is stopped, proven or not."""
+
+    @property
+    def serials(self) -> Sequence[str]:
+        """The serial numbers."""
+        return [f"{self.name}-{number:06}" for number in range(self.devices)]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The ``DEVICE_*`` variables that every device has."""
+        return {
+            "DEVICE_CONNECTION__FIRST_CONNECT_SPREAD": str(self.spread),
+            "DEVICE_TELEMETRY__INTERVAL": str(self.interval),
+        }

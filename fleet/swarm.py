@@ -1,0 +1,43 @@
+"""``python -m fleet.swarm``: Locust, with devices in real threads, on as many machines as wanted.
+
+Locust patches Python's threads, queues and sockets by default; awscrt wakes a device from a thread
+that gevent does not know, so a device with patched ones never hears an answer. This launcher leaves
+them as they are, and patches the rest before Locust can. Its options are Locust's.
+"""
+
+import os
+import sys
+from importlib.util import find_spec
+from typing import Final
+
+_SKIP: Final = "LOCUST_SKIP_MONKEY_PATCH"
+_FILE: Final = "fleet.locustfile"
+
+
+def main() -> None:
+    """Run Locust; it exits."""
+    from gevent import monkey  # noqa: PLC0415 - before all else
+
+    monkey.patch_all(thread=False, queue=False, socket=False, ssl=False)
+    os.environ[_SKIP] = "1"
+    from locust.main import main as locust_main  # noqa: PLC0415 - after the patch
+
+    if not {"-f", "--locustfile"} & set(sys.argv):
+        sys.argv[1:1] = ["-f", locustfile()]
+    locust_main()
+
+
+def locustfile() -> str:
+    """Return where the file is that Locust reads.
+
+    Raises:
+        RuntimeError: it is not in a file.
+    """
+    spec = find_spec(_FILE)
+    if spec is None or spec.origin is None:
+        raise RuntimeError(f"{_FILE} is not in a file")
+    return spec.origin
+
+
+if __name__ == "__main__":
+    main()

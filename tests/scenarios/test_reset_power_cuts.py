@@ -1,0 +1,113 @@
+"""Whatever is cut, does a reset lead to the same thing, and a decommissioning to no key at all?"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from device.errors.storage import DECOMMISSIONED
+from device.reset import decommission, reset
+from device.runtime import journal
+from device.runtime.journal import Identity
+from device.storage.device_storage import open_device_storage
+from device.storage.filesystem import Mount
+from device.storage.lifecycle import Lifecycle
+from tests.support.errors import raises
+from tests.support.power import PowerCutError, PowerSupply
+from tests.support.worlds import MemoryWorld, boot, boot_home
+
+STATE = Path("/device")
+
+
+def proven_by_claim() -> tuple[MemoryWorld, Identity]:
+    world = MemoryWorld()
+    world.make_device(STATE, "SN-1")
+    return world, boot(world, STATE)
+
+
+def proven_with_a_leaf(method: str = "bulk") -> tuple[MemoryWorld, Identity]:
+    world = MemoryWorld()
+    world.settings = msgspec.structs.replace(world.settings, method=method)
+    leaf = world.make_device_with_leaf(STATE, "SN-1")
+    world.cloud.register_leaf(leaf, "SN-1")
+    return world, boot(world, STATE)
+
+
+def on(supply: PowerSupply, world: MemoryWorld) -> Mount:
+    """Return the disks of ``world`` on this power supply."""
+    return lambda folder: supply.mount(world.mount(folder))
+
+
+Proven = Callable[[], tuple[MemoryWorld, Identity]]
+
+
+@pytest.mark.parametrize("proven", [proven_by_claim, proven_with_a_leaf])
+def test_a_reset_device_becomes_the_same_thing(proven: Proven) -> None:
+    world, before = proven()
+    with open_device_storage(STATE, mount=world.mount) as storage:
+        assert reset(storage)
+
+    after = boot(world, STATE)
+
+    assert (after.thing_name, after.certificate_id) == (before.thing_name, before.certificate_id)
+    registry = world.registry("SN-1")
+    assert (registry.things, registry.active_certificates) == (["SN-1"], [before.certificate_id])
+
+
+@pytest.mark.parametrize("proven", [proven_by_claim, proven_with_a_leaf])
+def test_a_reset_is_cut_at_any_moment(proven: Proven) -> None:
+    """The identity as it was, or one that waits for its proof: the next boot proves it."""
+    world, before = proven()
+    cuts = 0
+    for moment in range(1, 1_000):
+        supply = PowerSupply(moment)
+        try:
+            with open_device_storage(STATE, mount=on(supply, world)) as storage:
+                reset(storage)
+        except PowerCutError:
+            cuts += 1
+        else:
+            break
+        assert boot_home(world, STATE).certificate_id == before.certificate_id
+
+    assert cuts > 10
+    assert world.registry("SN-1").active_certificates == [before.certificate_id]
+
+
+def test_a_certificate_that_was_deactivated_is_not_given_up_after_a_reset() -> None:
+    """It is all that the device has."""
+    world, before = proven_by_claim()
+    with open_device_storage(STATE, mount=world.mount) as storage:
+        reset(storage)
+    certificate = world.cloud.certificates[before.certificate_id]
+    certificate.status = "INACTIVE"
+    for _ in range(4):
+        with pytest.raises(Exception, match="refused"):
+            boot(world, STATE)
+        world.clock.advance(3_600.0)
+    certificate.status = "ACTIVE"
+
+    assert boot(world, STATE).certificate_id == before.certificate_id
+
+
+def test_a_decommissioning_is_cut_at_any_moment() -> None:
+    world, _ = proven_by_claim()
+    cuts = 0
+    for moment in range(1, 1_000):
+        supply = PowerSupply(moment)
+        try:
+            decommission(STATE, mount=on(supply, world))
+        except PowerCutError:
+            cuts += 1
+        else:
+            break
+
+    assert cuts > 3
+    assert not decommission(STATE, mount=world.mount), "again does no harm"
+    with open_device_storage(STATE, read_only=True, mount=world.mount) as storage:
+        assert storage.lifecycle is Lifecycle.DECOMMISSIONED
+        with raises(DECOMMISSIONED):
+            journal.load_identity(storage.ps)
+    with raises(DECOMMISSIONED):
+        boot(world, STATE)

@@ -1,0 +1,184 @@
+"""Is what the outbox accepted still there after any power cut, sealed, and within its limits?"""
+
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from device.errors.operation import OUTBOX_FULL
+from device.errors.storage import StorageError
+from device.operation.outbox import MemoryOutbox, Outbox
+from device.provisioning.actions import Publish
+from device.runtime.durable_outbox import DurableOutbox, open_outbox
+from tests.support.crash_states import CrashState, crash_states, explore
+from tests.support.devices import open_device
+from tests.support.errors import raises
+from tests.support.memory_disk import MemoryDisk
+from tests.support.recording_fs import Fault, RecordingDisk
+
+KEY = bytes(range(32))
+PLACE = Path("outbox")
+
+
+def publication(number: int, size: int = 10) -> Publish:
+    return Publish("dt/SN-1/telemetry", b"%04d" % number + bytes(size))
+
+
+def outbox_on(disk: RecordingDisk | MemoryDisk, most: int = 5, key: bytes = KEY) -> DurableOutbox:
+    return DurableOutbox(disk.mount(PLACE), key, most, 1_000)
+
+
+def drained(outbox: Outbox) -> list[int]:
+    return [int(outbox.remove().payload[:4]) for _ in range(len(outbox))]
+
+
+def test_a_start_finds_what_the_stop_before_it_left_in_order() -> None:
+    disk = MemoryDisk()
+    before = outbox_on(disk)
+    for number in range(1, 5):
+        before.put(publication(number))
+    before.remove()
+
+    after = outbox_on(disk)
+
+    assert after.first() == publication(2)
+    after.put(publication(5))
+    assert drained(after) == [2, 3, 4, 5]
+    assert drained(outbox_on(disk)) == []
+
+
+def test_whatever_the_moment_of_a_cut_nothing_accepted_is_lost_nor_out_of_order() -> None:
+    disk = RecordingDisk({PLACE.name: {}})
+    outbox = outbox_on(disk)
+    accepted, acknowledged = [], 0
+    disk.acknowledge(((), 0))
+    for number in range(1, 7):
+        outbox.put(publication(number))
+        accepted.append(number)
+        disk.acknowledge((tuple(accepted), acknowledged))
+        if number % 2:
+            acknowledged = int(outbox.first().payload[:4])
+            disk.acknowledge((tuple(accepted), acknowledged))
+            outbox.remove()
+
+    def check(state: CrashState) -> None:
+        found = drained(outbox_on(RecordingDisk(state.disk)))
+        assert found == sorted(set(found))
+        held, told = cast("tuple[tuple[int, ...], int]", state.allowed[0])
+        assert set(found) >= {number for number in held if number > told}
+        assert set(found) <= {*range(1, len(held) + 2)}
+
+    result = explore(crash_states(disk), check)
+
+    assert result.states > 50
+    assert result.violations == []
+
+
+def test_a_start_after_a_cut_accepts_more_and_none_takes_the_place_of_another() -> None:
+    disk = RecordingDisk({PLACE.name: {}})
+    outbox = outbox_on(disk)
+    disk.acknowledge(None)
+    outbox.put(publication(1))
+    outbox.put(publication(2))
+    outbox.remove()
+
+    def check(state: CrashState) -> None:
+        after = RecordingDisk(state.disk)
+        again = outbox_on(after)
+        again.put(publication(9))
+        assert drained(outbox_on(after))[-1] == 9
+
+    assert explore(crash_states(disk), check).violations == []
+
+
+@pytest.mark.parametrize("outbox", [MemoryOutbox(3, 1_000), outbox_on(MemoryDisk(), 3)])
+def test_a_full_outbox_refuses_and_says_how_full_it_is(outbox: MemoryOutbox) -> None:
+    for number in range(3):
+        outbox.put(publication(number))
+
+    assert not outbox.has_room_for(publication(3))
+    with raises(OUTBOX_FULL, match="3 publications, 93 bytes, wait"):
+        outbox.put(publication(3))
+
+    assert drained(outbox) == [0, 1, 2]
+
+
+def test_bytes_are_a_limit_too() -> None:
+    outbox = outbox_on(MemoryDisk())
+    outbox.put(publication(1, 900))
+
+    assert not outbox.has_room_for(publication(2, 100))
+    outbox.remove()
+    assert outbox.has_room_for(publication(2, 100))
+
+
+@pytest.mark.parametrize(
+    ("fault", "call"),
+    [
+        *((fault, call) for fault in (Fault.NO_SPACE, Fault.IO_ERROR) for call in range(3)),
+        (Fault.SHORT_WRITE, 0),
+    ],
+)
+def test_a_disk_that_refuses_leaves_what_was_there(fault: Fault, call: int) -> None:
+    disk = RecordingDisk({PLACE.name: {}})
+    outbox = outbox_on(disk)
+    outbox.put(publication(1))
+    disk.faults = {disk.calls + call: fault}
+
+    with pytest.raises(StorageError):
+        outbox.put(publication(2))
+
+    assert len(outbox) == 1
+    outbox.put(publication(3))
+    assert drained(outbox_on(RecordingDisk(disk.content()))) == [1, 3]
+
+
+def test_what_is_held_in_memory_goes_in_its_turn_and_not_to_the_disk() -> None:
+    disk = MemoryDisk()
+    outbox = outbox_on(disk)
+    outbox.put(publication(1))
+    outbox.hold(publication(2))
+    outbox.put(publication(3))
+
+    assert drained(outbox_on(disk)) == [1, 3]
+    assert drained(outbox) == [1, 2, 3]
+
+
+def test_no_file_shows_a_topic_or_a_payload() -> None:
+    disk = MemoryDisk()
+    outbox_on(disk).put(Publish("app/secret-place", b"a secret of the application"))
+
+    [(folder, name)] = disk.places()
+    assert b"secret" not in disk.content(folder, name)
+
+
+@pytest.mark.parametrize("damage", [b"", b"x", bytes(200)])
+def test_a_file_that_does_not_open_is_dropped_and_counted(damage: bytes) -> None:
+    disk = MemoryDisk()
+    outbox = outbox_on(disk)
+    outbox.put(publication(1))
+    outbox.put(publication(2))
+
+    after = outbox_on(disk.with_file([sorted(disk.places())[0]], damage))
+
+    assert (after.damaged, drained(after)) == (1, [2])
+
+
+def test_a_file_of_another_device_or_of_another_name_does_not_open() -> None:
+    disk = MemoryDisk()
+    outbox_on(disk).put(publication(1))
+    [(folder, name)] = disk.places()
+    renamed = disk.with_file([(folder, "0000000000000007")], disk.content(folder, name))
+
+    assert outbox_on(renamed).damaged == 1
+    assert outbox_on(disk, key=bytes(32)).damaged == 1
+
+
+def test_a_device_has_its_outbox_beside_its_storage(tmp_path: Path) -> None:
+    place = tmp_path / "outbox" / "telemetry"
+    with open_device(tmp_path) as storage:
+        open_outbox(place, storage, 5, 1_000).put(publication(1))
+        again = open_outbox(place, storage, 5, 1_000)
+
+    assert drained(again) == [1]
+    assert place.stat().st_mode & 0o777 == 0o700

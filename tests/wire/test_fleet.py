@@ -1,0 +1,121 @@
+"""A fleet over TLS: what is cut, lost or stopped, each device is one thing with one certificate."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from factory import Registry, Station
+from fleet.account import Place, refuse_used_account
+from fleet.errors import MisuseError
+from fleet.invariants import read_certificates
+from fleet.order import FleetOrder, Scenario
+from fleet.report import Run, document_of
+from fleet.running import Hearer, live
+from fleet.sessions import Ceiling
+from pytest_firstboot import LocalAWS
+from pytest_firstboot.bench import Maker
+from tests.support.hang import SECONDS
+
+pytestmark = pytest.mark.wire
+
+ROOT = Path(__file__).parents[2]
+QUIET = Hearer(lambda _: None, lambda _: None)
+
+
+def run(order: FleetOrder, tmp_path: Path, station: Station, local_aws: LocalAWS) -> Run:
+    place = Place(station, tmp_path / "devices", local_aws)
+    return live(order, place.make(order), place, Ceiling(None), QUIET)
+
+
+def test_a_fleet_whose_power_is_cut_keeps_every_invariant(
+    tmp_path: Path, station: Station, local_aws: LocalAWS
+) -> None:
+    order = FleetOrder(16, scenario=Scenario.POWER_CUTS, name="CUT", limit=SECONDS)
+    done = run(order, tmp_path, station, local_aws)
+    assert done.violations == []
+    assert [record.serial for record in done.records if not record.is_proven] == []
+    assert sum(record.power_cuts for record in done.records) >= order.devices / 2
+    assert done.is_good
+
+
+def test_a_fleet_comes_back_after_its_network_was_cut(
+    tmp_path: Path, station: Station, local_aws: LocalAWS
+) -> None:
+    order = FleetOrder(
+        6, scenario=Scenario.RECONNECT_STORM, name="STORM", in_memory=False, seconds=0.0,
+        limit=SECONDS,
+    )  # fmt: skip
+    document = document_of(run(order, tmp_path, station, local_aws))
+    assert document["reconnect"]["devices_back"] == order.devices
+    assert document["invariants"]["hold"]
+    assert document["refusals"]["FB-413 The connection was lost"] >= order.devices
+
+
+def in_account(
+    local_aws: LocalAWS, out: Path, most_calls: int, *words: str
+) -> tuple[Sequence[str], dict[str, str]]:
+    """Return a command that treats the local AWS as a real account, and its environment."""
+    named = ["--account", "000000000000", "--endpoint", local_aws.mqtt_endpoint]
+    ceilings = ["--most-devices", "8", "--most-calls", str(most_calls)]
+    command = [sys.executable, "-m", "fleet", *named, *ceilings, "--out", str(out), *words]
+    return command, {**os.environ, **local_aws.environment}
+
+
+def test_an_account_that_others_prepared_is_refused(make_device: Maker, cloud: Registry) -> None:
+    make_device()
+    with pytest.raises(MisuseError, match="firstboot-claim"):
+        refuse_used_account(cloud, [])
+
+
+@pytest.fixture
+def empty_aws(tmp_path: Path) -> Iterator[LocalAWS]:
+    """A local AWS of the test's own, in which nothing was prepared."""
+    with LocalAWS(tmp_path / "cloud") as started:
+        yield started
+
+
+@pytest.mark.long
+def test_in_a_named_account_the_ceiling_ends_it_and_nothing_is_left(
+    tmp_path: Path, empty_aws: LocalAWS
+) -> None:
+    command, environment = in_account(
+        empty_aws, tmp_path, 15, "--devices", "4", "--name", "CEILING", "--json"
+    )
+    registry = Station(tmp_path / "station", environment=empty_aws.environment).registry
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
+        timeout=SECONDS,
+    )  # fmt: skip
+    document = json.loads(done.stdout)
+    assert (done.returncode, document["ended_by"]) == (1, "ceiling")
+    assert sum(document["calls"].values()) == 15
+    assert document["devices"]["unfinished"] >= 1
+    assert registry.things() == []
+    refuse_used_account(registry, [])
+    assert read_certificates(registry) == {}
+
+
+@pytest.mark.long
+def test_ctrl_c_ends_a_fleet_with_a_report(tmp_path: Path, empty_aws: LocalAWS) -> None:
+    command, environment = in_account(
+        empty_aws, tmp_path, 1000,
+        "--devices", "4", "--name", "CTRLC", "--scenario", "steady", "--seconds", "3000",
+    )  # fmt: skip
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
+        text=True,
+    ) as process:  # fmt: skip
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("switching them on"):
+                process.send_signal(signal.SIGINT)
+        assert process.wait(SECONDS) == 1
+    document = json.loads((tmp_path / "report.json").read_text())
+    assert document["ended_by"] == "Ctrl-C"
+    assert document["invariants"]["hold"]
