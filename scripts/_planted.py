@@ -34,13 +34,18 @@ def main() -> int:
 
 
 def _is_found(bug: "Bug", seconds: float) -> bool:
+    said = search_for(bug, seconds)
+    print(f"{bug.place}: {bug.name}\n{said}", flush=True)  # noqa: T201 - a command
+    return "seed " in said
+
+
+def search_for(bug: "Bug", seconds: float) -> str:
+    """Return what the world says of a copy with ``bug``, after ``seconds`` of a core at most."""
     with tempfile.TemporaryDirectory() as folder:
         for name in _COPIED:
             shutil.copytree(_ROOT / name, Path(folder, name), ignore=_not_needed)
         plant(bug, Path(folder))
-        said = _search(Path(folder), seconds)
-    print(f"{bug.place}: {bug.name}\n{said}", flush=True)  # noqa: T201 - a command
-    return "seed" in said
+        return _search(Path(folder), seconds)
 
 
 def plant(bug: "Bug", checkout: Path) -> None:

@@ -38,6 +38,8 @@ RESTART_SECONDS: Final = 10.0
 """RestartSec of packaging/systemd/firstboot@.service."""
 PERSON_COMES_SECONDS: Final = 3600.0
 """After an exit code that the unit does not restart on, somebody switches it off and on."""
+READINGS_KEPT: Final = 8
+"""Few, so that an outage overfills the outbox."""
 NOT_RESTARTED: Final = {
     ExitCode.CONFIGURATION_INVALID, ExitCode.DENIED, ExitCode.STORAGE_UNUSABLE,
 }  # fmt: skip
@@ -81,7 +83,8 @@ class WorldDevice:
         spread = msgspec.structs.replace(
             settings.connection, first_connect_spread=self.world.spread
         )
-        return msgspec.structs.replace(settings, connection=spread)
+        small = msgspec.structs.replace(settings.outbox, messages=READINGS_KEPT)
+        return msgspec.structs.replace(settings, connection=spread, outbox=small)
 
     def _make(self) -> None:
         station = MemoryWorld.__new__(MemoryWorld)

@@ -190,7 +190,8 @@ class WorldSession:
                 if strikes("busy", device.name):
                     return ev.NotAcknowledged("busy", "", may_succeed_later=True)
                 self._account.proofs.add(self.certificate_id)
-                device.rules.cloud_has(topic, payload)
+                if topic.endswith("/telemetry"):
+                    device.rules.cloud_has(payload)
                 return ev.PublishAcknowledged()
         raise AssertionError(order)
 

@@ -102,7 +102,7 @@ class Rules:
 
     # --- telemetry ------------------------------------------------------------------------------
 
-    def cloud_has(self, topic: str, payload: bytes) -> None:
+    def cloud_has(self, payload: bytes) -> None:
         """The cloud takes a reading: the next, or one that it had before."""
         self.last_received_at = self._device.world.hub.now
         sequence = json.loads(payload).get("sequence")
