@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from device.errors import StoppedError
 from device.errors.storage import StorageError
@@ -22,7 +23,9 @@ from fleet.page import page_of, plot
 from fleet.record import Passed, Record
 from fleet.report import Run, document_of, percentile, write_csv
 from fleet.sessions import Ceiling, kind_of
+from fleet.share import swarm_order
 
+KUBERNETES = Path(__file__).parents[2] / "packaging" / "kubernetes" / "fleet.yaml"
 MUCH = Allowed(files=10**9, threads=10**9, ports=10**9, memory_kib=10**9)
 
 
@@ -211,3 +214,37 @@ def test_a_csv_has_a_line_a_device(tmp_path: Path) -> None:
     write_csv(run_of(proven("A", "1"), Record("B")), tmp_path / "devices.csv")
     lines = (tmp_path / "devices.csv").read_text().splitlines()
     assert [line.split(",")[0] for line in lines] == ["serial", "A", "B"]
+
+
+def test_the_kubernetes_example_numbers_its_workers_alike() -> None:
+    documents = list(yaml.safe_load_all(KUBERNETES.read_text()))
+    config, master, workers = (documents[number] for number in (0, 2, 3))
+    count = config["data"]["FLEET_WORKERS"]
+    command = master["spec"]["template"]["spec"]["containers"][0]["command"]
+    assert command[command.index("--expect-workers") + 1] == count
+    assert workers["spec"]["parallelism"] == workers["spec"]["completions"] == int(count)
+    assert "fleet.swarm" in command
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {},
+        {"FLEET_DEVICES": "nowhere"},
+        {"FLEET_DEVICES": "/", "FLEET_WORKERS": "0"},
+        {"FLEET_DEVICES": "/", "FLEET_DEVICES_A_USER": "many"},
+        {"FLEET_DEVICES": "/", "FLEET_SCENARIO": "earthquake"},
+    ],
+)
+def test_a_swarm_without_sense_is_misuse(variables: dict[str, str]) -> None:
+    with pytest.raises(MisuseError):
+        swarm_order(variables)
+
+
+def test_no_device_is_in_two_shares(tmp_path: Path) -> None:
+    for number in range(10):
+        (tmp_path / f"SN-{number}" / "fuses").mkdir(parents=True)
+    order = swarm_order({"FLEET_DEVICES": str(tmp_path), "FLEET_WORKERS": "3"})
+    shares = [each for index in range(3) for each in order.share(index)]
+    assert sorted(shares) == sorted(tmp_path.iterdir())
+    assert list(order.share(3)) == []

@@ -13,7 +13,6 @@ from secrets import token_hex
 import pytest
 
 from factory import Registry, Station
-from fleet.share import swarm_order
 from tests.support.hang import SECONDS
 from tests.wire.conftest import free_ports
 
@@ -119,10 +118,3 @@ def wait_for_line(log: Path, words: str, process: "subprocess.Popen[bytes]") -> 
         assert process.poll() is None, log.read_text()
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(0.2)
-
-
-def test_no_device_is_in_two_shares(devices: Path) -> None:
-    order = swarm_order({"FLEET_DEVICES": str(devices), "FLEET_WORKERS": "3"})
-    shares = [each for index in range(3) for each in order.share(index)]
-    assert sorted(shares) == sorted(devices.iterdir())
-    assert order.share(3) == []
