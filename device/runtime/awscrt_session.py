@@ -25,7 +25,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from awscrt import http, io, mqtt5
 from awscrt.exceptions import AwsCrtError
@@ -54,6 +54,9 @@ from device.runtime.session import StopRequested
 from device.runtime.tunnel import way_to
 from device.storage.keys import MemoryIdentity, TlsIdentity
 from device.text import foreign
+
+if TYPE_CHECKING:
+    from device.runtime.pump import Pump
 
 _log = logging.getLogger(__name__)
 
@@ -93,8 +96,12 @@ class _Held(ev.MessageReceived, frozen=True):
 class Network:
     """An event loop with its thread, and what dials in it; a program of many devices shares one."""
 
-    def __init__(self) -> None:
-        """Start the thread; it ends when nobody needs this object any more."""
+    def __init__(self, pump: "Pump | None" = None) -> None:
+        """Start the thread; it ends when nobody needs this object any more.
+
+        ``pump`` passes on the bytes of all connections.
+        """
+        self.pump: Final = pump
         loop = io.EventLoopGroup(1)
         self.released: Final = loop.shutdown_event
         self.bootstrap: Final = io.ClientBootstrap(loop, io.DefaultHostResolver(loop))
@@ -235,7 +242,8 @@ class AwscrtSession:
             self._inbox.put(connection, classify_failure(name, self._endpoint, b""))
             return
         _log.debug("CONNECT as %s with the %s", order.client_id, order.credential)
-        self._relay = Relay(partial(way_to, self._endpoint, self._options.connect_timeout))
+        pump = self._network.pump if self._network else None
+        self._relay = Relay(partial(way_to, self._endpoint, self._options.connect_timeout), pump)
         self._relay.start()
         self._client = self._new_client(order, connection, context, self._relay)
         self._client.start()

@@ -1,6 +1,6 @@
 """One side of ``scripts/bench fleet`` in a process of its own: many devices, or many bare clients.
 
-All begin at once, each in a thread, and stay connected. Prints an object: the seconds until the last
+All begin at once, each in a thread, and stay connected. Prints an object: the time until the last
 was proven, and the resident memory that each takes while it is connected.
 """
 
@@ -16,6 +16,7 @@ from awscrt import mqtt5
 from awsiot import mqtt5_client_builder
 
 from device.runtime.awscrt_session import Network
+from device.runtime.pump import Pump
 from fleet.crowd import Crowd, memory_kib
 from fleet.order import FleetOrder, Scenario
 from fleet.sessions import Ceiling
@@ -32,7 +33,7 @@ def ours(folder: Path, count: int, _: argparse.Namespace) -> dict[str, float]:
     )
     baseline = memory_kib("self")
     folders = sorted(folder.iterdir())[:count]
-    shared = Shared(order, Network(), Ceiling(None))
+    shared = Shared(order, Network(Pump()), Ceiling(None))
     begun = time.monotonic()
     crowd = Crowd(folders, shared, lambda _: None, None)
     crowd.run()
