@@ -16,6 +16,7 @@ _NOISE_SECONDS: Final = 0.06
 """By so much a busy machine shifts a wait."""
 _NOISE_SHARE: Final = 0.1
 _GROWTH: Final = 1.5
+_MOST: Final = 0.75
 
 
 class Pattern(Enum):
@@ -33,7 +34,7 @@ def pattern(waits: Sequence[float]) -> Pattern:
     A client that has reached its longest wait repeats it, so repetitions at the end count once.
     """
     told = _without_ceiling(waits)
-    if _all_alike(told):
+    if _most_are_alike(waits) or _all_alike(told):
         return Pattern.CONSTANT
     steps = [after - before for before, after in pairwise(told)]
     if len(steps) >= 2 and _all_alike(steps):
@@ -47,6 +48,11 @@ def grows(waits: Sequence[float]) -> bool:
     """Whether the later half of ``waits`` is clearly longer than the earlier half."""
     half = len(waits) // 2
     return half > 0 and fmean(waits[-half:]) >= _GROWTH * fmean(waits[:half]) + _NOISE_SECONDS
+
+
+def hurries(waits: Sequence[float]) -> bool:
+    """Whether the client came back at once more than once: AWS IoT takes one CONNECT a second."""
+    return sum(wait <= _NOISE_SECONDS for wait in waits) > 1
 
 
 def shown(waits: Sequence[float]) -> str:
@@ -67,6 +73,11 @@ def _is_exponential(waits: Sequence[float]) -> bool:
         return False
     factor = (waits[-1] / max(waits[0], 1e-3)) ** (1 / (len(waits) - 1))
     return factor > 1.2 and all(_alike(b, a * factor) for a, b in pairwise(waits))
+
+
+def _most_are_alike(waits: Sequence[float]) -> bool:
+    """Whether three in four are; a client may lose a moment elsewhere now and then."""
+    return any(sum(_alike(wait, each) for each in waits) >= _MOST * len(waits) for wait in waits)
 
 
 def _all_alike(numbers: Sequence[float]) -> bool:

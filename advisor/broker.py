@@ -107,6 +107,8 @@ class Broker:
         return orders
 
     def _answer(self, link: int, on: _Connection, packet: Packet, now: float) -> list[Order]:
+        if not on.number and packet.kind is not Kind.CONNECT:
+            raise MalformedError(f"the first packet is {packet.kind.name}, not CONNECT")
         if packet.kind is Kind.CONNECT:
             self._connects += 1
             on.number, on.connect = self._connects, packet
@@ -130,6 +132,8 @@ class Broker:
 
     def _connected(self, link: int, on: _Connection, now: float) -> list[Order]:
         version = on.connect.version
+        if not all(each.lets_in(on.connect.client_id) for each in self._script.services):
+            return self._cut(link, on, now)
         if self._script.refusal:
             is_new = version == codec.MQTT_5
             reason = self._script.refusal if is_new else _NOT_AUTHORIZED_311

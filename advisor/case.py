@@ -54,6 +54,8 @@ class Given:
     """The state that a shadow desires of the client."""
     job: Any = field(default_factory=lambda: {"operation": "advisor"})
     """The job document."""
+    template: str = ""
+    """The provisioning template that the client uses; empty if it does not provision itself."""
     soak_seconds: float = 60.0
     seconds: float = 300.0
     """After which a case is over; AWS' default."""
@@ -78,6 +80,7 @@ class Case:
     source: str
     presented: Presented = Presented.GOOD
     needs_client: bool = True
+    needs_template: bool = False
     awaits_end: bool = False
     """Whether the judge is asked only when the time of a soak is up."""
 

@@ -13,11 +13,11 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
-    load_pem_private_key,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -120,12 +120,19 @@ class Authority:
     def sign_csr(self, csr_pem: bytes) -> bytes:
         """Return a certificate for the key and the subject of a CSR, as AWS IoT does."""
         csr = x509.load_pem_x509_csr(csr_pem)
+        return self._signed(csr.public_key(), csr.subject)
+
+    def issue(self, key: CertificatePublicKeyTypes, common_name: str) -> bytes:
+        """Return a client's certificate for a key that only the client has."""
+        return self._signed(key, _name(common_name))
+
+    def _signed(self, key: CertificatePublicKeyTypes, subject: x509.Name) -> bytes:
         now = datetime.now(UTC)
         builder = (
             x509.CertificateBuilder()
-            .subject_name(csr.subject)
+            .subject_name(subject)
             .issuer_name(self.root.certificate.subject)
-            .public_key(csr.public_key())
+            .public_key(key)
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - timedelta(minutes=2))
             .not_valid_after(now + 365 * _DAY)
@@ -204,18 +211,6 @@ def client_context(root_pem: bytes, own: Issued | None) -> ssl.SSLContext:
             Path(file.name).write_bytes(own.chain_pem + own.key_pem)
             context.load_cert_chain(file.name)
     return context
-
-
-def key_in(pem: bytes) -> PrivateKey:
-    """Return the private key in ``pem``.
-
-    Raises:
-        TypeError: it is of no kind that AWS IoT takes.
-    """
-    key = load_pem_private_key(pem, None)
-    if not isinstance(key, PrivateKey):
-        raise TypeError(f"a key of kind {type(key).__name__}")
-    return key
 
 
 def _root(name: str) -> Issuer:

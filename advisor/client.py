@@ -26,6 +26,8 @@ class Place:
     thing: str
     case: str
     """The id of the case."""
+    template: str
+    """The provisioning template, or nothing."""
     folder: Path
     """An empty folder of this case."""
 

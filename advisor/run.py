@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from advisor.case import Case, Finding, Given, Judge, failed
+from advisor.case import Case, Finding, Given, Judge, Verdict, failed
 from advisor.certificates import Authority, server_context
 from advisor.client import Place, Start
 from advisor.endpoint import Endpoint
 from advisor.journal import Entry, Journal, What
 
 HOST: Final = "localhost"
+_GRACE_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,18 @@ def run_case(case: Case, start: Start, given: Given, authority: Authority) -> Ou
     """Run one case."""
     began = time.monotonic()
     judge = case.judge(given)
+    if case.needs_template and not given.template:
+        said = "give the provisioning template with --template, if the client provisions itself"
+        return Outcome(case, Finding(Verdict.NOT_RUN, said), 0.0)
     if not case.needs_client:
         return Outcome(case, judge(()) or failed(case.otherwise), 0.0)
     journal = Journal()
-    context = server_context(authority.server(case.presented, HOST), authority.root_pem)
+    script = case.script(given)
+    trusted = authority.root_pem + script.client_ca_pem
+    context = server_context(authority.server(case.presented, HOST), trusted)
     with (
         tempfile.TemporaryDirectory(prefix="advisor-") as name,
-        Endpoint(case.script(given), context, journal, time.monotonic) as endpoint,
+        Endpoint(script, context, journal, time.monotonic) as endpoint,
     ):
         place = _place(Path(name), case, given, authority, endpoint.port)
 
@@ -80,6 +86,9 @@ def at_the_end(case: Case, judge: Judge, entries: Sequence[Entry], seconds: floa
 def _verdict(case: Case, judge: Judge, given: Given, journal: Journal) -> Finding:
     seconds = given.soak_seconds if case.awaits_end else given.seconds
     finding = journal.wait_for(lambda entries: so_far(case, judge, entries), seconds)
+    if finding and any(entry.what is What.ENDED for entry in journal.entries):
+        # The endpoint may hear of the last connection after the process has ended.
+        finding = journal.wait_for(judge, _GRACE_SECONDS) or finding
     return finding or at_the_end(case, judge, journal.entries, seconds)
 
 
@@ -103,5 +112,6 @@ def _place(folder: Path, case: Case, given: Given, authority: Authority, port: i
         client_id=client_id,
         thing=given.thing_name,
         case=case.id,
+        template=given.template,
         folder=work,
     )

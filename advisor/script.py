@@ -108,6 +108,10 @@ Message = tuple[str, bytes]
 class Service(Protocol):
     """A service of AWS IoT behind the broker: shadow, jobs, fleet provisioning."""
 
+    def lets_in(self, client_id: str, /) -> bool:
+        """Return whether a client with this id may connect."""
+        ...
+
     def subscribed(self, topic_filter: str, /) -> list[Message]:
         """Return what the service sends because of a subscription."""
         ...
@@ -130,5 +134,7 @@ class Script:
     services: tuple[Service, ...] = ()
     refusal: int = 0
     """The reason code of each CONNACK of MQTT 5; 5 in its place in 3.1.1."""
+    client_ca_pem: bytes = b""
+    """A CA whose client certificates are taken as well, as the services issue them."""
     dropped: Container[int] = ()
     """TCP connections that are closed before TLS, by number from 1."""

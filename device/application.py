@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
+from device.config.socket_path import socket_path
 from device.errors.operation import ApplicationRefusedError, DeviceGoneError
 
 __all__ = ["Application", "ApplicationRefusedError", "DeviceGoneError", "Message"]
@@ -49,10 +50,11 @@ class Application:
         self._waiting: Final[deque[dict[str, Any]]] = deque()
         self._last = 0
         try:
-            self._socket.connect(str(path))
+            with socket_path(Path(path)) as place:
+                self._socket.connect(place)
         except OSError as error:
             self._socket.close()
-            raise DeviceGoneError(f"{path}: {error.strerror}") from None
+            raise DeviceGoneError(f"{path}: {error.strerror or error}") from None
 
     def publish(self, topic: str, payload: bytes) -> None:
         """Publish ``payload``; on return the device has it on disk, and will deliver it.

@@ -12,10 +12,12 @@ if TYPE_CHECKING:
     from factory.api import Station
     from factory.errors import StationError
     from factory.making.device_orders import OrderOptions
+    from factory.making.line_orders import BatchOrder
     from factory.methods.method import Choices
     from factory.products import MadeDevice, RetiredDevice
 
 __all__ = [
+    "BatchOrder",
     "Certificate",
     "Choices",
     "MadeDevice",
@@ -28,6 +30,7 @@ __all__ = [
 ]
 
 _HOMES: Final = {
+    "BatchOrder": "factory.making.line_orders",
     "Certificate": "factory.account.registry",
     "Choices": "factory.methods.method",
     "MadeDevice": "factory.products",

@@ -83,7 +83,7 @@ def _cases(folder: Path) -> Iterator[tuple[str, "Case"]]:
     if shutil.which("npm") is None:
         print("No npm here: the clients on npm are left out.", file=sys.stderr)  # noqa: T201
         return
-    for case in node_clients.cases(_install_node(folder / "npm", node_clients.PACKAGES)):
+    for case in node_clients.cases(install_node(folder / "npm", node_clients.PACKAGES)):
         yield f"{case.client} {node_clients.PACKAGES[case.client]} (npm)", case
 
 
@@ -95,7 +95,8 @@ def _install_cli(folder: Path, cli: str) -> Path:
     return folder / "bin" / "aws"
 
 
-def _install_node(folder: Path, packages: Mapping[str, str]) -> Path:
+def install_node(folder: Path, packages: Mapping[str, str]) -> Path:
+    """Install ``packages``, each with its version, and return the folder with the modules."""
     names = [f"{name}@{number}" for name, number in packages.items()]
     npm = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(folder)]
     subprocess.run([*npm, *names], check=True)  # noqa: S603 - our own arguments

@@ -71,7 +71,7 @@ def folders_in_memory(memory: Path, enough: int) -> Iterator[Mapping[str, str]]:
     if not os.access(memory, os.W_OK) or shutil.disk_usage(memory).free < enough:
         yield {}
         return
-    with tempfile.TemporaryDirectory(prefix="firstboot-tests-", dir=memory) as folder:
+    with tempfile.TemporaryDirectory(prefix="fb-", dir=memory) as folder:
         yield {"PYTEST_DEBUG_TEMPROOT": folder}
 
 

@@ -25,6 +25,8 @@ UNMEASURED = (
     "unit/test_certificate_forms.py",
     "unit/test_evidence.py",
     "property/",
+    "exhaustive/",
+    "world/",
     "scenarios/test_claim_evidence.py",
     "scenarios/test_claim_power_cuts.py",
     "scenarios/test_element_power_cuts.py",

@@ -4,7 +4,16 @@ from collections.abc import Sequence
 from typing import Final
 
 from advisor.case import Case
-from advisor.cases import long_duration, mqtt, policies, sessions, shadow_and_jobs, tls, wire
+from advisor.cases import (
+    long_duration,
+    mqtt,
+    policies,
+    provisioning,
+    sessions,
+    shadow_and_jobs,
+    tls,
+    wire,
+)
 
 CASES: Final[Sequence[Case]] = (
     *tls.CASES,
@@ -15,4 +24,5 @@ CASES: Final[Sequence[Case]] = (
     *long_duration.CASES,
     *tls.OURS,
     *wire.CASES,
+    *provisioning.CASES,
 )

@@ -3,7 +3,7 @@
 from collections.abc import Container, Sequence
 from typing import Final
 
-from advisor.backoff import ENOUGH, Pattern, grows, pattern, shown
+from advisor.backoff import ENOUGH, Pattern, grows, hurries, pattern, shown
 from advisor.case import Case, Finding, Judge, always, by, failed, passed, warned
 from advisor.codec import MQTT_5, Kind, Packet
 from advisor.journal import Entry, What, received, sent, waits
@@ -71,7 +71,11 @@ def backs_off_with_jitter(entries: Sequence[Entry]) -> Finding | None:
         return None
     rounds = (between[: _ROUND - 1], between[_ROUND : 2 * _ROUND - 1])
     said = f"waits {shown(rounds[0])}; {shown(rounds[1])}"
-    kinds = {pattern(each) for each in rounds}
+    if hurries(rounds[0]) or hurries(rounds[1]):
+        return failed(f"the client came back at once: {said}")
+    kinds = {pattern(rounds[0])}
+    if min(rounds[1]) < max(rounds[0]):  # else the second may be the longest wait, repeated
+        kinds.add(pattern(rounds[1]))
     for bad in (Pattern.CONSTANT, Pattern.LINEAR):
         if bad in kinds:
             return failed(f"the back-off is {bad.value}: {said}")
@@ -87,7 +91,8 @@ def backs_off_exponentially(entries: Sequence[Entry]) -> Finding | None:
 
 def growth_in(between: Sequence[float], what: str = "") -> Finding | None:
     """Pass when ``between`` grow; fail when there were enough that did not."""
-    if len(between) >= ENOUGH and grows(between) and pattern(between) is not Pattern.LINEAR:
+    is_poor = pattern(between) in {Pattern.LINEAR, Pattern.CONSTANT} if between else True
+    if len(between) >= ENOUGH and grows(between) and not is_poor and not hurries(between):
         return passed(f"waits {shown(between)}")
     if len(between) < _MOST_WAITS:
         return None
@@ -100,6 +105,8 @@ def reconnects_with_jitter(entries: Sequence[Entry]) -> Finding | None:
     if len(between) < ENOUGH:
         return None
     kind, said = pattern(between[:ENOUGH]), f"waits {shown(between[:ENOUGH])}"
+    if hurries(between[:ENOUGH]):
+        return failed(f"the client came back at once: {said}")
     if kind in {Pattern.CONSTANT, Pattern.LINEAR}:
         return failed(f"the back-off is {kind.value}: {said}")
     if kind is Pattern.EXPONENTIAL:

@@ -55,7 +55,7 @@ class ApplicationSocket:
         self._lock: Final = threading.Lock()
         self._clients: Final[dict[int, _Client]] = {}
         self._last = 0
-        self._server: Final = listening_at(path)
+        self._server: Final = listening_at(path, "application.socket")
         self._selector: Final = selectors.DefaultSelector()
         self._selector.register(self._server, selectors.EVENT_READ)
         self._wake, self._woken = socket.socketpair()

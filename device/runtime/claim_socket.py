@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
+from device.config.socket_path import socket_path
 from device.errors import ConfigurationError
 from device.errors.provisioning import ClaimExpiredError, ClaimUnusableError
 from device.runtime.claim_file import MAX_DELIVERY_BYTES, Take
@@ -31,7 +32,6 @@ DELIVERY_SECONDS: Final = 5.0
 """How long a delivery may take, from its first byte to its last."""
 
 MAX_CLIENTS: Final = 16
-_SOCKET_PATH_BYTES: Final = 100  # sockaddr_un holds 108 on Linux, 104 on macOS
 _CHUNK: Final = 16_384
 _PAUSE_SECONDS: Final = 0.1
 
@@ -153,23 +153,20 @@ class ClaimSocket:
         client.connection.close()
 
 
-def listening_at(place: Path) -> socket.socket:
+def listening_at(place: Path, setting: str = "--wait-for-claim") -> socket.socket:
     """Return a socket that listens at ``place``; it appears there only when it is ready.
 
     Raises:
-        ConfigurationError: none can be made there.
+        ConfigurationError: none can be made there; it names the ``setting`` that asked for it.
     """
-    if len(os.fsencode(place)) > _SOCKET_PATH_BYTES:
-        problem = f"{place} is too long for a socket ({_SOCKET_PATH_BYTES} bytes)"
-        raise ConfigurationError("--wait-for-claim", "", problem, "Name a shorter path.")
     server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         _check_free(place)
         _listen(server, place)
     except OSError as error:
         server.close()
-        problem = f"no socket can be made at {place}: {error.strerror}"
-        raise ConfigurationError("--wait-for-claim", "", problem) from None
+        problem = f"no socket can be made at {place}: {error.strerror or error}"
+        raise ConfigurationError(setting, "", problem) from None
     server.settimeout(0.0)
     return server
 
@@ -186,7 +183,8 @@ def _listen(server: socket.socket, place: Path) -> None:
     unready.unlink(missing_ok=True)
     before = os.umask(0o177)
     try:
-        server.bind(os.fspath(unready))
+        with socket_path(unready) as path:
+            server.bind(path)
     finally:
         os.umask(before)
     give_to_owner_of(place.parent, unready)

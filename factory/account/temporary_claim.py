@@ -5,7 +5,6 @@ that was asked for, and nowhere else.
 """
 
 import json
-import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from device.config.socket_path import socket_path
 from device.storage.filesystem import OsFs, replace
 from factory.account.cloud import Cloud, structure, text
 from factory.errors import (
@@ -92,7 +92,8 @@ def waiting_device(place: Path, patience: float = _SECONDS) -> Iterator["Waiting
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(patience)
         try:
-            connection.connect(os.fspath(place))
+            with socket_path(place) as path:
+                connection.connect(path)
         except FileNotFoundError as error:
             raise NOBODY_WAITS.error("there is no socket", place=place) from error
         except ConnectionRefusedError as error:

@@ -10,9 +10,9 @@ from cryptography import x509
 
 from device.identity.public_key import spki
 from device.storage.keys import PublicKey
-from factory.bulk.serial_numbers import Row
 from factory.errors import CSR_UNACCEPTABLE, SERIAL_NUMBERS
 from factory.making.unfinished_device import UnfinishedDevice
+from factory.station.serial_list import Row
 
 _GIVEN: Final = frozenset({"SerialNumber", "CSR"})
 """Parameters that the station fills in for each device."""

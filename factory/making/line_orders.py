@@ -13,12 +13,12 @@ from typing import Final
 
 from device.config.methods import METHODS, Credential
 from factory.account.cloud import Cloud
-from factory.bulk.serial_numbers import Row, Rows
 from factory.errors import SERIAL_NUMBERS
 from factory.making.admission import Wanted
 from factory.making.device_orders import OrderOptions, device_orders, given_endpoint
 from factory.making.new_device import DeviceOrder
 from factory.station.endpoint import find_endpoint
+from factory.station.serial_list import Row, Rows
 
 _BY_CLAIM: Final = frozenset({Credential.CLAIM, Credential.HANDED_CLAIM})
 """What a device begins with that sends parameters to a template."""

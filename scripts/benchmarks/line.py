@@ -27,11 +27,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from factory.account.accounts import aws_accounts
-from factory.bulk.serial_numbers import read_rows
 from factory.making.admission import Wanted
 from factory.making.device_orders import OrderOptions
 from factory.making.line_orders import BatchOrder, line_orders
 from factory.methods.line import Line, default_jobs, plan_line, run_line
+from factory.station.serial_list import read_rows
 from factory.station.station import open_or_make_station, open_station
 from scripts.benchmarks.comparison import Figures, Quantity, Row, Side, alternate, compare
 from scripts.benchmarks.processes import BenchError

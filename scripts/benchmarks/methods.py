@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from scripts.benchmarks.comparison import Figures, Quantity, Row, alternate, compare
-from scripts.benchmarks.workbench import CHECKOUT, Workbench, device_command, open_workbench
+from scripts.benchmarks.workbench import Workbench, device_command, open_workbench
 from scripts.demonstration.methods import METHODS, Method
 
 QUANTITIES: Final = (
@@ -41,12 +41,12 @@ def methods(rounds: int) -> Mapping[str, list[Row]]:
 
 def _first_boot(bench: Workbench, method: Method, number: int) -> Figures:
     state = _MAKERS.get(method.name, _make)(bench, method, f"{method.name}-{number}")
-    options = ["--config", str(CHECKOUT / method.config), "--state", str(state)]
+    options = ["--state", str(state)]
     if method.waits_for_claim:
         place = str(state.with_suffix(".json"))
         bench.call("factory", "claim", "--trusted-user", "--to", place, *bench.station)
         options += ["--wait-for-claim", place]
-    run = bench.measure(*device_command(), "boot", *options, settings=method.settings)
+    run = bench.measure(*device_command(), "boot", *options)
     return {"wall": run.wall, "cpu": run.cpu, "memory": run.memory}
 
 

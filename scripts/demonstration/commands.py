@@ -62,7 +62,8 @@ class Commands:
         Raises:
             CommandFailedError: it ended with another exit code than 0.
         """
-        self._story.command(shlex.join(words))
+        line = shlex.join(words)
+        self._story.command(line)
         started = time.monotonic()
         result = self._result(words)
         self._story.words(result.stderr + result.stdout, time.monotonic() - started)
@@ -83,20 +84,18 @@ class Commands:
             raise CommandFailedError(shlex.join(words), result.stderr, result.returncode)
         return result
 
-    def follow(
-        self, words: tuple[str, ...], settings: Mapping[str, str], hear: Callable[[Report], bool]
-    ) -> None:
+    def follow(self, words: tuple[str, ...], hear: Callable[[Report], bool]) -> None:
         """Run a ``device`` command; each report goes to ``hear``, which says when it is enough.
 
         Raises:
             CommandFailedError: it ended with another exit code than 0.
         """
-        line = shlex.join([*(f"{name}={value}" for name, value in settings.items()), *words])
+        line = shlex.join(words)
         self._story.command(line)
         with tempfile.TemporaryFile("w+") as said:
             with subprocess.Popen(  # noqa: S603 - our own commands
                 (*words, "--json"),
-                env={**self.environment, **settings},
+                env=self.environment,
                 stdout=subprocess.PIPE,
                 stderr=said,
                 text=True,

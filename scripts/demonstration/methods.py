@@ -79,19 +79,8 @@ class Method:
         return self._row.begins_with is Credential.HANDED_CLAIM
 
     @property
-    def config(self) -> str:
-        """The settings file."""
-        return f"config/{self._row.settings_file}"
-
-    @property
-    def settings(self) -> Mapping[str, str]:
-        """What is changed in a settings file that several methods share, as variables."""
-        is_own = self._row.settings_file == f"{self.name}.yaml"
-        return {} if is_own else {"DEVICE_METHOD": self.name}
-
-    @property
     def boot(self) -> Command:
-        """The command for the first boot, but for state and settings."""
+        """The command for the first boot, but for the state."""
         return ("device", "boot", *(["--wait-for-claim"] if self.waits_for_claim else []))
 
     def serial_of(self, batch: str) -> str:

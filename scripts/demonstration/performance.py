@@ -61,7 +61,7 @@ class Performance:
         self._story = story
         self.batch = f"SN-{datetime.now(UTC):%Y%m%d}-{secrets.token_hex(3).upper()}"
         self._state = f"{STATE}/devices/{method.serial_of(self.batch)}"
-        self._device = ("--state", self._state, "--config", method.config)
+        self._device = ("--state", self._state)
 
     def show(self) -> Proven:
         """Do all of it.
@@ -112,10 +112,9 @@ class Performance:
                 self._hand_claim_over()
             return ends
 
-        settings = self._method.settings
-        self._commands.follow((*self._method.boot, *self._device), settings, hear)
+        self._commands.follow((*self._method.boot, *self._device), hear)
         self._story.chapter("At work, from here on with an identity of its own")
-        self._commands.follow(("device", "run", *self._device), settings, boot.hear)
+        self._commands.follow(("device", "run", *self._device), boot.hear)
         boot.check_complete()
         return boot
 
@@ -141,7 +140,7 @@ class Performance:
         cloud = self._move_to(place)
         self._story.facts({name: cloud[name] for name in ("DEVICE_ENDPOINT", "DEVICE_PROXY")})
         again = FirstBoot(self._method, self._story)
-        self._commands.follow(("device", "run", *self._device), self._method.settings, again.hear)
+        self._commands.follow(("device", "run", *self._device), again.hear)
         if again.certificate_id != boot.certificate_id:
             raise CommandFailedError("device run", "it is another device here", 1)
         self._story.facts(registered(cloud, again.thing_name, again.certificate_id).facts)
@@ -154,9 +153,6 @@ def _teardown(method: Method) -> tuple[str, ...]:
 def next_commands(proven: Proven) -> Mapping[str, list[str]]:
     """Return what to do next and the commands for it; each works after those above it."""
     method = proven.method
-    exports = {
-        "DEVICE_STATE": proven.state, "DEVICE_CONFIG": method.config, **method.settings,
-    }  # fmt: skip
     batch = f"SN-{secrets.token_hex(3).upper()}"
     second = f"{STATE}/devices/{method.serial_of(batch)}"
     app = f"(sleep 2; factory claim --trusted-user --device {second}) &"
@@ -164,7 +160,7 @@ def next_commands(proven: Proven) -> Mapping[str, list[str]]:
         "in this shell, know the commands, the local AWS and the device": [
             ". .venv/bin/activate",
             f'eval "$({shlex.join(method.environment())})"',
-            f"export {' '.join(f'{name}={value}' for name, value in exports.items())}",
+            f"export DEVICE_STATE={proven.state}",
         ],
         "see what the device is, offline": ["device status"],
         "let it work: telemetry each minute, until Ctrl-C": ["device run"],

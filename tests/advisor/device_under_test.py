@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from advisor.cases import provisioning
 from device.identity.csr import subject_name
 from device.runtime.clock import SystemClock
 from device.runtime.enrolment import Enrolment
@@ -16,13 +17,16 @@ from device.storage.device_storage import create_device_storage, open_device_sto
 from device.storage.keys import FIRST_DEVICE_KEY, KeyType
 from device.storage.lifecycle import Lifecycle
 from device.storage.secure_storage import Uid
+from tests.support.devices import make_device
 
 CONFIG = Path(__file__).parents[2] / "config" / "single-thing.yaml"
+CLAIM = CONFIG.with_name("claim.yaml")
 QUICK: Mapping[str, str] = {
     "DEVICE_CONNECTION__CONNECT_TIMEOUT": "3",
     "DEVICE_CONNECTION__REPLY_TIMEOUT": "3",
     "DEVICE_CONNECTION__KEEP_ALIVE": "30",
     "DEVICE_CONNECTION__RETRY__LONGEST": "8",
+    "DEVICE_CONNECTION__RETRY__AFTER_DENIED": "5",
     "DEVICE_TELEMETRY__INTERVAL": "1",
 }
 """Shorter times than the defaults, where the settings allow them."""
@@ -54,11 +58,26 @@ def make_proven_device(state: Path, told: Mapping[str, str]) -> None:
         enrolment.promote(told["ADVISOR_THING"])
 
 
+def make_new_device(state: Path, told: Mapping[str, str]) -> None:
+    """Make a device that holds a claim, as the station delivers it."""
+    names = ("CERTIFICATE", "KEY", "CA")
+    certificate, key, ca = (Path(told[f"ADVISOR_{name}"]).read_bytes() for name in names)
+    make_device(
+        state,
+        serial=told["ADVISOR_THING"],
+        endpoint=told["ADVISOR_ENDPOINT"],
+        root_ca=ca,
+        claim=(certificate, key),
+    )
+
+
 def main() -> None:
     """Become the device."""
     state = Path(os.environ["ADVISOR_FOLDER"]) / "device"
-    make_proven_device(state, os.environ)
-    words = ["-m", "device", "run", "--state", str(state), "--config", str(CONFIG), "--json"]
+    is_new = os.environ["ADVISOR_CASE"] in {case.id for case in provisioning.CASES}
+    make, config = (make_new_device, CLAIM) if is_new else (make_proven_device, CONFIG)
+    make(state, os.environ)
+    words = ["-m", "device", "run", "--state", str(state), "--config", str(config), "--json"]
     os.environ.update(QUICK)
     os.execv(sys.executable, [sys.executable, *words])  # noqa: S606 - no shell wanted
 

@@ -6,13 +6,15 @@ import pytest
 
 from advisor.case import Case, Given, Verdict
 from advisor.cases import CASES, tls
+from advisor.codec import MQTT_5
 from tests.advisor import virtual_client as vc
 from tests.advisor.virtual_client import Habits, verdict
 
 GOOD = Habits()
 GIVEN = Given(policies=({"Statement": []},), seconds=900.0)
 BY_TLS = {case.id for case in (*tls.CASES, *tls.OURS)} - {"TLS_Receive_Maximum_Size_Fragments"}
-MQTT = [case for case in CASES if case.needs_client and case.id not in BY_TLS]
+HERE = [case for case in CASES if case.needs_client and not case.needs_template]
+MQTT = [case for case in HERE if case.id not in BY_TLS]
 BROKEN: Mapping[str, Habits] = {
     "TLS_Receive_Maximum_Size_Fragments": Habits(largest=16_384),
     "MQTT_Connect": Habits(connects=False),
@@ -57,3 +59,43 @@ def test_a_client_that_behaves_passes(case: Case) -> None:
 @pytest.mark.parametrize("case", MQTT, ids=named)
 def test_a_broken_client_fails(case: Case) -> None:
     assert verdict(case, BROKEN[case.id], GIVEN).verdict is Verdict.FAIL
+
+
+AT_5 = {
+    "MQTT_Publish_Retry_No_Puback": Verdict.WARNINGS,  # on one connection, as MQTT 5 forbids
+}
+
+
+@pytest.mark.parametrize("case", MQTT, ids=named)
+def test_mqtt_5_is_judged_alike(case: Case) -> None:
+    found = verdict(case, Habits(version=MQTT_5), GIVEN).verdict
+    assert found is AT_5.get(case.id, Verdict.PASS)
+
+
+@pytest.mark.parametrize(
+    ("case_id", "habits"),
+    [
+        ("MQTT_Connect_Jitter_Backoff_Retries", Habits(wait=vc.exponential)),
+        ("MQTT_Reconnect_Backoff_Retries_On_Server_Disconnect", Habits(wait=vc.exponential)),
+        ("MQTT_Connect", Habits(keep_alive=3600)),
+    ],
+)
+def test_what_aws_warns_of_is_a_warning(case_id: str, habits: Habits) -> None:
+    case = next(case for case in MQTT if case.id == case_id)
+    assert verdict(case, habits, GIVEN).verdict is Verdict.WARNINGS
+
+
+@pytest.mark.parametrize(
+    ("case_id", "habits"),
+    [
+        ("MQTT_Client_Puback_Qos1", Habits(qos=0)),
+        ("TLS_Receive_Maximum_Size_Fragments", Habits(qos=0)),
+        ("MQTT_Publish_Retry_No_Puback", Habits(takes_new_ids=True)),
+        ("MQTT_Persistent_Session_Happy_Case", Habits(is_clean=True)),
+        ("MQTT_Expired_Persistent_Session", Habits(is_clean=True)),
+        ("Job_Execution", Habits(job_ends=None)),
+    ],
+)
+def test_another_way_to_be_broken_fails_too(case_id: str, habits: Habits) -> None:
+    case = next(case for case in MQTT if case.id == case_id)
+    assert verdict(case, habits, GIVEN).verdict is Verdict.FAIL

@@ -38,7 +38,7 @@ def linear(attempt: int, _dice: random.Random) -> float:
 
 
 def exponential(attempt: int, _dice: random.Random) -> float:
-    return 2.0**attempt
+    return min(64.0, 2.0**attempt)
 
 
 @dataclass(frozen=True)

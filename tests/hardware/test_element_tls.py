@@ -8,6 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from advisor.certificates import Authority, Presented, server_context
+from advisor.endpoint import Endpoint as Server
+from advisor.journal import Journal
+from advisor.script import Script
+from advisor.suites import SUPPORTED, TLS_12
+from device.config.endpoint import Endpoint
 from device.config.settings import Connection
 from device.errors.element import KEY_MISMATCH
 from device.provisioning import actions as act
@@ -21,6 +27,7 @@ from tests.hardware.conftest import Figures
 from tests.support.certificates import new_key
 from tests.support.elements import ElementBench, module_of
 from tests.support.errors import raises
+from tests.support.hang import SECONDS
 from tests.support.library_faults import Function, in_front_of
 from tests.support.sealed_device import make_device
 from tests.support.tls_broker import TlsBroker, tls_broker
@@ -78,6 +85,28 @@ def test_a_server_of_tls_13_alone_is_reached_by_opting_in(
         attach_element(storage, replace(plan, tls13=True))
         assert shake_hands(storage, broker) == LET_IN
         assert broker.stop() == {"TLSv1.3": 1}
+
+
+def test_the_client_hello_of_an_element_offers_nothing_older_than_tls_12(
+    storage: DeviceStorage,
+) -> None:
+    storage.keys.generate_key(FIRST_DEVICE_KEY, KeyType.EC_P256)
+    authority, journal = Authority(), Journal()
+    pem = authority.issue(storage.keys.export_public_key(FIRST_DEVICE_KEY), "SN-1")
+    context = server_context(authority.server(Presented.GOOD, "localhost"), authority.root_pem)
+    with Server(Script(), context, journal, time.monotonic) as server:
+        session = AwscrtSession(
+            Endpoint("localhost", server.port),
+            authority.root_pem,
+            lambda _: storage.keys.tls_identity(FIRST_DEVICE_KEY, pem),
+            Connection(),
+        )
+        session.perform(act.Connect(ev.Credential.DEVICE, "SN-1"))
+        assert session.next_event(SECONDS) == LET_IN
+        session.close()
+    hello = next(entry.hello for entry in journal.entries if entry.hello is not None)
+    assert hello.versions == (TLS_12,)
+    assert set(hello.suites) <= SUPPORTED.keys()
 
 
 def test_awscrt_still_cannot_do_tls_13_with_an_rsa_key_in_an_element(

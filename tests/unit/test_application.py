@@ -6,6 +6,7 @@ import socket
 import threading
 from base64 import b64encode
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -262,6 +263,15 @@ def test_the_socket_is_for_its_owner_alone_and_goes_with_the_device(device: Devi
             program.publish(TOPIC, b"x")
     with pytest.raises(DeviceGoneError):
         Program(device.path)
+
+
+def test_the_socket_may_be_in_a_deep_folder(tmp_path: Path) -> None:
+    """Deeper than the 107 bytes that Linux takes for a socket's path."""
+    deep = tmp_path / ("d" * 120)
+    deep.mkdir()
+    listening = ApplicationSocket(deep / "s", queue.SimpleQueue[Event]().put)
+    with closing(listening), Program(deep / "s", SECONDS):
+        assert (deep / "s").is_socket()
 
 
 def test_a_program_that_says_much_at_once_fills_no_memory(tmp_path: Path) -> None:

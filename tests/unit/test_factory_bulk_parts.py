@@ -19,14 +19,6 @@ from factory.bulk.input_file import checked_csr, parameters_line
 from factory.bulk.progress import PlainProgress, progress_on
 from factory.bulk.reports import download, is_ours
 from factory.bulk.screen import screen_on
-from factory.bulk.serial_numbers import (
-    Row,
-    Rows,
-    check_batch_name,
-    counted,
-    read_from,
-    read_rows,
-)
 from factory.errors import (
     BATCH,
     CLOUD_NOT_REACHABLE,
@@ -35,6 +27,7 @@ from factory.errors import (
     CloudRejectedError,
     StationError,
 )
+from factory.station.serial_list import Row, Rows, check_batch_name, counted, read_from, read_rows
 from tests.support.certificates import new_key
 from tests.support.errors import raises
 from tests.support.hang import SECONDS, join

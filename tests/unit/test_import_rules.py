@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -149,6 +150,23 @@ def test_no_room_of_the_local_aws_imports_one_above_it() -> None:
         if floor(module.split(".")[1]) < floor(name.split(".")[1])
     ]
     assert upward == []
+
+
+@pytest.mark.parametrize("package", ["device", "factory", "localcloud", "advisor"])
+def test_no_two_rooms_need_each_other(package: str) -> None:
+    rooms = {room_of(name): set[str]() for name in MODULES if is_in(name, package)}
+    for use in offenders(package, package):
+        user, used = (room_of(name) for name in use.split(": "))
+        # A package itself only names what its rooms offer, for those outside.
+        if user != used and package not in {user, used}:
+            rooms[user].add(used)
+    assert any(rooms.values()), "the walk found nothing, so it proves nothing"
+    TopologicalSorter(rooms).prepare()  # raises CycleError, with the rooms
+
+
+def room_of(name: str) -> str:
+    """Return the folder, or the loose module, in which something dotted is."""
+    return ".".join(name.split(".")[:2])
 
 
 def test_what_gaps_share_knows_no_gap() -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import trustme
 
-from device.config import settings
 from device.config.methods import METHODS as TABLE
 from scripts.demonstration.boot import FirstBoot
 from scripts.demonstration.cli import main
@@ -106,15 +105,14 @@ def test_a_device_is_stopped_when_enough_was_heard(commands: Commands, tmp_path:
         heard.append(report["step"])
         return bool(report["step"] == "telemetry acknowledged")
 
-    commands.follow((script(tmp_path, REPORTS_UNTIL_STOPPED),), {}, hear)
+    commands.follow((script(tmp_path, REPORTS_UNTIL_STOPPED),), hear)
     assert heard == ["operating", "telemetry acknowledged", "stopped"]
 
 
 def test_a_device_that_fails_keeps_its_words(commands: Commands, tmp_path: Path) -> None:
     with pytest.raises(CommandFailedError) as caught:
-        commands.follow((script(tmp_path, FAILS),), {"DEVICE_METHOD": "x"}, lambda _: False)
+        commands.follow((script(tmp_path, FAILS),), lambda _: False)
     assert caught.value.exit_code == 4
-    assert caught.value.line.startswith("DEVICE_METHOD=x ")
     assert "factory: no" in caught.value.words
 
 
@@ -165,12 +163,6 @@ def test_a_step_is_told_with_its_reason(told: io.StringIO) -> None:
 
 def test_each_method_of_the_settings_is_shown() -> None:
     assert set(METHODS) == set(TABLE)
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_the_settings_file_is_that_of_the_method(method: str) -> None:
-    chosen = METHODS[method]
-    assert settings.load(ROOT / chosen.config, chosen.settings, {}).method == method
 
 
 @pytest.mark.parametrize("method", ["jitp", "jitr"])

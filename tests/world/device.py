@@ -1,0 +1,266 @@
+"""One device of a world: the real agent, and what surrounds it."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from device.agent import Agent
+from device.config.device_plan import plan_for
+from device.config.endpoint import Endpoint
+from device.config.methods import METHODS, MachineKind
+from device.config.settings import Connection, Settings
+from device.config.settings import Telemetry as TelemetrySettings
+from device.errors import ExitCode, FirstbootError
+from device.provisioning import events as ev
+from device.provisioning.events import Credential, Event
+from device.runtime import journal
+from device.runtime.credentials import BorrowedClaim, ClaimSource
+from device.runtime.session import Session
+from device.storage.device_storage import DeviceStorage, open_device_storage
+from device.storage.keys import MemoryIdentity, TlsIdentity
+from device.storage.manufacturing_data import serial_number
+from tests.support.power import PowerCutError
+from tests.support.worlds import MemoryWorld
+from tests.world.chance import Chance
+from tests.world.disk import Flash
+from tests.world.hub import DeviceClock, Fiber
+from tests.world.network import WorldSession
+from tests.world.rules import Rules
+
+if TYPE_CHECKING:
+    from tests.world.world import World
+
+RESTART_SECONDS: Final = 10.0
+"""RestartSec of packaging/systemd/firstboot@.service."""
+PERSON_COMES_SECONDS: Final = 3600.0
+"""After an exit code that the unit does not restart on, somebody switches it off and on."""
+NOT_RESTARTED: Final = {
+    ExitCode.CONFIGURATION_INVALID, ExitCode.DENIED, ExitCode.STORAGE_UNUSABLE,
+}  # fmt: skip
+"""RestartPreventExitStatus of that unit."""
+
+
+class WorldDevice:
+    """See the module."""
+
+    def __init__(self, world: "World", number: int, method: str) -> None:
+        """Have the station make the device; the power is off."""
+        self.world: Final = world
+        self.serial: Final = f"SN-{number:04}"
+        self.name: Final = f"d{number}"
+        self.method: Final = method
+        self.is_by_claim: Final = METHODS[method].machine is MachineKind.CLAIM
+        self.flash: Final = Flash(world.chance, self.name)
+        self.clock: Final = DeviceClock(world.hub)
+        self.rules: Final = Rules(self)
+        self.state: Final[Path] = world.folder / self.serial
+        self.leaf_pem = ""
+        self.is_offline = False
+        self.session: WorldSession | None = None
+        self.proven_at: float | None = None
+        """When it was proven first, in seconds of the world."""
+        self.is_on = False
+        self.power_ons = 0
+        self.fiber: Fiber
+        self._settings: Final = self._settings_of(method)
+        self._make()
+
+    # --- making ---------------------------------------------------------------------------------
+
+    def _settings_of(self, method: str) -> Settings:
+        settings = Settings(
+            method=method, telemetry=TelemetrySettings(interval=self.world.interval)
+        )
+        spread = msgspec.structs.replace(
+            settings.connection, first_connect_spread=self.world.spread
+        )
+        return msgspec.structs.replace(settings, connection=spread)
+
+    def _make(self) -> None:
+        station = MemoryWorld.__new__(MemoryWorld)
+        station.cloud, station.settings = self.world.account.registry, self._settings
+        station.mount = self.flash.mount
+        if self.is_by_claim:
+            station.make_device(self.state, self.serial)
+        else:
+            self.leaf_pem = station.make_device_with_leaf(self.state, self.serial)
+            if not METHODS[self.method].just_in_time:
+                self.world.account.registry.register_leaf(self.leaf_pem, self.serial)
+        self.flash.is_new = False
+
+    def power_on(self, at: float) -> None:
+        """Start the device's life."""
+        self.world.hub.at(at, lambda _: setattr(self, "fiber", Fiber(self.world.hub, self._live)))
+
+    # --- what befalls it ------------------------------------------------------------------------
+
+    def suffer(self, kind: str) -> None:
+        """Let a fate of `tests.world.world.FATES` have its way."""
+        offsets = {"1970": -DeviceClock.EPOCH - self.world.hub.now, "behind": -86_400.0,
+                   "ahead": 86_400.0, "2100": 2.3e9, "again": 0.0}  # fmt: skip
+        match kind.split():
+            case ["power", "cut"]:
+                self.cut_power()
+            case ["clock", *_, how]:
+                self.clock.offset = offsets[how]
+            case ["offline", *_]:
+                self._for_a_while("is_offline", self)
+                if self.session is not None:
+                    self.session.lose()
+            case ["disk", "full", *_]:
+                self._for_a_while("is_full", self.flash)
+            case ["disk", "failing", *_]:
+                self._for_a_while("is_failing", self.flash)
+            case ["certificate", "deleted"]:
+                self._lose_certificate()
+            case ["certificate", "INACTIVE", *_]:
+                self.world.account.set_status(self.serial, "INACTIVE", was="ACTIVE")
+                self.world.hub.at(self.world.hub.now + 7200.0, self._activate)
+
+    def _for_a_while(self, name: str, what: object) -> None:
+        setattr(what, name, True)
+        self.world.hub.at(self.world.hub.now + 5400.0, lambda _: setattr(what, name, False))
+
+    def _activate(self, _: object) -> None:
+        self.world.account.set_status(self.serial, "ACTIVE", was="INACTIVE")
+
+    def _lose_certificate(self) -> None:
+        """Somebody deletes what a device has not proven yet; a proven one needs its station."""
+        if self.rules.identity is None and self.is_by_claim:
+            self.world.account.registry.delete_certificates(self.serial)
+
+    def recover(self) -> None:
+        """Be mended, from outside: network, disk, clock, registry."""
+        self.is_offline = self.flash.is_full = self.flash.is_failing = False
+        self.clock.offset = 0.0
+        self._activate(None)
+
+    def must_be_home(self) -> None:
+        """Check that the device is proven, and that its readings arrive."""
+        late = self.world.hub.now - self.rules.last_received_at
+        self.rules.check("an honest cloud leads home", holds=self.rules.identity is not None)
+        self.rules.check("readings arrive", holds=late < 3 * self.world.interval + 300.0)
+        self.rules.registry_changed()
+
+    def end(self) -> None:
+        """Let the device be; its folder is released."""
+        if hasattr(self, "fiber"):
+            self.fiber.end()
+
+    # --- living ---------------------------------------------------------------------------------
+
+    def cut_power(self) -> None:
+        """Pull the plug, whatever the device does."""
+        if self.is_on:
+            self.fiber.interrupt(PowerCutError())
+
+    def _live(self) -> None:
+        while True:
+            self.is_on = True
+            off = self._run_once()
+            self.is_on = False
+            self.world.note(self.name, "off", f"{off:.0f}")
+            self.fiber.wait(self.world.hub.now + off)
+
+    def _run_once(self) -> float:
+        """Run until the power or the device fails; return the seconds until it runs again."""
+        self.power_ons += 1
+        try:
+            self._operate()
+        except PowerCutError:
+            self._go_dark()
+            return 5.0 + 600.0 * self.world.chance.number("off", self.name)
+        except FirstbootError as error:
+            self._leave_network()
+            self.world.note(self.name, "stopped", error.row.name)
+            if error.exit_code in NOT_RESTARTED:
+                with suppress(PowerCutError):
+                    self.fiber.wait(self.world.hub.now + PERSON_COMES_SECONDS)
+                self._go_dark()
+            return RESTART_SECONDS
+        raise AssertionError("the agent ended by itself")
+
+    def _go_dark(self) -> None:
+        self._leave_network()
+        self.flash.lose_power()
+        self.clock.powered_at = self.world.hub.now
+        self.world.note(self.name, "dark")
+
+    def _leave_network(self) -> None:
+        if self.session is not None:
+            self.session.close()
+        self.session = None
+
+    def _operate(self) -> None:
+        with open_device_storage(self.state, mount=self.flash.mount) as storage:
+            self.rules.powered_on(journal.load_identity(storage.ps), serial_number(storage))
+            self.world.note(self.name, "on")
+            agent = Agent(
+                storage,
+                self._settings,
+                plan_for(storage, self._settings, "world"),
+                open_session=self._open_session,
+                clock=self.clock,
+                dice=_Dice(self.world.chance, self.name),
+                observer=_Watcher(self, storage),
+                claims=self._users_claim(),
+            )
+            agent.boot_until_proven()
+            self.proven_at = self.world.hub.now if self.proven_at is None else self.proven_at
+            agent.operate()
+
+    def _users_claim(self) -> ClaimSource | None:
+        if self.method != "trusted-user":
+            return None
+        registry = self.world.account.registry
+        pair = MemoryIdentity(registry.claim_pem.encode(), registry.claim_key_pem.encode())
+        return BorrowedClaim(pair, self.clock.wall() + 300.0, self.clock)
+
+    def _open_session(
+        self,
+        endpoint: Endpoint,
+        root_ca_pem: bytes,
+        tls_identity: Callable[[Credential], TlsIdentity],
+        options: Connection,
+    ) -> Session:
+        self.session = WorldSession(self, tls_identity)
+        return self.session
+
+
+class _Dice:
+    """Jitter, from the world's seed."""
+
+    def __init__(self, chance: Chance, who: str) -> None:
+        self._chance, self._who = chance, who
+
+    def uniform(self, a: float, b: float) -> float:
+        return a + (b - a) * self._chance.number("jitter", self._who)
+
+
+class _Watcher:
+    """The observer: it tells the world, and the rules."""
+
+    def __init__(self, device: WorldDevice, storage: DeviceStorage) -> None:
+        self._device, self._storage = device, storage
+
+    def received(self, event: Event, state: Enum) -> None:
+        self._device.world.note(self._device.name, type(event).__name__, state.name)
+        if isinstance(event, ev.IdentityPromoted):
+            identity = journal.load_identity(self._storage.ps)
+            assert identity is not None
+            self._device.rules.promoted(identity)
+            self._device.rules.registry_changed()
+
+    def add(self, name: str, detail: str = "") -> None:
+        self._device.rules.device_says(name, detail)
+        self._device.world.note(self._device.name, name)
+
+    def waiting(self, cause: FirstbootError, seconds: float) -> None:
+        self._device.world.note(self._device.name, f"waits, {cause.row.name}", f"{seconds:.3f}")
+
+    def slow(self, what: str, seconds: float) -> None:
+        """Nothing to check."""

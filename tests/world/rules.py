@@ -1,0 +1,119 @@
+"""What must be true at every step, whatever goes wrong."""
+
+import json
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from device.runtime import journal
+from device.runtime.journal import Identity
+from device.storage.device_storage import open_device_storage
+
+if TYPE_CHECKING:
+    from tests.world.device import WorldDevice
+
+MOST_CONNECTS_AN_HOUR: Final = 240
+"""Of one client id since the power came. The waits grow to two minutes, and begin again with a
+second when a connection held half a minute: 3600 / 31.5 is 115, with a margin of two."""
+MOST_CERTIFICATES_A_DAY: Final = 200
+"""That one device asks for; each retry of a refused request is one."""
+
+
+class BrokenRuleError(AssertionError):
+    """A rule does not hold: the world stops here."""
+
+
+class Rules:
+    """Watches one device."""
+
+    def __init__(self, device: "WorldDevice") -> None:
+        """Begin with a device that the station has just made."""
+        self._device: Final = device
+        self._connects: Final[dict[str, deque[float]]] = {}
+        self.identity: Identity | None = None
+        """What the device said was promoted."""
+        self._received: set[int] = set()
+        """Sequence numbers of this power-on that the cloud acknowledged."""
+        self._last_sequence = 0
+        self.last_received_at = -1.0
+        self.readings = 0
+        self.dropped = 0
+
+    def check(self, rule: str, *, holds: bool) -> None:
+        """Stop the world unless the rule holds."""
+        if not holds:
+            raise BrokenRuleError(f"{self._device.name}: {rule}")
+
+    # --- calls ----------------------------------------------------------------------------------
+
+    def connects(self, client_id: str) -> None:
+        """A connection is attempted: never two in a second, and not too many in an hour."""
+        now = self._device.world.hub.now
+        recent = self._connects.setdefault(client_id, deque())
+        while recent and recent[0] <= now - 3600.0:
+            recent.popleft()
+        self.check("one CONNECT a second", holds=not recent or now - recent[-1] > 0.999)
+        recent.append(now)
+        self.check("bounded CONNECTs", holds=len(recent) <= MOST_CONNECTS_AN_HOUR)
+
+    # --- identity -------------------------------------------------------------------------------
+
+    def registry_changed(self) -> None:
+        """One thing, one live certificate: the device's, or one that it gave up and told of."""
+        device = self._device
+        registry = device.world.account.registry
+        active = set(registry.active_certificates(device.serial))
+        if len(active) < 1:
+            return
+        with open_device_storage(device.state, read_only=True, mount=device.flash.mount) as storage:
+            given_up = journal.load_given_up(storage.ps)
+            progress = journal.load(storage.ps)
+            identity = journal.load_identity(storage.ps)
+        unknown = active - set(given_up)
+        held = {getattr(progress, "certificate_id", ""), identity and identity.certificate_id}
+        if not device.is_by_claim:
+            held |= unknown if len(unknown) == 1 else set()
+        self.check("one thing, one live certificate", holds=len(unknown) <= 1)
+        self.check("the device holds its live certificate", holds=unknown <= held)
+
+    def promoted(self, identity: Identity) -> None:
+        """The device says that it is proven."""
+        proofs = self._device.world.account.proofs
+        self.check("no promotion before the proof", holds=identity.certificate_id in proofs)
+        self.check("an identity is promoted once", holds=self.identity in {None, identity})
+        self.identity = identity
+
+    def powered_on(self, identity: Identity | None, serial: str) -> None:
+        """Nothing that the storage acknowledged is lost with the power."""
+        kept = self.identity is None or identity == self.identity
+        self.check("an acknowledged promotion survives", holds=kept)
+        if identity is not None:
+            self.promoted(identity)  # the power may have failed before it could say so
+        self.check("the serial number survives", holds=serial == self._device.serial)
+        self._connects.clear()
+        self._received, self._last_sequence = set(), 0
+
+    # --- telemetry ------------------------------------------------------------------------------
+
+    def cloud_has(self, topic: str, payload: bytes) -> None:
+        """The cloud takes a reading: the next, or one that it had before."""
+        self.last_received_at = self._device.world.hub.now
+        sequence = json.loads(payload).get("sequence")
+        if sequence is None:
+            return  # the proof of an identity
+        self.readings += 1
+        self._received.add(sequence)
+        self.check("readings come in order", holds=sequence >= self._last_sequence)
+        missed = sequence - self._last_sequence - 1
+        if missed > 0:
+            self.dropped -= missed
+            self.check("what is dropped is reported", holds=self.dropped >= 0)
+        self._last_sequence = sequence
+
+    def device_says(self, name: str, detail: str) -> None:
+        """The device reports something that it did."""
+        if name == "telemetry acknowledged":
+            sequence = int(detail.rpartition(" ")[2])
+            self.check("nothing acknowledged is lost", holds=sequence in self._received)
+        elif name == "telemetry dropped":
+            words = detail.split()
+            self.dropped += 1 if words[0] == "message" else int(words[0])
