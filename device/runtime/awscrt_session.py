@@ -17,9 +17,11 @@ awscrt's flow control (100 publishes/s) stays off: it starts each connection wit
 and so holds the first packets back for 7 ms each; this device never sends that many.
 """
 
+import hashlib
 import logging
 import threading
 import weakref
+from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
@@ -66,6 +68,7 @@ _GOODBYE_SECONDS: Final = 0.5
 _SUSPICIOUS_SECONDS: Final = 2.0
 """After so long without CONNACK the server may be one that TLS does not trust: s2n, inside
 awscrt, reports that only after 10 to 30 s, to blind those who measure its time."""
+_MOST_CONTEXTS: Final = 8
 _RECEIVE_MAXIMUM: Final = 16
 """Messages at QoS 1 that the server may send before we acknowledged any."""
 
@@ -102,9 +105,30 @@ class Network:
         ``pump`` passes on the bytes of all connections.
         """
         self.pump: Final = pump
+        self._contexts: Final[OrderedDict[bytes, io.ClientTlsContext]] = OrderedDict()
+        self._lock: Final = threading.Lock()
         loop = io.EventLoopGroup(1)
         self.released: Final = loop.shutdown_event
         self.bootstrap: Final = io.ClientBootstrap(loop, io.DefaultHostResolver(loop))
+
+    def context(
+        self, credential: bytes, make: Callable[[], io.ClientTlsContext]
+    ) -> io.ClientTlsContext:
+        """Return the context made for ``credential`` before, or make it; the latest few are kept.
+
+        A batch shares its claim, and a context takes more processor time than all of our own code.
+        """
+        name = hashlib.sha256(credential).digest()
+        with self._lock:
+            if name in self._contexts:
+                self._contexts.move_to_end(name)
+                return self._contexts[name]
+        made = make()
+        with self._lock:
+            self._contexts[name] = made
+            while len(self._contexts) > _MOST_CONTEXTS:
+                self._contexts.popitem(last=False)
+        return made
 
 
 class AwscrtSession:
@@ -336,6 +360,14 @@ class AwscrtSession:
         )
 
     def _tls_context(self, identity: TlsIdentity) -> io.ClientTlsContext:
+        make = partial(self._new_tls_context, identity)
+        if self._network is None or not isinstance(identity, MemoryIdentity):
+            return make()
+        parts = (identity.certificate_pem, identity.private_key_pem, self._root_ca_pem)
+        alpn = ",".join(self._endpoint.alpn).encode()
+        return self._network.context(b"\0".join((*parts, alpn)), make)
+
+    def _new_tls_context(self, identity: TlsIdentity) -> io.ClientTlsContext:
         options = _mutual_tls(identity)
         options.override_default_trust_store(self._root_ca_pem)
         options.alpn_list = self._endpoint.alpn

@@ -12,6 +12,7 @@ from device.errors import StoppedError
 from device.errors.storage import StorageError
 from device.provisioning import actions as act
 from device.provisioning.events import Credential
+from device.runtime.awscrt_session import Network
 from fleet.account import Permission
 from fleet.cli import main, order_of, parser
 from fleet.errors import FleetError, MisuseError
@@ -248,3 +249,23 @@ def test_no_device_is_in_two_shares(tmp_path: Path) -> None:
     shares = [each for index in range(3) for each in order.share(index)]
     assert sorted(shares) == sorted(tmp_path.iterdir())
     assert list(order.share(3)) == []
+
+
+def test_a_claim_that_a_batch_shares_is_set_up_once() -> None:
+    network, made = Network(), list[str]()
+
+    def context(name: str) -> object:
+        def make() -> object:
+            made.append(name)
+            return object()
+
+        return network.context(name.encode(), make)
+
+    claim = context("claim")
+    for number in range(7):
+        context(f"device {number}")
+    assert context("claim") is claim
+    context("device 7")
+    context("device 0")
+    assert made.count("claim") == 1
+    assert made.count("device 0") == 2, "contexts are kept for ever"

@@ -46,7 +46,7 @@ def started(
             yield process
         finally:
             process.kill()
-            process.wait()
+            process.wait(SECONDS)
 
 
 @contextmanager
