@@ -71,6 +71,24 @@ def _line_of_devices(rounds: int) -> Rows:
     return line(rounds)
 
 
+def _fleet(rounds: int) -> Rows:
+    from scripts.benchmarks.fleet import fleet  # noqa: PLC0415
+
+    return fleet(rounds)
+
+
+def _growth(rounds: int) -> Rows:
+    from scripts.benchmarks.fleet import growth  # noqa: PLC0415
+
+    return growth(rounds)
+
+
+def _commits(rounds: int) -> Rows:
+    from scripts.benchmarks.commits import commits  # noqa: PLC0415
+
+    return commits(rounds)
+
+
 BENCHES: Final[Mapping[str, Bench]] = {
     "first-boot": Bench(
         "our whole first boot against the same exchange written with AWS's SDK alone",
@@ -96,6 +114,21 @@ BENCHES: Final[Mapping[str, Bench]] = {
         "devices on the production line against what OpenSSL and the disk allow, and long lists",
         "key, CSR, leaf and synced files, bare",
         _line_of_devices,
+    ),
+    "fleet": Bench(
+        "devices a second and memory a device in one process, against AWS's SDK alone",
+        "as many bare exchanges in one process",
+        _fleet,
+    ),
+    "growth": Bench(
+        "what a call costs the local AWS when its registry has grown; one run, whatever -n says",
+        "the same call, with a small registry",
+        _growth,
+    ),
+    "commits": Bench(
+        "commits of a device's sealed store against the writes that they are made of",
+        "the same files, written and synced bare",
+        _commits,
     ),
     "broker": Bench(
         "connections, QoS 1 round trips and memory of the local AWS's broker",
