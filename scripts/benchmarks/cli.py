@@ -59,6 +59,12 @@ def _rude(rounds: int) -> Rows:
     return rude(rounds)
 
 
+def _rotate(rounds: int) -> Rows:
+    from scripts.benchmarks.rotate import rotate  # noqa: PLC0415
+
+    return rotate(rounds)
+
+
 def _line_of_devices(rounds: int) -> Rows:
     from scripts.benchmarks.line import line  # noqa: PLC0415
 
@@ -128,6 +134,11 @@ BENCHES: Final[Mapping[str, Bench]] = {
         "connections, QoS 1 round trips and memory of the local AWS's broker",
         "MiniStack's own MQTT session, before docs/adr/0017",
         _broker,
+    ),
+    "rotate": Bench(
+        "a renewal while the device publishes, against the bare exchange; and the gap it leaves",
+        "the bare exchange; for the gap, as long a time without a renewal",
+        _rotate,
     ),
     "rude": Bench(
         "first boots that pass against a rude cloud, against AWS's sample flow",

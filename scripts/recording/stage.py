@@ -66,11 +66,13 @@ class Stage:
         return lifecycle.call(state, method, path, document)
 
     def clear(self) -> None:
-        """Forget the page before: its station, its devices, and what the cloud knows of them."""
+        """Forget the page before: its station, and what the cloud knows.
+
+        Its devices stay, as a reader's do: a page that uses the serial number of another one fails.
+        """
         self.admin("POST", "reset")
-        self.admin("PUT", "settings", {"jitp_seconds": 0.2})
-        for name in ("station", "devices"):
-            shutil.rmtree(self.folder / ".firstboot" / name, ignore_errors=True)
+        self.admin("PUT", "settings", {"jitp_seconds": 0.2, "wire_contents": True})
+        shutil.rmtree(self.folder / ".firstboot" / "station", ignore_errors=True)
 
     @contextmanager
     def shell(self) -> Iterator[Shell]:

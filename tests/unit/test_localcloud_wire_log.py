@@ -136,6 +136,7 @@ def conversation(tls: object, heard: list[bytes], said: list[bytes]) -> WireLog:
     broker = SimpleNamespace(
         _mtls_serve_conn=serve,
         _mtls_refuse=lambda *_: None,
+        _mtls_auto_register=lambda *_: None,
         _WSSession=type("Session", (), {"_policy_allows": lambda *_: True}),
         _mtls_server_names=SimpleNamespace(get=lambda _tls: None),
     )
@@ -144,3 +145,14 @@ def conversation(tls: object, heard: list[bytes], said: list[bytes]) -> WireLog:
     asyncio.run(broker._mtls_serve_conn(stream, stream))
     assert (stream.said, stream.is_closed) == (b"".join(said), True)
     return log
+
+
+def test_the_words_of_a_rejection_are_its_reason_and_no_other_content_is_kept() -> None:
+    topic = "$aws/provisioning-templates/t/provision/json/rejected"
+    said = b'{"statusCode": 403, "errorCode": "AccessDenied", "errorMessage": "Access Denied"}'
+    for place, reason in ((topic, "403 AccessDenied Access Denied"), ("dt/1/rejected", None)):
+        name = place.encode()
+        body = len(name).to_bytes(2, "big") + name + b"\0" + said
+        size = bytes([len(body) % 128 | 128, len(body) // 128])
+        (told,) = described(b"\x30" + size + body)
+        assert told.get("reason") == reason
