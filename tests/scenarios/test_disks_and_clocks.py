@@ -1,5 +1,7 @@
 """A disk that fails at any call of a first boot, and a clock that jumps at any moment of one."""
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -227,3 +229,20 @@ def test_a_clock_that_jumps_at_any_moment_bricks_nothing(
         clock.offset = 0.0  # NTP
 
         assert_home(world, state)
+
+
+# --- a real disk -----------------------------------------------------------------------------
+
+
+@pytest.mark.long
+def test_a_real_tmpfs_that_is_full_is_said_and_with_room_the_boot_goes_on(tmp_path: Path) -> None:
+    """In a namespace of its own, where the kernel lets this user mount."""
+    alone = ["unshare", "--user", "--map-root-user", "--mount"]
+    if subprocess.run([*alone, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("this kernel lets nobody but root mount")
+    words = [*alone, sys.executable, "-m", "tests.support.full_tmpfs", str(tmp_path)]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=300)
+
+    ends = [line.split(maxsplit=2) for line in done.stdout.splitlines()]
+    assert {how for _, how, _ in ends} == {"TRY_LATER", "DONE"}
+    assert {registry for *_, registry in ends} == {"one"}
