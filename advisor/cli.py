@@ -13,13 +13,13 @@ import sys
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from advisor.case import Case, Given, Verdict
-from advisor.cases import CASES
-from advisor.client import command
-from advisor.report import document, junit, line, page, summary
-from advisor.run import Outcome, run_all
+if TYPE_CHECKING:
+    from advisor.case import Case, Given
+    from advisor.run import Outcome
+
+# Imports are in the functions, because scripts/advisor --help needs the standard library only.
 
 _MISUSE: Final = 2
 
@@ -39,18 +39,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if not options.command:
         parser.error("no command given; name the client after --")
+    from advisor.case import Verdict  # noqa: PLC0415 - see above
+    from advisor.report import summary  # noqa: PLC0415 - see above
+
     outcomes = _run(cases, given, options)
     _write(outcomes, options)
     print(summary(outcomes), file=sys.stderr)
     return int(any(outcome.finding.verdict is Verdict.FAIL for outcome in outcomes))
 
 
-def chosen(patterns: Sequence[str]) -> list[Case]:
+def chosen(patterns: Sequence[str]) -> "list[Case]":
     """Return the cases that ``patterns`` name, or all.
 
     Raises:
         ValueError: a pattern names none.
     """
+    from advisor.cases import CASES  # noqa: PLC0415 - see above
+
     for pattern in patterns:
         if not any(fnmatchcase(case.id, pattern) for case in CASES):
             raise ValueError(f"no case is named {pattern}; see advisor --list")
@@ -61,7 +66,11 @@ def chosen(patterns: Sequence[str]) -> list[Case]:
     ]
 
 
-def _run(cases: Sequence[Case], given: Given, options: argparse.Namespace) -> list[Outcome]:
+def _run(cases: "Sequence[Case]", given: "Given", options: argparse.Namespace) -> "list[Outcome]":
+    from advisor.client import command  # noqa: PLC0415 - see above
+    from advisor.report import document, line  # noqa: PLC0415 - see above
+    from advisor.run import run_all  # noqa: PLC0415 - see above
+
     if options.logs is not None:
         options.logs.mkdir(parents=True, exist_ok=True)
     start = command(options.command, options.logs)
@@ -72,7 +81,9 @@ def _run(cases: Sequence[Case], given: Given, options: argparse.Namespace) -> li
     return outcomes
 
 
-def _write(outcomes: Sequence[Outcome], options: argparse.Namespace) -> None:
+def _write(outcomes: "Sequence[Outcome]", options: argparse.Namespace) -> None:
+    from advisor.report import junit, page  # noqa: PLC0415 - see above
+
     client = shlex.join(options.command)
     if options.junit is not None:
         options.junit.write_bytes(junit(outcomes, client))
@@ -80,7 +91,9 @@ def _write(outcomes: Sequence[Outcome], options: argparse.Namespace) -> None:
         options.html.write_text(page(outcomes, client), encoding="utf-8")
 
 
-def _given(options: argparse.Namespace) -> Given:
+def _given(options: argparse.Namespace) -> "Given":
+    from advisor.case import Given  # noqa: PLC0415 - see above
+
     policies = tuple(_json(path.read_text(encoding="utf-8"), str(path)) for path in options.policy)
     return Given(
         thing_name=options.thing,

@@ -38,6 +38,7 @@ _MOSQUITTO: Final = (
     "exec mosquitto_sub -h {host} -p {port} --cafile {ca} --cert {certificate} --key {key} "
     "-i {client_id} -k 10 -c -q 1 -t advisor/in"
 )
+_LONGEST: Final = 160
 _SECONDS: Final = 180.0
 _SOAK_SECONDS: Final = 20.0
 
@@ -74,6 +75,7 @@ def tables(record: Mapping[str, Any]) -> str:
     """Return who fails what, and then what was seen of each failure."""
     from advisor.cases import CASES  # noqa: PLC0415 - --help needs the standard library only
 
+    record = dict(sorted(record.items(), key=lambda item: item[0] != "device"))
     heads = [f"{name} {said['version']}".strip() for name, said in record.items()]
     lines = [f"| case | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
     for case in CASES:
@@ -81,9 +83,11 @@ def tables(record: Mapping[str, Any]) -> str:
         lines.append(f"| {case.id} | {' | '.join(cells)} |")
     lines += ["", "What was seen of each failure and each warning:", ""]
     for name, said in record.items():
-        for case_id, (verdict, seen) in said["cases"].items():
-            if verdict != "PASS":
-                lines.append(f"- {name}, {case_id}, {verdict}: {_short(seen)}.")
+        lines += [
+            f"- {name}, {case_id}, {verdict}: {_short(seen)}"
+            for case_id, (verdict, seen) in said["cases"].items()
+            if verdict != "PASS"
+        ]
     return "\n".join(lines) + "\n"
 
 
@@ -92,7 +96,7 @@ def _mark(said: Sequence[str] | None) -> str:
 
 
 def _short(seen: str) -> str:
-    return seen.replace("$", "\\$") if len(seen) < 240 else f"{seen[:240]} ..."
+    return seen if len(seen) <= _LONGEST else f"{seen[:_LONGEST].rpartition(' ')[0]} ..."
 
 
 def _record() -> dict[str, Any]:

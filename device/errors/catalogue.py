@@ -12,6 +12,7 @@ from device.errors import (
     element,
     operation,
     provisioning,
+    renewal,
     root_of_trust,
     storage,
 )
@@ -28,7 +29,9 @@ def rows_of(*modules: ModuleType) -> dict[str, Row]:
     return dict(sorted(found.items()))
 
 
-CATALOGUE: Final = rows_of(errors, storage, root_of_trust, element, provisioning, operation, doctor)
+CATALOGUE: Final = rows_of(
+    errors, storage, root_of_trust, element, provisioning, operation, renewal, doctor
+)
 
 
 def row_of(code: str, catalogue: dict[str, Row] = CATALOGUE) -> Row:

@@ -1,6 +1,7 @@
 """The outcomes in each form, and the command as people use it."""
 
 import json
+import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -125,3 +126,9 @@ def test_misuse_is_named(
 ) -> None:
     assert main([*words, "--", "true"]) == 2
     assert problem in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("module", ["advisor", "scripts._advisor_clients"])
+def test_help_needs_the_standard_library_only(module: str) -> None:
+    words = [sys.executable, "-S", "-m", module, "--help"]
+    assert "usage:" in subprocess.run(words, capture_output=True, text=True, check=True).stdout
