@@ -59,6 +59,9 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
         UnknownCodeError: the catalogue has no such code.
         CloudError: AWS cannot be called at all.
     """
+    given = (arguments.code, arguments.serial, arguments.certificate)
+    if sum(each is not None for each in given) != 1:
+        raise NOTHING_TO_EXPLAIN.error("give a code, --serial or --certificate, and one of them")
     if arguments.code is not None:
         row = row_of(arguments.code, CATALOGUE)
         console.show(document_of(row), *explained(row))
@@ -74,9 +77,6 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
 
 
 def _asked(arguments: argparse.Namespace) -> Asked:
-    if (arguments.serial is None) == (arguments.certificate is None):
-        problem = "give either --serial or --certificate"
-        raise NOTHING_TO_EXPLAIN.error(problem)
     entry = _entry(arguments.station, arguments.serial)
     publish = tuple(arguments.publish)
     if arguments.serial is not None and not publish:

@@ -1,11 +1,14 @@
 """Does explain name each planted cause first or second, and find nothing where nothing is wrong?"""
 
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from device.errors import ExitCode
+from factory.cli import main
 from factory.diagnosis.subject import Asked
 from tests.diagnose.account import AccountCause, Plant
 from tests.diagnose.account_causes import ACCOUNT_CAUSES, of
@@ -98,3 +101,14 @@ def test_a_right_that_is_lacking_is_named_and_the_rest_goes_on(denied: str, plan
     assert rights <= {denied}
     is_seen = [each.code for each in found.reasons] == ["FB-803"]
     assert is_seen is (denied != "DescribeCertificate")
+
+
+@pytest.mark.parametrize("words", ["", "FB-803 --serial SN-1", "--serial SN-1 --certificate a.pem"])
+def test_one_thing_is_explained_at_a_time(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", *words.split(), "--json"]) == ExitCode.MISUSE
+    assert json.loads(capsys.readouterr().out)["code"] == "FB-823"
+
+
+def test_a_code_is_explained_offline(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "fb-803", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["title"] == "The certificate is INACTIVE"
