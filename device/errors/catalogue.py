@@ -8,9 +8,11 @@ from device import errors
 from device.errors import (
     UNKNOWN_CODE,
     Row,
+    doctor,
     element,
     operation,
     provisioning,
+    renewal,
     root_of_trust,
     storage,
 )
@@ -27,7 +29,9 @@ def rows_of(*modules: ModuleType) -> dict[str, Row]:
     return dict(sorted(found.items()))
 
 
-CATALOGUE: Final = rows_of(errors, storage, root_of_trust, element, provisioning, operation)
+CATALOGUE: Final = rows_of(
+    errors, storage, root_of_trust, element, provisioning, operation, renewal, doctor
+)
 
 
 def row_of(code: str, catalogue: dict[str, Row] = CATALOGUE) -> Row:

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +15,7 @@ from factory.lint.finding import Finding
 from factory.methods import METHODS
 from factory.verbs._options import add_account, check_one_account
 
-SUMMARY: Final = "Find errors and too wide permissions in policies and templates."
+SUMMARY: Final = "Find errors and excessive permissions in policies and templates."
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
@@ -74,13 +75,15 @@ def _check_options(arguments: argparse.Namespace) -> None:
     check_one_account(arguments)
 
 
-def check_before_prepare(method: str, console: Console, folder: Path = CONFIG) -> None:
+def check_before_prepare(
+    method: str, console: Console, folder: Path = CONFIG, *, also: Sequence[Path] = ()
+) -> None:
     """Refuse to send to AWS what the linter calls an error.
 
     Raises:
         LintFailedError: there is at least one.
     """
-    findings = findings_of(method, folder)
+    findings = findings_of(method, folder, also=also)
     for finding in findings:
         console.say(*_lines(finding))
     refuse_errors(findings)

@@ -6,6 +6,7 @@ from typing import Final
 
 from factory.api import Station
 from factory.console import Console
+from factory.errors import OPTION_NOT_USED
 from factory.making.device_orders import OrderOptions
 from factory.products import MadeDevice
 from factory.verbs._line import DEVICES as _DEVICES
@@ -13,7 +14,7 @@ from factory.verbs._line import add_line, is_line, make_line
 from factory.verbs._options import add_again, add_connection, add_method, check_serials
 from factory.verbs._report_text import report_lines
 
-SUMMARY: Final = "Make devices: fuses, identity, credentials, lifecycle SECURED."
+SUMMARY: Final = "Make devices: burn fuses, install identity and credentials, close the lifecycle."
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
@@ -31,10 +32,15 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--claim",
         metavar="NAME",
-        help="by claim: the claim that the devices get; default: that of the batch's name, else "
-        "the newest",
+        help="methods by claim: the named claim that the devices get; default: the one with the "
+        "batch's name, else the newest",
     )
     command.add_argument("--device-id", metavar="HEX", help="16 bytes; default: random")
+    command.add_argument(
+        "--birth", action="store_true",
+        help="also a birth certificate: with it the device can come back when its certificate is "
+        "dead (prepare --recovery)",
+    )  # fmt: skip
     add_again(command)
     add_connection(command)
 
@@ -46,6 +52,9 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
         StationError, StorageError: the cloud or the disk refused.
     """
     if is_line(arguments):
+        if arguments.birth:
+            step = "Leave it out, or make the devices with --serial."
+            raise OPTION_NOT_USED.error("a batch has none", option="--birth", next_step=step)
         make_line(arguments, console)
         return
     arguments.serials = arguments.given_serials

@@ -62,6 +62,8 @@ class Registry:
         if operation == "ListThingPrincipals":
             attached = [each for each, on in self.things.items() if parameters["thingName"] in on]
             yield {"principals": [ARN + each for each in attached]}
+        elif operation == "ListTargetsForPolicy":
+            yield {"targets": []}
         else:
             yield {"things": list(self.things[str(parameters["principal"]).removeprefix(ARN)])}
 
