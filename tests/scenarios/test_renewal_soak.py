@@ -107,4 +107,5 @@ def test_a_soak_ends_with_one_identity(
     assert_one_identity(world, state, SERIAL)
     assert not active_orphans(world)
     record_property(f"soak, seed {seed}", dict(counts))
+    print(f"\nsoak of {SECONDS:.0f} s, seed {seed}: {dict(counts)}")  # noqa: T201 - see it with -s
     assert min(counts[what] for what in ("power cuts", "renewed", "broker restarts")) > 0
