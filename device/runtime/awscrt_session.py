@@ -67,7 +67,8 @@ _GOODBYE_SECONDS: Final = 0.5
 """How long DISCONNECT may take to go out."""
 _SUSPICIOUS_SECONDS: Final = 2.0
 """After so long without CONNACK the server may be one that TLS does not trust: s2n, inside
-awscrt, reports that only after 10 to 30 s, to blind those who measure its time."""
+awscrt, reports that only after 10 to 30 s, to blind those who measure its time. A server that has
+not answered at all is slow, and a second connection from every device would make it slower."""
 _MOST_CONTEXTS: Final = 8
 _RECEIVE_MAXIMUM: Final = 16
 """Messages at QoS 1 that the server may send before we acknowledged any."""
@@ -179,11 +180,12 @@ class AwscrtSession:
 
     def next_event(self, timeout: float | None) -> ev.Event | None:
         """Return the next event of the open connection, or None after ``timeout`` seconds."""
-        if self._is_connecting and (timeout is None or timeout > _SUSPICIOUS_SECONDS):
+        while self._is_connecting and (timeout is None or timeout > _SUSPICIOUS_SECONDS):
             event = self._next_event(_SUSPICIOUS_SECONDS)
             if event is not None:
                 return event
-            self._look_at_the_server()
+            if self._relay is not None and self._relay.is_judging:
+                self._look_at_the_server()
             timeout = None if timeout is None else timeout - _SUSPICIOUS_SECONDS
         return self._next_event(timeout)
 

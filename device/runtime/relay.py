@@ -93,6 +93,7 @@ class Relay:
         self._far: socket.socket | None = None
         self._client_records: Final = RecordTypes()
         self._unread = 0
+        self._was_answered = False
         self._is_closed = False
         self._has_sent_all: Final = Event()
         self._thread: Final = Thread(target=self._run, daemon=True)
@@ -110,6 +111,11 @@ class Relay:
         A client sends application data only when it has verified the server's Finished.
         """
         return _APPLICATION_DATA in self._client_records.seen
+
+    @property
+    def is_judging(self) -> bool:
+        """Whether the client has something to judge the server by, and TLS is not complete."""
+        return self._was_answered and not self.tls_complete
 
     @property
     def was_met(self) -> bool:
@@ -219,6 +225,7 @@ class Relay:
 
     def _is_within_bounds(self, data: bytes) -> bool:
         """Count what came; false if that is too much to pass on."""
+        self._was_answered = True
         self._unread += len(data)
         if self._unread > _MOST_UNREAD:
             self._end_as_oversized()

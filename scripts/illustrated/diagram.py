@@ -18,11 +18,11 @@ _NOTE_LINE: Final = 16
 _TOP: Final = 56
 _LONGEST: Final = 62
 _STYLE: Final = (
-    "text{font:13px system-ui,sans-serif;fill:#1c2430}.soft{fill:#5b6675;font-size:12px}"
+    "text{font:13px system-ui,sans-serif;fill:#1c2430}.soft,.note{fill:#5b6675;font-size:12px}"
     ".head{font-weight:600}.life{stroke:#9aa5b4;stroke-dasharray:3 4}.device{stroke:#1f5fbf}"
     ".cloud{stroke:#1b7a43}.bad{stroke:#b3202a}text.bad{fill:#b3202a;stroke:none}"
     "path{fill:none;stroke-width:1.5}rect{fill:#eef2f8;stroke:#c9d2df}"
-    "@media(prefers-color-scheme:dark){text{fill:#e4e9f0}.soft{fill:#98a4b3}"
+    "@media(prefers-color-scheme:dark){text{fill:#e4e9f0}.soft,.note{fill:#98a4b3}"
     ".device{stroke:#7db2ff}.cloud{stroke:#6fd39a}.bad{stroke:#ff8a8a}text.bad{fill:#ff8a8a}"
     "rect{fill:#242c38;stroke:#3a4555}}"
 )
@@ -44,7 +44,7 @@ def diagram(connections: Sequence[Connection], title: str, failed: Event | None 
             elif "packet" in each or each is failed or _ends_it(each, connection):
                 y += _LINE
                 lines.append(_arrow(each, y, is_bad=each is failed))
-        y = max(y, note) + _LINE // 2
+        y += _LINE  # not by the number of notes: when a row is written is a matter of chance
     height = y + _LINE
     return "\n".join(
         [
@@ -82,7 +82,7 @@ def _arrow(event: Event, y: int, *, is_bad: bool) -> str:
 
 def _note(row: Row, y: int) -> str:
     words = f"{row['kind']} {'gone' if row['is_gone'] else (row['words'] or [''])[0]}"
-    return _text(_NOTE, y + 4, words, "soft")
+    return _text(_NOTE, y + 4, words, "note")
 
 
 def label(event: Event) -> str:

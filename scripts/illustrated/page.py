@@ -1,7 +1,8 @@
 """One page of the Illustrated First Boot, from what was recorded of a method.
 
 What differs from run to run (bytes, ids, keys) is in elements of the class ``v``: ``shape`` leaves
-them out, so that two recordings of the same exchange have the same shape.
+them out, so that two recordings of the same exchange have the same shape. It leaves out the rows of
+the registry, too: the method pages compare these, and when one is written is a matter of chance.
 """
 
 import re
@@ -15,7 +16,10 @@ from scripts.illustrated.diagram import diagram
 from scripts.illustrated.dissection import Part, dissected
 from scripts.illustrated.happenings import Connection, Event, Row, connections, failure, why
 
-_VARIES: Final = re.compile(r'<(code|span) class="v[^"]*">.*?</\1>', re.DOTALL)
+_VARIES: Final = re.compile(
+    r'<(code|span) class="v">.*?</\1>|<aside.*?</aside>\n?|<text [^>]*class="note".*?</text>\n?',
+    re.DOTALL,
+)
 _CODE: Final = re.compile(r"# (FB-\d+)$", re.MULTILINE)
 _ID: Final = re.compile(r"\b[0-9a-f]{12,64}\b")
 _ABOUT: Final = (

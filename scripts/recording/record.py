@@ -117,12 +117,16 @@ class Recording:
                 raise RecordingError(f"{line}\n{said}")
             if not told["events"]:
                 wait_until(self._all_closed, "the end of all connections")
-                told = self._stage.admin("GET", f"watch/{before}")
+                told = self._told(before)
         return illustrated.Broken(words, lines, told)
 
     def told(self) -> Mapping[str, Any]:
         """Return what happened, with all bytes."""
-        found: Mapping[str, Any] = self._stage.admin("GET", "watch/0")
+        return self._told(0)
+
+    def _told(self, after: int) -> Mapping[str, Any]:
+        self._stage.admin("GET", "status")  # an answer brings the latest changes into the log
+        found: Mapping[str, Any] = self._stage.admin("GET", f"watch/{after}")
         return found
 
     def wire(self) -> str:

@@ -23,6 +23,10 @@ from scripts.recording.page import CHECKOUT, RecordingError
 _FOREIGN: Final = ("AWS_", "DEVICE_")
 _PATIENCE_SECONDS: Final = 120.0
 _MOMENT: Final = 0.02
+_PROVISIONING_ALONE: Final = {
+    f"DEVICE_{task}__ENABLED": "no" for task in ("SHADOW", "JOBS", "COMMANDS")
+}
+"""What `device run` does after the first boot comes in any order, and is on a page of its own."""
 _DONE: Final = "--- done:"
 
 
@@ -147,6 +151,7 @@ def _user_environment(programs: Path) -> Mapping[str, str]:
     """Return the environment of a shell in which .venv is active, without the caller's accounts."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(_FOREIGN)}
     path = f"{programs}:{os.environ['PATH']}"
+    kept |= _PROVISIONING_ALONE
     return {**kept, "PATH": path, "PYTHONPATH": str(CHECKOUT), "NO_PROXY": "localhost,127.0.0.1"}
 
 

@@ -95,6 +95,7 @@ def test_no_two_method_pages_use_the_same_serial_number() -> None:
 
 # --- how they are made -------------------------------------------------------------------
 
+CONNECT: Final = "101100044d5154540502003c000004534e2d31"
 TOKEN: Final = b'{"certificateOwnershipToken": "secret", "certificateId": "ab"}'
 
 
@@ -121,7 +122,7 @@ def test_any_payload_is_cut_without_loss(document: dict[str, Any]) -> None:
 def told(certificate: str) -> dict[str, Any]:
     opened = {"event": "opened", "by": "device", "tls": "TLSv1.3", "server_name": "localhost",
               "certificate_id": certificate}  # fmt: skip
-    connect = {"packet": "CONNECT", "by": "device", "client_id": "SN-1", "hex": "10020000"}
+    connect = {"packet": "CONNECT", "by": "device", "client_id": "SN-1", "hex": CONNECT}
     refused = {"event": "refused", "by": "cloud", "reason": f"{certificate} is not ACTIVE"}
     closed = {"event": "closed", "by": "cloud"}
     events = [

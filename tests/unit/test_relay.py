@@ -153,6 +153,20 @@ def test_closing_waits_for_no_name_server(pump: None) -> None:
     answered.set()
 
 
+def test_a_server_is_judged_from_its_answer_until_tls_is_complete(pump: None) -> None:
+    with relay_to_a_pair() as (relay, server), asking(relay, relay.password) as client:
+        assert client.recv(100).startswith(b"HTTP/1.1 200")
+        client.sendall(record(HANDSHAKE, b"hello"))
+        assert server.recv(100)
+        silent = relay.is_judging
+        server.sendall(record(HANDSHAKE, b"certificate"))
+        assert client.recv(100)
+        answered = relay.is_judging
+        client.sendall(record(APPLICATION_DATA, b"finished"))
+        assert server.recv(100)
+        assert (silent, answered, relay.is_judging) == (False, True, False)
+
+
 def test_what_a_slow_reader_has_not_taken_waits_and_arrives_whole(pump: None) -> None:
     sent = bytes(range(256)) * 8192
     with relay_to_a_pair() as (relay, server), asking(relay, relay.password) as client:

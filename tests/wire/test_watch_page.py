@@ -17,7 +17,7 @@ from localcloud.page.server import serving
 from tests.support.browser import Browser, Page, browser
 from tests.support.hang import join
 from tests.support.production_line import CONFIG, ProductionLine, production_line
-from tests.wire.conftest import LocalCloud
+from tests.wire.conftest import ROOT, LocalCloud
 
 pytestmark = [
     pytest.mark.wire,
@@ -285,3 +285,15 @@ _LEAST_CONTRAST: Final = """(() => {
     return (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
   }));
 })()"""
+
+
+def test_bytes_of_the_illustrated_page_light_up_with_their_meaning(chromium: Browser) -> None:
+    """From a file, by keyboard; docs/illustrated."""
+    address = (ROOT / "docs" / "illustrated" / "claim.html").as_uri()
+    with chromium.page(address, 390) as page:
+        page.wait(
+            "document.readyState === 'complete' && document.querySelectorAll('.part').length > 9"
+        )
+        page.run("document.querySelector('.packet .part:nth-child(2)').focus()")
+        assert "remaining length" in page.text(".parts .lit")
+        assert page.run("document.documentElement.scrollWidth") <= 390
