@@ -3,19 +3,25 @@
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from device.config.device_plan import Plan
 from device.config.endpoint import Endpoint
 from device.config.settings import Connection, Settings, configured
+from device.errors import FirstbootError
+from device.errors.provisioning import IDENTITY_REFUSED, NOT_LET_IN
+from device.errors.renewal import CERTIFICATE_EXPIRED
 from device.identity.csr import subject_name
+from device.operation.renewal import RenewalOrders
+from device.operation.renewal_due import RenewalPolicy
 from device.operation.task import Task
 from device.provisioning.claim import ClaimMachine
 from device.provisioning.events import Credential
 from device.provisioning.presented import PresentedMachine, PresentedPlan
 from device.runtime.backoff import Backoff, Dice
-from device.runtime.clock import Clock
+from device.runtime.clock import Clock, trusted_wall_time
 from device.runtime.credentials import ClaimSource, Credentials, InstalledClaim
 from device.runtime.enrolment import Enrolment
 from device.runtime.first_boot import FirstBoot
@@ -23,14 +29,27 @@ from device.runtime.journal import Identity, load_configuration, load_identity
 from device.runtime.loop import Loop, Observer, Patience
 from device.runtime.notify import ServiceManager
 from device.runtime.session import Postbox, Session
+from device.runtime.two_connections import TwoConnections
 from device.storage.device_storage import DeviceStorage
 from device.storage.element.installation import attach_element
 from device.storage.keys import KeyType, TlsIdentity
+from device.storage.manufacturing_data import serial_number
 from device.storage.secure_storage import Uid
 
 if TYPE_CHECKING:
+    from device.operation.operation import Operation
+    from device.operation.renewal import Due
+    from device.operation.work import Work
+    from device.provisioning.renewal import RenewalPlan
     from device.runtime.deeds import Ending
+    from device.runtime.renewal import Renewal
 
+_AFTER_FAILED_RENEWAL: Final = 60.0
+_LONGEST_BETWEEN_RENEWALS: Final = 3600.0
+"""Seconds between a renewal that failed and the next."""
+_DEAD: Final = {CERTIFICATE_EXPIRED, NOT_LET_IN, IDENTITY_REFUSED}
+"""How it looks if a device's certificate is of no use any more."""
+_EnrolmentT = TypeVar("_EnrolmentT", bound=Enrolment)
 SessionFactory = Callable[
     [Endpoint, bytes, Callable[[Credential], TlsIdentity], Connection], Session
 ]
@@ -71,18 +90,17 @@ class Agent:
         self._observer: Final = observer
         self._is_connected = False
         self._dice: Final = dice or random.SystemRandom()
-        self._enrolment: Final = Enrolment(
-            storage,
-            clock,
-            method=settings.method,
-            key_type=KeyType(settings.key.type),
-            subject=subject_name(plan.subject),
-            issuer_pem=plan.issuer_pem,
-        )
+        self._enrolment: Final = self._new_enrolment(Enrolment)
         credentials = Credentials(storage, claims or InstalledClaim(storage))
-        self.session: Final = open_session(
-            plan.endpoint, plan.root_ca_pem, credentials.tls_identity, settings.connection
+        new_session = partial(
+            open_session,
+            plan.endpoint,
+            plan.root_ca_pem,
+            credentials.tls_identity,
+            settings.connection,
         )
+        self.session: Final = TwoConnections(new_session(), new_session)
+        self.renewal_orders: Final = RenewalOrders()
         retry = settings.connection.retry
         self._loop: Final = Loop(
             self.session,
@@ -116,6 +134,76 @@ class Agent:
         """Provision as `boot` does, but never give up: after a failure, ask at a low rate."""
         self.boot(Patience(again_after=self._settings.connection.retry.after_denied))
 
+    def renew(self, patience: Patience) -> None:
+        """Renew the certificate, or continue a renewal that was begun; nobody may operate it.
+
+        Raises:
+            NotProvisionedError: the device has no identity yet.
+            FirstbootError: it stopped; the current certificate stays in use.
+        """
+        from device.operation.renewal import Due  # noqa: PLC0415 - a boot needs none
+
+        self._is_connected = False
+        try:
+            self._loop.run(self._renewal(None, Due("it is asked for")), patience)
+        except FirstbootError as failure:
+            if failure.row not in _DEAD or not self._may_recover:
+                raise
+            self._observer.add("recovery begun", str(failure))
+            self._loop.run(self._renewal(None, Due(str(failure), recovers=True)), patience)
+
+    @property
+    def _may_recover(self) -> bool:
+        has_birth_certificate = Uid.BIRTH_CERTIFICATE in self._storage.ps.uids()
+        return self._settings.recovery.allowed and has_birth_certificate
+
+    def _renewal(self, hand_over: Callable[[], None] | None, due: "Due") -> "Renewal":
+        from device.config.device_plan import renewal_plan  # noqa: PLC0415 - a boot needs none
+        from device.runtime.renewal import Renewal  # noqa: PLC0415
+        from device.runtime.renewal_enrolment import RenewalEnrolment  # noqa: PLC0415
+
+        enrolment = self._new_enrolment(RenewalEnrolment)
+        enrolment.is_wanted, enrolment.recovers = due.is_new_wanted, due.recovers
+
+        def new_plan() -> "RenewalPlan":
+            current = enrolment.identity
+            now = trusted_wall_time(self._clock, current.not_before)
+            is_expired = now is not None and now > current.not_after
+            return renewal_plan(
+                self._settings,
+                current.thing_name,
+                current.certificate_id,
+                serial=serial_number(self._storage),
+                expired_at=current.not_after if is_expired else None,
+                recovers=due.recovers,
+            )
+
+        return Renewal(new_plan, enrolment, self._observer, hand_over)
+
+    def _renewing(self, operation: "Operation") -> "Work":
+        from device.operation.renewal import Due, Renewing  # noqa: PLC0415 - a boot needs none
+        from device.runtime.renewal_schedule import RenewalSchedule  # noqa: PLC0415
+
+        chosen = self._settings.renewal
+        policy = RenewalPolicy(chosen.at_fraction, chosen.max_age_days, chosen.jitter)
+        retry = self._settings.connection.retry
+        schedule = RenewalSchedule(self._storage, self._clock, policy)
+
+        def why_due() -> Due | None:
+            if operation.is_refused and self._may_recover:
+                return Due("AWS IoT refuses the device's certificate", recovers=True)
+            return schedule.why_due()
+
+        return Renewing(
+            operation,
+            new_renewal=self._renewal,
+            why_due=why_due,
+            orders=self.renewal_orders,
+            beside=self.session.beside,
+            retries=Backoff(retry.shortest, retry.longest, self._dice),
+            failures=Backoff(_AFTER_FAILED_RENEWAL, _LONGEST_BETWEEN_RENEWALS, self._dice),
+        )
+
     def operate(self, *tasks: Task) -> "Ending":
         """Be at work, with an application's own ``tasks`` too, until a stop or a restart is asked.
 
@@ -135,11 +223,27 @@ class Agent:
             clock=self._clock,
             observer=self._observer,
             folder=self._folder,
-            postbox=self.session if isinstance(self.session, Postbox) else None,
+            postbox=first if isinstance(first := self.session.first, Postbox) else None,
+            renewals=self.renewal_orders,
         )
-        ending = operating.run(self._loop, tasks, is_connected=self._is_connected)
+        try:
+            ending = operating.run(
+                self._loop, tasks, is_connected=self._is_connected, beside=self._renewing
+            )
+        finally:
+            self.session.beside.close()
         self._is_connected = False
         return self._after(ending)
+
+    def _new_enrolment(self, kind: type[_EnrolmentT]) -> _EnrolmentT:
+        return kind(
+            self._storage,
+            self._clock,
+            method=self._settings.method,
+            key_type=KeyType(self._settings.key.type),
+            subject=subject_name(self._plan.subject),
+            issuer_pem=self._plan.issuer_pem,
+        )
 
     def _after(self, ending: "Ending") -> "Ending":
         """Do what the operation ended for; a machine that reboots stops this program, too."""

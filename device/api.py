@@ -22,6 +22,7 @@ from device.storage.manufacturing_data import SealedSettings, sealed_settings, s
 if TYPE_CHECKING:
     from device.config.settings import Loaded
     from device.operation.task import Task
+    from device.renewal_status import RenewalStatus
     from device.runtime.journal import Identity
     from device.runtime.timeline import Step
     from device.startup import StartedDevice
@@ -148,6 +149,32 @@ class Device:
             if on_proven is not None and identity is not None:
                 on_proven(identity)
             return started.agent.operate(*tasks).starts_anew and not self._is_stop_wanted
+
+    def renew(self) -> "Identity":
+        """Renew the certificate with a new key, or finish a renewal; return who the device is.
+
+        Raises:
+            NotProvisionedError: the device has no identity yet.
+            FirstbootError: the renewal failed; the current certificate stays in use.
+        """
+        with self._start() as started:
+            started.agent.renew(started.patience)
+            identity = started.agent.identity
+        if identity is None:
+            raise RuntimeError("a device that renewed its certificate has an identity")
+        return identity
+
+    def renewal_status(self) -> "RenewalStatus":
+        """Return whether the certificate is to be renewed now, without network or lock.
+
+        Raises:
+            NotProvisionedError: the device has no identity yet.
+            ConfigurationError: the settings file cannot be used.
+            StorageError: the storage is missing, corrupt, rolled back or another device's.
+        """
+        from device.renewal_status import read_renewal_status  # noqa: PLC0415 - rarely asked
+
+        return read_renewal_status(self.state, self.config, self._environment)
 
     def stop(self) -> None:
         """Ask a boot or run in another thread to end, or the next one if none has begun.

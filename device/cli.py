@@ -80,7 +80,7 @@ def _run(arguments: Sequence[str], console: "_Terminal") -> ExitCode:
         from device.storage.private_memory import keep_memory_private  # noqa: PLC0415 - a verb runs
 
         keep_memory_private()
-        options.run(options, console)
+        ended: ExitCode | None = options.run(options, console)
     except FirstbootError as error:
         return console.fail(error)
     except KeyboardInterrupt as stop:
@@ -92,7 +92,7 @@ def _run(arguments: Sequence[str], console: "_Terminal") -> ExitCode:
         if package not in DISTRIBUTIONS:
             raise
         return console.fail(NOT_INSTALLED.error(package=package, install=DISTRIBUTIONS[package]))
-    return ExitCode.DONE
+    return ExitCode.DONE if ended is None else ended
 
 
 class _Terminal:
@@ -146,7 +146,7 @@ def parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         description="The firmware client of a simulated device for AWS IoT Core.",
         epilog="Exit codes: 0 done, 1 failed, 2 misuse, 3 configuration invalid, 4 denied "
         "(trying again will not help), 5 not reachable or throttled (try later), 6 storage "
-        "corrupt, rolled back or not SECURED.",
+        "corrupt, rolled back or not SECURED, 10 (needs-renewal) not due.",
         formatter_class=_HELP_FORMAT,
     )
     top.add_argument("--version", action="version", version=f"device {__version__}")

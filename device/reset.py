@@ -43,6 +43,8 @@ def reset(storage: DeviceStorage, *, forget_identity: bool = False, keep_job: bo
     with storage.transaction(finishing=True):
         before = storage.ps.uids()
         _remove(storage, of_operation)
+        if identity is not None:
+            _stop_renewal(storage, forget_identity=forget_identity)
         if identity is not None and not forget_identity:
             _await_proof(storage, identity)
         elif identity is not None:
@@ -92,6 +94,18 @@ def decommission(
         return False
     clear_folder(state)
     return True
+
+
+def _stop_renewal(storage: DeviceStorage, *, forget_identity: bool) -> None:
+    """Forget a renewal that was begun; who stays the same has its certificate retired later."""
+    progress = journal.load(storage.ps)
+    note = journal.note_given_up if forget_identity else journal.note_to_retire
+    if progress is not None:
+        journal.forget_progress(storage, progress, note)
+    if forget_identity:
+        for certificate_id in journal.load_to_retire(storage.ps):
+            journal.note_given_up(storage.ps, certificate_id)
+        _remove(storage, {Uid.TO_RETIRE})
 
 
 def _await_proof(storage: DeviceStorage, identity: Identity) -> None:

@@ -115,8 +115,8 @@ def start_device(
         try:
             yield StartedDevice(agent, timeline, _patience(chosen), claims)
         except PowerCutError:
-            if isinstance(agent.session, AwscrtSession):
-                agent.session.cut()
+            if isinstance(agent.session.first, AwscrtSession):
+                agent.session.first.cut()
             raise
         finally:
             agent.session.close()

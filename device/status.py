@@ -32,6 +32,11 @@ STATES: Final = {
     Registered: "thing registered, identity not yet proven",
     type(None): "waiting for its first boot",
 }
+RENEWAL_STATES: Final = {
+    Keyed: "new key made, new certificate not yet issued",
+    Staged: "new certificate staged, not known to be registered",
+    Registered: "new certificate registered, not yet proven",
+}
 
 
 class Status(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -64,6 +69,10 @@ class Status(Struct, frozen=True, kw_only=True, omit_defaults=True):
     key_proofs: list[str] | UnsetType = UNSET
     """What the secure element vouched for when it made the key."""
     claim_installed: bool | UnsetType = UNSET
+    renewal: str | UnsetType = UNSET
+    """How far a renewal has come that is not finished; the identity is still the current one."""
+    certificates_to_retire: list[str] | UnsetType = UNSET
+    """Certificates of this thing that the cloud has not retired yet."""
     certificates_given_up: list[str] | UnsetType = UNSET
     """Certificates that this device gave up or forgot; the cloud may still have them."""
     device_configuration: dict[str, str] | UnsetType | None = UNSET
@@ -107,8 +116,12 @@ def _status_of(storage: DeviceStorage, choose: ChooseEndpoint) -> Status:
         facts |= _element(storage, identity.key)
     elif progress:
         facts |= {"key": progress.key} | _element(storage, progress.key)
-    if isinstance(progress, Staged | Registered):
+    if isinstance(progress, Staged | Registered) and not identity:
         facts["certificate_id"] = progress.certificate_id
+    if identity and progress:
+        facts["renewal"] = RENEWAL_STATES[type(progress)]
+    if to_retire := journal.load_to_retire(storage.ps):
+        facts["certificates_to_retire"] = list(to_retire)
     if given_up := journal.load_given_up(storage.ps):
         facts["certificates_given_up"] = list(given_up)
     return Status(**facts)

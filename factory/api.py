@@ -22,7 +22,7 @@ from factory.account.cloud import Account
 from factory.account.documents import CONFIG
 from factory.account.registry import Registry
 from factory.errors import OPTION_NOT_USED, StationNotPreparedError
-from factory.lint.checks import findings_of, refuse_errors
+from factory.lint.checks import documents_of, findings_of, refuse_errors
 from factory.making.admission import Wanted
 from factory.making.device_orders import (
     OrderOptions,
@@ -35,7 +35,7 @@ from factory.making.device_settings import thing_name
 from factory.making.line_orders import BatchOrder
 from factory.making.new_device import DeviceOrder
 from factory.making.retirement import devices_of, enter_retired, retire_for_good
-from factory.methods import METHODS, single_thing
+from factory.methods import METHODS, recovery, renewal, single_thing
 from factory.methods.line import Line, Piece, Plan, check_line, plan_line, run_line
 from factory.methods.method import DEFAULT_CHOICES, Choices
 from factory.methods.prepared_account import (
@@ -101,7 +101,7 @@ class Station:
             LintFailedError: the linter found an error in a document of the method.
             StationError, StorageError: the cloud or the disk refused; the next run continues.
         """
-        refuse_errors(findings_of(method))
+        refuse_errors(findings_of(method, also=documents_of(choices)))
         return [(cloud.account, self.prepare_in(cloud, method, choices)) for cloud in self.clouds]
 
     def prepare_in(self, cloud: Aws, method: str, choices: Choices = DEFAULT_CHOICES) -> Report:
@@ -112,15 +112,25 @@ class Station:
         """
         with stored.open_or_make_station(self.folder) as station:
             report = METHODS[method].prepare(cloud, station, choices)
+            if choices.renewal:
+                report = Report.of([report, renewal.prepare(cloud)])
+            if choices.recovery_days is not None:
+                report = Report.of([report, recovery.prepare(cloud, choices.recovery_days)])
             note_prepared(station, method, cloud)
         return report
 
     def teardown_in(
-        self, cloud: Aws, method: str | None = None, *, devices: bool = False
+        self,
+        cloud: Aws,
+        method: str | None = None,
+        *,
+        devices: bool = False,
+        renews: bool = False,
     ) -> Report:
         """Remove from one account what `prepare` created for ``method``, or for all methods.
 
-        ``devices``: and what was registered. A second run continues where one was stopped.
+        ``devices``: and what was registered. ``renews``: and what is for renewals and
+        recoveries, which goes with all methods in any case. A second run continues.
 
         Raises:
             StationError, StorageError: the cloud or the disk refused.
@@ -128,7 +138,12 @@ class Station:
         methods = [METHODS[method]] if method else dict.fromkeys(METHODS.values())
         with ExitStack() as stack:
             station = _station_if_any(stack, self.folder)
-            report = Report.of(each.teardown(cloud, station, devices=devices) for each in methods)
+            # Before the methods, which share the device policy with it.
+            first = []
+            if renews or not method:
+                first = [recovery.teardown(cloud), renewal.teardown(cloud, devices=devices)]
+            reports = (each.teardown(cloud, station, devices=devices) for each in methods)
+            report = Report.of([*first, *reports])
             if station is not None:
                 forget_prepared(station, method, cloud)
         return report
@@ -185,6 +200,8 @@ class Station:
             for order in orders:
                 wanted = Wanted(order, folder_of(order.serial_number), again=again)
                 product = produce(method, wanted, station, self.clouds)
+                if options.birth:
+                    recovery.give_birth_certificate(self.clouds[0], wanted.out, thing_name(order))
                 name = _HOOKED if is_hooked else config_name(method)
                 settings_file = options.config or CONFIG / name
                 yield made_device(method, product, wanted.out, settings_file)

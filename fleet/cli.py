@@ -3,6 +3,7 @@
 import argparse
 import json
 import logging
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,8 @@ _FAILED, _MISUSE = 1, 2
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a fleet; return 0 if every device is proven and every invariant holds, 1 if not."""
     options = parser().parse_args(arguments)
+    for number in (signal.SIGINT, signal.SIGTERM):  # also where a shell started it with &
+        signal.signal(number, signal.default_int_handler)
     try:
         return _run(options)
     except FleetError as error:
@@ -139,8 +142,8 @@ def parser() -> argparse.ArgumentParser:
     add("--seed", type=int, default=1, metavar="N", help="of jitter and power cuts; default: 1")
     add("--spread", type=float, default=0.0, metavar="S",
         help="first_connect_spread of the devices, in seconds; default: 0")  # fmt: skip
-    add("--rate", type=float, default=0.0, metavar="N",
-        help="devices switched on a second; default: 0, all at once")  # fmt: skip
+    add("--rate", type=float, default=20.0, metavar="N",
+        help="devices switched on a second, 0 for all at once; default: 20")  # fmt: skip
     add("--seconds", type=float, default=30.0, metavar="S",
         help="how long a fleet works in steady and reconnect-storm; default: 30")  # fmt: skip
     add("--interval", type=float, default=5.0, metavar="S",

@@ -67,6 +67,7 @@ class Crowd:
             KeyboardInterrupt: somebody wants it to end; the devices were stopped.
         """
         self._started = time.monotonic()
+        former = threading.stack_size(_STACK)  # a device starts threads, too, all the time
         try:
             self._switch_on()
             self._wait_until(self._are_proven, self._order.limit)
@@ -74,20 +75,17 @@ class Crowd:
                 self._work()
         finally:
             self._stop()
+            threading.stack_size(former)
 
     # --- the order of events ------------------------------------------------------------------
 
     def _switch_on(self) -> None:
-        former = threading.stack_size(_STACK)
-        try:
-            for number, device in enumerate(self.devices):
-                self._keep_pace(number)
-                thread = threading.Thread(target=device.live, name=device.record.serial)
-                thread.daemon = True
-                self._threads.append(thread)
-                thread.start()
-        finally:
-            threading.stack_size(former)
+        for number, device in enumerate(self.devices):
+            self._keep_pace(number)
+            thread = threading.Thread(target=device.live, name=device.record.serial)
+            thread.daemon = True
+            self._threads.append(thread)
+            thread.start()
 
     def _keep_pace(self, number: int) -> None:
         """Wait until device ``number`` is due."""

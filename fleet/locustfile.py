@@ -16,6 +16,7 @@ from locust.exception import StopUser
 from locust.runners import MasterRunner, WorkerRunner
 
 from device.runtime.awscrt_session import Network
+from device.runtime.pump import Pump
 from fleet.record import Record
 from fleet.sessions import Ceiling
 from fleet.share import SwarmOrder, swarm_order
@@ -33,7 +34,7 @@ class Worker:
         """Take the share of worker ``index``."""
         self.order: Final = order
         self.index: Final = index
-        self.shared: Final = Shared(order.fleet, Network(), Ceiling(None))
+        self.shared: Final = Shared(order.fleet, Network(Pump()), Ceiling(None))
         self._left: Final = list(order.share(index))
 
     def bundle(self) -> list[SimulatedDevice]:

@@ -43,8 +43,8 @@ class FleetOrder:
     """Whether what a device writes stays in memory; else its folder is written and synced."""
     spread: float = 0.0
     """``first_connect_spread`` of every device, in seconds."""
-    rate: float = 0.0
-    """Devices that are switched on a second; 0 for all at once."""
+    rate: float = 20.0
+    """Devices that are switched on a second; 0 for all at once, which measures this machine."""
     seconds: float = 30.0
     """How long a steady fleet works."""
     interval: float = 5.0

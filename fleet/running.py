@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from device.runtime.awscrt_session import Network
+from device.runtime.pump import Pump
 from fleet import invariants
 from fleet.account import Permission, Place, open_place, refuse_used_account
 from fleet.crowd import Crowd, Moment, memory_kib
@@ -69,7 +70,7 @@ def live(
     before = frozenset(invariants.read_certificates(registry))
     load, baseline = os.getloadavg()[0], memory_kib("self")
     pid = place.local_aws.pid if place.local_aws else None
-    crowd = Crowd(folders, Shared(order, Network(), ceiling), hearer.moment, pid)
+    crowd = Crowd(folders, Shared(order, Network(Pump()), ceiling), hearer.moment, pid)
     hearer.phase("switching them on")
     ended_by = "done"
     try:

@@ -1,8 +1,9 @@
 """``python -m fleet.swarm``: Locust, with devices in real threads, on as many machines as wanted.
 
-Locust patches Python's threads, queues and sockets by default; awscrt wakes a device from a thread
-that gevent does not know, so a device with patched ones never hears an answer. This launcher leaves
-them as they are, and patches the rest before Locust can. Its options are Locust's.
+Locust patches Python's threads, queues, sockets and name look-ups by default. A device's threads
+are real ones, and awscrt wakes it from another that gevent does not know, so a device with patched
+ones never hears an answer. This launcher leaves them as they are, and patches the rest before
+Locust can. Its options are Locust's.
 """
 
 import os
@@ -18,7 +19,7 @@ def main() -> None:
     """Run Locust; it exits."""
     from gevent import monkey  # noqa: PLC0415 - before all else
 
-    monkey.patch_all(thread=False, queue=False, socket=False, ssl=False)
+    monkey.patch_all(thread=False, queue=False, socket=False, ssl=False, dns=False)
     os.environ[_SKIP] = "1"
     from locust.main import main as locust_main  # noqa: PLC0415 - after the patch
 

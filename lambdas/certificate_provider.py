@@ -4,7 +4,9 @@ AWS IoT calls it at each CreateCertificateFromCsr over MQTT, waits five seconds,
 the certificate that it returns, which must keep the CSR's subject and key (AWS IoT developer
 guide, "Self-managed certificate signing using AWS IoT Core certificate provider"). The CA's key
 is in AWS KMS and never leaves it: this function may only ask for signatures. The account has
-one provider for everybody, so it checks who asks: the claim's certificate, and nobody else.
+one provider for everybody, so it checks who asks: a claim of the station, or a device that
+renews, whose certificate this CA has signed and whose CSR has the same subject. For whom else a
+renewal may be is decided when it is registered (``lambdas/renewal_hook.py``).
 
 A refusal is an exception: AWS IoT tells the device that the function failed, and the reason is
 in the function's log. Python's standard library neither reads nor writes certificates, and a
@@ -75,19 +77,26 @@ class Authority(NamedTuple):
     not_after: datetime
 
 
+class Holder(NamedTuple):
+    """Who a device is, by the certificate that it asks with."""
+
+    issuer: bytes
+    subject: bytes
+
+
 def handler(event: Mapping[str, Any], _context: object) -> dict[str, str]:
     """Return a certificate for the CSR in ``event``.
 
     Raises:
-        RefusedError: someone else asks than a claim, or the CSR cannot be signed.
+        RefusedError: neither a claim nor a device of this CA asks, or the CSR cannot be signed.
     """
+    authority = read_authority(base64.b64decode(os.environ["CA_CERTIFICATE"]))
     try:
-        _check_principal(str(event.get("principalId", "")))
         request = read_csr(str(event.get("certificateSigningRequest", "")))
+        _check_principal(str(event.get("principalId", "")), request, authority)
     except RefusedError as refusal:
         LOG.warning("refused for client %r: %s", event.get("clientId"), refusal)
         raise
-    authority = read_authority(base64.b64decode(os.environ["CA_CERTIFICATE"]))
     life = timedelta(hours=int(os.environ["LIFE_HOURS"]))
     unsigned = certificate_to_sign(request, authority, datetime.now(UTC), life)
     signature = _sign(unsigned)
@@ -96,9 +105,30 @@ def handler(event: Mapping[str, Any], _context: object) -> dict[str, str]:
     return {"certificatePem": ssl.DER_cert_to_PEM_cert(certificate)}
 
 
-def _check_principal(principal: str) -> None:
-    if principal not in os.environ["CLAIMS"].split(","):
-        raise RefusedError(f"the principal {principal!r} is no claim of the station")
+def _check_principal(principal: str, request: Request, authority: Authority) -> None:
+    if principal and principal in os.environ["CLAIMS"].split(","):
+        return
+    held = _certificate_of(principal)
+    if held is None or held.issuer != authority.subject:
+        raise RefusedError(
+            f"the principal {principal!r} is no claim of the station, and no device of its CA"
+        )
+    if held.subject != request.subject:
+        raise RefusedError("the CSR has another subject than the certificate that it renews")
+
+
+def _certificate_of(principal: str) -> Holder | None:
+    """Return issuer and subject of the certificate that asks; None if there is no such one."""
+    iot = boto3.client("iot")
+    try:
+        found = iot.describe_certificate(certificateId=principal)["certificateDescription"]
+    except (iot.exceptions.ResourceNotFoundException, iot.exceptions.InvalidRequestException):
+        return None
+    (outer,) = fields(ssl.PEM_cert_to_DER_cert(found["certificatePem"]))
+    _version, _serial, _algorithm, issuer, _life, subject = fields(
+        fields(outer.content)[0].content
+    )[:6]
+    return Holder(issuer.whole, subject.whole)
 
 
 def _sign(unsigned: bytes) -> bytes:

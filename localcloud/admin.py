@@ -1,6 +1,7 @@
 """What ``/_localcloud/`` on the API port answers."""
 
 import json
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from localcloud.faults.kinds import ExpireTokens, parse_fault
 from localcloud.faults.rude import Rude
 from localcloud.settings import Settings
 from localcloud.wire.log import WireLog
+from localcloud.wire.registry_log import RegistryLog
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class Admin:
     age_tokens: Callable[[float], int]
     settings: Settings
     wire: WireLog
+    registry: RegistryLog
     faults: FaultBoard
     clock: CloudClock
     rude: Rude
@@ -45,6 +48,8 @@ class Admin:
                 return {"name": self.endpoint_name(*rest.split("/"))}
             case [_, "wire"]:
                 return self._wire(method, rest)
+            case ["GET", "watch"] if rest.isdecimal():
+                return self._watched(int(rest))
             case [_, "faults"]:
                 return self._faults(method, rest, body)
             case [_, "clock"]:
@@ -69,6 +74,12 @@ class Admin:
                 self.wire.forget()
                 return {}
         raise _no(method, f"wire/{rest}")
+
+    def _watched(self, after: int) -> object:
+        """Return what happened after a number; another ``run`` means that all is new."""
+        run = f"{os.getpid()}.{self.wire.times_forgotten}"
+        events, changes = self.wire.listed(after), self.registry.listed(after)
+        return {"run": run, "events": events, "registry": changes}
 
     def _faults(self, method: str, rest: str, body: bytes) -> object:
         match [method, rest]:

@@ -38,6 +38,7 @@ from localcloud.seam import Seam
 from localcloud.settings import Settings
 from localcloud.state_folder import Ports, StateFolder
 from localcloud.wire.log import WireLog, listen
+from localcloud.wire.registry_log import RegistryLog
 
 _EXPIRY_SECONDS = 5.0
 
@@ -65,7 +66,7 @@ class Cloud:
         self._rude = rude or Rude()
         inject(self._iot, self._faults, self._rude)
         inject_bad_certificates(self._iot, self._faults)
-        self._wire = WireLog()
+        self._wire = WireLog(keeps_contents=lambda: self._settings.wire_contents)
         inject_into_wire(self._iot, self._faults, self._rude)
         listen(self._iot, self._wire)
         files = StateFiles(
@@ -76,7 +77,8 @@ class Cloud:
         files.recover()
         if self._rude.percent:
             files.forget_parts("iot", "ca", "mtls_server")
-        self._keeper = Keeper(files)
+        self._registry = RegistryLog(self._wire.next_number)
+        self._keeper = Keeper(files, self._registry.note)
         keep_before_answers(self._app, self._iot, self._keeper)
         self._snapshot = Snapshot(self._keeper.save_all, lambda: self._keeper.is_behind)
         lambda_credentials.close(folder.access_key())
@@ -89,6 +91,7 @@ class Cloud:
             age_tokens=partial(ownership_tokens.age, self._iot),
             settings=self._settings,
             wire=self._wire,
+            registry=self._registry,
             faults=self._faults,
             clock=self._clock,
             rude=self._rude,
@@ -146,5 +149,6 @@ class Cloud:
             await asyncio.to_thread(self._app["_reset_all_state"])
         self._faults.switch_off()
         self._wire.forget()
+        self._registry.forget()
         self._publish_root_ca()
         return {"reset": True}

@@ -31,6 +31,10 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=False):
     serialNumber: the certificate's own number, or nothing. AWS's sample needs the first, its
     guide can be read as the second; neither is confirmed (foreign-clients, D7)."""
 
+    wire_contents: bool = False
+    """Whether the wire keeps whole packets, in hexadecimal: keys and tokens are in them. It is for
+    recording a page of the documents."""
+
     def listed(self) -> dict[str, float | str]:
         """Return every setting, as JSON can say it."""
         return {name: getattr(self, name) for name in self.__struct_fields__}

@@ -65,8 +65,12 @@ def _allowed(key: str, shape: inspect.Type) -> str:
         case inspect.LiteralType(values=values):
             return ", ".join(f"`{value}`" for value in values)
         case inspect.IntType() | inspect.FloatType():
-            least = f"{shape.ge:g} to" if shape.ge is not None else f"above {shape.gt:g}, to"
-            return f"{least} {shape.le:g}"
+            least = f"{shape.ge:g}" if shape.ge is not None else f"above {shape.gt:g},"
+            return f"{least} to {shape.le:g}" if shape.lt is None else f"{least} below {shape.lt:g}"
+        case inspect.UnionType(types=types):
+            return _allowed(
+                key, next(each for each in types if not isinstance(each, inspect.NoneType))
+            )
         case inspect.BoolType():
             return "`yes`, `no`"
     return ""

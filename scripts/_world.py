@@ -25,14 +25,18 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60.0, help="how long many worlds take")
     parser.add_argument("--hash", action="store_true", help="print nothing but the hash")
     parser.add_argument(
-        "--years", action="store_true", help="worlds of a year with a reading an hour: device-years"
+        "--years", action="store_true", help="worlds of a year, four readings a day: device-years"
     )
+    parser.add_argument("--first", action="store_true", help="stop at the first broken rule")
     options = parser.parse_args()
+    from tests.world.world import YEARS, Shape  # noqa: PLC0415 - --help needs no device
+
     logging.disable(logging.CRITICAL)  # what devices log of simulated faults
     with tempfile.TemporaryDirectory() as folder:
         if options.seed is not None:
             return _one(options.seed, Path(folder), only_hash=options.hash)
-        return _many(options.seconds, Path(folder), years=options.years)
+        shape = YEARS if options.years else Shape()
+        return _many(options.seconds, Path(folder), shape, only_first=options.first)
 
 
 def _one(seed: int, folder: Path, *, only_hash: bool) -> int:
@@ -49,10 +53,9 @@ def _one(seed: int, folder: Path, *, only_hash: bool) -> int:
     return int(bool(outcome.broken))
 
 
-def _many(seconds: float, folder: Path, *, years: bool) -> int:
-    from tests.world.world import DAY, YEAR, Shape, World  # noqa: PLC0415 - --help needs no device
+def _many(seconds: float, folder: Path, shape: "Shape", *, only_first: bool) -> int:
+    from tests.world.world import World  # noqa: PLC0415 - --help needs no device
 
-    shape = Shape(20, YEAR, DAY, 3600.0) if years else Shape()
     started, seed, device_years, broken = time.process_time(), _FIRST_SEED, 0.0, 0
     while (spent := time.process_time() - started) < seconds:
         outcome = World(seed, folder / str(seed), shape).run()
@@ -61,6 +64,8 @@ def _many(seconds: float, folder: Path, *, years: bool) -> int:
             broken += 1
             _tell(outcome)
             _shrink(outcome, folder, shape)
+            if only_first:
+                return 1
         seed += 1
     rate = device_years / spent * 60
     print(  # noqa: T201 - a command

@@ -23,6 +23,7 @@ from device.errors.storage import DoesNotExistError
 from device.provisioning import messages
 from device.provisioning.claim import GIVEN_UP, ClaimPlan
 from device.provisioning.presented import PresentedPlan
+from device.provisioning.renewal import RenewalPlan
 from device.storage import installed_certificate
 from device.storage.decoding import decoded
 from device.storage.device_storage import DeviceStorage
@@ -36,6 +37,10 @@ _TOPIC: Final = re.compile(r"[^$+#{}\0-\x1f\x7f][^+#{}\0-\x1f\x7f]*")
 """MQTT 5, 4.7; lengths from AWS IoT Core quotas; a brace is a placeholder that was not closed."""
 _CLIENT_ID: Final = re.compile(r"[^${}\0-\x1f\x7f][^{}\0-\x1f\x7f]*")
 _MAX_CLIENT_ID_BYTES: Final = 128  # AWS IoT Core quotas
+RENEWAL_CLIENT: Final = "renew-"
+"""Begins the client id of a connection beside the one that operates; a policy names it."""
+RECOVERY_CLIENT: Final = "recover-"
+"""Begins the client id of a connection with the birth certificate; a policy names it."""
 _AWSCRT_REPORTS_FIRST: Final = 5.0
 """Seconds that the machine waits longer than awscrt, whose errors say more than a time-out."""
 NAMED_BY_CLOUD: Final = "{cloud}"
@@ -111,6 +116,34 @@ def _subject(settings: Settings, fill: _Filler, sources: Sources) -> Mapping[str
     subject = {name: fill(f"subject.{name}", text) for name, text in settings.subject.items()}
     subject_name(subject, sources.of)
     return subject
+
+
+def renewal_plan(  # noqa: PLR0913 - each has a name at the one call
+    settings: Settings,
+    thing: str,
+    certificate_id: str,
+    *,
+    serial: str,
+    expired_at: float | None,
+    recovers: bool = False,
+) -> RenewalPlan:
+    """Return the plan to renew the certificate ``certificate_id`` of ``thing``.
+
+    ``expired_at``: when that expired, in seconds since the epoch, if it has. ``recovers``: the
+    birth certificate asks in its place.
+    """
+    return RenewalPlan(
+        thing_name=thing,
+        certificate_id=certificate_id,
+        template_name=settings.recovery.template if recovers else settings.renewal.template,
+        birth_client_id=RECOVERY_CLIENT + thing if recovers else None,
+        proof_client_id=RENEWAL_CLIENT + thing,
+        method=settings.method,
+        serial=serial,
+        expired_at=expired_at,
+        reply_timeout=settings.connection.reply_timeout,
+        connect_timeout=settings.connection.connect_timeout + _AWSCRT_REPORTS_FIRST,
+    )
 
 
 def _claim_plan(_: DeviceStorage, settings: Settings, fill: _Filler, sources: Sources) -> ClaimPlan:

@@ -129,6 +129,29 @@ class Telemetry(_Section, frozen=True):
     """Seconds between two messages; DeviceConfiguration's ``TelemetryInterval`` overrides it."""
 
 
+class Renewal(_Section, frozen=True):
+    """When the device renews its certificate, and by which template."""
+
+    template: TemplateName = "firstboot-renewal"
+    """The provisioning template that ``factory prepare --renewal`` makes."""
+    at_fraction: Annotated[float, Meta(gt=0, lt=1)] = 0.667
+    """The part of the certificate's life after which it is renewed."""
+    max_age_days: Annotated[float, Meta(gt=0, le=3652)] | None = None
+    """Days after which it is renewed, however long it is valid. AWS IoT's own certificates are
+    valid until 2049, so for them this alone decides. Default: no limit."""
+    jitter: Annotated[float, Meta(ge=0, le=0.5)] = 0.1
+    """The part of that time by which a device may be early, each by its own share."""
+
+
+class Recovery(_Section, frozen=True):
+    """What a device may do whose certificate expired, or was set INACTIVE; see docs/renewal.md."""
+
+    allowed: bool = False
+    """Whether it asks for another certificate with its birth certificate, if it has one."""
+    template: TemplateName = "firstboot-recovery"
+    """The provisioning template that ``factory prepare --recovery`` makes."""
+
+
 class Outbox(_Section, frozen=True):
     """What waits on disk until it is acknowledged; telemetry and an application have one each."""
 
@@ -216,6 +239,8 @@ class Settings(_Section, frozen=True):
     just_in_time: JustInTime = JustInTime()
     connection: Connection = Connection()
     telemetry: Telemetry = Telemetry()
+    renewal: Renewal = Renewal()
+    recovery: Recovery = Recovery()
     outbox: Outbox = Outbox()
     shadow: Shadow = Shadow()
     jobs: Jobs = Jobs()
@@ -396,6 +421,8 @@ _PATH: Final = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
 _MISSING: Final = re.compile(r"missing required field `(?P<name>[^`]+)`")
 _RULES: Final = {
     "claim.template": "1 to 36 of a-z A-Z 0-9 _ -",  # AWS IoT API reference, TemplateName
+    "renewal.template": "1 to 36 of a-z A-Z 0-9 _ -",
+    "recovery.template": "1 to 36 of a-z A-Z 0-9 _ -",
     "key.store": 'use "sealed:" or a URI that begins with pkcs11:',
     "key.pin_credential": "use the name of a systemd credential: a-z A-Z 0-9 . _ -",
 }

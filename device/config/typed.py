@@ -82,7 +82,9 @@ class _Typing:
             return {name: self._text(text, f"{key}.{name}") for name, text in value.items()}
         text = self._text(value, key)
         if isinstance(shape, inspect.UnionType):
-            return None if isinstance(value, Null) or not text else text
+            if isinstance(value, Null) or not text:
+                return None
+            shape = next(each for each in shape.types if not isinstance(each, inspect.NoneType))
         return self._scalar(text, shape, key)
 
     def _text(self, value: object, key: str) -> str:

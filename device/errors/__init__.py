@@ -21,6 +21,8 @@ class ExitCode(IntEnum):
     DENIED = 4
     TRY_LATER = 5
     STORAGE_UNUSABLE = 6
+    NOT_DUE = 10
+    """Of ``device needs-renewal`` alone; far from the others, which say that something is wrong."""
 
 
 class Row(NamedTuple):

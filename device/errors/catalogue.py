@@ -11,6 +11,7 @@ from device.errors import (
     element,
     operation,
     provisioning,
+    renewal,
     root_of_trust,
     storage,
 )
@@ -27,7 +28,9 @@ def rows_of(*modules: ModuleType) -> dict[str, Row]:
     return dict(sorted(found.items()))
 
 
-CATALOGUE: Final = rows_of(errors, storage, root_of_trust, element, provisioning, operation)
+CATALOGUE: Final = rows_of(
+    errors, storage, root_of_trust, element, provisioning, operation, renewal
+)
 
 
 def row_of(code: str, catalogue: dict[str, Row] = CATALOGUE) -> Row:

@@ -112,6 +112,11 @@ class Operation(Work):
         """Whether it may take long without a message."""
         return self._state is State.OPERATING
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether AWS IoT refused this identity so often in a row that it is no accident."""
+        return self._refusals >= REFUSALS
+
     def begin(self) -> ev.Event:
         """Return the fact to begin with."""
         return ev.Connected(Credential.DEVICE) if self._is_connected else Resumed()

@@ -13,6 +13,7 @@ class Credential(StrEnum):
     INSTALLED = "installed certificate"
     STAGED = "staged certificate"
     DEVICE = "device certificate"
+    BIRTH = "birth certificate"
 
 
 class Event(Record, frozen=True):

@@ -62,6 +62,11 @@ CAUSES = {
         "Its policy no longer allows iot:Connect for this client id (the thing name).",
         "The endpoint belongs to another account or region.",
     ),
+    Credential.BIRTH: (
+        "The birth certificate is not ACTIVE, or is registered in another account or region.",
+        "Its policy does not allow iot:Connect for this client id (recover-<thing name>).",
+        "The account was not prepared for it: factory prepare --recovery.",
+    ),
 }
 
 POLICY_HINTS = {
@@ -69,6 +74,7 @@ POLICY_HINTS = {
     Credential.INSTALLED: "the policy that is attached to the certificate",
     Credential.STAGED: "the policy that the template attaches",
     Credential.DEVICE: "the thing's policy",
+    Credential.BIRTH: "the policy firstboot-birth",
 }
 
 _UNRESOLVED = re.compile(r"Cannot resolve reference value: (\S+)")

@@ -17,15 +17,17 @@ awscrt's flow control (100 publishes/s) stays off: it starts each connection wit
 and so holds the first packets back for 7 ms each; this device never sends that many.
 """
 
+import hashlib
 import logging
 import threading
 import weakref
+from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from awscrt import http, io, mqtt5
 from awscrt.exceptions import AwsCrtError
@@ -55,6 +57,9 @@ from device.runtime.tunnel import way_to
 from device.storage.keys import MemoryIdentity, TlsIdentity
 from device.text import foreign
 
+if TYPE_CHECKING:
+    from device.runtime.pump import Pump
+
 _log = logging.getLogger(__name__)
 
 _STOP_SECONDS: Final = 2.0
@@ -62,7 +67,9 @@ _GOODBYE_SECONDS: Final = 0.5
 """How long DISCONNECT may take to go out."""
 _SUSPICIOUS_SECONDS: Final = 2.0
 """After so long without CONNACK the server may be one that TLS does not trust: s2n, inside
-awscrt, reports that only after 10 to 30 s, to blind those who measure its time."""
+awscrt, reports that only after 10 to 30 s, to blind those who measure its time. A server that has
+not answered at all is slow, and a second connection from every device would make it slower."""
+_MOST_CONTEXTS: Final = 8
 _RECEIVE_MAXIMUM: Final = 16
 """Messages at QoS 1 that the server may send before we acknowledged any."""
 
@@ -93,11 +100,36 @@ class _Held(ev.MessageReceived, frozen=True):
 class Network:
     """An event loop with its thread, and what dials in it; a program of many devices shares one."""
 
-    def __init__(self) -> None:
-        """Start the thread; it ends when nobody needs this object any more."""
+    def __init__(self, pump: "Pump | None" = None) -> None:
+        """Start the thread; it ends when nobody needs this object any more.
+
+        ``pump`` passes on the bytes of all connections.
+        """
+        self.pump: Final = pump
+        self._contexts: Final[OrderedDict[bytes, io.ClientTlsContext]] = OrderedDict()
+        self._lock: Final = threading.Lock()
         loop = io.EventLoopGroup(1)
         self.released: Final = loop.shutdown_event
         self.bootstrap: Final = io.ClientBootstrap(loop, io.DefaultHostResolver(loop))
+
+    def context(
+        self, credential: bytes, make: Callable[[], io.ClientTlsContext]
+    ) -> io.ClientTlsContext:
+        """Return the context made for ``credential`` before, or make it; the latest few are kept.
+
+        A batch shares its claim, and a context takes more processor time than all of our own code.
+        """
+        name = hashlib.sha256(credential).digest()
+        with self._lock:
+            if name in self._contexts:
+                self._contexts.move_to_end(name)
+                return self._contexts[name]
+        made = make()
+        with self._lock:
+            self._contexts[name] = made
+            while len(self._contexts) > _MOST_CONTEXTS:
+                self._contexts.popitem(last=False)
+        return made
 
 
 class AwscrtSession:
@@ -148,11 +180,12 @@ class AwscrtSession:
 
     def next_event(self, timeout: float | None) -> ev.Event | None:
         """Return the next event of the open connection, or None after ``timeout`` seconds."""
-        if self._is_connecting and (timeout is None or timeout > _SUSPICIOUS_SECONDS):
+        while self._is_connecting and (timeout is None or timeout > _SUSPICIOUS_SECONDS):
             event = self._next_event(_SUSPICIOUS_SECONDS)
             if event is not None:
                 return event
-            self._look_at_the_server()
+            if self._relay is not None and self._relay.is_judging:
+                self._look_at_the_server()
             timeout = None if timeout is None else timeout - _SUSPICIOUS_SECONDS
         return self._next_event(timeout)
 
@@ -235,7 +268,8 @@ class AwscrtSession:
             self._inbox.put(connection, classify_failure(name, self._endpoint, b""))
             return
         _log.debug("CONNECT as %s with the %s", order.client_id, order.credential)
-        self._relay = Relay(partial(way_to, self._endpoint, self._options.connect_timeout))
+        pump = self._network.pump if self._network else None
+        self._relay = Relay(partial(way_to, self._endpoint, self._options.connect_timeout), pump)
         self._relay.start()
         self._client = self._new_client(order, connection, context, self._relay)
         self._client.start()
@@ -328,6 +362,14 @@ class AwscrtSession:
         )
 
     def _tls_context(self, identity: TlsIdentity) -> io.ClientTlsContext:
+        make = partial(self._new_tls_context, identity)
+        if self._network is None or not isinstance(identity, MemoryIdentity):
+            return make()
+        parts = (identity.certificate_pem, identity.private_key_pem, self._root_ca_pem)
+        alpn = ",".join(self._endpoint.alpn).encode()
+        return self._network.context(b"\0".join((*parts, alpn)), make)
+
+    def _new_tls_context(self, identity: TlsIdentity) -> io.ClientTlsContext:
         options = _mutual_tls(identity)
         options.override_default_trust_store(self._root_ca_pem)
         options.alpn_list = self._endpoint.alpn

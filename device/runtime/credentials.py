@@ -18,7 +18,7 @@ from device.runtime import journal
 from device.runtime.clock import Clock, has_certainly_expired, trusted_wall_time
 from device.storage import installed_certificate
 from device.storage.device_storage import DeviceStorage
-from device.storage.keys import CLAIM_KEY, KeyId, MemoryIdentity, TlsIdentity
+from device.storage.keys import BIRTH_KEY, CLAIM_KEY, KeyId, MemoryIdentity, TlsIdentity
 from device.storage.manufacturing_data import made_at
 from device.storage.secure_storage import Uid
 
@@ -110,6 +110,8 @@ class Credentials:
                 if progress is None:
                     raise DataCorruptError("the journal names no key of a staged certificate")
                 return self._stored(progress.key, Uid.STAGED_CERTIFICATE)
+            case Credential.BIRTH:
+                return self._stored(BIRTH_KEY, Uid.BIRTH_CERTIFICATE)
             case Credential.DEVICE:
                 identity = journal.load_identity(self._storage.ps)
                 if identity is None:

@@ -97,7 +97,8 @@ class Enrolment:
         """Make the device key and its CSR in one commit; return the CSR as PEM."""
         with self._storage.transaction():
             key = self._storage.keys.generate_key(self._next_key(), self._key_type)
-            csr_pem = signing_request.build_csr(self._storage.keys.private_key(key), self._subject)
+            private_key = self._storage.keys.private_key(key)
+            csr_pem = signing_request.build_csr(private_key, self._new_subject())
             journal.save(self._storage.ps, Keyed(key, csr_pem))
         return csr_pem
 
@@ -204,6 +205,10 @@ class Enrolment:
             if claim_held:
                 keys.destroy_key(CLAIM_KEY)
         return claim_held
+
+    def _new_subject(self) -> x509.Name:
+        """What the next certificate is to say about the device."""
+        return self._subject
 
     def _proven(self) -> tuple[KeyId, bytes, Mapping[str, str] | None]:
         """Return key, certificate and device configuration of what the connection was made with."""

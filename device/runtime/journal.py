@@ -1,6 +1,6 @@
 """How far provisioning has come, and what came of it: one entry each in protected storage."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -13,6 +13,7 @@ from device.storage.secure_storage import SecureStorage, Uid
 
 if TYPE_CHECKING:
     from device.provisioning.events import Event
+    from device.storage.device_storage import DeviceStorage
 
 
 class Keyed(Struct, frozen=True, tag="keyed"):
@@ -123,6 +124,47 @@ def note_given_up(storage: SecureStorage, certificate_id: str) -> None:
     """Remember ``certificate_id`` for the cloud, which may have to retire it."""
     ids = with_given_up(load_given_up(storage), certificate_id)
     storage.set(Uid.GIVEN_UP, msgspec.msgpack.encode(ids))
+
+
+def load_to_retire(storage: SecureStorage) -> tuple[str, ...]:
+    """Return the ids of the certificates that the cloud is still to retire, the oldest first.
+
+    Raises:
+        DataCorruptError: the entry is authentic, but of a form this firmware cannot read.
+    """
+    ids = stored(storage, Uid.TO_RETIRE, _GIVEN_UP.decode, "what is to be retired")
+    return () if ids is None else ids
+
+
+def note_to_retire(storage: SecureStorage, certificate_id: str) -> None:
+    """Remember ``certificate_id`` until the cloud has retired it."""
+    ids = with_given_up(load_to_retire(storage), certificate_id)
+    storage.set(Uid.TO_RETIRE, msgspec.msgpack.encode(ids))
+
+
+def note_retired(storage: SecureStorage, certificate_id: str) -> None:
+    """Forget ``certificate_id``, since the cloud has retired it."""
+    ids = tuple(each for each in load_to_retire(storage) if each != certificate_id)
+    if ids:
+        storage.set(Uid.TO_RETIRE, msgspec.msgpack.encode(ids))
+    elif Uid.TO_RETIRE in storage.uids():
+        storage.remove(Uid.TO_RETIRE)
+
+
+def forget_progress(
+    storage: "DeviceStorage",
+    progress: Progress,
+    note: Callable[[SecureStorage, str], None] = note_given_up,
+) -> None:
+    """Destroy the key of ``progress``; of its certificate, if it has one, ``note`` the id alone.
+
+    Call it inside a transaction.
+    """
+    storage.keys.destroy_key(progress.key)
+    if isinstance(progress, Staged | Registered):
+        note(storage.ps, progress.certificate_id)
+        storage.ps.remove(Uid.STAGED_CERTIFICATE)
+    storage.ps.remove(Uid.PROVISIONING_JOURNAL)
 
 
 def as_event(progress: Progress | None, given_up: tuple[str, ...] = ()) -> "Event":

@@ -1,6 +1,6 @@
 """Puts the tasks of a proven device together, with what they need of the machine."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -8,20 +8,22 @@ from device import __version__
 from device.config import settings as config
 from device.config.device_plan import Plan
 from device.config.settings import Settings
-from device.errors import StoppedError
+from device.errors import FirstbootError, StoppedError
 from device.operation.application import Answer, Application
 from device.operation.counters import Counters
-from device.operation.deeds import Kept
+from device.operation.deeds import Done, Kept, Renew
 from device.operation.metrics import Metrics, WriteMetrics
 from device.operation.operation import Operation
 from device.operation.outbox import MemoryOutbox, Outbox
+from device.operation.renewal import RenewalOrders
 from device.operation.task import Deed, Task
 from device.operation.telemetry import Telemetry
+from device.operation.work import Work
 from device.provisioning.events import Event
 from device.runtime import facts, metrics
 from device.runtime.clock import Clock
 from device.runtime.deeds import Deeds, Doer, Ending, changed_settings, kept
-from device.runtime.journal import Identity
+from device.runtime.journal import Identity, load_identity
 from device.runtime.loop import Loop, Observer, Patience
 from device.runtime.sensors import Sensors
 from device.runtime.session import Postbox
@@ -45,10 +47,12 @@ class Operating:
         observer: Observer,
         folder: Path | None,
         postbox: Postbox | None = None,
+        renewals: RenewalOrders,
     ) -> None:
         """Keep outbox and metrics in ``folder``, or in memory where there is none.
 
-        Without a ``postbox`` no program of an application is heard.
+        Without a ``postbox`` no program of an application is heard. A job orders a renewal by
+        ``renewals``.
         """
         self._storage: Final = storage
         self._identity: Final = identity
@@ -57,15 +61,30 @@ class Operating:
         self._clock: Final = clock
         self._folder: Final = folder
         self._postbox: Final = postbox
+        self._renewals: Final = renewals
         self._socket: ApplicationSocket | None = None
         self._boot_id: Final = facts.boot_id(settings.restart.reboots)
         self._counters: Final = Counters()
         self._outboxes: Final[list[Outbox]] = []
-        others: dict[type[Deed], Doer] = {WriteMetrics: self._write_metrics, Answer: self._answer}
+        others: dict[type[Deed], Doer] = {
+            WriteMetrics: self._write_metrics,
+            Answer: self._answer,
+            Renew: self._renew,
+        }
         self._deeds: Final = Deeds(storage, observer, self._diagnose, others)
 
-    def run(self, loop: Loop, tasks: Sequence[Task], *, is_connected: bool) -> Ending:
-        """Be at work until a stop is requested, or a job or a command restarts the device."""
+    def run(
+        self,
+        loop: Loop,
+        tasks: Sequence[Task],
+        *,
+        is_connected: bool,
+        beside: Callable[[Operation], Work],
+    ) -> Ending:
+        """Be at work until a stop is requested, or a job or a command restarts the device.
+
+        ``beside`` adds what the device does beside it: renewals.
+        """
         connection = self._settings.connection
         operation = Operation(
             self._identity.thing_name,
@@ -77,7 +96,7 @@ class Operating:
             counters=self._counters,
         )
         try:
-            loop.run(operation, Patience())
+            loop.run(beside(operation), Patience())
         except StoppedError:
             pass
         finally:
@@ -189,8 +208,31 @@ class Operating:
         return {
             "reboot": self._boot_id,
             "factory-reset": repr(self._identity.promoted_at),
-            "rotate-certificate": self._identity.certificate_id,
+            "rotate-certificate": self._certificate_id,
         }
+
+    @property
+    def _certificate_id(self) -> str:
+        """The current one: it changes while the device is at work."""
+        identity = load_identity(self._storage.ps)
+        return self._identity.certificate_id if identity is None else identity.certificate_id
+
+    def _renew(self, deed: Deed) -> Event | None:
+        """Order a renewal; who ordered it is told when it ended."""
+        if not isinstance(deed, Renew):
+            return None
+        ticket, before = deed.ticket, self._certificate_id
+
+        def ended(failure: FirstbootError | None) -> Event:
+            if failure is not None:
+                return Done(ticket, problem=f"{failure.code}: {failure}")
+            return Done(ticket, {"before": before, "after": self._certificate_id})
+
+        try:
+            self._renewals.order("a job wants it", ended)
+        except FirstbootError as error:
+            return Done(ticket, problem=f"{error.code}: {error}")
+        return None
 
     def _describe(self) -> Mapping[str, Any]:
         return facts.description(self._storage, self._identity, self._clock)

@@ -26,9 +26,12 @@ import secrets
 import socket
 from base64 import b64encode
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from threading import Event, Thread
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from device.runtime.pump import Pump
 
 LARGEST_PACKET: Final = 262_144
 """Bytes of one MQTT packet that CONNECT announces: AWS IoT sends at most 128 KiB of payload."""
@@ -76,8 +79,12 @@ class RecordTypes:
 class Relay:
     """Passes the bytes of one connection on, and watches them; nothing happens before `start`."""
 
-    def __init__(self, open_way: Callable[[], socket.socket]) -> None:
-        """Listen on the loopback; ``open_way`` connects to the endpoint, on a thread of ours."""
+    def __init__(self, open_way: Callable[[], socket.socket], pump: "Pump | None" = None) -> None:
+        """Listen on the loopback; ``open_way`` connects to the endpoint, on a thread of ours.
+
+        ``pump`` passes on the bytes of many relays; without one, this has two threads for that.
+        """
+        self._pump: Final = pump
         self._open_way: Final = open_way
         self._listener: Final = socket.create_server(("127.0.0.1", 0))
         self.port: Final = int(self._listener.getsockname()[1])
@@ -86,6 +93,7 @@ class Relay:
         self._far: socket.socket | None = None
         self._client_records: Final = RecordTypes()
         self._unread = 0
+        self._was_answered = False
         self._is_closed = False
         self._has_sent_all: Final = Event()
         self._thread: Final = Thread(target=self._run, daemon=True)
@@ -103,6 +111,11 @@ class Relay:
         A client sends application data only when it has verified the server's Finished.
         """
         return _APPLICATION_DATA in self._client_records.seen
+
+    @property
+    def is_judging(self) -> bool:
+        """Whether the client has something to judge the server by, and TLS is not complete."""
+        return self._was_answered and not self.tls_complete
 
     @property
     def was_met(self) -> bool:
@@ -142,18 +155,18 @@ class Relay:
         self._listener.close()
 
     def _run(self) -> None:
-        with suppress(OSError), self._accepted() as near:
-            self._near = near
+        with suppress(OSError), ExitStack() as stack:
+            self._near = near = stack.enter_context(self._accepted())
             self._listener.close()
             try:
-                far = self._open_way()
+                far = stack.enter_context(self._open_way())
             except OSError as error:
                 self.failure = error
                 near.sendall(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
                 return
-            with far:
-                self._far = far
-                self._pass_on(near, far)
+            self._far = far
+            if self._pass_on(near, far):
+                stack.pop_all()  # the pump closes them
 
     def _accepted(self) -> socket.socket:
         self._listener.settimeout(_ACCEPT_SECONDS)
@@ -167,18 +180,34 @@ class Relay:
                     return client
             client.close()
 
-    def _pass_on(self, near: socket.socket, far: socket.socket) -> None:
+    def _pass_on(self, near: socket.socket, far: socket.socket) -> bool:
+        """Pass on what comes, until the end; true if the pump does so, from now on."""
         if self._is_closed:
-            return
+            return False
         for side in (near, far):
             side.settimeout(None)
             side.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
         near.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        if self._pump is not None:
+            self._hand_over(self._pump, near, far)
+            return True
         upward = Thread(target=self._pump_up, args=(near, far), daemon=True)
         upward.start()
         self._pump_down(far, near)
         upward.join()
+        return False
+
+    def _hand_over(self, pump: "Pump", near: socket.socket, far: socket.socket) -> None:
+        from device.runtime.pump import Way  # noqa: PLC0415 - only a program of many devices has one
+
+        def up(data: bytes) -> bool:
+            _acknowledge(near)
+            self._client_records.feed(data)
+            return True
+
+        there = Way(near, far, up, self._has_sent_all.set)
+        pump.carry(there, Way(far, near, self._is_within_bounds))
 
     def _pump_up(self, near: socket.socket, far: socket.socket) -> None:
         with suppress(OSError):
@@ -190,14 +219,17 @@ class Relay:
 
     def _pump_down(self, far: socket.socket, near: socket.socket) -> None:
         with suppress(OSError):
-            while data := far.recv(_CHUNK):
-                self._unread += len(data)
-                if self._unread > _MOST_UNREAD:
-                    self._end_as_oversized()
-                if self.is_oversized:
-                    break
+            while (data := far.recv(_CHUNK)) and self._is_within_bounds(data):
                 near.sendall(data)
         _shut(near, socket.SHUT_WR)
+
+    def _is_within_bounds(self, data: bytes) -> bool:
+        """Count what came; false if that is too much to pass on."""
+        self._was_answered = True
+        self._unread += len(data)
+        if self._unread > _MOST_UNREAD:
+            self._end_as_oversized()
+        return not self.is_oversized
 
 
 def _received(near: socket.socket) -> bytes:
@@ -207,9 +239,14 @@ def _received(near: socket.socket) -> bytes:
     the kernel would wait 40 ms with that.
     """
     data = near.recv(_CHUNK)
-    if hasattr(socket, "TCP_QUICKACK"):
-        near.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+    _acknowledge(near)
     return data
+
+
+def _acknowledge(near: socket.socket) -> None:
+    if hasattr(socket, "TCP_QUICKACK"):
+        with suppress(OSError):
+            near.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
 def _head_of(client: socket.socket) -> bytes:

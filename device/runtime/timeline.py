@@ -25,6 +25,7 @@ CONNECTED: Final[Mapping[Credential, str]] = {
     Credential.INSTALLED: "device connected",
     Credential.STAGED: "device connected",
     Credential.DEVICE: "device connected",
+    Credential.BIRTH: "birth certificate connected",
 }
 
 WAITS_BEFORE_ADVICE: Final = 2

@@ -35,10 +35,14 @@ class Uid(IntEnum):
     """The CA whose certificates alone the device accepts, where the station installed one."""
     SETTINGS = 0x17
     """The method and the settings that the station made the device with."""
+    BIRTH_CERTIFICATE = 0x18
+    """With it alone a device whose certificate is dead may ask for another (docs/renewal.md)."""
     PROVISIONING_JOURNAL = 0x20
     DEVICE_CONFIGURATION = 0x21
     IDENTITY = 0x22
     GIVEN_UP = 0x23
+    TO_RETIRE = 0x24
+    """Ids of certificates of this thing that the cloud has not retired yet, after a renewal."""
     ELEMENT = 0x30
     ELEMENT_KEYS = 0x31
     CHANGED_SETTINGS = 0x40

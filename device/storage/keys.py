@@ -19,6 +19,7 @@ KeyId = NewType("KeyId", str)
 """A key's label: ``device-key.1``, ``claim-key``."""
 
 CLAIM_KEY: Final = KeyId("claim-key")
+BIRTH_KEY: Final = KeyId("birth-key")
 """The key of the claim certificate; the station installs it, promotion destroys it."""
 
 FIRST_DEVICE_KEY: Final = KeyId("device-key.1")

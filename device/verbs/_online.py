@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from device.runtime.timeline import Step
 
 
-def add_online_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of a verb that connects to AWS IoT."""
+def add_online_options(parser: argparse.ArgumentParser, *, claims: bool = True) -> None:
+    """Add the options of a verb that connects to AWS IoT; ``claims``: with a claim, at first."""
     add_config(parser)
     parser.add_argument(
         "--endpoint", metavar="HOST:PORT", help="AWS IoT endpoint; overrides the settings"
@@ -28,14 +28,15 @@ def add_online_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--root-ca", metavar="FILE", help="CA certificates to trust; overrides the settings"
     )
-    parser.add_argument(
-        "--wait-for-claim",
-        metavar="PATH",
-        nargs="?",
-        const="",
-        help="wait for a claim from a trusted user: at a socket (default: claim in the device's "
-        "folder), or in a file of mode 0600 if PATH ends in .json",
-    )
+    if claims:
+        parser.add_argument(
+            "--wait-for-claim",
+            metavar="PATH",
+            nargs="?",
+            const="",
+            help="wait for a claim from a trusted user: at a socket (default: claim in the "
+            "device's folder), or in a file of mode 0600 if PATH ends in .json",
+        )
     parser.add_argument(
         "--log-level",
         choices=("debug", "info", "warning", "error"),
@@ -67,7 +68,7 @@ def online_device(options: argparse.Namespace, console: Console) -> Device:
     # awscrt parses the system's CAs at import and for each connection, 4 ms and 1 MiB a time,
     # although it is always told which CAs to trust instead.
     os.environ["SSL_CERT_FILE"] = os.devnull
-    state, place = state_of(options), options.wait_for_claim
+    state, place = state_of(options), getattr(options, "wait_for_claim", None)
     device = Device(
         state,
         config=config_if_any(options),

@@ -1,16 +1,22 @@
 """The policy that every device works under, whatever its provisioning method."""
 
-from typing import Final
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from factory.account.certificates import attached_certificates
 from factory.account.changes import Change, Outcome
 from factory.account.cloud import Cloud
 from factory.account.documents import load_policy
 from factory.account.policies import ensure_policy, policy_arn, remove_policy
-from factory.account.tags import remove_user
+from factory.account.tags import remove_user, tags_of, users_in
 
 THING_POLICY: Final = "firstboot-device"
 KIND: Final = "thing policy"
+RENEWAL: Final = "renewal"
+"""Who needs the policy besides the methods; with it, devices may renew their certificates."""
+RENEWAL_DOCUMENT: Final = "firstboot-device-renewal"
+"""The statements that the policy then has on top."""
 
 
 def ensure_thing_policy(cloud: Cloud, method: str) -> Change:
@@ -20,8 +26,35 @@ def ensure_thing_policy(cloud: Cloud, method: str) -> Change:
         NotMadeByStationError: someone else's policy has this name.
         CloudError: AWS did not answer, or said no.
     """
-    document = load_policy(THING_POLICY, cloud.account.placeholders)
+    renews = method == RENEWAL or RENEWAL in _users(cloud)
+    document = thing_policy(cloud.account.placeholders, renews=renews)
     return ensure_policy(cloud, KIND, THING_POLICY, document, method)
+
+
+def thing_policy(placeholders: Mapping[str, str], *, renews: bool) -> str:
+    """Return the policy's document; ``renews``: devices may renew their certificates.
+
+    Raises:
+        ConfigurationError: a file of it cannot be used.
+    """
+    document = load_policy(THING_POLICY, placeholders)
+    if not renews:
+        return document
+    more = json.loads(load_policy(RENEWAL_DOCUMENT, placeholders))["Statement"]
+    whole = json.loads(document)
+    statements = _merged([*whole["Statement"], *more])
+    return json.dumps(whole | {"Statement": statements}, separators=(",", ":"))
+
+
+def _merged(statements: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Make one of those that differ in their resources alone: AWS IoT takes 2,048 characters."""
+    found: dict[str, tuple[Mapping[str, Any], list[str]]] = {}
+    for statement in statements:
+        rest = {name: value for name, value in statement.items() if name != "Resource"}
+        named = statement["Resource"]
+        _, resources = found.setdefault(json.dumps(rest), (rest, []))
+        resources += [named] if isinstance(named, str) else named
+    return [{**rest, "Resource": resources} for rest, resources in found.values()]
 
 
 def remove_thing_policy(cloud: Cloud, method: str) -> Change:
@@ -41,3 +74,29 @@ def remove_thing_policy(cloud: Cloud, method: str) -> Change:
         note = f"{devices} device(s) work under it; --devices removes them too"
         return Change(KIND, THING_POLICY, Outcome.KEPT, note)
     return remove_policy(cloud, KIND, THING_POLICY)
+
+
+def remove_renewal_from_thing_policy(cloud: Cloud) -> Change:
+    """Take the renewal out of the policy; delete it, if nothing else needs it.
+
+    Raises:
+        NotMadeByStationError: someone else's policy has this name.
+        CloudError: AWS did not answer, or said no.
+    """
+    arn = policy_arn(cloud, KIND, THING_POLICY)
+    users = users_in(tags_of(cloud, arn)) if arn else set()
+    if arn is None or RENEWAL not in users:
+        return Change(KIND, THING_POLICY, Outcome.ABSENT, "renewal was not prepared")
+    others = sorted(users - {RENEWAL})
+    if not others:
+        return remove_thing_policy(cloud, RENEWAL)
+    # The content first: a run that is cut here finds the tag, and continues.
+    document = thing_policy(cloud.account.placeholders, renews=False)
+    ensure_policy(cloud, KIND, THING_POLICY, document, others[0])
+    remove_user(cloud, arn, RENEWAL)
+    return Change(KIND, THING_POLICY, Outcome.UPDATED, "devices may not renew any more")
+
+
+def _users(cloud: Cloud) -> set[str]:
+    arn = policy_arn(cloud, KIND, THING_POLICY)
+    return users_in(tags_of(cloud, arn)) if arn else set()

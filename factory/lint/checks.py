@@ -13,7 +13,8 @@ from factory.lint.finding import Finding, Severity
 from factory.lint.linter import lint
 from factory.making.device_orders import config_name
 from factory.making.device_settings import load_device_settings
-from factory.methods import METHODS
+from factory.methods import METHODS, recovery, renewal
+from factory.methods.method import Choices
 
 
 def context_of(method: str | None, config: Path | None) -> Context:
@@ -43,15 +44,24 @@ def findings_in(file: Path, context: Context, cloud: Cloud | None) -> Iterable[F
         yield from lint_stored_template(file.stem, document.file, cloud)
 
 
-def findings_of(method: str, folder: Path = CONFIG) -> list[Finding]:
+def documents_of(choices: Choices, folder: Path = CONFIG) -> list[Path]:
+    """Return the files in ``folder`` that are sent for ``choices``, whatever the method."""
+    files = renewal.files(folder) if choices.renewal else []
+    return files + (recovery.files(folder) if choices.recovery_days is not None else [])
+
+
+def findings_of(method: str, folder: Path = CONFIG, *, also: Sequence[Path] = ()) -> list[Finding]:
     """Return what is wrong in the documents that ``factory prepare`` sends for ``method``.
+
+    ``also``: and in these, which are the same for every method.
 
     Raises:
         ConfigurationError: a file is not JSON.
     """
     context = context_of(method, None)
     files = METHODS[method].files(folder)
-    return [each for file in files for each in findings_in(file, context, None)]
+    found = [each for file in files for each in findings_in(file, context, None)]
+    return found + [each for file in also for each in findings_in(file, Context(), None)]
 
 
 def refuse_errors(findings: Sequence[Finding]) -> None:

@@ -23,6 +23,8 @@ _DATA_PLANE: Final = re.compile(
     re.IGNORECASE,
 )
 """What only a policy in AWS IoT is about; one in IAM has other actions and resources."""
+_LOGS: Final = re.compile(r"\blogs:\w")
+"""What the role of a Lambda is allowed, and no device: also where it may publish."""
 
 
 class Kind(StrEnum):
@@ -78,6 +80,8 @@ def kind_of(content: Json) -> Kind:
     if any(isinstance(each, Mapping) and "Principal" in each for _, each in statements):
         return Kind.TRUST_POLICY
     words = " ".join(text for _, text in strings(content["Statement"], "$"))
+    if _LOGS.search(words):
+        return Kind.IAM_POLICY
     return Kind.IOT_POLICY if _DATA_PLANE.search(words) else Kind.IAM_POLICY
 
 

@@ -5,7 +5,7 @@ certificate is attached to, or the subject of its certificate. Its client id it 
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from factory.lint.context import Context
@@ -55,6 +55,8 @@ _OF_MANY: Final = re.compile(
 )
 """Variables that many devices have the same value for."""
 _CLIENT_ID: Final = "iot:clientid"
+_THING_NAME: Final = "${iot:connection.thing.thingname}"
+_LISTS: Final = re.compile(r"iot:List\w+", re.IGNORECASE)
 _IS_ATTACHED: Final = "iot:connection.thing.isattached"
 _RESERVED: Final = re.compile(
     r"\$aws/certificates/create(-from-csr)?/|\$aws/provisioning-templates/[0-9A-Za-z_-]+/"
@@ -66,13 +68,26 @@ _RESERVED: Final = re.compile(
 def is_claim(document: Document) -> bool:
     """Tell whether a policy is that of a claim: it allows provisioning."""
     topics = [name for _, name in resources_of(document, "iot:Publish", "topic")]
-    return any(topic.startswith(CLAIM_TOPICS) for topic in topics)
+    provisions = any(topic.startswith(CLAIM_TOPICS) for topic in topics)
+    return provisions and not _is_of_a_thing(document, topics)
+
+
+def _is_of_a_thing(document: Document, topics: Iterable[str]) -> bool:
+    """Tell whether a policy is that of a device, which may ask for its next certificate.
+
+    A device connects as the thing that it is attached to, and has topics of its own.
+    """
+    connects = [each for each in _allowing(document) if each.has("iot:Connect")]
+    as_thing = all(_is_attached(each) for each in connects) and bool(connects)
+    return as_thing and any(_THING_NAME in topic.lower() for topic in topics)
 
 
 def wildcard_resources(document: Document, context: Context) -> Iterator[Finding]:  # noqa: ARG001
     """Nothing is allowed on every resource, and no device connects under another's name."""
     claim = is_claim(document)
     for each in _allowing(document):
+        if document.kind is Kind.IAM_POLICY and _only_lists(each):
+            continue
         for path, arn in each.resources:
             resource = iot_resource(arn)
             kind, _, name = resource.partition("/")
@@ -82,6 +97,12 @@ def wildcard_resources(document: Document, context: Context) -> Iterator[Finding
                 yield _found(document, rule, path, f"{arn} is allowed")
             elif kind in kinds & {"client", "thing"} and not claim:
                 yield from _ended(document, path, name, WILDCARD_RESOURCE)
+
+
+def _only_lists(statement: Statement) -> bool:
+    """Tell whether IAM takes no other resource than * (service authorization reference, IoT)."""
+    actions = [action for _, action in statement.actions]
+    return bool(actions) and all(_LISTS.fullmatch(action) for action in actions)
 
 
 def topic_wildcards(document: Document, context: Context) -> Iterator[Finding]:  # noqa: ARG001

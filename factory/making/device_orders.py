@@ -45,6 +45,8 @@ class OrderOptions:
     """By claim: the name of the claim that the devices get; empty: the newest one."""
     allowed: bool = True
     """Whether the cloud's allow list is to have the device, where its method wants that."""
+    birth: bool = False
+    """Whether the device gets a birth certificate, to come back with."""
     is_other_account: bool = False
     """Whether an account was named, so that the environment's endpoint is not its own."""
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -63,6 +65,7 @@ class OrderOptions:
             device_id=getattr(arguments, "device_id", None),
             claim=getattr(arguments, "claim", None) or "",
             allowed=getattr(arguments, "allowed", True),
+            birth=getattr(arguments, "birth", False),
             is_other_account=bool(arguments.account),
             environment=dict(os.environ),
         )

@@ -12,6 +12,7 @@ import msgspec
 
 from device.config.methods import JUST_IN_TIME_METHODS
 from factory.account import allow_list
+from factory.account.birth_certificates import turn_off_birth_certificates
 from factory.account.certificates import (
     certificate_id_of,
     describe_certificate,
@@ -140,7 +141,8 @@ def turn_off(former: Entry, thing_name: str, cloud: Cloud) -> Retired:
         detach_from_things(cloud, certificate_id)
     if former.method == "jitr":
         _release(former, cloud)
-    return Retired(cloud.account, tuple(found), tuple(_unknown_to_aws(former, found, cloud)))
+    off = (*found, *turn_off_birth_certificates(cloud, thing_name))
+    return Retired(cloud.account, off, tuple(_unknown_to_aws(former, found, cloud)))
 
 
 def _in_one(former: Entry, thing_name: str, cloud: Cloud) -> list[str]:

@@ -25,6 +25,10 @@ class Choices:
     """Give the CA the template itself, not its name."""
     hook: bool = False
     """Check serial number and proof of each device before it is provisioned."""
+    renewal: bool = False
+    """Also make what devices need to renew their certificates."""
+    recovery_days: int | None = None
+    """Also make what devices need to come back so many days after their certificate's end."""
     certificate_hours: int | None = None
     """How long a certificate of the station's own CA lives; None: as before, or a week."""
 

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -74,13 +75,15 @@ def _check_options(arguments: argparse.Namespace) -> None:
     check_one_account(arguments)
 
 
-def check_before_prepare(method: str, console: Console, folder: Path = CONFIG) -> None:
+def check_before_prepare(
+    method: str, console: Console, folder: Path = CONFIG, *, also: Sequence[Path] = ()
+) -> None:
     """Refuse to send to AWS what the linter calls an error.
 
     Raises:
         LintFailedError: there is at least one.
     """
-    findings = findings_of(method, folder)
+    findings = findings_of(method, folder, also=also)
     for finding in findings:
         console.say(*_lines(finding))
     refuse_errors(findings)

@@ -6,6 +6,7 @@ from typing import Final
 
 from factory.api import Station
 from factory.console import Console
+from factory.errors import OPTION_NOT_USED
 from factory.making.device_orders import OrderOptions
 from factory.products import MadeDevice
 from factory.verbs._line import DEVICES as _DEVICES
@@ -35,6 +36,11 @@ def add_options(command: argparse.ArgumentParser) -> None:
         "batch's name, else the newest",
     )
     command.add_argument("--device-id", metavar="HEX", help="16 bytes; default: random")
+    command.add_argument(
+        "--birth", action="store_true",
+        help="also a birth certificate: with it the device can come back when its certificate is "
+        "dead (prepare --recovery)",
+    )  # fmt: skip
     add_again(command)
     add_connection(command)
 
@@ -46,6 +52,9 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
         StationError, StorageError: the cloud or the disk refused.
     """
     if is_line(arguments):
+        if arguments.birth:
+            step = "Leave it out, or make the devices with --serial."
+            raise OPTION_NOT_USED.error("a batch has none", option="--birth", next_step=step)
         make_line(arguments, console)
         return
     arguments.serials = arguments.given_serials

@@ -7,6 +7,7 @@ from factory.account.ca_certificates import CertificateMode
 from factory.api import Station
 from factory.console import Console
 from factory.errors import OPTION_NOT_USED
+from factory.lint.checks import documents_of
 from factory.methods import METHODS
 from factory.methods.method import Choices
 from factory.verbs._options import add_method
@@ -15,6 +16,7 @@ from factory.verbs.lint import check_before_prepare
 
 SUMMARY: Final = "Create what a method needs in the cloud; what is already right stays as it is."
 _YEAR_HOURS: Final = 8760
+_MOST_DAYS: Final = 3650
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
@@ -37,12 +39,28 @@ def add_options(command: argparse.ArgumentParser) -> None:
         help=f"claim-own-ca: how long a device's certificate is valid, 1 to {_YEAR_HOURS}; "
         "default: as before, or 168",
     )  # fmt: skip
+    command.add_argument(
+        "--renewal", action="store_true",
+        help="also what devices need to renew their certificates: template, rule, Lambdas, policy",
+    )  # fmt: skip
+    command.add_argument(
+        "--recovery", type=_days, metavar="DAYS",
+        help="also what a device with a birth certificate needs to come back up to DAYS (1 to "
+        f"{_MOST_DAYS}) after its certificate expired or was set INACTIVE; goes with --renewal",
+    )  # fmt: skip
 
 
 def _hours(text: str) -> int:
     """Return a life of an hour to a year."""
     if not (text.isdecimal() and 1 <= int(text) <= _YEAR_HOURS):
         raise argparse.ArgumentTypeError(f"{text!r} is not 1 to {_YEAR_HOURS} hours")
+    return int(text)
+
+
+def _days(text: str) -> int:
+    """Return a window of a day to ten years."""
+    if not (text.isdecimal() and 1 <= int(text) <= _MOST_DAYS):
+        raise argparse.ArgumentTypeError(f"{text!r} is not 1 to {_MOST_DAYS} days")
     return int(text)
 
 
@@ -55,7 +73,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
         StationError, StorageError: the cloud or the disk refused.
     """
     method, choices = arguments.method, choices_of(arguments)
-    check_before_prepare(method, console)
+    check_before_prepare(method, console, also=documents_of(choices))
     station = Station(arguments.station, accounts=arguments.account)
     for cloud in station.clouds:
         console.say(f"Preparing {method} in {cloud.account}; it takes some seconds.")
@@ -86,4 +104,11 @@ def choices_of(arguments: argparse.Namespace) -> Choices:
                 problem, option=option, next_step=f"Leave it out; it is for {', '.join(users)}."
             )
     mode = arguments.certificate_mode or CertificateMode.DEFAULT
-    return Choices(mode, arguments.inline_template, arguments.hook, arguments.certificate_hours)
+    return Choices(
+        mode,
+        arguments.inline_template,
+        arguments.hook,
+        renewal=arguments.renewal or arguments.recovery is not None,
+        recovery_days=arguments.recovery,
+        certificate_hours=arguments.certificate_hours,
+    )

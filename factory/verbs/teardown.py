@@ -18,6 +18,10 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--devices", action="store_true", help="also remove the devices that the method registered"
     )
+    command.add_argument(
+        "--renewal", action="store_true",
+        help="with --method: also what prepare --renewal and --recovery created, for every method",
+    )  # fmt: skip
 
 
 def run(arguments: argparse.Namespace, console: Console) -> None:
@@ -29,7 +33,9 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     station = Station(arguments.station, accounts=arguments.account)
     for cloud in station.clouds:
         console.say(f"Removing it from {cloud.account}; it takes some seconds.")
-        report = station.teardown_in(cloud, arguments.method, devices=arguments.devices)
+        report = station.teardown_in(
+            cloud, arguments.method, devices=arguments.devices, renews=arguments.renewal
+        )
         show_report(console, arguments, cloud.account, report)
         if not arguments.json:
             console.say(_conclusion(report))

@@ -44,9 +44,12 @@ class Part:
 class Keeper:
     """Keeps the state of MiniStack's services on disk."""
 
-    def __init__(self, files: StateFiles) -> None:
-        """Save into ``files``."""
+    def __init__(
+        self, files: StateFiles, changed: Callable[[Change], None] = lambda _change: None
+    ) -> None:
+        """Save into ``files``; tell ``changed`` of each record that differs from the disk."""
         self._files = files
+        self._changed = changed
         self._state_map: dict[str, str] = Seam(ministack_app)["_state_map"]
         self._journal = Journal(files.journal, Seam(persistence)["_json_default"])
         self._adopted: dict[str, ModuleType] = {}
@@ -177,7 +180,9 @@ class Keeper:
         if records.written.get(key, _GONE) == digest:
             return b""
         store = records.store
-        line = self._journal.line(Change(store.service, str(store.name), key, record, is_gone))
+        change = Change(store.service, str(store.name), key, record, is_gone)
+        line = self._journal.line(change)
+        self._changed(change)
         records.written[key] = digest
         return line
 

@@ -85,8 +85,11 @@ class FaultBoard:
         if not isinstance(active.fault, Throttle):
             return False
         now = self._clock()
-        active.seen = [*(then for then in active.seen if now - then < _RATE_SECONDS), now]
-        return len(active.seen) <= active.fault.per_second
+        active.seen = [then for then in active.seen if now - then < _RATE_SECONDS]
+        is_within = len(active.seen) < active.fault.per_second
+        if is_within:  # AWS refuses what exceeds the rate; what it refused does not count again
+            active.seen.append(now)
+        return is_within
 
     def _use(self, active: _Active) -> None:
         if active.remaining is not None:

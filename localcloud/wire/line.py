@@ -46,8 +46,12 @@ def line_of(event: Mapping[str, Any], *, is_colourful: bool = False) -> str:
 
 def is_refusal(event: Mapping[str, Any]) -> bool:
     """Whether the broker refuses something with ``event``."""
-    codes = event.get("reason_codes") or []
-    return bool(event.get("reason")) or any(int(code) >= _FIRST_REFUSAL for code in codes)
+    return bool(event.get("reason") or refused_codes(event))
+
+
+def refused_codes(event: Mapping[str, Any]) -> list[int]:
+    """Return the reason codes of ``event`` that say no: MQTT 5, 2.4."""
+    return [code for code in event.get("reason_codes") or [] if int(code) >= _FIRST_REFUSAL]
 
 
 def _colour(event: Mapping[str, Any]) -> str:

@@ -2,7 +2,8 @@
 
 TLS hides it from every tool outside, and a refusal of AWS IoT is a closed connection without a
 word. Here the broker's end tells who connected with which certificate, each packet in both
-directions, and who hung up. Contents are not kept: they hold keys and tokens.
+directions, and who hung up. Contents are not kept: they hold keys and tokens. The setting
+``wire_contents`` keeps them all the same, in memory, until the wire is forgotten.
 """
 
 import hashlib
@@ -26,12 +27,22 @@ _noting: ContextVar[Callable[..., None] | None] = ContextVar("noting", default=N
 class WireLog:
     """The latest events, the oldest first."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """Tell times by ``clock``, in seconds."""
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        keeps_contents: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Tell times by ``clock``, in seconds; whole packets are kept while ``keeps_contents``."""
         self._clock = clock
+        self.keeps_contents = keeps_contents
         self._numbers = count(1)
         self._event_numbers = count(1)
         self._events: deque[dict[str, object]] = deque(maxlen=_KEPT)
+        self.times_forgotten = 0
+
+    def next_number(self) -> int:
+        """Return the number of what happens next."""
+        return next(self._event_numbers)
 
     def listed(self, after: int = 0) -> list[dict[str, object]]:
         """Return what JSON can say of every event with a ``number`` above ``after``."""
@@ -40,6 +51,7 @@ class WireLog:
     def forget(self) -> None:
         """Begin again."""
         self._events.clear()
+        self.times_forgotten += 1
 
     def connection(self) -> Callable[..., None]:
         """Return what notes an event of a connection that is open from now on."""
@@ -47,7 +59,7 @@ class WireLog:
 
         def note(by: str, **facts: object) -> None:
             ms = round((self._clock() - opened) * 1000, 1)
-            event = {"number": next(self._event_numbers), "connection": number, "ms": ms}
+            event = {"number": self.next_number(), "connection": number, "ms": ms}
             self._events.append({**event, "by": by, **facts})
 
         return note
@@ -56,15 +68,17 @@ class WireLog:
 class _Listener:
     """One connection: what is read from the device, and what is written to it."""
 
-    def __init__(self, note: Callable[..., None]) -> None:
+    def __init__(self, note: Callable[..., None], keeps_contents: Callable[[], bool]) -> None:
         self._note = note
+        self._keeps_contents = keeps_contents
         self._describer = PacketDescriber()
         self._readers = {DEVICE: PacketReader(), CLOUD: PacketReader()}
         self._is_open = True
 
     def heard(self, by: str, data: bytes) -> None:
         for packet in self._readers[by].feed(data):
-            self._note(by, **self._describer.describe(packet))
+            whole = {"hex": packet.whole().hex()} if self._keeps_contents() else {}
+            self._note(by, **self._describer.describe(packet), **whole)
 
     def closed(self, by: str) -> None:
         if self._is_open:
@@ -122,7 +136,7 @@ def listen(iot: Seam, log: WireLog) -> None:
             server_name=iot["_mtls_server_names"].get(tls),
             certificate_id=hashlib.sha256(der).hexdigest() if der else None,
         )
-        listener = _Listener(note)
+        listener = _Listener(note, log.keeps_contents)
         _noting.set(note)  # each connection is served by a task of its own
         await serve(_HeardReader(reader, listener), _HeardWriter(writer, listener))
 
@@ -142,13 +156,22 @@ class _TellingConnection(Connection):
 
 def _tell_refusals(iot: Seam) -> None:
     refuse: Callable[..., Awaitable[None]] = iot["_mtls_refuse"]
+    register: Callable[..., Awaitable[bool]] = iot["_mtls_auto_register"]
 
     async def refuse_connection(writer: Any, certificate_id: str, level: int | None) -> None:
         _tell(f"certificate {certificate_id} is not ACTIVE here, and no claim")
         await refuse(writer, certificate_id, level)
 
+    async def auto_register(der: bytes, *others: Any) -> bool:
+        is_registered = await register(der, *others)
+        if is_registered:
+            certificate_id = hashlib.sha256(der).hexdigest()
+            _tell(f"certificate {certificate_id} is PENDING_ACTIVATION: its CA registered it")
+        return is_registered
+
     iot["_WSSession"] = type("Connection", (_TellingConnection, iot["_WSSession"]), {})
     iot["_mtls_refuse"] = refuse_connection
+    iot["_mtls_auto_register"] = auto_register
 
 
 def _tell(reason: str) -> None:

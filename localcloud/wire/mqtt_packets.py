@@ -1,19 +1,24 @@
 """What an MQTT packet says of itself: topics, codes, sizes and names of fields, never contents.
 
+A rejection of fleet provisioning is the exception: its words are the reason.
+
 Formats: MQTT 5.0 and 3.1.1, chapter 3 of both.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 
-from localcloud.broker.codec import MalformedError, Reader
+from localcloud.broker.codec import MalformedError, Reader, varint
 from localcloud.broker.packets import split
 
 _VERSION_5: Final = 5
 _READ_ERRORS: Final = (MalformedError, IndexError)
+_REJECTED: Final = re.compile(r"\$aws/(certificates|provisioning-templates)/.*/rejected$")
+_LONGEST_REASON: Final = 300
 
 Facts = Mapping[str, object]
 
@@ -27,6 +32,10 @@ class Packet:
     body: bytes
     size: int
     """Bytes, header included."""
+
+    def whole(self) -> bytes:
+        """Return the packet with its header (MQTT 5, 2.1)."""
+        return bytes([self.kind << 4 | self.flags]) + varint(len(self.body)) + self.body
 
 
 class PacketReader:
@@ -90,7 +99,9 @@ class PacketDescriber:
         if quality:
             reader.u16()
         self._skip_properties(reader)
-        return {"topics": [topic], "qos": quality, "fields": _field_names(reader.rest())}
+        payload = reader.rest()
+        facts = {"topics": [topic], "qos": quality, "fields": _field_names(payload)}
+        return facts | ({"reason": _rejection(payload)} if _REJECTED.match(topic) else {})
 
     def _subscribe(self, packet: Packet) -> Facts:
         reader, topics = Reader(self._after_id(packet)), []
@@ -116,8 +127,19 @@ def _nothing(_packet: Packet) -> Facts:
 
 def _field_names(payload: bytes) -> list[str]:
     """Return the names of a JSON object's fields; their values may be secret."""
+    return list(_document(payload))
+
+
+def _rejection(payload: bytes) -> str:
+    """Return the words of AWS in a rejection: they hold no key and no token."""
+    document = _document(payload)
+    told = [document.get(name) for name in ("statusCode", "errorCode", "errorMessage")]
+    return " ".join(str(each) for each in told if each is not None)[:_LONGEST_REASON] or "rejected"
+
+
+def _document(payload: bytes) -> Mapping[str, object]:
     try:
         document = msgspec.json.decode(payload)
     except (ValueError, RecursionError):
-        return []
-    return list(document) if isinstance(document, dict) else []
+        return {}
+    return document if isinstance(document, dict) else {}

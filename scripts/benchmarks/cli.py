@@ -59,10 +59,34 @@ def _rude(rounds: int) -> Rows:
     return rude(rounds)
 
 
+def _rotate(rounds: int) -> Rows:
+    from scripts.benchmarks.rotate import rotate  # noqa: PLC0415
+
+    return rotate(rounds)
+
+
 def _line_of_devices(rounds: int) -> Rows:
     from scripts.benchmarks.line import line  # noqa: PLC0415
 
     return line(rounds)
+
+
+def _fleet(rounds: int) -> Rows:
+    from scripts.benchmarks.fleet import fleet  # noqa: PLC0415
+
+    return fleet(rounds)
+
+
+def _growth(rounds: int) -> Rows:
+    from scripts.benchmarks.fleet import growth  # noqa: PLC0415
+
+    return growth(rounds)
+
+
+def _commits(rounds: int) -> Rows:
+    from scripts.benchmarks.commits import commits  # noqa: PLC0415
+
+    return commits(rounds)
 
 
 BENCHES: Final[Mapping[str, Bench]] = {
@@ -91,10 +115,30 @@ BENCHES: Final[Mapping[str, Bench]] = {
         "key, CSR, leaf and synced files, bare",
         _line_of_devices,
     ),
+    "fleet": Bench(
+        "devices a second and memory a device in one process, against AWS's SDK alone",
+        "as many bare exchanges in one process",
+        _fleet,
+    ),
+    "growth": Bench(
+        "what a call costs the local AWS when its registry has grown; one run, whatever -n says",
+        "the same call, with a small registry",
+        _growth,
+    ),
+    "commits": Bench(
+        "commits of a device's sealed store against the writes that they are made of",
+        "the same files, written and synced bare",
+        _commits,
+    ),
     "broker": Bench(
         "connections, QoS 1 round trips and memory of the local AWS's broker",
         "MiniStack's own MQTT session, before docs/adr/0017",
         _broker,
+    ),
+    "rotate": Bench(
+        "a renewal while the device publishes, against the bare exchange; and the gap it leaves",
+        "the bare exchange; for the gap, as long a time without a renewal",
+        _rotate,
     ),
     "rude": Bench(
         "first boots that pass against a rude cloud, against AWS's sample flow",

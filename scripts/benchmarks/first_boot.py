@@ -40,7 +40,7 @@ def first_boot(rounds: int) -> Mapping[str, list[Row]]:
 
         def theirs(number: int) -> Figures:
             run = bench.measure(*bare, "--serial", f"BARE-{number}")
-            return _figures(run, float(_found(_BARE, run)))
+            return _figures(run, seconds_of(run))
 
         runs, yardstick = alternate([ours, theirs], rounds)
     return {"device boot": compare(QUANTITIES, runs, yardstick)}
@@ -63,6 +63,11 @@ def bare_command(bench: Workbench) -> tuple[str, ...]:
         *("--cert", _write(bench.folder / "claim.pem", identity.certificate_pem)),
         *("--key", _write(bench.folder / "claim.key", identity.private_key_pem)),
     )
+
+
+def seconds_of(run: Run) -> float:
+    """Return how long the bare exchange took, from connected to proven."""
+    return float(_found(_BARE, run))
 
 
 def _write(path: Path, content: bytes) -> str:

@@ -10,9 +10,11 @@ from scripts.demonstration.methods import METHODS
 CHECKOUT: Final = Path(__file__).resolve().parents[2]
 PAGES: Final[Mapping[str, Path]] = {name: CHECKOUT / "docs" / f"{name}.md" for name in METHODS}
 RUN: Final = "Run it"
+BREAK: Final = "Break it"
 CLEAN_UP: Final = "Clean up"
 _CHAPTER: Final = r"^## {}$(?P<text>.*?)(?=^## |\Z)"
 _BLOCK: Final = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_BREAKAGE: Final = re.compile(r"^\*\*(.*?)\*\*.*?^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _BYTES: Final = re.compile(r"\| \d+ \|")
 
 
@@ -32,6 +34,16 @@ def commands(page: str, chapter: str) -> list[str]:
     if not lines:
         raise RecordingError(f"no commands under {chapter!r}")
     return lines
+
+
+def breakages(page: str) -> list[tuple[str, list[str]]]:
+    """Return each way to break a method: its words in bold, and its command lines.
+
+    A line that has to fail ends with a remark, ``# FB-403``.
+    """
+    chapter = re.search(_CHAPTER.format(BREAK), page, re.MULTILINE | re.DOTALL)
+    found = _BREAKAGE.findall(chapter["text"]) if chapter else []
+    return [(" ".join(words.split()), _whole_lines(block)) for words, block in found]
 
 
 def with_recording(page: str, recorded: Mapping[str, str]) -> str:

@@ -3,15 +3,21 @@
 import re
 import shlex
 from collections.abc import Iterable, Mapping
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
 from scripts.demonstration.methods import METHODS, Method
+from scripts.illustrated import page as illustrated
+from scripts.illustrated.diagram import diagram
+from scripts.illustrated.happenings import connections
 from scripts.recording import conversation
 from scripts.recording.page import (
+    CHECKOUT,
     CLEAN_UP,
     PAGES,
     RUN,
     RecordingError,
+    breakages,
     commands,
     with_recording,
     without_sizes,
@@ -20,8 +26,10 @@ from scripts.recording.registry import Holdings, Registry
 from scripts.recording.stage import Shell, Stage, open_stage, wait_until
 
 _CALL: Final = re.compile(r"factory\.account\.aws: (?:calling|listing) (\w+:\w+)")
+_MUST_FAIL: Final = re.compile(r"(?P<line>.*?) +# (?P<code>FB-\d+)")
 _ENDLESS: Final = "device run"
 _BEFORE: Final = "before"
+ILLUSTRATED: Final = CHECKOUT / "docs" / "illustrated"
 _SAME: Final = "="
 
 
@@ -30,6 +38,7 @@ class Recording:
 
     def __init__(self, method: Method, stage: Stage, shell: Shell) -> None:
         """Look at the accounts before anything happens."""
+        self._method = method
         self._stage = stage
         self._shell = shell
         self._accounts = {
@@ -89,6 +98,37 @@ class Recording:
         if odd := self._columns[_BEFORE].items() ^ self._holdings().items():
             raise RecordingError(f"the clean-up changed, or left: {sorted(odd)}")
 
+    def break_it(self, words: str, lines: Iterable[str]) -> illustrated.Broken:
+        """Run lines of which some have to fail; return what was seen up to the first failure.
+
+        Raises:
+            RecordingError: one that has to fail did not, or for another reason; or the reverse.
+        """
+        told: Mapping[str, Any] = {"events": [], "registry": []}
+        lines = list(lines)
+        before = int(self._stage.admin("GET", "watch/0")["events"][-1]["number"])
+        for line in lines:
+            failing = _MUST_FAIL.fullmatch(line)
+            if failing is None:
+                self._shell.run(line)
+                continue
+            said = self._shell.run(f"! {{ {failing['line']}; }}")
+            if failing["code"] not in said:
+                raise RecordingError(f"{line}\n{said}")
+            if not told["events"]:
+                wait_until(self._all_closed, "the end of all connections")
+                told = self._told(before)
+        return illustrated.Broken(words, lines, told)
+
+    def told(self) -> Mapping[str, Any]:
+        """Return what happened, with all bytes."""
+        return self._told(0)
+
+    def _told(self, after: int) -> Mapping[str, Any]:
+        self._stage.admin("GET", "status")  # an answer brings the latest changes into the log
+        found: Mapping[str, Any] = self._stage.admin("GET", f"watch/{after}")
+        return found
+
     def wire(self) -> str:
         """Return what the station called, and what device and cloud said to each other."""
         wait_until(self._all_closed, "the end of all connections")
@@ -100,7 +140,10 @@ class Recording:
         for registry in self._accounts.values():
             owners |= registry.owners()
         events = self._stage.admin("GET", "wire")
-        return "\n".join([*calls, "", *conversation.table(events, owners)])
+        picture = f"![the sequence of the packets](illustrated/{self._method.name}.svg)"
+        seen = f"[{picture}](illustrated/{self._method.name}.html)"
+        bytes_ = f"Each packet with its bytes: [illustrated](illustrated/{self._method.name}.html)."
+        return "\n".join([*calls, "", *conversation.table(events, owners), "", seen, "", bytes_])
 
     def _all_closed(self) -> bool:
         edges = [event.get("event") for event in self._stage.admin("GET", "wire")]
@@ -125,22 +168,38 @@ class Recording:
         }
 
 
-def record(name: str, stage: Stage) -> str:
+@dataclass(frozen=True)
+class Recorded:
+    """What a run of a page says it and its illustrated page should be."""
+
+    page: str
+    illustrated: Mapping[str, str]
+    """A page and a picture, by file name."""
+
+
+def record(name: str, stage: Stage) -> Recorded:
     """Return the page of a method as it should be, after a run of its own commands.
 
     Raises:
         RecordingError: the page has not the shape of the others, or a command did not do what
             it says.
     """
-    page = PAGES[name].read_text(encoding="utf-8")
+    page, method = PAGES[name].read_text(encoding="utf-8"), METHODS[name]
     stage.clear()
     with stage.shell() as shell:
-        recording = Recording(METHODS[name], stage, shell)
+        recording = Recording(method, stage, shell)
         for line in commands(page, RUN):
             recording.play(line)
         recorded = {"wire": recording.wire(), "registry": recording.registry()}
+        told = recording.told()
+        broken = [recording.break_it(words, lines) for words, lines in breakages(page)]
         recording.clean_up(commands(page, CLEAN_UP))
-    return with_recording(page, recorded)
+    title = " ".join(method.lesson)
+    files = {
+        f"{name}.html": illustrated.page(name, title, told, broken, list(PAGES)),
+        f"{name}.svg": diagram(connections(told), f"first boot, {name}"),
+    }
+    return Recorded(with_recording(page, recorded), files)
 
 
 def record_all() -> None:
@@ -149,11 +208,14 @@ def record_all() -> None:
     Raises:
         RecordingError: a page could not be played to its end; those before it are written.
     """
+    titles = {name: " ".join(METHODS[name].lesson) for name in PAGES}
+    illustrated.write(ILLUSTRATED, {"index.html": illustrated.index(titles)})
     with open_stage() as stage:
         for method, page in PAGES.items():
             recorded = record(method, stage)
-            if without_sizes(recorded) != without_sizes(page.read_text(encoding="utf-8")):
-                page.write_text(recorded, encoding="utf-8")
+            if without_sizes(recorded.page) != without_sizes(page.read_text(encoding="utf-8")):
+                page.write_text(recorded.page, encoding="utf-8")
+            illustrated.write(ILLUSTRATED, recorded.illustrated)
 
 
 def _account(place: tuple[str, ...]) -> Mapping[str, str]:

@@ -23,6 +23,10 @@ from scripts.recording.page import CHECKOUT, RecordingError
 _FOREIGN: Final = ("AWS_", "DEVICE_")
 _PATIENCE_SECONDS: Final = 120.0
 _MOMENT: Final = 0.02
+_PROVISIONING_ALONE: Final = {
+    f"DEVICE_{task}__ENABLED": "no" for task in ("SHADOW", "JOBS", "COMMANDS")
+}
+"""What `device run` does after the first boot comes in any order, and is on a page of its own."""
 _DONE: Final = "--- done:"
 
 
@@ -66,11 +70,13 @@ class Stage:
         return lifecycle.call(state, method, path, document)
 
     def clear(self) -> None:
-        """Forget the page before: its station, its devices, and what the cloud knows of them."""
+        """Forget the page before: its station, and what the cloud knows.
+
+        Its devices stay, as a reader's do: a page that uses the serial number of another one fails.
+        """
         self.admin("POST", "reset")
-        self.admin("PUT", "settings", {"jitp_seconds": 0.2})
-        for name in ("station", "devices"):
-            shutil.rmtree(self.folder / ".firstboot" / name, ignore_errors=True)
+        self.admin("PUT", "settings", {"jitp_seconds": 0.2, "wire_contents": True})
+        shutil.rmtree(self.folder / ".firstboot" / "station", ignore_errors=True)
 
     @contextmanager
     def shell(self) -> Iterator[Shell]:
@@ -145,6 +151,7 @@ def _user_environment(programs: Path) -> Mapping[str, str]:
     """Return the environment of a shell in which .venv is active, without the caller's accounts."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(_FOREIGN)}
     path = f"{programs}:{os.environ['PATH']}"
+    kept |= _PROVISIONING_ALONE
     return {**kept, "PATH": path, "PYTHONPATH": str(CHECKOUT), "NO_PROXY": "localhost,127.0.0.1"}
 
 

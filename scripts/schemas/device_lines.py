@@ -4,6 +4,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
+from device.renewal_status import RenewalStatus
 from device.status import Status
 
 CertificateId = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
@@ -49,6 +50,12 @@ class Stopped(Struct, frozen=True):
     stopped: Annotated[str | None, Meta(description="The signal; null without one.")]
 
 
+class Renewed(Struct, frozen=True):
+    """The identity after the renewal."""
+
+    identity: Identity
+
+
 class WasReset(Struct, frozen=True):
     """The device is as the station delivered it."""
 
@@ -86,6 +93,8 @@ LINES: Final[dict[str, tuple[type, ...]]] = {
     "boot": (Step, Proven),
     "run": (Step, Proven, Stopped),
     "status": (Status,),
+    "needs-renewal": (RenewalStatus,),
+    "renew": (Step, Renewed),
     "reset": (WasReset,),
     "decommission": (Decommissioned,),
     "metrics": (Counted,),

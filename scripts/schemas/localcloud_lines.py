@@ -99,6 +99,16 @@ class Packet(Struct, frozen=True):
         UnsetType
     ) = UNSET
     reason_codes: list[int] | UnsetType = UNSET
+    hex: Annotated[str, Meta(description="All of it, if the setting wire_contents is on.")] | (
+        UnsetType
+    ) = UNSET
+    reason: Annotated[str, Meta(description="The words of AWS in a rejection.")] | UnsetType = UNSET
+
+
+class Address(Struct, frozen=True):
+    """The page is served here."""
+
+    address: str
 
 
 class Cleared(Struct, frozen=True):
@@ -152,7 +162,7 @@ LINES: Final[dict[str, tuple[Any, ...]]] = {
     "env": (dict[str, str],),
     "status": (NotRunning, Running),
     "logs": (Line,),
-    "watch": WIRE,
+    "watch": (*WIRE, Address),
     "fault": (FaultOn, TokensAged, FaultOff, AnyFault),
     "wire": (*WIRE, Cleared),
     "clock": (Clock,),

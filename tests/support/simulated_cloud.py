@@ -43,6 +43,8 @@ class Certificate:
     pem: str
     status: str
     thing: str | None = None
+    changed_at: float = 0.0
+    """When its status was changed last, by the cloud's clock."""
 
 
 @dataclass
@@ -90,6 +92,8 @@ class SimulatedCloud:
         """Seconds that the cloud's clock is ahead of the device's."""
         self.claim_pem, self.claim_key_pem = self._issue_claim()
         self.claim_id = certificate_id(self.claim_pem.encode())
+        self.renewal = SimulatedRenewals(self)
+        self.recovery = SimulatedRecovery(self)
         self.activation_delay: float | None = None
         """Seconds that a just-in-time method takes after the first connection; None is never."""
         self._unknown: dict[str, float] = {}
@@ -108,6 +112,11 @@ class SimulatedCloud:
             for identifier, certificate in self.certificates.items()
             if certificate.thing == thing and certificate.status == "ACTIVE"
         ]
+
+    def deactivate(self, identifier: str, status: str = "INACTIVE") -> None:
+        """Set a certificate INACTIVE or REVOKED, as someone may by mistake."""
+        certificate = self.certificates[identifier]
+        certificate.status, certificate.changed_at = status, self.clock.wall()
 
     def delete_certificates(self, thing: str) -> None:
         """Lose every certificate of ``thing``, as someone may who tidies up."""
@@ -171,9 +180,14 @@ class SimulatedCloud:
             return False
         if validity(certificate.pem.encode())[1] < self.clock.wall() + self.clock_ahead:
             return False
+        if identifier in self.recovery.births:
+            return client_id == f"recover-{self.recovery.births[identifier]}"
         if certificate.thing is None:
             return client_id.startswith("claim-")
-        return self.attaches_policy and client_id == certificate.thing
+        if self.renewal.refuses_new_ones and identifier in self.renewal.registered:
+            return False
+        names = {certificate.thing, f"renew-{certificate.thing}"}
+        return self.attaches_policy and client_id in names
 
     def answer(self, operation: Operation, payload: bytes) -> tuple[str, dict[str, Any]]:
         """Do what is asked; return the reply's suffix and document."""
@@ -210,6 +224,8 @@ class SimulatedCloud:
         found = self.tokens.get(request["certificateOwnershipToken"])
         if found is None or found[0] not in self.certificates:
             return _refused_token()
+        if "ThingName" in request["parameters"]:
+            return self.renewal.register(request["parameters"]["ThingName"], found[0])
         serial = request["parameters"].get("SerialNumber")
         if serial is None:
             message = "Cannot resolve reference value: SerialNumber"
@@ -259,6 +275,92 @@ class SimulatedCloud:
         return certificate.public_bytes(serialization.Encoding.PEM).decode()
 
 
+class SimulatedRenewals:
+    """The renewal template, and the rule with its Lambda (lambdas/renewal.py)."""
+
+    def __init__(self, cloud: SimulatedCloud) -> None:
+        self._cloud = cloud
+        self.registered: set[str] = set()
+        """Ids of the certificates that renewals registered."""
+        self.refuses_new_ones = False
+        """No such certificate is let in, as when the template attaches no policy."""
+        self.refusal = ""
+        """Why the Lambda does not confirm a certificate."""
+        self.is_silent = False
+        """The rule or the Lambda is missing: nobody answers."""
+        self.renames_to = ""
+        """The thing that a wrong template registers."""
+
+    def register(self, thing: str, identifier: str) -> tuple[str, dict[str, Any]]:
+        """RegisterThing by the renewal template."""
+        certificate = self._cloud.certificates[identifier]
+        certificate.thing, certificate.status = self.renames_to or thing, "ACTIVE"
+        self.registered.add(identifier)
+        return "accepted", {"thingName": certificate.thing, "deviceConfiguration": {}}
+
+    def answer(self, thing: str, principal: str, asked: dict[str, Any]) -> dict[str, Any] | None:
+        """What the Lambda answers to ``principal``."""
+        seen = self._cloud.certificates[principal]
+        if self.is_silent or seen.thing != thing:
+            return None
+        if asked["step"] == "prove":
+            step = "refused" if self.refusal else "confirmed"
+            return {"step": step, "certificateId": principal, "reason": self.refusal}
+        retired = self._cloud.certificates.get(asked["replaces"])
+        if retired is not None and retired.thing == thing and asked["replaces"] != principal:
+            retired.status, retired.thing = "INACTIVE", None
+        return {"step": "retired", "certificateId": asked["replaces"]}
+
+
+class SimulatedRecovery:
+    """The recovery template with its hook (lambdas/recovery_hook.py)."""
+
+    def __init__(self, cloud: SimulatedCloud) -> None:
+        self._cloud = cloud
+        self.window = 30 * 86_400.0
+        """Seconds after a certificate's end in which its device may come back."""
+        self.births: dict[str, str] = {}
+        """The thing of each birth certificate, by id."""
+        self.audit: list[tuple[str, bool]] = []
+        """What was decided: the thing, and whether it may come back."""
+
+    def give_birth_certificate(self, thing: str) -> tuple[str, str]:
+        """Return a birth certificate for ``thing`` and its key, as PEM."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        pem = self._cloud.issue_leaf(key.public_key(), thing)
+        identifier = certificate_id(pem.encode())
+        self._cloud.certificates[identifier] = Certificate(pem, "ACTIVE")
+        self.births[identifier] = thing
+        return pem, _pem_of(key)
+
+    def answer(self, principal: str, payload: bytes) -> tuple[str, dict[str, Any]]:
+        """RegisterThing by the recovery template."""
+        request = json.loads(payload)
+        thing, token = request["parameters"]["ThingName"], request["certificateOwnershipToken"]
+        found = self._cloud.tokens.get(token)
+        if found is None:
+            return _refused_token()
+        may = self.births.get(principal) == thing and self._is_in_window(thing, found[0])
+        self.audit.append((thing, may))
+        if not may:
+            return _rejected(403, "AccessDenied", "Access Denied")
+        return self._cloud.renewal.register(thing, found[0])
+
+    def _is_in_window(self, thing: str, new: str) -> bool:
+        now = self._cloud.clock.wall()
+        others = [
+            each for name, each in self._cloud.certificates.items()
+            if each.thing == thing and name != new
+        ]  # fmt: skip
+        ends = [self._ended_at(each) for each in others]
+        return bool(ends) and all(0 < now - ended <= self.window for ended in ends)
+
+    def _ended_at(self, certificate: Certificate) -> float:
+        if certificate.status == "ACTIVE":
+            return validity(certificate.pem.encode())[1]
+        return certificate.changed_at if certificate.status == "INACTIVE" else 0.0
+
+
 class SimulatedSession:
     """A `Session` with `SimulatedCloud`; time passes only when a device waits."""
 
@@ -267,6 +369,7 @@ class SimulatedSession:
         self._tls_identity = tls_identity
         self._events: deque[ev.Event] = deque()
         self._client_id: str | None = None
+        self._principal = ""
         self._subscriptions: set[str] = set()
         self.orders: list[act.Action] = []
 
@@ -322,7 +425,7 @@ class SimulatedSession:
         leaf = leaf_of(identity.certificate_pem)
         cloud.meet(leaf.decode(), order.client_id)
         if cloud.lets_in(certificate_id(leaf), order.client_id):
-            self._client_id = order.client_id
+            self._client_id, self._principal = order.client_id, certificate_id(leaf)
             cloud.sessions[order.client_id] = self
             cloud.peak_sessions = max(cloud.peak_sessions, len(cloud.sessions))
             self._events.append(ev.Connected(order.credential))
@@ -330,12 +433,18 @@ class SimulatedSession:
             self._events.append(ev.NotLetIn("CONNACK 0x87 not authorized"))
 
     def _request(self, topic: str, payload: bytes) -> None:
+        if topic.startswith("firstboot/renewal/"):
+            self._ask_about_renewal(topic, payload)
+            return
         operation = topics.operation_of(topic)
         assert operation is not None, topic
         if self._cloud.take("cut-before-request", SHORT[operation]):
             self._lose()
             return
-        suffix, document = self._cloud.answer(operation, payload)
+        if "firstboot-recovery" in topic:
+            suffix, document = self._cloud.recovery.answer(self._principal, payload)
+        else:
+            suffix, document = self._cloud.answer(operation, payload)
         if self._cloud.take("cut-before-reply", SHORT[operation]):
             self._lose()
         elif self._cloud.take("drop-reply", SHORT[operation]):
@@ -350,6 +459,26 @@ class SimulatedSession:
             if self._cloud.take("duplicate-reply", SHORT[operation]):
                 self._deliver(f"{topic}/{suffix}", json.dumps(document).encode())
 
+    def _ask_about_renewal(self, topic: str, payload: bytes) -> None:
+        cloud, asked = self._cloud, json.loads(payload)
+        thing = topic.split("/")[2]
+        operation = asked["step"]
+        if cloud.take("cut-before-request", operation):
+            self._lose()
+            return
+        if cloud.take("deny-publish", operation):
+            self._events.append(ev.PublishDenied(topic))
+            return
+        answer = cloud.renewal.answer(thing, self._principal, asked)
+        if cloud.take("cut-before-reply", operation):
+            self._lose()
+        elif answer is None or cloud.take("drop-reply", operation):
+            return
+        else:
+            if (fault := cloud.take("another-answer", operation)) is not None:
+                answer |= fault.fields
+            self._deliver(f"firstboot/renewal/{thing}/cloud", json.dumps(answer).encode())
+
     def _publish(self, topic: str, payload: bytes) -> None:
         client_id = self._client_id
         if client_id is None or self._cloud.take("cut-on-publish"):
@@ -359,6 +488,8 @@ class SimulatedSession:
             self._events.append(ev.ConnectionLost("DISCONNECT 0x8E", taken_over=True))
         elif self._cloud.take("no-puback"):
             return
+        elif topic.startswith((f"$aws/things/{client_id}/", f"$aws/commands/things/{client_id}/")):
+            self._events.append(ev.PublishAcknowledged())  # there is no shadow, job or command
         elif topic != f"dt/{client_id}/telemetry" or self._cloud.take("deny-publish"):
             self._events.append(ev.PublishDenied(topic))
         else:

@@ -56,6 +56,6 @@ def test_decisions_are_numbered_once() -> None:
     assert len(set(numbers)) == len(numbers) > 5
 
 
-@pytest.mark.parametrize(("document", "lines"), [("CONTRIBUTING.md", 60), ("docs/claim.md", 150)])
+@pytest.mark.parametrize(("document", "lines"), [("CONTRIBUTING.md", 60), ("docs/claim.md", 170)])
 def test_it_is_short(document: str, lines: int) -> None:
     assert len((ROOT / document).read_text().splitlines()) < lines

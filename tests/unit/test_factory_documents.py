@@ -11,7 +11,7 @@ from device.errors import ConfigurationError
 from factory.account.cloud import Account
 from factory.account.documents import load_policy, load_template, same_document
 from factory.account.registered_devices import ATTRIBUTE
-from factory.account.thing_policy import THING_POLICY
+from factory.account.thing_policy import THING_POLICY, thing_policy
 from factory.methods import claim
 from factory.station.station import CLAIM_COMMON_NAME
 
@@ -185,3 +185,14 @@ def test_key_that_is_there_twice_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "policies" / "p.json").write_text(text)
     with pytest.raises(ConfigurationError, match=r"p.json: .*the key '(a|Effect)' is there twice"):
         load_policy("p", {}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("partition", "region"),
+    [("aws", "eu-central-1"), ("aws", "ap-southeast-1"), ("aws-cn", "cn-northwest-1")],
+)
+def test_the_device_policy_with_renewal_is_not_too_long_for_aws_iot(
+    partition: str, region: str
+) -> None:
+    values = {"partition": partition, "region": region, "account": "1" * 12}
+    assert len(thing_policy(values, renews=True)) <= 2048

@@ -22,7 +22,7 @@ from factory.lint.finding import Finding, Severity
 from factory.lint.linter import lint
 from factory.lint.rules import RULES
 from factory.making.device_settings import load_device_settings
-from factory.methods import METHODS
+from factory.methods import METHODS, recovery, renewal
 from factory.verbs.lint import check_before_prepare
 from tests.support.errors import raises
 
@@ -356,7 +356,10 @@ def test_every_rule_says_why_and_what_to_do(rule: object) -> None:
     assert all(len(each) > 10 for each in words)
 
 
-OURS = [(method, file) for method in METHODS for file in METHODS[method].files()]
+OURS: list[tuple[str | None, Path]] = [
+    *((method, file) for method in METHODS for file in METHODS[method].files()),
+    *((None, file) for file in {*renewal.files(), *recovery.files()}),
+]
 
 
 @pytest.mark.parametrize(
@@ -364,7 +367,7 @@ OURS = [(method, file) for method in METHODS for file in METHODS[method].files()
     OURS,
     ids=[f"{method}-{file.parent.name}-{file.stem}" for method, file in OURS],
 )
-def test_our_own_documents_pass(method: str, file: Path) -> None:
+def test_our_own_documents_pass(method: str | None, file: Path) -> None:
     assert lint(load_document(file), context(method)) == []
 
 

@@ -30,9 +30,9 @@ COMMON = {"--help", "--json", "--log-level", "--station"}
 USED: dict[str, set[str]] = {
     "ca": {"action", "--element"},
     "prepare": {"--method", "--account", "--certificate-mode", "--inline-template", "--hook",
-                "--certificate-hours"},
+                "--certificate-hours", "--renewal", "--recovery"},
     "make": {"--method", "--account", "--serial", "--out", "--not-allowed", "--device-id",
-             "--serials", "--batch", "--jobs", "--dry-run", "--claim",
+             "--birth", "--serials", "--batch", "--jobs", "--dry-run", "--claim",
              "--again", "--config", "--element", "--endpoint", "--root-ca", "--root-of-trust"},
     "single": {"--serial", "--by", "--exclusive", "--out", "--again", "--account", "--config",
                "--element", "--endpoint", "--root-ca", "--root-of-trust"},
@@ -47,7 +47,7 @@ USED: dict[str, set[str]] = {
     "retire": {"--serial", "--delete-thing", "--config", "--account"},
     "rewrap": {"--state", "--to"},
     "lint": {"files", "--method", "--config", "--cloud", "--account"},
-    "teardown": {"--method", "--account", "--devices"},
+    "teardown": {"--method", "--account", "--devices", "--renewal"},
 }  # fmt: skip
 """What each verb has besides. A new option is entered here with a test of what it does."""
 

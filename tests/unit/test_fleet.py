@@ -6,11 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from device.errors import StoppedError
 from device.errors.storage import StorageError
 from device.provisioning import actions as act
 from device.provisioning.events import Credential
+from device.runtime.awscrt_session import Network
 from fleet.account import Permission
 from fleet.cli import main, order_of, parser
 from fleet.errors import FleetError, MisuseError
@@ -22,7 +24,9 @@ from fleet.page import page_of, plot
 from fleet.record import Passed, Record
 from fleet.report import Run, document_of, percentile, write_csv
 from fleet.sessions import Ceiling, kind_of
+from fleet.share import swarm_order
 
+KUBERNETES = Path(__file__).parents[2] / "packaging" / "kubernetes" / "fleet.yaml"
 MUCH = Allowed(files=10**9, threads=10**9, ports=10**9, memory_kib=10**9)
 
 
@@ -211,3 +215,57 @@ def test_a_csv_has_a_line_a_device(tmp_path: Path) -> None:
     write_csv(run_of(proven("A", "1"), Record("B")), tmp_path / "devices.csv")
     lines = (tmp_path / "devices.csv").read_text().splitlines()
     assert [line.split(",")[0] for line in lines] == ["serial", "A", "B"]
+
+
+def test_the_kubernetes_example_numbers_its_workers_alike() -> None:
+    documents = list(yaml.safe_load_all(KUBERNETES.read_text()))
+    config, master, workers = (documents[number] for number in (0, 2, 3))
+    count = config["data"]["FLEET_WORKERS"]
+    command = master["spec"]["template"]["spec"]["containers"][0]["command"]
+    assert command[command.index("--expect-workers") + 1] == count
+    assert workers["spec"]["parallelism"] == workers["spec"]["completions"] == int(count)
+    assert "fleet.swarm" in command
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {},
+        {"FLEET_DEVICES": "nowhere"},
+        {"FLEET_DEVICES": "/", "FLEET_WORKERS": "0"},
+        {"FLEET_DEVICES": "/", "FLEET_DEVICES_A_USER": "many"},
+        {"FLEET_DEVICES": "/", "FLEET_SCENARIO": "earthquake"},
+    ],
+)
+def test_a_swarm_without_sense_is_misuse(variables: dict[str, str]) -> None:
+    with pytest.raises(MisuseError):
+        swarm_order(variables)
+
+
+def test_no_device_is_in_two_shares(tmp_path: Path) -> None:
+    for number in range(10):
+        (tmp_path / f"SN-{number}" / "fuses").mkdir(parents=True)
+    order = swarm_order({"FLEET_DEVICES": str(tmp_path), "FLEET_WORKERS": "3"})
+    shares = [each for index in range(3) for each in order.share(index)]
+    assert sorted(shares) == sorted(tmp_path.iterdir())
+    assert list(order.share(3)) == []
+
+
+def test_a_claim_that_a_batch_shares_is_set_up_once() -> None:
+    network, made = Network(), list[str]()
+
+    def context(name: str) -> object:
+        def make() -> object:
+            made.append(name)
+            return object()
+
+        return network.context(name.encode(), make)
+
+    claim = context("claim")
+    for number in range(7):
+        context(f"device {number}")
+    assert context("claim") is claim
+    context("device 7")
+    context("device 0")
+    assert made.count("claim") == 1
+    assert made.count("device 0") == 2, "contexts are kept for ever"

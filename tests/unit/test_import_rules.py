@@ -46,7 +46,7 @@ FLOORS = (
     *("errors", "console", "seam", "settings"),
     *("door", "state_folder", "ports", "lifecycle", "cloud_clock"),
     *("broker", "gaps", "durable", "faults", "wire"),
-    *("gateway", "admin", "cloud", "server", "verbs", "cli", "__main__"),
+    *("page", "gateway", "admin", "cloud", "server", "verbs", "cli", "__main__"),
 )
 
 # A small module that only one other imports is better a part of it. These have a reason to be one.

@@ -46,9 +46,33 @@ class FakeKms:
         return {"Signature": CA_KEY.sign(request["Message"], ec.ECDSA(Prehashed(hashes.SHA256())))}
 
 
+class FakeIot:
+    """The certificates that AWS IoT has, by id."""
+
+    def __init__(self) -> None:
+        self.certificates: dict[str, str] = {}
+
+    class exceptions:  # noqa: N801 - boto3's name
+        class ResourceNotFoundException(Exception):  # noqa: N818 - boto3's name
+            pass
+
+        class InvalidRequestException(Exception):  # noqa: N818 - boto3's name
+            pass
+
+    def describe_certificate(self, *, certificateId: str) -> Any:  # noqa: N803 - boto3's name
+        if certificateId not in self.certificates:
+            raise self.exceptions.ResourceNotFoundException
+        return {"certificateDescription": {"certificatePem": self.certificates[certificateId]}}
+
+
+@pytest.fixture
+def iot() -> FakeIot:
+    return FakeIot()
+
+
 @pytest.fixture(autouse=True)
-def aws(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(boto3, "client", {"kms": FakeKms()}.__getitem__)
+def aws(monkeypatch: pytest.MonkeyPatch, iot: FakeIot) -> None:
+    monkeypatch.setattr(boto3, "client", {"kms": FakeKms(), "iot": iot}.__getitem__)
     environment = {
         "KMS_KEY": "arn:of:key",
         "CA_CERTIFICATE": base64.b64encode(CA.public_bytes(Encoding.DER)).decode(),
@@ -132,6 +156,35 @@ def test_no_two_have_the_same_serial_number() -> None:
 def test_a_year_after_2049_is_written_in_full() -> None:
     far = certificate_provider._time(datetime(2051, 1, 2, tzinfo=UTC))
     assert far == b"\x18\x0f20510102000000Z"
+
+
+DEVICE = "de" * 32
+
+
+def test_a_device_of_the_ca_renews_with_the_same_subject(iot: FakeIot) -> None:
+    iot.certificates[DEVICE] = signed().public_bytes(Encoding.PEM).decode()
+    key = ec.generate_private_key(ec.SECP256R1())
+
+    renewed = signed(build_csr(key, SUBJECT), DEVICE)
+
+    assert renewed.public_key() == key.public_key()
+    assert renewed.subject == SUBJECT
+
+
+def test_a_device_gets_no_certificate_for_another_subject(iot: FakeIot) -> None:
+    iot.certificates[DEVICE] = signed().public_bytes(Encoding.PEM).decode()
+    other = build_csr(KEYS["ec-p256"], subject_name({"common_name": "SN-2"}))
+
+    with pytest.raises(RefusedError, match="another subject"):
+        signed(other, DEVICE)
+
+
+def test_a_device_of_another_ca_gets_no_certificate(iot: FakeIot) -> None:
+    stranger = ROOT.issue_authority("Another CA", CA_KEY.public_key(), NOW)
+    iot.certificates[DEVICE] = stranger.public_bytes(Encoding.PEM).decode()
+
+    with pytest.raises(RefusedError, match="no device of its CA"):
+        signed(principal=DEVICE)
 
 
 @pytest.mark.parametrize("principal", ["", "d2" * 32, f"{CLAIM},", "00"])

@@ -163,7 +163,9 @@ KEYS = [
     ec.generate_private_key(ec.SECP521R1()),
     rsa.generate_private_key(65537, 2048),
 ]
-TEXT = st.text(st.characters(exclude_categories=["C"]), min_size=1, max_size=60)
+TEXT = st.text(st.characters(exclude_categories=["C"]), min_size=1, max_size=60).filter(
+    lambda text: len(text.encode()) <= 64
+)
 PRINTABLE = {NameOID.COUNTRY_NAME: 2, NameOID.SERIAL_NUMBER: 60}
 """Attributes that are PrintableStrings (RFC 5280, appendix A), and how long they may be."""
 

@@ -122,6 +122,17 @@ def test_switching_off_what_is_not_on_is_refused() -> None:
         FaultBoard().switch_off(7)
 
 
+def test_a_crowd_that_asks_again_and_again_still_gets_its_rate() -> None:
+    now = 0.0
+    board = FaultBoard(lambda: now)
+    board.switch_on(Throttle(per_second=10))
+    passed = 0
+    for _ in range(500):  # 50 requests a second for ten seconds
+        passed += not board.take(Throttle, "a")
+        now += 0.02
+    assert 95 <= passed <= 105
+
+
 def test_throttle_lets_so_many_a_second_pass() -> None:
     now = 0.0
     clock: Callable[[], float] = lambda: now  # noqa: E731  (reads the variable of this test)

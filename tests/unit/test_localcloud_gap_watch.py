@@ -13,6 +13,7 @@ from localcloud.gaps import (
     billing_groups,
     ca_by_signature,
     ca_registration,
+    certificate_description,
     certificate_keys,
     certificate_provider,
     certificate_status,
@@ -47,6 +48,7 @@ from localcloud.seam import Seam
 MODULES: dict[str, Any] = {
     "billing_groups": billing_groups,
     "ca_registration": ca_registration,
+    "certificate_description": certificate_description,
     "certificate_status": certificate_status,
     "endpoint_names": endpoint_names,
     "jitp": jitp,

@@ -24,6 +24,7 @@ from localcloud.verbs.env import in_the_way
 from localcloud.verbs.fault import fields_of
 from localcloud.wire.line import line_of, numbered_events
 from localcloud.wire.log import WireLog
+from localcloud.wire.registry_log import RegistryLog
 from tests.support.errors import raises
 from tests.support.hang import SECONDS
 
@@ -196,8 +197,8 @@ async def reset() -> object:
 def admin() -> Admin:
     return Admin(
         status=dict, reset=reset, endpoint_name=lambda account, region: f"{account}.{region}",
-        age_tokens=int, settings=Settings(), wire=WireLog(), faults=FaultBoard(),
-        clock=CloudClock(), rude=Rude(),
+        age_tokens=int, settings=Settings(), wire=WireLog(),
+        registry=RegistryLog(int), faults=FaultBoard(), clock=CloudClock(), rude=Rude(),
     )  # fmt: skip
 
 

@@ -122,7 +122,9 @@ class Stream:
         return {"ssl_object": self.tls}[name]
 
 
-def conversation(tls: object, heard: list[bytes], said: list[bytes]) -> WireLog:
+def conversation(
+    tls: object, heard: list[bytes], said: list[bytes], *, keeps_contents: bool = False
+) -> WireLog:
     """Let a broker read all of ``heard``, say the first packets of ``said``, and close."""
     stream, answers = Stream(tls, [*heard]), [*said]
 
@@ -136,11 +138,30 @@ def conversation(tls: object, heard: list[bytes], said: list[bytes]) -> WireLog:
     broker = SimpleNamespace(
         _mtls_serve_conn=serve,
         _mtls_refuse=lambda *_: None,
+        _mtls_auto_register=lambda *_: None,
         _WSSession=type("Session", (), {"_policy_allows": lambda *_: True}),
         _mtls_server_names=SimpleNamespace(get=lambda _tls: None),
     )
-    log = WireLog()
+    log = WireLog(keeps_contents=lambda: keeps_contents)
     listen(Seam(broker), log)
     asyncio.run(broker._mtls_serve_conn(stream, stream))
     assert (stream.said, stream.is_closed) == (b"".join(said), True)
     return log
+
+
+def test_contents_are_kept_only_if_that_is_asked_for() -> None:
+    tls = SimpleNamespace(getpeercert=lambda **_: None, version=lambda: "TLSv1.3")
+    for keeps_contents, kept in ((False, []), (True, [PUBLISH.hex(), PUBACK.hex()])):
+        log = conversation(tls, [PUBLISH], [PUBACK], keeps_contents=keeps_contents)
+        assert [event["hex"] for event in log.listed() if "hex" in event] == kept
+
+
+def test_the_words_of_a_rejection_are_its_reason_and_no_other_content_is_kept() -> None:
+    topic = "$aws/provisioning-templates/t/provision/json/rejected"
+    said = b'{"statusCode": 403, "errorCode": "AccessDenied", "errorMessage": "Access Denied"}'
+    for place, reason in ((topic, "403 AccessDenied Access Denied"), ("dt/1/rejected", None)):
+        name = place.encode()
+        body = len(name).to_bytes(2, "big") + name + b"\0" + said
+        size = bytes([len(body) % 128 | 128, len(body) // 128])
+        (told,) = described(b"\x30" + size + body)
+        assert told.get("reason") == reason

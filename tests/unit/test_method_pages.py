@@ -10,6 +10,7 @@ import pytest
 from scripts.demonstration.methods import METHODS
 from scripts.recording import conversation
 from scripts.recording.page import (
+    BREAK,
     CLEAN_UP,
     PAGES,
     RUN,
@@ -26,6 +27,7 @@ CHAPTERS = [
     "What goes over the wire",
     "What the registry holds",
     "What goes wrong most often",
+    BREAK,
     "On a real account",
     CLEAN_UP,
 ]

@@ -5,11 +5,14 @@ import threading
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from device.runtime.pump import Pump
 from device.runtime.relay import RecordTypes, Relay
 from tests.support.hang import SECONDS
 
@@ -36,6 +39,22 @@ def test_records_are_found_however_the_stream_is_cut(
     assert types.seen == {kind for kind, _ in records}
 
 
+PUMP: ContextVar[Pump | None] = ContextVar("PUMP", default=None)
+
+
+@pytest.fixture(params=["alone", "one of many"])
+def pump(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Ask each question of a relay with its own threads, and of one that shares a pump."""
+    token = PUMP.set(shared_pump() if request.param == "one of many" else None)
+    yield
+    PUMP.reset(token)
+
+
+@cache
+def shared_pump() -> Pump:
+    return Pump()
+
+
 @contextmanager
 def relay_to_a_pair() -> Iterator[tuple[Relay, socket.socket]]:
     """Run a relay to the other end of a connection."""
@@ -44,7 +63,7 @@ def relay_to_a_pair() -> Iterator[tuple[Relay, socket.socket]]:
         listener.settimeout(SECONDS)
         server, _ = listener.accept()
         server.settimeout(SECONDS)
-    relay = Relay(lambda: far)
+    relay = Relay(lambda: far, PUMP.get())
     relay.start()
     try:
         yield relay, server
@@ -71,7 +90,9 @@ def asking(relay: Relay, password: str) -> socket.socket:
         (record(HANDSHAKE, b"hello") + record(APPLICATION_DATA, b"finished"), True),
     ],
 )
-def test_tls_is_complete_when_the_client_sends_data(sent: bytes, complete: bool) -> None:
+def test_tls_is_complete_when_the_client_sends_data(
+    sent: bytes, complete: bool, pump: None
+) -> None:
     with relay_to_a_pair() as (relay, server), asking(relay, relay.password) as client:
         assert client.recv(100).startswith(b"HTTP/1.1 200")
         client.sendall(sent)
@@ -82,7 +103,7 @@ def test_tls_is_complete_when_the_client_sends_data(sent: bytes, complete: bool)
         assert relay.tls_complete is complete
 
 
-def test_a_stranger_is_turned_away_and_the_client_is_not() -> None:
+def test_a_stranger_is_turned_away_and_the_client_is_not(pump: None) -> None:
     with relay_to_a_pair() as (relay, _):
         with asking(relay, "a guess") as stranger:
             assert stranger.recv(100) == b""
@@ -90,7 +111,7 @@ def test_a_stranger_is_turned_away_and_the_client_is_not() -> None:
             assert client.recv(100).startswith(b"HTTP/1.1 200")
 
 
-def test_a_client_is_met_once_it_has_said_who_it_is() -> None:
+def test_a_client_is_met_once_it_has_said_who_it_is(pump: None) -> None:
     with relay_to_a_pair() as (relay, _):
         with asking(relay, "a guess") as stranger:
             assert stranger.recv(100) == b""
@@ -100,11 +121,11 @@ def test_a_client_is_met_once_it_has_said_who_it_is() -> None:
         assert relay.was_met
 
 
-def test_what_cannot_be_reached_is_kept_as_the_reason() -> None:
+def test_what_cannot_be_reached_is_kept_as_the_reason(pump: None) -> None:
     def refuse() -> socket.socket:
         raise ConnectionRefusedError(111, "refused")
 
-    relay = Relay(refuse)
+    relay = Relay(refuse, PUMP.get())
     relay.start()
     with asking(relay, relay.password) as client:
         assert client.recv(100).startswith(b"HTTP/1.1 502")
@@ -113,7 +134,7 @@ def test_what_cannot_be_reached_is_kept_as_the_reason() -> None:
     assert isinstance(relay.failure, ConnectionRefusedError)
 
 
-def test_closing_waits_for_no_name_server() -> None:
+def test_closing_waits_for_no_name_server(pump: None) -> None:
     asked, answered = threading.Event(), threading.Event()
 
     def look_up() -> socket.socket:
@@ -121,7 +142,7 @@ def test_closing_waits_for_no_name_server() -> None:
         answered.wait(SECONDS)
         raise socket.gaierror(-3, "Temporary failure in name resolution")
 
-    relay = Relay(look_up)
+    relay = Relay(look_up, PUMP.get())
     relay.start()
     closing = threading.Thread(target=relay.close, daemon=True)
     with asking(relay, relay.password):
@@ -130,3 +151,31 @@ def test_closing_waits_for_no_name_server() -> None:
         closing.join(10.0)
         assert not closing.is_alive()
     answered.set()
+
+
+def test_a_server_is_judged_from_its_answer_until_tls_is_complete(pump: None) -> None:
+    with relay_to_a_pair() as (relay, server), asking(relay, relay.password) as client:
+        assert client.recv(100).startswith(b"HTTP/1.1 200")
+        client.sendall(record(HANDSHAKE, b"hello"))
+        assert server.recv(100)
+        silent = relay.is_judging
+        server.sendall(record(HANDSHAKE, b"certificate"))
+        assert client.recv(100)
+        answered = relay.is_judging
+        client.sendall(record(APPLICATION_DATA, b"finished"))
+        assert server.recv(100)
+        assert (silent, answered, relay.is_judging) == (False, True, False)
+
+
+def test_what_a_slow_reader_has_not_taken_waits_and_arrives_whole(pump: None) -> None:
+    sent = bytes(range(256)) * 8192
+    with relay_to_a_pair() as (relay, server), asking(relay, relay.password) as client:
+        assert client.recv(100).startswith(b"HTTP/1.1 200")
+        sender = threading.Thread(target=server.sendall, args=(sent,))
+        sender.start()
+        client.settimeout(SECONDS)
+        received = b""
+        while len(received) < len(sent):
+            received += client.recv(4096)
+        sender.join(SECONDS)
+    assert received == sent

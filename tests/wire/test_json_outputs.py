@@ -2,6 +2,7 @@
 
 import io
 import json
+import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
@@ -15,8 +16,9 @@ import localcloud.cli
 from pytest_firstboot import LocalAWS
 from scripts.schemas import generate
 from tests.support.device_process import CONFIG, device_here, running
+from tests.support.hang import line_from
 from tests.support.schemas import check_line, is_error, kinds_of, name_of
-from tests.wire.conftest import LocalCloud, free_ports
+from tests.wire.conftest import LocalCloud, free_ports, python
 
 pytestmark = pytest.mark.wire
 
@@ -90,6 +92,7 @@ def printed(
 
 
 def at_the_station(bench: Bench) -> None:
+    bench.factory("prepare", "--method", "claim", "--renewal")
     for method in ("claim", "jitr", "single-thing", "bulk", "trusted-user"):
         bench.factory("prepare", "--method", method)
     for state in ("one", "two", "three"):
@@ -141,6 +144,10 @@ def at_the_device(bench: Bench) -> None:
     bench.device("status", *one)
     bench.device("boot", *one, *config)
     bench.device("status", *one)
+    bench.device("needs-renewal", *one)
+    bench.device("needs-renewal", "--state", "new")
+    bench.device("renew", *one, *config)
+    bench.device("renew", "--state", "new", *config)
     bench.device("reset", *one)
     bench.device("reset", "--state", "new")
     for verb in ("status", "reset", "metrics", "decommission"):
@@ -172,6 +179,16 @@ def at_the_cloud(bench: Bench) -> None:
     bench.localcloud("fault")
     bench.localcloud("fault", "--off")
     bench.keep("localcloud-watch", bench.cloud.admin("GET", "wire"))  # it prints these
+    bench.keep("localcloud-watch", [address_of_the_page(bench.cloud.folder.path)])
+
+
+def address_of_the_page(state: Path) -> dict[str, Any]:
+    command = python("-m", "localcloud", "watch", "--web", "--json", "--state", str(state))
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            return dict(json.loads(line_from(process, process.stdout)))
+        finally:
+            process.kill()
 
 
 def at_another_cloud(bench: Bench, other: LocalAWS) -> None:

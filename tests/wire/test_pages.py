@@ -5,15 +5,17 @@ from collections.abc import Iterator
 import pytest
 
 from scripts.demonstration.methods import METHODS
+from scripts.illustrated.page import shape
 from scripts.recording.page import (
     CHECKOUT,
     CLEAN_UP,
     PAGES,
+    RUN,
     RecordingError,
     commands,
     without_sizes,
 )
-from scripts.recording.record import Recording, record
+from scripts.recording.record import ILLUSTRATED, Recording, record
 from scripts.recording.stage import Stage, open_stage
 from tests.support.quick_commands import quick_commands
 
@@ -31,7 +33,11 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 def test_the_page_tells_what_happens(stage: Stage, method: str) -> None:
     """The teardown at its end leaves the account as it was found, or ``record`` raises."""
     told = PAGES[method].read_text(encoding="utf-8")
-    assert without_sizes(record(method, stage)) == without_sizes(told), "scripts/docs --record"
+    recorded = record(method, stage)
+    assert without_sizes(recorded.page) == without_sizes(told), "scripts/docs --record"
+    for name, text in recorded.illustrated.items():
+        there = (ILLUSTRATED / name).read_text(encoding="utf-8")
+        assert shape(text) == shape(there), f"{name}: scripts/docs --record"
 
 
 def test_the_way_to_a_real_account_leads_to_the_local_one_too(stage: Stage) -> None:
@@ -62,3 +68,19 @@ def test_a_variable_of_one_line_is_there_in_the_next(stage: Stage) -> None:
     with stage.shell() as shell:
         shell.run("one=1")
         assert shell.run("echo $one") == "1\n"
+
+
+@pytest.mark.long
+def test_a_newcomer_plays_every_page_in_order_and_cleans_up_last(stage: Stage) -> None:
+    """One station, one cloud, one folder of devices: no page is in the way of a later one."""
+    stage.clear()
+    pages = [page.read_text(encoding="utf-8") for page in PAGES.values()]
+    with stage.shell() as shell:
+        shell.run("rm -rf .firstboot/devices")
+        for method, page in zip(PAGES, pages, strict=True):
+            recording = Recording(METHODS[method], stage, shell)
+            for line in commands(page, RUN):
+                recording.play(line)
+        for page in pages:
+            for line in commands(page, CLEAN_UP):
+                shell.run(line)

@@ -76,6 +76,24 @@ def test_it_is_the_wheel_that_is_run(python: Path, tmp_path: Path) -> None:
     assert str(ROOT) not in done.stdout
 
 
+def test_the_page_of_watch_is_in_the_wheel(python: Path, tmp_path: Path) -> None:
+    code = """
+from localcloud.page.server import FILES, FOLDER
+for name, _kind in FILES.values():
+    print(name)
+    assert FOLDER.joinpath(name).read_bytes()
+"""
+    done = subprocess.run(
+        [python, "-P", "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=SECONDS,
+    )
+    assert "page.js" in done.stdout
+
+
 def test_a_device_is_prepared_made_and_booted_from_a_wheel(
     python: Path, tmp_path: Path, local_cloud: LocalCloud
 ) -> None:

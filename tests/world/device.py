@@ -38,6 +38,8 @@ RESTART_SECONDS: Final = 10.0
 """RestartSec of packaging/systemd/firstboot@.service."""
 PERSON_COMES_SECONDS: Final = 3600.0
 """After an exit code that the unit does not restart on, somebody switches it off and on."""
+READINGS_KEPT: Final = 8
+"""Few, so that an outage overfills the outbox."""
 NOT_RESTARTED: Final = {
     ExitCode.CONFIGURATION_INVALID, ExitCode.DENIED, ExitCode.STORAGE_UNUSABLE,
 }  # fmt: skip
@@ -60,9 +62,12 @@ class WorldDevice:
         self.state: Final[Path] = world.folder / self.serial
         self.leaf_pem = ""
         self.is_offline = False
+        self.has_policy = True
+        """Whether the template attaches a policy that lets this thing in."""
         self.session: WorldSession | None = None
         self.proven_at: float | None = None
         """When it was proven first, in seconds of the world."""
+        self.back_after: float | None = None
         self.is_on = False
         self.power_ons = 0
         self.fiber: Fiber
@@ -78,7 +83,8 @@ class WorldDevice:
         spread = msgspec.structs.replace(
             settings.connection, first_connect_spread=self.world.spread
         )
-        return msgspec.structs.replace(settings, connection=spread)
+        small = msgspec.structs.replace(settings.outbox, messages=READINGS_KEPT)
+        return msgspec.structs.replace(settings, connection=spread, outbox=small)
 
     def _make(self) -> None:
         station = MemoryWorld.__new__(MemoryWorld)
@@ -133,10 +139,15 @@ class WorldDevice:
         if self.rules.identity is None and self.is_by_claim:
             self.world.account.registry.delete_certificates(self.serial)
 
+    def get_policy(self, _: object = None) -> None:
+        """Somebody sees to the template's policy."""
+        self.has_policy = True
+
     def recover(self) -> None:
         """Be mended, from outside: network, disk, clock, registry."""
         self.is_offline = self.flash.is_full = self.flash.is_failing = False
         self.clock.offset = 0.0
+        self.get_policy()
         self._activate(None)
 
     def must_be_home(self) -> None:
@@ -257,6 +268,9 @@ class _Watcher:
 
     def add(self, name: str, detail: str = "") -> None:
         self._device.rules.device_says(name, detail)
+        restarted = self._device.world.restarted_at
+        if name == "operating" and restarted is not None and self._device.back_after is None:
+            self._device.back_after = self._device.world.hub.now - restarted
         self._device.world.note(self._device.name, name)
 
     def waiting(self, cause: FirstbootError, seconds: float) -> None:

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from device.identity.certificates import certificate_id, leaf_of
@@ -18,6 +19,11 @@ SHORTEST_SECONDS: Final = 1e-5
 """Of a wait: a difference of moments is not exact, and time has to pass."""
 KEEP_ALIVE_SECONDS: Final = 90.0
 """When a device notices that a connection is dead: keep-alive, and half of it for the answer."""
+
+
+_leaf_of: Final = lru_cache(leaf_of)
+_id_of: Final = lru_cache(certificate_id)
+"""Of what the device presents again and again."""
 
 
 class WorldSession:
@@ -100,7 +106,7 @@ class WorldSession:
 
     def _connect(self, order: act.Connect) -> None:
         self.close()
-        leaf = leaf_of(self._tls_identity(order.credential).certificate_pem)
+        leaf = _leaf_of(self._tls_identity(order.credential).certificate_pem)
         device, strikes = self._device, self._chance.strikes
         device.rules.connects(order.client_id)
         seconds = HANDSHAKE_SECONDS + self._seconds()
@@ -109,6 +115,7 @@ class WorldSession:
         elif strikes("silent connect", device.name):
             return
         elif strikes("hang-up after TLS", device.name):
+            device.rules.refused()
             self._later(seconds, ev.NotLetIn("hang-up"))
         else:
             number = self._number
@@ -118,14 +125,17 @@ class WorldSession:
         number, order, leaf = parcel
         if number != self._number or self._device.session is not self:
             return
-        if not self._account.lets_in(leaf, order.client_id):
+        is_thing = order.client_id == self._device.serial
+        has_policy = self._device.has_policy or not is_thing
+        if not (self._account.lets_in(leaf, order.client_id) and has_policy):
+            self._device.rules.refused()
             self._later(self._seconds(), ev.NotLetIn("CONNACK 0x87"))
             return
         former = self._device.world.online.get(order.client_id)
         if former is not None and former is not self:
             former.lose(taken_over=True)
         self._device.world.online[order.client_id] = self
-        self.client_id, self.certificate_id = order.client_id, certificate_id(leaf)
+        self.client_id, self.certificate_id = order.client_id, _id_of(leaf)
         self._later(self._seconds(), ev.Connected(order.credential))
 
     # --- packets --------------------------------------------------------------------------------
@@ -180,7 +190,8 @@ class WorldSession:
                 if strikes("busy", device.name):
                     return ev.NotAcknowledged("busy", "", may_succeed_later=True)
                 self._account.proofs.add(self.certificate_id)
-                device.rules.cloud_has(topic, payload)
+                if topic.endswith("/telemetry"):
+                    device.rules.cloud_has(payload)
                 return ev.PublishAcknowledged()
         raise AssertionError(order)
 

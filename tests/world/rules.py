@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 MOST_CONNECTS_AN_HOUR: Final = 240
 """Of one client id since the power came. The waits grow to two minutes, and begin again with a
 second when a connection held half a minute: 3600 / 31.5 is 115, with a margin of two."""
-MOST_CERTIFICATES_A_DAY: Final = 200
-"""That one device asks for; each retry of a refused request is one."""
+ROUNDS_AND_ONE: Final = 5
+"""Refusals before a certificate is given up: `device.provisioning.evidence`, and one more try."""
 
 
 class BrokenRuleError(AssertionError):
@@ -31,6 +31,7 @@ class Rules:
         self._connects: Final[dict[str, deque[float]]] = {}
         self.identity: Identity | None = None
         """What the device said was promoted."""
+        self._refusals = 0
         self._received: set[int] = set()
         """Sequence numbers of this power-on that the cloud acknowledged."""
         self._last_sequence = 0
@@ -55,6 +56,10 @@ class Rules:
         recent.append(now)
         self.check("bounded CONNECTs", holds=len(recent) <= MOST_CONNECTS_AN_HOUR)
 
+    def refused(self) -> None:
+        """A connection ends after TLS."""
+        self._refusals += 1
+
     # --- identity -------------------------------------------------------------------------------
 
     def registry_changed(self) -> None:
@@ -73,6 +78,9 @@ class Rules:
         if not device.is_by_claim:
             held |= unknown if len(unknown) == 1 else set()
         self.check("one thing, one live certificate", holds=len(unknown) <= 1)
+        in_vain = len(active & set(given_up))
+        enough = self._refusals >= ROUNDS_AND_ONE * in_vain
+        self.check("a live certificate is given up after many refusals only", holds=enough)
         self.check("the device holds its live certificate", holds=unknown <= held)
 
     def promoted(self, identity: Identity) -> None:
@@ -94,7 +102,7 @@ class Rules:
 
     # --- telemetry ------------------------------------------------------------------------------
 
-    def cloud_has(self, topic: str, payload: bytes) -> None:
+    def cloud_has(self, payload: bytes) -> None:
         """The cloud takes a reading: the next, or one that it had before."""
         self.last_received_at = self._device.world.hub.now
         sequence = json.loads(payload).get("sequence")

@@ -41,10 +41,10 @@ FATES: Final = {
     "power cut": 0.1, "offline for a while": 0.05, "disk full for a while": 0.02,
     "disk failing for a while": 0.01, "clock in 1970": 0.03, "clock a day behind": 0.03,
     "clock a day ahead": 0.03, "clock in 2100": 0.03, "clock right again": 0.2,
-    "certificate deleted": 0.05, "certificate INACTIVE for a while": 0.02,
+    "certificate deleted": 0.15, "certificate INACTIVE for a while": 0.02,
 }  # fmt: skip
 """Chances of an hour, by device."""
-BROKER: Final = {"broker restart": 0.01}
+BROKER: Final = {"broker restart": 0.01, "no policy at first": 0.15}
 RATES: Final[Mapping[str, float]] = {**PACKETS, **DISKS, **FATES, **BROKER}
 """BUGGIFY: what may go wrong, and how often."""
 
@@ -60,9 +60,17 @@ class Shape:
     """Seconds between two readings of a device."""
     spread: float = 0.0
     """Seconds of ``first_connect_spread``."""
+    broker_restarts_at: float | None = None
+    """When every connection breaks at once, whatever chance says."""
     together: bool = False
     """Whether all devices are switched on in the same second."""
+    fate_every: float = HOUR
+    """Seconds between two looks at what befalls a device, on average half of it."""
     methods: tuple[str, ...] = METHODS_IN_TURN
+
+
+YEARS: Final = Shape(20, YEAR, DAY, interval=6 * HOUR, fate_every=14 * DAY)
+"""Long lives: four readings a day, and something befalls a device every week or so."""
 
 
 @dataclass
@@ -79,6 +87,8 @@ class Outcome:
     accidents: list[Accident] = field(default_factory=list)
     last_words: list[str] = field(default_factory=list)
     proven_at: list[float] = field(default_factory=list)
+    back_after: list[float] = field(default_factory=list)
+    """Seconds from the broker's last restart until each device was connected again."""
     power_ons: int = 0
     readings: int = 0
     throttled: int = 0
@@ -106,6 +116,7 @@ class World:
         self.chance: Final = Chance(seed, _swarm(seed), only)
         self.account: Final = Account(self.hub, self.chance)
         self.online: Final[dict[str, WorldSession]] = {}
+        self.restarted_at: float | None = None
         self._hash: Final = hashlib.blake2b(digest_size=8)
         self._last_words: Final[deque[str]] = deque(maxlen=60)
         methods = shape.methods
@@ -137,6 +148,7 @@ class World:
         outcome.accidents = list(self.chance.accidents)
         outcome.last_words = list(self._last_words)
         outcome.proven_at = [d.proven_at for d in self.devices if d.proven_at is not None]
+        outcome.back_after = [d.back_after for d in self.devices if d.back_after is not None]
         outcome.power_ons = sum(device.power_ons for device in self.devices)
         outcome.readings = sum(device.rules.readings for device in self.devices)
         outcome.throttled = self.account.throttled
@@ -147,8 +159,14 @@ class World:
         for device in self.devices:
             when = 0.0 if self.shape.together else HOUR * self.chance.number("on", device.name)
             device.power_on(when)
-            self.hub.at(HOUR, self._fate, device)
+            if self.chance.strikes("no policy at first", device.name):
+                device.has_policy = False
+                self.hub.at(2 * HOUR, device.get_policy)
+            first = self.shape.fate_every * self.chance.number("first hour", device.name)
+            self.hub.at(first, self._fate, device)
         self.hub.at(HOUR, self._broker)
+        if self.shape.broker_restarts_at is not None:
+            self.hub.at(self.shape.broker_restarts_at, self.restart_broker)
         self.hub.run(self.shape.hostile)
         self._become_honest()
         self.hub.run(self.hub.now + self.shape.honest)
@@ -163,8 +181,8 @@ class World:
                 self.note(device.name, kind)
                 device.suffer(kind)
         if not self.chance.is_over:
-            self.hub.at(self.hub.now + HOUR * self.chance.number("hour", device.name), self._fate,
-                        device)  # fmt: skip
+            wait = self.shape.fate_every * self.chance.number("hour", device.name)
+            self.hub.at(self.hub.now + wait, self._fate, device)
 
     def _broker(self, _: object) -> None:
         if self.chance.strikes("broker restart", "broker"):
@@ -172,8 +190,9 @@ class World:
         if not self.chance.is_over:
             self.hub.at(self.hub.now + HOUR, self._broker)
 
-    def restart_broker(self) -> None:
+    def restart_broker(self, _: object = None) -> None:
         """Break every connection at once."""
+        self.restarted_at = self.hub.now
         self.note("broker", "restart", str(len(self.online)))
         for session in list(self.online.values()):
             session.lose()

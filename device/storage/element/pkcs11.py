@@ -95,6 +95,8 @@ class Pkcs11KeyStore:
     def generate_key(self, key: KeyId, key_type: KeyType) -> KeyId:
         """Make the key, or take the one that the station made, which the URI names by ``id``.
 
+        Only a device without a key in the element takes that one: the next key is a new one.
+
         Raises:
             MechanismMissingError, TokenFullError, DuplicateKeyError: the element cannot.
             KeyNotConfinedError: it can, but does not protect the key.
@@ -104,18 +106,19 @@ class Pkcs11KeyStore:
         records, uri, element = self._recovered_records(), self._element.uri, self._element
         if key_type not in element.profile.key_types:
             raise MECHANISM_MISSING.error(key_type=key_type, token=element.profile.name)
-        label, identifier = self._label(key), uri.id or records.next_id
-        make = _adoption if uri.id else _generation
+        adopted = None if records.active() else uri.id
+        label, identifier = self._label(key, adopted), adopted or records.next_id
+        make = _adoption if adopted else _generation
         made, vouched = element.run(make(key_type, label, identifier))
         record = ElementKey(
             name=key,
             label=label,
             identifier=identifier,
             key_type=key_type,
-            uri=str(replace(uri, object=label, pin_source=None)),
+            uri=str(replace(uri, object=label, id=adopted, pin_source=None)),
             public_key=spki(made),
             proofs=vouched,
-            adopted=uri.id is not None,
+            adopted=adopted is not None,
         )
         self._save(KeyRecords(os.urandom(_ID_BYTES), (*records.keys, record)))
         return key
@@ -219,6 +222,9 @@ class Pkcs11KeyStore:
         records = key_records.load(self._storage.ps)
         if records is None:
             raise RuntimeError("call recover() first: it makes the id of the next key durable")
+        if len(records.active()) < len(records.keys):  # or a new key could not have the old name
+            self.recover()
+            return self._records()
         return records
 
     def _save(self, records: KeyRecords) -> None:
@@ -227,10 +233,10 @@ class Pkcs11KeyStore:
     def _find(self, key: KeyId) -> ElementKey | None:
         return self._records().active().get(key)
 
-    def _label(self, key: KeyId) -> str:
+    def _label(self, key: KeyId, adopted: bytes | None) -> str:
         """``device-key.1`` is ``LABEL.1`` in the element; an adopted key has its own name."""
         label = self._element.uri.object or DEFAULT_LABEL
-        if self._element.uri.id is not None:
+        if adopted is not None:
             return label
         return f"{label}.{key.rpartition('.')[2]}"
 

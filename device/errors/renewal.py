@@ -1,0 +1,120 @@
+"""What can go wrong when a device renews its certificate. The current one stays in use."""
+
+from datetime import UTC, datetime
+from typing import Final
+
+from device.errors import ExitCode, FirstbootError, Row
+
+NOT_PROVISIONED: Final = Row(
+    "FB-441",
+    "NotProvisionedError",
+    "The device has no certificate to renew",
+    means="There is no identity that could be renewed.",
+    causes=("The device did not boot yet.", "The device was reset."),
+    next_step="Run device boot first.",
+    sentence="the device has no identity yet, so there is nothing to renew",
+)
+CERTIFICATE_EXPIRED: Final = Row(
+    "FB-442",
+    "CertificateExpiredError",
+    "The device's certificate expired",
+    means="The current certificate expired, so AWS IoT refuses the device.",
+    causes=(
+        "The device was off, or offline, from the time of its renewal until the expiry.",
+        "Each renewal failed: the log has the errors.",
+        "The device's clock is ahead.",
+    ),
+    next_step="An expired certificate cannot be renewed. If the device's clock is right, the "
+    "station has to make the device again: factory make --method {method} --serial {serial} "
+    "--again, into another folder. To prevent it, renew earlier: renewal.at_fraction.",
+    sentence="the certificate expired at {until}, and AWS IoT refused the connection ({problem})",
+    exit_code=ExitCode.DENIED,
+)
+
+
+def certificate_expired(detail: str, expired_at: float, method: str, serial: str) -> FirstbootError:
+    """Return `CERTIFICATE_EXPIRED`, with the expiry in seconds since the epoch, in UTC."""
+    until = datetime.fromtimestamp(expired_at, UTC).isoformat(timespec="seconds")
+    return CERTIFICATE_EXPIRED.error(detail, until=until, method=method, serial=serial)
+
+
+RENEWED_CERTIFICATE_REFUSED: Final = Row(
+    "FB-443",
+    "RenewedCertificateRefusedError",
+    "The new certificate was refused",
+    means="AWS IoT refused the connection made with the new certificate. The current certificate "
+    "stays in use.",
+    causes=(
+        "The policy that the renewal template attaches does not allow the connection.",
+        "The renewal template does not attach the certificate as EXCLUSIVE_THING.",
+        "Someone set the new certificate INACTIVE, or deleted it.",
+    ),
+    next_step="Look at the policy that the renewal template attaches, and whether it attaches the "
+    "certificate as EXCLUSIVE_THING: factory prepare --renewal restores both. To see the "
+    "certificate: aws iot describe-certificate --certificate-id {certificate_id}.",
+    sentence="AWS IoT refused the connection made with the new certificate {certificate_id} "
+    "({problem}); the current certificate stays in use",
+    exit_code=ExitCode.DENIED,
+)
+RENEWAL_REFUSED: Final = Row(
+    "FB-444",
+    "RenewalRefusedError",
+    "The cloud does not accept the new certificate",
+    means="The cloud saw the new certificate, and does not agree to it. The current certificate "
+    "stays in use.",
+    causes=(
+        "The Lambda found the certificate attached to another thing, or to none.",
+        "Template, rule or Lambda of the renewal were changed.",
+    ),
+    next_step="The log of the Lambda firstboot-renewal has more. factory prepare --renewal "
+    "restores template, policy, rule and Lambda.",
+    sentence="the cloud does not accept the new certificate {certificate_id}: {problem}; the "
+    "current certificate stays in use",
+    exit_code=ExitCode.DENIED,
+)
+RENEWAL_NOT_CONFIRMED: Final = Row(
+    "FB-445",
+    "RenewalNotConfirmedError",
+    "The cloud confirmed another certificate",
+    means="The cloud's confirmation names another certificate than the new one. The current "
+    "certificate stays in use.",
+    causes=(
+        "Another client publishes on this thing's renewal topics.",
+        "The answer to an earlier renewal came late.",
+    ),
+    next_step="The device asks again by itself. If it happens again, another client publishes on "
+    "this thing's renewal topics: look at the policies of this account.",
+    sentence="the cloud confirmed certificate {seen}, and not the new one, {expected}; the "
+    "current certificate stays in use",
+    exit_code=ExitCode.TRY_LATER,
+)
+RENEWAL_RUNNING: Final = Row(
+    "FB-446",
+    "RenewalRunningError",
+    "A renewal is running already",
+    means="A renewal was ordered while another one runs.",
+    causes=(
+        "A job or a program ordered a renewal while the device renewed by itself.",
+        "A renewal was ordered twice.",
+    ),
+    next_step="Wait until the renewal that runs has ended.",
+    sentence="a renewal is running already",
+    exit_code=ExitCode.TRY_LATER,
+)
+RECOVERY_REFUSED: Final = Row(
+    "FB-447",
+    "RecoveryRefusedError",
+    "The device may not come back by itself",
+    means="The device's certificate is dead, and the cloud does not give it another one.",
+    causes=(
+        "The certificate has been dead for longer than the window (factory prepare --recovery).",
+        "The certificate was set REVOKED: a revoked device does not come back.",
+        "The device's certificate is good: then it renews, and does not come back.",
+    ),
+    next_step="The audit message on firstboot/recovery/+/audit, and the log of the Lambda "
+    "firstboot-recovery-hook, say why. Set the certificate ACTIVE again, if it has not expired; or "
+    "have the station make the device again: factory make --method {method} --serial {serial} "
+    "--again, into another folder.",
+    sentence="the cloud does not let the device come back with its birth certificate ({problem})",
+    exit_code=ExitCode.DENIED,
+)

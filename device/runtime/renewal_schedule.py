@@ -1,0 +1,44 @@
+"""What decides when a device renews by itself: its identity, its settings, and its clock."""
+
+from typing import Final
+
+from device.operation.renewal import Due
+from device.operation.renewal_due import CertificateLife, RenewalPolicy, due_at
+from device.runtime import journal
+from device.runtime.clock import Clock, trusted_wall_time
+from device.runtime.journal import Identity
+from device.storage.device_storage import DeviceStorage
+from device.storage.manufacturing_data import made_at
+
+
+def life_of(identity: Identity) -> CertificateLife:
+    """Return what counts of the identity's certificate."""
+    return CertificateLife(
+        identity.certificate_id, identity.not_before, identity.not_after, identity.promoted_at
+    )
+
+
+class RenewalSchedule:
+    """Tells why the certificate is to be renewed now, if it is."""
+
+    def __init__(self, storage: DeviceStorage, clock: Clock, policy: RenewalPolicy) -> None:
+        """Look into ``storage`` and at ``clock`` each time."""
+        self._storage: Final = storage
+        self._clock: Final = clock
+        self._policy: Final = policy
+
+    def why_due(self) -> Due | None:
+        """Return why the certificate is to be renewed, or something finished; None if not."""
+        storage = self._storage.ps
+        identity = journal.load_identity(storage)
+        if identity is None:
+            return None
+        if journal.load(storage) is not None:
+            return Due("a renewal was begun and is not finished", is_new_wanted=False)
+        if journal.load_to_retire(storage):
+            return Due("the cloud has not retired the old certificate yet", is_new_wanted=False)
+        life = life_of(identity)
+        now = trusted_wall_time(self._clock, made_at(self._storage), life.not_before)
+        if now is None or now < due_at(life, self._policy):
+            return None
+        return Due("the certificate has reached the age at which it is renewed")

@@ -1,0 +1,1 @@
+"""The Illustrated First Boot: recorded packets as pages and diagrams (docs/illustrated)."""

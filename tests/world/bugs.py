@@ -1,0 +1,124 @@
+"""Bugs that are planted in a copy of the device, to see that the world finds them.
+
+Each is a change of a few words, such as someone could make. ``rule`` is what the world must say is
+broken; it is a part of the rule's words, since one bug may show in two ways.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True)
+class Bug:
+    """A change of one place in ``device/``."""
+
+    name: str
+    place: str
+    """In which part: machine, storage, loop or outbox."""
+    path: str
+    was: str
+    becomes: str
+
+
+BUGS: Final = (
+    Bug(
+        "promotes when it is connected, without a proof",
+        "machine",
+        "provisioning/claim_states.py",
+        "S.CONNECTING_AS_DEVICE: {**_RETRY, ev.Connected: S.PROVING_IDENTITY}",
+        "S.CONNECTING_AS_DEVICE: {**_RETRY, ev.Connected: S.PROMOTING_CERTIFICATE}",
+    ),
+    Bug(
+        "asks for another certificate as soon as one is refused",
+        "machine",
+        "provisioning/evidence.py",
+        "ROUNDS: Final = 4",
+        "ROUNDS: Final = 0",
+    ),
+    Bug(
+        "forgets which certificates it gave up",
+        "machine",
+        "runtime/enrolment.py",
+        "            journal.note_given_up(self._storage.ps, progress.certificate_id)\n",
+        "",
+    ),
+    Bug(
+        "never gives a certificate up",
+        "machine",
+        "provisioning/evidence.py",
+        "return self.rounds >= ROUNDS",
+        "return False",
+    ),
+    Bug(
+        "writes the anchor before the image",
+        "storage",
+        "storage/sealed.py",
+        "        replace(self._fs, first, image)\n"
+        "        self._advance(Anchor(generation, hashlib.sha256(image).digest()))\n",
+        "        self._advance(Anchor(generation, hashlib.sha256(image).digest()))\n"
+        "        replace(self._fs, first, image)\n",
+    ),
+    Bug(
+        "does not sync what it wrote",
+        "storage",
+        "storage/filesystem.py",
+        "        fs.fsync(temporary)\n",
+        "",
+    ),
+    Bug(
+        "does not read back what it wrote",
+        "storage",
+        "storage/filesystem.py",
+        "if fs.read(temporary) != data:",
+        "if fs.read(temporary) is None:",
+    ),
+    Bug(
+        "removes the old name before it renames",
+        "storage",
+        "storage/filesystem.py",
+        "        fs.rename(temporary, name)\n",
+        "        fs.unlink(name)\n        fs.fsync_folder()\n        fs.rename(temporary, name)\n",
+    ),
+    Bug(
+        "does not pace its connections",
+        "loop",
+        "runtime/loop.py",
+        "        self._wait_until(work, last + CONNECT_PACING_SECONDS)\n",
+        "",
+    ),
+    Bug(
+        "begins with the shortest wait after each failure",
+        "loop",
+        "runtime/loop.py",
+        "        if now - self._connected_at >= self._stable_after:\n",
+        "        if True:\n",
+    ),
+    Bug(
+        "forgets the time-out while messages come",
+        "loop",
+        "runtime/loop.py",
+        "            if now >= deadline:\n                return ev.TimedOut()\n",
+        "",
+    ),
+    Bug(
+        "forgets a reading as soon as it is on its way",
+        "outbox",
+        "operation/telemetry.py",
+        "        return [self._outbox.first()]\n",
+        "        return [self._outbox.remove()]\n",
+    ),
+    Bug(
+        "waits for the acknowledgement of a connection that is lost",
+        "outbox",
+        "operation/telemetry.py",
+        'whether it arrived."""\n        self._is_connected = self._is_in_flight = False\n',
+        'whether it arrived."""\n        self._is_connected = False\n',
+    ),
+    Bug(
+        "drops readings without a word",
+        "outbox",
+        "operation/telemetry.py",
+        "        self._losses += 1\n",
+        "",
+    ),
+)
