@@ -21,6 +21,7 @@ _CHAPTERS: Final = {
     "FB-5": "The station",
     "FB-6": "The AWS account",
     "FB-7": "Making devices: orders, batches, claims, checks, manifests",
+    "FB-8": "Why AWS IoT refuses a device, and what an audit finds",
     "FB-9": "The local AWS",
 }
 _HEAD: Final = "| code | what happened | exit |\n|---|---|---|\n"

@@ -205,7 +205,7 @@ UNKNOWN_CODE: Final = Row(
     means="`device explain` was asked for a code that the device's catalogue does not have.",
     causes=(
         "The code is misspelt: it is FB- and three digits.",
-        "The code is one of the station's (FB-5 to FB-7) or of the local AWS's (FB-9).",
+        "The code is one of the station's (FB-5 to FB-8) or of the local AWS's (FB-9).",
     ),
     next_step="Look it up in docs/errors.md, which has the codes of all commands.",
     exit_code=ExitCode.MISUSE,

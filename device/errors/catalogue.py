@@ -8,6 +8,7 @@ from device import errors
 from device.errors import (
     UNKNOWN_CODE,
     Row,
+    doctor,
     element,
     operation,
     provisioning,
@@ -29,7 +30,7 @@ def rows_of(*modules: ModuleType) -> dict[str, Row]:
 
 
 CATALOGUE: Final = rows_of(
-    errors, storage, root_of_trust, element, provisioning, operation, renewal
+    errors, storage, root_of_trust, element, provisioning, operation, renewal, doctor
 )
 
 

@@ -155,8 +155,8 @@ def unreached(error: OSError, wanted: Endpoint) -> ConnectFailed:
         case TimeoutError():
             return _unanswered(the_hop, "timed out", _IS_PROXY_UP if is_proxy else _FIREWALL)
         case ConnectionError():
-            problem = f"{the_hop} closed before TLS was complete: {error.strerror}"
-            return ConnectFailed(problem, _CUT)
+            why = f": {error.strerror}" if error.strerror else ""
+            return ConnectFailed(f"{the_hop} closed before TLS was complete{why}", _CUT)
     return ConnectFailed(f"{the_hop}: {foreign(str(error))}", _IS_PROXY_UP if is_proxy else "")
 
 

@@ -4,7 +4,18 @@ from typing import Final
 
 from device.errors.catalogue import CATALOGUE as DEVICE_CATALOGUE
 from device.errors.catalogue import rows_of
-from factory.errors import account, bulk, claim, cloud, line, lint, making, station
+from factory.errors import (
+    account,
+    audit,
+    bulk,
+    claim,
+    cloud,
+    diagnosis,
+    line,
+    lint,
+    making,
+    station,
+)
 
-OWN: Final = rows_of(account, bulk, claim, cloud, line, lint, making, station)
+OWN: Final = rows_of(account, audit, bulk, claim, cloud, diagnosis, line, lint, making, station)
 CATALOGUE: Final = {**DEVICE_CATALOGUE, **OWN}

@@ -15,6 +15,7 @@ from itertools import count
 from typing import Any, Final
 
 from localcloud.broker.connection import Connection
+from localcloud.broker.link import EndError
 from localcloud.seam import Seam
 from localcloud.wire.mqtt_packets import PacketDescriber, PacketReader
 
@@ -152,6 +153,11 @@ class _TellingConnection(Connection):
         if not allowed:
             _tell(f"no policy of the certificate allows {action} on {resource}")
         return allowed
+
+    async def close(self, end: EndError) -> None:
+        if end.cause == "DUPLICATE_CLIENTID":
+            _tell(f"another client came with the client id {self._client_id}: the older one ends")
+        await super().close(end)
 
 
 def _tell_refusals(iot: Seam) -> None:

@@ -4,6 +4,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
+from device.doctor.finding import Finding
 from device.renewal_status import RenewalStatus
 from device.status import Status
 
@@ -99,4 +100,5 @@ LINES: Final[dict[str, tuple[type, ...]]] = {
     "decommission": (Decommissioned,),
     "metrics": (Counted,),
     "explain": (Explained,),
+    "doctor": (Finding,),
 }

@@ -5,7 +5,9 @@ from typing import Annotated, Final, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from factory.account.changes import Outcome
-from scripts.schemas.device_lines import CertificateId
+from factory.diagnosis.audit import AuditFinding
+from factory.diagnosis.reason import Reason
+from scripts.schemas.device_lines import CertificateId, Explained
 
 AccountId = Annotated[str, Meta(pattern="^[0-9]{12}$")]
 Endpoint = Annotated[str, Meta(description="HOST:PORT, where the device connects.")]
@@ -167,6 +169,13 @@ class Verified(Struct, frozen=True):
     devices: int
 
 
+class NotLookedAt(Struct, frozen=True):
+    """What could not be judged."""
+
+    not_looked_at: str
+    right: Annotated[str, Meta(description="The action that IAM does not allow.")]
+
+
 class Planned(Struct, frozen=True):
     """A device that would be made, or is there; nothing was done."""
 
@@ -270,5 +279,7 @@ LINES: Final[dict[str, tuple[type, ...]]] = {
     "report": (Report,),
     "verify": (Verified,),
     "retire": (Retired,),
+    "explain": (Reason, NotLookedAt, Explained),
+    "audit": (AuditFinding, NotLookedAt),
     "teardown": (Prepared,),
 }

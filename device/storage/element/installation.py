@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from msgspec import Struct
@@ -20,6 +20,9 @@ from device.storage.device_storage import DeviceStorage
 from device.storage.element.pin import PinSource, RefusedPins, pin_from_file
 from device.storage.element.pkcs11_uri import Pkcs11Uri, parse
 from device.storage.secure_storage import Uid
+
+if TYPE_CHECKING:
+    from device.storage.element.secure_element import SecureElement
 
 MODULE_VARIABLES: Final = (
     "P11_KIT_SERVER_ADDRESS",
@@ -91,20 +94,30 @@ def attach_element(storage: DeviceStorage, plan: ElementPlan) -> None:
     Raises:
         ElementError: the module, the token or the PIN cannot be used.
     """
-    from device.storage.element.cryptoki import Module  # noqa: PLC0415
     from device.storage.element.pkcs11 import Pkcs11KeyStore  # noqa: PLC0415 - ctypes, and only here
-    from device.storage.element.secure_element import SecureElement  # noqa: PLC0415
     from device.storage.sealed_keys import SealedKeyStore  # noqa: PLC0415
+
+    element = element_of(storage, plan)
+    storage.on_close(element.close)
+    keys = Pkcs11KeyStore(storage, SealedKeyStore(storage.its), element, tls13=plan.tls13)
+    keys.recover()
+    storage.keys = keys
+
+
+def element_of(storage: DeviceStorage, plan: ElementPlan) -> "SecureElement":
+    """Load the module of ``plan``; nobody logs in yet.
+
+    Raises:
+        ElementError: the module cannot be used.
+    """
+    from device.storage.element.cryptoki import Module  # noqa: PLC0415 - ctypes, and only here
+    from device.storage.element.secure_element import SecureElement  # noqa: PLC0415
 
     for name, value in plan.environment.items():
         os.environ.setdefault(name, value)
     module = Module.load(_module_path(plan.uri))
     refused = RefusedPins(storage.its, storage.root_of_trust)
-    element = SecureElement(module, plan.uri, plan.pin, refused)
-    storage.on_close(element.close)
-    keys = Pkcs11KeyStore(storage, SealedKeyStore(storage.its), element, tls13=plan.tls13)
-    keys.recover()
-    storage.keys = keys
+    return SecureElement(module, plan.uri, plan.pin, refused)
 
 
 def _module_path(uri: Pkcs11Uri) -> Path:

@@ -121,6 +121,21 @@ class SecureElement:
                 self._drop()
                 raise ELEMENT_LOST.error(f"the element is lost: {error}") from error
 
+    def look(self) -> TokenInfo:
+        """Return the token without a login: the PIN is read, and not tried, which could lock it.
+
+        Raises:
+            TokenMissingError, TokenAmbiguousError, TokenNotReadyError: not one token is meant.
+            PinError: the PIN cannot be had, or must not be tried.
+            CryptokiError: the module does not work.
+        """
+        with self._lock:
+            self._module.initialize()
+            token = self._find_token()
+            if TokenFlag.LOGIN_REQUIRED in token.flags:
+                self._usable_pin(token)
+            return token
+
     def close(self) -> None:
         """Give the session back; the next use opens another. This logs nobody out."""
         with self._lock:

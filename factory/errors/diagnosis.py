@@ -1,0 +1,225 @@
+"""Why AWS IoT refuses a device, as the account shows it: what ``factory explain`` names."""
+
+from typing import Final
+
+from device.errors import ExitCode, Row
+from factory.errors.base import StationError
+
+_DENIED: Final = ExitCode.DENIED
+_POLICY_STEP: Final = (
+    "Correct the policy and make the new version the default; AWS IoT applies it within 8 minutes."
+)
+
+
+class DeviceRefusedError(StationError):
+    """The account has a reason to refuse a device."""
+
+
+NOT_REGISTERED_HERE: Final = Row(
+    "FB-801", "NotRegisteredHereError",
+    "The certificate is not registered in this account and Region",
+    means="AWS IoT finds no certificate of this id in the account and Region that was asked.",
+    causes=(
+        "It was registered in another account or Region, or was deleted.",
+        "A just-in-time registration never began: see the reasons about the CA.",
+    ),
+    next_step="Register it here, or have the device use the endpoint of the account that has it.",
+    exit_code=_DENIED, kind=DeviceRefusedError,
+)  # fmt: skip
+NOT_PROVISIONED: Final = Row(
+    "FB-802", "NotProvisionedError", "The device is not provisioned",
+    means="The account has no thing of the device's name, or the thing has no certificate.",
+    causes=(
+        "The device has not booted, or its provisioning failed.",
+        "The thing or its certificate was deleted.",
+    ),
+    next_step="Look at the reasons that follow; then boot the device, and read what it says.",
+    exit_code=_DENIED, kind=DeviceRefusedError,
+)  # fmt: skip
+CERTIFICATE_INACTIVE: Final = Row(
+    "FB-803", "CertificateInactiveError", "The certificate is INACTIVE",
+    means="AWS IoT knows the certificate and accepts no connection made with it.",
+    causes=(
+        "Someone set it INACTIVE, or another device took its serial number.",
+        "The template or the Lambda registered it INACTIVE.",
+    ),
+    next_step="If the device is to work: aws iot update-certificate --new-status ACTIVE "
+    "--certificate-id ID.",
+    exit_code=_DENIED, kind=DeviceRefusedError,
+)  # fmt: skip
+CERTIFICATE_REVOKED: Final = Row(
+    "FB-804", "CertificateRevokedError", "The certificate is REVOKED",
+    means="AWS IoT accepts no connection made with a REVOKED certificate, and never again.",
+    causes=("Someone set it REVOKED.",),
+    next_step="Give the device a new certificate: factory make --again.",
+    exit_code=_DENIED, kind=DeviceRefusedError,
+)  # fmt: skip
+CERTIFICATE_PENDING: Final = Row(
+    "FB-805", "CertificatePendingError", "The certificate waits for an activation that never came",
+    means="The certificate was registered at its first connection, and nothing activated it.",
+    causes=(
+        "The template of the CA failed, and AWS IoT tries it once.",
+        "The rule or its Lambda is missing, or failed.",
+        "The certificate is on its way to another account (PENDING_TRANSFER).",
+    ),
+    next_step="Correct what the next reason names, delete the certificate (aws iot "
+    "delete-certificate --certificate-id ID), and boot the device again.",
+    exit_code=_DENIED, kind=DeviceRefusedError,
+)  # fmt: skip
+CERTIFICATE_ENDED: Final = Row(
+    "FB-806", "CertificateEndedError", "The certificate is not valid now",
+    means="The time is before the beginning or after the end of the certificate.",
+    causes=("The device was not renewed in time.", "A CA issued it with wrong times."),
+    next_step="Give the device a new certificate: renew it, or make it again.",
+    exit_code=_DENIED, kind=DeviceRefusedError,
+)  # fmt: skip
+NO_THING: Final = Row(
+    "FB-807", "NoThingError", "The certificate is attached to no thing of the client's id",
+    means="Policies that name the thing by a variable allow such a connection nothing.",
+    causes=(
+        "The certificate was never attached, or was attached to another thing.",
+        "The client id is not the name of the thing, and the attachment is not exclusive.",
+    ),
+    next_step="Attach it: aws iot attach-thing-principal --thing-name NAME --principal ARN; or use "
+    "the thing's name as the client id.",
+    exit_code=_DENIED, kind=DeviceRefusedError,
+)  # fmt: skip
+NO_POLICY: Final = Row(
+    "FB-808", "NoPolicyError", "No policy is attached to the certificate",
+    means="AWS IoT denies whatever no policy allows, beginning with the connection.",
+    causes=(
+        "The template or the script that registered the certificate attaches none.",
+        "The policy was detached, or stays with the old certificate after a renewal.",
+    ),
+    next_step="Attach one: aws iot attach-policy --policy-name NAME --target ARN.",
+    exit_code=_DENIED, kind=DeviceRefusedError,
+)  # fmt: skip
+ACTION_NOT_ALLOWED: Final = Row(
+    "FB-809", "ActionNotAllowedError", "No policy allows it",
+    means="No statement of the policies that count for this client allows the action on the "
+    "resource.",
+    causes=(
+        "The resource of the statement is narrower than the client id or the topic.",
+        "A variable of the statement has no value for this client.",
+        "Subscribe is for topicfilter/, and Publish and Receive are for topic/.",
+    ),
+    next_step=_POLICY_STEP, exit_code=_DENIED, kind=DeviceRefusedError,
+)  # fmt: skip
+ACTION_DENIED: Final = Row(
+    "FB-810", "ActionDeniedError", "A policy denies it",
+    means="A statement with Effect Deny matches, and wins over every Allow.",
+    causes=("A policy of the certificate or of a thing group denies it.",),
+    next_step=_POLICY_STEP, exit_code=_DENIED, kind=DeviceRefusedError,
+)  # fmt: skip
+WRONG_ENDPOINT: Final = Row(
+    "FB-811", "WrongEndpointError", "The endpoint is another account's or Region's",
+    means="The device dials an endpoint that is not this account's in this Region.",
+    causes=("The settings were copied from another account or Region.",),
+    next_step="Use the account's own: aws iot describe-endpoint --endpoint-type iot:Data-ATS.",
+    exit_code=_DENIED, kind=DeviceRefusedError,
+)  # fmt: skip
+CLIENT_ID_TAKEN: Final = Row(
+    "FB-812", "ClientIdTakenError", "Another client connects with the same client id",
+    means="AWS IoT ended a connection because another one came with its client id.",
+    causes=(
+        "Two devices have one name, or a test client uses the device's.",
+        "A device was copied with its storage.",
+    ),
+    next_step="Give each client an id of its own: the thing's name for the device alone.",
+    exit_code=_DENIED, kind=DeviceRefusedError,
+)  # fmt: skip
+CONNECTION_ENDED: Final = Row(
+    "FB-813", "ConnectionEndedError", "AWS IoT ended the last connection",
+    means="The registry tells why the last connection of this client id ended.",
+    causes=(
+        "The client sent what AWS IoT does not take (CLIENT_ERROR), or too much (THROTTLED).",
+        "The policy does not allow what it did (AUTH_ERROR, FORBIDDEN_ACCESS).",
+        "It was silent for too long (MQTT_KEEP_ALIVE_TIMEOUT).",
+    ),
+    next_step="Look the reason up in the developer guide, Lifecycle events.",
+    exit_code=ExitCode.TRY_LATER, kind=DeviceRefusedError,
+)  # fmt: skip
+CA_NOT_REGISTERED: Final = Row(
+    "FB-814", "CaNotRegisteredError", "The CA of the certificate is not registered here",
+    means="AWS IoT registers a certificate at its first connection only if its CA is registered.",
+    causes=("The CA was not registered in this account and Region, or was deleted.",),
+    next_step="Register the CA: factory prepare --method jitp or jitr.",
+    exit_code=_DENIED, kind=DeviceRefusedError,
+)  # fmt: skip
+CA_TURNED_OFF: Final = Row(
+    "FB-815", "CaTurnedOffError", "The CA is registered, and registers nobody",
+    means="The CA is INACTIVE, or its auto-registration is DISABLED, or it has expired.",
+    causes=("Someone turned it off.", "The CA's own certificate has ended."),
+    next_step="Run factory prepare again, which turns it on.",
+    exit_code=_DENIED, kind=DeviceRefusedError,
+)  # fmt: skip
+TEMPLATE_UNUSABLE: Final = Row(
+    "FB-816", "TemplateUnusableError", "The provisioning template cannot be used",
+    means="The template is missing or disabled, or names what the account does not have.",
+    causes=(
+        "The template was disabled or deleted.",
+        "The policy, thing type or thing group that it names was deleted.",
+    ),
+    next_step="Run factory prepare again, which repairs it.",
+    exit_code=_DENIED, kind=DeviceRefusedError,
+)  # fmt: skip
+ROLE_UNUSABLE: Final = Row(
+    "FB-817", "RoleUnusableError", "The provisioning role cannot be used",
+    means="AWS IoT registers devices under a role, which is missing or lacks rights.",
+    causes=(
+        "The role was deleted, or AWS IoT may not assume it.",
+        "The policy AWSIoTThingsRegistration was detached from it.",
+    ),
+    next_step="Run factory prepare again, which repairs it.",
+    exit_code=_DENIED, kind=DeviceRefusedError,
+)  # fmt: skip
+FUNCTION_UNUSABLE: Final = Row(
+    "FB-818", "FunctionUnusableError", "A Lambda that decides about devices cannot be called",
+    means="The Lambda of a hook, a rule or a certificate provider is missing, or AWS IoT may not "
+    "invoke it.",
+    causes=("The function was deleted.", "Its permission for iot.amazonaws.com was removed."),
+    next_step="Run factory prepare again, which repairs it. The function's log says more.",
+    exit_code=_DENIED, kind=DeviceRefusedError,
+)  # fmt: skip
+RULE_UNUSABLE: Final = Row(
+    "FB-819", "RuleUnusableError", "No rule hears of newly registered certificates",
+    means="A just-in-time registration is decided by a topic rule, which is missing or disabled.",
+    causes=("The rule was disabled or deleted.",),
+    next_step="Run factory prepare --method jitr again, which repairs it.",
+    exit_code=_DENIED, kind=DeviceRefusedError,
+)  # fmt: skip
+NOT_ON_THE_LIST: Final = Row(
+    "FB-820", "NotOnTheListError", "The serial number is not on the allow-list",
+    means="The Lambda activates devices that the station put on the list, and refuses the rest.",
+    causes=("The device was not made by this station.", "Its entry names another certificate."),
+    next_step="Make the device at the station, which puts it on the list.",
+    exit_code=_DENIED, kind=DeviceRefusedError,
+)  # fmt: skip
+BROKER_REFUSED: Final = Row(
+    "FB-821", "BrokerRefusedError", "The local AWS saw why it refused the client",
+    means="The wire log of the local AWS has the packet that was refused, and the reason.",
+    causes=("The client sent what its policy does not allow, or what AWS IoT does not take.",),
+    next_step="Compare with localcloud wire, which shows the packets before it.",
+    exit_code=_DENIED, kind=DeviceRefusedError,
+)  # fmt: skip
+NOT_EXCLUSIVE: Final = Row(
+    "FB-822", "NotExclusiveError", "The certificate is shared by several things",
+    means="The certificate is attached to more than one thing.",
+    causes=("One certificate was put into several devices.",),
+    next_step="Give each device a certificate of its own.",
+    exit_code=_DENIED, kind=DeviceRefusedError,
+)  # fmt: skip
+NOTHING_TO_EXPLAIN: Final = Row(
+    "FB-823", "NothingToExplainError", "Nothing was named that could be explained",
+    means="factory explain needs a serial number, a certificate or a code.",
+    causes=("The option was left out.", "The file holds no certificate."),
+    next_step="factory explain --serial SN, --certificate FILE, or FB-nnn.",
+    exit_code=ExitCode.MISUSE,
+)  # fmt: skip
+SUBJECT_LACKS_FIELD: Final = Row(
+    "FB-824", "SubjectLacksFieldError", "The certificate's subject lacks what the template takes",
+    means="A just-in-time template takes a parameter from the subject, and gives it no Default.",
+    causes=("The CA issues certificates without the field.",),
+    next_step="Issue a certificate whose subject has it, or give the parameter a Default.",
+    exit_code=_DENIED, kind=DeviceRefusedError,
+)  # fmt: skip

@@ -1,0 +1,129 @@
+"""``factory explain``: why AWS IoT refuses a device; it reads the account and changes nothing."""
+
+import argparse
+import os
+from pathlib import Path
+from typing import Final
+
+from msgspec import to_builtins
+
+from device.config.regular_file import read_regular_file
+from device.errors.catalogue import document_of, explained, row_of
+from device.identity.certificates import leaf_of
+from device.identity.pem import parse_certificate
+from factory.account.accounts import aws_accounts
+from factory.console import Console
+from factory.diagnosis.explanation import Explanation, explain
+from factory.diagnosis.reason import Reason, error_of
+from factory.diagnosis.subject import Asked, Subject
+from factory.errors.catalogue import CATALOGUE
+from factory.errors.diagnosis import NOTHING_TO_EXPLAIN
+from factory.station.ledger import FILE, Entry, holders, read_contents
+from factory.verbs._options import add_account, check_one_account
+
+SUMMARY: Final = "Name the reason why AWS IoT refuses a device; or print what an FB code means."
+
+
+def add_options(command: argparse.ArgumentParser) -> None:
+    """Add the options of ``factory explain``."""
+    command.add_argument("code", nargs="?", metavar="CODE", help="such as FB-803")
+    command.add_argument("--serial", metavar="SN", help="a device, by its serial number")
+    command.add_argument(
+        "--certificate", type=Path, metavar="FILE", help="any client, by its certificate (PEM)"
+    )
+    command.add_argument(
+        "--client-id", metavar="ID", help="default: the thing's name, else the common name"
+    )
+    command.add_argument(
+        "--publish", metavar="TOPIC", action="append", default=[],
+        help="a topic that the client publishes on; with --serial dt/SN/telemetry by default",
+    )  # fmt: skip
+    command.add_argument(
+        "--subscribe", metavar="FILTER", action="append", default=[],
+        help="a topic filter that the client subscribes to",
+    )  # fmt: skip
+    command.add_argument("--endpoint", metavar="HOST:PORT", help="what the client dials")
+    command.add_argument(
+        "--local-aws", type=Path, metavar="DIR",
+        help="the state folder of a local AWS: also say what its broker saw",
+    )  # fmt: skip
+    add_account(command)
+
+
+def run(arguments: argparse.Namespace, console: Console) -> None:
+    """Show every reason, the first one first; or the row of a code.
+
+    Raises:
+        DeviceRefusedError: there is a reason; the error is that of the first one.
+        NothingToExplainError: nothing was named.
+        UnknownCodeError: the catalogue has no such code.
+        CloudError: AWS cannot be called at all.
+    """
+    if arguments.code is not None:
+        row = row_of(arguments.code, CATALOGUE)
+        console.show(document_of(row), *explained(row))
+        return
+    check_one_account(arguments)
+    asked = _asked(arguments)
+    [cloud] = aws_accounts(arguments.account, os.environ)
+    found = explain(Subject(cloud, asked), arguments.local_aws)
+    _show(found, console)
+    if found.reasons:
+        first = found.reasons[0]
+        raise error_of(CATALOGUE[first.code], first)
+
+
+def _asked(arguments: argparse.Namespace) -> Asked:
+    if (arguments.serial is None) == (arguments.certificate is None):
+        problem = "give either --serial or --certificate"
+        raise NOTHING_TO_EXPLAIN.error(problem)
+    entry = _entry(arguments.station, arguments.serial)
+    publish = tuple(arguments.publish)
+    if arguments.serial is not None and not publish:
+        publish = (f"dt/{arguments.serial}/telemetry",)
+    return Asked(
+        serial=arguments.serial,
+        certificate_pem=_certificate(arguments.certificate),
+        client_id=arguments.client_id,
+        publish=publish,
+        subscribe=tuple(arguments.subscribe),
+        endpoint=arguments.endpoint,
+        method=None if entry is None else entry.method,
+        certificate_id=None if entry is None else entry.certificate_id,
+    )
+
+
+def _certificate(path: Path | None) -> bytes | None:
+    if path is None:
+        return None
+    pem = leaf_of(read_regular_file(path))
+    parse_certificate(pem)
+    return pem
+
+
+def _entry(station: Path, serial: str | None) -> Entry | None:
+    """Return what the ledger says of a device; None where there is no ledger."""
+    ledger = station / FILE
+    if serial is None or not ledger.is_file():
+        return None
+    held = holders(read_contents(ledger.read_bytes(), ledger).entries, serial)
+    return held[-1] if held else None
+
+
+def _show(found: Explanation, console: Console) -> None:
+    for number, each in enumerate(found.reasons, 1):
+        console.show(to_builtins(each), *lines_of(number, each))
+    for check, action in found.not_looked_at.items():
+        document = {"not_looked_at": check, "right": action}
+        console.show(document, f"not looked at: {check} (allow {action} in IAM)")
+    if not found.reasons:
+        console.say("The account has no reason to refuse this client.")
+
+
+def lines_of(number: int, found: Reason) -> tuple[str, str, str]:
+    """Return what people read of a reason."""
+    return (
+        f"{number}. {found.about}: {found.reason} [{found.code}]",
+        f"   seen: {found.evidence}",
+        f"   next: {found.next_step}",
+    )

@@ -1,0 +1,1 @@
+"""What breaks devices, planted one by one: does doctor, or explain, name it first or second?"""
