@@ -122,18 +122,34 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--case", action="append", default=[], metavar="ID", help="run this case; * is allowed")
-    add("--list", action="store_true", help="name the cases and run none")
-    add("--jobs", type=int, default=4, help="cases at once; default: %(default)s")
-    add("--seconds", type=float, default=300.0, help="for each case; default, as AWS: %(default)s")
+    add("--list", action="store_true", help="list the cases and run none")
+    add("--jobs", type=int, default=4, help="cases that run at the same time; default: %(default)s")
+    add(
+        "--seconds",
+        type=float,
+        default=300.0,
+        help="longest time of a case; default, as at AWS: %(default)s",
+    )
     add("--soak", type=float, default=60.0, help="seconds of the long test; default: %(default)s")
     add("--thing", default="advisor", help="the client's thing name; default: %(default)s")
-    add("--desired", default='{"advisor": 1}', metavar="JSON", help="what its shadow desires")
+    add(
+        "--desired",
+        default='{"advisor": 1}',
+        metavar="JSON",
+        help="what the shadow desires of the client",
+    )
     add("--job", default='{"operation": "advisor"}', metavar="JSON", help="the job document")
     add("--template", default="", help="the provisioning template, if the client uses one")
-    add("--policy", type=Path, action="append", default=[], help="a policy of its certificate")
+    add(
+        "--policy",
+        type=Path,
+        action="append",
+        default=[],
+        help="a policy document of the certificate",
+    )
     add("--json", action="store_true", help="print one JSON object a case")
     add("--junit", type=Path, help="write a JUnit file")
-    add("--html", type=Path, help="write a page")
-    add("--logs", type=Path, metavar="FOLDER", help="keep what the client says, a file a case")
-    add("command", nargs="*", help="the client")
+    add("--html", type=Path, help="write an HTML page")
+    add("--logs", type=Path, metavar="FOLDER", help="keep the client's output, one file a case")
+    add("command", nargs="*", help="the client's command line")
     return parser

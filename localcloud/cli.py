@@ -98,7 +98,11 @@ def parser() -> argparse.ArgumentParser:
     verbs = top.add_subparsers(title="verbs", required=True, metavar="VERB")
     common = _Parser(add_help=False)
     common.add_argument(
-        "--state", type=Path, default=_DEFAULT_STATE, metavar="DIR", help="default: %(default)s"
+        "--state",
+        type=Path,
+        default=_DEFAULT_STATE,
+        metavar="DIR",
+        help="the local AWS's folder; default: %(default)s",
     )
     common.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
     for name, verb in _VERBS.items():

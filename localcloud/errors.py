@@ -87,9 +87,9 @@ STATE_FOLDER: Final = Row(
     "The state folder cannot be used",
     means="The state folder cannot be made, written or trusted.",
     causes=(
-        "--state names a folder of something else.",
+        "--state names a folder that something else uses.",
         "A file in it was changed or cut short.",
-        "This user may not write it.",
+        "This user may not write to it.",
     ),
     next_step="Choose another folder with --state DIR, or remove this one.",
     sentence="state folder {path}: {problem}",
@@ -124,7 +124,7 @@ PORT_IN_USE: Final = Row(
     "FB-904",
     "PortInUseError",
     "A port is in use",
-    means="Another process listens on a port that was asked for.",
+    means="Another process listens on a port that the local AWS needs.",
     causes=("Another local AWS, or another broker, runs on this machine.",),
     next_step="Stop it, or choose another port with {flag}.",
     sentence="port {port} on 127.0.0.1 is in use by {owner}",
@@ -161,7 +161,7 @@ NO_ANSWER: Final = Row(
     "NoAnswerError",
     "The local AWS gives a wrong answer",
     means="The server process runs, but gives a wrong answer, or none.",
-    causes=("It is of another version than this command.", "It is just starting or stopping."),
+    causes=("It has another version than this command.", "It is starting or stopping."),
     next_step="Try again. If that does not help: localcloud down, then localcloud up.",
 )
 
@@ -185,7 +185,7 @@ FAULT: Final = Row(
     "FB-910",
     "FaultError",
     "The fault is not valid",
-    means="A fault was asked for that does not exist, or cannot be so.",
+    means="There is no such fault, or one of its fields cannot have this value.",
     causes=("A field is misspelt, or its value is out of range.",),
     next_step="See docs/local-aws.md for the faults and their fields.",
     exit_code=ExitCode.MISUSE,
@@ -196,7 +196,7 @@ SETTINGS: Final = Row(
     "FB-911",
     "SettingsError",
     "The setting is not valid",
-    means="A setting that was asked for does not exist, or cannot have this value.",
+    means="There is no such setting, or it cannot have this value.",
     causes=("A name is misspelt, or a value is out of range.",),
     next_step="See docs/local-aws.md for the settings and their ranges.",
     exit_code=ExitCode.MISUSE,
@@ -204,8 +204,8 @@ SETTINGS: Final = Row(
 CLOCK: Final = Row(
     "FB-912",
     "ClockError",
-    "The clock cannot be advanced by this",
-    means="The clock cannot be advanced by this.",
+    "The clock cannot be advanced by this duration",
+    means="The local AWS cannot advance its clock by this duration.",
     causes=("The duration has no unit, is negative, or is longer than 100 years.",),
     next_step="Give a duration: localcloud clock advance 90d",
     exit_code=ExitCode.MISUSE,
@@ -227,7 +227,7 @@ NO_SUCH_PATH: Final = Row(
     "LocalCloudError",
     "The local AWS has no such path",
     means="A request to the local AWS's own interface names a path that does not exist.",
-    causes=("The command is of another version than the server.",),
+    causes=("The command has another version than the server.",),
     next_step="Run localcloud up without --detach and read its last lines.",
 )
 

@@ -81,7 +81,7 @@ def tables(record: Mapping[str, Any]) -> str:
     for case in CASES:
         cells = [_mark(said["cases"].get(case.id)) for said in record.values()]
         lines.append(f"| {case.id} | {' | '.join(cells)} |")
-    lines += ["", "What was seen of each failure and each warning:", ""]
+    lines += ["", "What the advisor saw at each failure and each warning:", ""]
     for name, said in record.items():
         lines += [
             f"- {name}, {case_id}, {verdict}: {_short(seen)}"

@@ -184,11 +184,11 @@ class StoppedError(FirstbootError):
 STEP_NOT_REACHED: Final = Row(
     "FB-006",
     "StepNotReachedError",
-    "The device never came to this step",
-    means="The boot ended before it came to the step after which the power was to be cut.",
-    causes=("The method, or the device's progress, has no such step.",),
-    next_step="Name one of the steps that this device goes through from here on.",
-    sentence="the device never came to {step!r}; it went through {seen}",
+    "The device did not reach this step",
+    means="The boot ended without the step after which you wanted to cut the power.",
+    causes=("The method has no such step.", "The device did this step in an earlier boot."),
+    next_step="Name a step that this device still has to do.",
+    sentence="the device did not reach the step {step!r}; its steps were {seen}",
 )
 
 

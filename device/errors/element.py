@@ -130,7 +130,7 @@ TOKEN_FULL: Final = Row(
     means="The token has no room for another key.",
     causes=("Keys that are no longer used are still in the token.",),
     next_step="Destroy keys that are no longer used (pkcs11-tool --list-objects, --delete-object), "
-    "or use a token of its own for this device.",
+    "or use a separate token for this device.",
     kind=ElementError,
 )
 TOKEN_NOT_READY: Final = Row(
@@ -138,10 +138,10 @@ TOKEN_NOT_READY: Final = Row(
     "TokenNotReadyError",
     "The token is not initialised",
     means="The token was never initialised, or its user has no PIN yet.",
-    causes=("The token is new.", "The station was cut while it made a SoftHSM token."),
+    causes=("The token is new.", "The station was interrupted while it made a SoftHSM token."),
     next_step="Initialise it: pkcs11-tool --init-token, then --init-pin (docs/secure-elements.md). "
-    "If the station was cut while it made a SoftHSM token, remove that token, with the device's "
-    "SOFTHSM2_CONF set, and run it again: softhsm2-util --delete-token --token LABEL.",
+    "If the station was interrupted while it made a SoftHSM token, set the device's SOFTHSM2_CONF, "
+    "remove the token (softhsm2-util --delete-token --token LABEL) and run the station again.",
     exit_code=ExitCode.CONFIGURATION_INVALID,
     kind=ElementError,
 )
@@ -153,7 +153,7 @@ PIN_UNAVAILABLE: Final = Row(
     causes=(
         "The file is missing, empty, or holds more than the PIN.",
         "The unit has no LoadCredential= of this name.",
-        "Two places are set, or none.",
+        "The settings name two places for the PIN, or none.",
     ),
     next_step="Set exactly one of key.pin_file, key.pin_credential (systemd's LoadCredential=), or "
     "pin-source in key.store. It must hold the PIN and nothing else.",
@@ -177,7 +177,8 @@ WRONG_PIN: Final = Row(
     "The token refused the PIN",
     means="The PIN is wrong. The device does not try it again, because tokens lock.",
     causes=("The PIN was changed in the token, but not where the device reads it.",),
-    next_step="Store the right PIN there. The device then tries the new one, once.",
+    next_step="Store the right PIN where the device reads it. The device then tries the new PIN "
+    "once.",
     sentence="token {token} refused the PIN; the device does not try this PIN again",
     exit_code=ExitCode.DENIED,
     kind=ElementError,
@@ -262,9 +263,9 @@ DUPLICATE_KEY: Final = Row(
 KEY_NOT_CONFINED: Final = Row(
     "FB-321",
     "KeyNotConfinedError",
-    "The element made a key that can be taken out",
+    "The element made a key that can be extracted",
     means="The element made a key that could be extracted; the device destroyed it.",
-    causes=("The element does not keep CKA_EXTRACTABLE=false.",),
+    causes=("The element ignores CKA_EXTRACTABLE=false.",),
     next_step="Do not use this element: it does not protect keys.",
 )
 
@@ -279,7 +280,7 @@ MECHANISM_MISSING: Final = Row(
     "FB-322",
     "MechanismMissingError",
     "The element does not support this key type",
-    means="The element cannot make, or use, a key of this type.",
+    means="The element cannot make or use a key of this type.",
     causes=("key.type asks for RSA or P-384, and the element has only P-256.",),
     next_step="Set key.type to a type that it supports; every element has ec-p256.",
     sentence="token {token} cannot make and use {key_type} keys",

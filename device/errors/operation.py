@@ -9,22 +9,22 @@ OUTBOX_FULL: Final = Row(
     "FB-480",
     "OutboxFullError",
     "The outbox is full",
-    means="As many messages, or bytes, wait for their acknowledgement as the settings allow.",
+    means="The outbox holds as many unacknowledged messages, or bytes, as the settings allow.",
     causes=(
         "The device is not connected, or AWS IoT does not acknowledge.",
         "A program publishes faster than the connection takes it.",
     ),
     next_step="Wait until AWS IoT has acknowledged some, or allow more: outbox.messages and "
     "outbox.bytes in the settings.",
-    sentence="the outbox is full: {publications} publications, {size} bytes, wait",
+    sentence="the outbox is full: {publications} publications ({size} bytes) are not acknowledged",
     exit_code=ExitCode.TRY_LATER,
     kind=StorageError,
 )
 APPLICATION_REFUSED: Final = Row(
     "FB-481",
     "ApplicationRefusedError",
-    "The device refused a message of a program",
-    means="The device did not take a message that an application's own program published.",
+    "The device refused a message of your program",
+    means="The device refused a message that your program wanted to publish.",
     causes=("The settings do not allow the topic.", "The outbox is full."),
     next_step="Allow the topic in the device's settings (application.publish), or send less.",
 )
@@ -32,8 +32,8 @@ DEVICE_GONE: Final = Row(
     "FB-482",
     "DeviceGoneError",
     "The device does not answer at its socket",
-    means="A program of an application cannot reach the device on this machine.",
-    causes=("The device is not at work.", "The settings name no socket, or another one."),
+    means="Your program cannot reach the device on this machine.",
+    causes=("device run is not running.", "The settings name no socket, or another one."),
     next_step="Start device run with application.socket set, then connect again.",
     exit_code=ExitCode.TRY_LATER,
 )

@@ -65,8 +65,8 @@ NOT_ACTIVATED_YET: Final = Row(
         "The CA is not registered, not ACTIVE, or does not register automatically.",
         "The template, the rule or the Lambda failed.",
     ),
-    next_step="The device tries again by itself. If it stays so, check the causes in the order "
-    "that the message gives.",
+    next_step="The device tries again by itself. If AWS IoT keeps refusing it, check the causes in "
+    "the order that the message gives.",
     exit_code=ExitCode.DENIED,
     kind=ProvisioningError,
 )
@@ -116,7 +116,7 @@ CERTIFICATE_IN_DOUBT: Final = Row(
     "FB-406",
     "CertificateInDoubtError",
     "The new certificate was refused",
-    means="The staged certificate was refused; that does not say whether it is registered.",
+    means="AWS IoT refused the staged certificate. This does not show whether it is registered.",
     causes=(
         "The policy that the template attaches is not in effect yet, or too narrow.",
         "The template sets the certificate INACTIVE, or failed.",
@@ -169,12 +169,12 @@ def clock_behind(now: float, not_before: float) -> FirstbootError:
 UNEXPECTED_THING_NAME: Final = Row(
     "FB-409",
     "UnexpectedThingNameError",
-    "The cloud gave another thing name",
+    "The cloud returned another thing name",
     means="RegisterThing returned a thing name that the settings do not expect. The device did not "
     "use it.",
     causes=(
         "thing_name in the settings and ThingName in the template differ.",
-        "The template names all devices the same.",
+        "The template gives all devices the same name.",
     ),
     next_step="Set thing_name in the settings to the name that the template builds, with "
     '{{serial}} and {{device_id}} where they belong, or to "{{cloud}}" if only the template can '
@@ -267,7 +267,7 @@ NOT_ACKNOWLEDGED: Final = Row(
 NOT_ALLOWED_BY_MQTT: Final = Row(
     "FB-416",
     "NotAllowedByMqttError",
-    "AWS IoT does not take such a packet",
+    "AWS IoT does not accept this packet",
     means="AWS IoT does not accept such a packet, so sending it again will not help.",
     causes=("The topic is not valid, or has too many levels.", "The payload is too large."),
     next_step="Correct the topic or the payload.",
@@ -295,7 +295,7 @@ MALFORMED_REPLY: Final = Row(
     "FB-418",
     "MalformedReplyError",
     "The reply cannot be used",
-    means="The cloud's reply is not what AWS documents; nothing of it was used.",
+    means="The cloud's reply is not what AWS documents, so the device did not use it.",
     causes=("The endpoint is not AWS IoT Core.", "The local AWS has another version."),
     next_step="Check that the endpoint is AWS IoT Core, or a local AWS of the same version as this "
     "device.",
@@ -306,7 +306,7 @@ CERTIFICATE_UNACCEPTABLE: Final = Row(
     "FB-419",
     "CertificateUnacceptableError",
     "The certificate is not for this device",
-    means="A certificate is not one that this device may use; nothing of it was stored.",
+    means="The device may not use the certificate that it received, and did not store it.",
     causes=(
         "The account's certificate provider is misconfigured.",
         "The reply was meant for another request.",
@@ -352,7 +352,7 @@ NO_CREDENTIAL: Final = Row(
     "FB-422",
     "NoCredentialError",
     "The device has no credential",
-    means="The device holds nothing that it could provision itself with.",
+    means="The device holds neither a claim nor a certificate, so it cannot provision itself.",
     causes=(
         "The station made the device without a credential.",
         "The device was reset after its claim had been destroyed.",
@@ -368,7 +368,7 @@ CLAIM_MISSING: Final = Row(
     "FB-423",
     "ClaimMissingError",
     "The device has no claim",
-    means="The device holds no claim credential to provision itself with.",
+    means="The device needs a claim to provision itself, and holds none.",
     causes=(
         "The device was made for a trusted user, and nobody handed over a claim.",
         "The device was reset after its claim had been destroyed.",
@@ -383,7 +383,7 @@ CLAIM_EXPIRED: Final = Row(
     "ClaimExpiredError",
     "The claim has expired",
     means="The claim that a trusted user handed over is older than five minutes.",
-    causes=("The claim was made too early.", "The device's clock is ahead."),
+    causes=("The claim was handed over too late.", "The device's clock is ahead."),
     next_step="Boot again with --wait-for-claim and hand over a new one: factory claim "
     "--trusted-user. The device keeps its progress. If it calls a new claim too old, set this "
     "device's clock.",
@@ -402,7 +402,7 @@ CLAIM_UNUSABLE: Final = Row(
     "ClaimUnusableError",
     "What was handed over is not a claim",
     means="What was handed over is not a claim; the device did not use it.",
-    causes=("The output of the station was edited or cut.", "Another file was handed over."),
+    causes=("Someone edited or truncated the claim.", "Someone handed over another file."),
     next_step="Hand over the output of factory claim --trusted-user, unchanged.",
     exit_code=ExitCode.CONFIGURATION_INVALID,
 )

@@ -64,7 +64,7 @@ CREDENTIAL_SIZE: Final = Row(
 TPM: Final = Row(
     "FB-205",
     "TpmError",
-    "The TPM refused",
+    "The TPM refused a command",
     means="The TPM returned a code that the device does not expect.",
     causes=("The TPM is busy or was reset.", "The TPM lacks a command or an algorithm."),
     next_step="Look the code up: tpm2_rc_decode CODE. If the TPM is busy or was reset, try again. "
@@ -108,7 +108,7 @@ TPM_SUPPORT_MISSING: Final = Row(
     "TpmSupportMissingError",
     "The libraries for TPMs are missing",
     means="The device's root of trust is a TPM, and tpm2-tss is not installed.",
-    causes=("The system was installed anew without it.",),
+    causes=("The system was reinstalled without it.",),
     next_step="apt-get install tpm2-tools, which brings them (tpm2-tss, 3.0 or later).",
     exit_code=ExitCode.STORAGE_UNUSABLE,
     kind=StorageError,
@@ -164,7 +164,7 @@ HMAC_MISSING: Final = Row(
     "FB-212",
     "HmacMissingError",
     "The token cannot hold a root key",
-    means="The token cannot compute the HMAC that the root key is made of.",
+    means="The token cannot compute the HMAC from which the device derives its root key.",
     causes=("The token is a TPM behind tpm2-pkcs11, or another one without CKM_SHA256_HMAC.",),
     next_step="Use another root of trust. SoftHSM supports it; tpm2-pkcs11 does not, so use kind "
     "tpm there.",

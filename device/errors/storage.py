@@ -16,7 +16,7 @@ DOES_NOT_EXIST: Final = Row(
     "DoesNotExistError",
     "An entry is not stored",
     means="No entry of the storage has this uid (PSA_ERROR_DOES_NOT_EXIST).",
-    causes=("The station was cut while it made the device.", "Other firmware wrote the storage."),
+    causes=("The station was interrupted while it made the device.", "Other firmware wrote it."),
     next_step=_MAKE_AGAIN,
     exit_code=ExitCode.STORAGE_UNUSABLE,
 )
@@ -43,7 +43,7 @@ INVALID_ARGUMENT: Final = Row(
     "FB-103",
     "InvalidArgumentError",
     "A uid, offset, size or flag is out of range",
-    means="The storage was asked for something that cannot be (PSA_ERROR_INVALID_ARGUMENT).",
+    means="A program passed a value that the storage does not accept (PSA_ERROR_INVALID_ARGUMENT).",
     causes=("A program uses the storage against its rules; this is a bug in that program.",),
     next_step=_MAKE_AGAIN,
     exit_code=ExitCode.STORAGE_UNUSABLE,
@@ -63,7 +63,7 @@ CAPACITY_EXCEEDED: Final = Row(
     "FB-105",
     "CapacityExceededError",
     "The data is larger than the storage's capacity",
-    means="All entries together do not fit into the storage, however free the disk is.",
+    means="All entries together are larger than the storage may be, even if the disk has room.",
     causes=(
         "The template's DeviceConfiguration is large.",
         "Many root CAs or a long certificate chain are stored.",
@@ -202,7 +202,7 @@ LIFECYCLE: Final = Row(
     "LifecycleError",
     "The lifecycle does not allow this",
     means="The device's lifecycle does not allow this transition or this use.",
-    causes=("The station was cut before the device was finished.",),
+    causes=("The station was interrupted before the device was finished.",),
     next_step="Have the station finish the device: factory make ends with lifecycle SECURED.",
     exit_code=ExitCode.STORAGE_UNUSABLE,
 )

@@ -6,7 +6,7 @@ from typing import Final
 from device.console import Console
 from device.verbs._options import add_config, device_of
 
-SUMMARY: Final = "End the device's life: destroy every key, in a secure element too. Final."
+SUMMARY: Final = "End the device's life for good: destroy every key, in a secure element too."
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -15,7 +15,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--element-is-lost",
         action="store_true",
-        help="do not ask the secure element, which is gone; its keys are not destroyed",
+        help="the secure element is gone: do not try to destroy the keys in it",
     )
 
 

@@ -11,7 +11,7 @@ SUMMARY: Final = "Print what the code of an error means, its usual causes, and t
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``device explain``."""
-    parser.add_argument("code", metavar="CODE", help="such as FB-110, as an error shows it")
+    parser.add_argument("code", metavar="CODE", help="the code that an error shows, such as FB-110")
 
 
 def run(options: argparse.Namespace, console: Console) -> None:

@@ -12,7 +12,7 @@ from device.verbs._online import (
     tell,
 )
 
-SUMMARY: Final = "Boot, then operate until stopped."
+SUMMARY: Final = "Boot, then operate the device until it is stopped."
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -11,7 +11,7 @@ from device.console import Console
 from device.status import Status
 from device.verbs._options import add_config, device_of
 
-SUMMARY: Final = "Show what the device is, read from its storage alone (offline)."
+SUMMARY: Final = "Show the device's state and identity, as its storage has them (offline)."
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -8,7 +8,7 @@ from factory.errors.base import OneDeviceError, StationError
 NOT_MADE_BY_STATION: Final = Row(
     "FB-621",
     "NotMadeByStationError",
-    "A resource is not the station's",
+    "Someone else made a resource with the station's name for it",
     means="A resource has the name that the station uses, but the station did not create it.",
     causes=("Someone made it by hand.", "Its tag made-by was removed."),
     next_step="The station leaves it alone. Rename or delete it. If the station did make it, add "

@@ -11,8 +11,8 @@ NOBODY_WAITS: Final = Row(
     "No device waits for a claim",
     means="No device waits for a claim at this socket.",
     causes=("The device was not started, or has ended.", "The socket is another one."),
-    next_step="Start the device first and leave it waiting: device boot --wait-for-claim --config "
-    "config/trusted-user.yaml --state DIR. Then run this command again.",
+    next_step="Start the device first and leave it waiting: device boot --wait-for-claim --state "
+    "DIR. Then run this command again.",
     sentence="no device waits for a claim at {place}: {problem}",
     exit_code=ExitCode.TRY_LATER,
     kind=StationError,
@@ -32,9 +32,9 @@ CLAIM_NAME: Final = Row(
     "FB-733",
     "ClaimNameError",
     "The claim of this name cannot be made or used",
-    means="A claim that is called by its name cannot be made, or used.",
-    causes=("Its time is over, or it was turned off.", "The name is misspelt, or taken already."),
-    next_step="factory claim list shows the claims of this station and until when each is good. "
-    "Make one: factory claim new --name NAME",
+    means="The station cannot make, or use, the claim of this name.",
+    causes=("The claim has ended or was turned off.", "The name is misspelt, or already in use."),
+    next_step="factory claim list shows this station's claims and when each one ends. To make one: "
+    "factory claim new --name NAME",
     kind=StationError,
 )

@@ -18,12 +18,12 @@ SERIAL_NUMBER_UNKNOWN: Final = Row(
 REGISTERED_ELSEWHERE: Final = Row(
     "FB-752",
     "RegisteredElsewhereError",
-    "The device is registered in more accounts",
-    means="A device is registered in accounts that were not named, so it cannot be retired whole.",
+    "The device is also registered in other accounts",
+    means="The device is registered in accounts that you did not name, so it is not retired.",
     causes=("The device was made for several accounts.",),
     next_step="Run the same command with --account for each account and Region.",
-    sentence="{serial_number} is registered in {accounts}, too; it is not retired as long as a "
-    "certificate of it may be ACTIVE there",
+    sentence="{serial_number} is also registered in {accounts}; it is not retired, because its "
+    "certificate may be ACTIVE there",
     kind=StationError,
 )
 BATCH_UNKNOWN: Final = Row(
@@ -39,8 +39,8 @@ BATCH_UNKNOWN: Final = Row(
 MANIFEST: Final = Row(
     "FB-754",
     "ManifestError",
-    "The manifest is not as the station signed it",
-    means="A manifest is not as the station signed it.",
+    "The manifest differs from what the station signed",
+    means="The manifest differs from what the station signed, or another station signed it.",
     causes=("It was edited, cut short or mixed with another.", "Another station signed it."),
     next_step="Do not import it. Get the manifest again from the station: factory manifest BATCH.",
     kind=StationError,
@@ -61,7 +61,7 @@ LINE_UNFINISHED: Final = Row(
     "LineUnfinishedError",
     "Some devices of a batch could not be made",
     means="Some devices of a batch could not be made; the output names each with its reason.",
-    causes=("The disk refused.", "A folder is taken.", "Something in the settings cannot be used."),
+    causes=("The disk failed or is full.", "A folder holds another device.", "A setting is wrong."),
     next_step="Correct what is named above (factory report {batch} counts the causes), then run "
     "the same command with --batch {batch}: it makes only what is missing.",
     sentence="batch {batch}: {failed} of {total} device(s) FAIL",

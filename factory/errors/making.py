@@ -19,7 +19,7 @@ DEVICE_ID: Final = Row(
     "FB-702",
     "DeviceIdError",
     "The device id is not valid",
-    means="A device id is not 16 bytes in hex, or is another device's.",
+    means="A device id is not 16 bytes in hex, or another device has it.",
     causes=("It was typed by hand.",),
     next_step="Give 32 hexadecimal digits, or leave out --device-id to get a random one.",
     exit_code=ExitCode.MISUSE,
@@ -64,9 +64,10 @@ ELEMENT_CHOICE: Final = Row(
     causes=(
         "The method has AWS make the key.",
         "Several devices would share one token.",
-        "The device was begun in another way.",
+        "An interrupted run began this device with another element.",
     ),
-    next_step="Run the command as before, or remove that folder to start again.",
+    next_step="Run the command with the options of the first run, or remove that folder to start "
+    "again.",
     exit_code=ExitCode.MISUSE,
     kind=StationError,
 )

@@ -34,7 +34,7 @@ MACHINE_REFUSED: Final = Row(
     "This machine refused a file or a connection",
     means="The operating system refused to open, read or write a file, or to connect.",
     causes=("A file does not exist, or this user may not use it.", "The disk is full."),
-    next_step="Correct that on this machine, then run the same command again.",
+    next_step="Correct the cause on this machine, then run the same command again.",
     kind=StationError,
 )
 OPTION_NOT_USED: Final = Row(

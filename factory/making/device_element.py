@@ -110,7 +110,7 @@ def check_same_element(storage: DeviceStorage, choice: str, out: Path) -> None:
     if bool(choice) != (begun_with is not None):
         raise ELEMENT_CHOICE.error(
             f"the device in {out} was begun {'with' if begun_with else 'without'} an element",
-            next_step="Run the command as before, or remove that folder to start again.",
+            next_step="Run the command with the options of the first run, or remove that folder.",
         )
 
 

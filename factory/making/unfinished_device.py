@@ -129,7 +129,7 @@ def _check_key_type(storage: DeviceStorage, order: DeviceOrder, out: Path) -> No
     if begun_with is not order.key_type:
         raise ELEMENT_CHOICE.error(
             f"the device in {out} was begun with a key of type {begun_with}, not {order.key_type}",
-            next_step="Run the command as before, or remove that folder to start again.",
+            next_step="Run the command with the options of the first run, or remove that folder.",
         )
 
 

@@ -36,14 +36,17 @@ def add_line(command: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     command.add_argument(
         "--batch", metavar="NAME",
-        help="make a batch, and note it by this name in the ledger; default with --serials: the "
-        "time. A second run with the same name and devices continues it",
+        help="make a batch and enter it in the ledger under this name; default with --serials: the "
+        "time. A second run with the same name and devices continues the batch",
     )  # fmt: skip
     command.add_argument(
-        "--jobs", type=_jobs, metavar="N", help="processes that make a batch; default: two a core"
+        "--jobs",
+        type=_jobs,
+        metavar="N",
+        help="number of processes that make a batch; default: two a core",
     )
     command.add_argument(
-        "--dry-run", action="store_true", help="say what would be made, and make nothing"
+        "--dry-run", action="store_true", help="print what would be made, and make nothing"
     )
 
 

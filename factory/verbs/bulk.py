@@ -60,10 +60,10 @@ def add_options(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--template", type=Path, metavar="FILE",
-        help="for a new batch: a registration template of yours; default: firstboot-bulk",
+        help="for a new batch: your own registration template; default: firstboot-bulk",
     )  # fmt: skip
     command.add_argument(
-        "--dry-run", action="store_true", help="say what would be made, and make nothing"
+        "--dry-run", action="store_true", help="print what would be made, and make nothing"
     )
     command.add_argument("--retry", action="store_true", help="retry only the failed devices")
     command.add_argument(

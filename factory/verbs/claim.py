@@ -43,12 +43,12 @@ def add_options(command: argparse.ArgumentParser) -> None:
     """Add the options of ``factory claim``."""
     command.add_argument(
         "action", nargs="?", choices=["new", "list", "expire"],
-        help="new: a claim with a name and an end, which devices get from then on; expire: turn "
-        "off the claim --name, or all whose time is over",
+        help="new: make a claim with a name and an end, which devices made from then on get; list: "
+        "show the claims; expire: turn off the claim --name, or every claim that has ended",
     )  # fmt: skip
-    command.add_argument("--name", metavar="NAME", help="of the claim, such as the batch's")
+    command.add_argument("--name", metavar="NAME", help="the claim's name, such as the batch's")
     command.add_argument(
-        "--days", type=_days, metavar="N", help=f"new: until it ends; default: {_DEFAULT_DAYS}"
+        "--days", type=_days, metavar="N", help=f"new: days until it ends; default: {_DEFAULT_DAYS}"
     )
     command.add_argument(
         "--trusted-user", action="store_true",

@@ -15,7 +15,7 @@ from factory.lint.finding import Finding
 from factory.methods import METHODS
 from factory.verbs._options import add_account, check_one_account
 
-SUMMARY: Final = "Find errors and too wide permissions in policies and templates."
+SUMMARY: Final = "Find errors and excessive permissions in policies and templates."
 
 
 def add_options(command: argparse.ArgumentParser) -> None:

@@ -14,7 +14,7 @@ from factory.verbs._line import add_line, is_line, make_line
 from factory.verbs._options import add_again, add_connection, add_method, check_serials
 from factory.verbs._report_text import report_lines
 
-SUMMARY: Final = "Make devices: fuses, identity, credentials, lifecycle SECURED."
+SUMMARY: Final = "Make devices: burn fuses, install identity and credentials, close the lifecycle."
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
@@ -32,14 +32,14 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--claim",
         metavar="NAME",
-        help="by claim: the claim that the devices get; default: that of the batch's name, else "
-        "the newest",
+        help="methods by claim: the named claim that the devices get; default: the one with the "
+        "batch's name, else the newest",
     )
     command.add_argument("--device-id", metavar="HEX", help="16 bytes; default: random")
     command.add_argument(
         "--birth", action="store_true",
-        help="also a birth certificate: with it the device can come back when its certificate is "
-        "dead (prepare --recovery)",
+        help="also install a birth certificate, with which the device can come back after its "
+        "certificate expired or was set INACTIVE (prepare --recovery)",
     )  # fmt: skip
     add_again(command)
     add_connection(command)

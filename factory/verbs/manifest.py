@@ -21,7 +21,7 @@ SUMMARY = "Write a signed manifest of a batch, in the format of Microchip's Trus
 
 def add_options(command: argparse.ArgumentParser) -> None:
     """Add the options of ``factory manifest``."""
-    command.add_argument("batch", metavar="BATCH", help="the batch, as it was made")
+    command.add_argument("batch", metavar="BATCH", help="the name of the batch")
     command.add_argument(
         "--out", type=Path, metavar="FILE",
         help="the manifest; the signer's certificate is written beside it as .crt; "

@@ -17,9 +17,9 @@ SUMMARY: Final = "Show a batch: yield, times, and failures by cause."
 
 def add_options(command: argparse.ArgumentParser) -> None:
     """Add the options of ``factory report``."""
-    command.add_argument("batch", metavar="BATCH", help="the batch, as it was made")
+    command.add_argument("batch", metavar="BATCH", help="the name of the batch")
     command.add_argument(
-        "--junit", action="store_true", help="JUnit XML, for a CI server; default: text"
+        "--junit", action="store_true", help="print JUnit XML, for a CI server; default: text"
     )
 
 

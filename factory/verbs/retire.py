@@ -8,7 +8,7 @@ from factory.console import Console
 from factory.products import RetiredDevice
 from factory.verbs._options import add_account, add_serials, check_each_once
 
-SUMMARY = "Retire devices: certificates INACTIVE and detached, and the ledger says so."
+SUMMARY = "Retire devices: turn off and detach their certificates, and note it in the ledger."
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
@@ -16,7 +16,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     add_serials(command)
     command.add_argument(
         "--delete-thing", action="store_true",
-        help="delete the thing, too; default: keep it, without a certificate",
+        help="also delete the thing; default: keep it, without a certificate",
     )  # fmt: skip
     command.add_argument(
         "--config",

@@ -21,7 +21,7 @@ from factory.verbs._options import (
 
 _DEVICES: Final = Path(".firstboot/devices")
 
-SUMMARY: Final = "Make devices and register each in AWS: with one call, or step by step."
+SUMMARY: Final = "Make devices and register each one in AWS: with one call, or step by step."
 
 
 def add_options(command: argparse.ArgumentParser) -> None:

@@ -12,14 +12,14 @@ from factory.errors import MANIFEST
 from factory.station.manifest import check_manifest
 from factory.station.station import open_station
 
-SUMMARY = "Check a manifest: every entry is as this station, or another signer, has signed it."
+SUMMARY = "Check that every entry of a manifest is as this station, or another signer, signed it."
 _MOST_BYTES: Final = 1 << 30
 """Some 300,000 devices."""
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
     """Add the options of ``factory verify``."""
-    command.add_argument("manifest", type=Path, metavar="MANIFEST", help="the file")
+    command.add_argument("manifest", type=Path, metavar="MANIFEST", help="the manifest's file")
     command.add_argument(
         "--signer", type=Path, metavar="FILE",
         help="the signer's certificate, as PEM; default: this station's own",

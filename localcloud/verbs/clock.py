@@ -19,7 +19,13 @@ _CANNOT_MOVE: Final = (
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``localcloud clock``."""
     parser.add_argument("action", nargs="?", choices=("show", "advance"), default="show")
-    parser.add_argument("by", nargs="?", type=duration, metavar="90d", help="s, m, h, d or w")
+    parser.add_argument(
+        "by",
+        nargs="?",
+        type=duration,
+        metavar="90d",
+        help="how far to advance it, with the unit s, m, h, d or w",
+    )
 
 
 def run(options: argparse.Namespace, folder: StateFolder, console: Console) -> None:

@@ -7,7 +7,7 @@ from localcloud import lifecycle
 from localcloud.console import Console
 from localcloud.state_folder import StateFolder
 
-SUMMARY: Final = "Save and stop the local AWS of a state folder."
+SUMMARY: Final = "Save the state of the local AWS and stop it."
 
 
 def add_options(_parser: argparse.ArgumentParser) -> None:

@@ -47,7 +47,10 @@ _MQTT_PORT: Final = 8883  # AWS's; the tunnel leads to ours whatever it says
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``localcloud env``."""
     parser.add_argument(
-        "--account", type=account_of, metavar="ID", help="12 digits; default: 000000000000"
+        "--account",
+        type=account_of,
+        metavar="ID",
+        help="an account of 12 digits; default: 000000000000",
     )
     parser.add_argument("--region", type=region_of, help=f"default: {REGION}")
 

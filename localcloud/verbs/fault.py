@@ -16,13 +16,19 @@ SUMMARY: Final = "Switch a fault on or off, or list what is on."
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``localcloud fault``."""
     parser.add_argument(
-        "kind", nargs="?", metavar="KIND", help="such as drop-reply; docs/local-aws.md"
+        "kind",
+        nargs="?",
+        metavar="KIND",
+        help="the fault, such as drop-reply; docs/local-aws.md lists them",
     )
     parser.add_argument(
-        "fields", nargs="*", metavar="FIELD=VALUE", help="such as operation=provision count=2"
+        "fields",
+        nargs="*",
+        metavar="FIELD=VALUE",
+        help="details of the fault, such as operation=provision count=2",
     )
     parser.add_argument(
-        "--off", nargs="?", const="all", metavar="ID", help="switch one off, or all of them"
+        "--off", nargs="?", const="all", metavar="ID", help="switch the fault ID off, or all faults"
     )
 
 

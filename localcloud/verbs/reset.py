@@ -7,7 +7,7 @@ from localcloud import lifecycle
 from localcloud.console import Console
 from localcloud.state_folder import StateFolder
 
-SUMMARY: Final = "Delete all things, certificates, policies and objects; keep the ports."
+SUMMARY: Final = "Delete everything that is in the local AWS; keep its ports."
 
 
 def add_options(_parser: argparse.ArgumentParser) -> None:

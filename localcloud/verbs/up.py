@@ -16,7 +16,7 @@ from localcloud.ports import choose_ports
 from localcloud.server import serve
 from localcloud.state_folder import Ports, Server, StateFolder
 
-SUMMARY: Final = "Start the local AWS of a state folder, if it is not running."
+SUMMARY: Final = "Start the local AWS, if it is not running."
 _WARNING: Final = "NOT FOR PRODUCTION: Lambda functions run here as you, without isolation."
 _USUAL_PERCENT: Final = 5
 _EXTRA: Final = ("ministack", "hypercorn", "botocore", "cbor2", "cryptography")
@@ -27,13 +27,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--api-port", type=_port, metavar="N", help="default: as before, or 4566")
     parser.add_argument("--mqtt-port", type=_port, metavar="N", help="default: as before, or 8883")
     parser.add_argument(
-        "--detach", action="store_true", help="run in the background; return when it answers"
+        "--detach",
+        action="store_true",
+        help="run in the background; the command returns when the local AWS answers",
     )
     parser.add_argument(
         "--log-level",
         choices=("debug", "info", "warning", "error"),
         default="warning",
-        help="of the server's log, default: %(default)s",
+        help="how much the server logs; default: %(default)s",
     )
     parser.add_argument(
         "--rude",

@@ -13,7 +13,7 @@ SUMMARY: Final = "Print the latest packets of all MQTT connections."
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``localcloud wire``."""
-    parser.add_argument("--clear", action="store_true", help="forget them")
+    parser.add_argument("--clear", action="store_true", help="forget the packets so far")
 
 
 def run(options: argparse.Namespace, folder: StateFolder, console: Console) -> None:

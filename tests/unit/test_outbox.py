@@ -97,7 +97,7 @@ def test_a_full_outbox_refuses_and_says_how_full_it_is(outbox: MemoryOutbox) -> 
         outbox.put(publication(number))
 
     assert not outbox.has_room_for(publication(3))
-    with raises(OUTBOX_FULL, match="3 publications, 93 bytes, wait"):
+    with raises(OUTBOX_FULL, match=r"3 publications \(93 bytes\) are not acknowledged"):
         outbox.put(publication(3))
 
     assert drained(outbox) == [0, 1, 2]

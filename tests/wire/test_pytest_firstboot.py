@@ -73,7 +73,9 @@ def test_a_cut_that_never_comes_fails_the_test(tester: pytest.Pytester) -> None:
     )
     done = tester.runpytest_inprocess("-p", "no:cacheprovider")
     done.assert_outcomes(passed=1, failed=1, errors=1)
-    done.stdout.fnmatch_lines(["*StepNotReachedError: the device never came to 'key made'*"])
+    done.stdout.fnmatch_lines(
+        ["*StepNotReachedError: the device did not reach the step 'key made'*"]
+    )
 
 
 @pytest.mark.parametrize(
