@@ -201,11 +201,14 @@ def _replies(case: Case, held: Held) -> tuple[str, ...]:
 def publish(case: Case) -> Finding:
     """Publish one message at QoS 1 on the telemetry topic."""
     held = needed(case.held, "key and certificate")
-    if held.credential is Credential.CLAIM and case.questions.publish is None:
+    wanted = case.questions.publish
+    if wanted is not None and wanted.startswith("$"):
+        raise SkippedError(f"a message on {wanted} makes AWS IoT do something")
+    if held.credential is Credential.CLAIM and wanted is None:
         raise SkippedError("a claim may publish only what makes a certificate or a thing")
     session = needed(case.session, "CONNECT")
     name = client_id_of(case, held)
-    topic = case.questions.publish or needed(case.plan, "settings").telemetry_topic
+    topic = wanted or needed(case.plan, "settings").telemetry_topic
     topic = topic.replace("{thing_name}", name)
     session.perform(act.Publish(topic, messages.proof_of_identity(name)))
     outcome = _outcome(session, case.limits.answer)

@@ -75,6 +75,16 @@ def test_it_says_where_it_published(tmp_path: Path) -> None:
     assert found["publish"] == "acknowledged on dt/SN-1/other"
 
 
+def test_it_publishes_nothing_that_makes_aws_do_something(tmp_path: Path) -> None:
+    with Bench(tmp_path) as bench:
+        state = bench.device(bench.server(broker()))
+        words = ("--config", CLAIM, "--publish", "$aws/certificates/create/json")
+        finished = device_here("doctor", "--state", state, *words)
+
+    found = {each["check"]: each["result"] for each in checks(finished.out)}
+    assert found["publish"] == "skipped"
+
+
 def test_a_device_that_runs_is_not_disconnected(tmp_path: Path) -> None:
     with Bench(tmp_path) as bench:
         state = bench.device(bench.server(broker()))
