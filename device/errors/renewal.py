@@ -100,6 +100,38 @@ RENEWAL_RUNNING: Final = Row(
     sentence="a renewal is running already",
     exit_code=ExitCode.TRY_LATER,
 )
+TRUST_ANCHORS_NOT_PROVEN: Final = Row(
+    "FB-448",
+    "TrustAnchorsNotProvenError",
+    "The new trust anchors were not proven",
+    means="A connection that trusts the new trust anchors alone did not work. They are removed, "
+    "and the device goes on with those that it has.",
+    causes=(
+        "The CA that signed the endpoint's certificate is not among the new trust anchors.",
+        "The connection has the client id renew-THING, and the account does not allow it.",
+        "The network failed in that moment.",
+    ),
+    next_step="If the server was not trusted: send a bundle with the root CA of the endpoint. If "
+    "the device was refused: factory prepare --renewal, then the job rotate-certificate, once. "
+    "Otherwise send the job again.",
+    sentence="a connection with the new trust anchors alone did not work ({problem}); the "
+    "device keeps those that it has",
+    exit_code=ExitCode.TRY_LATER,
+)
+TRUST_ANCHORS_FIXED: Final = Row(
+    "FB-449",
+    "TrustAnchorsFixedError",
+    "The trust anchors cannot be replaced",
+    means="The device did not try the new trust anchors. It goes on with those that it has.",
+    causes=(
+        "The setting root_ca names a file, which the device trusts instead of what it stores.",
+        "The bundle has no certificate, a malformed one, or too many.",
+        "The storage has no room for them.",
+    ),
+    next_step="Where root_ca is set, replace that file. Otherwise correct the bundle: PEM, up to "
+    "24 KiB of CA certificates.",
+    sentence="the new trust anchors cannot be used: {problem}",
+)
 RECOVERY_REFUSED: Final = Row(
     "FB-447",
     "RecoveryRefusedError",
