@@ -26,6 +26,7 @@ UNMEASURED = (
     "unit/test_evidence.py",
     "property/",
     "exhaustive/",
+    "fuzz/",
     "world/",
     "scenarios/test_claim_evidence.py",
     "scenarios/test_claim_power_cuts.py",

@@ -9,8 +9,8 @@ NOT_PROVISIONED: Final = Row(
     "FB-441",
     "NotProvisionedError",
     "The device has no certificate to renew",
-    means="There is no identity that could be renewed.",
-    causes=("The device did not boot yet.", "The device was reset."),
+    means="The device has no identity yet, so it has no certificate to renew.",
+    causes=("The device has not booted yet.", "The device was reset."),
     next_step="Run device boot first.",
     sentence="the device has no identity yet, so there is nothing to renew",
 )
@@ -60,8 +60,7 @@ RENEWAL_REFUSED: Final = Row(
     "FB-444",
     "RenewalRefusedError",
     "The cloud does not accept the new certificate",
-    means="The cloud saw the new certificate, and does not agree to it. The current certificate "
-    "stays in use.",
+    means="The cloud saw the new certificate and refused it. The current certificate stays in use.",
     causes=(
         "The Lambda found the certificate attached to another thing, or to none.",
         "Template, rule or Lambda of the renewal were changed.",
@@ -97,7 +96,7 @@ RENEWAL_RUNNING: Final = Row(
         "A job or a program ordered a renewal while the device renewed by itself.",
         "A renewal was ordered twice.",
     ),
-    next_step="Wait until the renewal that runs has ended.",
+    next_step="Wait until the running renewal has ended.",
     sentence="a renewal is running already",
     exit_code=ExitCode.TRY_LATER,
 )
@@ -137,11 +136,11 @@ RECOVERY_REFUSED: Final = Row(
     "FB-447",
     "RecoveryRefusedError",
     "The device may not come back by itself",
-    means="The device's certificate is dead, and the cloud does not give it another one.",
+    means="The device's certificate is expired or INACTIVE, and the cloud refuses a new one.",
     causes=(
-        "The certificate has been dead for longer than the window (factory prepare --recovery).",
-        "The certificate was set REVOKED: a revoked device does not come back.",
-        "The device's certificate is good: then it renews, and does not come back.",
+        "The window is over: factory prepare --recovery says how many days it has.",
+        "The certificate was set REVOKED. A revoked device may not come back.",
+        "The certificate is still good. Then the device must renew it instead.",
     ),
     next_step="The audit message on firstboot/recovery/+/audit, and the log of the Lambda "
     "firstboot-recovery-hook, say why. Set the certificate ACTIVE again, if it has not expired; or "

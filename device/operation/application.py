@@ -17,6 +17,7 @@ from device.operation.outbox import Outbox
 from device.operation.task import Deed, FromWithin, Order, QuietTask, Report, matches
 from device.provisioning.actions import Publish
 from device.provisioning.events import Event, MessageReceived
+from device.provisioning.messages import UNREADABLE
 from device.text import foreign
 
 LARGEST: Final = 128 * 1024
@@ -133,7 +134,7 @@ class Application(QuietTask):
     def _hear(self, client: int, payload: bytes) -> Sequence[Order]:
         try:
             said = msgspec.json.decode(payload, type=_Said)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             return [self._refuse(client, None, f"not understood: {foreign(str(error))}")]
         if said.publish is not None:
             return self._accept(client, said.publish, said)

@@ -17,6 +17,7 @@ from device.operation.deeds import CollectDiagnostics, Done, Identify, Keep, Kep
 from device.operation.task import Order, QuietTask, Report
 from device.provisioning.actions import Publish
 from device.provisioning.events import Event, MessageReceived
+from device.provisioning.messages import UNREADABLE
 from device.text import foreign
 
 LARGEST: Final = 32 * 1024
@@ -160,7 +161,7 @@ def _read(payload: bytes) -> tuple[str, str]:
         return "", f"the payload is larger than {LARGEST} bytes"
     try:
         document = msgspec.json.decode(payload)
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         return "", "the payload is not JSON"
     if not isinstance(document, dict):
         return "", "the payload is not a JSON object"

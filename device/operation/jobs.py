@@ -31,6 +31,7 @@ from device.operation.deeds import (
 from device.operation.task import Order, QuietTask, Reconfigured, Report
 from device.provisioning.actions import Publish
 from device.provisioning.events import Event, MessageReceived
+from device.provisioning.messages import UNREADABLE
 from device.text import foreign
 
 LARGEST: Final = 32 * 1024
@@ -153,7 +154,7 @@ class Jobs(QuietTask):
                     return [Report("jobs refused", f"{reply.code} {foreign(reply.message)}")]
                 case _:
                     return self._told(end, msgspec.json.decode(message.payload, type=_Reply))
-        except (msgspec.DecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             return [_ignored(end, str(error))]
 
     def on_fact(self, fact: Event) -> Sequence[Order]:

@@ -17,6 +17,7 @@ from device.operation.deeds import Configure, Done
 from device.operation.task import Order, QuietTask, Reconfigured, Report
 from device.provisioning.actions import Publish
 from device.provisioning.events import Event, MessageReceived
+from device.provisioning.messages import UNREADABLE
 from device.text import foreign
 
 LARGEST: Final = 32 * 1024
@@ -114,7 +115,7 @@ class Shadow(QuietTask):
                 case _:
                     error = msgspec.json.decode(message.payload, type=_Error)
                     return self._rejected(end, error)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             return [_ignored(end, str(error))]
 
     def on_fact(self, fact: Event) -> Sequence[Order]:

@@ -28,6 +28,9 @@ from device.text import foreign
 
 MAX_REPLY_BYTES: Final = 131_072  # AWS IoT's own limit for a payload (128 KiB)
 THING_NAME: Final = limits.THING_NAME
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that are not the JSON that was wanted; two of them it does not
+document: text that is not UTF-8, and JSON that is nested too deep."""
 
 
 class _CertificateReply(msgspec.Struct, rename="camel"):
@@ -81,7 +84,7 @@ def decode(message: MessageReceived) -> Event | None:
         if answer == "rejected":
             return _rejection(operation, message.payload)
         return _acceptance(operation, request_topic, message.payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         return ReplyMalformed(operation, foreign(str(error)))
 
 

@@ -7,9 +7,9 @@ import pytest
 from tests.world.world import DAY, HOUR, Outcome, Shape, World
 
 DEVICES = 200
-RESTART = HOUR
+RESTART = 600.0
 CROWD = Shape(
-    DEVICES, hostile=2 * HOUR, honest=1.0, interval=1800.0, together=True, methods=("claim",),
+    DEVICES, hostile=900.0, honest=1.0, interval=HOUR, together=True, methods=("claim",),
     broker_restarts_at=RESTART,
 )  # fmt: skip
 QUIET: frozenset[tuple[str, str, int]] = frozenset()
@@ -30,7 +30,7 @@ def told(what: str, numbers: list[float]) -> str:
 
 @pytest.fixture(scope="module")
 def crowd(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
-    """First boots together at second 0, and a broker that restarts an hour later."""
+    """First boots together at second 0, and a broker that restarts ten minutes later."""
     return World(1, tmp_path_factory.mktemp("crowd"), CROWD, only=QUIET).run()
 
 

@@ -12,8 +12,8 @@ from tests.world.chance import Accident, Chance
 from tests.world.shrink import shrink
 from tests.world.world import DAY, HOUR, Shape, World
 
-SEEDS = range(100, 400) if is_long() else range(8)
-SHORT = Shape(devices=6, hostile=DAY / 2, honest=18 * HOUR)
+SEEDS = range(100, 400) if is_long() else range(4)
+SHORT = Shape(devices=6, hostile=DAY / 2 if is_long() else 3 * HOUR, honest=9 * HOUR)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -28,7 +28,7 @@ def test_worlds_differ_and_are_hostile(tmp_path: Path) -> None:
     outcomes = [World(seed, tmp_path / str(seed), SHORT).run() for seed in (1, 2)]
 
     assert outcomes[0].hash != outcomes[1].hash
-    assert min(len(outcome.accidents) for outcome in outcomes) > 20
+    assert min(len(outcome.accidents) for outcome in outcomes) > 10
 
 
 def test_a_seed_tells_the_same_story_in_every_process(tmp_path: Path) -> None:
