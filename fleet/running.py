@@ -71,9 +71,9 @@ def live(
     load, baseline = os.getloadavg()[0], memory_kib("self")
     pid = place.local_aws.pid if place.local_aws else None
     crowd = Crowd(folders, Shared(order, Network(Pump()), ceiling), hearer.moment, pid)
-    hearer.phase("switching them on")
     ended_by = "done"
     try:
+        hearer.phase("switching them on")
         crowd.run()
     except KeyboardInterrupt:
         ended_by = "Ctrl-C"

@@ -83,8 +83,8 @@ class SimulatedDevice:
     def lose_network(self) -> None:
         """Cut its connection, somewhere on the way."""
         started = self._started
-        if started is not None and isinstance(started.agent.session, AwscrtSession):
-            started.agent.session.lose_network()
+        if started is not None and isinstance(first := started.agent.session.first, AwscrtSession):
+            first.lose_network()
 
     def _cuts(self) -> Sequence[str]:
         """Return the steps after which the power is cut, one a power-on."""

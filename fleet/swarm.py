@@ -19,7 +19,8 @@ def main() -> None:
     """Run Locust; it exits."""
     from gevent import monkey  # noqa: PLC0415 - before all else
 
-    monkey.patch_all(thread=False, queue=False, socket=False, ssl=False, dns=False)
+    # `select` as well: the pump of the devices waits in a real thread.
+    monkey.patch_all(thread=False, queue=False, socket=False, ssl=False, dns=False, select=False)
     os.environ[_SKIP] = "1"
     from locust.main import main as locust_main  # noqa: PLC0415 - after the patch
 

@@ -137,8 +137,9 @@ class Relay:
         _shut(self._far, socket.SHUT_RDWR)
 
     def lose_network(self) -> None:
-        """Cut the way to the endpoint, as a network that fails; thread-safe."""
-        _shut(self._far, socket.SHUT_RDWR)
+        """Cut the connection on both sides, as a network that fails; thread-safe."""
+        for side in (self._far, self._near):
+            _shut(side, socket.SHUT_RDWR)
 
     def close(self, patience: float = 0.0) -> None:
         """Close both sides; a name that is being looked up is not waited for.
