@@ -3,20 +3,20 @@
 import random
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from device.config.device_plan import Plan
+from device.config.device_plan import AWSCRT_REPORTS_FIRST, RENEWAL_CLIENT, Plan
 from device.config.endpoint import Endpoint
 from device.config.settings import Connection, Settings, configured
 from device.errors import FirstbootError
 from device.errors.provisioning import IDENTITY_REFUSED, NOT_LET_IN
 from device.errors.renewal import CERTIFICATE_EXPIRED
 from device.identity.csr import subject_name
-from device.operation.renewal import RenewalOrders
+from device.operation.renewal import Ended, RenewalOrders
 from device.operation.renewal_due import RenewalPolicy
 from device.operation.task import Task
+from device.provisioning.actions import Action, Connect
 from device.provisioning.claim import ClaimMachine
 from device.provisioning.events import Credential
 from device.provisioning.presented import PresentedMachine, PresentedPlan
@@ -29,6 +29,7 @@ from device.runtime.journal import Identity, load_configuration, load_identity
 from device.runtime.loop import Loop, Observer, Patience
 from device.runtime.notify import ServiceManager
 from device.runtime.session import Postbox, Session
+from device.runtime.trust_anchors import TrustAnchors
 from device.runtime.two_connections import TwoConnections
 from device.storage.device_storage import DeviceStorage
 from device.storage.element.installation import attach_element
@@ -92,13 +93,17 @@ class Agent:
         self._dice: Final = dice or random.SystemRandom()
         self._enrolment: Final = self._new_enrolment(Enrolment)
         credentials = Credentials(storage, claims or InstalledClaim(storage))
-        new_session = partial(
-            open_session,
-            plan.endpoint,
-            plan.root_ca_pem,
-            credentials.tls_identity,
-            settings.connection,
+        self._anchors: Final = TrustAnchors(
+            storage, plan.root_ca_pem, are_fixed=settings.root_ca is not None
         )
+
+        def new_session(order: Action | None = None) -> Session:
+            is_trial = isinstance(order, Connect) and order.credential is Credential.TRIAL
+            anchors = self._anchors.staged if is_trial else self._anchors.current
+            return open_session(
+                plan.endpoint, anchors, credentials.tls_identity, settings.connection
+            )
+
         self.session: Final = TwoConnections(new_session(), new_session)
         self.renewal_orders: Final = RenewalOrders()
         retry = settings.connection.retry
@@ -225,7 +230,9 @@ class Agent:
             folder=self._folder,
             postbox=first if isinstance(first := self.session.first, Postbox) else None,
             renewals=self.renewal_orders,
+            replace_anchors=self._replace_anchors,
         )
+        self._anchors.roll_back()
         try:
             ending = operating.run(
                 self._loop, tasks, is_connected=self._is_connected, beside=self._renewing
@@ -234,6 +241,37 @@ class Agent:
             self.session.beside.close()
         self._is_connected = False
         return self._after(ending)
+
+    def _replace_anchors(self, pem: str, ended: Ended) -> bool:
+        """Have ``pem`` proven, and then trusted; return False if it is in use already.
+
+        Raises:
+            FirstbootError: that cannot begin.
+        """
+        from device.operation.anchors_trial import AnchorsTrial  # noqa: PLC0415 - rarely needed
+
+        bundle, identity = self._anchors.canonical(pem), self.identity
+        if bundle == self._anchors.current or identity is None:
+            return False
+
+        def trial() -> AnchorsTrial:
+            self._anchors.stage(bundle)
+            connection = self._settings.connection
+            return AnchorsTrial(
+                identity.thing_name,
+                RENEWAL_CLIENT + identity.thing_name,
+                connect_timeout=connection.connect_timeout + AWSCRT_REPORTS_FIRST,
+                reply_timeout=connection.reply_timeout,
+                promote=self._promote_anchors,
+                roll_back=self._anchors.roll_back,
+            )
+
+        self.renewal_orders.order("new trust anchors are to be proven", ended, trial)
+        return True
+
+    def _promote_anchors(self) -> None:
+        self._anchors.promote()
+        self.session.trust(self._anchors.current)
 
     def _new_enrolment(self, kind: type[_EnrolmentT]) -> _EnrolmentT:
         return kind(

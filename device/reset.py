@@ -23,7 +23,7 @@ from device.storage.filesystem import Mount, OsFs
 from device.storage.lifecycle import Lifecycle
 from device.storage.secure_storage import Uid
 
-_OF_OPERATION: Final = {Uid.CHANGED_SETTINGS, Uid.JOB, Uid.COMMAND}
+_OF_OPERATION: Final = {Uid.CHANGED_SETTINGS, Uid.JOB, Uid.COMMAND, Uid.STAGED_ROOT_CA}
 _OF_IDENTITY: Final = {Uid.IDENTITY, Uid.DEVICE_CERTIFICATE, Uid.DEVICE_CONFIGURATION}
 
 

@@ -41,7 +41,7 @@ RENEWAL_CLIENT: Final = "renew-"
 """Begins the client id of a connection beside the one that operates; a policy names it."""
 RECOVERY_CLIENT: Final = "recover-"
 """Begins the client id of a connection with the birth certificate; a policy names it."""
-_AWSCRT_REPORTS_FIRST: Final = 5.0
+AWSCRT_REPORTS_FIRST: Final = 5.0
 """Seconds that the machine waits longer than awscrt, whose errors say more than a time-out."""
 NAMED_BY_CLOUD: Final = "{cloud}"
 """As ``thing_name``: only the template knows the name, so the one that comes is taken."""
@@ -142,7 +142,7 @@ def renewal_plan(  # noqa: PLR0913 - each has a name at the one call
         serial=serial,
         expired_at=expired_at,
         reply_timeout=settings.connection.reply_timeout,
-        connect_timeout=settings.connection.connect_timeout + _AWSCRT_REPORTS_FIRST,
+        connect_timeout=settings.connection.connect_timeout + AWSCRT_REPORTS_FIRST,
     )
 
 
@@ -166,7 +166,7 @@ def _claim_plan(_: DeviceStorage, settings: Settings, fill: _Filler, sources: So
         keys_made_by_aws=METHODS[settings.method].key_made_by is KeyMaker.AWS,
         named_by_cloud=named_by_cloud,
         reply_timeout=settings.connection.reply_timeout,
-        connect_timeout=settings.connection.connect_timeout + _AWSCRT_REPORTS_FIRST,
+        connect_timeout=settings.connection.connect_timeout + AWSCRT_REPORTS_FIRST,
     )
 
 
@@ -183,7 +183,7 @@ def _presented_plan(
         refusal_causes=method.refusal_causes,
         just_in_time=method.just_in_time,
         reply_timeout=settings.connection.reply_timeout,
-        connect_timeout=settings.connection.connect_timeout + _AWSCRT_REPORTS_FIRST,
+        connect_timeout=settings.connection.connect_timeout + AWSCRT_REPORTS_FIRST,
     )
 
 

@@ -10,7 +10,7 @@ CREDENTIAL_EXPIRED: Final = Row(
     "The certificate has ended, or ends soon",
     means="The certificate that the device would connect with has expired, or will soon.",
     causes=(
-        "The device was off, or was not renewed, for longer than its certificate lives.",
+        "The device was off, or did not renew its certificate, before it expired.",
         "The device's clock is ahead.",
     ),
     next_step="Compare this device's clock with the real time. If the clock is right, the device "
@@ -21,13 +21,13 @@ CREDENTIAL_EXPIRED: Final = Row(
 CHECK_UNFINISHED: Final = Row(
     "FB-461",
     "CheckUnfinishedError",
-    "A check of doctor did not come to an end",
-    means="A check took too long or failed itself, so it says nothing about the device.",
+    "A check of doctor did not finish",
+    means="The check itself took too long or failed, so it says nothing about the device.",
     causes=(
         "A disk, a TPM or a secure element does not answer.",
         "The check has a bug.",
     ),
-    next_step="Look at what the check needs: its name says it. If that works, report the line.",
+    next_step="Test what the check's name says, by hand. If that works, report this line as a bug.",
     sentence="{check}: {problem}",
 )
 NO_ALPN: Final = Row(
@@ -37,9 +37,9 @@ NO_ALPN: Final = Row(
     means="On port 443 AWS IoT serves MQTT only to clients that ask for it by ALPN, and it "
     "confirms the protocol. This server confirmed none.",
     causes=(
-        "A proxy or a firewall ends TLS and speaks to the device instead of AWS IoT.",
+        "A proxy or a firewall ends TLS and talks to the device instead of AWS IoT.",
         "The endpoint is not AWS IoT Core: another web server answers on port 443.",
     ),
-    next_step="Use port 8883, or have TLS passed through unchanged on port 443.",
+    next_step="Use port 8883, or let the proxy pass TLS on port 443 through unchanged.",
     exit_code=ExitCode.TRY_LATER,
 )

@@ -9,8 +9,8 @@ NOT_PROVISIONED: Final = Row(
     "FB-441",
     "NotProvisionedError",
     "The device has no certificate to renew",
-    means="There is no identity that could be renewed.",
-    causes=("The device did not boot yet.", "The device was reset."),
+    means="The device has no identity yet, so it has no certificate to renew.",
+    causes=("The device has not booted yet.", "The device was reset."),
     next_step="Run device boot first.",
     sentence="the device has no identity yet, so there is nothing to renew",
 )
@@ -60,8 +60,7 @@ RENEWAL_REFUSED: Final = Row(
     "FB-444",
     "RenewalRefusedError",
     "The cloud does not accept the new certificate",
-    means="The cloud saw the new certificate, and does not agree to it. The current certificate "
-    "stays in use.",
+    means="The cloud saw the new certificate and refused it. The current certificate stays in use.",
     causes=(
         "The Lambda found the certificate attached to another thing, or to none.",
         "Template, rule or Lambda of the renewal were changed.",
@@ -97,19 +96,51 @@ RENEWAL_RUNNING: Final = Row(
         "A job or a program ordered a renewal while the device renewed by itself.",
         "A renewal was ordered twice.",
     ),
-    next_step="Wait until the renewal that runs has ended.",
+    next_step="Wait until the running renewal has ended.",
     sentence="a renewal is running already",
     exit_code=ExitCode.TRY_LATER,
+)
+TRUST_ANCHORS_NOT_PROVEN: Final = Row(
+    "FB-448",
+    "TrustAnchorsNotProvenError",
+    "The new trust anchors were not proven",
+    means="A connection that trusts the new trust anchors alone did not work. They are removed, "
+    "and the device goes on with those that it has.",
+    causes=(
+        "The CA that signed the endpoint's certificate is not among the new trust anchors.",
+        "The connection has the client id renew-THING, and the account does not allow it.",
+        "The network failed in that moment.",
+    ),
+    next_step="If the server was not trusted: send a bundle with the root CA of the endpoint. If "
+    "the device was refused: factory prepare --renewal, then the job rotate-certificate, once. "
+    "Otherwise send the job again.",
+    sentence="a connection with the new trust anchors alone did not work ({problem}); the "
+    "device keeps those that it has",
+    exit_code=ExitCode.TRY_LATER,
+)
+TRUST_ANCHORS_FIXED: Final = Row(
+    "FB-449",
+    "TrustAnchorsFixedError",
+    "The trust anchors cannot be replaced",
+    means="The device did not try the new trust anchors. It goes on with those that it has.",
+    causes=(
+        "The setting root_ca names a file, which the device trusts instead of what it stores.",
+        "The bundle has no certificate, a malformed one, or too many.",
+        "The storage has no room for them.",
+    ),
+    next_step="Where root_ca is set, replace that file. Otherwise correct the bundle: PEM, up to "
+    "24 KiB of CA certificates.",
+    sentence="the new trust anchors cannot be used: {problem}",
 )
 RECOVERY_REFUSED: Final = Row(
     "FB-447",
     "RecoveryRefusedError",
     "The device may not come back by itself",
-    means="The device's certificate is dead, and the cloud does not give it another one.",
+    means="The device's certificate is expired or INACTIVE, and the cloud refuses a new one.",
     causes=(
-        "The certificate has been dead for longer than the window (factory prepare --recovery).",
-        "The certificate was set REVOKED: a revoked device does not come back.",
-        "The device's certificate is good: then it renews, and does not come back.",
+        "The window is over: factory prepare --recovery says how many days it has.",
+        "The certificate was set REVOKED. A revoked device may not come back.",
+        "The certificate is still good. Then the device must renew it instead.",
     ),
     next_step="The audit message on firstboot/recovery/+/audit, and the log of the Lambda "
     "firstboot-recovery-hook, say why. Set the certificate ACTIVE again, if it has not expired; or "

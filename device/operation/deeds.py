@@ -65,6 +65,13 @@ class Renew(Deed, frozen=True):
     ticket: str
 
 
+class ReplaceTrustAnchors(Deed, frozen=True):
+    """Trust the CAs in ``root_ca_pem`` once a connection proved them; the fact is `Done`."""
+
+    ticket: str
+    root_ca_pem: str
+
+
 class Done(Event, frozen=True):
     """What was ordered with ``ticket`` is done, or failed because of ``problem``."""
 

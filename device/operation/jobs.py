@@ -25,6 +25,7 @@ from device.operation.deeds import (
     Keep,
     Kept,
     Renew,
+    ReplaceTrustAnchors,
     Restart,
 )
 from device.operation.task import Order, QuietTask, Reconfigured, Report
@@ -121,6 +122,8 @@ class Jobs(QuietTask):
         self._is_connected = self._is_doing = self._is_awaiting = False
         self._due = math.inf
         self._asked, self._token = 0, ""
+        self._root_ca_pem = ""
+        """Of the job at hand; AWS IoT sends it again after a power cut, so it is not kept."""
 
     def subscriptions(self) -> Sequence[str]:
         """Hear of the next job, and replies."""
@@ -208,7 +211,7 @@ class Jobs(QuietTask):
     def _begin(self, execution: _Execution, size: int) -> Sequence[Order]:
         note = Note(*_identity(execution), execution.version_number, "")
         try:
-            operation, settings = _read(execution.job_document, size)
+            operation, settings, self._root_ca_pem = _read(execution.job_document, size)
         except _Refused as refusal:
             self._note = note
             return self._end("REJECTED", {"reason": str(refusal)})
@@ -226,8 +229,17 @@ class Jobs(QuietTask):
             case Phase.ACCEPTED if execution.status != "IN_PROGRESS":
                 return self._tell()
             case Phase.ACCEPTED | Phase.DOING:
-                return self._do(note)
+                return self._do_again(note, execution.job_document)
         return self._tell()
+
+    def _do_again(self, note: Note, document: object) -> Sequence[Order]:
+        """Go on with ``note``, whose trust anchors are in ``document`` alone."""
+        if note.operation == "update-trust-anchors":
+            try:
+                _, _, self._root_ca_pem = _read(document, size=0)
+            except _Refused as refusal:
+                return self._end("FAILED", {"reason": str(refusal)})
+        return self._do(note)
 
     def _told(self, end: str, reply: _Reply) -> Sequence[Order]:
         """Go on after AWS IoT took, or did not take, what was told last."""
@@ -257,6 +269,9 @@ class Jobs(QuietTask):
                 return [*self._doing(note), Configure(_ticket(note), note.settings)]
             case "collect-diagnostics":
                 return [*self._doing(note), CollectDiagnostics(_ticket(note))]
+            case "update-trust-anchors":
+                deed = ReplaceTrustAnchors(_ticket(note), self._root_ca_pem)
+                return [*self._doing(note), deed]
             case "rotate-certificate":
                 return self._once(note, Renew(_ticket(note)))
             case "reboot":
@@ -327,8 +342,8 @@ class Jobs(QuietTask):
         return []
 
 
-def _read(document: object, size: int) -> tuple[str, dict[str, float]]:
-    """Return the operation that ``document`` asks for, and its settings.
+def _read(document: object, size: int) -> tuple[str, dict[str, float], str]:
+    """Return the operation that ``document`` asks for, its settings and its trust anchors.
 
     Raises:
         _Refused: the device does not carry it out.
@@ -342,13 +357,20 @@ def _read(document: object, size: int) -> tuple[str, dict[str, float]]:
     if operation not in OPERATIONS:
         known = ", ".join(OPERATIONS)
         raise _Refused(f"unknown operation {foreign(repr(operation))}; this device has: {known}")
+    root_ca_pem = rest.pop("root_ca", "") if operation == "update-trust-anchors" else ""
     if rest:
         raise _Refused(f"unknown members: {foreign(', '.join(map(str, rest)))}")
     if operation != "update-configuration":
         if wanted is not None:
             raise _Refused(f"{operation} takes no settings")
-        return operation, {}
-    return operation, _settings(wanted)
+        if operation == "update-trust-anchors" and not _is_text(root_ca_pem):
+            raise _Refused(f"{operation} needs root_ca: CA certificates as PEM, in one text")
+        return operation, {}, root_ca_pem
+    return operation, _settings(wanted), ""
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value.isascii() and bool(value.strip())
 
 
 def _settings(wanted: object) -> dict[str, float]:
@@ -366,6 +388,7 @@ OPERATIONS: Final = (
     "reboot",
     "factory-reset",
     "rotate-certificate",
+    "update-trust-anchors",
 )
 
 

@@ -97,6 +97,8 @@ class RenewalOrders:
         self.reason = ""
         """Why a renewal was ordered; empty if none was."""
         self._ended: Ended | None = None
+        self.trial: Callable[[], Work] | None = None
+        """What was ordered in the place of a renewal: to try something on the second connection."""
         self.is_running = False
 
     @property
@@ -104,19 +106,23 @@ class RenewalOrders:
         """Whether an order waits to be begun."""
         return bool(self.reason) and not self.is_running
 
-    def order(self, reason: str, ended: Ended | None = None) -> None:
+    def order(
+        self, reason: str, ended: Ended | None = None, trial: Callable[[], Work] | None = None
+    ) -> None:
         """Have the certificate renewed now, whatever its age; ``ended`` is told how it ended.
+
+        With ``trial``, its work is done instead: both need the second connection.
 
         Raises:
             RenewalRunningError: a renewal is running, or was ordered and has not begun yet.
         """
         if self.is_running or self.reason:
             raise RENEWAL_RUNNING.error()
-        self.reason, self._ended = reason, ended
+        self.reason, self._ended, self.trial = reason, ended, trial
 
     def end(self, failure: FirstbootError | None) -> ev.Event | None:
         """Tell who ordered it how it ended; return what the tasks are to be told."""
-        ended, self.reason, self._ended = self._ended, "", None
+        ended, self.reason, self._ended, self.trial = self._ended, "", None, None
         self.is_running = False
         return None if ended is None else ended(failure)
 
@@ -277,12 +283,21 @@ class Renewing(Work):
         self._retries.reset()
         self._waits = 0
         try:
-            self._renewal = self._new_renewal(self._hand_over, due)
+            self._renewal = self._new_work(due)
             first = self._renewal.begin()
         except FirstbootError as failure:
             return self._end(failure, now)
-        name = "recovery begun" if due.recovers else "renewal begun"
+        name = "recovery begun" if due.recovers else f"{self._what} begun"
         return [Report(name, due.reason), *self._feed(first, now)]
+
+    def _new_work(self, due: Due) -> Work:
+        if self._orders.trial is not None:
+            return self._orders.trial()
+        return self._new_renewal(self._hand_over, due)
+
+    @property
+    def _what(self) -> str:
+        return "renewal" if self._orders.trial is None else "trial"
 
     def _hand_over(self) -> None:
         self._hands_over = True
@@ -361,8 +376,12 @@ class Renewing(Work):
         self._stop_asking()
         self._facts.clear()
         self._renewal, self._resume_at = None, math.inf
+        is_trial = self._orders.trial is not None
         fact = self._orders.end(failure)
         told = [] if fact is None else self._operation.receive(fact, now)
+        if is_trial:
+            detail = "it worked" if failure is None else f"{failure}; next: {failure.next_step}"
+            return [Report("trial ended", detail), *told]
         if failure is None:
             self._failures.reset()
             words = "the old certificate is retired, and its key destroyed"

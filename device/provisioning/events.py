@@ -14,6 +14,8 @@ class Credential(StrEnum):
     STAGED = "staged certificate"
     DEVICE = "device certificate"
     BIRTH = "birth certificate"
+    TRIAL = "device certificate, to prove new trust anchors"
+    """The one of `DEVICE`; the connection trusts the staged anchors alone."""
 
 
 class Event(Record, frozen=True):

@@ -67,6 +67,10 @@ CAUSES = {
         "Its policy does not allow iot:Connect for this client id (recover-<thing name>).",
         "The account was not prepared for it: factory prepare --recovery.",
     ),
+    Credential.TRIAL: (
+        "The account was not prepared for it: factory prepare --renewal.",
+        "The certificate was not renewed since: send the job rotate-certificate, once.",
+    ),
 }
 
 POLICY_HINTS = {
@@ -75,6 +79,7 @@ POLICY_HINTS = {
     Credential.STAGED: "the policy that the template attaches",
     Credential.DEVICE: "the thing's policy",
     Credential.BIRTH: "the policy firstboot-birth",
+    Credential.TRIAL: "the thing's policy",
 }
 
 _UNRESOLVED = re.compile(r"Cannot resolve reference value: (\S+)")

@@ -150,7 +150,7 @@ class AwscrtSession:
         """
         self._network: Final = network
         self._endpoint: Final = endpoint
-        self._root_ca_pem: Final = root_ca_pem
+        self._root_ca_pem = root_ca_pem
         self._tls_identity: Final = tls_identity
         self._options: Final = options
         self._inbox: Final = Inbox()
@@ -238,6 +238,10 @@ class AwscrtSession:
         self._acknowledge()
         self._hang_up(patience)
         self._connection += 1
+
+    def trust(self, root_ca_pem: bytes) -> None:
+        """Trust the CAs in ``root_ca_pem`` only, from the next connection on."""
+        self._root_ca_pem = root_ca_pem
 
     def request_stop(self) -> None:
         """Make `next_event` return `StopRequested`; safe in a signal handler."""
@@ -457,7 +461,7 @@ def _session_for(
     credential: ev.Credential, expiry: int
 ) -> tuple[mqtt5.ClientSessionBehaviorType, int | None]:
     """Return how a session begins, and for how many seconds the server keeps it afterwards."""
-    if credential is ev.Credential.CLAIM or not expiry:
+    if credential in {ev.Credential.CLAIM, ev.Credential.TRIAL} or not expiry:
         return mqtt5.ClientSessionBehaviorType.CLEAN, None
     if credential is ev.Credential.DEVICE:
         return mqtt5.ClientSessionBehaviorType.REJOIN_ALWAYS, expiry

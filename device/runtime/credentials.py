@@ -112,7 +112,7 @@ class Credentials:
                 return self._stored(progress.key, Uid.STAGED_CERTIFICATE)
             case Credential.BIRTH:
                 return self._stored(BIRTH_KEY, Uid.BIRTH_CERTIFICATE)
-            case Credential.DEVICE:
+            case Credential.DEVICE | Credential.TRIAL:
                 identity = journal.load_identity(self._storage.ps)
                 if identity is None:
                     raise DataCorruptError("the device has no identity")

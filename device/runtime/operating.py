@@ -11,11 +11,11 @@ from device.config.settings import Settings
 from device.errors import FirstbootError, StoppedError
 from device.operation.application import Answer, Application
 from device.operation.counters import Counters
-from device.operation.deeds import Done, Kept, Renew
+from device.operation.deeds import Done, Kept, Renew, ReplaceTrustAnchors
 from device.operation.metrics import Metrics, WriteMetrics
 from device.operation.operation import Operation
 from device.operation.outbox import MemoryOutbox, Outbox
-from device.operation.renewal import RenewalOrders
+from device.operation.renewal import Ended, RenewalOrders
 from device.operation.task import Deed, Task
 from device.operation.telemetry import Telemetry
 from device.operation.work import Work
@@ -48,11 +48,12 @@ class Operating:
         folder: Path | None,
         postbox: Postbox | None = None,
         renewals: RenewalOrders,
+        replace_anchors: Callable[[str, Ended], bool],
     ) -> None:
         """Keep outbox and metrics in ``folder``, or in memory where there is none.
 
         Without a ``postbox`` no program of an application is heard. A job orders a renewal by
-        ``renewals``.
+        ``renewals``, and new trust anchors by ``replace_anchors``, which returns whether it began.
         """
         self._storage: Final = storage
         self._identity: Final = identity
@@ -62,6 +63,7 @@ class Operating:
         self._folder: Final = folder
         self._postbox: Final = postbox
         self._renewals: Final = renewals
+        self._replace_anchors: Final = replace_anchors
         self._socket: ApplicationSocket | None = None
         self._boot_id: Final = facts.boot_id(settings.restart.reboots)
         self._counters: Final = Counters()
@@ -70,6 +72,7 @@ class Operating:
             WriteMetrics: self._write_metrics,
             Answer: self._answer,
             Renew: self._renew,
+            ReplaceTrustAnchors: self._replace_trust_anchors,
         }
         self._deeds: Final = Deeds(storage, observer, self._diagnose, others)
 
@@ -233,6 +236,23 @@ class Operating:
         except FirstbootError as error:
             return Done(ticket, problem=f"{error.code}: {error}")
         return None
+
+    def _replace_trust_anchors(self, deed: Deed) -> Event | None:
+        """Have new trust anchors proven; the job is told when they are, or why they are not."""
+        if not isinstance(deed, ReplaceTrustAnchors):
+            return None
+        ticket = deed.ticket
+
+        def ended(failure: FirstbootError | None) -> Event:
+            if failure is not None:
+                return Done(ticket, problem=f"{failure.code}: {failure}")
+            return Done(ticket, {"trust_anchors": "proven, and in use"})
+
+        try:
+            has_begun = self._replace_anchors(deed.root_ca_pem, ended)
+        except FirstbootError as error:
+            return ended(error)
+        return None if has_begun else Done(ticket, {"trust_anchors": "in use already"})
 
     def _describe(self) -> Mapping[str, Any]:
         return facts.description(self._storage, self._identity, self._clock)

@@ -32,6 +32,10 @@ class Session(Protocol):
         """Close the connection, if there is one, and drop what it still had to say."""
         ...
 
+    def trust(self, root_ca_pem: bytes) -> None:
+        """Trust the CAs in ``root_ca_pem`` only, from the next connection on."""
+        ...
+
     def request_stop(self) -> None:
         """Make `next_event` return `StopRequested`; may be called from a signal handler."""
         ...

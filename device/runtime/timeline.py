@@ -26,6 +26,7 @@ CONNECTED: Final[Mapping[Credential, str]] = {
     Credential.STAGED: "device connected",
     Credential.DEVICE: "device connected",
     Credential.BIRTH: "birth certificate connected",
+    Credential.TRIAL: "device connected",
 }
 
 WAITS_BEFORE_ADVICE: Final = 2

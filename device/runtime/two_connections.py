@@ -19,8 +19,8 @@ _LOOK_SECONDS: Final = 0.02
 class Beside:
     """The second connection; it is made at the first order."""
 
-    def __init__(self, open_session: Callable[[], Session]) -> None:
-        """Make the session by ``open_session`` when it is needed."""
+    def __init__(self, open_session: Callable[[act.Action], Session]) -> None:
+        """Make the session by ``open_session``, for the order that it begins with."""
         self._open: Final = open_session
         self._session: Session | None = None
         self._news: Final[deque[ev.Event]] = deque()
@@ -40,7 +40,7 @@ class Beside:
         if isinstance(order, act.Connect):
             self.close()
         if self._session is None:
-            self._session = self._open()
+            self._session = self._open(order)
         self._session.perform(order)
 
     def take(self) -> ev.Event | None:
@@ -65,8 +65,8 @@ class Beside:
 class TwoConnections:
     """A `Session`; all but `beside` is about the first connection."""
 
-    def __init__(self, first: Session, open_second: Callable[[], Session]) -> None:
-        """Open the second one by ``open_second`` when it is needed."""
+    def __init__(self, first: Session, open_second: Callable[[act.Action], Session]) -> None:
+        """Open the second one by ``open_second``, for the order that it begins with."""
         self.first: Final = first
         self.beside: Final = Beside(open_second)
 
@@ -92,6 +92,10 @@ class TwoConnections:
     def close(self) -> None:
         """Close the first connection."""
         self.first.close()
+
+    def trust(self, root_ca_pem: bytes) -> None:
+        """Trust the CAs in ``root_ca_pem`` only, from the next first connection on."""
+        self.first.trust(root_ca_pem)
 
     def request_stop(self) -> None:
         """Make `next_event` return that someone asked to stop; safe in a signal handler."""

@@ -37,6 +37,8 @@ class Uid(IntEnum):
     """The method and the settings that the station made the device with."""
     BIRTH_CERTIFICATE = 0x18
     """With it alone a device whose certificate is dead may ask for another (docs/renewal.md)."""
+    STAGED_ROOT_CA = 0x19
+    """Trust anchors that a connection is to prove; until then nothing else trusts them."""
     PROVISIONING_JOURNAL = 0x20
     DEVICE_CONFIGURATION = 0x21
     IDENTITY = 0x22

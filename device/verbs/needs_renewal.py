@@ -9,7 +9,7 @@ from device.console import Console
 from device.errors import ExitCode
 from device.verbs._options import add_config, device_of
 
-SUMMARY: Final = "Tell whether the certificate is to be renewed now: exit code 0 if so, else 10."
+SUMMARY: Final = "Tell whether the certificate is due for renewal: exit code 0 if it is, 10 if not."
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -12,7 +12,7 @@ from device.verbs._online import (
     tell,
 )
 
-SUMMARY: Final = "Renew the certificate with a new key; the old one is retired in the cloud."
+SUMMARY: Final = "Renew the certificate with a new key; AWS IoT then turns off the old certificate."
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -18,7 +18,7 @@ class DeviceRefusedError(StationError):
 NOT_REGISTERED_HERE: Final = Row(
     "FB-801", "NotRegisteredHereError",
     "The certificate is not registered in this account and Region",
-    means="AWS IoT finds no certificate of this id in the account and Region that was asked.",
+    means="There is no certificate with this id in this account and Region.",
     causes=(
         "It was registered in another account or Region, or was deleted.",
         "A just-in-time registration never began: see the reasons about the CA.",
@@ -33,32 +33,32 @@ NOT_PROVISIONED: Final = Row(
         "The device has not booted, or its provisioning failed.",
         "The thing or its certificate was deleted.",
     ),
-    next_step="Look at the reasons that follow; then boot the device, and read what it says.",
+    next_step="Read the next reasons in the output; then boot the device, and read its messages.",
     exit_code=_DENIED, kind=DeviceRefusedError,
 )  # fmt: skip
 CERTIFICATE_INACTIVE: Final = Row(
     "FB-803", "CertificateInactiveError", "The certificate is INACTIVE",
-    means="AWS IoT knows the certificate and accepts no connection made with it.",
+    means="AWS IoT knows the certificate, and refuses every connection made with it.",
     causes=(
         "Someone set it INACTIVE, or another device took its serial number.",
         "The template or the Lambda registered it INACTIVE.",
     ),
-    next_step="If the device is to work: aws iot update-certificate --new-status ACTIVE "
+    next_step="If the device should work: aws iot update-certificate --new-status ACTIVE "
     "--certificate-id ID.",
     exit_code=_DENIED, kind=DeviceRefusedError,
 )  # fmt: skip
 CERTIFICATE_REVOKED: Final = Row(
     "FB-804", "CertificateRevokedError", "The certificate is REVOKED",
-    means="AWS IoT accepts no connection made with a REVOKED certificate, and never again.",
+    means="AWS IoT refuses every connection made with a REVOKED certificate, for good.",
     causes=("Someone set it REVOKED.",),
     next_step="Give the device a new certificate: factory make --again.",
     exit_code=_DENIED, kind=DeviceRefusedError,
 )  # fmt: skip
 CERTIFICATE_PENDING: Final = Row(
-    "FB-805", "CertificatePendingError", "The certificate waits for an activation that never came",
+    "FB-805", "CertificatePendingError", "The certificate still waits for its activation",
     means="The certificate was registered at its first connection, and nothing activated it.",
     causes=(
-        "The template of the CA failed, and AWS IoT tries it once.",
+        "The template of the CA failed, and AWS IoT does not try it again.",
         "The rule or its Lambda is missing, or failed.",
         "The certificate is on its way to another account (PENDING_TRANSFER).",
     ),
@@ -68,14 +68,14 @@ CERTIFICATE_PENDING: Final = Row(
 )  # fmt: skip
 CERTIFICATE_ENDED: Final = Row(
     "FB-806", "CertificateEndedError", "The certificate is not valid now",
-    means="The time is before the beginning or after the end of the certificate.",
-    causes=("The device was not renewed in time.", "A CA issued it with wrong times."),
-    next_step="Give the device a new certificate: renew it, or make it again.",
+    means="The certificate is not valid yet, or has expired.",
+    causes=("The device did not renew it in time.", "A CA issued it with wrong times."),
+    next_step="Renew the certificate if it is still valid, or make the device again.",
     exit_code=_DENIED, kind=DeviceRefusedError,
 )  # fmt: skip
 NO_THING: Final = Row(
-    "FB-807", "NoThingError", "The certificate is attached to no thing of the client's id",
-    means="Policies that name the thing by a variable allow such a connection nothing.",
+    "FB-807", "NoThingError", "The certificate is not attached to the client id's thing",
+    means="A policy that names the thing by a variable allows nothing to such a connection.",
     causes=(
         "The certificate was never attached, or was attached to another thing.",
         "The client id is not the name of the thing, and the attachment is not exclusive.",
@@ -86,18 +86,17 @@ NO_THING: Final = Row(
 )  # fmt: skip
 NO_POLICY: Final = Row(
     "FB-808", "NoPolicyError", "No policy is attached to the certificate",
-    means="AWS IoT denies whatever no policy allows, beginning with the connection.",
+    means="AWS IoT denies everything that no policy allows, also the connection.",
     causes=(
-        "The template or the script that registered the certificate attaches none.",
-        "The policy was detached, or stays with the old certificate after a renewal.",
+        "The template or the script that registered the certificate attaches no policy.",
+        "The policy was detached, or a renewal left it on the old certificate.",
     ),
     next_step="Attach one: aws iot attach-policy --policy-name NAME --target ARN.",
     exit_code=_DENIED, kind=DeviceRefusedError,
 )  # fmt: skip
 ACTION_NOT_ALLOWED: Final = Row(
-    "FB-809", "ActionNotAllowedError", "No policy allows it",
-    means="No statement of the policies that count for this client allows the action on the "
-    "resource.",
+    "FB-809", "ActionNotAllowedError", "No policy allows the action",
+    means="No statement in the policies of this client allows the action on the resource.",
     causes=(
         "The resource of the statement is narrower than the client id or the topic.",
         "A variable of the statement has no value for this client.",
@@ -106,35 +105,35 @@ ACTION_NOT_ALLOWED: Final = Row(
     next_step=_POLICY_STEP, exit_code=_DENIED, kind=DeviceRefusedError,
 )  # fmt: skip
 ACTION_DENIED: Final = Row(
-    "FB-810", "ActionDeniedError", "A policy denies it",
-    means="A statement with Effect Deny matches, and wins over every Allow.",
+    "FB-810", "ActionDeniedError", "A policy denies the action",
+    means="A statement with Effect Deny matches, and overrides every Allow.",
     causes=("A policy of the certificate or of a thing group denies it.",),
     next_step=_POLICY_STEP, exit_code=_DENIED, kind=DeviceRefusedError,
 )  # fmt: skip
 WRONG_ENDPOINT: Final = Row(
-    "FB-811", "WrongEndpointError", "The endpoint is another account's or Region's",
-    means="The device dials an endpoint that is not this account's in this Region.",
+    "FB-811", "WrongEndpointError", "The endpoint belongs to another account or Region",
+    means="The device connects to an endpoint that does not belong to this account and Region.",
     causes=("The settings were copied from another account or Region.",),
     next_step="Use the account's own: aws iot describe-endpoint --endpoint-type iot:Data-ATS.",
     exit_code=_DENIED, kind=DeviceRefusedError,
 )  # fmt: skip
 CLIENT_ID_TAKEN: Final = Row(
     "FB-812", "ClientIdTakenError", "Another client connects with the same client id",
-    means="AWS IoT ended a connection because another one came with its client id.",
+    means="AWS IoT ended a connection because another client connected with the same client id.",
     causes=(
-        "Two devices have one name, or a test client uses the device's.",
+        "Two devices have the same name, or a test client uses the device's name.",
         "A device was copied with its storage.",
     ),
-    next_step="Give each client an id of its own: the thing's name for the device alone.",
+    next_step="Give each client its own id; only the device may use the thing's name.",
     exit_code=_DENIED, kind=DeviceRefusedError,
 )  # fmt: skip
 CONNECTION_ENDED: Final = Row(
     "FB-813", "ConnectionEndedError", "AWS IoT ended the last connection",
-    means="The registry tells why the last connection of this client id ended.",
+    means="The registry says why the last connection with this client id ended.",
     causes=(
-        "The client sent what AWS IoT does not take (CLIENT_ERROR), or too much (THROTTLED).",
+        "The client sent an invalid packet (CLIENT_ERROR), or too many (THROTTLED).",
         "The policy does not allow what it did (AUTH_ERROR, FORBIDDEN_ACCESS).",
-        "It was silent for too long (MQTT_KEEP_ALIVE_TIMEOUT).",
+        "It sent nothing for too long (MQTT_KEEP_ALIVE_TIMEOUT).",
     ),
     next_step="Look the reason up in the developer guide, Lifecycle events.",
     exit_code=ExitCode.TRY_LATER, kind=DeviceRefusedError,
@@ -147,7 +146,7 @@ CA_NOT_REGISTERED: Final = Row(
     exit_code=_DENIED, kind=DeviceRefusedError,
 )  # fmt: skip
 CA_TURNED_OFF: Final = Row(
-    "FB-815", "CaTurnedOffError", "The CA is registered, and registers nobody",
+    "FB-815", "CaTurnedOffError", "The CA is registered, but does not register devices",
     means="The CA is INACTIVE, or its auto-registration is DISABLED, or it has expired.",
     causes=("Someone turned it off.", "The CA's own certificate has ended."),
     next_step="Run factory prepare again, which turns it on.",
@@ -182,15 +181,15 @@ FUNCTION_UNUSABLE: Final = Row(
     exit_code=_DENIED, kind=DeviceRefusedError,
 )  # fmt: skip
 RULE_UNUSABLE: Final = Row(
-    "FB-819", "RuleUnusableError", "No rule hears of newly registered certificates",
-    means="A just-in-time registration is decided by a topic rule, which is missing or disabled.",
+    "FB-819", "RuleUnusableError", "No rule gets the events of new certificates",
+    means="A topic rule starts the Lambda of just-in-time registration. It is missing or disabled.",
     causes=("The rule was disabled or deleted.",),
     next_step="Run factory prepare --method jitr again, which repairs it.",
     exit_code=_DENIED, kind=DeviceRefusedError,
 )  # fmt: skip
 NOT_ON_THE_LIST: Final = Row(
     "FB-820", "NotOnTheListError", "The serial number is not on the allow-list",
-    means="The Lambda activates devices that the station put on the list, and refuses the rest.",
+    means="The Lambda activates only devices that the station put on the allow-list.",
     causes=("The device was not made by this station.", "Its entry names another certificate."),
     next_step="Make the device at the station, which puts it on the list.",
     exit_code=_DENIED, kind=DeviceRefusedError,
@@ -198,7 +197,7 @@ NOT_ON_THE_LIST: Final = Row(
 BROKER_REFUSED: Final = Row(
     "FB-821", "BrokerRefusedError", "The local AWS saw why it refused the client",
     means="The wire log of the local AWS has the packet that was refused, and the reason.",
-    causes=("The client sent what its policy does not allow, or what AWS IoT does not take.",),
+    causes=("The client sent something that its policy or AWS IoT does not allow.",),
     next_step="Compare with localcloud wire, which shows the packets before it.",
     exit_code=_DENIED, kind=DeviceRefusedError,
 )  # fmt: skip
@@ -210,14 +209,14 @@ NOT_EXCLUSIVE: Final = Row(
     exit_code=_DENIED, kind=DeviceRefusedError,
 )  # fmt: skip
 NOTHING_TO_EXPLAIN: Final = Row(
-    "FB-823", "NothingToExplainError", "Nothing was named that could be explained",
+    "FB-823", "NothingToExplainError", "There is nothing to explain",
     means="factory explain needs a serial number, a certificate or a code.",
     causes=("The option was left out.", "The file holds no certificate."),
     next_step="factory explain --serial SN, --certificate FILE, or FB-nnn.",
     exit_code=ExitCode.MISUSE,
 )  # fmt: skip
 SUBJECT_LACKS_FIELD: Final = Row(
-    "FB-824", "SubjectLacksFieldError", "The certificate's subject lacks what the template takes",
+    "FB-824", "SubjectLacksFieldError", "The certificate's subject lacks what the template needs",
     means="A just-in-time template takes a parameter from the subject, and gives it no Default.",
     causes=("The CA issues certificates without the field.",),
     next_step="Issue a certificate whose subject has it, or give the parameter a Default.",

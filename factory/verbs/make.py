@@ -38,8 +38,8 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--device-id", metavar="HEX", help="16 bytes; default: random")
     command.add_argument(
         "--birth", action="store_true",
-        help="also a birth certificate: with it the device can come back when its certificate is "
-        "dead (prepare --recovery)",
+        help="also install a birth certificate, with which the device can come back after its "
+        "certificate expired or was set INACTIVE (prepare --recovery)",
     )  # fmt: skip
     add_again(command)
     add_connection(command)

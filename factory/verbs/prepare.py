@@ -41,12 +41,13 @@ def add_options(command: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     command.add_argument(
         "--renewal", action="store_true",
-        help="also what devices need to renew their certificates: template, rule, Lambdas, policy",
+        help="also create what devices need to renew their certificates: template, rule, Lambdas, "
+        "policy",
     )  # fmt: skip
     command.add_argument(
         "--recovery", type=_days, metavar="DAYS",
-        help="also what a device with a birth certificate needs to come back up to DAYS (1 to "
-        f"{_MOST_DAYS}) after its certificate expired or was set INACTIVE; goes with --renewal",
+        help="also create what a device with a birth certificate needs to come back up to DAYS (1 "
+        f"to {_MOST_DAYS}) after its certificate expired or was set INACTIVE; includes --renewal",
     )  # fmt: skip
 
 

@@ -20,7 +20,8 @@ def add_options(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--renewal", action="store_true",
-        help="with --method: also what prepare --renewal and --recovery created, for every method",
+        help="with --method: also remove what prepare --renewal and --recovery created; this "
+        "stops renewal for all methods",
     )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``localcloud watch``."""
     parser.add_argument("--client-id", metavar="ID", help="show one client only")
     parser.add_argument(
-        "--web", action="store_true", help="show it as a page in a browser; prints its address"
+        "--web", action="store_true", help="show them on a page in a browser; print its address"
     )
 
 

@@ -52,6 +52,9 @@ class _PoweredSession:
     def close(self) -> None:
         self._session.close()
 
+    def trust(self, root_ca_pem: bytes) -> None:
+        self._session.trust(root_ca_pem)
+
     def request_stop(self) -> None:
         self._session.request_stop()
 

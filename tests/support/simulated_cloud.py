@@ -62,6 +62,8 @@ class SimulatedCloud:
 
     def __init__(self, clock: FakeClock) -> None:
         self.clock = clock
+        self.root: bytes | None = None
+        """What must be among the trust anchors of a device; None: nobody looks at them."""
         self.certificates: dict[str, Certificate] = {}
         self.things: dict[str, dict[str, str]] = {}
         self.tokens: dict[str, tuple[str, float]] = {}
@@ -104,6 +106,11 @@ class SimulatedCloud:
         """Switch a fault on."""
         operation, count = fields.pop("operation", "*"), fields.pop("count", 1)
         self.faults.append(Fault(kind, operation, count, fields))
+
+    def restart_broker(self) -> None:
+        """Break every connection at once."""
+        for session in list(self.sessions.values()):
+            session.lose()
 
     def active_certificates(self, thing: str) -> list[str]:
         """Return the ids of the ACTIVE certificates attached to ``thing``."""
@@ -364,8 +371,9 @@ class SimulatedRecovery:
 class SimulatedSession:
     """A `Session` with `SimulatedCloud`; time passes only when a device waits."""
 
-    def __init__(self, cloud: SimulatedCloud, tls_identity: Any) -> None:
+    def __init__(self, cloud: SimulatedCloud, tls_identity: Any, trusts: bytes = b"") -> None:
         self._cloud = cloud
+        self._trusts = trusts
         self._tls_identity = tls_identity
         self._events: deque[ev.Event] = deque()
         self._client_id: str | None = None
@@ -403,6 +411,9 @@ class SimulatedSession:
         self._subscriptions.clear()
         self._events.clear()
 
+    def trust(self, root_ca_pem: bytes) -> None:
+        self._trusts = root_ca_pem
+
     def request_stop(self) -> None:
         raise NotImplementedError
 
@@ -411,6 +422,9 @@ class SimulatedSession:
         identity = self._tls_identity(order.credential)
         cloud = self._cloud
         cloud.connects.append((cloud.clock.monotonic(), order.client_id))
+        if cloud.root is not None and cloud.root not in self._trusts:
+            self._events.append(ev.ConnectFailed("a CA that is not in root_ca signed for it"))
+            return
         if cloud.take("unreachable"):
             self._events.append(ev.ConnectFailed("nothing listens here"))
             return
@@ -439,14 +453,14 @@ class SimulatedSession:
         operation = topics.operation_of(topic)
         assert operation is not None, topic
         if self._cloud.take("cut-before-request", SHORT[operation]):
-            self._lose()
+            self.lose()
             return
         if "firstboot-recovery" in topic:
             suffix, document = self._cloud.recovery.answer(self._principal, payload)
         else:
             suffix, document = self._cloud.answer(operation, payload)
         if self._cloud.take("cut-before-reply", SHORT[operation]):
-            self._lose()
+            self.lose()
         elif self._cloud.take("drop-reply", SHORT[operation]):
             return
         elif (fault := self._cloud.take("stray", SHORT[operation])) is not None:
@@ -464,14 +478,14 @@ class SimulatedSession:
         thing = topic.split("/")[2]
         operation = asked["step"]
         if cloud.take("cut-before-request", operation):
-            self._lose()
+            self.lose()
             return
         if cloud.take("deny-publish", operation):
             self._events.append(ev.PublishDenied(topic))
             return
         answer = cloud.renewal.answer(thing, self._principal, asked)
         if cloud.take("cut-before-reply", operation):
-            self._lose()
+            self.lose()
         elif answer is None or cloud.take("drop-reply", operation):
             return
         else:
@@ -481,14 +495,15 @@ class SimulatedSession:
 
     def _publish(self, topic: str, payload: bytes) -> None:
         client_id = self._client_id
-        if client_id is None or self._cloud.take("cut-on-publish"):
-            self._lose()
-        elif self._cloud.take("taken-over"):
+        thing = (client_id or "").removeprefix("renew-")
+        if client_id is None or self._cloud.take("cut-on-publish", client_id):
+            self.lose()
+        elif self._cloud.take("taken-over", client_id):
             self.close()
             self._events.append(ev.ConnectionLost("DISCONNECT 0x8E", taken_over=True))
-        elif self._cloud.take("no-puback"):
+        elif self._cloud.take("no-puback", client_id):
             return
-        elif topic.startswith((f"$aws/things/{client_id}/", f"$aws/commands/things/{client_id}/")):
+        elif topic.startswith((f"$aws/things/{thing}/", f"$aws/commands/things/{thing}/")):
             self._events.append(ev.PublishAcknowledged())  # there is no shadow, job or command
         elif topic != f"dt/{client_id}/telemetry" or self._cloud.take("deny-publish"):
             self._events.append(ev.PublishDenied(topic))
@@ -500,7 +515,8 @@ class SimulatedSession:
         if topic in self._subscriptions:
             self._events.append(ev.MessageReceived(topic, payload))
 
-    def _lose(self) -> None:
+    def lose(self) -> None:
+        """Break the connection."""
         self.close()
         self._events.append(ev.ConnectionLost("the fault cut it"))
 

@@ -127,7 +127,7 @@ class MemoryWorld:
         tls_identity: Callable[[Credential], TlsIdentity],
         options: Connection,
     ) -> Session:
-        session = SimulatedSession(self.cloud, tls_identity)
+        session = SimulatedSession(self.cloud, tls_identity, root_ca_pem)
         self.sessions.append(session)
         return session
 

@@ -358,7 +358,7 @@ def test_every_rule_says_why_and_what_to_do(rule: object) -> None:
 
 OURS: list[tuple[str | None, Path]] = [
     *((method, file) for method in METHODS for file in METHODS[method].files()),
-    *((None, file) for file in {*renewal.files(), *recovery.files()}),
+    *((None, file) for file in sorted({*renewal.files(), *recovery.files()})),
 ]
 
 

@@ -150,7 +150,7 @@ def test_refusal_is_an_error_where_a_device_is_retired_for_good() -> None:
 def test_account_that_was_not_named_is_an_error_before_anything_is_changed() -> None:
     cloud = Registry({"own": "ACTIVE"}, {"own": ["SN-1"]})
     device = former("multi-account", "own", HERE.words, "222222222222:us-east-1")
-    with raises(REGISTERED_ELSEWHERE, match="222222222222:us-east-1, too"):
+    with raises(REGISTERED_ELSEWHERE, match="also registered in 222222222222:us-east-1;"):
         retire_for_good(device, "SN-1", [cloud], delete_thing=False)
     assert active(cloud) == ["own"]
 

@@ -14,6 +14,7 @@ from device.operation.deeds import (
     FactoryReset,
     Keep,
     Renew,
+    ReplaceTrustAnchors,
     Restart,
 )
 from device.operation.jobs import LARGEST, REPLY_SECONDS, RESTARTS, Jobs
@@ -97,7 +98,9 @@ class Device:
     def done(self, **what: Any) -> None:
         """The deed that was ordered last is done."""
         deed = self.deeds[-1]
-        assert isinstance(deed, CollectDiagnostics | Renew | Restart | FactoryReset)
+        assert isinstance(
+            deed, CollectDiagnostics | Renew | ReplaceTrustAnchors | Restart | FactoryReset
+        )
         self.do(self.task.on_fact(Done(deed.ticket, **what)))
 
     @property
@@ -467,3 +470,49 @@ def test_a_job_is_resumed_after_a_power_cut(cut: int, status: str, version: int)
     else:
         assert device.last == ("j1", "SUCCEEDED")
         assert len(device.deeds) <= 1
+
+
+ANCHORS = {"operation": "update-trust-anchors", "root_ca": "-----BEGIN CERTIFICATE-----"}
+
+
+def test_trust_anchors_are_ordered_and_told_when_they_are_proven() -> None:
+    device = Device()
+
+    device.offered("j1", ANCHORS)
+    device.accepted("j1", 2)
+
+    assert device.deeds == [ReplaceTrustAnchors("job j1 1", ANCHORS["root_ca"])]
+    device.done()
+    assert device.last == ("j1", "SUCCEEDED")
+
+
+def test_trust_anchors_are_not_kept_and_ordered_again_after_a_power_cut() -> None:
+    device = Device()
+    device.offered("j1", ANCHORS)
+    device.accepted("j1", 2)
+    assert device.kept is not None
+    assert b"BEGIN" not in device.kept
+
+    device.start()
+    device.offered("j1", ANCHORS, version=2, status="IN_PROGRESS")
+
+    assert device.deeds[1:] == [ReplaceTrustAnchors("job j1 1", ANCHORS["root_ca"])]
+
+
+@pytest.mark.parametrize("root_ca", [None, "", " \n", 7, ["-----BEGIN"], "Zürich", {}])
+def test_trust_anchors_that_are_no_text_are_rejected(root_ca: object) -> None:
+    device = Device()
+
+    device.offered("j1", {**ANCHORS, "root_ca": root_ca})
+
+    assert device.last == ("j1", "REJECTED")
+    assert "root_ca" in device.reason
+    assert not device.deeds
+
+
+def test_only_one_operation_takes_trust_anchors() -> None:
+    device = Device()
+
+    device.offered("j1", {**ANCHORS, "operation": "reboot"})
+
+    assert device.reason == "unknown members: root_ca"

@@ -46,6 +46,9 @@ class Flood:
     def close(self) -> None:
         self.is_closed = True
 
+    def trust(self, root_ca_pem: bytes) -> None:
+        raise NotImplementedError
+
     def request_stop(self) -> None:
         raise NotImplementedError
 

@@ -67,6 +67,9 @@ class ScriptedSession:
     def close(self) -> None:
         self.orders.append((self.clock.monotonic(), "close"))
 
+    def trust(self, root_ca_pem: bytes) -> None:
+        raise NotImplementedError
+
     def request_stop(self) -> None:
         self.script.clear()
 
