@@ -238,7 +238,8 @@ def test_a_clock_that_jumps_at_any_moment_bricks_nothing(
 def test_a_real_tmpfs_that_is_full_is_said_and_with_room_the_boot_goes_on(tmp_path: Path) -> None:
     """In a namespace of its own, where the kernel lets this user mount."""
     alone = ["unshare", "--user", "--map-root-user", "--mount"]
-    if subprocess.run([*alone, "true"], check=False, capture_output=True).returncode:
+    probe = subprocess.run([*alone, "true"], check=False, capture_output=True, timeout=60)
+    if probe.returncode:
         pytest.skip("this kernel lets nobody but root mount")
     words = [*alone, sys.executable, "-m", "tests.support.full_tmpfs", str(tmp_path)]
     done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=300)

@@ -26,6 +26,7 @@ def main(folder: Path) -> None:
         subprocess.run(
             ["mount", "-t", "tmpfs", "-o", options, "none", str(place)],
             check=True,
+            timeout=60,
         )
         world = MemoryWorld()
         world.mount = OsFs

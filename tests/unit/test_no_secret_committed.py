@@ -33,7 +33,7 @@ ALLOWED: Final[dict[str, str]] = {
 
 def tracked() -> list[Path]:
     done = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=False, text=True
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=False, text=True, timeout=60
     )
     if done.returncode:
         pytest.skip("this is no checkout")

@@ -107,7 +107,7 @@ class WorldDevice:
     def suffer(self, kind: str) -> None:
         """Let a fate of `tests.world.world.FATES` have its way."""
         offsets = {"1970": -DeviceClock.EPOCH - self.world.hub.now, "behind": -86_400.0,
-                   "ahead": 86_400.0, "2100": 2.3e9, "again": 0.0}  # fmt: skip
+                   "ahead": 86_400.0, "years": 3.0e8, "again": 0.0}  # fmt: skip
         match kind.split():
             case ["power", "cut"]:
                 self.cut_power()

@@ -40,7 +40,7 @@ DISKS: Final = {
 FATES: Final = {
     "power cut": 0.1, "offline for a while": 0.05, "disk full for a while": 0.02,
     "disk failing for a while": 0.01, "clock in 1970": 0.03, "clock a day behind": 0.03,
-    "clock a day ahead": 0.03, "clock in 2100": 0.03, "clock right again": 0.2,
+    "clock a day ahead": 0.03, "clock ahead by years": 0.03, "clock right again": 0.2,
     "certificate deleted": 0.15, "certificate INACTIVE for a while": 0.02,
 }  # fmt: skip
 """Chances of an hour, by device."""
