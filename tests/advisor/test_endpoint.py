@@ -82,7 +82,7 @@ def test_a_client_that_resets_has_closed(authority: Authority) -> None:
 
 def test_a_connection_can_be_dropped_before_tls(authority: Authority) -> None:
     peer = Peer(authority, Script(dropped=(1,)))
-    with peer.endpoint, socket.create_connection(("localhost", peer.endpoint.port)) as raw:
+    with peer.endpoint, socket.create_connection(("localhost", peer.endpoint.port), SECONDS) as raw:
         assert raw.recv(1) == b""
         assert peer.wait_for(What.CUT).link == 1
 
@@ -91,6 +91,6 @@ def test_a_connection_can_be_dropped_before_tls(authority: Authority) -> None:
 def test_who_does_not_speak_tls_has_failed(authority: Authority, said: bytes) -> None:
     peer = played(authority)
     with peer.endpoint:
-        with socket.create_connection(("localhost", peer.endpoint.port)) as raw:
+        with socket.create_connection(("localhost", peer.endpoint.port), SECONDS) as raw:
             raw.sendall(said)
         assert peer.wait_for(What.TLS_FAILED).link == 1

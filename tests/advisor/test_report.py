@@ -14,6 +14,7 @@ from advisor.cases.policies import has_no_wildcards
 from advisor.cli import main
 from advisor.report import document, junit, page, summary
 from advisor.run import Outcome
+from tests.support.hang import SECONDS
 
 HOSTILE = "<script>alert(1)</script>\x00"
 OUTCOMES = [
@@ -131,4 +132,5 @@ def test_misuse_is_named(
 @pytest.mark.parametrize("module", ["advisor", "scripts._advisor_clients"])
 def test_help_needs_the_standard_library_only(module: str) -> None:
     words = [sys.executable, "-S", "-m", module, "--help"]
-    assert "usage:" in subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=SECONDS)
+    assert "usage:" in done.stdout

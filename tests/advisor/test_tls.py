@@ -14,6 +14,7 @@ from advisor.certificates import Authority, Issued, Presented, client_context
 from advisor.client import Ended, Place, Start
 from advisor.run import run_case
 from tests.advisor.virtual_client import Habits, connect
+from tests.support.hang import SECONDS, join
 
 GIVEN = Given(seconds=60.0)
 HANDSHAKES = [case for case in (*tls.CASES, *tls.OURS) if case.id != tls.CASES[1].id]
@@ -35,7 +36,10 @@ def client(break_: Break = lambda _context: None, *, sni: bool = True, own: bool
         break_(context)
 
         def talk() -> None:
-            with suppress(OSError), socket.create_connection((place.host, place.port)) as raw:
+            with (
+                suppress(OSError),
+                socket.create_connection((place.host, place.port), SECONDS) as raw,
+            ):
                 name = place.host if sni else None
                 with context.wrap_socket(raw, server_hostname=name) as stream:
                     stream.sendall(connect(Habits()))
@@ -44,7 +48,7 @@ def client(break_: Break = lambda _context: None, *, sni: bool = True, own: bool
         thread = threading.Thread(target=talk, daemon=True)
         thread.start()
         yield
-        thread.join()
+        join(thread)
 
     return start
 
@@ -73,7 +77,7 @@ def with_a_small_buffer(place: Place, _ended: Ended) -> Iterator[None]:
     hello = context.wrap_bio(incoming, outgoing, server_hostname=place.host)
     with suppress(ssl.SSLWantReadError):
         hello.do_handshake()
-    with socket.create_connection((place.host, place.port)) as raw:
+    with socket.create_connection((place.host, place.port), SECONDS) as raw:
         raw.sendall(outgoing.read())
         assert len(raw.recv(4096, socket.MSG_WAITALL)) == 4096
     yield
