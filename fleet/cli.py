@@ -44,10 +44,8 @@ def _run(options: argparse.Namespace) -> int:
     from fleet.report import document_of, write_csv, write_json  # noqa: PLC0415
     from fleet.running import run_fleet  # noqa: PLC0415
 
-    logging.getLogger("device").addHandler(logging.NullHandler())
-    logging.getLogger("device").propagate = False
     order = order_of(options)
-    with _place(options.keep) as folder, Screen(order.devices) as screen:
+    with _place(options.keep) as folder, _silent_devices(), Screen(order.devices) as screen:
         run = run_fleet(
             order, folder, _permission(options), screen.hearer, with_quotas=options.quotas == "aws"
         )
@@ -58,6 +56,17 @@ def _run(options: argparse.Namespace) -> int:
     (out / "report.html").write_text(page_of(run, document), encoding="utf-8")
     print(json.dumps(document) if options.json else _words(run, document, out))
     return 0 if run.is_good else _FAILED
+
+
+@contextmanager
+def _silent_devices() -> Iterator[None]:
+    """Keep what each of many devices logs off the screen; the report counts it."""
+    log = logging.getLogger("device")
+    log.propagate = False
+    try:
+        yield
+    finally:
+        log.propagate = True
 
 
 def order_of(options: argparse.Namespace) -> FleetOrder:

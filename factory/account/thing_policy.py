@@ -51,6 +51,8 @@ def _merged(statements: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     found: dict[str, tuple[Mapping[str, Any], list[str]]] = {}
     for statement in statements:
         rest = {name: value for name, value in statement.items() if name != "Resource"}
+        if rest["Action"] == "iot:Publish":  # to receive there is of no use without Subscribe
+            rest["Action"] = ["iot:Publish", "iot:Receive"]
         named = statement["Resource"]
         _, resources = found.setdefault(json.dumps(rest), (rest, []))
         resources += [named] if isinstance(named, str) else named

@@ -38,12 +38,13 @@ QUICK = {"the certificate is INACTIVE", "another client id", "it subscribes to #
 def test_watch_and_explain_name_it(
     cause: ForeignCause, plant: Plant, local_cloud: LocalCloud
 ) -> None:
-    before = len(local_cloud.admin("GET", "wire"))
+    before = max((each["number"] for each in local_cloud.admin("GET", "wire")), default=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # theirs are not ours to mend
         asked = cause.plant(plant)
 
-    watched = [line_of(each) for each in local_cloud.admin("GET", "wire")][before:]
+    seen = local_cloud.admin("GET", "wire")
+    watched = [line_of(each) for each in seen if each["number"] > before]
     reasons = plant.explained(asked).reasons
 
     assert any(cause.watched in line for line in watched), watched

@@ -20,6 +20,8 @@ FAMILIES = (FirstbootError, LocalCloudError)
 # Not errors but news, caught where they are raised; each with where and why.
 OUTSIDE = {
     "device.cli._Terminated": "becomes the StoppedError of the command",
+    "device.doctor.finding.DiagnosedError": "becomes the finding of a check",
+    "device.doctor.finding.SkippedError": "becomes the result skipped of a check",
     "device.operation.jobs._Refused": "becomes the status REJECTED of a job",
     "device.power.PowerCutError": "the plug was pulled; no handler may swallow it",
     "device.runtime.tunnel.TunnelRefusedError": "becomes the event of a failed connection",
