@@ -65,6 +65,7 @@ class Browser:
         page.resize(width, height)
         self.call("Page.navigate", session, url=address)
         try:
+            page.wait("location.href !== 'about:blank' && document.readyState === 'complete'")
             yield page
         finally:
             self.call("Target.closeTarget", targetId=target)
