@@ -2,6 +2,7 @@
 
 import functools
 import ipaddress
+import logging
 import os
 import signal
 import sys
@@ -175,6 +176,14 @@ def is_loopback(host: object) -> bool:
         return ipaddress.ip_address(str(host)).is_loopback
     except ValueError:
         return False
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Let every test log as at the start: a command that another ran here has set levels."""
+    for log in (logging.getLogger(name) for name in ("device", "device.told", "factory", "fleet")):
+        log.setLevel(logging.NOTSET)
+        log.propagate = True
 
 
 @pytest.hookimpl(wrapper=True)
