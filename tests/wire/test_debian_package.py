@@ -115,17 +115,17 @@ def test_a_device_is_installed_booted_upgraded_and_purged_and_keeps_its_state(
     with production_line(local_cloud, ACCOUNT, tmp_path, "jitr") as line:
         assert line.prepare().code == 0
         state = line.make(tmp_path / "SN-DEB")
-        debian.put(packages.older, "root/older.deb")
-        debian.put(packages.newer, "root/newer.deb")
+        debian.put(packages.older, "srv/older.deb")
+        debian.put(packages.newer, "srv/newer.deb")
 
-        debian.run("dpkg", "--install", "/root/older.deb")
+        debian.run("dpkg", "--install", "/srv/older.deb")
         device = debian.put(state, "var/lib/firstboot/SN-DEB")
         debian.run("chown", "-R", "firstboot:firstboot", "/var/lib/firstboot/SN-DEB")
         as_user = ("setpriv", "--reuid=firstboot", "--regid=firstboot", "--clear-groups")
         debian.run(*as_user, "device", "boot", "--state", "/var/lib/firstboot/SN-DEB")
         before = content(device)
 
-        upgraded = debian.run("dpkg", "--install", "/root/newer.deb")
+        upgraded = debian.run("dpkg", "--install", "/srv/newer.deb")
         after = content(device)
         shown = debian.run(*as_user, "device", "status", "--state", "/var/lib/firstboot/SN-DEB")
         purged = debian.run("dpkg", "--purge", "firstboot")
@@ -143,12 +143,12 @@ def content(folder: Path) -> Mapping[str, bytes]:
 
 
 def test_purge_leaves_nothing_where_there_is_no_device(debian: Debian, packages: Packages) -> None:
-    debian.put(packages.newer, "root/newer.deb")
+    debian.put(packages.newer, "srv/newer.deb")
     before = debian.run("dpkg-query", "--show")
-    debian.run("dpkg", "--install", "/root/newer.deb")
+    debian.run("dpkg", "--install", "/srv/newer.deb")
     debian.run("dpkg", "--purge", "firstboot")
 
-    left = [path for path in debian.root.rglob("*firstboot*") if path.parts[-2] != "root"]
+    left = [path for path in debian.root.rglob("*firstboot*") if path.parts[-2] != "srv"]
     assert left == []
     assert debian.run("dpkg-query", "--show") == before
     assert "firstboot" not in (debian.root / "etc/passwd").read_text()
