@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 
 from device.config.endpoint import Endpoint
 from device.errors import StepNotReachedError, StoppedError
-from device.reset import clear_folder, decommission, reset
 from device.status import Status, read_status
 from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.element.installation import ElementPlan, installed_element, plan_of
@@ -215,6 +214,8 @@ class Device:
         Raises:
             StorageError: the storage is missing, busy, corrupt or rolled back.
         """
+        from device.reset import clear_folder, reset  # noqa: PLC0415 - rarely asked
+
         with open_device_storage(self.state) as storage:
             had_files = clear_folder(self.state)
             return reset(storage, forget_identity=forget_identity) or had_files
@@ -228,6 +229,8 @@ class Device:
             ElementError: the element cannot be used; nothing was destroyed.
             StorageError: the storage is missing, busy, corrupt or rolled back.
         """
+        from device.reset import decommission  # noqa: PLC0415 - rarely asked
+
         return decommission(self.state, None if element_is_lost else self._find_element)
 
     def _find_element(self, storage: DeviceStorage) -> ElementPlan | None:
