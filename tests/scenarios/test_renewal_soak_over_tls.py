@@ -11,6 +11,7 @@ import pytest
 from device.config.settings import Connection, Retry
 from localcloud.state_folder import StateFolder
 from pytest_firstboot import LocalAWS
+from tests.support.hang import allow
 from tests.support.renewals import assert_one_identity, identity_of, renew_home
 from tests.support.soak import soak
 from tests.support.wire_world import WireWorld
@@ -70,6 +71,7 @@ def aws(tmp_path: Path) -> Iterator[LocalAWS]:
 def test_a_soak_of_ten_minutes_over_tls_ends_with_one_identity(
     aws: LocalAWS, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
+    allow(2 * SECONDS)
     world = WireWorld(described(aws, StateFolder(tmp_path / "cloud")), tmp_path / "station")
     world.factory("prepare", "--method", "claim", "--renewal")
     world.settings = msgspec.structs.replace(world.settings, connection=IMPATIENT)

@@ -13,6 +13,7 @@ from device.operation.renewal import RenewalOrders
 from device.operation.task import Order, QuietTask
 from device.storage.device_storage import open_device_storage
 from tests.support.effort import is_long
+from tests.support.hang import allow
 from tests.support.renewals import assert_one_identity, identity_of
 from tests.support.wire_world import WireWorld
 from tests.support.worlds import Diary, MemoryWorld, World, boot
@@ -102,6 +103,7 @@ def test_a_thousand_renewals_over_tls_lose_no_reading(
     serial: str,
     record_property: Callable[[str, object], None],
 ) -> None:
+    allow(3.0 * MANY)
     wire_world.clear_faults()
     wire_world.factory("prepare", "--method", "claim", "--renewal")
     wire_world.make_device(state, serial)
