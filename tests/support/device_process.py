@@ -122,7 +122,7 @@ def device_here(*arguments: str | Path, **settings: str) -> Finished:
     """Run a command to its end in this process: a tenth of the time of one of its own."""
     out, err = io.StringIO(), io.StringIO()
     with (
-        _as_it_was_found(),
+        as_it_was_found(),
         mock.patch.dict(os.environ, environment(settings), clear=True),
         redirect_stdout(out),
         redirect_stderr(err),
@@ -133,7 +133,7 @@ def device_here(*arguments: str | Path, **settings: str) -> Finished:
 
 
 @contextmanager
-def _as_it_was_found() -> Iterator[None]:
+def as_it_was_found() -> Iterator[None]:
     """Give this process its log and its signals back, which a command takes for itself."""
     root = logging.getLogger()
     handlers, level, unraisable = root.handlers[:], root.level, sys.unraisablehook
