@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -53,6 +54,10 @@ class Crowd:
         self._look: Final = look
         self._cloud_pid: Final = cloud_pid
         self._threads: Final[list[threading.Thread]] = []
+        self._on: list[tuple[SimulatedDevice, threading.Thread]] = []
+        """Those whose record may still change."""
+        self._ended: Final[Counter[str]] = Counter()
+        """What the others came to, so that nobody has to count them again."""
         self._started = 0.0
 
     @property
@@ -82,18 +87,27 @@ class Crowd:
     def _switch_on(self) -> None:
         for number, device in enumerate(self.devices):
             self._keep_pace(number)
+            if self._left() <= 0 or self._ceiling.is_reached:
+                return
             thread = threading.Thread(target=device.live, name=device.record.serial)
             thread.daemon = True
             self._threads.append(thread)
+            self._on.append((device, thread))
             thread.start()
 
     def _keep_pace(self, number: int) -> None:
-        """Wait until device ``number`` is due."""
+        """Wait until device ``number`` is due, and there is room for one more."""
         if self._order.rate:
             due = self._started + number / self._order.rate
-            self._wait_until(lambda: time.monotonic() >= due, self._order.limit)
+            self._wait_until(lambda: time.monotonic() >= due, self._left())
         elif number % 50 == 0:
             self._note()
+        if len(self._on) >= self._order.most_on:
+            self._wait_until(self._has_room, self._left())
+
+    def _has_room(self) -> bool:
+        self._sort_out()
+        return len(self._on) < self._order.most_on
 
     def _work(self) -> None:
         self._wait_until(self._are_operating, self._left())
@@ -119,10 +133,10 @@ class Crowd:
     # --- what is watched ----------------------------------------------------------------------
 
     def _are_proven(self) -> bool:
-        return all(record.is_proven or record.failure for record in self.records)
+        return all(device.record.is_proven or device.record.failure for device, _ in self._on)
 
     def _are_operating(self) -> bool:
-        return all(record.operating or record.failure for record in self.records)
+        return all(device.record.operating or device.record.failure for device, _ in self._on)
 
     def _are_back(self, before: Sequence[int]) -> bool:
         pairs = zip(self.records, before, strict=True)
@@ -137,20 +151,36 @@ class Crowd:
             time.sleep(_LOOK_SECONDS)
             self._note()
 
+    def _sort_out(self) -> None:
+        """Leave out from now on the devices that have ended."""
+        alive = [thread.is_alive() for _, thread in self._on]
+        pairs = list(zip(self._on, alive, strict=True))
+        self._ended.update(_tally([device.record for (device, _), lives in pairs if not lives]))
+        self._on = [each for each, lives in pairs if lives]
+
     def _note(self) -> None:
-        records = self.records
+        self._sort_out()
+        now = self._ended + _tally([device.record for device, _ in self._on])
         moment = Moment(
             seconds=time.monotonic() - self._started,
             on=len(self._threads),
-            proven=sum(record.is_proven for record in records),
-            operating=sum(record.operating > 0 for record in records),
-            calls=sum(sum(record.calls.values()) for record in records),
+            proven=now["proven"],
+            operating=now["operating"],
+            calls=now["calls"],
             memory_kib=memory_kib("self"),
             cloud_memory_kib=memory_kib(str(self._cloud_pid)) if self._cloud_pid else 0,
             cloud_cpu=cpu_seconds(str(self._cloud_pid)) if self._cloud_pid else 0.0,
         )
         self.moments.append(moment)
         self._look(moment)
+
+
+def _tally(records: Sequence[Record]) -> Counter[str]:
+    return Counter(
+        proven=sum(record.is_proven for record in records),
+        operating=sum(record.operating > 0 for record in records),
+        calls=sum(sum(record.calls.values()) for record in records),
+    )
 
 
 def memory_kib(process: str) -> int:

@@ -45,12 +45,19 @@ class FleetOrder:
     """``first_connect_spread`` of every device, in seconds."""
     rate: float = 20.0
     """Devices that are switched on a second; 0 for all at once, which measures this machine."""
+    at_once: int | None = None
+    """So many devices are on at the same time, and no more; None for as many as there are."""
     seconds: float = 30.0
     """How long a steady fleet works."""
     interval: float = 5.0
     """Seconds between two messages of a device at work."""
     limit: float = 1800.0
     """After so many seconds the fleet is stopped, proven or not."""
+
+    @property
+    def most_on(self) -> int:
+        """How many devices can be on at the same time: the machine must have room for these."""
+        return min(self.devices, self.at_once or self.devices)
 
     @property
     def serials(self) -> Sequence[str]:

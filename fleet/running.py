@@ -40,7 +40,7 @@ def run_fleet(
         FleetError: it cannot run as ordered; no device was switched on.
     """
     account = permission.real_account(order)
-    refuse_too_many(order.devices, this_machine(), with_local_aws=account is None)
+    refuse_too_many(order, this_machine(), with_local_aws=account is None)
     use_what_is_allowed()
     words = f"using account {account.account_id}" if account else "starting the local AWS"
     hearer.phase(words)

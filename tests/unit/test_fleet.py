@@ -90,12 +90,13 @@ def test_what_was_issued_and_never_activated_is_counted_not_blamed() -> None:
 def test_too_many_devices_are_refused_with_the_limit_and_how_to_raise_it(what: str) -> None:
     allowed = replace(MUCH, **{what: 5000})
     with pytest.raises(FleetError) as refused:
-        refuse_too_many(10_000, allowed, with_local_aws=True)
+        refuse_too_many(FleetOrder(10_000), allowed, with_local_aws=True)
     assert "5,000 allowed" in str(refused.value)
     room = most_devices(allowed, with_local_aws=True)
     assert f"at most {room:,} devices" in refused.value.next_step
     assert "raise the limit: " in refused.value.next_step
-    refuse_too_many(room, allowed, with_local_aws=True)
+    refuse_too_many(FleetOrder(room), allowed, with_local_aws=True)
+    refuse_too_many(FleetOrder(10_000, at_once=room), allowed, with_local_aws=True)
 
 
 REFUSED = {
