@@ -87,7 +87,8 @@ def order_of(options: argparse.Namespace) -> FleetOrder:
     return FleetOrder(
         options.devices, options.method, Scenario(options.scenario), options.seed, options.name,
         in_memory=options.storage == "memory", spread=options.spread, rate=options.rate,
-        seconds=options.seconds, interval=options.interval, limit=options.limit, at_once=options.at_once,
+        seconds=options.seconds, interval=options.interval,
+        limit=options.limit, at_once=options.at_once,
     )  # fmt: skip
 
 
@@ -142,8 +143,8 @@ def _words(run: "Run", document: dict[str, Any], out: Path) -> str:
         *(f"  {count:>8,}  {cause}" for cause, count in document["refusals"].items()),
         f"memory a device: {memory['kib_a_device']} KiB; local AWS: {document['local_aws']}",
     ]
-    if document["reconnect"]:
-        lines.append(f"reconnected: {document['reconnect']}")
+    if document["storm"]:
+        lines.append(f"after the storm: {document['storm']}")
     lines += [f"violated: {each.invariant}: {each.detail}" for each in run.violations[:5]]
     verdict = "hold" if not run.violations else f"{len(run.violations)} violations"
     return "\n".join([*lines, f"invariants: {verdict}; report: {out / 'report.html'}"])
@@ -169,7 +170,7 @@ def parser() -> argparse.ArgumentParser:
     add("--at-once", type=int, metavar="N",
         help="devices that are on at the same time, at most; default: all")  # fmt: skip
     add("--seconds", type=float, default=30.0, metavar="S",
-        help="how long a fleet works in steady and reconnect-storm; default: 30")  # fmt: skip
+        help="how long a fleet works in steady and after a storm; default: 30")  # fmt: skip
     add("--interval", type=float, default=5.0, metavar="S",
         help="between two messages of a device; default: 5")  # fmt: skip
     add("--limit", type=float, default=1800.0, metavar="S",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from fleet.order import OPERATING, Scenario
+from fleet.order import OPERATING, STORMS, Scenario
 from fleet.record import Record
 from fleet.simulated_device import Shared, SimulatedDevice
 
@@ -48,7 +48,9 @@ class Crowd:
         self.devices: Final = [SimulatedDevice(each, shared) for each in folders]
         self.moments: Final[list[Moment]] = []
         self.storm_at: float | None = None
-        """When the connections were cut, on the monotonic clock."""
+        """When the storm came, on the monotonic clock."""
+        self.is_through = True
+        """Whether every device came through the storm, if there was one."""
         self._order: Final = shared.order
         self._ceiling: Final = shared.ceiling
         self._look: Final = look
@@ -111,14 +113,21 @@ class Crowd:
 
     def _work(self) -> None:
         self._wait_until(self._are_operating, self._left())
-        if self._order.scenario is Scenario.RECONNECT_STORM:
-            before = [record.operating for record in self.records]
-            self.storm_at = time.monotonic()
-            for device in self.devices:
-                device.lose_network()
-            self._wait_until(lambda: self._are_back(before), self._left())
+        if self._order.scenario in STORMS:
+            self._storm()
         until = time.monotonic() + self._order.seconds
         self._wait_until(lambda: time.monotonic() >= until, self._left())
+
+    def _storm(self) -> None:
+        """Have it come over all devices in the same instant; wait until they are through."""
+        renews = self._order.scenario is Scenario.RENEWAL_STORM
+        befell = SimulatedDevice.order_renewal if renews else SimulatedDevice.lose_network
+        before = self._through(renews=renews)
+        self.storm_at = time.monotonic()
+        for device in self.devices:
+            befell(device)
+        self._wait_until(lambda: self._are_through(before, renews=renews), self._left())
+        self.is_through = self._are_through(before, renews=renews)
 
     def _stop(self) -> None:
         """Stop every device, and wait until it has said goodbye."""
@@ -138,9 +147,12 @@ class Crowd:
     def _are_operating(self) -> bool:
         return all(device.record.operating or device.record.failure for device, _ in self._on)
 
-    def _are_back(self, before: Sequence[int]) -> bool:
-        pairs = zip(self.records, before, strict=True)
-        return all(record.operating > former or record.failure for record, former in pairs)
+    def _through(self, *, renews: bool) -> list[int]:
+        return [record.renewals if renews else record.operating for record in self.records]
+
+    def _are_through(self, before: Sequence[int], *, renews: bool) -> bool:
+        triples = zip(self.records, self._through(renews=renews), before, strict=True)
+        return all(now > former or record.failure for record, now, former in triples)
 
     def _left(self) -> float:
         return self._order.limit - (time.monotonic() - self._started)
@@ -163,7 +175,7 @@ class Crowd:
         now = self._ended + _tally([device.record for device, _ in self._on])
         moment = Moment(
             seconds=time.monotonic() - self._started,
-            on=len(self._threads),
+            on=len(self._on),
             proven=now["proven"],
             operating=now["operating"],
             calls=now["calls"],

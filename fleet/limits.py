@@ -100,10 +100,11 @@ def refuse_too_many(order: FleetOrder, allowed: Allowed, *, with_local_aws: bool
     Raises:
         FleetError: it cannot; every limit is named, and how to raise it.
     """
-    short = list(shortages(order.most_on, allowed, with_local_aws=with_local_aws))
+    connections = order.most_on * order.connections_a_device
+    short = list(shortages(connections, allowed, with_local_aws=with_local_aws))
     if not short:
         return
-    room = most_devices(allowed, with_local_aws=with_local_aws)
+    room = most_devices(allowed, with_local_aws=with_local_aws) // order.connections_a_device
     fewer = f"Take at most {room:,} devices"
     if order.scenario not in OPERATING:
         fewer += f" (or as many as you want, with --at-once {room})"

@@ -15,7 +15,7 @@ from typing import Any, Final
 from fleet.crowd import Moment
 from fleet.invariants import Violation
 from fleet.order import FleetOrder
-from fleet.record import Record
+from fleet.record import OF_RENEWAL, OPERATING, RENEWED, Record
 
 _MOST_NAMED: Final = 20
 """Violations and unfinished devices that are named; all are counted."""
@@ -75,7 +75,7 @@ def document_of(run: Run) -> dict[str, Any]:
         "refusals": _refusals(run.records),
         "memory": _memory(run),
         "local_aws": _local_aws(run),
-        "reconnect": _reconnect(run),
+        "storm": _storm(run),
         "invariants": {
             "hold": not run.violations,
             "violations": len(run.violations),
@@ -184,14 +184,16 @@ def most_calls_a_second(moments: Sequence[Moment], window: float = 1.0) -> float
     return max(rates)
 
 
-def _reconnect(run: Run) -> dict[str, Any] | None:
+def _storm(run: Run) -> dict[str, Any] | None:
+    """Return how long after the storm each device was back at work, or had renewed."""
     if run.storm_at is None:
         return None
-    back = []
+    last = f"{OF_RENEWAL}{RENEWED}" if run.order.renews else OPERATING
+    through = []
     for record in run.records:
-        after = [s.at for s in record.steps if s.name == "operating" and s.at > run.storm_at]
-        back += [after[0] - run.storm_at] if after else []
-    return {"devices_back": len(back), **(_summary(back, "s") if back else {})}
+        after = [step.at for step in record.steps if step.name == last and step.at > run.storm_at]
+        through += [after[0] - run.storm_at] if after else []
+    return {"devices_through": len(through), **(_summary(through, "s") if through else {})}
 
 
 def _summary(values: Sequence[float], unit: str) -> dict[str, Any]:

@@ -86,6 +86,35 @@ def test_what_was_issued_and_never_activated_is_counted_not_blamed() -> None:
     assert list(broken([record], found, frozenset())) == []
 
 
+def test_a_device_that_renews_may_have_two_active_certificates_until_it_is_done() -> None:
+    record = replace(proven("A", "1"), is_renewing=True)
+    status = {"1": "ACTIVE", "2": "ACTIVE", "3": "ACTIVE"}
+    assert violated([record], {"A": ["1", "2"]}, {"1": "ACTIVE", "2": "ACTIVE"}) == []
+    assert "one ACTIVE certificate" in violated([record], {"A": ["1", "2", "3"]}, status)
+    record.is_renewing = False
+    assert "one ACTIVE certificate" in violated([record], {"A": ["1", "2"]}, status)
+
+
+def test_a_certificate_that_was_renewed_is_not_one_that_was_never_activated() -> None:
+    record = replace(proven("A", "2"), issued={"1", "2"}, retired={"1"})
+    found = Registered({"A": ["2"]}, {"1": "INACTIVE", "2": "ACTIVE"})
+    assert unregistered([record], found) == []
+
+
+def test_a_record_tells_the_steps_of_a_renewal_from_those_of_a_first_boot() -> None:
+    record = Record("A")
+    timeline = record.new_timeline(lambda _: None)
+    told = ("key made", "renewal begun", "key made", "renewed", "operating")
+    for name in told:
+        timeline.add(name)
+    timeline.add("renewal waits", "AWS IoT is too busy; it is tried again in 2 s; next: wait")
+    assert [step.name for step in record.steps] == [
+        "key made", "renewal begun", "renewal: key made", "renewal: renewed", "operating",
+    ]  # fmt: skip
+    assert (record.renewals, record.is_renewing) == (1, False)
+    assert record.waits == {"renewal waits: AWS IoT is too busy": 1}
+
+
 @pytest.mark.parametrize("what", ["files", "threads", "ports", "memory_kib"])
 def test_too_many_devices_are_refused_with_the_limit_and_how_to_raise_it(what: str) -> None:
     allowed = replace(MUCH, **{what: 5000})
@@ -97,6 +126,16 @@ def test_too_many_devices_are_refused_with_the_limit_and_how_to_raise_it(what: s
     assert "raise the limit: " in refused.value.next_step
     refuse_too_many(FleetOrder(room), allowed, with_local_aws=True)
     refuse_too_many(FleetOrder(10_000, at_once=room), allowed, with_local_aws=True)
+
+
+def test_a_renewal_storm_needs_room_for_two_connections_a_device() -> None:
+    allowed = replace(MUCH, ports=5000)
+    room = most_devices(allowed, with_local_aws=True)
+    storm = FleetOrder(room, scenario=Scenario.RENEWAL_STORM)
+    with pytest.raises(FleetError) as refused:
+        refuse_too_many(storm, allowed, with_local_aws=True)
+    assert f"at most {room // 2:,} devices" in refused.value.next_step
+    refuse_too_many(replace(storm, devices=room // 2), allowed, with_local_aws=True)
 
 
 REFUSED = {
@@ -132,9 +171,13 @@ def test_a_refusal_says_what_to_do_and_exits_as_misuse(capsys: pytest.CaptureFix
 
 
 @pytest.mark.parametrize(
-    "words", [("--devices", "0"), ("--spread", "-1"), ("--rate", "-1"), ("--interval", "0")]
-)
-def test_a_number_without_sense_is_misuse(words: tuple[str, str]) -> None:
+        "words",
+    [
+        ("--devices", "0"), ("--spread", "-1"), ("--rate", "-1"), ("--interval", "0"),
+        ("--at-once", "0"), ("--at-once", "5", "--scenario", "steady"),
+    ],
+)  # fmt: skip
+def test_a_number_without_sense_is_misuse(words: tuple[str, ...]) -> None:
     with pytest.raises(MisuseError):
         order_of(parser().parse_args(words))
 
