@@ -22,6 +22,7 @@ from typing import Any, Final
 from botocore.session import Session
 
 from localcloud.gaps._support.rest import Response
+from localcloud.gaps._support.scopes import Found, found_in_any_scope
 from localcloud.seam import Seam
 
 _DOMAINS: Final = ("localhost", "amazonaws.com")
@@ -29,9 +30,6 @@ _ENDPOINT: Final = re.compile(
     rf"(?P<prefix>[0-9a-z]+)-ats\.iot\.(?P<region>[0-9a-z-]+)\.({'|'.join(_DOMAINS)})"
 )
 _dialled: ContextVar[str] = ContextVar("dialled_server_name", default="")
-
-Registration = tuple[str, str, dict[str, Any]]
-"""Account, Region and the certificate's record there."""
 
 
 def is_open(iot: Seam) -> bool:
@@ -79,14 +77,15 @@ def _remembering(iot: Seam) -> Callable[..., Awaitable[None]]:
     return serve_conn
 
 
-def _in_scope(iot: Seam) -> Callable[..., list[Registration]]:
-    find: Callable[..., list[Registration]] = iot["_mtls_active_registrations"]
-
-    def active_registrations(
-        certificate_id: str, status: str | None = "ACTIVE"
-    ) -> list[Registration]:
-        found = find(certificate_id, status)
-        return [one for one in found if _reaches(iot, _dialled.get(), one[0], one[1])]
+def _in_scope(iot: Seam) -> Callable[..., list[Found]]:
+    # MiniStack's looks at every certificate there is, at each connect.
+    def active_registrations(certificate_id: str, status: str | None = "ACTIVE") -> list[Found]:
+        return [
+            (account, region, record)
+            for account, region, record in found_in_any_scope(iot["_certificates"], certificate_id)
+            if (status is None or record.get("status") == status)
+            and _reaches(iot, _dialled.get(), account, region)
+        ]
 
     return active_registrations
 

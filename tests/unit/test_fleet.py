@@ -15,6 +15,7 @@ from device.provisioning import actions as act
 from device.provisioning.events import Credential
 from fleet.account import Permission
 from fleet.cli import main, order_of, parser
+from fleet.crowd import Moment
 from fleet.errors import FleetError, MisuseError
 from fleet.invariants import Registered, broken, unregistered
 from fleet.limits import Allowed, most_devices, refuse_too_many
@@ -22,7 +23,7 @@ from fleet.memory_disk import MemoryDisk
 from fleet.order import FleetOrder, Scenario
 from fleet.page import page_of, plot
 from fleet.record import Passed, Record
-from fleet.report import Run, document_of, percentile, write_csv
+from fleet.report import Run, document_of, growth, percentile, write_csv
 from fleet.sessions import Ceiling, kind_of
 from fleet.share import swarm_order
 
@@ -229,6 +230,15 @@ def test_a_percentile_is_a_value_that_was_measured(percent: float, expected: flo
 def run_of(*records: Record, ended_by: str = "done") -> Run:
     order = FleetOrder(len(records), scenario=Scenario.POWER_CUTS)
     return Run(order, records, [], [], baseline_kib=1000, ended_by=ended_by)
+
+
+def test_a_report_tells_what_a_device_costs_the_cloud_at_first_and_at_last() -> None:
+    moments = [
+        Moment(0.0, 1, proven, 0, 0, 0, 0, cloud_cpu=cpu)
+        for proven, cpu in ((0, 1.0), (200, 3.0), (800, 9.0), (1000, 12.0), (1000, 13.0))
+    ]
+    assert growth(moments) == {"first_fifth": 10.0, "last_fifth": 15.0, "ratio": 1.5}
+    assert growth(moments[:1]) is None
 
 
 def test_a_report_names_who_is_not_proven_and_is_no_success() -> None:
