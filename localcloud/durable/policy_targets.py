@@ -5,6 +5,7 @@ that repeats them at each new one grows with the square of the fleet.
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Final
 
 from localcloud.seam import Seam
@@ -18,8 +19,13 @@ Record = dict[str, Any]
 
 def without_certificates(policy: Record) -> Record:
     """Return ``policy`` as it is written: its other targets are named nowhere else."""
-    others = [target for target in policy.get(_TARGETS, []) if _CERTIFICATE not in target]
-    return {**policy, _TARGETS: others}
+    return {**policy, _TARGETS: [*_others(tuple(policy.get(_TARGETS, ())))]}
+
+
+@lru_cache(maxsize=8)
+def _others(targets: tuple[str, ...]) -> tuple[str, ...]:
+    """Each connection looks at its policy several times, and few of them change it."""
+    return tuple(target for target in targets if _CERTIFICATE not in target)
 
 
 def find_at_start(iot: Seam) -> None:

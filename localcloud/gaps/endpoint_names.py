@@ -42,6 +42,7 @@ def close(iot: Seam) -> None:
     """Let the dialled name choose the account and Region; serve every such name."""
     iot["_mtls_serve_conn"] = _remembering(iot)
     iot["_mtls_active_registrations"] = _in_scope(iot)
+    iot["_mtls_refusal_reason"] = _without_a_search(iot)
     iot["_mtls_claim_scope"] = _claim_in_scope(iot)
     iot["_mtls_auto_registering_ca"] = _ca_in_scope(iot)
     iot["_mtls_server_cert_sans"] = _with_every_region(iot)
@@ -88,6 +89,18 @@ def _in_scope(iot: Seam) -> Callable[..., list[Found]]:
         ]
 
     return active_registrations
+
+
+def _without_a_search(iot: Seam) -> Callable[[str], str]:
+    tell: Callable[[str], str] = iot["_mtls_refusal_reason"]
+
+    def refusal_reason(certificate_id: str) -> str:
+        held = found_in_any_scope(iot["_certificates"], certificate_id)
+        if len(held) > 1:
+            return tell(certificate_id)
+        return f"status {held[0][2].get('status')!r}" if held else "not registered"
+
+    return refusal_reason
 
 
 def _claim_in_scope(iot: Seam) -> Callable[[str], tuple[str, str, str] | None]:
