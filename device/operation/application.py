@@ -58,6 +58,9 @@ class _Said(msgspec.Struct, forbid_unknown_fields=True):
     received: int | None = None
 
 
+_SAID: Final = msgspec.json.Decoder(_Said)
+
+
 class Application(QuietTask):
     """The task of the programs that are connected."""
 
@@ -133,7 +136,7 @@ class Application(QuietTask):
 
     def _hear(self, client: int, payload: bytes) -> Sequence[Order]:
         try:
-            said = msgspec.json.decode(payload, type=_Said)
+            said = _SAID.decode(payload)
         except UNREADABLE as error:
             return [self._refuse(client, None, f"not understood: {foreign(str(error))}")]
         if said.publish is not None:
