@@ -296,6 +296,14 @@ def test_a_swarm_without_sense_is_misuse(variables: dict[str, str]) -> None:
         swarm_order(variables)
 
 
+def test_a_worker_takes_no_bundle_that_its_machine_has_no_room_for(tmp_path: Path) -> None:
+    variables = {"FLEET_DEVICES": str(tmp_path), "FLEET_DEVICES_A_USER": "30"}
+    order, allowed = swarm_order(variables), replace(MUCH, ports=150)  # two a device
+    order.refuse_too_many(45, allowed)
+    with pytest.raises(FleetError, match="152 local ports needed, 150 allowed"):
+        order.refuse_too_many(46, allowed)
+
+
 def test_no_device_is_in_two_shares(tmp_path: Path) -> None:
     for number in range(10):
         (tmp_path / f"SN-{number}" / "fuses").mkdir(parents=True)
