@@ -257,4 +257,4 @@ def test_nothing_that_was_answered_is_lost(tmp_path: Path) -> None:
         told = cloud.answered
         assert min(len(told.things), len(told.devices), len(told.roles)) > KILLS / 8
         assert lost(cloud) == [], f"FIRSTBOOT_SEED={seed}"
-        print(f"{KILLS} kills, {cloud.answers} answers, {len(told.devices)} devices")
+        sys.stdout.write(f"{KILLS} kills, {cloud.answers} answers, {len(told.devices)} devices\n")
