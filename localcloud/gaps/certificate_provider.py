@@ -233,7 +233,7 @@ def _parsed(body: object) -> object:
         return body
     try:
         return json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SigningError("the function's answer is not JSON") from error
 
 

@@ -63,7 +63,8 @@ def close(iot: Seam) -> None:
     _check_requests("iot", iot, "_route_request")
     _check_requests("iot-data", Seam(iot_data), "handle_request")
     _check_requests("iot-jobs-data", Seam(iot_jobs_data), "handle_request")
-    _survive_nesting(Seam(iam_actions))
+    for module in (iot, Seam(iot_data), Seam(iam_actions)):
+        _survive_nesting(module)
 
 
 def _check_requests(service: str, of: Seam, entry: str) -> None:
@@ -84,12 +85,9 @@ def _check_requests(service: str, of: Seam, entry: str) -> None:
     of[entry] = handle
 
 
-def _survive_nesting(actions: Seam) -> None:
-    """Let MiniStack look for an action's resources in a body that nests too deep to be read.
-
-    It knows a body that is not JSON; what nests too deep is one, and is refused later.
-    """
-    actions["json"] = SimpleNamespace(loads=_loads, JSONDecodeError=json.JSONDecodeError)
+def _survive_nesting(module: Seam) -> None:
+    """Let MiniStack take what nests too deep to be read for what it knows: it is not JSON."""
+    module["json"] = SimpleNamespace(**{**vars(json), "loads": _loads})
 
 
 def _loads(text: str | bytes) -> object:

@@ -343,6 +343,18 @@ def test_a_body_that_nests_too_deep_is_refused(
     assert (status, answer["message"]) == (400, "the body is not JSON")
 
 
+def test_a_document_in_a_body_that_nests_too_deep_is_refused(local_cloud: LocalCloud) -> None:
+    deep = '{"a":' * 5000
+    template = {"templateName": "deep", "templateBody": deep, "provisioningRoleArn": ARN}
+    for path, body in (
+        ("/provisioning-templates", template),
+        ("/policies/deep", {"policyDocument": deep}),
+        ("/things", {"templateBody": deep}),
+    ):
+        status, answer = call(local_cloud, "POST", path, body)
+        assert (status, "JSON" in answer["message"]) == (400, True), path
+
+
 def call(
     cloud: LocalCloud, method: str, path: str, body: Any, service: str = "iot"
 ) -> tuple[int, Any]:
