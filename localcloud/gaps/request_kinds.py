@@ -90,9 +90,9 @@ def _survive_nesting(module: Seam) -> None:
     module["json"] = SimpleNamespace(**{**vars(json), "loads": _loads})
 
 
-def _loads(text: str | bytes) -> object:
+def _loads(text: str | bytes, **options: Any) -> object:
     try:
-        return json.loads(text)
+        return json.loads(text, **options)
     except RecursionError:
         raise json.JSONDecodeError("it nests too deep", "", 0) from None
 
