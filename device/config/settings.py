@@ -117,6 +117,9 @@ class Connection(_Section, frozen=True):
     session_expiry: Annotated[int, Meta(ge=0, le=_WEEK)] = 3600
     """Seconds for which AWS IoT keeps subscriptions and messages of a device that is away; an
     account allows 3,600 unless its quota is raised. 0 keeps nothing."""
+    publish_rate: Annotated[int, Meta(ge=1, le=10_000)] = 100
+    """Messages that ``device run`` publishes in a second at most; AWS IoT drops what is more than
+    100 on one connection."""
     retry: Retry = Retry()
 
 

@@ -185,7 +185,7 @@ class WorldSession:
                 return ev.Subscribed()
             case act.Request():
                 return self._answer(order)
-            case act.Publish(topic, payload):
+            case act.Publish(topic, payload, ticket):
                 if not self._is_known():
                     return None
                 if strikes("publish denied", device.name):
@@ -195,7 +195,7 @@ class WorldSession:
                 self._account.proofs.add(self.certificate_id)
                 if topic.endswith("/telemetry"):
                     device.rules.cloud_has(payload)
-                return ev.PublishAcknowledged()
+                return ev.PublishAcknowledged(ticket)
         raise AssertionError(order)
 
     def _answer(self, order: act.Request) -> ev.Event:
