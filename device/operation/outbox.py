@@ -137,21 +137,22 @@ class Window:
     def __init__(self, outbox: Outbox) -> None:
         """Begin without a connection."""
         self._outbox: Final = outbox
-        self._is_open = False
+        self.is_open = False
+        """Whether publications may be sent."""
         self.under_way = 0
         """So many of the oldest have been sent over this connection, without an answer yet."""
 
     def open(self) -> None:
         """Take note that publications may be sent."""
-        self._is_open = True
+        self.is_open = True
 
     def close(self) -> None:
         """Have everything sent again, in order: it is not known what of it arrived."""
-        self._is_open, self.under_way = False, 0
+        self.is_open, self.under_way = False, 0
 
     def take(self) -> Sequence[Publish]:
         """Return what is to be sent now; it is under way from then on."""
-        if not self._is_open:
+        if not self.is_open:
             return []
         begin, end = self.under_way, min(len(self._outbox), MOST_UNDER_WAY)
         self.under_way = max(begin, end)

@@ -67,7 +67,7 @@ class Telemetry(QuietTask):
     def on_connected(self) -> Sequence[Order]:
         """Say what the outage cost, and publish what it left."""
         self._window.open()
-        return [*self._loss("there was no room for more"), *self._window.take()]
+        return self._publish()
 
     def on_disconnected(self) -> None:
         """Publish again what was under way: it is not known whether it arrived."""
@@ -78,7 +78,7 @@ class Telemetry(QuietTask):
         if not self._window.arrived(publication):
             return []
         said = Report("telemetry acknowledged", f"message {_number_of(publication)}")
-        return [said, *self._window.take()]
+        return [said, *self._publish()]
 
     def on_fact(self, fact: Event) -> Sequence[Order]:
         """Take a new interval up at once."""
@@ -95,7 +95,7 @@ class Telemetry(QuietTask):
         """Take a reading."""
         self._due = now + self._interval
         publication = Publish(self._topic, msgspec.json.encode(self._measure()))
-        return [*self._keep(publication), *self._window.take()]
+        return [*self._keep(publication), *self._publish()]
 
     def on_stopped(self) -> Sequence[Report]:
         """Say which readings will never arrive, or how many wait for the next start."""
@@ -108,6 +108,11 @@ class Telemetry(QuietTask):
         for _ in range(waiting):
             self._drop(self._outbox.remove())
         return self._loss("stopped before AWS IoT acknowledged them")
+
+    def _publish(self) -> Sequence[Order]:
+        """Publish what may go now; which readings will never arrive is said before that."""
+        said = self._loss("there was no room for more") if self._window.is_open else []
+        return [*said, *self._window.take()]
 
     def _keep(self, publication: Publish) -> Sequence[Order]:
         """Put ``publication`` into the outbox, whatever has to go for it."""

@@ -111,8 +111,8 @@ BUGS: Final = (
         "waits for the acknowledgement of a connection that is lost",
         "outbox",
         "operation/outbox.py",
-        "        self._is_open, self.under_way = False, 0\n",
-        "        self._is_open = False\n",
+        "        self.is_open, self.under_way = False, 0\n",
+        "        self.is_open = False\n",
     ),
     Bug(
         "drops readings without a word",
