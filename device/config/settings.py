@@ -22,9 +22,8 @@ from msgspec import Meta, Struct
 
 from device.config import variables
 from device.config.methods import METHODS
-from device.config.settings_file import Section, read_settings_file
 from device.config.sources import SEALED, Sources
-from device.config.typed import did_you_mean, leaves, typed
+from device.config.typed import Section, did_you_mean, leaves, typed
 from device.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -336,6 +335,8 @@ def _sections_of(sealed: "SealedSettings | None") -> Section:
 
 def _in_file(path: Path | None, sealed: "SealedSettings | None") -> Section:
     if path is not None:
+        from device.config.settings_file import read_settings_file  # noqa: PLC0415 - loads yaml
+
         return read_settings_file(path)
     if sealed is None:
         step = "Pass --config FILE or set DEVICE_CONFIG; config/ has one file for each method."

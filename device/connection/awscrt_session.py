@@ -17,7 +17,6 @@ awscrt's flow control (100 publishes/s) stays off: it starts each connection wit
 and so holds the first packets back for 7 ms each; this device never sends that many.
 """
 
-import hashlib
 import logging
 import threading
 import weakref
@@ -119,6 +118,8 @@ class Network:
 
         A batch shares its claim, and a context takes more processor time than all of our own code.
         """
+        import hashlib  # noqa: PLC0415 - loads OpenSSL, which a device alone in its process spares
+
         name = hashlib.sha256(credential).digest()
         with self._lock:
             if name in self._contexts:
