@@ -6,9 +6,11 @@ Whatever can be known to be wrong before the first packet is said here.
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import structs
 
 from device.config import template
 from device.config.element_plan import element_plan
@@ -280,7 +282,9 @@ def _endpoint(storage: DeviceStorage, settings: Settings, sources: Sources) -> E
     endpoint = _address(storage, settings, sources)
     if settings.proxy is None:
         return endpoint
-    return replace(endpoint, proxy=Endpoint.parse_proxy(settings.proxy, sources.of("proxy")))
+    return structs.replace(
+        endpoint, proxy=Endpoint.parse_proxy(settings.proxy, sources.of("proxy"))
+    )
 
 
 def _address(storage: DeviceStorage, settings: Settings, sources: Sources) -> Endpoint:
