@@ -4,7 +4,6 @@ import ast
 import re
 import string
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,7 +36,7 @@ class Sources:
 
     used: Counter[str] = field(default_factory=Counter)
     caught: set[str] = field(default_factory=set)
-    """Every class by which somebody decides: in an ``except``, a ``suppress``, an ``isinstance``."""
+    """Every class by which somebody decides, in ``except``, ``suppress`` or ``isinstance``."""
     rows: list[tuple[str, str, str]] = field(default_factory=list)
     """Code, package and constant of every row."""
     calls: list[tuple[str, str, str, ast.Call]] = field(default_factory=list)
