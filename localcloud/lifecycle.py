@@ -15,7 +15,14 @@ from typing import Final
 
 from localcloud.door.callers import ADMIN, LOOPBACK
 from localcloud.door.signing import Call, signed_headers
-from localcloud.errors import START, STOP, LocalCloudError, NoAnswerError, NotRunningError
+from localcloud.errors import (
+    CATALOGUE,
+    START,
+    STOP,
+    LocalCloudError,
+    NoAnswerError,
+    NotRunningError,
+)
 from localcloud.state_folder import Ports, Server, StateFolder
 
 _START_SECONDS: Final = 60.0
@@ -102,7 +109,8 @@ def call(folder: StateFolder, method: str, path: str, document: object = None) -
 
     Raises:
         NotRunningError: nothing serves the folder.
-        NoAnswerError: nothing, or nothing of ours, answers there, or it refused.
+        NoAnswerError: nothing, or nothing of ours, answers there.
+        FaultError, SettingsError, ClockError: it refused, and says why.
         StateFolderError: the folder has no key.
     """
     server = folder.server()
@@ -121,8 +129,17 @@ def call(folder: StateFolder, method: str, path: str, document: object = None) -
     finally:
         connection.close()
     if response.status != http.HTTPStatus.OK:
-        raise NoAnswerError(f"{method} {path} was refused: {answer}")
+        raise _refused(f"{method} {path}", answer)
     return answer
+
+
+def _refused(asked: str, answer: object) -> LocalCloudError:
+    """Return the error that the server answered with, or say that it answered something else."""
+    match answer:
+        case {"code": str(code), "error": str(problem), "next_step": str(step)}:
+            if row := CATALOGUE.get(code):
+                return row.error(problem, next_step=step)
+    return NoAnswerError(f"{asked} was refused: {answer}")
 
 
 def _api_answers(folder: StateFolder, server: Server) -> bool:

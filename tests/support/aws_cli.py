@@ -26,7 +26,7 @@ def main() -> int:
     options = _options(words)
     files = {name: options.pop(name) for name in _OUTFILES if name in options}
     query, _ = options.pop("query", "@"), options.pop("output", "text")
-    client = boto3.client(service)
+    client = boto3.client("s3" if service == "s3api" else service)
     method = operation.replace("-", "_")
     model = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[method])
     shapes = model.input_shape.members if model.input_shape else {}
