@@ -249,7 +249,7 @@ MISUSE: Final = Row(
     ),
     next_step="See {command} --help.",
     exit_code=ExitCode.MISUSE,
-    reproduce=("localcloud --nonsense --json  # {code}",),
+    reproduce=("localcloud clock advance soon --json  # {code}",),
 )
 NO_SUCH_PATH: Final = Row(
     "FB-914",

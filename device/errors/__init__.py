@@ -186,7 +186,7 @@ MISUSE: Final = Row(
     ),
     next_step="Read {help_command}.",
     exit_code=ExitCode.MISUSE,
-    reproduce=("device boot --nonsense  # {code}",),
+    reproduce=("device boot --state  # {code}",),
 )
 STOPPED: Final = Row(
     "FB-004",

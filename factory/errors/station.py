@@ -18,7 +18,7 @@ MISUSE: Final = Row(
     next_step="Correct it; factory VERB --help lists the options.",
     exit_code=ExitCode.MISUSE,
     kind=StationError,
-    reproduce=("factory make --nonsense --json  # {code}",),
+    reproduce=("factory make --json  # {code}",),
 )
 STOPPED: Final = Row(
     "FB-502",

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import boto3
-import jmespath
+import jmespath  # type: ignore[import-untyped]  # it has no types
 from botocore import xform_name
 from botocore.exceptions import ClientError
 
@@ -38,12 +38,12 @@ def main() -> int:
     try:
         answer = getattr(client, method)(**given)
     except ClientError as error:
-        print(error, file=sys.stderr)
+        sys.stderr.write(f"{error}\n")
         return 254
     for name, path in files.items():
-        Path(options_path := files[name]).write_text(jmespath.search(_OUTFILES[name], answer))
+        Path(path).write_text(jmespath.search(_OUTFILES[name], answer), encoding="utf-8")
     found = jmespath.search(query, answer)
-    print(found if isinstance(found, str) else json.dumps(found, default=str))
+    sys.stdout.write(f"{found if isinstance(found, str) else json.dumps(found, default=str)}\n")
     return 0
 
 
@@ -56,9 +56,11 @@ def _options(words: list[str]) -> dict[str, str]:
             found[last] = "true"
         else:
             found[last] = word
-    if "no-set-as-active" in found:
-        found["set-as-active"] = "false"
-    return {name: text for name, text in found.items() if not name.startswith("no-")}
+    switched_off = [name for name in found if name.startswith("no-")]
+    for name in switched_off:
+        del found[name]
+        found[name.removeprefix("no-")] = "false"
+    return found
 
 
 def _value(kind: str, text: str) -> Any:

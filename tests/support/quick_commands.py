@@ -1,4 +1,4 @@
-"""``factory``, ``device``, ``localcloud`` and ``aws`` as commands that start at once: forks of a process.
+"""The commands (``device``, ``factory``, ``localcloud``, ``aws``) that start at once: forks.
 
 Most of a short command is the import of its libraries. Here one process has imported them; each
 command is a fork of it, with the directory, environment, arguments and streams of who typed it.
@@ -107,8 +107,8 @@ def _import_all() -> None:
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if not module.name.endswith("__main__"):
                 importlib.import_module(module.name)
-    for module in PROGRAMS.values():
-        importlib.import_module(module)
+    for program in PROGRAMS.values():
+        importlib.import_module(program)
     botocore.session.create_loader = functools.cache(botocore.session.create_loader)
     for service in _SERVICES:
         boto3.client(service, region_name="us-east-1")
