@@ -15,7 +15,7 @@ MISUSE: Final = Row(
         "An option or a verb is misspelt, is given twice, or lacks its value.",
         "A variable of the shell is not set, so an argument is empty.",
     ),
-    next_step="Correct it; factory VERB --help lists the options.",
+    next_step="Read {help_command}.",
     exit_code=ExitCode.MISUSE,
     kind=StationError,
     reproduce=("factory make --json  # {code}",),
