@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from device.api import Device
     from device.errors import ExitCode, FirstbootError, StepNotReachedError, StoppedError
-    from device.power import PowerCutError
-    from device.runtime.journal import Identity
+    from device.lifecycle.journal import Identity
+    from device.lifecycle.status import Status
+    from device.runtime.power import PowerCutError
     from device.runtime.timeline import Step
-    from device.status import Status
 
 __version__: Final = "0.1.0"
 
@@ -33,9 +33,9 @@ _HOMES: Final = {
     "Device": "device.api",
     "ExitCode": "device.errors",
     "FirstbootError": "device.errors",
-    "Identity": "device.runtime.journal",
-    "PowerCutError": "device.power",
-    "Status": "device.status",
+    "Identity": "device.lifecycle.journal",
+    "PowerCutError": "device.runtime.power",
+    "Status": "device.lifecycle.status",
     "Step": "device.runtime.timeline",
     "StepNotReachedError": "device.errors",
     "StoppedError": "device.errors",

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from device.config.device_plan import AWSCRT_REPORTS_FIRST, RENEWAL_CLIENT, Plan
 from device.config.endpoint import Endpoint
 from device.config.settings import Connection, Settings, configured
+from device.connection.session import Postbox, Session
+from device.connection.two_connections import TwoConnections
 from device.errors import FirstbootError
 from device.errors.provisioning import IDENTITY_REFUSED, NOT_LET_IN
 from device.errors.renewal import CERTIFICATE_EXPIRED
 from device.identity.csr import subject_name
+from device.lifecycle.journal import Identity, load_configuration, load_identity
 from device.operation.renewal import Ended, RenewalOrders
 from device.operation.renewal_due import RenewalPolicy
 from device.operation.task import Task
@@ -25,12 +28,9 @@ from device.runtime.clock import Clock, trusted_wall_time
 from device.runtime.credentials import ClaimSource, Credentials, InstalledClaim
 from device.runtime.enrolment import Enrolment
 from device.runtime.first_boot import FirstBoot
-from device.runtime.journal import Identity, load_configuration, load_identity
 from device.runtime.loop import Loop, Observer, Patience
 from device.runtime.notify import ServiceManager
-from device.runtime.session import Postbox, Session
 from device.runtime.trust_anchors import TrustAnchors
-from device.runtime.two_connections import TwoConnections
 from device.storage.device_storage import DeviceStorage
 from device.storage.element.installation import attach_element
 from device.storage.keys import KeyType, TlsIdentity
@@ -285,7 +285,7 @@ class Agent:
 
     def _after(self, ending: "Ending") -> "Ending":
         """Do what the operation ended for; a machine that reboots stops this program, too."""
-        from device.reset import clear_folder, reset  # noqa: PLC0415 - rarely needed
+        from device.lifecycle.reset import clear_folder, reset  # noqa: PLC0415 - rarely needed
         from device.runtime.deeds import Ending  # noqa: PLC0415 - see operate
         from device.runtime.reboot import reboot_machine  # noqa: PLC0415 - rarely needed
 

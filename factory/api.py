@@ -45,8 +45,8 @@ from factory.methods.prepared_account import (
     note_prepared,
 )
 from factory.methods.production import Product, as_made, produce, produce_by
+from factory.methods.products import MadeDevice, RetiredDevice, made_device
 from factory.methods.single_thing import RegisteredBy
-from factory.products import MadeDevice, RetiredDevice, made_device
 from factory.station import station as stored
 from factory.station.ledger import Entry, Ledger
 

@@ -15,8 +15,8 @@ from locust import User, events, task
 from locust.exception import StopUser
 from locust.runners import MasterRunner, WorkerRunner
 
-from device.runtime.awscrt_session import Network
-from device.runtime.pump import Pump
+from device.connection.awscrt_session import Network
+from device.connection.pump import Pump
 from fleet.record import Record
 from fleet.sessions import Ceiling
 from fleet.share import SwarmOrder, swarm_order

@@ -11,7 +11,7 @@ from device.provisioning import events as ev
 from device.runtime.timeline import STEPS, Step, Timeline
 
 if TYPE_CHECKING:
-    from device.runtime.journal import Identity
+    from device.lifecycle.journal import Identity
 
 _ISSUED: Final = STEPS[ev.CertificateIssued]
 _NOT_STEPS: Final = frozenset({"waiting", "next", "refused by AWS IoT"})

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from device.runtime.awscrt_session import Network
-from device.runtime.pump import Pump
+from device.connection.awscrt_session import Network
+from device.connection.pump import Pump
 from fleet import invariants
 from fleet.account import Permission, Place, open_place, refuse_used_account
 from fleet.crowd import Crowd, Moment, memory_kib

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from device.config.methods import METHODS, Credential
+from device.connection.awscrt_session import AwscrtSession, Network
 from device.errors import FirstbootError, StoppedError
-from device.power import PowerCutError
-from device.runtime.awscrt_session import AwscrtSession, Network
+from device.runtime.power import PowerCutError
 from device.runtime.timeline import Step
 from device.startup import Parts, StartedDevice, StartOptions, start_device
 from fleet.memory_disk import MemoryDisk

@@ -12,13 +12,13 @@ from typing import Any, Final
 import msgspec
 
 from device.errors.storage import StorageError
+from device.errors.text import foreign
 from device.operation.counters import Counters
 from device.operation.outbox import Outbox
 from device.operation.task import Deed, FromWithin, Order, QuietTask, Report, matches
 from device.provisioning.actions import Publish
 from device.provisioning.events import Event, MessageReceived
 from device.provisioning.messages import UNREADABLE
-from device.text import foreign
 
 LARGEST: Final = 128 * 1024
 """Bytes of a payload (AWS IoT Core quotas)."""

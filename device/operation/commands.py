@@ -13,12 +13,12 @@ from typing import Any, Final
 
 import msgspec
 
+from device.errors.text import foreign
 from device.operation.deeds import CollectDiagnostics, Done, Identify, Keep, Kept, Restart
 from device.operation.task import Order, QuietTask, Report
 from device.provisioning.actions import Publish
 from device.provisioning.events import Event, MessageReceived
 from device.provisioning.messages import UNREADABLE
-from device.text import foreign
 
 LARGEST: Final = 32 * 1024
 OPERATIONS: Final = ("reboot", "identify", "collect-diagnostics")

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
+from device.errors.text import foreign
 from device.operation.configuration import judge
 from device.operation.deeds import (
     CollectDiagnostics,
@@ -32,7 +33,6 @@ from device.operation.task import Order, QuietTask, Reconfigured, Report
 from device.provisioning.actions import Publish
 from device.provisioning.events import Event, MessageReceived
 from device.provisioning.messages import UNREADABLE
-from device.text import foreign
 
 LARGEST: Final = 32 * 1024
 """Bytes of a job document (AWS IoT Device Management quotas)."""

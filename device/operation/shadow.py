@@ -12,13 +12,13 @@ from typing import Any, Final
 
 import msgspec
 
+from device.errors.text import foreign
 from device.operation.configuration import judge, nested
 from device.operation.deeds import Configure, Done
 from device.operation.task import Order, QuietTask, Reconfigured, Report
 from device.provisioning.actions import Publish
 from device.provisioning.events import Event, MessageReceived
 from device.provisioning.messages import UNREADABLE
-from device.text import foreign
 
 LARGEST: Final = 32 * 1024
 """Bytes of a document: AWS IoT takes 8 KiB of state, and its metadata comes on top."""

@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from device.errors.text import foreign
 from device.provisioning import limits, topics
 from device.provisioning.events import (
     CertificateIssued,
@@ -24,7 +25,6 @@ from device.provisioning.events import (
     TokenRefused,
 )
 from device.provisioning.topics import Operation
-from device.text import foreign
 
 MAX_REPLY_BYTES: Final = 131_072  # AWS IoT's own limit for a payload (128 KiB)
 THING_NAME: Final = limits.THING_NAME

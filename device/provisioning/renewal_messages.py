@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from device.errors.text import foreign
 from device.provisioning import limits
 from device.provisioning.events import Event, MessageReceived, ReplyMalformed
 from device.provisioning.renewal_events import (
@@ -17,7 +18,6 @@ from device.provisioning.renewal_events import (
     RenewalConfirmed,
     RenewalRefused,
 )
-from device.text import foreign
 
 MAX_ANSWER_BYTES: Final = 4096
 _OPERATION: Final = "renewal"

@@ -13,8 +13,8 @@ from device.errors.provisioning import (
 )
 from device.errors.storage import DataCorruptError, DoesNotExistError
 from device.identity.certificates import leaf_of, validity
+from device.lifecycle import journal
 from device.provisioning.events import Credential
-from device.runtime import journal
 from device.runtime.clock import Clock, has_certainly_expired, trusted_wall_time
 from device.storage import installed_certificate
 from device.storage.device_storage import DeviceStorage

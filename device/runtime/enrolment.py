@@ -26,6 +26,8 @@ from device.identity.certificates import (
     leaf_of,
     validity,
 )
+from device.lifecycle import journal
+from device.lifecycle.journal import Identity, Keyed, Progress, Registered, Staged
 from device.provisioning.actions import StageCertificate
 from device.provisioning.events import (
     CertificateInstalled,
@@ -33,9 +35,7 @@ from device.provisioning.events import (
     ClockFoundBehind,
     Event,
 )
-from device.runtime import journal
 from device.runtime.clock import Clock, has_certainly_expired, trusted_wall_time
-from device.runtime.journal import Identity, Keyed, Progress, Registered, Staged
 from device.storage import installed_certificate
 from device.storage.device_storage import DeviceStorage
 from device.storage.installed_certificate import InstalledCertificate

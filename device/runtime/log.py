@@ -3,8 +3,8 @@
 A record has the wall clock, which may be wrong, and the monotonic clock, which never goes back; and
 the id of what happened, the same in each run, by which a log is searched (`event_id`).
 
-The firmware's own code never logs a secret, and passes foreign text through `device.text`; this
-is for what other people's code might put into a message.
+The firmware's own code never logs a secret, and passes foreign text through `device.errors.text`;
+this is for what other people's code might put into a message.
 """
 
 import json
@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from device.errors.text import REDACTED, foreign, printable, redact
 from device.runtime.clock import Clock, SystemClock
-from device.text import REDACTED, foreign, printable, redact
 
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs

@@ -8,7 +8,9 @@ from device import __version__
 from device.config import settings as config
 from device.config.device_plan import Plan
 from device.config.settings import Settings
+from device.connection.session import Postbox
 from device.errors import FirstbootError, StoppedError
+from device.lifecycle.journal import Identity, load_identity
 from device.operation.application import Answer, Application
 from device.operation.counters import Counters
 from device.operation.deeds import Done, Kept, Renew, ReplaceTrustAnchors
@@ -23,10 +25,8 @@ from device.provisioning.events import Event
 from device.runtime import facts, metrics
 from device.runtime.clock import Clock
 from device.runtime.deeds import Deeds, Doer, Ending, changed_settings, kept
-from device.runtime.journal import Identity, load_identity
 from device.runtime.loop import Loop, Observer, Patience
 from device.runtime.sensors import Sensors
-from device.runtime.session import Postbox
 from device.storage.device_storage import DeviceStorage
 
 if TYPE_CHECKING:

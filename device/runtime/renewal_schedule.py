@@ -2,11 +2,11 @@
 
 from typing import Final
 
+from device.lifecycle import journal
+from device.lifecycle.journal import Identity
 from device.operation.renewal import Due
 from device.operation.renewal_due import CertificateLife, RenewalPolicy, due_at
-from device.runtime import journal
 from device.runtime.clock import Clock, trusted_wall_time
-from device.runtime.journal import Identity
 from device.storage.device_storage import DeviceStorage
 from device.storage.manufacturing_data import made_at
 

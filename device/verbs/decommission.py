@@ -3,7 +3,7 @@
 import argparse
 from typing import Final
 
-from device.console import Console
+from device.verbs import Console
 from device.verbs._options import add_config, device_of
 
 SUMMARY: Final = "End the device's life for good: destroy every key, in a secure element too."

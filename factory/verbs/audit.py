@@ -8,10 +8,10 @@ from typing import Final
 from msgspec import to_builtins
 
 from factory.account.accounts import aws_accounts
-from factory.console import Console
 from factory.diagnosis.audit import Ages, Audit, AuditFinding
 from factory.errors.audit import AUDIT_FAILED
 from factory.lint.finding import Severity
+from factory.verbs import Console
 from factory.verbs._options import add_account
 
 SUMMARY: Final = "Find certificates, things, policies and CAs that are a risk or left over."

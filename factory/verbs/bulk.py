@@ -19,7 +19,6 @@ from factory.bulk.batch import run_batch
 from factory.bulk.input_file import check_columns
 from factory.bulk.journal import Batch, Journal, Line, open_journal, read_batch
 from factory.bulk.progress import progress_on
-from factory.console import Console
 from factory.errors import BATCH, BATCH_UNFINISHED, OPTION_NOT_USED
 from factory.making.admission import Admitted, Wanted, admit, enter_made, preview
 from factory.making.device_element import share_softhsm
@@ -34,6 +33,7 @@ from factory.methods.prepared_account import check_endpoint_of
 from factory.methods.production import as_made, retire_former
 from factory.station.ledger import Ledger
 from factory.station.serial_list import Row, check_batch_name, counted, read_rows
+from factory.verbs import Console
 from factory.verbs._options import add_account, add_again, add_connection, check_one_account
 
 _DEVICES: Final = Path(".firstboot/devices")

@@ -18,7 +18,6 @@ from factory.account.temporary_claim import (
     waiting_device,
     write_claim,
 )
-from factory.console import Console
 from factory.errors import OPTION_NOT_USED, StationNotPreparedError
 from factory.methods import trusted_user
 from factory.methods.named_claims import expire_claim, expire_due_claims, new_claim
@@ -26,6 +25,7 @@ from factory.methods.prepared_account import check_prepared
 from factory.station.named_claim import NamedRecord
 from factory.station.serial_list import check_batch_name
 from factory.station.station import Station, open_station
+from factory.verbs import Console
 from factory.verbs._options import add_account, check_one_account
 
 _DEFAULT_DAYS: Final = 30

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Final
 
 from factory.api import Station
-from factory.console import Console
 from factory.errors import OPTION_NOT_USED
 from factory.making.device_orders import OrderOptions
-from factory.products import MadeDevice
+from factory.methods.products import MadeDevice
+from factory.verbs import Console
 from factory.verbs._line import DEVICES as _DEVICES
 from factory.verbs._line import add_line, is_line, make_line
 from factory.verbs._options import add_again, add_connection, add_method, check_serials

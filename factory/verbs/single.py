@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Final
 
 from factory.api import Station
-from factory.console import Console
 from factory.making.device_orders import OrderOptions
 from factory.methods import single_thing
+from factory.methods.products import MadeDevice
 from factory.methods.single_thing import RegisteredBy
-from factory.products import MadeDevice
+from factory.verbs import Console
 from factory.verbs._options import (
     add_account,
     add_again,

@@ -5,8 +5,8 @@ import re
 from typing import Final
 
 from localcloud import lifecycle
-from localcloud.console import Console
 from localcloud.state_folder import StateFolder
+from localcloud.verbs import Console
 
 SUMMARY: Final = "Show the cloud's clock, or advance it."
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from localcloud import lifecycle
-from localcloud.console import Console
 from localcloud.errors import FAULT
 from localcloud.state_folder import StateFolder
+from localcloud.verbs import Console
 
 SUMMARY: Final = "Switch a fault on or off, or list what is on."
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Final
 
-from localcloud.console import Console
 from localcloud.errors import STATE_FOLDER
 from localcloud.state_folder import StateFolder
+from localcloud.verbs import Console
 
 SUMMARY: Final = "Print the last lines of the server's log."
 _POLL_SECONDS: Final = 0.2

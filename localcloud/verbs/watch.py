@@ -7,11 +7,11 @@ from functools import partial
 from typing import Final
 
 from localcloud import lifecycle
-from localcloud.console import Console
 from localcloud.errors import NoAnswerError, NotRunningError
 from localcloud.page.feed import Feed
 from localcloud.page.server import serving
 from localcloud.state_folder import StateFolder
+from localcloud.verbs import Console
 from localcloud.wire.line import Event, line_of, numbered_events
 
 SUMMARY: Final = "Follow the packets of all MQTT connections until Ctrl-C."

@@ -4,8 +4,8 @@ import argparse
 from typing import Final
 
 from localcloud import lifecycle
-from localcloud.console import Console
 from localcloud.state_folder import StateFolder
+from localcloud.verbs import Console
 from localcloud.wire.line import line_of, numbered_events
 
 SUMMARY: Final = "Print the latest packets of all MQTT connections."

@@ -15,8 +15,8 @@ from typing import Final
 from awscrt import mqtt5
 from awsiot import mqtt5_client_builder
 
-from device.runtime.awscrt_session import Network
-from device.runtime.pump import Pump
+from device.connection.awscrt_session import Network
+from device.connection.pump import Pump
 from fleet.crowd import Crowd, memory_kib
 from fleet.order import FleetOrder, Scenario
 from fleet.sessions import Ceiling

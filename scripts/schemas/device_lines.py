@@ -5,8 +5,8 @@ from typing import Annotated, Final
 from msgspec import Meta, Struct
 
 from device.doctor.finding import Finding
-from device.renewal_status import RenewalStatus
-from device.status import Status
+from device.lifecycle.status import Status
+from device.runtime.renewal_status import RenewalStatus
 
 CertificateId = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 

@@ -11,12 +11,12 @@ from device.agent import Agent
 from device.config.device_plan import plan_for
 from device.errors import FirstbootError, StoppedError
 from device.errors.renewal import RENEWAL_RUNNING
+from device.lifecycle.journal import Identity
+from device.lifecycle.reset import reset
 from device.operation.deeds import Done, Renew
 from device.operation.renewal import RenewalOrders
 from device.operation.task import Order, QuietTask
 from device.provisioning.events import Event
-from device.reset import reset
-from device.runtime.journal import Identity
 from device.storage.device_storage import open_device_storage
 from tests.support.clock import FakeClock
 from tests.support.effort import is_long

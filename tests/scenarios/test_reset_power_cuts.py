@@ -7,9 +7,9 @@ import msgspec
 import pytest
 
 from device.errors.storage import DECOMMISSIONED
-from device.reset import decommission, reset
-from device.runtime import journal
-from device.runtime.journal import Identity
+from device.lifecycle import journal
+from device.lifecycle.journal import Identity
+from device.lifecycle.reset import decommission, reset
 from device.storage.device_storage import open_device_storage
 from device.storage.filesystem import Mount
 from device.storage.lifecycle import Lifecycle

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
+from device.connection.session import Session
 from device.provisioning.actions import Action
 from device.provisioning.events import Event
-from device.runtime.session import Session
 from device.storage.filesystem import Fs
 
 

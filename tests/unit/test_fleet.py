@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from device.connection.awscrt_session import Network
 from device.errors import StoppedError
 from device.errors.storage import StorageError
 from device.provisioning import actions as act
 from device.provisioning.events import Credential
-from device.runtime.awscrt_session import Network
 from fleet.account import Permission
 from fleet.cli import main, order_of, parser
 from fleet.errors import FleetError, MisuseError

@@ -17,8 +17,8 @@ from tests.support.hang import SECONDS
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("advisor", "device", "factory", "fleet", "localcloud", "pytest_firstboot")
 PLACES = {
-    "awscrt": ("device.runtime.awscrt_session",),
-    "awsiot": ("device.runtime.awscrt_session",),
+    "awscrt": ("device.connection.awscrt_session",),
+    "awsiot": ("device.connection.awscrt_session",),
     "boto3": ("factory",),
     # MiniStack brings it; the plugin signs with it.
     "botocore": ("factory", "localcloud", "pytest_firstboot.local_aws"),
@@ -35,7 +35,7 @@ NEVER = {
 }
 # It fills a device's storage, and its errors derive from the device's.
 FACTORY_MAY_USE = ("device.config", "device.errors", "device.identity", "device.storage")
-PROVISIONING_MAY_USE = ("msgspec", "device.errors", "device.provisioning", "device.text")
+PROVISIONING_MAY_USE = ("msgspec", "device.errors", "device.provisioning")
 PURE = {
     "device.provisioning": PROVISIONING_MAY_USE,
     "device.operation": ("device.operation", *PROVISIONING_MAY_USE),
@@ -43,7 +43,7 @@ PURE = {
 
 # The rooms and loose modules of the local AWS, from the ground up.
 FLOORS = (
-    *("errors", "console", "seam", "settings"),
+    *("errors", "seam", "settings"),
     *("door", "state_folder", "ports", "lifecycle", "cloud_clock"),
     *("broker", "gaps", "durable", "faults", "wire"),
     *("page", "gateway", "admin", "cloud", "server", "verbs", "cli", "__main__"),

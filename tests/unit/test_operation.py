@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from device.connection.session import StopRequested
 from device.errors import Row, StoppedError
 from device.errors.provisioning import (
     CONNECTION_LOST,
@@ -27,7 +28,6 @@ from device.runtime.backoff import Backoff
 from device.runtime.loop import Loop, Patience
 from device.runtime.notify import ServiceManager
 from device.runtime.sensors import Sensors
-from device.runtime.session import StopRequested
 from tests.support.clock import FakeClock
 from tests.support.echo import Echo
 from tests.support.worlds import Diary

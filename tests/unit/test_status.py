@@ -9,7 +9,7 @@ import pytest
 
 from device.errors.provisioning import NO_CREDENTIAL
 from device.errors.storage import NOT_A_DEVICE, DataCorruptError, StorageMissingError
-from device.status import read_status
+from device.lifecycle.status import read_status
 from device.storage.device_storage import create_device_storage, open_device_storage
 from device.storage.lifecycle import Lifecycle
 from device.verbs.status import lines_of

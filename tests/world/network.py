@@ -27,7 +27,7 @@ _id_of: Final = lru_cache(certificate_id)
 
 
 class WorldSession:
-    """A `Session` of one device; see `device.runtime.session`."""
+    """A `Session` of one device; see `device.connection.session`."""
 
     def __init__(
         self, device: "WorldDevice", tls_identity: Callable[[Credential], TlsIdentity]

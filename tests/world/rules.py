@@ -4,8 +4,8 @@ import json
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from device.runtime import journal
-from device.runtime.journal import Identity
+from device.lifecycle import journal
+from device.lifecycle.journal import Identity
 from device.storage.device_storage import open_device_storage
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from device.config.data_endpoint import account_prefix_of, region_of
 from device.config.endpoint import Endpoint
 from device.errors.provisioning import NO_CREDENTIAL
 from device.errors.storage import DoesNotExistError
-from device.runtime import journal
-from device.runtime.journal import Identity, Keyed, Progress, Registered, Staged
+from device.lifecycle import journal
+from device.lifecycle.journal import Identity, Keyed, Progress, Registered, Staged
 from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.element import key_records
 from device.storage.keys import KeyLocation

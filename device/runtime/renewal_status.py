@@ -7,8 +7,8 @@ from pathlib import Path
 from msgspec import Struct
 
 from device.errors.renewal import NOT_PROVISIONED
+from device.lifecycle import journal
 from device.operation.renewal_due import RenewalPolicy, due_at
-from device.runtime import journal
 from device.runtime.clock import SystemClock
 from device.runtime.renewal_schedule import RenewalSchedule, life_of
 from device.storage.device_storage import DeviceStorage, open_device_storage

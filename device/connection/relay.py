@@ -31,7 +31,7 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from device.runtime.pump import Pump
+    from device.connection.pump import Pump
 
 LARGEST_PACKET: Final = 262_144
 """Bytes of one MQTT packet that CONNECT announces: AWS IoT sends at most 128 KiB of payload."""
@@ -200,7 +200,7 @@ class Relay:
         return False
 
     def _hand_over(self, pump: "Pump", near: socket.socket, far: socket.socket) -> None:
-        from device.runtime.pump import Way  # noqa: PLC0415 - only a program of many devices has one
+        from device.connection.pump import Way  # noqa: PLC0415 - only a program of many devices has one
 
         def up(data: bytes) -> bool:
             _acknowledge(near)

@@ -34,12 +34,7 @@ from awscrt.exceptions import AwsCrtError
 
 from device.config.endpoint import Endpoint
 from device.config.settings import Connection
-from device.errors import ExitCode
-from device.errors.element import ElementError
-from device.errors.provisioning import CREDENTIAL_UNUSABLE
-from device.provisioning import actions as act
-from device.provisioning import events as ev
-from device.runtime.connect_failure import (
+from device.connection.connect_failure import (
     ELEMENT_FAILURES,
     answer_to_publish,
     answer_to_subscribe,
@@ -49,16 +44,21 @@ from device.runtime.connect_failure import (
     reason_for_distrust,
     unreached,
 )
-from device.runtime.inbox import Inbox
-from device.runtime.reason_codes import Packet, reason_for
-from device.runtime.relay import LARGEST_PACKET, Relay
-from device.runtime.session import StopRequested
-from device.runtime.tunnel import way_to
+from device.connection.inbox import Inbox
+from device.connection.reason_codes import Packet, reason_for
+from device.connection.relay import LARGEST_PACKET, Relay
+from device.connection.session import StopRequested
+from device.connection.tunnel import way_to
+from device.errors import ExitCode
+from device.errors.element import ElementError
+from device.errors.provisioning import CREDENTIAL_UNUSABLE
+from device.errors.text import foreign
+from device.provisioning import actions as act
+from device.provisioning import events as ev
 from device.storage.keys import MemoryIdentity, TlsIdentity
-from device.text import foreign
 
 if TYPE_CHECKING:
-    from device.runtime.pump import Pump
+    from device.connection.pump import Pump
 
 _log = logging.getLogger(__name__)
 
