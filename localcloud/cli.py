@@ -3,9 +3,11 @@
 import argparse
 import json
 import os
+import re
 import sys
 from collections.abc import Sequence
 from functools import partial
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import ClassVar, Final, NoReturn
 
@@ -33,18 +35,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = sys.argv[1:] if arguments is None else list(arguments)
     _Parser.asked_for = given  # an error is raised by a verb's own parser
     options = parser().parse_args(given)
-    if "" in given:
+    if any(not each or re.fullmatch("--[a-z-]+=", each) for each in given):
         parser().error("an argument is empty; was a variable of the shell not set?")
     console = _Terminal(in_json=options.json)
     try:
         options.verb.run(options, StateFolder(options.state), console)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # closed by whoever started us
+            sys.stdout.flush()
     except LocalCloudError as error:
         console.fail(error)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(ExitCode.FAILED)
-    except BrokenPipeError:  # whoever read us went away
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):  # whoever read us went away: nobody to tell
+            print(f"localcloud: error: this machine refused: {error}", file=sys.stderr)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(ExitCode.FAILED)
 
@@ -91,10 +96,18 @@ class _Parser(argparse.ArgumentParser):
         super().error(message)
 
 
+def _version() -> str:
+    try:
+        return version("firstboot")
+    except PackageNotFoundError:
+        return "(from a checkout)"
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of every verb."""
     form = partial(argparse.HelpFormatter, width=78)
     top = _Parser(prog="localcloud", description=__doc__, formatter_class=form)
+    top.add_argument("--version", action="version", version=f"localcloud {_version()}")
     verbs = top.add_subparsers(title="verbs", required=True, metavar="VERB")
     common = _Parser(add_help=False)
     common.add_argument(
