@@ -1,4 +1,4 @@
-"""A thousand renewals in a row, while the device publishes: is there a hole, or a second identity?"""
+"""A thousand renewals in a row, while the device publishes: is a reading lost?"""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ from tests.support.effort import is_long
 from tests.support.hang import allow
 from tests.support.renewals import assert_one_identity, identity_of
 from tests.support.wire_world import WireWorld
-from tests.support.worlds import Diary, MemoryWorld, World, boot
+from tests.support.worlds import Diary, MemoryWorld, boot
 
 MANY = 1_000
 EVERY_SECONDS = 0.1
@@ -47,7 +47,7 @@ class Rotations(QuietTask):
         self._due = -1.0
 
 
-def rotate(world: World, state: Path, serial: str, count: int) -> dict[str, int]:
+def rotate(world: MemoryWorld | WireWorld, state: Path, serial: str, count: int) -> dict[str, int]:
     """Renew ``count`` times while the device publishes; return what can be counted."""
     world.settings = msgspec.structs.replace(
         world.settings,

@@ -1,4 +1,4 @@
-"""A year of certificates that live for three days, over TLS: in minutes, by the local AWS's clock."""
+"""A year of certificates of three days over TLS, in minutes: by the local AWS's clock."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence

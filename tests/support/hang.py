@@ -5,7 +5,6 @@
 
 import faulthandler
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -53,4 +52,8 @@ def line_from(process: "subprocess.Popen[AnyStr]", stream: IO[AnyStr] | None) ->
 
 def allow(seconds: float) -> None:
     """Let this test take ``seconds`` before it counts as one that hangs (faulthandler_timeout)."""
-    faulthandler.dump_traceback_later(seconds, exit=True, file=sys.__stderr__)
+    faulthandler.dump_traceback_later(seconds, exit=True, file=_STDERR)
+
+
+_STDERR: Final = 2
+"""The descriptor; pytest may have put something in the place of `sys.stderr`."""
