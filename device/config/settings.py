@@ -11,6 +11,7 @@ own keeps its case: ``claim.parameters.SerialNumber`` is ``DEVICE_CLAIM__PARAMET
 
 import logging
 import re
+import threading
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -381,13 +382,18 @@ def _override(raw: Section, key: str, value: str, elsewhere: dict[str, str], sou
     elsewhere[key] = source
 
 
+_ONE_THREAD: Final = threading.Lock()
+"""msgspec 0.22 crashes if two threads are the first to convert to a type; a fleet has many."""
+
+
 def _convert(raw: Section, sources: Sources, folder: Path) -> Settings:
     def source_of(key: str) -> str:
         return sources.elsewhere.get(key, sources.file)
 
     values = typed(raw, Settings, source_of)
     try:
-        settings = msgspec.convert(values, Settings)
+        with _ONE_THREAD:
+            settings = msgspec.convert(values, Settings)
     except msgspec.ValidationError as error:
         raise _explained(str(error), source_of) from None
     if settings.method not in METHODS:

@@ -3,6 +3,7 @@
 import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from msgspec import inspect
@@ -38,7 +39,11 @@ def typed(raw: Section, schema: type, source_of: SourceOf) -> dict[str, object]:
     Raises:
         ConfigurationError: a key is unknown, or its value is of the wrong kind.
     """
-    return _Typing(source_of).section(raw, inspect.type_info(schema), "")
+    return _Typing(source_of).section(raw, _shape(schema), "")
+
+
+_shape: Final = lru_cache(maxsize=None)(inspect.type_info)
+"""It is the same for each device of a process."""
 
 
 def leaves(section: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

@@ -61,6 +61,9 @@ class _Said(msgspec.Struct, forbid_unknown_fields=True):
     received: int | None = None
 
 
+_SAID: Final = msgspec.json.Decoder(_Said)
+
+
 class Application(QuietTask):
     """The task of the programs that are connected."""
 
@@ -137,7 +140,7 @@ class Application(QuietTask):
     def _hear(self, client: int, payload: bytes) -> Sequence[Order]:
         """Return the answers, in order; a message to publish is answered when it is kept."""
         try:
-            said = msgspec.json.decode(payload, type=_Said)
+            said = _SAID.decode(payload)
         except UNREADABLE as error:
             refused = self._refuse(client, None, f"not understood: {foreign(str(error))}")
             return [*self._keep_together(), refused]

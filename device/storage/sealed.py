@@ -27,7 +27,7 @@ from device.errors.storage import (
 )
 from device.storage.capacity import CAPACITY, PROVISIONING_ROOM, check_capacity, limit_of
 from device.storage.entries import Entries, Entry, Service
-from device.storage.filesystem import Fs, replace
+from device.storage.filesystem import Fs, overwrite, replace
 from device.storage.image import Sealer, digest_of
 from device.storage.roots.root_of_trust import BLANK, Anchor, RootOfTrust
 
@@ -54,6 +54,8 @@ class SealedStore:
         self._entries: dict[tuple[Service, int], Entry] = {}
         self._depth = 0
         self._finishing = False
+        self._are_both_there = False
+        """Whether the copy that is written last has a file, so that its content is replaced."""
         self._read_only = False
         self._refusal: Callable[[], FirstbootError] | None = None
 
@@ -201,9 +203,15 @@ class SealedStore:
         self._anchor = anchor
 
     def _mirror(self, name: str, image: bytes) -> None:
-        """Make the second copy the same; where the disk is full, better none than an old one."""
+        """Make the second copy the same; where the disk is full, better none than an old one.
+
+        The anchor names the first copy already, so what the second has is of no use to anybody.
+        """
+        put = overwrite if self._are_both_there else replace
+        self._are_both_there = False
         try:
-            replace(self._fs, name, image)
+            put(self._fs, name, image)
+            self._are_both_there = True
         except StorageError as error:
             logger.warning("%s is not used until the next commit: %s", name, error)
             self._fs.unlink(name)
@@ -247,7 +255,9 @@ class SealedStore:
         if self._fs.read(first) != image:
             logger.warning("%s was damaged or missing; restored from the other copy", first)
             replace(self._fs, first, image)
-        if self._fs.read(second) == image:
+        found = self._fs.read(second)
+        self._are_both_there = found is not None
+        if found == image:
             return
         generation = self._generation_of(second)
         if isinstance(generation, int) and abs(generation - self._anchor.generation) <= 1:
