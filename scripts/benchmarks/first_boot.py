@@ -11,7 +11,7 @@ from device.storage.keys import CLAIM_KEY, MemoryIdentity
 from device.storage.secure_storage import Uid
 from scripts.benchmarks.comparison import Figures, Quantity, Row, alternate, compare
 from scripts.benchmarks.processes import BenchError, Run
-from scripts.benchmarks.workbench import CHECKOUT, Workbench, device_command, open_workbench
+from scripts.benchmarks.workbench import Workbench, device_command, open_workbench
 
 QUANTITIES: Final = (
     Quantity("wall", "wall time, whole process", "s", aim=0.65),
@@ -45,7 +45,7 @@ def first_boot(
     with open_workbench() as bench:
         states = [bench.make_device(f"OURS-{number}") for number in range(rounds + 1)]
         bare = bare_command(bench)
-        boot = (*device_command(), "boot", "--config", str(CHECKOUT / "config/claim.yaml"))
+        boot = (*device_command(), "boot")  # with the settings that the station sealed
 
         def ours(number: int) -> Figures:
             run = bench.measure(*boot, "--state", str(states[number]), share=share)
