@@ -153,6 +153,11 @@ def boot(state: Path, *arguments: str | Path, **settings: str) -> Finished:
     return device("boot", "--state", state, "--config", CONFIG, *arguments, **settings)
 
 
+def boot_here(state: Path, *arguments: str | Path, **settings: str) -> Finished:
+    """Boot a device as `boot` does, in this process."""
+    return device_here("boot", "--state", state, "--config", CONFIG, *arguments, **settings)
+
+
 @contextmanager
 def running(*arguments: str | Path, **settings: str) -> Iterator[Running]:
     """Start a command; it is killed at the end if it is still there."""
