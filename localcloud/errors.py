@@ -257,7 +257,7 @@ NO_SUCH_PATH: Final = Row(
     "The local AWS has no such path",
     means="A request to the local AWS's own interface names a path that does not exist.",
     causes=("The command has another version than the server.",),
-    next_step="Run localcloud up without --detach and read its last lines.",
+    next_step="If the server has another version than the command: localcloud down, then up.",
     needs="a command of another version than the server",
 )
 

@@ -110,8 +110,8 @@ def call(folder: StateFolder, method: str, path: str, document: object = None) -
     Raises:
         NotRunningError: nothing serves the folder.
         NoAnswerError: nothing, or nothing of ours, answers there.
-        FaultError, SettingsError, ClockError: it refused, and says why.
         StateFolderError: the folder has no key.
+        LocalCloudError: it refused; the error is the one that it told.
     """
     server = folder.server()
     if server is None:
@@ -129,17 +129,17 @@ def call(folder: StateFolder, method: str, path: str, document: object = None) -
     finally:
         connection.close()
     if response.status != http.HTTPStatus.OK:
-        raise _refused(f"{method} {path}", answer)
+        raise _told(answer) or NoAnswerError(f"{method} {path} was refused: {answer}")
     return answer
 
 
-def _refused(asked: str, answer: object) -> LocalCloudError:
-    """Return the error that the server answered with, or say that it answered something else."""
+def _told(answer: object) -> LocalCloudError | None:
     match answer:
-        case {"code": str(code), "error": str(problem), "next_step": str(step)}:
-            if row := CATALOGUE.get(code):
-                return row.error(problem, next_step=step)
-    return NoAnswerError(f"{asked} was refused: {answer}")
+        case {"code": str(code), "error": str(problem), "next_step": str(next_step)}:
+            row = CATALOGUE.get(code)
+            if row is not None and row.sentence == "{problem}":
+                return row.error(problem, next_step=next_step)
+    return None
 
 
 def _api_answers(folder: StateFolder, server: Server) -> bool:
