@@ -12,8 +12,8 @@ import pytest
 from device import Device
 from device.config.methods import METHODS, KeyMaker
 from device.identity.certificates import certificate_id
-from device.lifecycle.status import read_status
 from device.lifecycle.journal import Identity
+from device.lifecycle.status import read_status
 from device.storage.device_storage import open_device_storage
 from device.storage.keys import BIRTH_KEY
 from device.storage.secure_storage import Uid

@@ -86,7 +86,7 @@ def soak(world: World, state: Path, trouble: Trouble, seed: int, seconds: float)
     return counts
 
 
-def _live(  # noqa: PLR0913, PLR0917 - one object per collaborator, all named at the one call
+def _live(  # noqa: PLR0917 - one object per collaborator, all named at the one call
     world: World, state: Path, trouble: Trouble, chance: Random, counts: Counter[str], end: float
 ) -> None:
     """Have the device at work until the power fails, or the soak is over."""
