@@ -74,6 +74,6 @@ def fields_of(words: Sequence[str]) -> dict[str, object]:
 
 
 def _number(text: str) -> str:
-    if not text.isdecimal():
+    if not text.isdecimal() and text != "all":  # argparse asks about the const, too
         raise argparse.ArgumentTypeError(f"{text!r} is not the number of a fault")
     return text
