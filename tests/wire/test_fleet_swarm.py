@@ -66,7 +66,7 @@ def swarm(
         "--master-bind-port",
         port,
         "-t",
-        "60s",
+        f"{SECONDS:.0f}s",
         "--only-summary",
     ]
     theirs = ["--worker", "--master-host", "127.0.0.1", "--master-port", port]
