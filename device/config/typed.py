@@ -8,8 +8,10 @@ from typing import Any, Final
 
 from msgspec import inspect
 
-from device.config.settings_file import Null, Section
 from device.errors import ConfigurationError
+
+Section = dict[str, Any]
+"""By key: text, or a `Section`."""
 
 SourceOf = Callable[[str], str]
 """The file, variable or flag that a key, such as ``claim.template``, was set by."""
@@ -21,6 +23,12 @@ _NUMBER: Final = re.compile(
 _NO_NAMES: Final = ("", "{}")
 """How a variable says that a section of your own names, such as claim.parameters, is empty."""
 _TRUTH: Final = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+
+
+class Null(str):
+    """A value that YAML calls null, such as ``~`` without quotes; as text, what is written."""
+
+    __slots__ = ()
 
 
 def typed(raw: Section, schema: type, source_of: SourceOf) -> dict[str, object]:

@@ -12,7 +12,7 @@ document is ``{"operation": "reboot"}``, see docs/operation.md.
 import math
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -77,8 +77,13 @@ class Note(msgspec.Struct, frozen=True):
 _NOTE: Final = msgspec.json.Decoder(Note)
 
 
+_JobId = Annotated[str, msgspec.Meta(pattern=r"\A[a-zA-Z0-9_-]{1,64}\Z")]
+"""Of AWS IoT's CreateJob. It is a level of the topics that the device publishes to, so a message
+with any other id, which AWS IoT never sends, is not read."""
+
+
 class _Execution(msgspec.Struct, rename="camel"):
-    job_id: str
+    job_id: _JobId
     version_number: int
     execution_number: int = 1
     status: str = "QUEUED"
@@ -252,7 +257,7 @@ class Jobs(QuietTask):
 
     def _told(self, end: str, reply: _Reply) -> Sequence[Order]:
         """Go on after AWS IoT took, or did not take, what was told last."""
-        note, (job_id, _, verdict) = self._note, end.split("/")
+        note, (job_id, _, verdict) = self._note, end.rsplit("/", 2)
         if note is None or job_id != note.job_id or not self._is_awaiting:
             return []
         self._is_awaiting, self._due = False, math.inf

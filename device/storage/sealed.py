@@ -10,7 +10,6 @@ decides which copy is overwritten next: after a crash of the process alone, a co
 complete and not be on the disk yet.
 """
 
-import hashlib
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,7 +28,7 @@ from device.errors.storage import (
 from device.storage.capacity import CAPACITY, PROVISIONING_ROOM, check_capacity, limit_of
 from device.storage.entries import Entries, Entry, Service
 from device.storage.filesystem import Fs, overwrite, replace
-from device.storage.image import Sealer
+from device.storage.image import Sealer, digest_of
 from device.storage.roots.root_of_trust import BLANK, Anchor, RootOfTrust
 
 logger = logging.getLogger("device.storage")
@@ -152,7 +151,7 @@ class SealedStore:
         sealer, generation = Sealer(root), self.generation + 1
         image = sealer.seal(generation, self._entries)
         first, second = self._in_order(generation)
-        anchor = Anchor(generation, hashlib.sha256(image).digest())
+        anchor = Anchor(generation, digest_of(image))
         replace(self._fs, first, image)
         root.write_anchor(anchor)
         self._refusal = _HALF_WAY
@@ -188,7 +187,7 @@ class SealedStore:
         image = self._sealer.seal(generation, self._entries)
         first, second = self._in_order(generation)
         replace(self._fs, first, image)
-        self._advance(Anchor(generation, hashlib.sha256(image).digest()))
+        self._advance(Anchor(generation, digest_of(image)))
         self._mirror(second, image)
         self._refusal = None
 
@@ -225,7 +224,7 @@ class SealedStore:
                 raise DataCorruptError("the root of trust no longer holds the anchor")
             for name in self._in_order(self._anchor.generation):
                 image = self._fs.read(name)
-                if image and hashlib.sha256(image).digest() == self._anchor.digest:
+                if image and digest_of(image) == self._anchor.digest:
                     return image
             if self.root.read_anchor() == self._anchor:  # else a writer overtook us: look again
                 raise self._diagnosis()

@@ -26,7 +26,9 @@ from tests.support.hang import SECONDS
 
 ROOT = Path(__file__).parents[2]
 CONFIG = str(ROOT / "config" / "claim.yaml")
-VERBS = ("boot", "run", "status", "reset", "decommission", "metrics")
+VERBS = (
+    "boot", "run", "status", "renew", "needs-renewal", "reset", "decommission", "metrics",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,7 @@ def decommissioned_storage(state: Path) -> None:
         storage.advance(Lifecycle.DECOMMISSIONED)
 
 
-@pytest.mark.parametrize("verb", ["boot", "run", "reset"])
+@pytest.mark.parametrize("verb", ["boot", "run", "renew", "reset"])
 @pytest.mark.parametrize(
     ("damage", "error"),
     [
@@ -197,7 +199,7 @@ def test_a_storage_that_cannot_be_used(
     assert_explained(answer, 6, error)
 
 
-@pytest.mark.parametrize("verb", ["boot", "run", "reset"])
+@pytest.mark.parametrize("verb", ["boot", "run", "renew", "reset", "decommission"])
 def test_a_storage_in_use(device: Device, state: Path, verb: str) -> None:
     config = [] if verb == "reset" else ["--config", CONFIG]
     with open_device_storage(state):
@@ -474,6 +476,30 @@ def test_a_package_that_is_missing_is_named(state: Path, package: str, distribut
 
 
 # --- as a process -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ["device", "factory", "localcloud"])
+def test_output_that_a_full_disk_takes_is_an_error_without_a_traceback(command: str) -> None:
+    words = ["status"] if command == "localcloud" else ["explain", "FB-110"]
+    arguments = [sys.executable, "-m", command, *words, "--json"]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            arguments, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, check=False, timeout=SECONDS
+        )
+    assert done.returncode == 1
+    assert b"No space left on device" in done.stderr
+    assert b"Traceback" not in done.stderr
+    assert b"Exception ignored" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["device", "factory"])
+def test_words_do_not_go_among_the_data_when_stderr_is_closed(command: str) -> None:
+    script = f"{sys.executable} -m {command} explain FB-000 --json 2>&-"
+    done = subprocess.run(
+        ["sh", "-c", script], cwd=ROOT, stdout=subprocess.PIPE, check=False, timeout=SECONDS
+    )
+    (line,) = done.stdout.splitlines()
+    assert json.loads(line)["code"]
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,25 @@ def test_misuse_is_an_object_too(verb: str, capsys: pytest.CaptureFixture[str]) 
     assert set(told) == {"error", "code", "message", "next_step", "exit_code"}
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "fault drop-reply --off",
+        "fault --off one",
+        "fault drop-reply count",
+        "clock advance",
+        "clock show 90d",
+        "clock advance 5",
+        "logs --lines 0",
+        "up --rude 51",
+    ],
+)
+def test_what_makes_no_sense_is_misuse(words: str, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([*words.split(), "--state", str(tmp_path)])
+    assert ended.value.code == 2
+
+
 @pytest.mark.parametrize("verb", ["env", "watch", "fault", "wire", "clock"])
 def test_an_error_is_an_object(
     verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
