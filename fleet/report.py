@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from fleet.crowd import Moment
 from fleet.invariants import Violation
+from fleet.order import OPERATING as OPERATING_SCENARIOS
 from fleet.order import FleetOrder
 from fleet.record import OF_RENEWAL, OPERATING, RENEWED, Record
 
@@ -170,7 +171,10 @@ def _local_aws(run: Run) -> dict[str, Any] | None:
         "kib_a_device": round((peak - first.cloud_memory_kib) / run.order.devices, 1),
         "cpu_seconds": round(cpu, 2),
         "cpu_ms_a_call": round(cpu * 1000 / calls, 3) if calls else None,
-        "cpu_ms_a_device": growth(run.moments),
+        # Devices that stay at work cost more the more there are.
+        "cpu_ms_a_device": None
+        if run.order.scenario in OPERATING_SCENARIOS
+        else growth(run.moments),
         "most_calls_a_second": round(most_calls_a_second(run.moments), 1),
     }
 
