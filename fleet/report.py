@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from fleet.crowd import Moment
 from fleet.invariants import Violation
-from fleet.order import OPERATING as OPERATING_SCENARIOS
+from fleet.order import OPERATING as AT_WORK
 from fleet.order import FleetOrder
 from fleet.record import OF_RENEWAL, OPERATING, RENEWED, Record
 
@@ -172,9 +172,7 @@ def _local_aws(run: Run) -> dict[str, Any] | None:
         "cpu_seconds": round(cpu, 2),
         "cpu_ms_a_call": round(cpu * 1000 / calls, 3) if calls else None,
         # Devices that stay at work cost more the more there are.
-        "cpu_ms_a_device": None
-        if run.order.scenario in OPERATING_SCENARIOS
-        else growth(run.moments),
+        "cpu_ms_a_device": None if run.order.scenario in AT_WORK else growth(run.moments),
         "most_calls_a_second": round(most_calls_a_second(run.moments), 1),
     }
 
