@@ -120,8 +120,9 @@ def write_json(document: Mapping[str, Any], path: Path) -> None:
 
 def _devices(run: Run) -> dict[str, Any]:
     proven = [each.proven_after for each in run.records if each.proven_after is not None]
-    moments = [each for each in run.moments if each.proven == len(proven)]
-    seconds = moments[0].seconds if moments and proven else 0.0
+    # Some may be proven while the fleet is being stopped, after the last look.
+    most = max((each.proven for each in run.moments), default=0)
+    seconds = next((each.seconds for each in run.moments if most and each.proven == most), 0.0)
     unfinished = [each for each in run.records if not each.is_proven]
     return {
         "ordered": run.order.devices,
