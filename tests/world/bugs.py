@@ -54,8 +54,8 @@ BUGS: Final = (
         "storage",
         "storage/sealed.py",
         "        replace(self._fs, first, image)\n"
-        "        self._advance(Anchor(generation, hashlib.sha256(image).digest()))\n",
-        "        self._advance(Anchor(generation, hashlib.sha256(image).digest()))\n"
+        "        self._advance(Anchor(generation, digest_of(image)))\n",
+        "        self._advance(Anchor(generation, digest_of(image)))\n"
         "        replace(self._fs, first, image)\n",
     ),
     Bug(
