@@ -110,7 +110,7 @@ def _checked(entry: SignedEntry, certificate: x509.Certificate, where: str) -> s
         protected = msgspec.json.decode(_bytes(entry.protected), type=_Protected)
         payload = msgspec.json.decode(_bytes(entry.payload), type=_Payload)
         signature = _bytes(entry.signature)
-    except (ValueError, msgspec.DecodeError) as error:
+    except (ValueError, msgspec.DecodeError, RecursionError) as error:
         raise MANIFEST.error(f"{where} cannot be read: {error}") from error
     if protected != _protected(certificate):
         raise MANIFEST.error(f"{where} was not signed with this certificate")
