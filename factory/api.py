@@ -306,6 +306,8 @@ class Station:
         for order in orders:
             wanted = Wanted(order, folder_of(order.serial_number), again=again)
             product = produce_by(make, options.method, wanted, self.folder, [cloud])
+            if options.birth:
+                recovery.give_birth_certificate(cloud, wanted.out, thing_name(order))
             yield made_device(options.method, product, wanted.out, settings_file)
 
     def retire(

@@ -22,9 +22,9 @@ A server that closes in the instant after the handshake, before awscrt has spoke
 fault of the network: that says less, and a refusal comes again.
 """
 
-import secrets
+import os
 import socket
-from base64 import b64encode
+from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from threading import Event, Thread
@@ -97,7 +97,7 @@ class Relay:
         self._is_closed = False
         self._has_sent_all: Final = Event()
         self._thread: Final = Thread(target=self._run, daemon=True)
-        self.password: Final = secrets.token_urlsafe(16)
+        self.password: Final = urlsafe_b64encode(os.urandom(16)).decode()
         """What the client has to say to be passed on, as the user ``firstboot``."""
         self.failure: OSError | None = None
         """Why the endpoint was not reached."""

@@ -30,6 +30,9 @@ class _Answer(msgspec.Struct, rename="camel"):
     reason: str = ""
 
 
+_ANSWER: Final = msgspec.json.Decoder(_Answer)
+
+
 def topic_of_device(thing_name: str) -> str:
     """Return where the device asks."""
     return f"firstboot/renewal/{thing_name}/device"
@@ -84,6 +87,6 @@ def _decoded(message: MessageReceived) -> _Answer | ReplyMalformed:
         problem = f"{len(message.payload)} bytes, {MAX_ANSWER_BYTES} at most are taken"
         return ReplyMalformed(_OPERATION, problem)
     try:
-        return msgspec.json.decode(message.payload, type=_Answer)
+        return _ANSWER.decode(message.payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return ReplyMalformed(_OPERATION, foreign(str(error)))

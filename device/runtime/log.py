@@ -7,9 +7,7 @@ The firmware's own code never logs a secret, and passes foreign text through `de
 this is for what other people's code might put into a message.
 """
 
-import json
 import logging
-import socket
 import sys
 import uuid
 from collections.abc import Mapping
@@ -74,6 +72,8 @@ class _JsonFormatter(RedactingFormatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
+        import json  # noqa: PLC0415 - only this form needs it
+
         return json.dumps(_fields(record, self))
 
 
@@ -85,6 +85,8 @@ class _JournalHandler(logging.Handler):
 
     def __init__(self, path: Path) -> None:
         super().__init__()
+        import socket  # noqa: PLC0415 - only this form needs it
+
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.connect(str(path))
 

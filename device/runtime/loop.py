@@ -217,9 +217,12 @@ class Loop:
         """Return the next event that means something to ``work``."""
         while True:
             self._do_what_is_due(work)
+            if self._facts:
+                return self._facts.popleft()
             now = self._clock.monotonic()
             timeout = work.timeout
             deadline = math.inf if timeout is None else self._since + timeout
+            deadline = min(deadline, work.overdue_at)
             if now >= deadline:
                 return ev.TimedOut()
             event = self._read(work.step, deadline, self._slow_at(work, deadline), work.next_due())

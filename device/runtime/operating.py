@@ -94,6 +94,7 @@ class Operating:
             [*self._tasks(), *tasks],
             connect_timeout=connection.connect_timeout,
             reply_timeout=connection.reply_timeout,
+            publish_rate=connection.publish_rate,
             is_connected=is_connected,
             carry_out=self._deeds.carry_out,
             counters=self._counters,

@@ -152,7 +152,10 @@ def _expire(
 
 
 def _list(station: Station, console: Console) -> None:
-    for record in station.named_claims:
+    records = list(station.named_claims)
+    if not records:
+        console.say("This station has no named claim. Next: factory claim new --name NAME")
+    for record in records:
         console.show(_fields(record), *_lines(record))
 
 

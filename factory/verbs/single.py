@@ -13,6 +13,7 @@ from factory.verbs import Console
 from factory.verbs._options import (
     add_account,
     add_again,
+    add_birth,
     add_connection,
     add_serials,
     check_one_account,
@@ -40,6 +41,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--out", type=Path, metavar="DIR", help=f"the device's state folder; default: {_DEVICES}/SN"
     )
+    add_birth(command)
     add_again(command)
     add_account(command)
     add_connection(command)

@@ -13,9 +13,8 @@ class Console(Protocol):
     def say(self, *lines: str) -> None:
         """Tell a person what happens, on standard error."""
 
-    def show(self, document: object, *lines: str) -> None:
-        """Put out the result: ``document`` as one line of JSON, or the ``lines``."""
+    def show(self, document: object, *lines: str, colour: int = 0) -> None:
+        """Put out the result: ``document`` as one line of JSON, or the ``lines``.
 
-    @property
-    def is_colourful(self) -> bool:
-        """Whether standard output is a terminal that may be given colours."""
+        A terminal shows the lines in ``colour``, a parameter of SGR (ECMA-48); 0 is its own.
+        """

@@ -16,7 +16,9 @@ _POLL_SECONDS: Final = 0.2
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``localcloud logs``."""
-    parser.add_argument("--lines", type=int, default=40, metavar="N", help="default: %(default)s")
+    parser.add_argument(
+        "--lines", type=_count, default=40, metavar="N", help="default: %(default)s"
+    )
     parser.add_argument(
         "--follow", action="store_true", help="continue until Ctrl-C or until the server stops"
     )
@@ -39,3 +41,9 @@ def _more(log: Iterator[str], folder: StateFolder) -> Iterator[str]:
         while folder.server():
             yield from (line.rstrip("\n") for line in log)
             time.sleep(_POLL_SECONDS)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of lines")
+    return int(text)

@@ -5,6 +5,7 @@ was proven, and the resident memory that each takes while it is connected.
 """
 
 import argparse
+import faulthandler
 import json
 import threading
 import time
@@ -89,6 +90,7 @@ def _figures(seconds: float, kib: int, count: int) -> dict[str, float]:
 
 def main() -> None:
     """Run one side."""
+    faulthandler.enable()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("side", choices=("ours", "bare"))
     parser.add_argument("--devices", type=Path, required=True)

@@ -70,6 +70,9 @@ class _PoweredFs:
     def create(self, name: str, data: bytes, mode: int = 0o600) -> None:
         self._around(lambda: self._disk.create(name, data, mode))
 
+    def overwrite(self, name: str, data: bytes) -> None:
+        self._around(lambda: self._disk.overwrite(name, data))
+
     def fsync(self, name: str) -> None:
         self._around(lambda: self._disk.fsync(name))
 
