@@ -345,7 +345,7 @@ class SimulatedRecovery:
         request = json.loads(payload)
         thing, token = request["parameters"]["ThingName"], request["certificateOwnershipToken"]
         found = self._cloud.tokens.get(token)
-        if found is None:
+        if found is None or found[0] not in self._cloud.certificates:
             return _refused_token()
         may = self.births.get(principal) == thing and self._is_in_window(thing, found[0])
         self.audit.append((thing, may))
