@@ -313,8 +313,10 @@ class SimulatedRenewals:
         if asked["step"] == "prove":
             step = "refused" if self.refusal else "confirmed"
             return {"step": step, "certificateId": principal, "reason": self.refusal}
+        if asked["replaces"] == principal:
+            return {"step": "refused", "certificateId": principal, "reason": "not itself"}
         retired = self._cloud.certificates.get(asked["replaces"])
-        if retired is not None and retired.thing == thing and asked["replaces"] != principal:
+        if retired is not None and retired.thing == thing:
             retired.status, retired.thing = "INACTIVE", None
         return {"step": "retired", "certificateId": asked["replaces"]}
 

@@ -1,5 +1,6 @@
 """The account of a world: the cloud in memory, with AWS's quotas and with hooks that lie."""
 
+import json
 from collections import Counter
 from typing import Final
 
@@ -51,7 +52,7 @@ class Account:
         self._quotas: Final = {name: Quota(hub, rate) for name, rate in QUOTAS.items()}
         self.is_limited = True
         self.proofs: Final[set[str]] = set()
-        """Ids of certificates with which a publication was acknowledged."""
+        """Ids of certificates with which a publication was acknowledged, or a renewal confirmed."""
         self.inactive: Final[set[str]] = set()
         self.calls: Final[Counter[str]] = Counter()
         self.throttled = 0
@@ -83,6 +84,24 @@ class Account:
         if self._chance.strikes("done, but says 503", who):
             return refusing(order, "says 503")
         return message
+
+    def answer_renewal(self, order: act.Request, who: str, principal: str) -> ev.Event | None:
+        """Return what the renewal's Lambda answers to ``principal``; None if nobody does."""
+        thing, asked = order.topic.split("/")[2], json.loads(order.payload)
+        self.calls[asked["step"]] += 1
+        if self._chance.strikes("Lambda fails", who):
+            return None
+        answer = self.registry.renewal.answer(thing, principal, asked)
+        if answer is None:
+            return None
+        if asked["step"] == "prove" and self._chance.strikes("Lambda says no", who):
+            answer |= {"step": "refused", "reason": "so it says"}
+        if answer["step"] == "confirmed":
+            self.proofs.add(principal)
+        payload = json.dumps(answer).encode()
+        if self._chance.strikes("malformed answer", who):
+            payload = payload[:-1]
+        return ev.MessageReceived(f"firstboot/renewal/{thing}/cloud", payload)
 
     def set_status(self, thing: str, status: str, *, was: str) -> None:
         """Set what is ``was`` of a thing's certificates to ``status``."""

@@ -97,7 +97,7 @@ class WorldSession:
 
     def _deliver(self, parcel: tuple[int, ev.Event]) -> None:
         number, event = parcel
-        if number == self._number and self._device.session is self:
+        if number == self._number and self in self._device.sessions:
             self._inbox.append(event)
             self._device.fiber.wake()
 
@@ -126,7 +126,7 @@ class WorldSession:
 
     def _arrive(self, parcel: tuple[int, act.Connect, bytes]) -> None:
         number, order, leaf = parcel
-        if number != self._number or self._device.session is not self:
+        if number != self._number or self not in self._device.sessions:
             return
         is_thing = order.client_id == self._device.serial
         has_policy = self._device.has_policy or not is_thing
@@ -166,6 +166,8 @@ class WorldSession:
             return
         device, strikes = self._device, self._chance.strikes
         event = self._reply(order)
+        if event is None and isinstance(order, act.Request) and self._is_known():
+            return  # a Lambda that says nothing: the connection goes on
         if event is None or strikes("cut after", device.name):
             self.lose()
         elif strikes("reply lost", device.name):
@@ -198,8 +200,14 @@ class WorldSession:
                 return ev.PublishAcknowledged()
         raise AssertionError(order)
 
-    def _answer(self, order: act.Request) -> ev.Event:
-        event = self._account.answer(order, self._device.name)
+    def _answer(self, order: act.Request) -> ev.Event | None:
+        if not self._is_known():
+            return None
+        if order.topic.startswith("firstboot/renewal/"):
+            name = self._device.name
+            event = self._account.answer_renewal(order, name, self.certificate_id)
+        else:
+            event = self._account.answer(order, self._device.name)
         self._device.rules.registry_changed()
         return event
 
