@@ -60,9 +60,10 @@ class Account:
         """How many things were registered in each second."""
         self._hub: Final = hub
 
-    def lets_in(self, leaf_pem: bytes, client_id: str) -> bool:
+    def lets_in(self, leaf_pem: bytes, client_id: str, *, is_just_in_time: bool) -> bool:
         """Whether the certificate may connect; a just-in-time one is met here."""
-        self.registry.meet(leaf_pem.decode(), client_id)
+        if is_just_in_time:
+            self.registry.meet(leaf_pem.decode(), client_id)
         return self.registry.lets_in(certificate_id(leaf_pem), client_id)
 
     def answer(self, order: act.Request, who: str) -> ev.MessageReceived:

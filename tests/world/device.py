@@ -96,9 +96,7 @@ class WorldDevice:
         renewal = msgspec.structs.replace(
             settings.renewal, max_age_days=self.world.shape.renewed_after / 86_400.0
         )
-        return msgspec.structs.replace(
-            settings, connection=spread, outbox=small, renewal=renewal
-        )
+        return msgspec.structs.replace(settings, connection=spread, outbox=small, renewal=renewal)
 
     def _make(self) -> None:
         station = MemoryWorld.__new__(MemoryWorld)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
+from device.config.methods import METHODS
 from device.identity.certificates import certificate_id, leaf_of
 from device.provisioning import actions as act
 from device.provisioning import events as ev
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 HANDSHAKE_SECONDS: Final = 0.2
 SHORTEST_SECONDS: Final = 1e-5
 """Of a wait: a difference of moments is not exact, and time has to pass."""
+MOST_IDLE_LOOKS: Final = 100_000
+"""For an event without waiting: then the device spins, and no time goes by."""
 KEEP_ALIVE_SECONDS: Final = 90.0
 """When a device notices that a connection is dead: keep-alive, and half of it for the answer."""
 
@@ -43,6 +46,7 @@ class WorldSession:
         """Of the connection; news of an earlier one is dropped."""
         self.client_id: str | None = None
         self.certificate_id = ""
+        self._idle_looks, self._looked_at = 0, 0.0
 
     # --- what the loop asks ---------------------------------------------------------------------
 
@@ -62,9 +66,18 @@ class WorldSession:
         if not self._inbox:
             assert timeout is not None, "the device waits for ever for nothing"
             if timeout <= 0.0:
+                self._look()
+                few = self._idle_looks < MOST_IDLE_LOOKS
+                self._device.rules.check("time goes on", holds=few)
                 return None
             self._device.fiber.wait(self._hub.now + max(timeout, SHORTEST_SECONDS))
         return self._inbox.popleft() if self._inbox else None
+
+    def _look(self) -> None:
+        """Count the looks at one moment."""
+        is_same = self._looked_at == self._hub.now
+        self._idle_looks = self._idle_looks + 1 if is_same else 1
+        self._looked_at = self._hub.now
 
     def close(self) -> None:
         """Forget the connection and what it had to say."""
@@ -130,7 +143,9 @@ class WorldSession:
             return
         is_thing = order.client_id == self._device.serial
         has_policy = self._device.has_policy or not is_thing
-        if not (self._account.lets_in(leaf, order.client_id) and has_policy):
+        is_met = METHODS[self._device.method].just_in_time
+        may = self._account.lets_in(leaf, order.client_id, is_just_in_time=is_met)
+        if not (may and has_policy):
             self._device.rules.refused()
             self._later(self._seconds(), ev.NotLetIn("CONNACK 0x87"))
             return

@@ -111,7 +111,9 @@ class Rules:
             return
         before = self.identity or self._awaited
         is_other = before is not None and before.certificate_id != new
-        self.check("after a reset the same is proven", holds=self.identity is not None or not is_other)
+        self.check(
+            "after a reset the same is proven", holds=self.identity is not None or not is_other
+        )
         self.check("no former certificate comes back", holds=new not in self._former)
         if is_other and before is not None:
             self._former.add(before.certificate_id)
