@@ -1,4 +1,4 @@
-"""A token that a device of a world keeps its keys in: it goes away, fills up, and loses its power."""
+"""A token that a device of a world keeps its keys in: it goes away, and it fills up."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
