@@ -3,34 +3,31 @@
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from device.config.device_plan import AWSCRT_REPORTS_FIRST, RENEWAL_CLIENT, Plan
 from device.config.endpoint import Endpoint
 from device.config.settings import Connection, Settings, configured
+from device.connection.session import Postbox, Session
+from device.connection.two_connections import TwoConnections
 from device.errors import FirstbootError
 from device.errors.provisioning import IDENTITY_REFUSED, NOT_LET_IN
 from device.errors.renewal import CERTIFICATE_EXPIRED
-from device.identity.csr import subject_name
+from device.lifecycle.journal import Identity, load_configuration, load_identity
 from device.operation.renewal import Ended, RenewalOrders
 from device.operation.renewal_due import RenewalPolicy
 from device.operation.task import Task
 from device.provisioning.actions import Action, Connect
-from device.provisioning.claim import ClaimMachine
 from device.provisioning.events import Credential
-from device.provisioning.presented import PresentedMachine, PresentedPlan
+from device.provisioning.presented import PresentedPlan
 from device.runtime.backoff import Backoff, Dice
 from device.runtime.clock import Clock, trusted_wall_time
 from device.runtime.credentials import ClaimSource, Credentials, InstalledClaim
-from device.runtime.enrolment import Enrolment
-from device.runtime.first_boot import FirstBoot
-from device.runtime.journal import Identity, load_configuration, load_identity
 from device.runtime.loop import Loop, Observer, Patience
 from device.runtime.notify import ServiceManager
-from device.runtime.session import Postbox, Session
 from device.runtime.trust_anchors import TrustAnchors
-from device.runtime.two_connections import TwoConnections
 from device.storage.device_storage import DeviceStorage
 from device.storage.element.installation import attach_element
 from device.storage.keys import KeyType, TlsIdentity
@@ -41,8 +38,11 @@ if TYPE_CHECKING:
     from device.operation.operation import Operation
     from device.operation.renewal import Due
     from device.operation.work import Work
+    from device.provisioning.claim import ClaimMachine
+    from device.provisioning.presented import PresentedMachine
     from device.provisioning.renewal import RenewalPlan
     from device.runtime.deeds import Ending
+    from device.runtime.enrolment import Enrolment
     from device.runtime.renewal import Renewal
 
 _AFTER_FAILED_RENEWAL: Final = 60.0
@@ -50,7 +50,7 @@ _LONGEST_BETWEEN_RENEWALS: Final = 3600.0
 """Seconds between a renewal that failed and the next."""
 _DEAD: Final = {CERTIFICATE_EXPIRED, NOT_LET_IN, IDENTITY_REFUSED}
 """How it looks if a device's certificate is of no use any more."""
-_EnrolmentT = TypeVar("_EnrolmentT", bound=Enrolment)
+_EnrolmentT = TypeVar("_EnrolmentT", bound="Enrolment")
 SessionFactory = Callable[
     [Endpoint, bytes, Callable[[Credential], TlsIdentity], Connection], Session
 ]
@@ -91,7 +91,6 @@ class Agent:
         self._observer: Final = observer
         self._is_connected = False
         self._dice: Final = dice or random.SystemRandom()
-        self._enrolment: Final = self._new_enrolment(Enrolment)
         credentials = Credentials(storage, claims or InstalledClaim(storage))
         self._anchors: Final = TrustAnchors(
             storage, plan.root_ca_pem, are_fixed=settings.root_ca is not None
@@ -130,6 +129,8 @@ class Agent:
         if self.identity is not None:
             return
         spread = self._settings.connection.first_connect_spread
+        from device.runtime.first_boot import FirstBoot  # noqa: PLC0415 - see _enrolment
+
         turn = self._dice.uniform(0.0, spread)
         self._loop.pause("waiting for its turn (first_connect_spread)", turn)
         self._loop.run(FirstBoot(self._machine, self._enrolment, self._observer), patience)
@@ -274,6 +275,8 @@ class Agent:
         self.session.trust(self._anchors.current)
 
     def _new_enrolment(self, kind: type[_EnrolmentT]) -> _EnrolmentT:
+        from device.identity.csr import subject_name  # noqa: PLC0415 - see _enrolment
+
         return kind(
             self._storage,
             self._clock,
@@ -285,7 +288,7 @@ class Agent:
 
     def _after(self, ending: "Ending") -> "Ending":
         """Do what the operation ended for; a machine that reboots stops this program, too."""
-        from device.reset import clear_folder, reset  # noqa: PLC0415 - rarely needed
+        from device.lifecycle.reset import clear_folder, reset  # noqa: PLC0415 - rarely needed
         from device.runtime.deeds import Ending  # noqa: PLC0415 - see operate
         from device.runtime.reboot import reboot_machine  # noqa: PLC0415 - rarely needed
 
@@ -297,7 +300,17 @@ class Agent:
             reboot_machine()
         return ending
 
-    def _machine(self) -> ClaimMachine | PresentedMachine:
+    @cached_property
+    def _enrolment(self) -> "Enrolment":
+        """What a first boot needs: a device that is proven has none of it in memory."""
+        from device.runtime.enrolment import Enrolment  # noqa: PLC0415
+
+        return self._new_enrolment(Enrolment)
+
+    def _machine(self) -> "ClaimMachine | PresentedMachine":
+        from device.provisioning.claim import ClaimMachine  # noqa: PLC0415 - see _enrolment
+        from device.provisioning.presented import PresentedMachine  # noqa: PLC0415
+
         plan = self._plan.machine
         if isinstance(plan, PresentedPlan):
             return PresentedMachine(plan)

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Final
 
 from device.config.endpoint import Endpoint
 from device.errors import StepNotReachedError, StoppedError
-from device.status import Status, read_status
+from device.lifecycle.status import Status, read_status
 from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.element.installation import ElementPlan, installed_element, plan_of
 from device.storage.manufacturing_data import SealedSettings, sealed_settings, serial_number
 
 if TYPE_CHECKING:
     from device.config.settings import Loaded
+    from device.lifecycle.journal import Identity
     from device.operation.task import Task
-    from device.renewal_status import RenewalStatus
-    from device.runtime.journal import Identity
+    from device.runtime.renewal_status import RenewalStatus
     from device.runtime.timeline import Step
     from device.startup import StartedDevice
 
@@ -171,7 +171,7 @@ class Device:
             ConfigurationError: the settings file cannot be used.
             StorageError: the storage is missing, corrupt, rolled back or another device's.
         """
-        from device.renewal_status import read_renewal_status  # noqa: PLC0415 - rarely asked
+        from device.runtime.renewal_status import read_renewal_status  # noqa: PLC0415 - rarely asked
 
         return read_renewal_status(self.state, self.config, self._environment)
 
@@ -194,7 +194,7 @@ class Device:
         Raises:
             ValueError: no device has such a step.
         """
-        from device.power import check_step  # noqa: PLC0415 - tests only
+        from device.runtime.power import check_step  # noqa: PLC0415 - tests only
 
         if after is not None:
             check_step(after)
@@ -214,7 +214,7 @@ class Device:
         Raises:
             StorageError: the storage is missing, busy, corrupt or rolled back.
         """
-        from device.reset import clear_folder, reset  # noqa: PLC0415 - rarely asked
+        from device.lifecycle.reset import clear_folder, reset  # noqa: PLC0415 - rarely asked
 
         with open_device_storage(self.state) as storage:
             had_files = clear_folder(self.state)
@@ -229,7 +229,7 @@ class Device:
             ElementError: the element cannot be used; nothing was destroyed.
             StorageError: the storage is missing, busy, corrupt or rolled back.
         """
-        from device.reset import decommission  # noqa: PLC0415 - rarely asked
+        from device.lifecycle.reset import decommission  # noqa: PLC0415 - rarely asked
 
         return decommission(self.state, None if element_is_lost else self._find_element)
 
@@ -300,7 +300,7 @@ class Device:
             self.steps.append(step)
             self._on_step(step)
             if step.name == last_step:
-                from device.power import PowerCutError  # noqa: PLC0415 - tests only
+                from device.runtime.power import PowerCutError  # noqa: PLC0415 - tests only
 
                 raise PowerCutError(step.name)
 

@@ -15,8 +15,9 @@ import json
 import socket
 from base64 import b64decode, b64encode
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import count, islice
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -24,6 +25,9 @@ from device.config.socket_path import socket_path
 from device.errors.operation import ApplicationRefusedError, DeviceGoneError
 
 __all__ = ["Application", "ApplicationRefusedError", "DeviceGoneError", "Message"]
+
+_TOGETHER: Final = 32
+"""So many lines the device reads before it has answered any."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +70,26 @@ class Application:
             DeviceGoneError: the device stopped, or did not answer in time: then it is not known
                 whether it took the message.
         """
-        self._last += 1
-        content = b64encode(payload).decode()
-        self._say({"publish": topic, "payload": content, "id": self._last})
-        self._answer_to(self._last)
+        self.publish_all([(topic, payload)])
+
+    def publish_all(self, messages: Iterable[tuple[str, bytes]]) -> None:
+        """Publish many, each a topic and a payload; the device commits them to disk in groups.
+
+        On return it has all of them. They are published in order.
+
+        Raises:
+            ApplicationRefusedError: as `publish`; the messages before the one that was refused are
+                accepted, and up to 31 after it may be.
+            DeviceGoneError: as `publish`; it is not known which messages the device took.
+        """
+        rest = iter(messages)
+        while group := list(islice(rest, _TOGETHER)):
+            first = self._last + 1
+            self._last += len(group)
+            self._say(*map(_publication, count(first), group))
+            reasons = [self._refusal(number) for number in range(first, self._last + 1)]
+            for reason in filter(None, reasons):
+                raise ApplicationRefusedError(reason)
 
     def messages(self) -> Iterator[Message]:
         """Yield each message for the program, the oldest first, and wait for more without end.
@@ -97,18 +117,20 @@ class Application:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _answer_to(self, number: int) -> None:
+    def _refusal(self, number: int) -> str:
+        """Return why the device refused what was said as ``number``; empty if it accepted it."""
         while True:
             found = self._hear(self._timeout)
             if found.get("accepted") == number:
-                return
+                return ""
             if found.get("refused") == number:
-                raise ApplicationRefusedError(found["reason"])
+                return str(found["reason"])
             self._waiting.append(found)
 
-    def _say(self, document: dict[str, Any]) -> None:
+    def _say(self, *documents: dict[str, Any]) -> None:
+        lines = "".join(f"{json.dumps(document)}\n" for document in documents)
         try:
-            self._socket.sendall(json.dumps(document).encode() + b"\n")
+            self._socket.sendall(lines.encode())
         except OSError as error:
             raise DeviceGoneError(str(error)) from None
 
@@ -124,3 +146,8 @@ class Application:
             raise DeviceGoneError(str(error)) from None
         line, _, self._rest = self._rest.partition(b"\n")
         return dict(json.loads(line))
+
+
+def _publication(number: int, message: tuple[str, bytes]) -> dict[str, Any]:
+    topic, payload = message
+    return {"publish": topic, "payload": b64encode(payload).decode(), "id": number}

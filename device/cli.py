@@ -126,7 +126,7 @@ class _Terminal:
 
 def _fit(words: str) -> str:
     """Return ``words`` so that they can neither begin another line nor command the terminal."""
-    from device.text import foreign  # noqa: PLC0415 - `device --version` says none
+    from device.errors.text import foreign  # noqa: PLC0415 - `device --version` says none
 
     return foreign(words, _LONGEST_WORDS)
 

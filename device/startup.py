@@ -10,14 +10,14 @@ from device.agent import Agent, SessionFactory
 from device.config import settings
 from device.config.device_plan import plan_for
 from device.config.settings import Settings
-from device.power import PowerCutError
-from device.runtime.awscrt_session import AwscrtSession
+from device.connection.awscrt_session import AwscrtSession
+from device.lifecycle.made_for import check_has_claim, check_made_for
 from device.runtime.backoff import Dice
 from device.runtime.claim_delivery import DeliveredClaim
 from device.runtime.clock import SystemClock
 from device.runtime.loop import Patience
-from device.runtime.made_for import check_has_claim, check_made_for
 from device.runtime.notify import ServiceManager
+from device.runtime.power import PowerCutError
 from device.runtime.timeline import Step, Timeline
 from device.storage.device_storage import open_device_storage
 from device.storage.filesystem import Mount, OsFs

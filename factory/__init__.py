@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from factory.making.device_orders import OrderOptions
     from factory.making.line_orders import BatchOrder
     from factory.methods.method import Choices
-    from factory.products import MadeDevice, RetiredDevice
+    from factory.methods.products import MadeDevice, RetiredDevice
 
 __all__ = [
     "BatchOrder",
@@ -33,10 +33,10 @@ _HOMES: Final = {
     "BatchOrder": "factory.making.line_orders",
     "Certificate": "factory.account.registry",
     "Choices": "factory.methods.method",
-    "MadeDevice": "factory.products",
+    "MadeDevice": "factory.methods.products",
     "OrderOptions": "factory.making.device_orders",
     "Registry": "factory.account.registry",
-    "RetiredDevice": "factory.products",
+    "RetiredDevice": "factory.methods.products",
     "Station": "factory.api",
     "StationError": "factory.errors",
     "Thing": "factory.account.registry",

@@ -45,8 +45,8 @@ from factory.methods.prepared_account import (
     note_prepared,
 )
 from factory.methods.production import Product, as_made, produce, produce_by
+from factory.methods.products import MadeDevice, RetiredDevice, made_device
 from factory.methods.single_thing import RegisteredBy
-from factory.products import MadeDevice, RetiredDevice, made_device
 from factory.station import station as stored
 from factory.station.ledger import Entry, Ledger
 
@@ -306,6 +306,8 @@ class Station:
         for order in orders:
             wanted = Wanted(order, folder_of(order.serial_number), again=again)
             product = produce_by(make, options.method, wanted, self.folder, [cloud])
+            if options.birth:
+                recovery.give_birth_certificate(cloud, wanted.out, thing_name(order))
             yield made_device(options.method, product, wanted.out, settings_file)
 
     def retire(

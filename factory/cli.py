@@ -9,50 +9,42 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from pkgutil import iter_modules
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from device.errors import ExitCode, FirstbootError
+from device.errors.text import foreign, printable
 from factory import verbs
 from factory.errors import MACHINE_REFUSED, MISUSE, STOPPED
 
 _STATION: Final = Path(".firstboot/station")
+_LONGEST_WORDS: Final = 4_000
 _SDK_LOGGERS: Final = ("boto3", "botocore", "urllib3")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit code (``device.errors.ExitCode``)."""
-    arguments = _parsed(sys.argv[1:] if argv is None else list(argv))
-    console = _Terminal(in_json=arguments.json)
-    _log_to_stderr(arguments.log_level)
+    words = sys.argv[1:] if argv is None else list(argv)
+    console = _Terminal(in_json="--json" in words)
     try:
+        arguments = _parsed(words)
+        _log_to_stderr(arguments.log_level)
         arguments.run(arguments, console)
     except FirstbootError as error:
         return console.fail(error)
     except OSError as error:
-        problem = f"{error.filename or 'this machine'}: {error.strerror or error}"
+        problem = f"{foreign(str(error.filename or 'this machine'))}: {error.strerror or error}"
         return console.fail(MACHINE_REFUSED.error(problem), type(error).__name__)
     except KeyboardInterrupt:
         return console.fail(STOPPED.error("stopped"))
     return ExitCode.DONE
 
 
-def _parsed_whole(words: Sequence[str]) -> argparse.Namespace:
+def _parsed(words: Sequence[str]) -> argparse.Namespace:
     whole = parser(words[0] if words else "")
     given = whole.parse_args(words)
     if "" in words:
         whole.error("an argument is empty; was a variable of the shell not set?")
     return given
-
-
-def _parsed(words: Sequence[str]) -> argparse.Namespace:
-    """Return the arguments; with ``--json`` a misuse is told on stdout, too."""
-    try:
-        return _parsed_whole(words)
-    except SystemExit as error:
-        if error.code == ExitCode.MISUSE and "--json" in words:
-            problem = "the command line is not valid; stderr says why"
-            _Terminal(in_json=True).put_error(MISUSE.error(problem))
-        raise
 
 
 class _Terminal:
@@ -63,21 +55,27 @@ class _Terminal:
 
     def say(self, *lines: str) -> None:
         for line in lines:
-            print(line, file=sys.stderr)
+            print(_fit(line), file=sys.stderr)
 
     def show(self, document: object, *lines: str) -> None:
-        for line in (json.dumps(document),) if self._in_json else lines:
-            print(line)
+        texts = (json.dumps(document),) if self._in_json else lines
+        for line in "\n".join(texts).split("\n") if texts else ():
+            print(printable(line))
 
     def fail(self, error: FirstbootError, name: str = "") -> ExitCode:
         """Tell of ``error``; return its exit code."""
+        if error.row is MISUSE:
+            print(error.fields["usage"], end="", file=sys.stderr)
         self.say(f"factory: error {error.code}: {error}", f"  next: {error.next_step}")
-        self.put_error(error, name)
+        fields = {"error": name or error.name, "code": error.code, "message": _fit(str(error))}
+        next_step = _fit(error.next_step)
+        self.show(fields | {"next_step": next_step, "exit_code": int(error.exit_code)})
         return error.exit_code
 
-    def put_error(self, error: FirstbootError, name: str = "") -> None:
-        fields = {"error": name or error.name, "code": error.code, "message": str(error)}
-        self.show(fields | {"next_step": error.next_step, "exit_code": int(error.exit_code)})
+
+def _fit(words: str) -> str:
+    """Return ``words`` so that they can neither begin another line nor command the terminal."""
+    return foreign(words, _LONGEST_WORDS)
 
 
 def _log_to_stderr(level: str) -> None:
@@ -88,12 +86,16 @@ def _log_to_stderr(level: str) -> None:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser that refuses an option given twice, unless its values are collected."""
+    """Raises instead of exiting; refuses an option given twice, unless its values are collected."""
 
     def __init__(self, **words: Any) -> None:
         super().__init__(**words)
         self.register("action", None, _Once)
         self.register("action", "store", _Once)
+
+    def error(self, message: str) -> NoReturn:
+        """Raise the misuse that ``message`` is about; it is told as every other error is."""
+        raise MISUSE.error(message, usage=self.format_usage(), help_command=f"{self.prog} --help")
 
 
 class _Once(argparse.Action):

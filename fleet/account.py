@@ -89,7 +89,7 @@ class Place:
             FleetError: the station could not.
         """
         common = ["--method", order.method, "--station", str(self.station.folder), "--json"]
-        self._factory("prepare", *common)
+        self._factory("prepare", *common, *(["--renewal"] if order.renews else []))
         serials = self.devices.parent / "serials.csv"
         serials.write_text("serial\n" + "".join(f"{each}\n" for each in order.serials))
         listed = ["--serials", str(serials), "--batch", order.name, "--out", str(self.devices)]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from fleet.errors import FleetError, MisuseError
-from fleet.order import METHODS, WORDS, FleetOrder, Scenario
+from fleet.order import METHODS, OPERATING, WORDS, FleetOrder, Scenario
 
 if TYPE_CHECKING:
     from fleet.account import Permission
@@ -80,13 +80,27 @@ def order_of(options: argparse.Namespace) -> FleetOrder:
     for name in ("spread", "rate", "seconds"):
         if getattr(options, name) < 0:
             raise MisuseError(f"--{name} is less than 0", "Give 0 or more.")
+    if options.at_once is not None:
+        _check_at_once(options)
     if not options.interval >= 0.1:
         raise MisuseError("--interval is less than 0.1 s", "Give 0.1 or more.")
     return FleetOrder(
         options.devices, options.method, Scenario(options.scenario), options.seed, options.name,
         in_memory=options.storage == "memory", spread=options.spread, rate=options.rate,
-        seconds=options.seconds, interval=options.interval, limit=options.limit,
+        seconds=options.seconds, interval=options.interval,
+        limit=options.limit, at_once=options.at_once,
     )  # fmt: skip
+
+
+def _check_at_once(options: argparse.Namespace) -> None:
+    if options.at_once < 1:
+        raise MisuseError("--at-once is less than 1", "Give 1 or more.")
+    if Scenario(options.scenario) in OPERATING and options.at_once < options.devices:
+        raise MisuseError(
+            f"in {options.scenario} every device stays on, so --at-once cannot be less than "
+            "--devices",
+            "Leave --at-once out, or take first-boot or power-cuts.",
+        )
 
 
 def _permission(options: argparse.Namespace) -> "Permission":
@@ -129,8 +143,8 @@ def _words(run: "Run", document: dict[str, Any], out: Path) -> str:
         *(f"  {count:>8,}  {cause}" for cause, count in document["refusals"].items()),
         f"memory a device: {memory['kib_a_device']} KiB; local AWS: {document['local_aws']}",
     ]
-    if document["reconnect"]:
-        lines.append(f"reconnected: {document['reconnect']}")
+    if document["storm"]:
+        lines.append(f"after the storm: {document['storm']}")
     lines += [f"violated: {each.invariant}: {each.detail}" for each in run.violations[:5]]
     verdict = "hold" if not run.violations else f"{len(run.violations)} violations"
     return "\n".join([*lines, f"invariants: {verdict}; report: {out / 'report.html'}"])
@@ -153,8 +167,10 @@ def parser() -> argparse.ArgumentParser:
         help="first_connect_spread of the devices, in seconds; default: 0")  # fmt: skip
     add("--rate", type=float, default=20.0, metavar="N",
         help="devices switched on a second, 0 for all at once; default: 20")  # fmt: skip
+    add("--at-once", type=int, metavar="N",
+        help="devices that are on at the same time, at most; default: all")  # fmt: skip
     add("--seconds", type=float, default=30.0, metavar="S",
-        help="how long a fleet works in steady and reconnect-storm; default: 30")  # fmt: skip
+        help="how long a fleet works in steady and after a storm; default: 30")  # fmt: skip
     add("--interval", type=float, default=5.0, metavar="S",
         help="between two messages of a device; default: 5")  # fmt: skip
     add("--limit", type=float, default=1800.0, metavar="S",

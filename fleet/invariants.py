@@ -48,7 +48,7 @@ def unregistered(records: Sequence[Record], found: Registered) -> list[str]:
     They were never activated, so nobody can connect with them: they are no orphans.
     """
     attached = {each for ids in found.things.values() for each in ids}
-    issued = {each for record in records for each in record.issued}
+    issued = {each for record in records for each in record.issued - record.retired}
     return sorted(each for each in issued - attached if each in found.status)
 
 
@@ -68,7 +68,8 @@ def _not_one_active(records: Sequence[Record], found: Registered) -> Iterator[Vi
         name = record.thing_name or record.serial
         ids = found.things.get(name, ())
         active = [each for each in ids if found.status.get(each) == _ACTIVE]
-        if len(active) > 1 or (record.is_proven and len(active) != 1):
+        most = 2 if record.is_renewing else 1
+        if len(active) > most or (record.is_proven and not active):
             yield Violation("one ACTIVE certificate", f"{name} has {len(active)}")
 
 

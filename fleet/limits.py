@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from fleet.errors import FleetError
+from fleet.order import OPERATING, FleetOrder
 
 # Measured, and rounded up: docs/fleet.md, "What a device costs".
 FILES_A_DEVICE: Final = 5
@@ -93,20 +94,25 @@ def most_devices(allowed: Allowed, *, with_local_aws: bool) -> int:
     ))  # fmt: skip
 
 
-def refuse_too_many(devices: int, allowed: Allowed, *, with_local_aws: bool) -> None:
+def refuse_too_many(order: FleetOrder, allowed: Allowed, *, with_local_aws: bool) -> None:
     """Refuse a fleet that this machine cannot hold.
 
     Raises:
         FleetError: it cannot; every limit is named, and how to raise it.
     """
-    short = list(shortages(devices, allowed, with_local_aws=with_local_aws))
+    connections = order.most_on * order.connections_a_device
+    short = list(shortages(connections, allowed, with_local_aws=with_local_aws))
     if not short:
         return
-    room = most_devices(allowed, with_local_aws=with_local_aws)
+    room = most_devices(allowed, with_local_aws=with_local_aws) // order.connections_a_device
+    fewer = f"Take at most {room:,} devices"
+    if order.scenario not in OPERATING:
+        fewer += f" (or as many as you want, with --at-once {room})"
     raise FleetError(
-        f"{devices:,} devices are too many for this machine: {'; '.join(map(str, short))}",
-        f"Take at most {room:,} devices, or raise the limit: "
-        f"{'; '.join(each.how_to_raise for each in short)}. For more machines: docs/fleet.md.",
+        f"{order.most_on:,} devices that are on at the same time are too many for this machine: "
+        f"{'; '.join(map(str, short))}",
+        f"{fewer}, or raise the limit: {'; '.join(each.how_to_raise for each in short)}. "
+        "For more machines: docs/fleet.md.",
     )
 
 

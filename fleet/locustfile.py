@@ -5,6 +5,7 @@ ends the test when all are, and names those that it never heard of: a worker tha
 """
 
 import csv
+import logging
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,13 +16,16 @@ from locust import User, events, task
 from locust.exception import StopUser
 from locust.runners import MasterRunner, WorkerRunner
 
-from device.runtime.awscrt_session import Network
-from device.runtime.pump import Pump
+from device.connection.awscrt_session import Network
+from device.connection.pump import Pump
+from fleet.errors import FleetError
+from fleet.limits import this_machine, use_what_is_allowed
 from fleet.record import Record
 from fleet.sessions import Ceiling
 from fleet.share import SwarmOrder, swarm_order
 from fleet.simulated_device import Shared, SimulatedDevice
 
+_LOG: Final = logging.getLogger("fleet")
 _LOOK_SECONDS: Final = 0.2
 _RESULT: Final = "fleet-device"
 _CSV: Final = Path("fleet-devices.csv")
@@ -36,11 +40,23 @@ class Worker:
         self.index: Final = index
         self.shared: Final = Shared(order.fleet, Network(Pump()), Ceiling(None))
         self._left: Final = list(order.share(index))
+        self._on = 0
+        use_what_is_allowed()
 
     def bundle(self) -> list[SimulatedDevice]:
-        """Return the next devices; none when all had their turn."""
+        """Return the next devices; none when all had their turn.
+
+        Raises:
+            FleetError: this machine has no room for them beside those that are on.
+        """
+        self.order.refuse_too_many(self._on, this_machine())
         folders, self._left[: self.order.bundle] = self._left[: self.order.bundle], []
+        self._on += len(folders)
         return [SimulatedDevice(each, self.shared) for each in folders]
+
+    def ended(self, devices: int) -> None:
+        """Note that so many devices are off again."""
+        self._on -= devices
 
 
 class Devices(User):  # type: ignore[misc]  # locust is not followed
@@ -49,9 +65,8 @@ class Devices(User):  # type: ignore[misc]  # locust is not followed
     @task  # type: ignore[untyped-decorator]
     def live(self) -> None:
         """Switch a bundle on; return when all its devices have ended."""
-        devices = worker_of(self.environment).bundle()
-        if not devices:
-            raise StopUser
+        worker = worker_of(self.environment)
+        devices = self._next_bundle(worker)
         threads = [threading.Thread(target=each.live, daemon=True) for each in devices]
         for thread in threads:
             thread.start()
@@ -63,9 +78,20 @@ class Devices(User):  # type: ignore[misc]  # locust is not followed
         finally:
             for each in devices:
                 each.stop()
+            worker.ended(len(devices))
         self._tell(devices, told)
         for each in devices:
             _report(self.environment, each.record)
+
+    def _next_bundle(self, worker: Worker) -> list[SimulatedDevice]:
+        try:
+            devices = worker.bundle()
+        except FleetError as error:
+            _LOG.error("%s; next: %s", error, error.next_step)
+            raise StopUser from error
+        if not devices:
+            raise StopUser
+        return devices
 
     def _tell(self, devices: list[SimulatedDevice], told: dict[str, int]) -> None:
         """Have Locust count the steps that were passed since the last time."""

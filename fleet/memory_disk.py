@@ -42,6 +42,12 @@ class MemoryFolder:
             raise STORAGE_FAILURE.error(f"{name}: File exists")
         self._files[name] = bytes(data)
 
+    def overwrite(self, name: str, data: bytes) -> None:
+        """Change a file that must exist."""
+        if self.read(name) is None:
+            raise STORAGE_FAILURE.error(f"{name}: No such file or directory")
+        self._files[name] = bytes(data)
+
     def fsync(self, name: str) -> None:
         """Have nothing to wait for."""
 

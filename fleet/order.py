@@ -15,6 +15,7 @@ class Scenario(StrEnum):
     FIRST_BOOT = "first-boot"
     STEADY = "steady"
     RECONNECT_STORM = "reconnect-storm"
+    RENEWAL_STORM = "renewal-storm"
     POWER_CUTS = "power-cuts"
 
 
@@ -22,9 +23,11 @@ WORDS: Final = {
     Scenario.FIRST_BOOT: "every device is switched on once, and off when its identity is proven",
     Scenario.STEADY: "after that, every device publishes telemetry for --seconds",
     Scenario.RECONNECT_STORM: "after that, every connection is cut in the same instant",
+    Scenario.RENEWAL_STORM: "after that, every device is told in the same instant to renew",
     Scenario.POWER_CUTS: "the power of every device is cut up to three times before it is proven",
 }
-OPERATING: Final = frozenset({Scenario.STEADY, Scenario.RECONNECT_STORM})
+STORMS: Final = frozenset({Scenario.RECONNECT_STORM, Scenario.RENEWAL_STORM})
+OPERATING: Final = STORMS | {Scenario.STEADY}
 """Scenarios in which a proven device goes to work and stays connected."""
 
 
@@ -45,12 +48,29 @@ class FleetOrder:
     """``first_connect_spread`` of every device, in seconds."""
     rate: float = 20.0
     """Devices that are switched on a second; 0 for all at once, which measures this machine."""
+    at_once: int | None = None
+    """So many devices are on at the same time, and no more; None for as many as there are."""
     seconds: float = 30.0
     """How long a steady fleet works."""
     interval: float = 5.0
     """Seconds between two messages of a device at work."""
     limit: float = 1800.0
     """After so many seconds the fleet is stopped, proven or not."""
+
+    @property
+    def most_on(self) -> int:
+        """How many devices can be on at the same time: the machine must have room for these."""
+        return min(self.devices, self.at_once or self.devices)
+
+    @property
+    def connections_a_device(self) -> int:
+        """A renewal proves the new certificate on a second connection."""
+        return 2 if self.renews else 1
+
+    @property
+    def renews(self) -> bool:
+        """Whether the account must be prepared for renewals."""
+        return self.scenario is Scenario.RENEWAL_STORM
 
     @property
     def serials(self) -> Sequence[str]:

@@ -40,7 +40,7 @@ def page_of(run: Run, document: Mapping[str, Any]) -> str:
         "<h2>Numbers</h2>",
         _pairs({**_flat("", devices), **_flat("memory.", document["memory"]),
                 **_flat("local_aws.", document["local_aws"] or {}),
-                **_flat("reconnect.", document["reconnect"] or {})}),
+                **_flat("storm.", document["storm"] or {})}),
         "</html>",
     ]  # fmt: skip
     return "\n".join(parts) + "\n"

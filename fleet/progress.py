@@ -11,7 +11,7 @@ from fleet.running import Hearer
 
 
 class Screen:
-    """Shows a run on standard error; where that is no terminal, a line a phase."""
+    """Shows a run on standard error; where that is no terminal, a line a phase and a tenth."""
 
     def __init__(self, devices: int) -> None:
         """Have nothing on the screen yet."""
@@ -23,6 +23,8 @@ class Screen:
             console=console, disable=not self._is_live,
         )  # fmt: skip
         self._console: Final = console
+        self._devices: Final = devices
+        self._tenths = 0
         self._task: Final = self._progress.add_task("", total=devices, words="")
 
     @property
@@ -39,6 +41,10 @@ class Screen:
         at_work, memory = f"{moment.operating:,} at work", f"{moment.memory_kib >> 10:,} MiB"
         words = f"{at_work}, {moment.calls:,} calls, {memory}"
         self._progress.update(self._task, completed=moment.proven, words=words)
+        tenths = 10 * moment.proven // self._devices
+        if tenths > self._tenths and not self._is_live:
+            self._phase(f"{moment.proven:,} proven after {moment.seconds:,.0f} s; {words}")
+        self._tenths = max(tenths, self._tenths)
 
     def __enter__(self) -> Self:
         self._progress.start()

@@ -11,11 +11,13 @@ from device.provisioning import events as ev
 from device.runtime.timeline import STEPS, Step, Timeline
 
 if TYPE_CHECKING:
-    from device.runtime.journal import Identity
+    from device.lifecycle.journal import Identity
 
 _ISSUED: Final = STEPS[ev.CertificateIssued]
-_NOT_STEPS: Final = frozenset({"waiting", "next", "refused by AWS IoT"})
+_RENEWAL_WAITS: Final = frozenset({"renewal waits", "renewal failed"})
+_NOT_STEPS: Final = frozenset({"waiting", "next", "refused by AWS IoT"}) | _RENEWAL_WAITS
 """What a timeline tells besides steps; `Record.waited` has it."""
+OF_RENEWAL: Final = "renewal: "
 
 
 CALLS: Final = (
@@ -23,6 +25,11 @@ CALLS: Final = (
     "RegisterThing", "Publish",
 )  # fmt: skip
 """What is counted; all are there from the beginning, since others read while the device counts."""
+
+
+RENEWAL_BEGUN: Final = "renewal begun"
+RENEWED: Final = "renewed"
+OPERATING: Final = "operating"
 
 
 class Passed(NamedTuple):
@@ -59,6 +66,11 @@ class Record:
     """Why it gave up, if it did."""
     operating: int = 0
     """How often it went to work on a new connection."""
+    renewals: int = 0
+    is_renewing: bool = False
+    """Whether a renewal was begun: until it is complete the thing may have two certificates."""
+    retired: set[str] = field(default_factory=set)
+    """The ids of the certificates that it had before."""
 
     @property
     def is_proven(self) -> bool:
@@ -70,6 +82,8 @@ class Record:
         self.thing_name = identity.thing_name
         if self.proven_after is None:
             self.proven_after = seconds
+        if self.certificate_id not in {"", identity.certificate_id}:
+            self.retired.add(self.certificate_id)
         self.certificate_id = identity.certificate_id
 
     def new_timeline(self, tell: Callable[[Step], None]) -> Timeline:
@@ -89,13 +103,24 @@ class _Listener(Timeline):
         """Note a step, and tell it."""
         now = time.monotonic()
         if name not in _NOT_STEPS:
-            self._record.steps.append(Passed(name, (now - self._last) * 1000, now))
+            step = f"{OF_RENEWAL}{name}" if self._record.is_renewing else name
+            self._record.steps.append(Passed(step, (now - self._last) * 1000, now))
             self._last = now
+        self._note_renewal(name, detail)
         if name == _ISSUED:
             self._record.issued.add(detail)
-        if name == "operating":
+        if name == OPERATING:
             self._record.operating += 1
         self.tell(Step(name, round((now - self.started) * 1000, 1), detail))
+
+    def _note_renewal(self, name: str, detail: str) -> None:
+        if name in _RENEWAL_WAITS:
+            self._record.waits[f"{name}: {detail.partition('; ')[0]}"] += 1
+        elif name == RENEWAL_BEGUN:
+            self._record.is_renewing = True
+        elif name == RENEWED:
+            self._record.renewals += 1
+            self._record.is_renewing = False
 
     def waiting(self, cause: FirstbootError, seconds: float) -> None:
         """Note a wait by its cause."""

@@ -15,8 +15,10 @@ from typing import Any, Final
 from fleet.crowd import Moment
 from fleet.invariants import Violation
 from fleet.order import FleetOrder
-from fleet.record import Record
+from fleet.record import OF_RENEWAL, OPERATING, RENEWED, Record
 
+_TELLING: Final = 100
+"""Of fewer devices a fifth is too few to say what each costs."""
 _MOST_NAMED: Final = 20
 """Violations and unfinished devices that are named; all are counted."""
 
@@ -75,7 +77,7 @@ def document_of(run: Run) -> dict[str, Any]:
         "refusals": _refusals(run.records),
         "memory": _memory(run),
         "local_aws": _local_aws(run),
-        "reconnect": _reconnect(run),
+        "storm": _storm(run),
         "invariants": {
             "hold": not run.violations,
             "violations": len(run.violations),
@@ -168,8 +170,29 @@ def _local_aws(run: Run) -> dict[str, Any] | None:
         "kib_a_device": round((peak - first.cloud_memory_kib) / run.order.devices, 1),
         "cpu_seconds": round(cpu, 2),
         "cpu_ms_a_call": round(cpu * 1000 / calls, 3) if calls else None,
+        "cpu_ms_a_device": growth(run.moments),
         "most_calls_a_second": round(most_calls_a_second(run.moments), 1),
     }
+
+
+def growth(moments: Sequence[Moment]) -> dict[str, float] | None:
+    """Return what a first boot cost the local AWS in the first fifth of the fleet and in the last.
+
+    Where it grows with the number of devices that are registered already, the ratio is above 1.
+    None for a fleet that is too small to tell.
+    """
+    last = max((each.proven for each in moments), default=0)
+    if last < _TELLING:
+        return None
+    at = [next(each for each in moments if each.proven >= last * part / 5) for part in (0, 1, 4, 5)]
+    first, late = _ms_a_device(at[0], at[1]), _ms_a_device(at[2], at[3])
+    ratio = late / first if first else 0.0
+    return {"first_fifth": round(first, 2), "last_fifth": round(late, 2), "ratio": round(ratio, 2)}
+
+
+def _ms_a_device(earlier: Moment, later: Moment) -> float:
+    devices = later.proven - earlier.proven
+    return (later.cloud_cpu - earlier.cloud_cpu) * 1000 / devices if devices else 0.0
 
 
 def most_calls_a_second(moments: Sequence[Moment], window: float = 1.0) -> float:
@@ -184,14 +207,16 @@ def most_calls_a_second(moments: Sequence[Moment], window: float = 1.0) -> float
     return max(rates)
 
 
-def _reconnect(run: Run) -> dict[str, Any] | None:
+def _storm(run: Run) -> dict[str, Any] | None:
+    """Return how long after the storm each device was back at work, or had renewed."""
     if run.storm_at is None:
         return None
-    back = []
+    last = f"{OF_RENEWAL}{RENEWED}" if run.order.renews else OPERATING
+    through = []
     for record in run.records:
-        after = [s.at for s in record.steps if s.name == "operating" and s.at > run.storm_at]
-        back += [after[0] - run.storm_at] if after else []
-    return {"devices_back": len(back), **(_summary(back, "s") if back else {})}
+        after = [step.at for step in record.steps if step.name == last and step.at > run.storm_at]
+        through += [after[0] - run.storm_at] if after else []
+    return {"devices_through": len(through), **(_summary(through, "s") if through else {})}
 
 
 def _summary(values: Sequence[float], unit: str) -> dict[str, Any]:

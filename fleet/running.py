@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from device.runtime.awscrt_session import Network
-from device.runtime.pump import Pump
+from device.connection.awscrt_session import Network
+from device.connection.pump import Pump
 from fleet import invariants
 from fleet.account import Permission, Place, open_place, refuse_used_account
 from fleet.crowd import Crowd, Moment, memory_kib
@@ -40,7 +40,7 @@ def run_fleet(
         FleetError: it cannot run as ordered; no device was switched on.
     """
     account = permission.real_account(order)
-    refuse_too_many(order.devices, this_machine(), with_local_aws=account is None)
+    refuse_too_many(order, this_machine(), with_local_aws=account is None)
     use_what_is_allowed()
     words = f"using account {account.account_id}" if account else "starting the local AWS"
     hearer.phase(words)
@@ -88,7 +88,8 @@ def live(
 def _ended_by(ended_by: str, crowd: Crowd, ceiling: Ceiling) -> str:
     if ceiling.is_reached:
         return "ceiling"
-    if ended_by == "done" and not all(each.is_proven or each.failure for each in crowd.records):
+    are_done = all(each.is_proven or each.failure for each in crowd.records)
+    if ended_by == "done" and not (are_done and crowd.is_through):
         return "limit"
     return ended_by
 
@@ -110,4 +111,4 @@ def _tear_down(order: FleetOrder, place: Place, issued: set[str]) -> None:
     for certificate_id in issued.intersection(invariants.read_certificates(registry)):
         registry.client("iot").delete_certificate(certificateId=certificate_id, forceDelete=True)
     for cloud in place.station.clouds:
-        place.station.teardown_in(cloud, order.method)
+        place.station.teardown_in(cloud, order.method, renews=order.renews)

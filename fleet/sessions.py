@@ -7,10 +7,10 @@ from typing import Final
 
 from device.config.endpoint import Endpoint
 from device.config.settings import Connection
+from device.connection.awscrt_session import AwscrtSession, Network
 from device.errors import StoppedError
 from device.provisioning import actions as act
 from device.provisioning.events import Credential
-from device.runtime.awscrt_session import AwscrtSession, Network
 from device.storage.keys import TlsIdentity
 
 _REQUESTS: Final = (

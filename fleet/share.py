@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from fleet.errors import MisuseError
+from fleet.limits import Allowed, refuse_too_many
 from fleet.order import FleetOrder, Scenario
 
 _DEVICES: Final = "FLEET_DEVICES"
@@ -30,6 +31,15 @@ class SwarmOrder:
     def folders(self) -> Sequence[Path]:
         """The folders of all devices, in an order that is the same for every worker."""
         return sorted(each for each in self.devices.iterdir() if (each / "fuses").is_dir())
+
+    def refuse_too_many(self, on: int, allowed: Allowed) -> None:
+        """Refuse a worker's next bundle, beside the ``on`` devices that are on.
+
+        Raises:
+            FleetError: this machine has no room for it.
+        """
+        both = replace(self.fleet, devices=on + self.bundle)
+        refuse_too_many(both, allowed, with_local_aws=False)
 
     def share(self, index: int) -> Sequence[Path]:
         """Return the folders of worker ``index``, which counts from 0."""

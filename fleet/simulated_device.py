@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Final
 
 from device.config.methods import METHODS, Credential
+from device.connection.awscrt_session import AwscrtSession, Network
 from device.errors import FirstbootError, StoppedError
-from device.power import PowerCutError
-from device.runtime.awscrt_session import AwscrtSession, Network
+from device.operation.deeds import Done, Renew
+from device.operation.task import FromWithin, Order, QuietTask
+from device.provisioning.events import Event
+from device.runtime.power import PowerCutError
 from device.runtime.timeline import Step
 from device.startup import Parts, StartedDevice, StartOptions, start_device
 from fleet.memory_disk import MemoryDisk
@@ -86,6 +89,12 @@ class SimulatedDevice:
         if started is not None and isinstance(first := started.agent.session.first, AwscrtSession):
             first.lose_network()
 
+    def order_renewal(self) -> None:
+        """Have it renew its certificate now, as the job ``rotate-certificate`` does."""
+        started = self._started
+        if started is not None and isinstance(first := started.agent.session.first, AwscrtSession):
+            first.post(_RenewalWanted())
+
     def _cuts(self) -> Sequence[str]:
         """Return the steps after which the power is cut, one a power-on."""
         if self._order.scenario is not Scenario.POWER_CUTS:
@@ -111,13 +120,34 @@ class SimulatedDevice:
         if self._is_stopped.is_set():
             on.request_stop()
         on.agent.boot_until_proven()
+        self._note_identity(on)
+        if self._order.scenario in OPERATING:
+            on.agent.operate(_Renewer())
+            self._note_identity(on)
+
+    def _note_identity(self, on: StartedDevice) -> None:
         if (identity := on.agent.identity) is not None:
             self.record.prove(identity, time.monotonic() - self._first_on)
-        if self._order.scenario in OPERATING:
-            on.agent.operate()
 
 
+_TICKET: Final = "fleet"
 _NO_FLAGS: Final[Mapping[str, str | None]] = {}
+
+
+class _RenewalWanted(FromWithin, frozen=True):
+    """The fleet wants it."""
+
+
+class _Renewer(QuietTask):
+    """Orders a renewal when the fleet wants it, and again when it came to nothing."""
+
+    def on_fact(self, fact: Event, /) -> Sequence[Order]:
+        match fact:
+            case _RenewalWanted():
+                return [Renew(_TICKET)]
+            case Done(ticket, problem=problem) if ticket == _TICKET and problem:
+                return [Renew(_TICKET)]
+        return []
 
 
 def _say_nothing(_: str) -> None:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import ClassVar, Final, NoReturn
+from typing import Final, NoReturn
 
 from localcloud.errors import MISUSE, ExitCode, LocalCloudError
 from localcloud.state_folder import StateFolder
@@ -31,12 +31,9 @@ _VERBS: Final = {
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     given = sys.argv[1:] if arguments is None else list(arguments)
-    _Parser.asked_for = given  # an error is raised by a verb's own parser
-    options = parser().parse_args(given)
-    if "" in given:
-        parser().error("an argument is empty; was a variable of the shell not set?")
-    console = _Terminal(in_json=options.json)
+    console = _Terminal(in_json="--json" in given)
     try:
+        options = _parsed(given)
         options.verb.run(options, StateFolder(options.state), console)
         sys.stdout.flush()
     except LocalCloudError as error:
@@ -49,6 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(ExitCode.FAILED)
 
 
+def _parsed(given: Sequence[str]) -> argparse.Namespace:
+    options = parser().parse_args(given)
+    if "" in given:
+        parser().error("an argument is empty; was a variable of the shell not set?")
+    return options
+
+
 class _Terminal:
     """Words go to stderr, data to stdout."""
 
@@ -57,21 +61,26 @@ class _Terminal:
 
     def say(self, *lines: str) -> None:
         for line in lines:
-            print(line, file=sys.stderr, flush=True)
+            print(_printable(line), file=sys.stderr, flush=True)
 
-    def show(self, document: object, *lines: str) -> None:
-        for line in (json.dumps(document),) if self._in_json else lines:
-            print(line, flush=True)
-
-    @property
-    def is_colourful(self) -> bool:
+    def show(self, document: object, *lines: str, colour: int = 0) -> None:
         # https://no-color.org: any value that is not empty.
-        return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        is_colourful = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        for line in (json.dumps(document),) if self._in_json else map(_printable, lines):
+            painted = colour and is_colourful and not self._in_json
+            print(f"\x1b[{colour}m{line}\x1b[0m" if painted else line, flush=True)
 
     def fail(self, error: LocalCloudError) -> None:
+        if error.row is MISUSE:
+            print(error.fields["usage"], end="", file=sys.stderr)
         self.say(f"localcloud: error {error.code}: {error}", f"  next: {error.next_step}")
         if self._in_json:
             self.show(_document(error))
+
+
+def _printable(line: str) -> str:
+    """Return ``line`` so that what clients wrote cannot command the terminal, or begin a line."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in line)
 
 
 def _document(error: LocalCloudError) -> dict[str, object]:
@@ -80,15 +89,10 @@ def _document(error: LocalCloudError) -> dict[str, object]:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Tells of misuse in JSON, too, if JSON was asked for."""
-
-    asked_for: ClassVar[Sequence[str]] = ()
+    """Raises instead of exiting, so that misuse is told as every other error is."""
 
     def error(self, message: str) -> NoReturn:
-        if "--json" in _Parser.asked_for:
-            misuse = MISUSE.error(message, command=self.prog)
-            print(json.dumps(_document(misuse)), flush=True)
-        super().error(message)
+        raise MISUSE.error(message, usage=self.format_usage(), command=self.prog)
 
 
 def parser() -> argparse.ArgumentParser:

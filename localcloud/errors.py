@@ -28,6 +28,13 @@ class Row(NamedTuple):
     next_step: str
     sentence: str = "{problem}"
     exit_code: ExitCode = ExitCode.FAILED
+    reproduce: tuple[str, ...] = ()
+    needs: str = ""
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """The lines for a shell that end in the error, as for the device's errors."""
+        return tuple(line.replace("{code}", self.code) for line in self.reproduce)
 
     def error(
         self, problem: object = "", *, next_step: str = "", **fields: object
@@ -93,6 +100,10 @@ STATE_FOLDER: Final = Row(
     ),
     next_step="Choose another folder with --state DIR, or remove this one.",
     sentence="state folder {path}: {problem}",
+    reproduce=(
+        "mkdir {code} && touch {code}/something",
+        "localcloud up --detach --state {code}  # {code}",
+    ),
 )
 ALREADY_RUNNING: Final = Row(
     "FB-902",
@@ -102,6 +113,7 @@ ALREADY_RUNNING: Final = Row(
     causes=("localcloud up was run before.", "It runs with other ports than you asked for."),
     next_step="Stop it first: localcloud down --state {path}",
     sentence="state folder {path}: {problem}",
+    reproduce=("localcloud up --detach --api-port 4999  # {code}",),
 )
 NOT_RUNNING: Final = Row(
     "FB-903",
@@ -111,6 +123,7 @@ NOT_RUNNING: Final = Row(
     causes=("It was not started, or was stopped.", "--state names another folder."),
     next_step="Start it: localcloud up --detach --state {path}",
     sentence="state folder {path}: no local AWS is running on it",
+    reproduce=("localcloud watch --state {code}  # {code}",),
 )
 
 
@@ -128,6 +141,9 @@ PORT_IN_USE: Final = Row(
     causes=("Another local AWS, or another broker, runs on this machine.",),
     next_step="Stop it, or choose another port with {flag}.",
     sentence="port {port} on 127.0.0.1 is in use by {owner}",
+    reproduce=(
+        ("localcloud up --detach --state {code} --api-port ${DEVICE_ENDPOINT##*:}  # {code}"),
+    ),
 )
 START: Final = Row(
     "FB-905",
@@ -137,6 +153,7 @@ START: Final = Row(
     causes=("The machine is busy.", "The state folder is damaged; the log says which file."),
     next_step="Read {log}; each start begins a new log.",
     sentence="the local AWS did not start: {problem}",
+    needs="a machine on which the server cannot start",
 )
 MISSING_EXTRA: Final = Row(
     "FB-906",
@@ -146,6 +163,11 @@ MISSING_EXTRA: Final = Row(
     causes=("Firstboot was installed for a device: pip install firstboot.",),
     next_step="Install them: pip install 'firstboot[local]'",
     sentence="the extra [local] is not installed: no {missing}",
+    reproduce=(
+        "mkdir {code}",
+        """echo 'import sys; sys.modules["ministack"] = None' > {code}/sitecustomize.py""",
+        "PYTHONPATH={code}:$PYTHONPATH python -m localcloud up --state {code}/cloud  # {code}",
+    ),
 )
 STOP: Final = Row(
     "FB-907",
@@ -155,6 +177,7 @@ STOP: Final = Row(
     causes=("The machine is busy.",),
     next_step="End it: kill -9 {pid} (everything it answered is kept)",
     sentence="process {pid} did not stop in time",
+    needs="a process that does not stop",
 )
 NO_ANSWER: Final = Row(
     "FB-908",
@@ -163,6 +186,7 @@ NO_ANSWER: Final = Row(
     means="The server process runs, but gives a wrong answer, or none.",
     causes=("It has another version than this command.", "It is starting or stopping."),
     next_step="Try again. If that does not help: localcloud down, then localcloud up.",
+    needs="a process that does not answer",
 )
 
 
@@ -180,6 +204,7 @@ GAP: Final = Row(
     causes=("MiniStack was upgraded without the local AWS.",),
     next_step="Install the versions that belong together: pip install 'firstboot[local]'",
     sentence="gap module {gap}: {problem}",
+    needs="another version of MiniStack",
 )
 FAULT: Final = Row(
     "FB-910",
@@ -189,6 +214,7 @@ FAULT: Final = Row(
     causes=("A field is misspelt, or its value is out of range.",),
     next_step="See docs/local-aws.md for the faults and their fields.",
     exit_code=ExitCode.MISUSE,
+    reproduce=("localcloud fault nonsense  # {code}",),
 )
 
 
@@ -200,6 +226,7 @@ SETTINGS: Final = Row(
     causes=("A name is misspelt, or a value is out of range.",),
     next_step="See docs/local-aws.md for the settings and their ranges.",
     exit_code=ExitCode.MISUSE,
+    needs="a program that changes a setting which does not exist",
 )
 CLOCK: Final = Row(
     "FB-912",
@@ -209,6 +236,7 @@ CLOCK: Final = Row(
     causes=("The duration has no unit, is negative, or is longer than 100 years.",),
     next_step="Give a duration: localcloud clock advance 90d",
     exit_code=ExitCode.MISUSE,
+    reproduce=("localcloud clock advance 9999w  # {code}",),
 )
 MISUSE: Final = Row(
     "FB-913",
@@ -221,6 +249,7 @@ MISUSE: Final = Row(
     ),
     next_step="See {command} --help.",
     exit_code=ExitCode.MISUSE,
+    reproduce=("localcloud clock advance soon --json  # {code}",),
 )
 NO_SUCH_PATH: Final = Row(
     "FB-914",
@@ -228,7 +257,8 @@ NO_SUCH_PATH: Final = Row(
     "The local AWS has no such path",
     means="A request to the local AWS's own interface names a path that does not exist.",
     causes=("The command has another version than the server.",),
-    next_step="Run localcloud up without --detach and read its last lines.",
+    next_step="If the server has another version than the command: localcloud down, then up.",
+    needs="a command of another version than the server",
 )
 
 CATALOGUE: Final = {each.code: each for each in tuple(vars().values()) if isinstance(each, Row)}

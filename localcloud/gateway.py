@@ -102,6 +102,6 @@ class Gateway:
             document = await self._admin(scope["method"], scope["path"][len(ADMIN) :], body)
         except LocalCloudError as error:
             status = HTTPStatus.BAD_REQUEST
-            document = {"error": str(error), "next_step": error.next_step}
+            document = {"error": str(error), "code": error.code, "next_step": error.next_step}
         headers = {"content-type": "application/json"}
         await answer(send, status, headers, json.dumps(document).encode())

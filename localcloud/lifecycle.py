@@ -15,7 +15,14 @@ from typing import Final
 
 from localcloud.door.callers import ADMIN, LOOPBACK
 from localcloud.door.signing import Call, signed_headers
-from localcloud.errors import START, STOP, LocalCloudError, NoAnswerError, NotRunningError
+from localcloud.errors import (
+    CATALOGUE,
+    START,
+    STOP,
+    LocalCloudError,
+    NoAnswerError,
+    NotRunningError,
+)
 from localcloud.state_folder import Ports, Server, StateFolder
 
 _START_SECONDS: Final = 60.0
@@ -102,8 +109,9 @@ def call(folder: StateFolder, method: str, path: str, document: object = None) -
 
     Raises:
         NotRunningError: nothing serves the folder.
-        NoAnswerError: nothing, or nothing of ours, answers there, or it refused.
+        NoAnswerError: nothing, or nothing of ours, answers there.
         StateFolderError: the folder has no key.
+        LocalCloudError: it refused; the error is the one that it told.
     """
     server = folder.server()
     if server is None:
@@ -121,8 +129,17 @@ def call(folder: StateFolder, method: str, path: str, document: object = None) -
     finally:
         connection.close()
     if response.status != http.HTTPStatus.OK:
-        raise NoAnswerError(f"{method} {path} was refused: {answer}")
+        raise _told(answer) or NoAnswerError(f"{method} {path} was refused: {answer}")
     return answer
+
+
+def _told(answer: object) -> LocalCloudError | None:
+    match answer:
+        case {"code": str(code), "error": str(problem), "next_step": str(next_step)}:
+            row = CATALOGUE.get(code)
+            if row is not None and row.sentence == "{problem}":
+                return row.error(problem, next_step=next_step)
+    return None
 
 
 def _api_answers(folder: StateFolder, server: Server) -> bool:

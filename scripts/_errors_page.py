@@ -49,5 +49,12 @@ def _entry(row: Row | LocalRow) -> str:
     return (
         f"\n### {row.code}\n\n**{row.title}** (`{row.name}`, exit code {int(row.exit_code)})\n\n"
         f"{row.means}\n\nUsual causes:\n\n{causes}\n"
-        f"Next step: {in_general(row.next_step)}\n"
+        f"Next step: {in_general(row.next_step)}\n\n{_reproduced(row)}"
     )
+
+
+def _reproduced(row: Row | LocalRow) -> str:
+    if row.needs:
+        return f"To see it you need {row.needs}.\n"
+    lines = "".join(f"{line}\n" for line in row.commands)
+    return f"```sh\n{lines}```\n"

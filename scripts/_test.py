@@ -1,4 +1,4 @@
-"""Everything: the checks, then all tests with the coverage gate."""
+"""Everything: the checks, then all tests; with ``--coverage``, the coverage gate too."""
 
 import argparse
 import os
@@ -14,6 +14,8 @@ from typing import Final
 from scripts import _browser, _check, _elements
 
 _GATE: Final = ("--cov", "--cov-report=term-missing:skip-covered", "--cov-fail-under=95")
+"""Measuring takes as long again as the tests do: on request."""
+
 _WORKERS: Final = 2 * (os.cpu_count() or 1)
 """Two a core: a device that was refused waits, and so does its test."""
 
@@ -53,7 +55,9 @@ def plan(arguments: list[str]) -> tuple[bool, list[str]]:
     options, rest = _parser().parse_known_args(arguments)
     chosen = [*(_LONG if options.long else ()), *rest]
     all_of_it = all(each.startswith("-") for each in rest)
-    return all_of_it, [*_PARALLEL, *_GATE, *chosen] if all_of_it else chosen
+    if options.coverage:
+        chosen = [*_GATE, *chosen]
+    return all_of_it, [*_PARALLEL, *chosen] if all_of_it else chosen
 
 
 def verdict(tests: int, failed: list[str]) -> int:
@@ -96,15 +100,20 @@ def _pytest(arguments: list[str], variables: Mapping[str, str] | None = None) ->
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="scripts/test",
-        description="All checks (scripts/check), all tests, and the coverage gate: some minutes.",
-        usage="%(prog)s [-h] [--long] [pytest's arguments ...]",
+        description="All checks (scripts/check) and all tests: five minutes on two cores.",
+        usage="%(prog)s [-h] [--long] [--coverage] [pytest's arguments ...]",
         epilog="Arguments go to pytest. If they name tests (tests/unit, -k expiry), only those "
-        "run, one after the other, without checks and gate.",
+        "run, one after the other, without checks.",
     )
     parser.add_argument(
         "--long",
         action="store_true",
         help="run the tests marked long too, and search all of what the others sample",
+    )
+    parser.add_argument(
+        "--coverage",
+        action="store_true",
+        help="measure which lines are run, too, and fail below 95 %%: takes twice as long",
     )
     return parser
 

@@ -6,9 +6,11 @@ Whatever can be known to be wrong before the first packet is said here.
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import structs
 
 from device.config import template
 from device.config.element_plan import element_plan
@@ -82,7 +84,7 @@ def plan_for(storage: DeviceStorage, settings: Settings, source: Sources | str) 
         endpoint=_endpoint(storage, settings, sources),
         root_ca_pem=_root_ca(storage, settings, sources),
         issuer_pem=_issuer(storage, settings, sources),
-        subject=_subject(settings, fill, sources),
+        subject=_subject(storage, settings, fill, sources),
         telemetry_topic=fill("telemetry.topic", settings.telemetry.topic, keep=("thing_name",)),
         machine=(_claim_plan if by_claim else _presented_plan)(storage, settings, fill, sources),
         element=element_plan(storage, settings.key, sources),
@@ -110,11 +112,18 @@ class _Filler:
         return _PLACEHOLDER.sub(value, text)
 
 
-def _subject(settings: Settings, fill: _Filler, sources: Sources) -> Mapping[str, str]:
-    from device.identity.csr import subject_name  # noqa: PLC0415 - slow
+def _subject(
+    storage: DeviceStorage, settings: Settings, fill: _Filler, sources: Sources
+) -> Mapping[str, str]:
+    """Return the subject; a proven device has one in its certificate, so it is checked at renewal.
 
+    The check loads 2 MiB that a device at work does not need.
+    """
     subject = {name: fill(f"subject.{name}", text) for name, text in settings.subject.items()}
-    subject_name(subject, sources.of)
+    if Uid.DEVICE_CERTIFICATE not in storage.ps.uids():
+        from device.identity.csr import subject_name  # noqa: PLC0415 - slow
+
+        subject_name(subject, sources.of)
     return subject
 
 
@@ -273,7 +282,9 @@ def _endpoint(storage: DeviceStorage, settings: Settings, sources: Sources) -> E
     endpoint = _address(storage, settings, sources)
     if settings.proxy is None:
         return endpoint
-    return replace(endpoint, proxy=Endpoint.parse_proxy(settings.proxy, sources.of("proxy")))
+    return structs.replace(
+        endpoint, proxy=Endpoint.parse_proxy(settings.proxy, sources.of("proxy"))
+    )
 
 
 def _address(storage: DeviceStorage, settings: Settings, sources: Sources) -> Endpoint:

@@ -1,10 +1,11 @@
 """Which secure element the device key is to live in, from the settings and the station's note."""
 
 import os
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final
+
+from msgspec import structs
 
 from device.config.settings import Key
 from device.config.sources import Sources
@@ -41,7 +42,7 @@ def element_plan(storage: DeviceStorage, key: Key, source: Sources | str) -> Ele
         plan = plan_of(InstalledElement(store, environment))
     except Pkcs11UriError as error:
         raise sources.error("key.store", str(error), error.next_step) from None
-    return replace(plan, pin=_pin(plan, key, sources), tls13=key.tls13)
+    return structs.replace(plan, pin=_pin(plan, key, sources), tls13=key.tls13)
 
 
 def _check_sealed(key: Key, sources: Sources) -> None:

@@ -3,9 +3,10 @@
 import re
 import unicodedata
 from base64 import b64encode
-from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote
+
+from msgspec import Struct
 
 from device.config.data_endpoint import WHAT_TO_USE, problem_with
 from device.errors import ConfigurationError
@@ -22,12 +23,15 @@ _PROXY_STEP: Final = (
 )
 
 
-@dataclass(frozen=True)
-class Login:
+class Login(Struct, frozen=True):
     """The name and password that a proxy asks for."""
 
-    user: str = field(repr=False)
-    password: str = field(repr=False)
+    user: str
+    password: str
+
+    def __repr__(self) -> str:
+        """Leave both out."""
+        return "Login()"
 
     @property
     def basic(self) -> str:
@@ -35,8 +39,7 @@ class Login:
         return "Basic " + b64encode(f"{self.user}:{self.password}".encode()).decode("ascii")
 
 
-@dataclass(frozen=True)
-class Endpoint:
+class Endpoint(Struct, frozen=True):
     """The account's data endpoint, e.g. ``abc-ats.iot.eu-central-1.amazonaws.com``."""
 
     host: str

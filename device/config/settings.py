@@ -11,6 +11,7 @@ own keeps its case: ``claim.parameters.SerialNumber`` is ``DEVICE_CLAIM__PARAMET
 
 import logging
 import re
+import threading
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -22,9 +23,8 @@ from msgspec import Meta, Struct
 
 from device.config import variables
 from device.config.methods import METHODS
-from device.config.settings_file import Section, read_settings_file
 from device.config.sources import SEALED, Sources
-from device.config.typed import did_you_mean, leaves, typed
+from device.config.typed import Section, did_you_mean, leaves, typed
 from device.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -117,6 +117,9 @@ class Connection(_Section, frozen=True):
     session_expiry: Annotated[int, Meta(ge=0, le=_WEEK)] = 3600
     """Seconds for which AWS IoT keeps subscriptions and messages of a device that is away; an
     account allows 3,600 unless its quota is raised. 0 keeps nothing."""
+    publish_rate: Annotated[int, Meta(ge=1, le=10_000)] = 100
+    """Messages that ``device run`` publishes in a second at most; AWS IoT drops what is more than
+    100 on one connection."""
     retry: Retry = Retry()
 
 
@@ -333,6 +336,8 @@ def _sections_of(sealed: "SealedSettings | None") -> Section:
 
 def _in_file(path: Path | None, sealed: "SealedSettings | None") -> Section:
     if path is not None:
+        from device.config.settings_file import read_settings_file  # noqa: PLC0415 - loads yaml
+
         return read_settings_file(path)
     if sealed is None:
         step = "Pass --config FILE or set DEVICE_CONFIG; config/ has one file for each method."
@@ -377,13 +382,18 @@ def _override(raw: Section, key: str, value: str, elsewhere: dict[str, str], sou
     elsewhere[key] = source
 
 
+_ONE_THREAD: Final = threading.Lock()
+"""msgspec 0.22 crashes if two threads are the first to convert to a type; a fleet has many."""
+
+
 def _convert(raw: Section, sources: Sources, folder: Path) -> Settings:
     def source_of(key: str) -> str:
         return sources.elsewhere.get(key, sources.file)
 
     values = typed(raw, Settings, source_of)
     try:
-        settings = msgspec.convert(values, Settings)
+        with _ONE_THREAD:
+            settings = msgspec.convert(values, Settings)
     except msgspec.ValidationError as error:
         raise _explained(str(error), source_of) from None
     if settings.method not in METHODS:

@@ -8,11 +8,12 @@ YAML is made to grow without bound or to refer to itself.
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import yaml
 
 from device.config.regular_file import read_regular_file
+from device.config.typed import Null, Section
 from device.errors import ConfigurationError
 
 MAX_BYTES: Final = 65_536
@@ -20,17 +21,8 @@ MAX_BYTES: Final = 65_536
 MAX_DEPTH: Final = 8
 """The settings have three levels."""
 
-Section = dict[str, Any]
-"""By key: text, or a `Section`."""
-
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})  # YAML 1.1, "null"
-
-
-class Null(str):
-    """A value that YAML calls null, such as ``~`` without quotes; as text, what is written."""
-
-    __slots__ = ()
 
 
 def read_settings_file(path: Path) -> Section:

@@ -23,6 +23,9 @@ class _Template(msgspec.Struct):
     resources: dict[str, _Resource] = msgspec.field(default_factory=dict, name="Resources")
 
 
+_TEMPLATE: Final = msgspec.json.Decoder(_Template)
+
+
 THING: Final = "AWS::IoT::Thing"
 PSEUDO_PREFIX: Final = "AWS::IoT::Certificate::"
 """The prefix of what AWS fills in from the certificate: its subject's fields, and Id."""
@@ -69,7 +72,7 @@ def check_makes_a_thing(body: bytes, source: str) -> None:
 
 def _decoded(body: bytes, source: str) -> _Template:
     try:
-        return msgspec.json.decode(body, type=_Template)
+        return _TEMPLATE.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigurationError(source, "", f"is not a provisioning template: {error}") from None
 

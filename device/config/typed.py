@@ -3,12 +3,15 @@
 import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from msgspec import inspect
 
-from device.config.settings_file import Null, Section
 from device.errors import ConfigurationError
+
+Section = dict[str, Any]
+"""By key: text, or a `Section`."""
 
 SourceOf = Callable[[str], str]
 """The file, variable or flag that a key, such as ``claim.template``, was set by."""
@@ -22,6 +25,12 @@ _NO_NAMES: Final = ("", "{}")
 _TRUTH: Final = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
+class Null(str):
+    """A value that YAML calls null, such as ``~`` without quotes; as text, what is written."""
+
+    __slots__ = ()
+
+
 def typed(raw: Section, schema: type, source_of: SourceOf) -> dict[str, object]:
     """Return ``raw`` with each value of the type that ``schema``, a msgspec struct, gives it.
 
@@ -30,7 +39,11 @@ def typed(raw: Section, schema: type, source_of: SourceOf) -> dict[str, object]:
     Raises:
         ConfigurationError: a key is unknown, or its value is of the wrong kind.
     """
-    return _Typing(source_of).section(raw, inspect.type_info(schema), "")
+    return _Typing(source_of).section(raw, _shape(schema), "")
+
+
+_shape: Final = lru_cache(maxsize=None)(inspect.type_info)
+"""It is the same for each device of a process."""
 
 
 def leaves(section: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

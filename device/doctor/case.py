@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from device.config.device_plan import Plan
 from device.config.endpoint import Endpoint
 from device.config.settings import Connection, Settings
+from device.connection.session import Session
 from device.doctor.finding import SkippedError
 from device.errors import FirstbootError
 from device.errors.provisioning import CLAIM_MISSING, NO_CREDENTIAL
+from device.lifecycle import journal
+from device.lifecycle.journal import Registered, Staged
 from device.provisioning.events import Credential
-from device.runtime import journal
 from device.runtime.clock import Clock
-from device.runtime.journal import Registered, Staged
-from device.runtime.session import Session
 from device.storage import installed_certificate
 from device.storage.device_storage import DeviceStorage
 from device.storage.keys import CLAIM_KEY, KeyId, TlsIdentity

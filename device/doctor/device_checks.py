@@ -33,10 +33,10 @@ from device.identity.certificates import CLOCK_SKEW
 from device.identity.pem import parse_chain
 from device.identity.public_key import spki
 from device.identity.suitability import check_suitable
+from device.lifecycle import journal
+from device.lifecycle.made_for import check_has_claim, check_made_for
 from device.provisioning.events import Credential
-from device.runtime import journal
 from device.runtime.clock import EARLIEST_PLAUSIBLE
-from device.runtime.made_for import check_has_claim, check_made_for
 from device.storage.device_storage import open_device_storage
 from device.storage.element.installation import element_of
 from device.storage.entries import StorageFlag

@@ -11,7 +11,7 @@ from device.doctor.case import Case
 from device.doctor.finding import DiagnosedError, Finding, SkippedError, failed, skipped
 from device.errors import FirstbootError
 from device.errors.doctor import CHECK_UNFINISHED
-from device.text import foreign
+from device.errors.text import foreign
 
 Check = Callable[[Case], Finding]
 

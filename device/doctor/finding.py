@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from device.errors import ConfigurationError, FirstbootError
 from device.errors.catalogue import in_general
-from device.text import foreign
+from device.errors.text import foreign
 
 _LONGEST: Final = 600
 

@@ -11,8 +11,10 @@ from cryptography import x509
 from msgspec.structs import replace
 
 from device.config.methods import METHODS
+from device.connection.session import Session
 from device.doctor.case import Case, Held, is_running, needed
 from device.doctor.finding import DiagnosedError, Finding, SkippedError, failed, ok
+from device.errors.text import foreign
 from device.identity.pem import parse_chain
 from device.provisioning import actions as act
 from device.provisioning import events as ev
@@ -20,10 +22,8 @@ from device.provisioning import messages, topics
 from device.provisioning.claim import ClaimPlan
 from device.provisioning.events import Credential
 from device.provisioning.failures import CAUSES, error_of
-from device.runtime.session import Session
 from device.storage.element import key_records
 from device.storage.keys import TlsIdentity
-from device.text import foreign
 
 _ANSWERED: Final = "CONNACK"
 _SUFFIX: Final = "-doctor"

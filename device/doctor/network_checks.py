@@ -8,15 +8,15 @@ from msgspec.structs import replace
 
 from device.config.data_endpoint import region_of
 from device.config.endpoint import HTTPS_PORT, Endpoint
+from device.connection.connect_failure import reason_for_distrust, unreached
+from device.connection.tunnel import TunnelRefusedError, way_to
 from device.doctor.case import Case, needed
 from device.doctor.finding import DiagnosedError, Finding, SkippedError, failed, ok, warning
 from device.doctor.server import ServerSeen, look_at, names_of
 from device.errors.doctor import NO_ALPN
 from device.errors.provisioning import NOT_REACHABLE
+from device.errors.text import foreign
 from device.provisioning.events import ConnectFailed
-from device.runtime.connect_failure import reason_for_distrust, unreached
-from device.runtime.tunnel import TunnelRefusedError, way_to
-from device.text import foreign
 
 _SECONDS: Final = 5.0
 _VARIABLES: Final = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")

@@ -9,7 +9,7 @@ from typing import Final
 from cryptography import x509
 
 from device.config.endpoint import Endpoint
-from device.runtime.tunnel import way_to
+from device.connection.tunnel import way_to
 
 _SECONDS: Final = 5.0
 
@@ -47,7 +47,7 @@ def names_of(certificate: x509.Certificate) -> str:
 def look_at(endpoint: Endpoint, *, with_name: bool = True) -> ServerSeen:
     """Shake hands without trusting anybody and without a certificate of ours.
 
-    Whether the server is to be trusted is another question: `device.runtime.connect_failure`.
+    Whether the server is to be trusted is another question: `device.connection.connect_failure`.
 
     Raises:
         OSError: the server was not reached, or does not speak TLS.

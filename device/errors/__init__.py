@@ -42,6 +42,13 @@ class Row(NamedTuple):
     exit_code: ExitCode = ExitCode.FAILED
     kind: "type[FirstbootError] | None" = None
     """The class that is raised, if somebody catches these errors by class."""
+    reproduce: tuple[str, ...] = ()
+    """Lines for a shell that end in the error on the local AWS; ``{code}`` stands for the code.
+
+    docs/errors.md says in which folder, and what is prepared there.
+    """
+    needs: str = ""
+    """What one needs to see the error, where no commands can bring it about."""
 
     @property
     def raised_as(self) -> "type[FirstbootError]":
@@ -54,10 +61,19 @@ class Row(NamedTuple):
         """Return the error of this row; a ``next_step`` of its own goes before the row's."""
         return self.raised_as(problem, row=self, next_step=next_step, **fields)
 
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """The lines of ``reproduce``; the one that has to fail ends with ``# FB-110``."""
+        return tuple(line.replace("{code}", self.code) for line in self.reproduce)
+
     def __repr__(self) -> str:
         """Return the code and the name."""
         return f"<{self.code} {self.name}>"
 
+
+MAKE: Final = "factory make --method claim --serial {code} --out {code}"
+JUST_IN_TIME: Final = "factory make --method jitp --serial {code} --out {code}"
+BOOT: Final = "device boot --state {code}"
 
 _OWN_CLASSES: Final[dict[str, "type[FirstbootError]"]] = {}
 
@@ -112,6 +128,7 @@ CONFIGURATION: Final = Row(
     next_step="Correct {where} in {source}.",
     sentence="{source}: {problem}",
     exit_code=ExitCode.CONFIGURATION_INVALID,
+    reproduce=("device status --state {code} --config nothing.yaml  # {code}",),
 )
 
 
@@ -151,6 +168,12 @@ NOT_INSTALLED: Final = Row(
     ),
     next_step="Install it: pip install {install}",
     sentence="the Python package {package} is not installed, or cannot be loaded",
+    reproduce=(
+        MAKE,
+        "mkdir {code}/broken",
+        "echo 'raise ImportError(name=\"msgspec\")' > {code}/broken/msgspec.py",
+        ("PYTHONPATH={code}/broken:$PYTHONPATH python -m device status --state {code}  # {code}"),
+    ),
 )
 MISUSE: Final = Row(
     "FB-003",
@@ -163,6 +186,7 @@ MISUSE: Final = Row(
     ),
     next_step="Read {help_command}.",
     exit_code=ExitCode.MISUSE,
+    reproduce=("device boot --state  # {code}",),
 )
 STOPPED: Final = Row(
     "FB-004",
@@ -172,6 +196,11 @@ STOPPED: Final = Row(
     causes=("SIGTERM or SIGINT: systemd stopped the unit, or someone pressed Ctrl-C.",),
     next_step="Boot again. The device continues where it stopped.",
     exit_code=ExitCode.TRY_LATER,
+    reproduce=(
+        MAKE,
+        "localcloud fault withhold-connack client_id=claim-{code}",
+        "timeout 2 device boot --state {code}  # {code}",
+    ),
 )
 
 
@@ -189,6 +218,7 @@ STEP_NOT_REACHED: Final = Row(
     causes=("The method has no such step.", "The device did this step in an earlier boot."),
     next_step="Name a step that this device still has to do.",
     sentence="the device did not reach the step {step!r}; its steps were {seen}",
+    needs="a test that cuts the power after a step that the device does not reach",
 )
 
 
@@ -209,4 +239,5 @@ UNKNOWN_CODE: Final = Row(
     ),
     next_step="Look it up in docs/errors.md, which has the codes of all commands.",
     exit_code=ExitCode.MISUSE,
+    reproduce=("device explain FB-000  # {code}",),
 )

@@ -65,6 +65,14 @@ def in_general(words: str) -> str:
     return words.format_map(_Names())
 
 
+PAGE: Final = "docs/errors.md"
+
+
+def page_of(row: Row) -> str:
+    """Return where the documents explain ``row``."""
+    return f"{PAGE}#{row.code.lower()}"
+
+
 def explained(row: Row) -> Iterator[str]:
     """Yield the lines that explain ``row`` to a person."""
     yield f"{row.code}: {row.title} ({row.name})"
@@ -72,6 +80,12 @@ def explained(row: Row) -> Iterator[str]:
     yield from (f"- {cause}" for cause in row.causes)
     yield from ("", f"Next step: {in_general(row.next_step)}")
     yield f"Exit code: {int(row.exit_code)}"
+    if row.needs:
+        yield from ("", f"To see it you need {row.needs}.")
+    else:
+        yield from ("", f"To see it on the local AWS, prepared as {PAGE} says:", "")
+        yield from (f"  {line}" for line in row.commands)
+    yield from ("", f"Page: {page_of(row)}")
 
 
 def document_of(row: Row) -> dict[str, object]:
@@ -84,4 +98,7 @@ def document_of(row: Row) -> dict[str, object]:
         "causes": list(row.causes),
         "next_step": in_general(row.next_step),
         "exit_code": int(row.exit_code),
+        "reproduce": list(row.commands),
+        "needs": row.needs,
+        "page": page_of(row),
     }

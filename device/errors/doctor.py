@@ -17,6 +17,7 @@ CREDENTIAL_EXPIRED: Final = Row(
     "needs a new certificate: renew it before the end, or have the station make it again.",
     sentence="the {credential} ended at {end}, by {by}",
     exit_code=ExitCode.DENIED,
+    needs="a device whose certificate has expired",
 )
 CHECK_UNFINISHED: Final = Row(
     "FB-461",
@@ -29,6 +30,7 @@ CHECK_UNFINISHED: Final = Row(
     ),
     next_step="Test what the check's name says, by hand. If that works, report this line as a bug.",
     sentence="{check}: {problem}",
+    needs="a check that does not answer",
 )
 NO_ALPN: Final = Row(
     "FB-462",
@@ -42,4 +44,5 @@ NO_ALPN: Final = Row(
     ),
     next_step="Use port 8883, or let the proxy pass TLS on port 443 through unchanged.",
     exit_code=ExitCode.TRY_LATER,
+    needs="a web server on port 443",
 )

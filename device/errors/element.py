@@ -2,7 +2,9 @@
 
 from typing import Final
 
-from device.errors import ExitCode, FirstbootError, Row
+from device.errors import BOOT, MAKE, ExitCode, FirstbootError, Row
+
+IN_SOFTHSM: Final = f"{MAKE} --element softhsm"
 
 
 class ElementError(FirstbootError):
@@ -18,6 +20,7 @@ CRYPTOKI: Final = Row(
     next_step="Look the code up in PKCS #11 v2.40, section 5.1.6, and in the module's manual; many "
     "modules write a log of their own.",
     sentence="{function}: {problem}",
+    needs="a module that returns a code which nobody expects",
 )
 
 
@@ -44,6 +47,12 @@ NO_MODULE: Final = Row(
     sentence="{path} {problem}",
     exit_code=ExitCode.CONFIGURATION_INVALID,
     kind=ElementError,
+    reproduce=(
+        (
+            "factory make --method claim --serial {code} --out {code} --element "
+            "'pkcs11:token=a?module-path=/none.so'  # {code}"
+        ),
+    ),
 )
 MODULE_ARCHITECTURE: Final = Row(
     "FB-303",
@@ -55,6 +64,13 @@ MODULE_ARCHITECTURE: Final = Row(
     sentence="{path} is built for another processor, or another word size",
     exit_code=ExitCode.CONFIGURATION_INVALID,
     kind=ElementError,
+    reproduce=(
+        "{ head -c 18 /bin/sh; printf '\\363\\000'; tail -c +21 /bin/sh; } > {code}.so",
+        (
+            "factory make --method claim --serial {code} --out {code} --element "
+            '"pkcs11:token=a?module-path=$PWD/{code}.so"  # {code}'
+        ),
+    ),
 )
 MODULE_INTERFACE: Final = Row(
     "FB-304",
@@ -66,6 +82,7 @@ MODULE_INTERFACE: Final = Row(
     sentence="{path} offers PKCS #11 {version}; 2.20 to 2.x is needed",
     exit_code=ExitCode.CONFIGURATION_INVALID,
     kind=ElementError,
+    needs="a module that offers PKCS #11 3.x only",
 )
 PKCS11_URI: Final = Row(
     "FB-305",
@@ -76,6 +93,12 @@ PKCS11_URI: Final = Row(
     next_step="Write it as pkcs11:token=LABEL;object=device-key?module-path=/path/to/module.so; "
     "the attributes are those of RFC 7512 (docs/secure-elements.md).",
     exit_code=ExitCode.CONFIGURATION_INVALID,
+    reproduce=(
+        (
+            "factory make --method claim --serial {code} --out {code} --element "
+            "pkcs11:nonsense  # {code}"
+        ),
+    ),
 )
 
 
@@ -101,6 +124,11 @@ TOKEN_MISSING: Final = Row(
     sentence="no token matches {wanted}; present: {present}",
     exit_code=ExitCode.TRY_LATER,
     kind=ElementError,
+    reproduce=(
+        IN_SOFTHSM,
+        "rm -r {code}/element/tokens/*",
+        "device boot --state {code}  # {code}",
+    ),
 )
 TOKEN_EXISTS: Final = Row(
     "FB-307",
@@ -112,6 +140,13 @@ TOKEN_EXISTS: Final = Row(
     "keys.",
     exit_code=ExitCode.CONFIGURATION_INVALID,
     kind=ElementError,
+    reproduce=(
+        IN_SOFTHSM,
+        (
+            "factory make --method claim --serial {code}-other --out {code} --element "
+            "softhsm  # {code}"
+        ),
+    ),
 )
 TOKEN_AMBIGUOUS: Final = Row(
     "FB-308",
@@ -122,6 +157,14 @@ TOKEN_AMBIGUOUS: Final = Row(
     next_step="Add serial= or slot-id= to key.store, so that only one token matches.",
     exit_code=ExitCode.CONFIGURATION_INVALID,
     kind=ElementError,
+    reproduce=(
+        IN_SOFTHSM,
+        (
+            "SOFTHSM2_CONF=$PWD/{code}/element/softhsm2.conf softhsm2-util "
+            "--init-token --free --label {code} --pin 1234 --so-pin 1234"
+        ),
+        "device boot --state {code}  # {code}",
+    ),
 )
 TOKEN_FULL: Final = Row(
     "FB-309",
@@ -132,6 +175,7 @@ TOKEN_FULL: Final = Row(
     next_step="Destroy keys that are no longer used (pkcs11-tool --list-objects, --delete-object), "
     "or use a separate token for this device.",
     kind=ElementError,
+    needs="a token without room",
 )
 TOKEN_NOT_READY: Final = Row(
     "FB-310",
@@ -144,6 +188,7 @@ TOKEN_NOT_READY: Final = Row(
     "remove the token (softhsm2-util --delete-token --token LABEL) and run the station again.",
     exit_code=ExitCode.CONFIGURATION_INVALID,
     kind=ElementError,
+    needs="a token whose user has no PIN yet",
 )
 PIN_UNAVAILABLE: Final = Row(
     "FB-311",
@@ -159,6 +204,10 @@ PIN_UNAVAILABLE: Final = Row(
     "pin-source in key.store. It must hold the PIN and nothing else.",
     exit_code=ExitCode.CONFIGURATION_INVALID,
     kind=ElementError,
+    reproduce=(
+        IN_SOFTHSM,
+        "DEVICE_KEY__PIN_FILE=nothing device boot --state {code}  # {code}",
+    ),
 )
 PIN_EXPOSED: Final = Row(
     "FB-312",
@@ -170,6 +219,11 @@ PIN_EXPOSED: Final = Row(
     sentence="{path} may be read by other users",
     exit_code=ExitCode.CONFIGURATION_INVALID,
     kind=ElementError,
+    reproduce=(
+        IN_SOFTHSM,
+        "echo 1234 > {code}.pin && chmod 644 {code}.pin",
+        "DEVICE_KEY__PIN_FILE=$PWD/{code}.pin device boot --state {code}  # {code}",
+    ),
 )
 WRONG_PIN: Final = Row(
     "FB-313",
@@ -182,6 +236,11 @@ WRONG_PIN: Final = Row(
     sentence="token {token} refused the PIN; the device does not try this PIN again",
     exit_code=ExitCode.DENIED,
     kind=ElementError,
+    reproduce=(
+        IN_SOFTHSM,
+        "echo 1111 > {code}.pin && chmod 600 {code}.pin",
+        "DEVICE_KEY__PIN_FILE=$PWD/{code}.pin device boot --state {code}  # {code}",
+    ),
 )
 PIN_LAST_TRY: Final = Row(
     "FB-314",
@@ -193,6 +252,7 @@ PIN_LAST_TRY: Final = Row(
     sentence="token {token} has one try left; the device does not use it",
     exit_code=ExitCode.DENIED,
     kind=ElementError,
+    needs="a token that counts wrong PINs",
 )
 PIN_LOCKED: Final = Row(
     "FB-315",
@@ -205,6 +265,7 @@ PIN_LOCKED: Final = Row(
     sentence="token {token} is locked after too many wrong PINs",
     exit_code=ExitCode.DENIED,
     kind=ElementError,
+    needs="a token that counts wrong PINs",
 )
 ELEMENT_LOST: Final = Row(
     "FB-316",
@@ -215,6 +276,7 @@ ELEMENT_LOST: Final = Row(
     next_step="Connect the element again. The device continues by itself, or at the next boot.",
     exit_code=ExitCode.TRY_LATER,
     kind=ElementError,
+    needs="a token that is pulled out while it is in use",
 )
 ELEMENT_NOT_OPEN: Final = Row(
     "FB-317",
@@ -225,6 +287,11 @@ ELEMENT_NOT_OPEN: Final = Row(
     next_step="Name it in key.store (docs/secure-elements.md), as when the key was made.",
     exit_code=ExitCode.CONFIGURATION_INVALID,
     kind=ElementError,
+    reproduce=(
+        IN_SOFTHSM,
+        BOOT,
+        "DEVICE_KEY__STORE=sealed: device renew --state {code}  # {code}",
+    ),
 )
 ELEMENT_KEY_MISSING: Final = Row(
     "FB-318",
@@ -235,6 +302,12 @@ ELEMENT_KEY_MISSING: Final = Row(
     next_step="Check that this is the device's own element, and that it was not erased. A lost key "
     "cannot be restored: device reset --forget-identity, then provision the device again.",
     kind=ElementError,
+    reproduce=(
+        IN_SOFTHSM,
+        BOOT,
+        "find {code} -name '*.object' -delete",
+        "device boot --state {code}  # {code}",
+    ),
 )
 KEY_MISMATCH: Final = Row(
     "FB-319",
@@ -248,6 +321,7 @@ KEY_MISMATCH: Final = Row(
     next_step="Check that this element belongs to this device and to this certificate. Connect the "
     "right one, or run: device reset --forget-identity, then provision the device again.",
     kind=ElementError,
+    needs="a token whose key was replaced",
 )
 DUPLICATE_KEY: Final = Row(
     "FB-320",
@@ -259,6 +333,7 @@ DUPLICATE_KEY: Final = Row(
     "share a token need different object= in key.store.",
     exit_code=ExitCode.CONFIGURATION_INVALID,
     kind=ElementError,
+    needs="a token with two keys of one label",
 )
 KEY_NOT_CONFINED: Final = Row(
     "FB-321",
@@ -267,6 +342,7 @@ KEY_NOT_CONFINED: Final = Row(
     means="The element made a key that could be extracted; the device destroyed it.",
     causes=("The element ignores CKA_EXTRACTABLE=false.",),
     next_step="Do not use this element: it does not protect keys.",
+    needs="a token that makes keys which can be extracted",
 )
 
 
@@ -286,4 +362,5 @@ MECHANISM_MISSING: Final = Row(
     sentence="token {token} cannot make and use {key_type} keys",
     exit_code=ExitCode.CONFIGURATION_INVALID,
     kind=ElementError,
+    needs="a token without the key type",
 )

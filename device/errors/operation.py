@@ -19,6 +19,7 @@ OUTBOX_FULL: Final = Row(
     sentence="the outbox is full: {publications} publications ({size} bytes) are not acknowledged",
     exit_code=ExitCode.TRY_LATER,
     kind=StorageError,
+    needs="a program that publishes while the device is away",
 )
 APPLICATION_REFUSED: Final = Row(
     "FB-481",
@@ -27,6 +28,7 @@ APPLICATION_REFUSED: Final = Row(
     means="The device refused a message that your program wanted to publish.",
     causes=("The settings do not allow the topic.", "The outbox is full."),
     next_step="Allow the topic in the device's settings (application.publish), or send less.",
+    needs="a program that publishes on a topic which the settings do not allow",
 )
 DEVICE_GONE: Final = Row(
     "FB-482",
@@ -36,6 +38,7 @@ DEVICE_GONE: Final = Row(
     causes=("device run is not running.", "The settings name no socket, or another one."),
     next_step="Start device run with application.socket set, then connect again.",
     exit_code=ExitCode.TRY_LATER,
+    needs="a program that publishes while the device is off",
 )
 
 

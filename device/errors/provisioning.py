@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Final
 
-from device.errors import ExitCode, FirstbootError, Row
+from device.errors import BOOT, JUST_IN_TIME, MAKE, ExitCode, FirstbootError, Row
 
 
 class ProvisioningError(FirstbootError):
@@ -21,6 +21,7 @@ UNEXPECTED_EVENT: Final = Row(
     "with the log.",
     sentence="{event} while {state}",
     kind=ProvisioningError,
+    needs="a server that answers without a request",
 )
 NOT_REACHABLE: Final = Row(
     "FB-402",
@@ -36,6 +37,10 @@ NOT_REACHABLE: Final = Row(
     sentence="{step}: {problem}",
     exit_code=ExitCode.TRY_LATER,
     kind=ProvisioningError,
+    reproduce=(
+        MAKE,
+        "device boot --state {code} --endpoint localhost:1  # {code}",
+    ),
 )
 NOT_LET_IN: Final = Row(
     "FB-403",
@@ -53,6 +58,11 @@ NOT_LET_IN: Final = Row(
     sentence="AWS IoT refused the connection made with the {credential} ({problem})",
     exit_code=ExitCode.DENIED,
     kind=ProvisioningError,
+    reproduce=(
+        MAKE,
+        "localcloud fault cut-at-connect client_id=claim-{code} count=9",
+        "device boot --state {code}  # {code}",
+    ),
 )
 NOT_ACTIVATED_YET: Final = Row(
     "FB-404",
@@ -69,6 +79,11 @@ NOT_ACTIVATED_YET: Final = Row(
     "the order that the message gives.",
     exit_code=ExitCode.DENIED,
     kind=ProvisioningError,
+    reproduce=(
+        JUST_IN_TIME,
+        "localcloud fault cut-at-connect client_id={code} count=9",
+        "DEVICE_JUST_IN_TIME__BUDGET=1 device boot --state {code}  # {code}",
+    ),
 )
 
 
@@ -103,6 +118,12 @@ IDENTITY_REFUSED: Final = Row(
     "{seconds:.0f} s, each time after TLS was complete ({problem})",
     exit_code=ExitCode.DENIED,
     kind=ProvisioningError,
+    reproduce=(
+        MAKE,
+        BOOT,
+        "localcloud fault cut-at-connect client_id={code} count=9",
+        "timeout 5 device run --state {code}  # {code}",
+    ),
 )
 
 
@@ -127,6 +148,11 @@ CERTIFICATE_IN_DOUBT: Final = Row(
     sentence="{problem}; the device keeps certificate {certificate_id} and tries it again",
     exit_code=ExitCode.TRY_LATER,
     kind=ProvisioningError,
+    reproduce=(
+        MAKE,
+        "localcloud fault cut-at-connect client_id={code} count=9",
+        "device boot --state {code}  # {code}",
+    ),
 )
 CERTIFICATE_GIVEN_UP: Final = Row(
     "FB-407",
@@ -144,6 +170,7 @@ CERTIFICATE_GIVEN_UP: Final = Row(
     "connections ({problem}) and its token, but accepted the claim certificate",
     exit_code=ExitCode.TRY_LATER,
     kind=ProvisioningError,
+    needs="some minutes in which the cloud refuses a certificate, and the end of its token",
 )
 CLOCK_BEHIND: Final = Row(
     "FB-408",
@@ -157,6 +184,7 @@ CLOCK_BEHIND: Final = Row(
     "from {since}",
     exit_code=ExitCode.TRY_LATER,
     kind=ProvisioningError,
+    needs="a device whose clock says 1970",
 )
 
 
@@ -182,6 +210,10 @@ UNEXPECTED_THING_NAME: Final = Row(
     "was a mistake, remove the thing: aws iot delete-thing --thing-name {named}.",
     sentence="RegisterThing returned the thing name {named}, but the settings expect {expected}",
     kind=ProvisioningError,
+    reproduce=(
+        MAKE,
+        "DEVICE_THING_NAME=other device boot --state {code}  # {code}",
+    ),
 )
 TOPIC_DENIED: Final = Row(
     "FB-410",
@@ -196,6 +228,10 @@ TOPIC_DENIED: Final = Row(
     sentence="AWS IoT denied {verb} on {topics}",
     exit_code=ExitCode.DENIED,
     kind=ProvisioningError,
+    reproduce=(
+        MAKE,
+        "DEVICE_CLAIM__TEMPLATE=other device boot --state {code}  # {code}",
+    ),
 )
 CLOUD_REJECTED: Final = Row(
     "FB-411",
@@ -211,6 +247,14 @@ CLOUD_REJECTED: Final = Row(
     next_step="Read the message of AWS, and check the template, its role and its hook.",
     exit_code=ExitCode.DENIED,
     kind=ProvisioningError,
+    reproduce=(
+        MAKE,
+        (
+            "localcloud fault reject operation=provision client_id=claim-{code} "
+            "status_code=403 error_code=AccessDenied"
+        ),
+        "device boot --state {code}  # {code}",
+    ),
 )
 THROTTLED: Final = Row(
     "FB-412",
@@ -221,6 +265,11 @@ THROTTLED: Final = Row(
     next_step="The device backs off and asks again. Spread the first boots of a batch further.",
     exit_code=ExitCode.TRY_LATER,
     kind=ProvisioningError,
+    reproduce=(
+        MAKE,
+        "localcloud fault throttle operation=create-from-csr client_id=claim-{code}",
+        "device boot --state {code}  # {code}",
+    ),
 )
 CONNECTION_LOST: Final = Row(
     "FB-413",
@@ -237,6 +286,11 @@ CONNECTION_LOST: Final = Row(
     sentence="connection lost while {step}: {problem}",
     exit_code=ExitCode.TRY_LATER,
     kind=ProvisioningError,
+    reproduce=(
+        MAKE,
+        "localcloud fault cut-after-packet packets=2 client_id=claim-{code} count=9",
+        "device boot --state {code}  # {code}",
+    ),
 )
 TAKEN_OVER: Final = Row(
     "FB-414",
@@ -252,6 +306,14 @@ TAKEN_OVER: Final = Row(
     sentence="connection lost while {step}: {problem}",
     exit_code=ExitCode.TRY_LATER,
     kind=ProvisioningError,
+    reproduce=(
+        MAKE,
+        BOOT,
+        "cp -r {code} {code}.twin",
+        "device run --state {code}.twin & twin=$!; sleep 1",
+        "device doctor --state {code}  # {code}",
+        "kill $twin",
+    ),
 )
 NOT_ACKNOWLEDGED: Final = Row(
     "FB-415",
@@ -263,6 +325,7 @@ NOT_ACKNOWLEDGED: Final = Row(
     sentence="{step}: {problem}",
     exit_code=ExitCode.TRY_LATER,
     kind=ProvisioningError,
+    needs="a broker that refuses a packet for another reason than a policy",
 )
 NOT_ALLOWED_BY_MQTT: Final = Row(
     "FB-416",
@@ -273,6 +336,11 @@ NOT_ALLOWED_BY_MQTT: Final = Row(
     next_step="Correct the topic or the payload.",
     sentence="{step}: {problem}",
     kind=ProvisioningError,
+    reproduce=(
+        MAKE,
+        BOOT,
+        "device doctor --state {code} --publish a/b/c/d/e/f/g/h/i  # {code}",
+    ),
 )
 NO_REPLY: Final = Row(
     "FB-417",
@@ -290,6 +358,11 @@ NO_REPLY: Final = Row(
     sentence="no answer while {step}",
     exit_code=ExitCode.TRY_LATER,
     kind=ProvisioningError,
+    reproduce=(
+        MAKE,
+        "localcloud fault drop-reply client_id=claim-{code} count=9",
+        "DEVICE_CONNECTION__REPLY_TIMEOUT=1 device boot --state {code}  # {code}",
+    ),
 )
 MALFORMED_REPLY: Final = Row(
     "FB-418",
@@ -301,6 +374,7 @@ MALFORMED_REPLY: Final = Row(
     "device.",
     sentence="the reply to {operation} cannot be used: {problem}",
     kind=ProvisioningError,
+    needs="a server that is not AWS IoT",
 )
 CERTIFICATE_UNACCEPTABLE: Final = Row(
     "FB-419",
@@ -315,6 +389,10 @@ CERTIFICATE_UNACCEPTABLE: Final = Row(
     next_step="Do not trust this endpoint until you know the cause. A certificate for another key "
     "or subject comes from a misconfigured certificate provider, from a reply meant for another "
     "request, or from an impostor.",
+    reproduce=(
+        MAKE,
+        "DEVICE_ISSUER_CA=$DEVICE_ROOT_CA device boot --state {code}  # {code}",
+    ),
 )
 
 
@@ -332,6 +410,10 @@ INSTALLED_CERTIFICATE: Final = Row(
     causes=("The certificate has expired.", "The station installed another device's certificate."),
     next_step="Have the station install a certificate for this device's key and subject.",
     kind=CertificateUnacceptableError,
+    reproduce=(
+        JUST_IN_TIME,
+        "DEVICE_ISSUER_CA=$DEVICE_ROOT_CA device boot --state {code}  # {code}",
+    ),
 )
 CREDENTIAL_UNUSABLE: Final = Row(
     "FB-421",
@@ -347,6 +429,11 @@ CREDENTIAL_UNUSABLE: Final = Row(
     sentence="TLS cannot use the {credential} with its key and root CA: {problem}",
     exit_code=ExitCode.CONFIGURATION_INVALID,
     kind=ProvisioningError,
+    reproduce=(
+        MAKE,
+        "echo 'no certificate' > {code}.pem",
+        "device boot --state {code} --root-ca {code}.pem  # {code}",
+    ),
 )
 NO_CREDENTIAL: Final = Row(
     "FB-422",
@@ -363,6 +450,12 @@ NO_CREDENTIAL: Final = Row(
     "station must install one, or a trusted user must hand over a claim (--wait-for-claim)",
     exit_code=ExitCode.CONFIGURATION_INVALID,
     kind=ProvisioningError,
+    reproduce=(
+        JUST_IN_TIME,
+        BOOT,
+        "device reset --state {code} --forget-identity",
+        "device boot --state {code}  # {code}",
+    ),
 )
 CLAIM_MISSING: Final = Row(
     "FB-423",
@@ -377,6 +470,12 @@ CLAIM_MISSING: Final = Row(
     sentence=NO_CREDENTIAL.sentence,
     exit_code=ExitCode.CONFIGURATION_INVALID,
     kind=ProvisioningError,
+    reproduce=(
+        MAKE,
+        BOOT,
+        "device reset --state {code} --forget-identity",
+        "device boot --state {code}  # {code}",
+    ),
 )
 CLAIM_EXPIRED: Final = Row(
     "FB-425",
@@ -388,6 +487,12 @@ CLAIM_EXPIRED: Final = Row(
     "--trusted-user. The device keeps its progress. If it calls a new claim too old, set this "
     "device's clock.",
     exit_code=ExitCode.DENIED,
+    reproduce=(
+        "factory make --method trusted-user --serial {code} --out {code}",
+        "factory claim --trusted-user --to {code}.json",
+        'sed -i \'s/"expiration": [0-9.]*/"expiration": 1000000000.0/\' {code}.json',
+        "timeout 3 device boot --state {code} --wait-for-claim {code}.json  # {code}",
+    ),
 )
 
 
@@ -405,6 +510,11 @@ CLAIM_UNUSABLE: Final = Row(
     causes=("Someone edited or truncated the claim.", "Someone handed over another file."),
     next_step="Hand over the output of factory claim --trusted-user, unchanged.",
     exit_code=ExitCode.CONFIGURATION_INVALID,
+    reproduce=(
+        "factory make --method trusted-user --serial {code} --out {code}",
+        "echo '{}' > {code}.json && chmod 600 {code}.json",
+        "timeout 3 device boot --state {code} --wait-for-claim {code}.json  # {code}",
+    ),
 )
 
 
@@ -426,4 +536,18 @@ SUBJECT_FIELD_MISSING: Final = Row(
     sentence="the certificate's subject lacks {lacking}, which {template} needs",
     exit_code=ExitCode.CONFIGURATION_INVALID,
     kind=ProvisioningError,
+    reproduce=(
+        JUST_IN_TIME,
+        (
+            'echo \'{"Parameters": '
+            '{"AWS::IoT::Certificate::DistinguishedNameQualifier": {"Type": '
+            '"String"}}, "Resources": {"thing": {"Type": "AWS::IoT::Thing", '
+            '"Properties": {"ThingName": {"Ref": '
+            '"AWS::IoT::Certificate::DistinguishedNameQualifier"}}}}}\' > {code}.json'
+        ),
+        (
+            "DEVICE_JUST_IN_TIME__TEMPLATE_FILE=$PWD/{code}.json device boot --state "
+            "{code}  # {code}"
+        ),
+    ),
 )

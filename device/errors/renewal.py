@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Final
 
-from device.errors import ExitCode, FirstbootError, Row
+from device.errors import BOOT, MAKE, ExitCode, FirstbootError, Row
 
 NOT_PROVISIONED: Final = Row(
     "FB-441",
@@ -13,6 +13,10 @@ NOT_PROVISIONED: Final = Row(
     causes=("The device has not booted yet.", "The device was reset."),
     next_step="Run device boot first.",
     sentence="the device has no identity yet, so there is nothing to renew",
+    reproduce=(
+        MAKE,
+        "device renew --state {code}  # {code}",
+    ),
 )
 CERTIFICATE_EXPIRED: Final = Row(
     "FB-442",
@@ -29,6 +33,7 @@ CERTIFICATE_EXPIRED: Final = Row(
     "--again, into another folder. To prevent it, renew earlier: renewal.at_fraction.",
     sentence="the certificate expired at {until}, and AWS IoT refused the connection ({problem})",
     exit_code=ExitCode.DENIED,
+    needs="a device whose certificate has expired",
 )
 
 
@@ -55,6 +60,13 @@ RENEWED_CERTIFICATE_REFUSED: Final = Row(
     sentence="AWS IoT refused the connection made with the new certificate {certificate_id} "
     "({problem}); the current certificate stays in use",
     exit_code=ExitCode.DENIED,
+    reproduce=(
+        "factory prepare --method claim --renewal",
+        MAKE,
+        BOOT,
+        "localcloud fault cut-at-connect client_id=renew-* count=9",
+        "device renew --state {code}  # {code}",
+    ),
 )
 RENEWAL_REFUSED: Final = Row(
     "FB-444",
@@ -70,6 +82,7 @@ RENEWAL_REFUSED: Final = Row(
     sentence="the cloud does not accept the new certificate {certificate_id}: {problem}; the "
     "current certificate stays in use",
     exit_code=ExitCode.DENIED,
+    needs="a function of renewal that refuses the certificate",
 )
 RENEWAL_NOT_CONFIRMED: Final = Row(
     "FB-445",
@@ -86,6 +99,7 @@ RENEWAL_NOT_CONFIRMED: Final = Row(
     sentence="the cloud confirmed certificate {seen}, and not the new one, {expected}; the "
     "current certificate stays in use",
     exit_code=ExitCode.TRY_LATER,
+    needs="a function of renewal that confirms another certificate",
 )
 RENEWAL_RUNNING: Final = Row(
     "FB-446",
@@ -99,6 +113,7 @@ RENEWAL_RUNNING: Final = Row(
     next_step="Wait until the running renewal has ended.",
     sentence="a renewal is running already",
     exit_code=ExitCode.TRY_LATER,
+    needs="a job that orders a renewal while another one runs",
 )
 TRUST_ANCHORS_NOT_PROVEN: Final = Row(
     "FB-448",
@@ -117,6 +132,7 @@ TRUST_ANCHORS_NOT_PROVEN: Final = Row(
     sentence="a connection with the new trust anchors alone did not work ({problem}); the "
     "device keeps those that it has",
     exit_code=ExitCode.TRY_LATER,
+    needs="a job with trust anchors that do not vouch for the endpoint",
 )
 TRUST_ANCHORS_FIXED: Final = Row(
     "FB-449",
@@ -131,6 +147,7 @@ TRUST_ANCHORS_FIXED: Final = Row(
     next_step="Where root_ca is set, replace that file. Otherwise correct the bundle: PEM, up to "
     "24 KiB of CA certificates.",
     sentence="the new trust anchors cannot be used: {problem}",
+    needs="a job with trust anchors for a device whose settings fix them",
 )
 RECOVERY_REFUSED: Final = Row(
     "FB-447",
@@ -141,8 +158,7 @@ RECOVERY_REFUSED: Final = Row(
         "The window is over: factory prepare --recovery says how many days it has.",
         "The certificate was set REVOKED. A revoked device may not come back.",
         "The certificate is still good. Then the device must renew it instead.",
-        "Another certificate of the thing is ACTIVE, which this device gave up. The audit message "
-        "names it; set it INACTIVE.",
+        "The device gave up another certificate that is ACTIVE. The audit names it: set it INACTIVE.",
     ),
     next_step="The audit message on firstboot/recovery/+/audit, and the log of the Lambda "
     "firstboot-recovery-hook, say why. Set the certificate ACTIVE again, if it has not expired; or "
@@ -150,4 +166,5 @@ RECOVERY_REFUSED: Final = Row(
     "--again, into another folder.",
     sentence="the cloud does not let the device come back with its birth certificate ({problem})",
     exit_code=ExitCode.DENIED,
+    needs="a device that is away for longer than the recovery allows",
 )

@@ -20,6 +20,7 @@ OTHER_TPM: Final = Row(
     "({response:#x})",
     exit_code=ExitCode.STORAGE_UNUSABLE,
     kind=WrongDeviceError,
+    needs="two TPMs",
 )
 CREDENTIAL_MISSING: Final = Row(
     "FB-202",
@@ -36,6 +37,12 @@ CREDENTIAL_MISSING: Final = Row(
     sentence="the credential {credential} with the root key is missing: {problem}",
     exit_code=ExitCode.STORAGE_UNUSABLE,
     kind=StorageError,
+    reproduce=(
+        (
+            "factory make --method claim --serial {code} --out {code} --root-of-trust "
+            "systemd-credential  # {code}"
+        ),
+    ),
 )
 CREDENTIAL_EXPOSED: Final = Row(
     "FB-203",
@@ -48,6 +55,17 @@ CREDENTIAL_EXPOSED: Final = Row(
     sentence="{path} may be read by every user",
     exit_code=ExitCode.STORAGE_UNUSABLE,
     kind=StorageError,
+    reproduce=(
+        (
+            "mkdir {code}.d && head -c 32 /dev/urandom > {code}.d/firstboot-huk && "
+            "chmod 644 {code}.d/*"
+        ),
+        (
+            "CREDENTIALS_DIRECTORY=$PWD/{code}.d factory make --method claim --serial "
+            "{code} --out {code} --root-of-trust systemd-credential:firstboot-huk  # "
+            "{code}"
+        ),
+    ),
 )
 CREDENTIAL_SIZE: Final = Row(
     "FB-204",
@@ -60,6 +78,14 @@ CREDENTIAL_SIZE: Final = Row(
     sentence="{path} holds {size} bytes, but a root key has {wanted}",
     exit_code=ExitCode.STORAGE_UNUSABLE,
     kind=StorageError,
+    reproduce=(
+        ("mkdir {code}.d && echo short > {code}.d/firstboot-huk && chmod 600 {code}.d/*"),
+        (
+            "CREDENTIALS_DIRECTORY=$PWD/{code}.d factory make --method claim --serial "
+            "{code} --out {code} --root-of-trust systemd-credential:firstboot-huk  # "
+            "{code}"
+        ),
+    ),
 )
 TPM: Final = Row(
     "FB-205",
@@ -71,6 +97,7 @@ TPM: Final = Row(
     "The storage is unchanged.",
     sentence="the TPM refused ({response:#x})",
     exit_code=ExitCode.STORAGE_UNUSABLE,
+    needs="a TPM that refuses a command",
 )
 
 
@@ -102,6 +129,12 @@ TPM_MISSING: Final = Row(
     sentence="no TPM answers at {tcti} ({response:#x})",
     exit_code=ExitCode.STORAGE_UNUSABLE,
     kind=StorageError,
+    reproduce=(
+        (
+            "factory make --method claim --serial {code} --out {code} --root-of-trust "
+            "tpm:swtpm:path=/none  # {code}"
+        ),
+    ),
 )
 TPM_SUPPORT_MISSING: Final = Row(
     "FB-207",
@@ -112,6 +145,7 @@ TPM_SUPPORT_MISSING: Final = Row(
     next_step="apt-get install tpm2-tools, which brings them (tpm2-tss, 3.0 or later).",
     exit_code=ExitCode.STORAGE_UNUSABLE,
     kind=StorageError,
+    needs="a machine without tpm2-tss",
 )
 TPM_FULL: Final = Row(
     "FB-208",
@@ -124,6 +158,7 @@ TPM_FULL: Final = Row(
     sentence="the TPM's NV memory has no room for this device's anchor ({response:#x})",
     exit_code=ExitCode.STORAGE_UNUSABLE,
     kind=TpmError,
+    needs="a TPM whose NV memory is full",
 )
 TPM_OCCUPIED: Final = Row(
     "FB-209",
@@ -137,6 +172,7 @@ TPM_OCCUPIED: Final = Row(
     sentence="the TPM has no free slot for objects or sessions ({response:#x})",
     exit_code=ExitCode.STORAGE_UNUSABLE,
     kind=TpmError,
+    needs="a TPM whose slots are all in use",
 )
 TPM_LOCKED: Final = Row(
     "FB-210",
@@ -148,6 +184,7 @@ TPM_LOCKED: Final = Row(
     sentence="the TPM is locked against guessing passwords ({response:#x})",
     exit_code=ExitCode.STORAGE_UNUSABLE,
     kind=TpmError,
+    needs="a TPM that is locked",
 )
 TPM_OWNER: Final = Row(
     "FB-211",
@@ -159,6 +196,7 @@ TPM_OWNER: Final = Row(
     sentence="the TPM's owner hierarchy has a password ({response:#x})",
     exit_code=ExitCode.STORAGE_UNUSABLE,
     kind=TpmError,
+    needs="a TPM whose owner hierarchy has a password",
 )
 HMAC_MISSING: Final = Row(
     "FB-212",
@@ -171,6 +209,7 @@ HMAC_MISSING: Final = Row(
     sentence="token {token} has no HMAC-SHA256 (CKM_SHA256_HMAC) with a key inside",
     exit_code=ExitCode.STORAGE_UNUSABLE,
     kind=StorageError,
+    needs="a token without CKM_SHA256_HMAC",
 )
 ROOT_KEY_MISSING: Final = Row(
     "FB-213",
@@ -181,6 +220,7 @@ ROOT_KEY_MISSING: Final = Row(
     next_step="Check that this is the device's own token. An erased key cannot be restored.",
     exit_code=ExitCode.STORAGE_UNUSABLE,
     kind=StorageError,
+    needs="a token that lost the root key",
 )
 FIRMWARE_MAILBOX: Final = Row(
     "FB-214",
@@ -196,6 +236,12 @@ FIRMWARE_MAILBOX: Final = Row(
     "-h), and that this user may open /dev/vcio_crypto or /dev/vcio (group video).",
     exit_code=ExitCode.STORAGE_UNUSABLE,
     kind=StorageError,
+    reproduce=(
+        (
+            "factory make --method claim --serial {code} --out {code} --root-of-trust "
+            "raspberry-pi-otp  # {code}"
+        ),
+    ),
 )
 OTP_KEY: Final = Row(
     "FB-215",
@@ -208,4 +254,5 @@ OTP_KEY: Final = Row(
     sentence="OTP key {key} cannot be used: {problem}",
     exit_code=ExitCode.STORAGE_UNUSABLE,
     kind=StorageError,
+    needs="a Raspberry Pi",
 )

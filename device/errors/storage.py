@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from device.errors import ExitCode, FirstbootError, Row
+from device.errors import BOOT, MAKE, ExitCode, FirstbootError, Row
 
 _MAKE_AGAIN: Final = "Keep a copy of the state folder, then have the station make the device again."
 
@@ -19,6 +19,7 @@ DOES_NOT_EXIST: Final = Row(
     causes=("The station was interrupted while it made the device.", "Other firmware wrote it."),
     next_step=_MAKE_AGAIN,
     exit_code=ExitCode.STORAGE_UNUSABLE,
+    needs="a program that reads an entry which nobody stored",
 )
 
 
@@ -38,6 +39,7 @@ NOT_PERMITTED: Final = Row(
     next_step=_MAKE_AGAIN,
     exit_code=ExitCode.STORAGE_UNUSABLE,
     kind=StorageError,
+    needs="a program that changes a WRITE_ONCE entry",
 )
 INVALID_ARGUMENT: Final = Row(
     "FB-103",
@@ -48,6 +50,7 @@ INVALID_ARGUMENT: Final = Row(
     next_step=_MAKE_AGAIN,
     exit_code=ExitCode.STORAGE_UNUSABLE,
     kind=StorageError,
+    needs="a program that passes a uid or an offset out of range",
 )
 INSUFFICIENT_STORAGE: Final = Row(
     "FB-104",
@@ -58,6 +61,7 @@ INSUFFICIENT_STORAGE: Final = Row(
     next_step="Free space on the disk that holds the state folder; nothing was lost.",
     exit_code=ExitCode.TRY_LATER,
     kind=StorageError,
+    needs="a disk without room",
 )
 CAPACITY_EXCEEDED: Final = Row(
     "FB-105",
@@ -72,6 +76,10 @@ CAPACITY_EXCEEDED: Final = Row(
     "DeviceConfiguration, the root CAs, or a certificate chain.",
     sentence="the storage can hold {capacity} bytes, but {needed} are needed",
     kind=StorageError,
+    reproduce=(
+        'for n in $(seq 200); do cat "$DEVICE_ROOT_CA"; done > {code}.pem',
+        ("factory make --method claim --serial {code} --out {code} --root-ca {code}.pem  # {code}"),
+    ),
 )
 STORAGE_FAILURE: Final = Row(
     "FB-106",
@@ -83,6 +91,12 @@ STORAGE_FAILURE: Final = Row(
     "it stays, check the disk (dmesg, SMART, SD card).",
     exit_code=ExitCode.TRY_LATER,
     kind=StorageError,
+    reproduce=(
+        MAKE,
+        "mv {code}/storage/image-a {code}/storage/image-b {code}/fuses",
+        "mkdir {code}/storage/image-a {code}/storage/image-b",
+        "device status --state {code}  # {code}",
+    ),
 )
 STORAGE_ACCESS: Final = Row(
     "FB-107",
@@ -96,6 +110,7 @@ STORAGE_ACCESS: Final = Row(
     next_step="Run as the user that owns the state folder, on a file system mounted read-write.",
     exit_code=ExitCode.STORAGE_UNUSABLE,
     kind=StorageError,
+    needs="a folder of another user, or a disk that is mounted read-only",
 )
 DATA_CORRUPT: Final = Row(
     "FB-108",
@@ -108,6 +123,11 @@ DATA_CORRUPT: Final = Row(
     ),
     next_step=_MAKE_AGAIN,
     exit_code=ExitCode.STORAGE_UNUSABLE,
+    reproduce=(
+        MAKE,
+        "truncate -s 100 {code}/storage/image-a {code}/storage/image-b",
+        "device status --state {code}  # {code}",
+    ),
 )
 
 
@@ -129,6 +149,7 @@ NEWER_FORMAT: Final = Row(
     "formats up to {known}",
     exit_code=ExitCode.STORAGE_UNUSABLE,
     kind=DataCorruptError,
+    needs="a storage that newer firmware wrote",
 )
 ROLLED_BACK: Final = Row(
     "FB-110",
@@ -140,6 +161,13 @@ ROLLED_BACK: Final = Row(
     "The device refuses the old state, because its certificate may have been replaced.",
     exit_code=ExitCode.STORAGE_UNUSABLE,
     kind=StorageError,
+    reproduce=(
+        MAKE,
+        "cp -r {code}/storage {code}.old",
+        BOOT,
+        "rm -r {code}/storage && mv {code}.old {code}/storage",
+        "device status --state {code}  # {code}",
+    ),
 )
 WRONG_DEVICE: Final = Row(
     "FB-111",
@@ -153,6 +181,12 @@ WRONG_DEVICE: Final = Row(
     next_step="Put back the storage that belongs to these fuses; storage cannot be moved between "
     "devices.",
     exit_code=ExitCode.STORAGE_UNUSABLE,
+    reproduce=(
+        MAKE,
+        "factory make --method claim --serial {code}-other --out {code}.other",
+        "cp {code}.other/storage/image-a {code}.other/storage/image-b {code}/storage",
+        "device status --state {code}  # {code}",
+    ),
 )
 
 
@@ -170,6 +204,7 @@ STORAGE_MISSING: Final = Row(
     causes=("--state or DEVICE_STATE names another folder.", "The device was not made yet."),
     next_step="Make a device: factory make --method M --serial SN --out DIR, then use --state DIR.",
     exit_code=ExitCode.STORAGE_UNUSABLE,
+    reproduce=("device boot --state {code}  # {code}",),
 )
 
 
@@ -188,6 +223,7 @@ NOT_A_DEVICE: Final = Row(
     next_step="Pass a device's folder with --state. Only factory uses a station's folder.",
     exit_code=ExitCode.STORAGE_UNUSABLE,
     kind=StorageError,
+    reproduce=("device status --state .firstboot/station  # {code}",),
 )
 STORAGE_BUSY: Final = Row(
     "FB-114",
@@ -197,6 +233,10 @@ STORAGE_BUSY: Final = Row(
     causes=("The device runs already, often as a systemd unit.",),
     next_step="Stop the other process that uses this state folder, or wait for it.",
     kind=StorageError,
+    reproduce=(
+        MAKE,
+        "flock {code}/storage/lock device boot --state {code}  # {code}",
+    ),
 )
 LIFECYCLE: Final = Row(
     "FB-115",
@@ -206,6 +246,11 @@ LIFECYCLE: Final = Row(
     causes=("The station was interrupted before the device was finished.",),
     next_step="Have the station finish the device: factory make ends with lifecycle SECURED.",
     exit_code=ExitCode.STORAGE_UNUSABLE,
+    reproduce=(
+        MAKE,
+        ("chmod u+w {code}/fuses/lifecycle && echo PSA_ROT_PROVISIONING > {code}/fuses/lifecycle"),
+        "device boot --state {code}  # {code}",
+    ),
 )
 
 
@@ -224,6 +269,11 @@ DECOMMISSIONED: Final = Row(
     next_step="Decommissioning is final: have the station make a new device in another folder.",
     exit_code=ExitCode.STORAGE_UNUSABLE,
     kind=LifecycleError,
+    reproduce=(
+        MAKE,
+        "device decommission --state {code}",
+        "device boot --state {code}  # {code}",
+    ),
 )
 STORAGE_EXISTS: Final = Row(
     "FB-117",
@@ -233,6 +283,10 @@ STORAGE_EXISTS: Final = Row(
     causes=("--out names the folder of a device that was made before.",),
     next_step="Choose another folder, or remove this one yourself if you no longer need the "
     "device.",
+    reproduce=(
+        "factory make --method trusted-user --serial {code} --out {code}",
+        ("factory make --method trusted-user --serial {code}-other --out {code}  # {code}"),
+    ),
 )
 
 
@@ -250,6 +304,11 @@ UNFIT_FILE: Final = Row(
     causes=("A file in the state folder was replaced by hand.",),
     next_step="Replace it with a regular file that belongs to this user, with mode 0600.",
     exit_code=ExitCode.STORAGE_UNUSABLE,
+    reproduce=(
+        MAKE,
+        "mkfifo {code}/root-of-trust.json",
+        "device status --state {code}  # {code}",
+    ),
 )
 
 
@@ -270,6 +329,11 @@ FILE_EXPOSED: Final = Row(
     sentence="{path} may be read by other users (mode {mode:04o})",
     exit_code=ExitCode.STORAGE_UNUSABLE,
     kind=StorageError,
+    reproduce=(
+        MAKE,
+        "chmod 644 {code}/fuses/huk",
+        "device status --state {code}  # {code}",
+    ),
 )
 KEY_EXISTS: Final = Row(
     "FB-120",
@@ -280,6 +344,7 @@ KEY_EXISTS: Final = Row(
     next_step="Choose another key name, or destroy the old key first.",
     exit_code=ExitCode.STORAGE_UNUSABLE,
     kind=StorageError,
+    needs="a program that makes a key of the same name twice",
 )
 KEY_NOT_USABLE: Final = Row(
     "FB-121",
@@ -289,6 +354,7 @@ KEY_NOT_USABLE: Final = Row(
     causes=("The key was destroyed.", "Other firmware made the key with another type."),
     next_step=_MAKE_AGAIN,
     exit_code=ExitCode.STORAGE_UNUSABLE,
+    needs="a program that installs what is no private key",
 )
 
 

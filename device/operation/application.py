@@ -1,24 +1,25 @@
 """A program of one's own that publishes and subscribes as the device, and never sees the key.
 
 The program says one JSON object a line and is answered in the same way (docs/operation.md). What it
-publishes is accepted once it is in an outbox on disk; what comes for it is kept in another until it
+publishes is accepted once it is in an outbox on disk, and one commit is for all that programs said
+together; what comes for it is kept in another until it
 says that it has it. Settings say which topics it may use.
 """
 
 from base64 import b64decode, b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from device.errors.storage import StorageError
+from device.errors.text import foreign
 from device.operation.counters import Counters
-from device.operation.outbox import Outbox
+from device.operation.outbox import Outbox, Window
 from device.operation.task import Deed, FromWithin, Order, QuietTask, Report, matches
 from device.provisioning.actions import Publish
 from device.provisioning.events import Event, MessageReceived
 from device.provisioning.messages import UNREADABLE
-from device.text import foreign
 
 LARGEST: Final = 128 * 1024
 """Bytes of a payload (AWS IoT Core quotas)."""
@@ -26,13 +27,15 @@ _LONGEST_TOPIC: Final = 256
 _MOST_LEVELS: Final = 8
 
 
-class ApplicationSaid(FromWithin, frozen=True):
-    """A program said something."""
+Line = tuple[int, bytes]
+"""Which of the programs that are connected said something, and what it said."""
 
-    client: int
-    """Which of the programs that are connected."""
-    payload: bytes
-    """What it said: a line."""
+
+class ApplicationSaid(FromWithin, frozen=True):
+    """Programs said something."""
+
+    take: Callable[[], Sequence[Line]]
+    """Returns the lines that came until then, in order: what comes together is kept together."""
 
 
 class ApplicationLeft(FromWithin, frozen=True):
@@ -58,6 +61,9 @@ class _Said(msgspec.Struct, forbid_unknown_fields=True):
     received: int | None = None
 
 
+_SAID: Final = msgspec.json.Decoder(_Said)
+
+
 class Application(QuietTask):
     """The task of the programs that are connected."""
 
@@ -74,9 +80,11 @@ class Application(QuietTask):
         self._publishable: Final = tuple(publish)
         self._subscriptions: Final = tuple(subscribe)
         self._outbox: Final = outbox
+        self._window: Final = Window(outbox)
         self._inbox: Final = inbox
         self._counters: Final = counters
-        self._is_connected = self._is_in_flight = False
+        self._accepted: Final[list[tuple[int, _Said, Publish]]] = []
+        """What programs said together, and is to be kept by one commit."""
         self._listener: int | None = None
         self._delivery, self._is_delivering = 0, False
 
@@ -86,12 +94,12 @@ class Application(QuietTask):
 
     def on_connected(self) -> Sequence[Order]:
         """Publish what was accepted meanwhile."""
-        self._is_connected = True
-        return self._send()
+        self._window.open()
+        return self._window.take()
 
     def on_disconnected(self) -> None:
-        """Publish again what was in flight: it is not known whether it arrived."""
-        self._is_connected = self._is_in_flight = False
+        """Publish again what was under way: it is not known whether it arrived."""
+        self._window.close()
 
     def on_message(self, message: MessageReceived) -> Sequence[Order]:
         """Keep ``message`` until a program has it; the oldest makes room for it."""
@@ -107,37 +115,40 @@ class Application(QuietTask):
             said.append(Report("message not on disk", f"kept in memory: {error}"))
         return [*said, *self._deliver()]
 
-    def on_acknowledged(self, _: Publish) -> Sequence[Order]:
+    def on_acknowledged(self, publication: Publish) -> Sequence[Order]:
         """Forget what arrived, and publish the next."""
-        if not self._is_in_flight:
-            return []
-        self._is_in_flight = False
-        self._outbox.remove()
-        return self._send()
+        return self._window.take() if self._window.arrived(publication) else []
 
     def on_fact(self, fact: Event) -> Sequence[Order]:
         """Do what a program asks for."""
         match fact:
-            case ApplicationSaid(client, payload):
-                return self._hear(client, payload)
+            case ApplicationSaid(take):
+                said = [order for line in take() for order in self._hear(*line)]
+                return [*said, *self._keep_together(), *self._window.take()]
             case ApplicationLeft(client) if client == self._listener:
                 self._listener, self._is_delivering = None, False
         return []
 
     def on_stopped(self) -> Sequence[Report]:
         """Say what waits for the next start."""
+        self._outbox.settle()
         waiting = len(self._outbox)
         return [Report("application kept", f"{waiting} for the next start")] if waiting else []
 
     # --- what a program says --------------------------------------------------------------------
 
     def _hear(self, client: int, payload: bytes) -> Sequence[Order]:
+        """Return the answers, in order; a message to publish is answered when it is kept."""
         try:
-            said = msgspec.json.decode(payload, type=_Said)
+            said = _SAID.decode(payload)
         except UNREADABLE as error:
-            return [self._refuse(client, None, f"not understood: {foreign(str(error))}")]
+            refused = self._refuse(client, None, f"not understood: {foreign(str(error))}")
+            return [*self._keep_together(), refused]
         if said.publish is not None:
             return self._accept(client, said.publish, said)
+        return [*self._keep_together(), *self._answer(client, said)]
+
+    def _answer(self, client: int, said: _Said) -> Sequence[Order]:
         if said.listen:
             return self._listen(client, said)
         if said.received is not None:
@@ -147,16 +158,28 @@ class Application(QuietTask):
     def _accept(self, client: int, topic: str, said: _Said) -> Sequence[Order]:
         try:
             content = b64decode(said.payload, validate=True)
+            problem = self._problem(topic, content)
         except ValueError:
-            return [self._refuse(client, said, "the payload is not base64")]
-        problem = self._problem(topic, content)
+            content, problem = b"", "the payload is not base64"
         if problem:
-            return [self._refuse(client, said, problem)]
+            return [*self._keep_together(), self._refuse(client, said, problem)]
+        publication = Publish(topic, content)
+        together = (each for _, _, each in self._accepted)
+        fits = self._outbox.has_room_for(*together, publication)
+        before = [] if fits else self._keep_together()
+        self._accepted.append((client, said, publication))
+        return before
+
+    def _keep_together(self) -> Sequence[Order]:
+        """Put what was accepted into the outbox, by one commit, and answer for each."""
+        accepted = self._accepted.copy()
+        self._accepted.clear()
         try:
-            self._outbox.put(Publish(topic, content))
+            if accepted:
+                self._outbox.put(*(publication for _, _, publication in accepted))
         except StorageError as error:
-            return [self._refuse(client, said, str(error))]
-        return [_answer(client, accepted=said.id), *self._send()]
+            return [self._refuse(client, said, str(error)) for client, said, _ in accepted]
+        return [_answer(client, accepted=said.id) for client, said, _ in accepted]
 
     def _problem(self, topic: str, content: bytes) -> str:
         """Return why ``content`` may not be published to ``topic``; empty if it may."""
@@ -187,17 +210,11 @@ class Application(QuietTask):
 
     # --- what goes out --------------------------------------------------------------------------
 
-    def _send(self) -> Sequence[Order]:
-        if not (self._is_connected and not self._is_in_flight and len(self._outbox)):
-            return []
-        self._is_in_flight = True
-        return [self._outbox.first()]
-
     def _deliver(self) -> Sequence[Order]:
         if self._listener is None or self._is_delivering or not len(self._inbox):
             return []
         self._is_delivering, self._delivery = True, self._delivery + 1
-        message = self._inbox.first()
+        message = self._inbox.at(0)
         content = b64encode(message.payload).decode()
         document = {"message": self._delivery, "topic": message.topic, "payload": content}
         return [Answer(self._listener, msgspec.json.encode(document), is_reply=False)]

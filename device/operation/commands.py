@@ -13,12 +13,12 @@ from typing import Any, Final
 
 import msgspec
 
+from device.errors.text import foreign
 from device.operation.deeds import CollectDiagnostics, Done, Identify, Keep, Kept, Restart
 from device.operation.task import Order, QuietTask, Report
 from device.provisioning.actions import Publish
 from device.provisioning.events import Event, MessageReceived
 from device.provisioning.messages import UNREADABLE
-from device.text import foreign
 
 LARGEST: Final = 32 * 1024
 OPERATIONS: Final = ("reboot", "identify", "collect-diagnostics")
@@ -36,6 +36,9 @@ class Note(msgspec.Struct, frozen=True):
     boot_id: str
 
 
+_NOTE: Final = msgspec.json.Decoder(Note)
+
+
 class Commands(QuietTask):
     """The task that carries out the commands to ``thing_name``."""
 
@@ -43,7 +46,7 @@ class Commands(QuietTask):
         """Tell first how the command that is ``kept`` ended."""
         self._topic: Final = f"$aws/commands/things/{thing_name}/executions"
         self._boot_id: Final = boot_id
-        self._note = msgspec.json.decode(kept, type=Note) if kept else None
+        self._note = _NOTE.decode(kept) if kept else None
         known = [] if self._note is None else [self._note.execution_id]
         self._known: Final = deque(known, maxlen=_KNOWN)
         self._is_end_told = False

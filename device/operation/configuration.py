@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from device.text import foreign
+from device.errors.text import foreign
 
 _WEEK: Final = 604_800.0
 _MOST_NAMES: Final = 20

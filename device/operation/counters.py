@@ -1,13 +1,13 @@
 """What a device at work counts, from its start on; `device.runtime.metrics` writes it down."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from device.provisioning import events as ev
 
 
 @dataclass
 class Counters:
-    """Plain numbers; the operation counts, and gives the moments."""
+    """Plain numbers; the operation counts."""
 
     connects: int = 0
     """Connections that were made."""
@@ -24,7 +24,6 @@ class Counters:
     """Messages that came for a task."""
     readings_dropped: int = 0
     application_refusals: int = 0
-    _published_at: float | None = field(default=None, repr=False)
 
     @property
     def reconnects(self) -> int:
@@ -41,17 +40,9 @@ class Counters:
             self.connection_failures += 1
         else:
             self.connections_lost += 1
-        self._published_at = None
 
-    def published(self, now: float) -> None:
-        """Note a PUBLISH."""
-        self.publishes += 1
-        self._published_at = now
-
-    def acknowledged(self, now: float) -> None:
-        """Note the PUBACK of the last PUBLISH."""
+    def acknowledged(self, seconds: float) -> None:
+        """Note a PUBACK, ``seconds`` after its PUBLISH."""
         self.acknowledged_publishes += 1
-        if self._published_at is not None:
-            took, self._published_at = now - self._published_at, None
-            self.puback_seconds += took
-            self.longest_puback_seconds = max(self.longest_puback_seconds, took)
+        self.puback_seconds += seconds
+        self.longest_puback_seconds = max(self.longest_puback_seconds, seconds)

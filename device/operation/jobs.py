@@ -12,10 +12,11 @@ document is ``{"operation": "reboot"}``, see docs/operation.md.
 import math
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
+from device.errors.text import foreign
 from device.operation.configuration import judge
 from device.operation.deeds import (
     CollectDiagnostics,
@@ -32,7 +33,6 @@ from device.operation.task import Order, QuietTask, Reconfigured, Report
 from device.provisioning.actions import Publish
 from device.provisioning.events import Event, MessageReceived
 from device.provisioning.messages import UNREADABLE
-from device.text import foreign
 
 LARGEST: Final = 32 * 1024
 """Bytes of a job document (AWS IoT Device Management quotas)."""
@@ -77,17 +77,28 @@ class Note(msgspec.Struct, frozen=True):
 _NOTE: Final = msgspec.json.Decoder(Note)
 
 
+_JobId = Annotated[str, msgspec.Meta(pattern=r"\A[a-zA-Z0-9_-]{1,64}\Z")]
+"""Of AWS IoT's CreateJob. It is a level of the topics that the device publishes to, so a message
+with any other id, which AWS IoT never sends, is not read."""
+
+
 class _Execution(msgspec.Struct, rename="camel"):
-    job_id: str
+    job_id: _JobId
     version_number: int
     execution_number: int = 1
     status: str = "QUEUED"
     job_document: Any = None
 
 
+_EXECUTION: Final = msgspec.json.Decoder(_Execution)
+
+
 class _Next(msgspec.Struct, rename="camel"):
     execution: msgspec.Raw = msgspec.Raw(b"{}")
     client_token: str = ""
+
+
+_NEXT: Final = msgspec.json.Decoder(_Next)
 
 
 class _State(msgspec.Struct, rename="camel"):
@@ -99,6 +110,9 @@ class _Reply(msgspec.Struct, rename="camel"):
     code: str = ""
     message: str = ""
     execution_state: _State = msgspec.field(default_factory=_State)
+
+
+_REPLY: Final = msgspec.json.Decoder(_Reply)
 
 
 class _Refused(Exception):  # noqa: N818 - not an error but news; becomes the status REJECTED
@@ -148,12 +162,12 @@ class Jobs(QuietTask):
         try:
             match end:
                 case "notify-next" | "$next/get/accepted":
-                    return self._next(msgspec.json.decode(message.payload, type=_Next))
+                    return self._next(_NEXT.decode(message.payload))
                 case "$next/get/rejected":
-                    reply = msgspec.json.decode(message.payload, type=_Reply)
+                    reply = _REPLY.decode(message.payload)
                     return [Report("jobs refused", f"{reply.code} {foreign(reply.message)}")]
                 case _:
-                    return self._told(end, msgspec.json.decode(message.payload, type=_Reply))
+                    return self._told(end, _REPLY.decode(message.payload))
         except UNREADABLE as error:
             return [_ignored(end, str(error))]
 
@@ -187,7 +201,7 @@ class Jobs(QuietTask):
 
     def _next(self, message: _Next) -> Sequence[Order]:
         raw, is_reply = message.execution, message.client_token == self._token
-        execution = None if _is_empty(raw) else msgspec.json.decode(raw, type=_Execution)
+        execution = None if _is_empty(raw) else _EXECUTION.decode(raw)
         note = self._note
         if note is None or note.phase is Phase.OVER:
             return [] if execution is None else self._begin_or_not(note, execution, len(raw))
@@ -243,7 +257,7 @@ class Jobs(QuietTask):
 
     def _told(self, end: str, reply: _Reply) -> Sequence[Order]:
         """Go on after AWS IoT took, or did not take, what was told last."""
-        note, (job_id, _, verdict) = self._note, end.split("/")
+        note, (job_id, _, verdict) = self._note, end.rsplit("/", 2)
         if note is None or job_id != note.job_id or not self._is_awaiting:
             return []
         self._is_awaiting, self._due = False, math.inf

@@ -1,21 +1,20 @@
 """A proven device at work: the tasks over one connection, as a machine of events and orders.
 
 It connects, subscribes for the tasks and hands them what comes in. After any failure it asks to
-wait and connects again; it never ends by itself. One order is in flight at a time, so that each
-acknowledgement is known to be for which task, whatever a broker leaves out. Where the server kept
-the session, nothing is subscribed again. A task whose subscription is denied has no part in that
-connection.
+wait and connects again; it never ends by itself. Several publications are under way at a time
+(`device.operation.sending`), each with a ticket, so that each acknowledgement is known to be for
+which, whatever a broker leaves out. Where the server kept the session, nothing is subscribed again.
+A task whose subscription is denied has no part in that connection.
 """
 
-from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
 from device.errors import FirstbootError
 from device.errors.provisioning import IDENTITY_REFUSED, NOT_LET_IN, in_order_of_likelihood
 from device.operation.counters import Counters
+from device.operation.sending import PUBLISHES_A_SECOND, Sending
 from device.operation.task import Deed, Order, Report, Task, matches
 from device.operation.work import Work
 from device.provisioning import events as ev
@@ -52,14 +51,6 @@ class State(Enum):
     WAITING = "waiting to connect again"
 
 
-@dataclass(frozen=True)
-class Outgoing:
-    """An order for the connection, and the task that it is for."""
-
-    order: Subscribe | Publish
-    task: Task | None = None
-
-
 class Operation(Work):
     """Runs ``tasks`` as the thing ``thing_name``."""
 
@@ -70,13 +61,15 @@ class Operation(Work):
         *,
         connect_timeout: float,
         reply_timeout: float,
+        publish_rate: int = PUBLISHES_A_SECOND,
         is_connected: bool = False,
         carry_out: Callable[[Deed], ev.Event | None] | None = None,
         counters: Counters | None = None,
     ) -> None:
         """Begin with the connection that is open if ``is_connected``, else with a new one.
 
-        ``carry_out`` does what a task orders beside the connection, and returns what came of it.
+        At most ``publish_rate`` publications are sent in a second. ``carry_out`` does what a task
+        orders beside the connection, and returns what came of it.
         """
         self._thing_name: Final = thing_name
         self._tasks: Final = tuple(tasks)
@@ -86,8 +79,7 @@ class Operation(Work):
         self._carry_out: Final = carry_out
         self._counters: Final = counters or Counters()
         self._state = State.CONNECTING
-        self._outgoing: Final[deque[Outgoing]] = deque()
-        self._in_flight: Outgoing | None = None
+        self._sending: Final = Sending(publish_rate)
         self._dropped = 0
         self._are_subscribed = False
         self._denied: Final[set[str]] = set()
@@ -102,10 +94,15 @@ class Operation(Work):
 
     @property
     def timeout(self) -> float | None:
-        """Seconds that the answer to the last order may take, or None if none is awaited."""
+        """Seconds that connecting or subscribing may take, or None for neither."""
         if self._state is State.CONNECTING:
             return self._connect_timeout
-        return None if self._in_flight is None else self._reply_timeout
+        return None if self._sending.subscribing is None else self._reply_timeout
+
+    @property
+    def overdue_at(self) -> float:
+        """When the oldest publication under way must have been acknowledged."""
+        return self._sending.oldest_sent_at + self._reply_timeout
 
     @property
     def is_routine(self) -> bool:
@@ -143,8 +140,10 @@ class Operation(Work):
                 self._counters.messages += 1
                 readers = self._readers(event.topic)
                 return [o for task in readers for o in self._take(task, task.on_message(event))]
-            case ev.Subscribed() | ev.SubscriptionDenied() | ev.PublishAcknowledged():
-                return self._answered(event)
+            case ev.Subscribed() | ev.SubscriptionDenied():
+                return self._subscription_answered(event)
+            case ev.PublishAcknowledged(ticket):
+                return self._acknowledged(ticket)
             case _ if isinstance(event, _FAILURES):
                 cause = self._cause(event, now)
                 self._counters.failed(event)
@@ -158,14 +157,15 @@ class Operation(Work):
         return self._carry_out(order)
 
     def next_due(self) -> float:
-        """Return when the first of the tasks has something to do."""
-        return min((task.next_due() for task in self._tasks), default=float("inf"))
+        """Return when the first of the tasks has something to do, or something may be sent."""
+        return min([self._sending.next_due, *(task.next_due() for task in self._tasks)])
 
     def on_due(self, now: float) -> Sequence[Action]:
-        """Have each task do what is due."""
+        """Have each task do what is due, and send what had to wait for its second."""
         self._now = now
         due = [task for task in self._tasks if task.next_due() <= now]
-        return [order for task in due for order in self._take(task, task.on_due(now))]
+        said = [order for task in due for order in self._take(task, task.on_due(now))]
+        return [*said, *self._send()]
 
     def on_stopped(self) -> Sequence[Report]:
         """Say what remains undone."""
@@ -188,8 +188,8 @@ class Operation(Work):
         names = tuple(filters)
         for start in range(0, len(names), FILTERS_A_PACKET):
             packet = Subscribe(names[start : start + FILTERS_A_PACKET], AT_LEAST_ONCE)
-            self._outgoing.append(Outgoing(packet))
-        return self._send_next() or self._subscribed()
+            self._sending.add(packet)
+        return self._send() or self._subscribed()
 
     def _subscribed(self) -> Sequence[Action]:
         self._state, self._are_subscribed = State.OPERATING, not self._denied
@@ -197,24 +197,29 @@ class Operation(Work):
         orders = [o for task in allowed for o in self._take(task, task.on_connected())]
         return [Report("operating"), *orders]
 
-    def _answered(self, event: ev.Event) -> Sequence[Action]:
-        """Go on with what follows the order in flight, if ``event`` is the answer to it."""
-        was, is_puback = self._in_flight, isinstance(event, ev.PublishAcknowledged)
-        if was is None or is_puback is not isinstance(was.order, Publish):
+    def _subscription_answered(self, event: ev.Event) -> Sequence[Action]:
+        """Go on with the next subscription, or with the work."""
+        if self._sending.subscribing is None:
             return []
-        self._in_flight = None
+        self._sending.subscribing = None
         said: list[Action] = []
         if isinstance(event, ev.SubscriptionDenied):
             # Whatever needs no messages, such as telemetry, goes on.
             denied = error_of(event, self.step, Credential.DEVICE)
             said.append(Report("not subscribed", f"{denied}; next: {denied.next_step}"))
             self._denied.update(event.topics)
-        if was.task is not None and isinstance(was.order, Publish):
-            self._counters.acknowledged(self._now)
-            said += self._take(was.task, was.task.on_acknowledged(was.order))
-        elif not any(isinstance(left.order, Subscribe) for left in self._outgoing):
+        if not self._sending.has_subscriptions:
             said += self._subscribed()
-        return [*said, *self._send_next()]
+        return [*said, *self._send()]
+
+    def _acknowledged(self, ticket: int) -> Sequence[Action]:
+        """Tell the task whose publication arrived, and send what there is room for now."""
+        found = self._sending.acknowledged(ticket)
+        if found is None or found.task is None or not isinstance(found.order, Publish):
+            return []
+        self._counters.acknowledged(self._now - found.sent_at)
+        said = self._take(found.task, found.task.on_acknowledged(found.order))
+        return [*said, *self._send()]
 
     def _take(self, task: Task, orders: Sequence[Order]) -> Sequence[Action]:
         """Queue what ``task`` publishes; return all else, and what can be sent at once."""
@@ -223,26 +228,23 @@ class Operation(Work):
             if not isinstance(order, Publish):
                 said.append(order)
             elif self._has_room_for(task):
-                self._outgoing.append(Outgoing(order, task))
+                self._sending.add(order, task)
             else:
                 self._dropped += 1
-        return [*said, *self._send_next()]
+        return [*said, *self._send()]
 
     def _has_room_for(self, task: Task) -> bool:
-        waiting = sum(outgoing.task is task for outgoing in self._outgoing)
-        return self._state in {State.SUBSCRIBING, State.OPERATING} and waiting < MOST_WAITING
+        is_on = self._state in {State.SUBSCRIBING, State.OPERATING}
+        return is_on and self._sending.waiting_for(task) < MOST_WAITING
 
-    def _send_next(self) -> Sequence[Action]:
-        if self._in_flight is not None or not self._outgoing:
-            return []
-        self._in_flight = self._outgoing.popleft()
-        if self._in_flight.task is not None:
-            self._counters.published(self._now)
-        return [self._in_flight.order]
+    def _send(self) -> Sequence[Action]:
+        orders = self._sending.take(self._now)
+        self._counters.publishes += sum(isinstance(order, Publish) for order in orders)
+        return orders
 
     def _disconnected(self) -> Sequence[Report]:
-        self._state, self._in_flight = State.WAITING, None
-        self._outgoing.clear()
+        self._state = State.WAITING
+        self._sending.clear()
         for task in self._tasks:
             task.on_disconnected()
         return self._dropped_since()

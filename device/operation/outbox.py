@@ -5,9 +5,11 @@ of one, and has the one in memory.
 """
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 from device.errors.operation import OUTBOX_FULL
+from device.operation.sending import MOST_UNDER_WAY
 from device.provisioning.actions import Publish
 
 MOST_MESSAGES: Final = 1_000
@@ -26,15 +28,15 @@ class Outbox(Protocol):
         """Return how many publications wait."""
         ...
 
-    def has_room_for(self, publication: Publish, /) -> bool:
-        """Whether ``publication`` may be put without going over a limit."""
+    def has_room_for(self, *group: Publish) -> bool:
+        """Whether all of ``group`` may be put without going over a limit."""
         ...
 
-    def put(self, publication: Publish, /) -> None:
-        """Keep ``publication``, durably on return if the outbox is durable.
+    def put(self, *group: Publish) -> None:
+        """Keep all of ``group``, by one commit if the outbox is durable.
 
         Raises:
-            OutboxFullError: there is no room for it; nothing changed.
+            OutboxFullError: there is no room for all; nothing changed.
             StorageError: the disk refused; nothing changed.
         """
         ...
@@ -43,8 +45,8 @@ class Outbox(Protocol):
         """Keep ``publication`` in memory alone, as when the disk refuses it."""
         ...
 
-    def first(self) -> Publish:
-        """Return the oldest publication.
+    def at(self, position: int, /) -> Publish:
+        """Return the publication at ``position``; the oldest is at 0.
 
         Raises:
             IndexError: there is none.
@@ -57,6 +59,10 @@ class Outbox(Protocol):
         Raises:
             IndexError: there is none.
         """
+        ...
+
+    def settle(self) -> None:
+        """Leave nothing that a start would publish again without need; a stop asks for this."""
         ...
 
 
@@ -81,27 +87,28 @@ class MemoryOutbox:
         """Return how many publications wait."""
         return len(self._waiting)
 
-    def has_room_for(self, publication: Publish) -> bool:
-        """Whether ``publication`` may be put without going over a limit."""
-        fits = self._bytes + size_of(publication) <= self._most_bytes
-        return fits and len(self._waiting) < self._most
+    def has_room_for(self, *group: Publish) -> bool:
+        """Whether all of ``group`` may be put without going over a limit."""
+        fits = self._bytes + sum(map(size_of, group)) <= self._most_bytes
+        return fits and len(self._waiting) + len(group) <= self._most
 
-    def put(self, publication: Publish) -> None:
-        """Keep ``publication``.
-
-        Raises:
-            OutboxFullError: there is no room for it.
-        """
-        self.check_room_for(publication)
-        self.hold(publication)
-
-    def check_room_for(self, publication: Publish) -> None:
-        """Raise unless ``publication`` may be put.
+    def put(self, *group: Publish) -> None:
+        """Keep all of ``group``.
 
         Raises:
-            OutboxFullError: it would be one too many, or too many bytes.
+            OutboxFullError: there is no room for all.
         """
-        if not self.has_room_for(publication):
+        self.check_room_for(*group)
+        for publication in group:
+            self.hold(publication)
+
+    def check_room_for(self, *group: Publish) -> None:
+        """Raise unless all of ``group`` may be put.
+
+        Raises:
+            OutboxFullError: they would be too many, or too many bytes.
+        """
+        if not self.has_room_for(*group):
             raise OUTBOX_FULL.error(publications=len(self._waiting), size=self._bytes)
 
     def hold(self, publication: Publish) -> None:
@@ -109,9 +116,9 @@ class MemoryOutbox:
         self._bytes += size_of(publication)
         self._waiting.append(publication)
 
-    def first(self) -> Publish:
-        """Return the oldest publication."""
-        return self._waiting[0]
+    def at(self, position: int) -> Publish:
+        """Return the publication at ``position``."""
+        return self._waiting[position]
 
     def remove(self, position: int = 0) -> Publish:
         """Forget the publication at ``position``, and return it."""
@@ -119,3 +126,43 @@ class MemoryOutbox:
         del self._waiting[position]
         self._bytes -= size_of(publication)
         return publication
+
+    def settle(self) -> None:
+        """Have nothing to do: a start finds nothing."""
+
+
+class Window:
+    """The oldest publications of an outbox, which are under way, up to `MOST_UNDER_WAY`."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        """Begin without a connection."""
+        self._outbox: Final = outbox
+        self.is_open = False
+        """Whether publications may be sent."""
+        self.under_way = 0
+        """So many of the oldest have been sent over this connection, without an answer yet."""
+
+    def open(self) -> None:
+        """Take note that publications may be sent."""
+        self.is_open = True
+
+    def close(self) -> None:
+        """Have everything sent again, in order: it is not known what of it arrived."""
+        self.is_open, self.under_way = False, 0
+
+    def take(self) -> Sequence[Publish]:
+        """Return what is to be sent now; it is under way from then on."""
+        if not self.is_open:
+            return []
+        begin, end = self.under_way, min(len(self._outbox), MOST_UNDER_WAY)
+        self.under_way = max(begin, end)
+        return [self._outbox.at(position) for position in range(begin, end)]
+
+    def arrived(self, publication: Publish) -> bool:
+        """Remove ``publication`` if it is under way; return whether it was."""
+        for position in range(self.under_way):
+            if self._outbox.at(position) == publication:
+                self._outbox.remove(position)
+                self.under_way -= 1
+                return True
+        return False

@@ -184,6 +184,11 @@ class Renewing(Work):
         return self._operation.timeout
 
     @property
+    def overdue_at(self) -> float:
+        """When the operation has waited long enough for an acknowledgement."""
+        return self._operation.overdue_at
+
+    @property
     def is_routine(self) -> bool:
         """Whether the operation may go long without a message."""
         return self._operation.is_routine

@@ -31,17 +31,26 @@ class CertificateLife:
     since: float
     """When it became this device's identity, by the device's clock, which may have been wrong."""
 
-    @property
-    def begin(self) -> float:
-        """From when its life counts: a CA may date a certificate back by much of a short life."""
-        return self.since if self.not_before <= self.since <= self.not_after else self.not_before
+    def begin(self, now: float) -> float:
+        """From when its life counts: a CA may date a certificate back by much of a short life.
+
+        A device whose clock was ahead, and has been set right, became this in the future.
+        """
+        return self.since if self.not_before <= self.since <= now else self.not_before
+
+    def lasts_from(self, begin: float) -> float:
+        """For how long; a device whose clock is ahead may have it since after its end."""
+        return self.not_after - (begin if begin < self.not_after else self.not_before)
 
 
-def due_at(life: CertificateLife, policy: RenewalPolicy) -> float:
-    """Return the moment from which ``life`` is to be renewed, in seconds since the epoch."""
+def due_at(life: CertificateLife, policy: RenewalPolicy, now: float) -> float:
+    """Return the moment from which ``life`` is to be renewed, in seconds since the epoch.
+
+    A clock that is ahead by years, for good, does not have each new certificate renewed at once.
+    """
     early = 1.0 - policy.jitter * _share(life.certificate_id)
-    begin = life.begin
-    moments = [begin + policy.at_fraction * (life.not_after - begin) * early]
+    begin = life.begin(now)
+    moments = [begin + policy.at_fraction * life.lasts_from(begin) * early]
     if policy.max_age_days is not None:
         moments.append(begin + policy.max_age_days * _DAY * early)
     return min(moments)

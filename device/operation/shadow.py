@@ -12,13 +12,13 @@ from typing import Any, Final
 
 import msgspec
 
+from device.errors.text import foreign
 from device.operation.configuration import judge, nested
 from device.operation.deeds import Configure, Done
 from device.operation.task import Order, QuietTask, Reconfigured, Report
 from device.provisioning.actions import Publish
 from device.provisioning.events import Event, MessageReceived
 from device.provisioning.messages import UNREADABLE
-from device.text import foreign
 
 LARGEST: Final = 32 * 1024
 """Bytes of a document: AWS IoT takes 8 KiB of state, and its metadata comes on top."""
@@ -44,14 +44,23 @@ class _Document(msgspec.Struct):
     version: int = 0
 
 
+_DOCUMENT: Final = msgspec.json.Decoder(_Document)
+
+
 class _Delta(msgspec.Struct):
     state: dict[str, Any]
     version: int
 
 
+_DELTA: Final = msgspec.json.Decoder(_Delta)
+
+
 class _Error(msgspec.Struct):
     code: int = 0
     message: str = ""
+
+
+_ERROR: Final = msgspec.json.Decoder(_Error)
 
 
 class Shadow(QuietTask):
@@ -107,13 +116,13 @@ class Shadow(QuietTask):
         try:
             match end:
                 case "get/accepted":
-                    return self._read(msgspec.json.decode(message.payload, type=_Document))
+                    return self._read(_DOCUMENT.decode(message.payload))
                 case "update/accepted":
-                    return self._accepted(msgspec.json.decode(message.payload, type=_Document))
+                    return self._accepted(_DOCUMENT.decode(message.payload))
                 case "update/delta":
-                    return self._changed(msgspec.json.decode(message.payload, type=_Delta))
+                    return self._changed(_DELTA.decode(message.payload))
                 case _:
-                    error = msgspec.json.decode(message.payload, type=_Error)
+                    error = _ERROR.decode(message.payload)
                     return self._rejected(end, error)
         except UNREADABLE as error:
             return [_ignored(end, str(error))]

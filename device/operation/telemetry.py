@@ -1,7 +1,8 @@
 """Telemetry: a reading goes by schedule, connected or not, and none is lost in silence.
 
-A reading stays in the outbox until AWS IoT has acknowledged it. When the outbox is full, the oldest
-reading that is not on its way makes room. Those that will never arrive are reported.
+A reading stays in the outbox until AWS IoT has acknowledged it; several are under way at a time.
+When the outbox is full, the oldest reading that is not on its way makes room. Those that will never
+arrive are reported.
 """
 
 import math
@@ -12,7 +13,7 @@ import msgspec
 
 from device.errors.storage import StorageError
 from device.operation.counters import Counters
-from device.operation.outbox import MOST_MESSAGES, MemoryOutbox, Outbox
+from device.operation.outbox import MOST_MESSAGES, MemoryOutbox, Outbox, Window
 from device.operation.task import Order, QuietTask, Reconfigured, Report
 from device.provisioning.actions import Publish
 from device.provisioning.events import Event
@@ -41,7 +42,7 @@ _READING: Final = msgspec.json.Decoder(Reading)
 
 
 class Telemetry(QuietTask):
-    """The task that publishes readings, one at a time and the oldest first."""
+    """The task that publishes readings, the oldest first."""
 
     def __init__(
         self,
@@ -56,29 +57,28 @@ class Telemetry(QuietTask):
         self._interval = interval
         self._measure: Final = measure
         self._outbox: Final[Outbox] = MemoryOutbox() if outbox is None else outbox
+        self._window: Final = Window(self._outbox)
         self._counters: Final = counters or Counters()
         self._due = -math.inf
-        self._is_connected = self._is_in_flight = False
         self._told_of_disk = False
         self._losses, self._first_lost, self._last_lost = 0, 0, 0
         """How many readings will never arrive, and the sequence numbers of two of them."""
 
     def on_connected(self) -> Sequence[Order]:
         """Say what the outage cost, and publish what it left."""
-        self._is_connected = True
-        return [*self._loss("there was no room for more"), *self._publish()]
+        self._window.open()
+        return self._publish()
 
     def on_disconnected(self) -> None:
-        """Publish again what was in flight: it is not known whether it arrived."""
-        self._is_connected = self._is_in_flight = False
+        """Publish again what was under way: it is not known whether it arrived."""
+        self._window.close()
 
-    def on_acknowledged(self, _: Publish) -> Sequence[Order]:
+    def on_acknowledged(self, publication: Publish) -> Sequence[Order]:
         """Forget the reading that arrived, and publish the next."""
-        if not self._is_in_flight:
+        if not self._window.arrived(publication):
             return []
-        self._is_in_flight = False
-        arrived = _number_of(self._outbox.remove())
-        return [Report("telemetry acknowledged", f"message {arrived}"), *self._publish()]
+        said = Report("telemetry acknowledged", f"message {_number_of(publication)}")
+        return [said, *self._publish()]
 
     def on_fact(self, fact: Event) -> Sequence[Order]:
         """Take a new interval up at once."""
@@ -102,6 +102,7 @@ class Telemetry(QuietTask):
         self.on_disconnected()
         waiting = len(self._outbox)
         if self._outbox.is_durable:
+            self._outbox.settle()
             kept = [Report("telemetry kept", f"{waiting} for the next start")] if waiting else []
             return [*self._loss("there was no room for more"), *kept]
         for _ in range(waiting):
@@ -109,14 +110,13 @@ class Telemetry(QuietTask):
         return self._loss("stopped before AWS IoT acknowledged them")
 
     def _publish(self) -> Sequence[Order]:
-        if not (self._is_connected and not self._is_in_flight and len(self._outbox)):
-            return []
-        self._is_in_flight = True
-        return [self._outbox.first()]
+        """Publish what may go now; which readings will never arrive is said before that."""
+        said = self._loss("there was no room for more") if self._window.is_open else []
+        return [*said, *self._window.take()]
 
     def _keep(self, publication: Publish) -> Sequence[Order]:
         """Put ``publication`` into the outbox, whatever has to go for it."""
-        oldest = int(self._is_in_flight)
+        oldest = self._window.under_way
         while not self._outbox.has_room_for(publication):
             if len(self._outbox) <= oldest:
                 self._drop(publication)

@@ -36,6 +36,11 @@ class Work(ABC):
     def timeout(self) -> float | None:
         """Seconds from the last order, or the begin of the step, until a `TimedOut` is wanted."""
 
+    @property
+    def overdue_at(self) -> float:
+        """The moment at which a `TimedOut` is wanted, whatever was ordered since; often never."""
+        return math.inf
+
     @abstractmethod
     def begin(self) -> Event:
         """Return the fact to begin with, at the start and after a failure."""

@@ -44,6 +44,8 @@ class Publish(Action, frozen=True):
 
     topic: str
     payload: bytes
+    ticket: int = 0
+    """Tells it from others that are under way; its acknowledgement has the same."""
 
 
 class Disconnect(Action, frozen=True):

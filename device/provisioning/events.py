@@ -174,6 +174,9 @@ class NotAcknowledged(Event, frozen=True):
 class PublishAcknowledged(Event, frozen=True):
     """PUBACK said yes."""
 
+    ticket: int = 0
+    """That of the `Publish` which it answers."""
+
 
 class PublishDenied(Event, frozen=True):
     """PUBACK said no: the policy does not allow this topic."""

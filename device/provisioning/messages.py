@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from device.errors.text import foreign
 from device.provisioning import limits, topics
 from device.provisioning.events import (
     CertificateIssued,
@@ -24,7 +25,6 @@ from device.provisioning.events import (
     TokenRefused,
 )
 from device.provisioning.topics import Operation
-from device.text import foreign
 
 MAX_REPLY_BYTES: Final = 131_072  # AWS IoT's own limit for a payload (128 KiB)
 THING_NAME: Final = limits.THING_NAME
@@ -40,15 +40,24 @@ class _CertificateReply(msgspec.Struct, rename="camel"):
     private_key: limits.PrivateKeyPem | None = None
 
 
+_CERTIFICATE_REPLY: Final = msgspec.json.Decoder(_CertificateReply)
+
+
 class _ThingReply(msgspec.Struct, rename="camel"):
     thing_name: limits.ThingName | None = None
     device_configuration: limits.DeviceConfiguration = {}
+
+
+_THING_REPLY: Final = msgspec.json.Decoder(_ThingReply)
 
 
 class _RejectedReply(msgspec.Struct, rename="camel"):
     status_code: int
     error_code: str
     error_message: str = ""
+
+
+_REJECTED_REPLY: Final = msgspec.json.Decoder(_RejectedReply)
 
 
 def certificate_from_csr_request(csr_pem: str) -> bytes:
@@ -90,7 +99,7 @@ def decode(message: MessageReceived) -> Event | None:
 
 def _acceptance(operation: Operation, request_topic: str, payload: bytes) -> Event:
     if operation is Operation.REGISTER_THING:
-        thing = msgspec.json.decode(payload, type=_ThingReply)
+        thing = _THING_REPLY.decode(payload)
         if thing.thing_name is None:
             return _without_thing(topics.template_of(request_topic))
         size = len(msgspec.json.encode(thing.device_configuration))
@@ -98,7 +107,7 @@ def _acceptance(operation: Operation, request_topic: str, payload: bytes) -> Eve
             problem = f"deviceConfiguration has {size} bytes, at most {limits.CONFIGURATION_BYTES}"
             return ReplyMalformed(operation, f"{problem} are taken")
         return ThingRegistered(thing.thing_name, thing.device_configuration)
-    reply = msgspec.json.decode(payload, type=_CertificateReply)
+    reply = _CERTIFICATE_REPLY.decode(payload)
     keys_expected = operation is Operation.CREATE_KEYS_AND_CERTIFICATE
     if keys_expected is not (reply.private_key is not None):
         problem = (
@@ -124,7 +133,7 @@ def _without_thing(template_name: str) -> ReplyMalformed:
 
 
 def _rejection(operation: Operation, payload: bytes) -> Rejection:
-    reply = msgspec.json.decode(payload, type=_RejectedReply)
+    reply = _REJECTED_REPLY.decode(payload)
     fields = (operation, reply.status_code, foreign(reply.error_code), foreign(reply.error_message))
     if reply.status_code == 429 or reply.status_code >= 500:
         return RequestThrottled(*fields)

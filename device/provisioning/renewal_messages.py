@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from device.errors.text import foreign
 from device.provisioning import limits
 from device.provisioning.events import Event, MessageReceived, ReplyMalformed
 from device.provisioning.renewal_events import (
@@ -17,7 +18,6 @@ from device.provisioning.renewal_events import (
     RenewalConfirmed,
     RenewalRefused,
 )
-from device.text import foreign
 
 MAX_ANSWER_BYTES: Final = 4096
 _OPERATION: Final = "renewal"
@@ -28,6 +28,9 @@ class _Answer(msgspec.Struct, rename="camel"):
     certificate_id: limits.CertificateId
     """The principal that AWS IoT saw; with ``retired``, the certificate that was retired."""
     reason: str = ""
+
+
+_ANSWER: Final = msgspec.json.Decoder(_Answer)
 
 
 def topic_of_device(thing_name: str) -> str:
@@ -84,6 +87,6 @@ def _decoded(message: MessageReceived) -> _Answer | ReplyMalformed:
         problem = f"{len(message.payload)} bytes, {MAX_ANSWER_BYTES} at most are taken"
         return ReplyMalformed(_OPERATION, problem)
     try:
-        return msgspec.json.decode(message.payload, type=_Answer)
+        return _ANSWER.decode(message.payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return ReplyMalformed(_OPERATION, foreign(str(error)))

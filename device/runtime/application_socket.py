@@ -1,7 +1,8 @@
 """The socket of an application's own program: lines of JSON in, lines of JSON out.
 
-A thread reads, and gives each line to the device's loop as an event; the loop writes the answers.
-Of a program that says much at once, the next line is read when an earlier one was answered. One
+A thread reads, and tells the device's loop by an event; the loop takes all lines that came until
+then, so that one commit is for all of them, and writes the answers. Of a program that says much at
+once, the next line is read when an earlier one was answered. One
 that does not read its answers is cut off.
 """
 
@@ -9,13 +10,13 @@ import logging
 import selectors
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from device.operation.application import LARGEST, Answer, ApplicationLeft, ApplicationSaid
+from device.operation.application import LARGEST, Answer, ApplicationLeft, ApplicationSaid, Line
 from device.provisioning.events import Event
 from device.runtime.claim_socket import listening_at
 
@@ -54,6 +55,8 @@ class ApplicationSocket:
         self._post: Final = post
         self._lock: Final = threading.Lock()
         self._clients: Final[dict[int, _Client]] = {}
+        self._said: Final[list[Line]] = []
+        """What the loop has not taken yet."""
         self._last = 0
         self._server: Final = listening_at(path, "application.socket")
         self._selector: Final = selectors.DefaultSelector()
@@ -83,6 +86,12 @@ class ApplicationSocket:
                 if client.is_paused:
                     self._wake.send(_GO_ON)
         return client
+
+    def _take_said(self) -> Sequence[Line]:
+        with self._lock:
+            said = self._said.copy()
+            self._said.clear()
+        return said
 
     def close(self) -> None:
         """Let all programs go, and remove the socket; closing twice does no harm."""
@@ -145,8 +154,10 @@ class ApplicationSocket:
             client.content = rest
             must_wait = b"\n" in rest
             self._pause(client, is_paused=must_wait)
-        for line in lines:
-            self._post(ApplicationSaid(client.number, bytes(line)))
+            is_told = bool(self._said)
+            self._said.extend((client.number, bytes(line)) for line in lines)
+        if lines and not is_told:
+            self._post(ApplicationSaid(self._take_said))
 
     def _pause(self, client: _Client, *, is_paused: bool) -> None:
         if is_paused and not client.is_paused:

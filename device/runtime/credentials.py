@@ -12,9 +12,8 @@ from device.errors.provisioning import (
     ClaimExpiredError,
 )
 from device.errors.storage import DataCorruptError, DoesNotExistError
-from device.identity.certificates import leaf_of, validity
+from device.lifecycle import journal
 from device.provisioning.events import Credential
-from device.runtime import journal
 from device.runtime.clock import Clock, has_certainly_expired, trusted_wall_time
 from device.storage import installed_certificate
 from device.storage.device_storage import DeviceStorage
@@ -50,6 +49,8 @@ class InstalledClaim:
             ClaimMissingError: the device has no claim.
             CredentialUnusableError: it had expired when the station made the device.
         """
+        from device.identity.certificates import leaf_of, validity  # noqa: PLC0415 - slow
+
         try:
             pem = self._storage.ps.get(Uid.CLAIM_CERTIFICATE)
         except DoesNotExistError:

@@ -1,16 +1,19 @@
 """The outbox on disk: what was accepted goes out, whatever is cut in between.
 
-One file a publication, in a folder beside the sealed image, numbered in order. A publication is
-accepted once its file and its name are synced; it is removed when AWS IoT has acknowledged it. The
-removal is not synced, so that a cut may bring an acknowledged publication back: it then goes out
-twice, as MQTT's "at least once" allows. Each file is sealed (AES-256-GCM, a random nonce, its name
-as associated data) under a key that is derived from the device's root of trust. A file that does
-not open, as a cut leaves it when nothing was accepted yet, is dropped and counted.
+One file for all publications that were put together, in a folder beside the sealed image, numbered
+in order. They are accepted once the file and its name are synced, by two fsyncs for all of them.
+The file is removed when AWS IoT has acknowledged all of them. The removal is not synced, so a cut
+may bring acknowledged publications back: they then go out twice, as MQTT's "at least once" allows.
+A stop in good order repeats nothing (`DurableOutbox.settle`). Each file is sealed (AES-256-GCM, a
+random nonce, its name as associated data) under a key that is derived from the device's root of
+trust. A file that does not open, as a cut leaves it when nothing was accepted yet, is dropped and
+counted.
 """
 
 import logging
 import os
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -23,13 +26,15 @@ from device.errors.storage import StorageError
 from device.operation.outbox import MOST_BYTES, MOST_MESSAGES, MemoryOutbox
 from device.provisioning.actions import Publish
 from device.storage.device_storage import DeviceStorage
-from device.storage.filesystem import Folder, OsFs, make_folder
+from device.storage.filesystem import Folder, OsFs, make_folder, replace
 
 _log = logging.getLogger(__name__)
 
 KEY_LABEL: Final = b"firstboot v1 outbox"
 _NONCE_BYTES: Final = 12
-_CONTENT: Final = msgspec.msgpack.Decoder(tuple[str, bytes])
+_CONTENT: Final = msgspec.msgpack.Decoder(list[object])
+"""Topic and payload in turn."""
+_UNFINISHED: Final = ".new"  # device.storage.filesystem.replace
 
 
 class DurableOutbox(MemoryOutbox):
@@ -49,6 +54,9 @@ class DurableOutbox(MemoryOutbox):
         self._folder: Final = folder
         self._cipher: Final = AESGCM(key)
         self._names: Final[deque[str]] = deque()
+        """The file of each publication; empty for one that is in memory alone."""
+        self._written: Final[dict[str, int]] = {}
+        """How many publications are in each file."""
         self._last = 0
         self.damaged = 0
         """How many files did not open."""
@@ -56,19 +64,18 @@ class DurableOutbox(MemoryOutbox):
         for name in sorted(folder.names()):
             self._take_up(name)
 
-    def put(self, publication: Publish) -> None:
-        """Keep ``publication``, durably on return.
+    def put(self, *group: Publish) -> None:
+        """Keep all of ``group``, durably on return.
 
         Raises:
-            OutboxFullError: there is no room for it.
+            OutboxFullError: there is no room for all.
             StorageError: the disk refused.
         """
-        self.check_room_for(publication)
+        self.check_room_for(*group)
         name = f"{self._last + 1:016x}"
-        self._write(name, self._sealed(name, publication))
+        self._write(name, self._sealed(name, group))
         self._last += 1
-        super().hold(publication)
-        self._names.append(name)
+        self._hold_all(name, group)
 
     def hold(self, publication: Publish) -> None:
         """Keep ``publication`` in memory alone."""
@@ -79,12 +86,36 @@ class DurableOutbox(MemoryOutbox):
         """Forget the publication at ``position``, and return it; a cut may bring it back."""
         publication, name = super().remove(position), self._names[position]
         del self._names[position]
+        if name and name not in self._names:
+            self._forget(name)
+        return publication
+
+    def settle(self) -> None:
+        """Write each file anew of which a part is done, so that a start does not repeat it."""
+        for name, count in Counter(self._names).items():
+            if name and count < self._written[name]:
+                self._write_rest(name)
+
+    def _write_rest(self, name: str) -> None:
+        rest = [self.at(i) for i, its in enumerate(self._names) if its == name]
         try:
-            if name:
-                self._folder.unlink(name)
+            replace(self._folder, name, self._sealed(name, rest))
+            self._written[name] = len(rest)
+        except StorageError as error:
+            _log.warning("publications that are done stay on disk, and may go again: %s", error)
+
+    def _forget(self, name: str) -> None:
+        del self._written[name]
+        try:
+            self._folder.unlink(name)
         except StorageError as error:
             _log.warning("a publication that is done stays on disk, and may go again: %s", error)
-        return publication
+
+    def _hold_all(self, name: str, group: Sequence[Publish]) -> None:
+        self._written[name] = len(group)
+        for publication in group:
+            super().hold(publication)
+            self._names.append(name)
 
     def _write(self, name: str, content: bytes) -> None:
         try:
@@ -97,24 +128,37 @@ class DurableOutbox(MemoryOutbox):
             raise
 
     def _take_up(self, name: str) -> None:
+        if name.endswith(_UNFINISHED):
+            self._folder.unlink(name)
+            return
         try:
-            publication = self._unsealed(name, self._folder.read(name) or b"")
-        except (InvalidTag, ValueError, msgspec.DecodeError):
+            group = self._unsealed(name, self._folder.read(name) or b"")
+        except (InvalidTag, ValueError, TypeError, msgspec.DecodeError):
             self.damaged += 1
             self._folder.unlink(name)
             return
         self._last = int(name, 16)
-        super().hold(publication)
-        self._names.append(name)
+        self._hold_all(name, group)
 
-    def _sealed(self, name: str, publication: Publish) -> bytes:
-        content = msgspec.msgpack.encode((publication.topic, publication.payload))
+    def _sealed(self, name: str, group: Sequence[Publish]) -> bytes:
+        content = msgspec.msgpack.encode([part for each in group for part in _parts(each)])
         nonce = os.urandom(_NONCE_BYTES)
         return nonce + self._cipher.encrypt(nonce, content, name.encode())
 
-    def _unsealed(self, name: str, content: bytes) -> Publish:
+    def _unsealed(self, name: str, content: bytes) -> Sequence[Publish]:
         nonce, sealed = content[:_NONCE_BYTES], content[_NONCE_BYTES:]
-        return Publish(*_CONTENT.decode(self._cipher.decrypt(nonce, sealed, name.encode())))
+        parts = _CONTENT.decode(self._cipher.decrypt(nonce, sealed, name.encode()))
+        return [_publication(*pair) for pair in zip(parts[::2], parts[1::2], strict=True)]
+
+
+def _parts(publication: Publish) -> tuple[str, bytes]:
+    return publication.topic, publication.payload
+
+
+def _publication(topic: object, payload: object) -> Publish:
+    if not (isinstance(topic, str) and isinstance(payload, bytes)):
+        raise TypeError("this is not a topic and its payload")
+    return Publish(topic, payload)
 
 
 def open_outbox(place: Path, storage: DeviceStorage, most: int, most_bytes: int) -> DurableOutbox:

@@ -1,6 +1,5 @@
 """Carries out what a machine orders about keys and certificates: each order is one commit."""
 
-import hmac
 import logging
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -26,6 +25,8 @@ from device.identity.certificates import (
     leaf_of,
     validity,
 )
+from device.lifecycle import journal
+from device.lifecycle.journal import Identity, Keyed, Progress, Registered, Staged
 from device.provisioning.actions import StageCertificate
 from device.provisioning.events import (
     CertificateInstalled,
@@ -33,9 +34,7 @@ from device.provisioning.events import (
     ClockFoundBehind,
     Event,
 )
-from device.runtime import journal
 from device.runtime.clock import Clock, has_certainly_expired, trusted_wall_time
-from device.runtime.journal import Identity, Keyed, Progress, Registered, Staged
 from device.storage import installed_certificate
 from device.storage.device_storage import DeviceStorage
 from device.storage.installed_certificate import InstalledCertificate
@@ -289,6 +288,8 @@ class Enrolment:
         """HMAC-SHA256 over serial and certificate id: of no use for another certificate."""
         if Uid.PROOF_KEY not in self._storage.its.uids():
             return ""
+        import hmac  # noqa: PLC0415 - loads OpenSSL, and not every device has such a key
+
         serial = self._storage.its.get(Uid.SERIAL_NUMBER)
         message = serial + b"." + identifier.encode()
         return hmac.new(self._storage.its.get(Uid.PROOF_KEY), message, "sha256").hexdigest()

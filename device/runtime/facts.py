@@ -9,8 +9,8 @@ from typing import Any, Final
 from uuid import uuid4
 
 from device import __version__
+from device.lifecycle.journal import Identity
 from device.runtime.clock import Clock
-from device.runtime.journal import Identity
 from device.storage.device_storage import DeviceStorage
 
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")

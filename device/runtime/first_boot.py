@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from device.errors.provisioning import CertificateUnacceptableError
+from device.errors.text import LONGEST, foreign, hide
 from device.operation.work import Work
 from device.provisioning import actions as act
 from device.provisioning import events as ev
 from device.provisioning.machine import AnyMachine
 from device.runtime.enrolment import Enrolment
 from device.runtime.loop import Observer
-from device.text import LONGEST, foreign, hide
 
 _log = logging.getLogger(__name__)
 

@@ -3,13 +3,11 @@
 A record has the wall clock, which may be wrong, and the monotonic clock, which never goes back; and
 the id of what happened, the same in each run, by which a log is searched (`event_id`).
 
-The firmware's own code never logs a secret, and passes foreign text through `device.text`; this
-is for what other people's code might put into a message.
+The firmware's own code never logs a secret, and passes foreign text through `device.errors.text`;
+this is for what other people's code might put into a message.
 """
 
-import json
 import logging
-import socket
 import sys
 import uuid
 from collections.abc import Mapping
@@ -17,8 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from device.errors.text import REDACTED, foreign, printable, redact
 from device.runtime.clock import Clock, SystemClock
-from device.text import REDACTED, foreign, printable, redact
 
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
@@ -74,6 +72,8 @@ class _JsonFormatter(RedactingFormatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
+        import json  # noqa: PLC0415 - only this form needs it
+
         return json.dumps(_fields(record, self))
 
 
@@ -85,6 +85,8 @@ class _JournalHandler(logging.Handler):
 
     def __init__(self, path: Path) -> None:
         super().__init__()
+        import socket  # noqa: PLC0415 - only this form needs it
+
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.connect(str(path))
 

@@ -14,12 +14,14 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final, Protocol
 
+from device.connection.session import Session, StopRequested
 from device.errors import ExitCode, FirstbootError, StoppedError
 from device.errors.provisioning import (
     NOT_ACTIVATED_YET,
     TAKEN_OVER,
     ProvisioningError,
 )
+from device.errors.text import foreign
 from device.operation.task import FromWithin, Report
 from device.operation.work import CONNECT_PACING_SECONDS, Work
 from device.provisioning import actions as act
@@ -28,8 +30,6 @@ from device.provisioning.events import Credential
 from device.runtime.backoff import Backoff
 from device.runtime.clock import Clock
 from device.runtime.notify import ServiceManager
-from device.runtime.session import Session, StopRequested
-from device.text import foreign
 
 _log = logging.getLogger(__name__)
 
@@ -216,9 +216,12 @@ class Loop:
         """Return the next event that means something to ``work``."""
         while True:
             self._do_what_is_due(work)
+            if self._facts:
+                return self._facts.popleft()
             now = self._clock.monotonic()
             timeout = work.timeout
             deadline = math.inf if timeout is None else self._since + timeout
+            deadline = min(deadline, work.overdue_at)
             if now >= deadline:
                 return ev.TimedOut()
             event = self._read(work.step, deadline, self._slow_at(work, deadline), work.next_due())

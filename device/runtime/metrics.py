@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from device.lifecycle import journal
 from device.operation.counters import Counters
-from device.runtime import facts, journal
+from device.runtime import facts
 from device.runtime.clock import Clock
 from device.storage.device_storage import DeviceStorage
 

@@ -8,7 +8,9 @@ from device import __version__
 from device.config import settings as config
 from device.config.device_plan import Plan
 from device.config.settings import Settings
+from device.connection.session import Postbox
 from device.errors import FirstbootError, StoppedError
+from device.lifecycle.journal import Identity, load_identity
 from device.operation.application import Answer, Application
 from device.operation.counters import Counters
 from device.operation.deeds import Done, Kept, Renew, ReplaceTrustAnchors
@@ -23,10 +25,8 @@ from device.provisioning.events import Event
 from device.runtime import facts, metrics
 from device.runtime.clock import Clock
 from device.runtime.deeds import Deeds, Doer, Ending, changed_settings, kept
-from device.runtime.journal import Identity, load_identity
 from device.runtime.loop import Loop, Observer, Patience
 from device.runtime.sensors import Sensors
-from device.runtime.session import Postbox
 from device.storage.device_storage import DeviceStorage
 
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ class Operating:
             [*self._tasks(), *tasks],
             connect_timeout=connection.connect_timeout,
             reply_timeout=connection.reply_timeout,
+            publish_rate=connection.publish_rate,
             is_connected=is_connected,
             carry_out=self._deeds.carry_out,
             counters=self._counters,

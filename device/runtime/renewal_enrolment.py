@@ -11,11 +11,11 @@ from device.errors.renewal import NOT_PROVISIONED
 from device.errors.storage import DataCorruptError
 from device.identity.certificates import leaf_of
 from device.identity.pem import parse_certificate
+from device.lifecycle import journal
+from device.lifecycle.journal import Identity, Registered, Staged
 from device.provisioning import renewal_events as re
 from device.provisioning.events import Event
-from device.runtime import journal
 from device.runtime.enrolment import Enrolment
-from device.runtime.journal import Identity, Registered, Staged
 from device.storage.secure_storage import SecureStorage, Uid
 
 

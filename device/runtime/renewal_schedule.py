@@ -2,20 +2,13 @@
 
 from typing import Final
 
+from device.lifecycle import journal
+from device.lifecycle.journal import Identity
 from device.operation.renewal import Due
 from device.operation.renewal_due import CertificateLife, RenewalPolicy, due_at
-from device.runtime import journal
 from device.runtime.clock import Clock, trusted_wall_time
-from device.runtime.journal import Identity
 from device.storage.device_storage import DeviceStorage
 from device.storage.manufacturing_data import made_at
-
-
-def life_of(identity: Identity) -> CertificateLife:
-    """Return what counts of the identity's certificate."""
-    return CertificateLife(
-        identity.certificate_id, identity.not_before, identity.not_after, identity.promoted_at
-    )
 
 
 class RenewalSchedule:
@@ -37,8 +30,20 @@ class RenewalSchedule:
             return Due("a renewal was begun and is not finished", is_new_wanted=False)
         if journal.load_to_retire(storage):
             return Due("the cloud has not retired the old certificate yet", is_new_wanted=False)
-        life = life_of(identity)
-        now = trusted_wall_time(self._clock, made_at(self._storage), life.not_before)
-        if now is None or now < due_at(life, self._policy):
+        if self._now(identity) < self.due_at(identity):
             return None
         return Due("the certificate has reached the age at which it is renewed")
+
+    def due_at(self, identity: Identity) -> float:
+        """Return when its certificate is to be renewed, in seconds since the epoch."""
+        return due_at(_life_of(identity), self._policy, self._now(identity))
+
+    def _now(self, identity: Identity) -> float:
+        known = made_at(self._storage), identity.not_before
+        return trusted_wall_time(self._clock, *known) or identity.not_before
+
+
+def _life_of(identity: Identity) -> CertificateLife:
+    return CertificateLife(
+        identity.certificate_id, identity.not_before, identity.not_after, identity.promoted_at
+    )

@@ -8,10 +8,10 @@ from typing import Final
 
 from device.errors import FirstbootError
 from device.errors.provisioning import NOT_ACTIVATED_YET
+from device.errors.text import foreign
 from device.provisioning import events as ev
 from device.provisioning.events import Credential
 from device.provisioning.presented import State as Presented
-from device.text import foreign
 
 STEPS: Final[Mapping[type[ev.Event], str]] = {
     ev.KeyGenerated: "key made",

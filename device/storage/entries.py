@@ -1,8 +1,9 @@
 """What is stored: two services, the uids of their entries, and what an entry is."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
+
+from msgspec import Struct
 
 
 class Service(IntEnum):
@@ -64,12 +65,15 @@ class StorageFlag(IntFlag):
     NO_REPLAY_PROTECTION = 4
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """What a uid holds."""
 
-    data: bytes = field(repr=False)
+    data: bytes
     flags: StorageFlag
+
+    def __repr__(self) -> str:
+        """Leave the content out."""
+        return f"Entry({self.flags!r})"
 
 
 Entries = Mapping[tuple[Service, int], Entry]

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hashes import SHA256, Hash
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from device.errors.storage import NEWER_FORMAT, DataCorruptError, WrongDeviceError
@@ -31,6 +31,13 @@ _ENTRIES: Final = msgspec.msgpack.Decoder(list[tuple[Service, int, int, bytes]])
 def _entries(payload: bytes) -> dict[tuple[Service, int], Entry]:
     rows = _ENTRIES.decode(payload)
     return {(service, uid): Entry(data, StorageFlag(flags)) for service, uid, flags, data in rows}
+
+
+def digest_of(image: bytes) -> bytes:
+    """Return the SHA-256 of ``image``; `hashlib` would load a second OpenSSL, of 3 MiB."""
+    digest = Hash(SHA256())
+    digest.update(image)
+    return digest.finalize()
 
 
 class Sealer:

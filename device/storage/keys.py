@@ -4,10 +4,11 @@ Names are those of the PSA Crypto API. This page loads no cryptography, so that 
 ``device status`` may name key types at no cost.
 """
 
-from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NewType, Protocol, TypeAlias
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -57,8 +58,7 @@ class KeyProof(StrEnum):
     ALWAYS_SENSITIVE = "always-sensitive"
 
 
-@dataclass(frozen=True)
-class KeyAttributes:
+class KeyAttributes(Struct, frozen=True):
     """What a key is, without the key; safe to log."""
 
     key_type: KeyType
@@ -70,25 +70,31 @@ class KeyAttributes:
     """What the secure element vouched for when it made the key."""
 
 
-@dataclass(frozen=True)
-class MemoryIdentity:
+class MemoryIdentity(Struct, frozen=True):
     """What TLS needs of a software key: PEM in memory, never in a file."""
 
     certificate_pem: bytes
-    private_key_pem: bytes = field(repr=False)
+    private_key_pem: bytes
+
+    def __repr__(self) -> str:
+        """Leave the key out."""
+        return f"MemoryIdentity(certificate_pem={self.certificate_pem!r})"
 
 
-@dataclass(frozen=True)
-class Pkcs11Identity:
+class Pkcs11Identity(Struct, frozen=True):
     """What TLS needs of a key that stays inside a secure element."""
 
     certificate_pem: bytes
     module_path: Path
     slot_id: int
     key_label: str
-    pin: str | None = field(repr=False)
+    pin: str | None
     tls13: bool
     """Whether TLS 1.3 may be negotiated; see docs/secure-elements.md."""
+
+    def __repr__(self) -> str:
+        """Leave the PIN out."""
+        return f"Pkcs11Identity({self.module_path}, {self.slot_id}, {self.key_label!r})"
 
 
 TlsIdentity: TypeAlias = MemoryIdentity | Pkcs11Identity

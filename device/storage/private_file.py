@@ -9,9 +9,10 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from device.errors.storage import UnfitFileError
 
@@ -22,8 +23,7 @@ _WITHOUT_MODES: Final = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class PrivateFile:
+class PrivateFile(Struct, frozen=True):
     """What was read, and who may do what with the file that it was read from."""
 
     content: bytes

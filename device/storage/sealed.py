@@ -10,7 +10,6 @@ decides which copy is overwritten next: after a crash of the process alone, a co
 complete and not be on the disk yet.
 """
 
-import hashlib
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,8 +27,8 @@ from device.errors.storage import (
 )
 from device.storage.capacity import CAPACITY, PROVISIONING_ROOM, check_capacity, limit_of
 from device.storage.entries import Entries, Entry, Service
-from device.storage.filesystem import Fs, replace
-from device.storage.image import Sealer
+from device.storage.filesystem import Fs, overwrite, replace
+from device.storage.image import Sealer, digest_of
 from device.storage.roots.root_of_trust import BLANK, Anchor, RootOfTrust
 
 logger = logging.getLogger("device.storage")
@@ -55,6 +54,8 @@ class SealedStore:
         self._entries: dict[tuple[Service, int], Entry] = {}
         self._depth = 0
         self._finishing = False
+        self._are_both_there = False
+        """Whether the copy that is written last has a file, so that its content is replaced."""
         self._read_only = False
         self._refusal: Callable[[], FirstbootError] | None = None
 
@@ -150,7 +151,7 @@ class SealedStore:
         sealer, generation = Sealer(root), self.generation + 1
         image = sealer.seal(generation, self._entries)
         first, second = self._in_order(generation)
-        anchor = Anchor(generation, hashlib.sha256(image).digest())
+        anchor = Anchor(generation, digest_of(image))
         replace(self._fs, first, image)
         root.write_anchor(anchor)
         self._refusal = _HALF_WAY
@@ -186,7 +187,7 @@ class SealedStore:
         image = self._sealer.seal(generation, self._entries)
         first, second = self._in_order(generation)
         replace(self._fs, first, image)
-        self._advance(Anchor(generation, hashlib.sha256(image).digest()))
+        self._advance(Anchor(generation, digest_of(image)))
         self._mirror(second, image)
         self._refusal = None
 
@@ -202,9 +203,15 @@ class SealedStore:
         self._anchor = anchor
 
     def _mirror(self, name: str, image: bytes) -> None:
-        """Make the second copy the same; where the disk is full, better none than an old one."""
+        """Make the second copy the same; where the disk is full, better none than an old one.
+
+        The anchor names the first copy already, so what the second has is of no use to anybody.
+        """
+        put = overwrite if self._are_both_there else replace
+        self._are_both_there = False
         try:
-            replace(self._fs, name, image)
+            put(self._fs, name, image)
+            self._are_both_there = True
         except StorageError as error:
             logger.warning("%s is not used until the next commit: %s", name, error)
             self._fs.unlink(name)
@@ -217,7 +224,7 @@ class SealedStore:
                 raise DataCorruptError("the root of trust no longer holds the anchor")
             for name in self._in_order(self._anchor.generation):
                 image = self._fs.read(name)
-                if image and hashlib.sha256(image).digest() == self._anchor.digest:
+                if image and digest_of(image) == self._anchor.digest:
                     return image
             if self.root.read_anchor() == self._anchor:  # else a writer overtook us: look again
                 raise self._diagnosis()
@@ -248,7 +255,9 @@ class SealedStore:
         if self._fs.read(first) != image:
             logger.warning("%s was damaged or missing; restored from the other copy", first)
             replace(self._fs, first, image)
-        if self._fs.read(second) == image:
+        found = self._fs.read(second)
+        self._are_both_there = found is not None
+        if found == image:
             return
         generation = self._generation_of(second)
         if isinstance(generation, int) and abs(generation - self._anchor.generation) <= 1:

@@ -5,8 +5,9 @@ both are name spaces of one sealed store. A call is atomic, and durable when it 
 the transaction around it.
 """
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from device.errors.storage import (
     INVALID_ARGUMENT,
@@ -26,8 +27,7 @@ _ALWAYS_ROOM_FOR: Final = frozenset({Uid.REFUSED_PINS})
 """Small, and a token locks if the device forgets them."""
 
 
-@dataclass(frozen=True)
-class StorageInfo:
+class StorageInfo(Struct, frozen=True):
     """What is known of an entry: sizes in bytes, and the protection that it really has."""
 
     capacity: int

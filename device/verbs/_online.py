@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from device.api import Device
-from device.console import Console
+from device.verbs import Console
 from device.verbs._options import add_config, config_if_any, state_of
 
 if TYPE_CHECKING:
-    from device.runtime.journal import Identity
+    from device.lifecycle.journal import Identity
     from device.runtime.timeline import Step
 
 

@@ -3,7 +3,7 @@
 import argparse
 from typing import Final
 
-from device.console import Console
+from device.verbs import Console
 from device.verbs._online import (
     add_online_options,
     online_device,

@@ -3,7 +3,9 @@
 import argparse
 from typing import Final
 
-from device.console import Console
+from device.api import Device
+from device.errors.storage import StorageError
+from device.verbs import Console
 from device.verbs._options import add_config, device_of
 
 SUMMARY: Final = "End the device's life for good: destroy every key, in a secure element too."
@@ -26,7 +28,16 @@ def run(options: argparse.Namespace, console: Console) -> None:
         ElementError: the secure element cannot be used; nothing was destroyed.
         StorageError: the storage is missing, busy, corrupt or rolled back.
     """
-    was_alive = device_of(options).decommission(element_is_lost=options.element_is_lost)
+    device = device_of(options)
+    serial = _serial_number(device)  # it goes with the rest
+    was_alive = device.decommission(element_is_lost=options.element_is_lost)
     words = "every key is destroyed" if was_alive else "it was decommissioned before"
-    console.say(f"decommissioned: {words}", "in the cloud: factory retire --serial SERIAL")
+    console.say(f"decommissioned: {words}", f"in the cloud: factory retire --serial {serial}")
     console.show({"decommissioned": True, "lifecycle": "DECOMMISSIONED"})
+
+
+def _serial_number(device: Device) -> str:
+    try:
+        return device.serial
+    except StorageError:
+        return "SERIAL"  # decommissioned before, or cut while it was

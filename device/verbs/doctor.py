@@ -6,8 +6,8 @@ from typing import Final
 
 from msgspec import to_builtins
 
-from device.console import Console
 from device.doctor.finding import Finding, Result
+from device.verbs import Console
 from device.verbs._options import add_config, config_if_any, state_of
 
 SUMMARY: Final = "Check the device from its storage to a publish, and name what is wrong."
@@ -47,10 +47,10 @@ def run(options: argparse.Namespace, console: Console) -> None:
     Raises:
         FirstbootError: a check failed; the error and its exit code are those of the first one.
     """
+    from device.connection.awscrt_session import AwscrtSession  # noqa: PLC0415
     from device.doctor.case import Case, Questions  # noqa: PLC0415 - loads awscrt
     from device.doctor.examination import examine  # noqa: PLC0415
     from device.runtime import log  # noqa: PLC0415
-    from device.runtime.awscrt_session import AwscrtSession  # noqa: PLC0415
     from device.runtime.clock import SystemClock  # noqa: PLC0415
 
     log.set_up("error")

@@ -3,8 +3,8 @@
 import argparse
 from typing import Final
 
-from device.console import Console
 from device.errors.catalogue import document_of, explained, row_of
+from device.verbs import Console
 
 SUMMARY: Final = "Print what the code of an error means, its usual causes, and the next step."
 

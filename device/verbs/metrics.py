@@ -3,8 +3,8 @@
 import argparse
 from typing import Final
 
-from device.console import Console
 from device.runtime.metrics import exposition
+from device.verbs import Console
 from device.verbs._options import add_config, device_of
 
 SUMMARY: Final = "Show what the device counts and measures, as OpenMetrics (offline)."

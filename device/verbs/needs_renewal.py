@@ -5,8 +5,8 @@ from typing import Final
 
 from msgspec import to_builtins
 
-from device.console import Console
 from device.errors import ExitCode
+from device.verbs import Console
 from device.verbs._options import add_config, device_of
 
 SUMMARY: Final = "Tell whether the certificate is due for renewal: exit code 0 if it is, 10 if not."

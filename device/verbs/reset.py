@@ -3,7 +3,7 @@
 import argparse
 from typing import Final
 
-from device.console import Console
+from device.verbs import Console
 from device.verbs._options import device_of
 
 SUMMARY: Final = "Return the device to the state in which the station delivered it."

@@ -7,8 +7,8 @@ from typing import Final
 from msgspec import UNSET, to_builtins
 from msgspec.structs import asdict
 
-from device.console import Console
-from device.status import Status
+from device.lifecycle.status import Status
+from device.verbs import Console
 from device.verbs._options import add_config, device_of
 
 SUMMARY: Final = "Show the device's state and identity, as its storage has them (offline)."

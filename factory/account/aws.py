@@ -201,8 +201,9 @@ def _errors_as_ours(action: str) -> Iterator[None]:
         raise _answered(action, error) from error
     except (sdk.HTTPClientError, sdk.ConnectionError, sdk.IncompleteReadError) as error:
         raise errors.CLOUD_NOT_REACHABLE.error(f"{action} got no answer: {error}") from error
-    except (sdk.BotoCoreError, ValueError) as error:
-        # ValueError is botocore's for an AWS_ENDPOINT_URL that is no URL.
+    except (sdk.BotoCoreError, ValueError, RuntimeError) as error:
+        # ValueError is botocore's for an AWS_ENDPOINT_URL that is no URL, and RuntimeError awscrt's
+        # for an AWS_DEFAULT_REGION that is empty.
         raise errors.CLOUD_CONFIGURATION.error(f"{action} could not be called: {error}") from error
 
 

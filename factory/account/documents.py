@@ -8,12 +8,15 @@ cannot. So ``@partition``, ``@region`` and ``@account`` stand for them. ``@`` is
 
 import json
 from collections.abc import Mapping
+from importlib.resources import files
 from pathlib import Path
 from string import Template
 from typing import Any, Final
 
 from device.errors import ConfigurationError
-from factory.files import FILES
+
+FILES: Final = Path(str(files("factory.files")))
+"""The folder with ``config/``, ``lambdas/`` and ``certs/``; packages are installed unzipped."""
 
 CONFIG: Final = (FILES / "config").resolve()
 """config/ of this checkout."""

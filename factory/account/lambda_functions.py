@@ -14,11 +14,11 @@ from typing import Final
 
 from factory.account.changes import Change, Outcome
 from factory.account.cloud import MADE_BY_STATION, Cloud, Response, Value, structure
+from factory.account.documents import FILES
 from factory.account.lambda_permission import permit_iot
 from factory.account.propagation import Sleep, wait_until, with_new_role
 from factory.account.tags import check_owned
 from factory.errors import NotInCloudError
-from factory.files import FILES
 
 KIND: Final = "Lambda function"
 LAMBDAS: Final = (FILES / "lambdas").resolve()

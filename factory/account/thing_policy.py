@@ -47,16 +47,23 @@ def thing_policy(placeholders: Mapping[str, str], *, renews: bool) -> str:
 
 
 def _merged(statements: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Make one of those that differ in their resources alone: AWS IoT takes 2,048 characters."""
-    found: dict[str, tuple[Mapping[str, Any], list[str]]] = {}
+    """Make one of those that have the same condition: AWS IoT takes 2,048 characters.
+
+    This allows nothing else: AWS IoT asks about each action with a resource of that action's kind
+    (``topic/`` to publish and receive, ``topicfilter/`` to subscribe), and what nobody may
+    subscribe to nobody receives.
+    """
+    found: dict[str, tuple[Mapping[str, Any], list[str], list[str]]] = {}
     for statement in statements:
-        rest = {name: value for name, value in statement.items() if name != "Resource"}
-        if rest["Action"] == "iot:Publish":  # to receive there is of no use without Subscribe
-            rest["Action"] = ["iot:Publish", "iot:Receive"]
-        named = statement["Resource"]
-        _, resources = found.setdefault(json.dumps(rest), (rest, []))
-        resources += [named] if isinstance(named, str) else named
-    return [{**rest, "Resource": resources} for rest, resources in found.values()]
+        rest = {name: statement[name] for name in statement if name not in {"Action", "Resource"}}
+        _, actions, resources = found.setdefault(json.dumps(rest), (rest, [], []))
+        actions += [each for each in _listed(statement["Action"]) if each not in actions]
+        resources += _listed(statement["Resource"])
+    return [{**rest, "Action": a, "Resource": r} for rest, a, r in found.values()]
+
+
+def _listed(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
 
 
 def remove_thing_policy(cloud: Cloud, method: str) -> Change:

@@ -15,6 +15,7 @@ SERIAL_NUMBERS: Final = Row(
     ": _ -. For more columns, name them in the first line: serial,...",
     exit_code=ExitCode.MISUSE,
     kind=StationError,
+    reproduce=("factory bulk --batch {code} --count 0  # {code}",),
 )
 BATCH: Final = Row(
     "FB-722",
@@ -25,6 +26,7 @@ BATCH: Final = Row(
     next_step="To continue a batch: factory bulk --batch NAME. A new batch needs another name.",
     exit_code=ExitCode.MISUSE,
     kind=StationError,
+    reproduce=("factory bulk --batch {code}  # {code}",),
 )
 BATCH_JOURNAL: Final = Row(
     "FB-723",
@@ -36,6 +38,11 @@ BATCH_JOURNAL: Final = Row(
     "AWS has registered; find them by the attribute ProvisionedBy.",
     exit_code=ExitCode.STORAGE_UNUSABLE,
     kind=StationError,
+    reproduce=(
+        "factory bulk --batch {code} --count 1",
+        "echo x > .firstboot/station/batches/{code}/journal.json",
+        "factory bulk --batch {code}  # {code}",
+    ),
 )
 BUCKET_MISSING: Final = Row(
     "FB-724",
@@ -48,6 +55,12 @@ BUCKET_MISSING: Final = Row(
     sentence="there is no bucket {bucket}",
     exit_code=ExitCode.CONFIGURATION_INVALID,
     kind=StationError,
+    reproduce=(
+        "export AWS_ACCESS_KEY_ID=724724724724",
+        "factory prepare --method bulk --station {code}",
+        "aws s3api delete-bucket --bucket firstboot-bulk-724724724724-us-east-1",
+        "factory bulk --batch {code} --count 1 --station {code}  # {code}",
+    ),
 )
 ANOTHER_TASK_RUNS: Final = Row(
     "FB-725",
@@ -60,6 +73,7 @@ ANOTHER_TASK_RUNS: Final = Row(
     sentence="registration task {task_id} is running in this account",
     exit_code=ExitCode.TRY_LATER,
     kind=StationError,
+    needs="a second registration that runs in the account",
 )
 BATCH_UNFINISHED: Final = Row(
     "FB-726",
@@ -71,4 +85,13 @@ BATCH_UNFINISHED: Final = Row(
     "--batch {batch} --retry",
     sentence="batch {batch}: {failed} of {total} device(s) were not registered",
     kind=StationError,
+    reproduce=(
+        "aws iot create-thing --thing-name {code}-0001",
+        (
+            "aws iot attach-thing-principal --thing-name {code}-0001 --principal $(aws "
+            "iot create-keys-and-certificate --set-as-active --query certificateArn "
+            "--output text)"
+        ),
+        "factory bulk --batch {code} --count 1  # {code}",
+    ),
 )

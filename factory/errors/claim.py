@@ -16,6 +16,9 @@ NOBODY_WAITS: Final = Row(
     sentence="no device waits for a claim at {place}: {problem}",
     exit_code=ExitCode.TRY_LATER,
     kind=StationError,
+    reproduce=(
+        ("factory claim --trusted-user --template firstboot-claim --device {code}  # {code}"),
+    ),
 )
 CLAIM_REFUSED: Final = Row(
     "FB-732",
@@ -27,6 +30,16 @@ CLAIM_REFUSED: Final = Row(
     "old, compare the clocks of device and station.",
     sentence="the device refused the claim: {problem}",
     kind=StationError,
+    reproduce=(
+        "factory make --method trusted-user --serial {code} --out {code}",
+        "device boot --state {code} --wait-for-claim {code}.socket &",
+        "until [ -S {code}.socket ]; do sleep 0.1; done",
+        (
+            "factory claim --trusted-user --template firstboot-claim --device "
+            "{code}.socket --own-credentials  # {code}"
+        ),
+        "kill $!",
+    ),
 )
 CLAIM_NAME: Final = Row(
     "FB-733",
@@ -37,4 +50,5 @@ CLAIM_NAME: Final = Row(
     next_step="factory claim list shows this station's claims and when each one ends. To make one: "
     "factory claim new --name NAME",
     kind=StationError,
+    reproduce=("factory claim expire --name {code}  # {code}",),
 )

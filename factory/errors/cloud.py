@@ -24,6 +24,7 @@ CLOUD_CONFIGURATION: Final = Row(
     "or AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_DEFAULT_REGION.",
     exit_code=ExitCode.CONFIGURATION_INVALID,
     kind=CloudError,
+    reproduce=("AWS_DEFAULT_REGION= factory explain --serial {code}  # {code}",),
 )
 CLOUD_NOT_REACHABLE: Final = Row(
     "FB-602",
@@ -35,6 +36,7 @@ CLOUD_NOT_REACHABLE: Final = Row(
     "localcloud up --detach). It is safe to run the same command again.",
     exit_code=ExitCode.TRY_LATER,
     kind=CloudError,
+    reproduce=(("AWS_ENDPOINT_URL=http://127.0.0.1:1 factory explain --serial {code}  # {code}"),),
 )
 CLOUD_THROTTLED: Final = Row(
     "FB-603",
@@ -45,6 +47,7 @@ CLOUD_THROTTLED: Final = Row(
     next_step="Wait a few minutes and run the same command again; it continues where it stopped.",
     exit_code=ExitCode.TRY_LATER,
     kind=CloudError,
+    needs="an account that throttles",
 )
 CLOUD_DENIED: Final = Row(
     "FB-604",
@@ -57,6 +60,15 @@ CLOUD_DENIED: Final = Row(
     sentence="not allowed to call {action}: {problem}",
     exit_code=ExitCode.DENIED,
     kind=CloudError,
+    reproduce=(
+        "aws iam create-user --user-name {code}",
+        (
+            "eval \"$(aws iam create-access-key --user-name {code} --query 'join(``, "
+            "[`AWS_ACCESS_KEY_ID=`, AccessKey.AccessKeyId, `; AWS_SECRET_ACCESS_KEY=`, "
+            "AccessKey.SecretAccessKey])' --output text)\""
+        ),
+        "factory prepare --method claim --station {code}  # {code}",
+    ),
 )
 CLOUD_LIMIT: Final = Row(
     "FB-605",
@@ -68,6 +80,7 @@ CLOUD_LIMIT: Final = Row(
     "Core.",
     exit_code=ExitCode.DENIED,
     kind=CloudError,
+    needs="an account whose quota is used up",
 )
 CLOUD_REJECTED: Final = Row(
     "FB-606",
@@ -77,6 +90,7 @@ CLOUD_REJECTED: Final = Row(
     causes=("A resource was changed by someone else.", "A name or a value is not valid."),
     next_step="Read AWS's message above. It is safe to run the same command again.",
     sentence="{action} was rejected: {error_code}: {problem}",
+    needs="a call that AWS rejects; the message has AWS's words",
 )
 
 
@@ -102,6 +116,7 @@ NOT_IN_CLOUD: Final = Row(
     causes=("Someone deleted it.", "The Region is another one."),
     next_step=CLOUD_REJECTED.next_step,
     sentence=CLOUD_REJECTED.sentence,
+    reproduce=("factory retire --serial {code}  # {code}",),
 )
 
 
@@ -122,4 +137,5 @@ STILL_IN_USE: Final = Row(
     sentence=CLOUD_REJECTED.sentence,
     exit_code=ExitCode.TRY_LATER,
     kind=CloudRejectedError,
+    needs="a thing type that was deprecated less than five minutes ago",
 )

@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from device.errors import ExitCode, Row
-from factory.errors.base import StationError
+from device.errors import BOOT, JUST_IN_TIME, MAKE, ExitCode, Row
+from factory.errors.base import CERTIFICATE, StationError
 
 _DENIED: Final = ExitCode.DENIED
 _POLICY_STEP: Final = (
@@ -25,6 +25,11 @@ NOT_REGISTERED_HERE: Final = Row(
     ),
     next_step="Register it here, or have the device use the endpoint of the account that has it.",
     exit_code=_DENIED, kind=DeviceRefusedError,
+    reproduce=(
+        "aws iot create-keys-and-certificate --certificate-pem-outfile {code}.pem",
+        ("AWS_DEFAULT_REGION=eu-west-1 factory explain --certificate {code}.pem  # "
+        "{code}"),
+    ),
 )  # fmt: skip
 NOT_PROVISIONED: Final = Row(
     "FB-802", "NotProvisionedError", "The device is not provisioned",
@@ -35,6 +40,9 @@ NOT_PROVISIONED: Final = Row(
     ),
     next_step="Read the next reasons in the output; then boot the device, and read its messages.",
     exit_code=_DENIED, kind=DeviceRefusedError,
+    reproduce=(
+        "factory explain --serial {code}  # {code}",
+    ),
 )  # fmt: skip
 CERTIFICATE_INACTIVE: Final = Row(
     "FB-803", "CertificateInactiveError", "The certificate is INACTIVE",
@@ -46,6 +54,11 @@ CERTIFICATE_INACTIVE: Final = Row(
     next_step="If the device should work: aws iot update-certificate --new-status ACTIVE "
     "--certificate-id ID.",
     exit_code=_DENIED, kind=DeviceRefusedError,
+    reproduce=(
+        ("ARN=$(aws iot create-keys-and-certificate --certificate-pem-outfile "
+        "{code}.pem --query certificateArn --output text)"),
+        "factory explain --certificate {code}.pem  # {code}",
+    ),
 )  # fmt: skip
 CERTIFICATE_REVOKED: Final = Row(
     "FB-804", "CertificateRevokedError", "The certificate is REVOKED",
@@ -53,6 +66,11 @@ CERTIFICATE_REVOKED: Final = Row(
     causes=("Someone set it REVOKED.",),
     next_step="Give the device a new certificate: factory make --again.",
     exit_code=_DENIED, kind=DeviceRefusedError,
+    reproduce=(
+        CERTIFICATE,
+        "aws iot update-certificate --certificate-id ${ARN##*/} --new-status REVOKED",
+        "factory explain --certificate {code}.pem  # {code}",
+    ),
 )  # fmt: skip
 CERTIFICATE_PENDING: Final = Row(
     "FB-805", "CertificatePendingError", "The certificate still waits for its activation",
@@ -65,6 +83,11 @@ CERTIFICATE_PENDING: Final = Row(
     next_step="Correct what the next reason names, delete the certificate (aws iot "
     "delete-certificate --certificate-id ID), and boot the device again.",
     exit_code=_DENIED, kind=DeviceRefusedError,
+    reproduce=(
+        "factory make --method jitr --serial {code} --out {code} --not-allowed",
+        "DEVICE_JUST_IN_TIME__BUDGET=0 device boot --state {code} || true",
+        "factory explain --serial {code}  # {code}",
+    ),
 )  # fmt: skip
 CERTIFICATE_ENDED: Final = Row(
     "FB-806", "CertificateEndedError", "The certificate is not valid now",
@@ -72,6 +95,7 @@ CERTIFICATE_ENDED: Final = Row(
     causes=("The device did not renew it in time.", "A CA issued it with wrong times."),
     next_step="Renew the certificate if it is still valid, or make the device again.",
     exit_code=_DENIED, kind=DeviceRefusedError,
+    needs="a certificate that has expired, or is not valid yet",
 )  # fmt: skip
 NO_THING: Final = Row(
     "FB-807", "NoThingError", "The certificate is not attached to the client id's thing",
@@ -83,6 +107,14 @@ NO_THING: Final = Row(
     next_step="Attach it: aws iot attach-thing-principal --thing-name NAME --principal ARN; or use "
     "the thing's name as the client id.",
     exit_code=_DENIED, kind=DeviceRefusedError,
+    reproduce=(
+        CERTIFICATE,
+        ("aws iot create-policy --policy-name {code} --policy-document '{\"Version\": "
+        '"2012-10-17", "Statement": [{"Effect": "Allow", "Action": "iot:Connect", '
+        "\"Resource\": \"arn:aws:iot:*:*:client/${iot:Connection.Thing.ThingName}\"}]}'"),
+        "aws iot attach-policy --policy-name {code} --target $ARN",
+        "factory explain --certificate {code}.pem --client-id {code}  # {code}",
+    ),
 )  # fmt: skip
 NO_POLICY: Final = Row(
     "FB-808", "NoPolicyError", "No policy is attached to the certificate",
@@ -93,6 +125,10 @@ NO_POLICY: Final = Row(
     ),
     next_step="Attach one: aws iot attach-policy --policy-name NAME --target ARN.",
     exit_code=_DENIED, kind=DeviceRefusedError,
+    reproduce=(
+        CERTIFICATE,
+        "factory explain --certificate {code}.pem  # {code}",
+    ),
 )  # fmt: skip
 ACTION_NOT_ALLOWED: Final = Row(
     "FB-809", "ActionNotAllowedError", "No policy allows the action",
@@ -103,12 +139,25 @@ ACTION_NOT_ALLOWED: Final = Row(
         "Subscribe is for topicfilter/, and Publish and Receive are for topic/.",
     ),
     next_step=_POLICY_STEP, exit_code=_DENIED, kind=DeviceRefusedError,
+    reproduce=(
+        CERTIFICATE,
+        "aws iot attach-policy --policy-name firstboot-claim --target $ARN",
+        "factory explain --certificate {code}.pem --client-id my-laptop  # {code}",
+    ),
 )  # fmt: skip
 ACTION_DENIED: Final = Row(
     "FB-810", "ActionDeniedError", "A policy denies the action",
     means="A statement with Effect Deny matches, and overrides every Allow.",
     causes=("A policy of the certificate or of a thing group denies it.",),
     next_step=_POLICY_STEP, exit_code=_DENIED, kind=DeviceRefusedError,
+    reproduce=(
+        CERTIFICATE,
+        ("aws iot create-policy --policy-name {code} --policy-document '{\"Version\": "
+        '"2012-10-17", "Statement": [{"Effect": "Deny", "Action": "iot:Connect", '
+        "\"Resource\": \"*\"}]}'"),
+        "aws iot attach-policy --policy-name {code} --target $ARN",
+        "factory explain --certificate {code}.pem --client-id a  # {code}",
+    ),
 )  # fmt: skip
 WRONG_ENDPOINT: Final = Row(
     "FB-811", "WrongEndpointError", "The endpoint belongs to another account or Region",
@@ -116,6 +165,12 @@ WRONG_ENDPOINT: Final = Row(
     causes=("The settings were copied from another account or Region.",),
     next_step="Use the account's own: aws iot describe-endpoint --endpoint-type iot:Data-ATS.",
     exit_code=_DENIED, kind=DeviceRefusedError,
+    reproduce=(
+        MAKE,
+        BOOT,
+        ("factory explain --serial {code} --endpoint "
+        "abc-ats.iot.us-west-2.amazonaws.com  # {code}"),
+    ),
 )  # fmt: skip
 CLIENT_ID_TAKEN: Final = Row(
     "FB-812", "ClientIdTakenError", "Another client connects with the same client id",
@@ -126,6 +181,15 @@ CLIENT_ID_TAKEN: Final = Row(
     ),
     next_step="Give each client its own id; only the device may use the thing's name.",
     exit_code=_DENIED, kind=DeviceRefusedError,
+    reproduce=(
+        MAKE,
+        BOOT,
+        "cp -r {code} {code}.twin",
+        "device run --state {code} & one=$!",
+        "device run --state {code}.twin & two=$!; sleep 2",
+        "factory explain --serial {code} --local-aws .firstboot/cloud  # {code}",
+        "kill $one $two",
+    ),
 )  # fmt: skip
 CONNECTION_ENDED: Final = Row(
     "FB-813", "ConnectionEndedError", "AWS IoT ended the last connection",
@@ -137,6 +201,12 @@ CONNECTION_ENDED: Final = Row(
     ),
     next_step="Look the reason up in the developer guide, Lifecycle events.",
     exit_code=ExitCode.TRY_LATER, kind=DeviceRefusedError,
+    reproduce=(
+        MAKE,
+        BOOT,
+        "device doctor --state {code} --publish a/b/c/d/e/f/g/h/i || true",
+        "factory explain --serial {code}  # {code}",
+    ),
 )  # fmt: skip
 CA_NOT_REGISTERED: Final = Row(
     "FB-814", "CaNotRegisteredError", "The CA of the certificate is not registered here",
@@ -144,6 +214,11 @@ CA_NOT_REGISTERED: Final = Row(
     causes=("The CA was not registered in this account and Region, or was deleted.",),
     next_step="Register the CA: factory prepare --method jitp or jitr.",
     exit_code=_DENIED, kind=DeviceRefusedError,
+    reproduce=(
+        ("openssl req -x509 -newkey rsa:2048 -nodes -keyout {code}.key -out "
+        "{code}.pem -subj /CN={code}"),
+        "factory explain --certificate {code}.pem  # {code}",
+    ),
 )  # fmt: skip
 CA_TURNED_OFF: Final = Row(
     "FB-815", "CaTurnedOffError", "The CA is registered, but does not register devices",
@@ -151,6 +226,14 @@ CA_TURNED_OFF: Final = Row(
     causes=("Someone turned it off.", "The CA's own certificate has ended."),
     next_step="Run factory prepare again, which turns it on.",
     exit_code=_DENIED, kind=DeviceRefusedError,
+    reproduce=(
+        JUST_IN_TIME,
+        ("CA=$(aws iot list-ca-certificates --query 'certificates[0].certificateId' "
+        "--output text)"),
+        "aws iot update-ca-certificate --certificate-id $CA --new-status INACTIVE",
+        "factory explain --serial {code}  # {code}",
+        "aws iot update-ca-certificate --certificate-id $CA --new-status ACTIVE",
+    ),
 )  # fmt: skip
 TEMPLATE_UNUSABLE: Final = Row(
     "FB-816", "TemplateUnusableError", "The provisioning template cannot be used",
@@ -161,6 +244,14 @@ TEMPLATE_UNUSABLE: Final = Row(
     ),
     next_step="Run factory prepare again, which repairs it.",
     exit_code=_DENIED, kind=DeviceRefusedError,
+    reproduce=(
+        JUST_IN_TIME,
+        ("aws iot update-provisioning-template --template-name firstboot-jitp "
+        "--no-enabled"),
+        "factory explain --serial {code}  # {code}",
+        ("aws iot update-provisioning-template --template-name firstboot-jitp "
+        "--enabled"),
+    ),
 )  # fmt: skip
 ROLE_UNUSABLE: Final = Row(
     "FB-817", "RoleUnusableError", "The provisioning role cannot be used",
@@ -171,6 +262,13 @@ ROLE_UNUSABLE: Final = Row(
     ),
     next_step="Run factory prepare again, which repairs it.",
     exit_code=_DENIED, kind=DeviceRefusedError,
+    reproduce=(
+        ("aws iam detach-role-policy --role-name firstboot-provisioning "
+        "--policy-arn arn:aws:iam::aws:policy/service-role/AWSIoTThingsRegistration"),
+        "factory explain --serial {code}  # {code}",
+        ("aws iam attach-role-policy --role-name firstboot-provisioning "
+        "--policy-arn arn:aws:iam::aws:policy/service-role/AWSIoTThingsRegistration"),
+    ),
 )  # fmt: skip
 FUNCTION_UNUSABLE: Final = Row(
     "FB-818", "FunctionUnusableError", "A Lambda that decides about devices cannot be called",
@@ -179,6 +277,12 @@ FUNCTION_UNUSABLE: Final = Row(
     causes=("The function was deleted.", "Its permission for iot.amazonaws.com was removed."),
     next_step="Run factory prepare again, which repairs it. The function's log says more.",
     exit_code=_DENIED, kind=DeviceRefusedError,
+    reproduce=(
+        "factory make --method jitr --serial {code} --out {code}",
+        "aws lambda delete-function --function-name firstboot-jitr-activate",
+        "factory explain --serial {code}  # {code}",
+        "factory prepare --method jitr",
+    ),
 )  # fmt: skip
 RULE_UNUSABLE: Final = Row(
     "FB-819", "RuleUnusableError", "No rule gets the events of new certificates",
@@ -186,6 +290,12 @@ RULE_UNUSABLE: Final = Row(
     causes=("The rule was disabled or deleted.",),
     next_step="Run factory prepare --method jitr again, which repairs it.",
     exit_code=_DENIED, kind=DeviceRefusedError,
+    reproduce=(
+        "factory make --method jitr --serial {code} --out {code}",
+        "aws iot disable-topic-rule --rule-name firstboot_jitr",
+        "factory explain --serial {code}  # {code}",
+        "factory prepare --method jitr",
+    ),
 )  # fmt: skip
 NOT_ON_THE_LIST: Final = Row(
     "FB-820", "NotOnTheListError", "The serial number is not on the allow-list",
@@ -193,6 +303,10 @@ NOT_ON_THE_LIST: Final = Row(
     causes=("The device was not made by this station.", "Its entry names another certificate."),
     next_step="Make the device at the station, which puts it on the list.",
     exit_code=_DENIED, kind=DeviceRefusedError,
+    reproduce=(
+        "factory make --method jitr --serial {code} --out {code} --not-allowed",
+        "factory explain --serial {code}  # {code}",
+    ),
 )  # fmt: skip
 BROKER_REFUSED: Final = Row(
     "FB-821", "BrokerRefusedError", "The local AWS saw why it refused the client",
@@ -200,6 +314,12 @@ BROKER_REFUSED: Final = Row(
     causes=("The client sent something that its policy or AWS IoT does not allow.",),
     next_step="Compare with localcloud wire, which shows the packets before it.",
     exit_code=_DENIED, kind=DeviceRefusedError,
+    reproduce=(
+        MAKE,
+        BOOT,
+        "device doctor --state {code} --publish other/topic || true",
+        "factory explain --serial {code} --local-aws .firstboot/cloud  # {code}",
+    ),
 )  # fmt: skip
 NOT_EXCLUSIVE: Final = Row(
     "FB-822", "NotExclusiveError", "The certificate is shared by several things",
@@ -207,6 +327,15 @@ NOT_EXCLUSIVE: Final = Row(
     causes=("One certificate was put into several devices.",),
     next_step="Give each device a certificate of its own.",
     exit_code=_DENIED, kind=DeviceRefusedError,
+    reproduce=(
+        MAKE,
+        BOOT,
+        "aws iot create-thing --thing-name {code}-other",
+        ("aws iot attach-thing-principal --thing-name {code}-other --principal "
+        "$(aws iot list-thing-principals --thing-name {code} --query "
+        "'principals[0]' --output text)"),
+        "factory explain --serial {code}  # {code}",
+    ),
 )  # fmt: skip
 NOTHING_TO_EXPLAIN: Final = Row(
     "FB-823", "NothingToExplainError", "There is nothing to explain",
@@ -214,6 +343,9 @@ NOTHING_TO_EXPLAIN: Final = Row(
     causes=("The option was left out.", "The file holds no certificate."),
     next_step="factory explain --serial SN, --certificate FILE, or FB-nnn.",
     exit_code=ExitCode.MISUSE,
+    reproduce=(
+        "factory explain  # {code}",
+    ),
 )  # fmt: skip
 SUBJECT_LACKS_FIELD: Final = Row(
     "FB-824", "SubjectLacksFieldError", "The certificate's subject lacks what the template needs",
@@ -221,4 +353,5 @@ SUBJECT_LACKS_FIELD: Final = Row(
     causes=("The CA issues certificates without the field.",),
     next_step="Issue a certificate whose subject has it, or give the parameter a Default.",
     exit_code=_DENIED, kind=DeviceRefusedError,
+    needs="a certificate that lacks a field of the CA's template",
 )  # fmt: skip

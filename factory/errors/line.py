@@ -14,6 +14,7 @@ SERIAL_NUMBER_UNKNOWN: Final = Row(
     next_step="Check the serial number, and that --station is the station that made the device.",
     sentence="no device with serial number {serial_number} is in the ledger",
     kind=StationError,
+    reproduce=("factory retire --serial {code}  # {code}",),
 )
 REGISTERED_ELSEWHERE: Final = Row(
     "FB-752",
@@ -25,6 +26,17 @@ REGISTERED_ELSEWHERE: Final = Row(
     sentence="{serial_number} is also registered in {accounts}; it is not retired, because its "
     "certificate may be ACTIVE there",
     kind=StationError,
+    reproduce=(
+        (
+            "factory prepare --method multi-account --account 111111111111:us-east-1 "
+            "--account 222222222222:us-east-1"
+        ),
+        (
+            "factory make --method multi-account --serial {code} --out {code} "
+            "--account 111111111111:us-east-1 --account 222222222222:us-east-1"
+        ),
+        "factory retire --serial {code} --account 111111111111:us-east-1  # {code}",
+    ),
 )
 BATCH_UNKNOWN: Final = Row(
     "FB-753",
@@ -35,6 +47,7 @@ BATCH_UNKNOWN: Final = Row(
     next_step="Check the name, and that --station is the station that made the batch.",
     sentence="no device of a batch {batch} is in the ledger",
     kind=StationError,
+    reproduce=("factory report {code}  # {code}",),
 )
 MANIFEST: Final = Row(
     "FB-754",
@@ -44,6 +57,12 @@ MANIFEST: Final = Row(
     causes=("It was edited, cut short or mixed with another.", "Another station signed it."),
     next_step="Do not import it. Get the manifest again from the station: factory manifest BATCH.",
     kind=StationError,
+    reproduce=(
+        "factory make --method claim --serial {code} --out {code} --batch {code}",
+        "factory manifest {code}",
+        "sed -i 's/{code}/FB-999/' {code}.manifest.json",
+        "factory verify {code}.manifest.json --signer {code}.manifest.crt  # {code}",
+    ),
 )
 MANIFEST_DEVICE: Final = Row(
     "FB-755",
@@ -55,6 +74,11 @@ MANIFEST_DEVICE: Final = Row(
     "or retire the device: factory retire --serial {serial_number}",
     sentence="{serial_number} in {folder}: {problem}",
     kind=StationError,
+    reproduce=(
+        "factory make --method jitp --serial {code} --out {code} --batch {code}",
+        "rm -r {code}",
+        "factory manifest {code}  # {code}",
+    ),
 )
 LINE_UNFINISHED: Final = Row(
     "FB-756",
@@ -66,4 +90,9 @@ LINE_UNFINISHED: Final = Row(
     "the same command with --batch {batch}: it makes only what is missing.",
     sentence="batch {batch}: {failed} of {total} device(s) FAIL",
     kind=StationError,
+    reproduce=(
+        "printf 'serial\\n{code}\\n' > {code}.csv",
+        "mkdir -p {code} && touch {code}/{code}",
+        ("factory make --method claim --serials {code}.csv --batch {code} --out {code}  # {code}"),
+    ),
 )

@@ -14,6 +14,7 @@ NOTHING_TO_LINT: Final = Row(
     next_step="Pass files, or a method whose documents to check: --method claim.",
     exit_code=ExitCode.MISUSE,
     kind=StationError,
+    reproduce=("factory lint  # {code}",),
 )
 LINT_FAILED: Final = Row(
     "FB-742",
@@ -24,4 +25,11 @@ LINT_FAILED: Final = Row(
     next_step="Correct what is named above; docs/lint.md lists the rules.",
     sentence="{errors} error(s) in policies or templates",
     kind=StationError,
+    reproduce=(
+        (
+            'echo \'{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", '
+            '"Action": "*", "Resource": "*"}]}\' > {code}.json'
+        ),
+        "factory lint {code}.json  # {code}",
+    ),
 )

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from device.errors import ExitCode, Row
+from device.errors import MAKE, ExitCode, Row
 from factory.errors.base import OneDeviceError, StationError
 
 SERIAL_NUMBER: Final = Row(
@@ -14,6 +14,7 @@ SERIAL_NUMBER: Final = Row(
     next_step="Use 1 to 64 of the characters a-z A-Z 0-9 : _ -, for example SN-0001.",
     exit_code=ExitCode.MISUSE,
     kind=StationError,
+    reproduce=("factory make --method claim --serial 'FB 701' --out {code}  # {code}",),
 )
 DEVICE_ID: Final = Row(
     "FB-702",
@@ -24,6 +25,9 @@ DEVICE_ID: Final = Row(
     next_step="Give 32 hexadecimal digits, or leave out --device-id to get a random one.",
     exit_code=ExitCode.MISUSE,
     kind=StationError,
+    reproduce=(
+        ("factory make --method claim --serial {code} --out {code} --device-id 12  # {code}"),
+    ),
 )
 SERIAL_NUMBER_USED: Final = Row(
     "FB-703",
@@ -36,6 +40,10 @@ SERIAL_NUMBER_USED: Final = Row(
     sentence="serial number {serial_number} is taken: device {device_id} {state} {since} in "
     "{folder}. Two devices with the same serial number disconnect each other",
     kind=StationError,
+    reproduce=(
+        MAKE,
+        "factory make --method claim --serial {code} --out {code}.other  # {code}",
+    ),
 )
 REPLACED_MEANWHILE: Final = Row(
     "FB-704",
@@ -46,6 +54,7 @@ REPLACED_MEANWHILE: Final = Row(
     next_step="Use the other device, and remove this folder.",
     sentence="serial number {serial_number} was given to another device while {folder} was made",
     kind=StationError,
+    needs="two stations that make one device at the same moment",
 )
 OTHER_METHOD: Final = Row(
     "FB-705",
@@ -55,6 +64,10 @@ OTHER_METHOD: Final = Row(
     causes=("--out names the folder of an older device.",),
     next_step="Make a device for this method in another folder: --out DIR",
     kind=StationError,
+    reproduce=(
+        MAKE,
+        "factory make --method trusted-user --serial {code} --out {code}  # {code}",
+    ),
 )
 ELEMENT_CHOICE: Final = Row(
     "FB-706",
@@ -70,6 +83,12 @@ ELEMENT_CHOICE: Final = Row(
     "again.",
     exit_code=ExitCode.MISUSE,
     kind=StationError,
+    reproduce=(
+        (
+            "factory make --method claim-aws-keys --serial {code} --out {code} "
+            "--element softhsm  # {code}"
+        ),
+    ),
 )
 CSR_UNACCEPTABLE: Final = Row(
     "FB-707",
@@ -79,6 +98,7 @@ CSR_UNACCEPTABLE: Final = Row(
     causes=("The CSR was damaged or tampered with.",),
     next_step="Have the device make a new key and CSR. This one was damaged or tampered with.",
     kind=OneDeviceError,
+    needs="a device that signs a request for another one",
 )
 LEAF_SUBJECT: Final = Row(
     "FB-708",
@@ -91,4 +111,8 @@ LEAF_SUBJECT: Final = Row(
     "template needs: AWS IoT would refuse the device forever, without a reason",
     exit_code=ExitCode.CONFIGURATION_INVALID,
     kind=StationError,
+    reproduce=(
+        "printf 'method: jitp\\nsubject:\\n  organization: A\\n' > {code}.yaml",
+        ("factory make --method jitp --serial {code} --out {code} --config {code}.yaml  # {code}"),
+    ),
 )

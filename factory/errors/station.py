@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from device.errors import ExitCode, Row
+from device.errors import MAKE, ExitCode, Row
 from factory.errors.base import StationError
 from factory.errors.cloud import CloudError
 
@@ -15,9 +15,10 @@ MISUSE: Final = Row(
         "An option or a verb is misspelt, is given twice, or lacks its value.",
         "A variable of the shell is not set, so an argument is empty.",
     ),
-    next_step="Correct it; factory VERB --help lists the options.",
+    next_step="Read {help_command}.",
     exit_code=ExitCode.MISUSE,
     kind=StationError,
+    reproduce=("factory make --json  # {code}",),
 )
 STOPPED: Final = Row(
     "FB-502",
@@ -27,6 +28,7 @@ STOPPED: Final = Row(
     causes=("A person pressed Ctrl-C.",),
     next_step="Run the same command again; it continues where it stopped.",
     kind=StationError,
+    needs="Ctrl-C",
 )
 MACHINE_REFUSED: Final = Row(
     "FB-503",
@@ -36,6 +38,7 @@ MACHINE_REFUSED: Final = Row(
     causes=("A file does not exist, or this user may not use it.", "The disk is full."),
     next_step="Correct the cause on this machine, then run the same command again.",
     kind=StationError,
+    reproduce=("factory explain --certificate {code}.pem  # {code}",),
 )
 OPTION_NOT_USED: Final = Row(
     "FB-504",
@@ -47,6 +50,7 @@ OPTION_NOT_USED: Final = Row(
     sentence="{option}: {problem}",
     exit_code=ExitCode.MISUSE,
     kind=StationError,
+    reproduce=("factory lint --config {code}.yaml --account 1  # {code}",),
 )
 EXTRA_MISSING: Final = Row(
     "FB-505",
@@ -58,6 +62,11 @@ EXTRA_MISSING: Final = Row(
     sentence="{library} is not installed: it comes with the extra 'factory'",
     exit_code=ExitCode.CONFIGURATION_INVALID,
     kind=CloudError,
+    reproduce=(
+        "mkdir {code}",
+        "echo 'raise ModuleNotFoundError(name=\"boto3\")' > {code}/boto3.py",
+        ("PYTHONPATH={code}:$PYTHONPATH python -m factory explain --serial {code}  # {code}"),
+    ),
 )
 STATION_NOT_PREPARED: Final = Row(
     "FB-506",
@@ -67,6 +76,12 @@ STATION_NOT_PREPARED: Final = Row(
     causes=("factory prepare was not run for this method.", "--station names another folder."),
     next_step="Run factory prepare with this station first, with the same --method. Check that "
     "--station is right.",
+    reproduce=(
+        (
+            "factory make --method claim --serial {code} --out {code} --station "
+            "{code}.station  # {code}"
+        ),
+    ),
 )
 
 
@@ -85,6 +100,10 @@ NOT_A_STATION: Final = Row(
     next_step="Pass the station's folder: --station DIR. Nothing was changed in this one.",
     exit_code=ExitCode.CONFIGURATION_INVALID,
     kind=StationError,
+    reproduce=(
+        MAKE,
+        "factory prepare --method claim --station {code}  # {code}",
+    ),
 )
 OTHER_ACCOUNT: Final = Row(
     "FB-508",
@@ -95,6 +114,12 @@ OTHER_ACCOUNT: Final = Row(
     next_step="Use one station folder per account and Region: --station OTHER-DIR",
     exit_code=ExitCode.CONFIGURATION_INVALID,
     kind=StationError,
+    reproduce=(
+        (
+            "AWS_ACCESS_KEY_ID=222222222222 factory make --method claim --serial "
+            "{code} --out {code}  # {code}"
+        ),
+    ),
 )
 AUTHORITY_MISSING: Final = Row(
     "FB-509",
@@ -104,6 +129,7 @@ AUTHORITY_MISSING: Final = Row(
     causes=("factory ca init was not run in this station.",),
     next_step="Make the station's CAs: factory ca init",
     kind=StationError,
+    reproduce=("factory ca show --station {code}  # {code}",),
 )
 LEDGER: Final = Row(
     "FB-510",
@@ -116,4 +142,15 @@ LEDGER: Final = Row(
     "ledger.lock: a new ledger begins, and serial numbers may be used twice.",
     exit_code=ExitCode.STORAGE_UNUSABLE,
     kind=StationError,
+    reproduce=(
+        "cp -r .firstboot/station {code}",
+        (
+            "sed -i '1s/serial/x/' {code}/ledger.jsonl; echo x >> {code}/ledger.jsonl; "
+            "echo '{}' >> {code}/ledger.jsonl"
+        ),
+        (
+            "factory make --method claim --serial {code} --out {code}.device --station "
+            "{code}  # {code}"
+        ),
+    ),
 )

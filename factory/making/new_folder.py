@@ -43,6 +43,10 @@ class MemoryFolder:
             raise STORAGE_FAILURE.error(f"{name}: {os.strerror(errno.EEXIST)}")
         self.files[name] = data, mode
 
+    def overwrite(self, name: str, data: bytes) -> None:
+        """Change a file that is there."""
+        self.files[name] = data, self.files[name][1]
+
     def fsync(self, name: str) -> None:
         """Do nothing: the folder is synced when it is put on the disk."""
 

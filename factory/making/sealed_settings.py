@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from device.config.device_plan import plan_for
 from device.config.settings import Loaded
-from device.config.settings_file import Null, Section
+from device.config.typed import Null, Section
 from device.storage.device_storage import DeviceStorage
 from device.storage.manufacturing_data import SealedSettings, seal
 from device.storage.secure_storage import Uid

@@ -5,7 +5,6 @@ method has its own and all can be prepared side by side (docs/adr/0011).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -198,7 +197,7 @@ def _for_cas(uri: str) -> str:
             "the URI names one key by its id, and each CA has a key of its own",
             next_step="Leave out id=; the station makes the keys in the token.",
         )
-    return str(replace(parsed, object=parsed.object or _LABEL))
+    return str(msgspec.structs.replace(parsed, object=parsed.object or _LABEL))
 
 
 def _uid(name: str) -> int:

@@ -15,7 +15,7 @@ from device.identity.trust_anchors import (
     read_certificates,
     subject_in_brackets,
 )
-from factory.files import FILES
+from factory.account.documents import FILES
 
 AMAZON_ROOTS: Final = (FILES / "certs").resolve()
 """Folder with Amazon's root CAs, one PEM file each (certs/README.md)."""

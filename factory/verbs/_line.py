@@ -10,13 +10,13 @@ from typing import Final
 
 from factory.api import Station
 from factory.bulk.screen import screen_on
-from factory.console import Console
 from factory.errors import LINE_UNFINISHED, OPTION_NOT_USED
 from factory.making.admission import Wanted
 from factory.making.device_orders import OrderOptions
 from factory.making.line_orders import BatchOrder
 from factory.methods.line import Piece, Plan
 from factory.station.serial_list import Row, Rows, check_batch_name, read_rows
+from factory.verbs import Console
 from factory.verbs._options import check_each_once
 
 DEVICES: Final = Path(".firstboot/devices")

@@ -70,6 +70,15 @@ def add_again(command: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def add_birth(command: argparse.ArgumentParser) -> None:
+    """Add ``--birth``, which lets a device come back."""
+    command.add_argument(
+        "--birth", action="store_true",
+        help="also install a birth certificate, with which the device can come back after its "
+        "certificate expired or was set INACTIVE (prepare --recovery)",
+    )  # fmt: skip
+
+
 def check_serials(arguments: argparse.Namespace) -> list[str]:
     """Return the serial numbers that were given, if a device can be made for each.
 

@@ -4,7 +4,7 @@ import argparse
 
 from factory.account.changes import Report
 from factory.account.cloud import Account
-from factory.console import Console
+from factory.verbs import Console
 
 
 def report_lines(account: Account, report: Report) -> list[str]:

@@ -8,10 +8,10 @@ from typing import Final
 from msgspec import to_builtins
 
 from factory.account.accounts import aws_accounts
-from factory.console import Console
 from factory.diagnosis.audit import Ages, Audit, AuditFinding
 from factory.errors.audit import AUDIT_FAILED
 from factory.lint.finding import Severity
+from factory.verbs import Console
 from factory.verbs._options import add_account
 
 SUMMARY: Final = "Find certificates, things, policies and CAs that are a risk or left over."
@@ -39,15 +39,18 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
         CloudError: AWS cannot be called at all.
     """
     days = (timedelta(days=each) for each in (arguments.soon, arguments.old, arguments.claim))
-    limits, errors = Ages(*days), 0
+    limits, errors, shown = Ages(*days), 0, 0
     for cloud in aws_accounts(arguments.account, os.environ):
         audit = Audit(cloud, limits)
         for each in audit.findings():
             errors += each.severity == Severity.ERROR
+            shown += 1
             console.show(to_builtins(each), *lines_of(each))
         for check, action in audit.not_looked_at.items():
             document = {"not_looked_at": check, "right": action}
             console.show(document, f"not looked at: {check} (allow {action} in IAM)")
+    if not shown:
+        console.say("Nothing was found.")
     if errors:
         raise AUDIT_FAILED.error(f"{errors} error(s)")
 

@@ -19,7 +19,6 @@ from factory.bulk.batch import run_batch
 from factory.bulk.input_file import check_columns
 from factory.bulk.journal import Batch, Journal, Line, open_journal, read_batch
 from factory.bulk.progress import progress_on
-from factory.console import Console
 from factory.errors import BATCH, BATCH_UNFINISHED, OPTION_NOT_USED
 from factory.making.admission import Admitted, Wanted, admit, enter_made, preview
 from factory.making.device_element import share_softhsm
@@ -28,13 +27,21 @@ from factory.making.device_orders import (
     device_orders,
     given_endpoint,
 )
+from factory.making.device_settings import thing_name
 from factory.making.new_device import DeviceOrder
-from factory.methods import bulk
+from factory.methods import bulk, recovery
 from factory.methods.prepared_account import check_endpoint_of
 from factory.methods.production import as_made, retire_former
 from factory.station.ledger import Ledger
 from factory.station.serial_list import Row, check_batch_name, counted, read_rows
-from factory.verbs._options import add_account, add_again, add_connection, check_one_account
+from factory.verbs import Console
+from factory.verbs._options import (
+    add_account,
+    add_again,
+    add_birth,
+    add_connection,
+    check_one_account,
+)
 
 _DEVICES: Final = Path(".firstboot/devices")
 
@@ -74,6 +81,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
         "--out", type=Path, default=_DEVICES, metavar="DIR",
         help="the devices' folders are DIR/SN; default: %(default)s",
     )  # fmt: skip
+    add_birth(command)
     add_again(command)
     add_account(command)
     add_connection(command)
@@ -118,6 +126,8 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
                 run_batch(replace(at, wait=arguments.wait), batch)
         finally:
             enter_batch(arguments.station, batch, admitted)
+    if arguments.birth:
+        _give_birth_certificates(cloud, batch, orders)
     _show(arguments, console, batch)
     if failed := len(batch.failed_lines):
         raise BATCH_UNFINISHED.error(batch=name, failed=failed, total=len(batch.lines))
@@ -166,6 +176,15 @@ def enter_batch(station: Path, batch: Batch, admitted: Mapping[str, Admitted]) -
         if line.certificate_id and not device.is_entered_as_made:
             made.append((device, as_made(device.order, Path(line.folder)).entry()))
     enter_made(Ledger(station), made)
+
+
+def _give_birth_certificates(
+    cloud: Cloud, batch: Batch, orders: Mapping[str, DeviceOrder]
+) -> None:
+    for line in batch.lines:
+        if line.certificate_id:
+            name = thing_name(orders[line.serial_number])
+            recovery.give_birth_certificate(cloud, Path(line.folder), name)
 
 
 def _rows(arguments: argparse.Namespace, name: str) -> list[Row]:

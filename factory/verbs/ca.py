@@ -4,9 +4,9 @@ import argparse
 from datetime import UTC, datetime
 from typing import Final
 
-from factory.console import Console
 from factory.errors import AUTHORITY_MISSING, OPTION_NOT_USED
 from factory.station.station import open_or_make_station, open_station
+from factory.verbs import Console
 
 SUMMARY: Final = "Make or show the station's own certificate authorities."
 

@@ -18,7 +18,6 @@ from factory.account.temporary_claim import (
     waiting_device,
     write_claim,
 )
-from factory.console import Console
 from factory.errors import OPTION_NOT_USED, StationNotPreparedError
 from factory.methods import trusted_user
 from factory.methods.named_claims import expire_claim, expire_due_claims, new_claim
@@ -26,6 +25,7 @@ from factory.methods.prepared_account import check_prepared
 from factory.station.named_claim import NamedRecord
 from factory.station.serial_list import check_batch_name
 from factory.station.station import Station, open_station
+from factory.verbs import Console
 from factory.verbs._options import add_account, check_one_account
 
 _DEFAULT_DAYS: Final = 30
@@ -152,7 +152,10 @@ def _expire(
 
 
 def _list(station: Station, console: Console) -> None:
-    for record in station.named_claims:
+    records = list(station.named_claims)
+    if not records:
+        console.say("This station has no named claim. Next: factory claim new --name NAME")
+    for record in records:
         console.show(_fields(record), *_lines(record))
 
 

@@ -12,13 +12,13 @@ from device.errors.catalogue import document_of, explained, row_of
 from device.identity.certificates import leaf_of
 from device.identity.pem import parse_certificate
 from factory.account.accounts import aws_accounts
-from factory.console import Console
 from factory.diagnosis.explanation import Explanation, explain
 from factory.diagnosis.reason import Reason, error_of
 from factory.diagnosis.subject import Asked, Subject
 from factory.errors.catalogue import CATALOGUE
 from factory.errors.diagnosis import NOTHING_TO_EXPLAIN
 from factory.station.ledger import FILE, Entry, holders, read_contents
+from factory.verbs import Console
 from factory.verbs._options import add_account, check_one_account
 
 SUMMARY: Final = "Name the reason why AWS IoT refuses a device; or print what an FB code means."

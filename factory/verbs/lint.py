@@ -8,11 +8,11 @@ from typing import Final
 
 from factory.account.accounts import aws_accounts
 from factory.account.documents import CONFIG
-from factory.console import Console
 from factory.errors import NOTHING_TO_LINT, OPTION_NOT_USED
 from factory.lint.checks import context_of, findings_in, findings_of, refuse_errors
 from factory.lint.finding import Finding
 from factory.methods import METHODS
+from factory.verbs import Console
 from factory.verbs._options import add_account, check_one_account
 
 SUMMARY: Final = "Find errors and excessive permissions in policies and templates."

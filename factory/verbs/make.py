@@ -5,13 +5,19 @@ from pathlib import Path
 from typing import Final
 
 from factory.api import Station
-from factory.console import Console
 from factory.errors import OPTION_NOT_USED
 from factory.making.device_orders import OrderOptions
-from factory.products import MadeDevice
+from factory.methods.products import MadeDevice
+from factory.verbs import Console
 from factory.verbs._line import DEVICES as _DEVICES
 from factory.verbs._line import add_line, is_line, make_line
-from factory.verbs._options import add_again, add_connection, add_method, check_serials
+from factory.verbs._options import (
+    add_again,
+    add_birth,
+    add_connection,
+    add_method,
+    check_serials,
+)
 from factory.verbs._report_text import report_lines
 
 SUMMARY: Final = "Make devices: burn fuses, install identity and credentials, close the lifecycle."
@@ -36,11 +42,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
         "batch's name, else the newest",
     )
     command.add_argument("--device-id", metavar="HEX", help="16 bytes; default: random")
-    command.add_argument(
-        "--birth", action="store_true",
-        help="also install a birth certificate, with which the device can come back after its "
-        "certificate expired or was set INACTIVE (prepare --recovery)",
-    )  # fmt: skip
+    add_birth(command)
     add_again(command)
     add_connection(command)
 

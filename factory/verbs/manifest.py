@@ -9,12 +9,12 @@ from pathlib import Path
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from device.storage.filesystem import storage_errors, sync_folder
-from factory.console import Console
 from factory.making.manifest_device import manifest_devices
 from factory.station.ledger import Ledger, made_in_batch
 from factory.station.manifest import write_entries
 from factory.station.serial_list import check_batch_name
 from factory.station.station import open_station
+from factory.verbs import Console
 
 SUMMARY = "Write a signed manifest of a batch, in the format of Microchip's Trust Platform."
 

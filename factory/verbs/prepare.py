@@ -5,11 +5,11 @@ from typing import Final
 
 from factory.account.ca_certificates import CertificateMode
 from factory.api import Station
-from factory.console import Console
 from factory.errors import OPTION_NOT_USED
 from factory.lint.checks import documents_of
 from factory.methods import METHODS
 from factory.methods.method import Choices
+from factory.verbs import Console
 from factory.verbs._options import add_method
 from factory.verbs._report_text import show_report
 from factory.verbs.lint import check_before_prepare

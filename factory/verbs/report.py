@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Final
 
 from factory.bulk.journal import read_batch
-from factory.console import Console
 from factory.errors import OPTION_NOT_USED
 from factory.methods.bulk import batch_folder
 from factory.station.batch_report import report_of
 from factory.station.ledger import Ledger
 from factory.station.serial_list import check_batch_name
+from factory.verbs import Console
 
 SUMMARY: Final = "Show a batch: yield, times, and failures by cause."
 

@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 
 from factory.api import Station
-from factory.console import Console
-from factory.products import RetiredDevice
+from factory.methods.products import RetiredDevice
+from factory.verbs import Console
 from factory.verbs._options import add_account, add_serials, check_each_once
 
 SUMMARY = "Retire devices: turn off and detach their certificates, and note it in the ledger."

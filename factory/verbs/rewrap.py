@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Final
 
 from device.storage.roots.root_plan import parse_plan
-from factory.console import Console
 from factory.making.rewrap import rewrap_device_storage
+from factory.verbs import Console
 from factory.verbs._options import ROOTS
 
 SUMMARY: Final = "Move a device's storage to another root of trust, completely or not at all."

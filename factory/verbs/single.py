@@ -5,14 +5,15 @@ from pathlib import Path
 from typing import Final
 
 from factory.api import Station
-from factory.console import Console
 from factory.making.device_orders import OrderOptions
 from factory.methods import single_thing
+from factory.methods.products import MadeDevice
 from factory.methods.single_thing import RegisteredBy
-from factory.products import MadeDevice
+from factory.verbs import Console
 from factory.verbs._options import (
     add_account,
     add_again,
+    add_birth,
     add_connection,
     add_serials,
     check_one_account,
@@ -40,6 +41,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--out", type=Path, metavar="DIR", help=f"the device's state folder; default: {_DEVICES}/SN"
     )
+    add_birth(command)
     add_again(command)
     add_account(command)
     add_connection(command)

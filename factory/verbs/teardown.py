@@ -5,7 +5,7 @@ from typing import Final
 
 from factory.account.changes import Outcome, Report
 from factory.api import Station
-from factory.console import Console
+from factory.verbs import Console
 from factory.verbs._options import add_method
 from factory.verbs._report_text import show_report
 

@@ -7,10 +7,10 @@ from typing import Final
 from cryptography import x509
 
 from device.config.regular_file import read_regular_file
-from factory.console import Console
 from factory.errors import MANIFEST
 from factory.station.manifest import check_manifest
 from factory.station.station import open_station
+from factory.verbs import Console
 
 SUMMARY = "Check that every entry of a manifest is as this station, or another signer, signed it."
 _MOST_BYTES: Final = 1 << 30

@@ -23,6 +23,7 @@ from localcloud.broker.session import Session
 _SILENCE: Final = 1.5  # times the keep-alive interval
 _RETRANSMIT_SECONDS: Final = 30.0
 _GOODBYE_SECONDS: Final = 1.0
+_NEVER_ZERO: Final = (Property.RECEIVE_MAXIMUM, Property.MAXIMUM_PACKET_SIZE)
 
 
 class Connection(Requests):
@@ -98,8 +99,12 @@ class Connection(Requests):
 
     def _check_connect(self, asked: packets.Connect) -> None:
         error = limits.client_id_error(asked.client_id)
+        if not asked.client_id and not asked.clean and asked.version == MQTT_311:
+            error = "a session that is kept needs a client id"
         if error:
             raise EndError(Reason.CLIENT_ID_INVALID, error)
+        if 0 in {asked.properties.get(each) for each in _NEVER_ZERO}:
+            raise EndError(Reason.PROTOCOL_ERROR, "a limit of the client is 0")
         if asked.will and asked.will.qos > 1:
             raise EndError(Reason.QOS_UNSUPPORTED, "the will has QoS 2")
         if asked.will and (error := limits.topic_error(asked.will.topic)):

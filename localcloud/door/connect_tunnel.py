@@ -74,11 +74,16 @@ class _Doorkeeper(asyncio.Protocol):
                 if not read:
                     return False
                 head += read
-        asked = _REQUEST.match(head)
-        name = asked[1].decode().lower() if asked else ""
-        ours = (name in _OWN_NAMES or self._is_endpoint(name)) and not web_page(_headers(head))
+        asked, headers = _REQUEST.match(head), _headers(head)
+        hosts = [value.rpartition(b":")[0] or value for name, value in headers if name == b"host"]
+        names = [asked[1] if asked else b"", *hosts]
+        ours = all(map(self._is_ours, names)) and not web_page(headers)
         transport.write(_ACCEPTED if ours else _REFUSED)
         return ours
+
+    def _is_ours(self, host: bytes) -> bool:
+        name = host.decode("latin-1").lower()
+        return name in _OWN_NAMES or self._is_endpoint(name)
 
 
 def _own_socket(transport: asyncio.Transport) -> socket.socket:
@@ -96,7 +101,7 @@ async def _is_tls(transport: asyncio.Transport) -> bool:
 
 def _headers(head: bytes) -> list[tuple[bytes, bytes]]:
     parted = [line.partition(b":") for line in head.split(b"\r\n")[1:]]
-    return [(name.strip(), value.strip()) for name, _, value in parted]
+    return [(name.strip().lower(), value.strip()) for name, _, value in parted]
 
 
 async def _readable(handle: socket.socket) -> None:

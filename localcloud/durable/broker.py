@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from localcloud.broker.connection import Connection
 from localcloud.broker.packets import Kind
+from localcloud.durable import policy_targets
 from localcloud.durable.keeper import Keeper
 from localcloud.durable.watched import current, working
 from localcloud.seam import Seam
@@ -20,6 +21,8 @@ def keep_before_answers(app: Seam, iot: Seam, keeper: Keeper) -> None:
     iot["_WSSession"] = type("Connection", (_AccountedConnection, iot["_WSSession"]), {})
     iot["_mtls_serve_conn"] = _serve(iot["_mtls_serve_conn"], keeper)
     keeper.watch_part("iot", "mqtt_broker", iot["_broker_get_state"])
+    keeper.write_as(*policy_targets.STORE, policy_targets.without_certificates)
+    policy_targets.find_at_start(iot)
     app["_reset_all_state"] = _reset(app["_reset_all_state"], keeper)
 
 

@@ -7,7 +7,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any, Final
 
@@ -23,7 +23,11 @@ from localcloud.seam import Seam
 _SCOPED: Final = (responses.AccountRegionScopedDict, responses.AccountScopedDict)
 # What they note down is told to nobody as an answer, and grows with every call.
 _LOOSE: Final = frozenset({"cloudwatch_logs", "cloudwatch", "cloudtrail"})
-_LARGEST_JOURNAL: Final = 8 * 1024 * 1024  # bytes; then all is saved and it begins again
+_LARGEST_JOURNAL: Final = 8 * 1024 * 1024
+"""Bytes; a journal that is larger, and larger than all that was saved, begins again.
+
+Saving costs what the state has, so the next may come no sooner than when as much was written again.
+"""
 _SERVICES: Final = "ministack.services."
 _GONE: Final = -1  # no digest: hash() never returns it
 _logger: Final = logging.getLogger(__name__)
@@ -56,6 +60,7 @@ class Keeper:
         self._modules_seen = 0
         self._unsaved: set[str] = set()
         self._parts: list[Part] = []
+        self._forms: dict[tuple[str, str | None], Callable[[Any], Any]] = {}
         self._is_behind = True
         self._was_reset = False
         self._is_open = True
@@ -79,12 +84,16 @@ class Keeper:
         if len(sys.modules) != self._modules_seen:
             self._adopt()
         self._commit({work, BACKGROUND})
-        if self._journal.size > _LARGEST_JOURNAL:
+        if self._journal.size > max(_LARGEST_JOURNAL, self._files.size):
             self.save_all()
 
     def watch_part(self, service: str, store: str, state: State) -> None:
         """Keep ``state()``, a part of a service that has no records, as the records are kept."""
         self._parts.append(Part(service, store, state))
+
+    def write_as(self, service: str, store: str, form: Callable[[Any], Any]) -> None:
+        """Write the records of a store as ``form`` returns them."""
+        self._forms[service, store] = form
 
     def note_reset(self) -> None:
         """Say that every service was emptied, and its file removed; from any thread."""
@@ -172,19 +181,27 @@ class Keeper:
         if lines:
             self._journal.append(lines)
 
+    def _form(self, store: Store) -> Callable[[Any], Any]:
+        return self._forms.get((store.service, store.name), _as_it_is)
+
     def _line(self, records: Watched, key: Any) -> bytes:
         """Return what the journal must say of a record: nothing if it says so already."""
         record = dict.get(records, key)
         is_gone = key not in records
-        digest = _GONE if is_gone else _digest(record)
+        written = None if is_gone else self._form(records.store)(record)
+        digest = _GONE if is_gone else _digest(written)
         if records.written.get(key, _GONE) == digest:
             return b""
         store = records.store
         change = Change(store.service, str(store.name), key, record, is_gone)
-        line = self._journal.line(change)
+        line = self._journal.line(replace(change, value=written))
         self._changed(change)
         records.written[key] = digest
         return line
+
+
+def _as_it_is(record: Any) -> Any:
+    return record
 
 
 def _digest(record: object) -> int:

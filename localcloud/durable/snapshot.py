@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 _PERIOD_SECONDS: Final = 5.0
-_REST: Final = 20.0  # rest at least this many times as long as the last save took
+_REST: Final = 50.0  # rest at least this many times as long as the last save took
 
 
 class Snapshot:

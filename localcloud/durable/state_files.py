@@ -31,6 +31,11 @@ class StateFiles:
         """The file of what has changed since all was saved."""
         return self._folder / JOURNAL
 
+    @property
+    def size(self) -> int:
+        """How many bytes were saved, of all services that were since the start."""
+        return sum(map(len, self._written.values()))
+
     def save(self, service: str, state: object) -> None:
         """Write a service's state in one step, unless it is there already.
 

@@ -75,12 +75,14 @@ def working(*, alters: bool) -> Iterator[Work]:
 class Watched(dict[Any, Any]):
     """A store's records by key, each note of a look or a change made in the current work."""
 
-    __slots__ = ("store", "written")
+    __slots__ = ("scopes", "store", "written")
 
     def __init__(self, store: Store, records: dict[Any, Any]) -> None:
         """Take over ``records``, which are saved in ``store``."""
         super().__init__(records)
         self.store = store
+        self.scopes = {_scope(key): None for key in records}
+        """Every account, or account and Region, that has or had a record; in order."""
         self.written: dict[Any, int | None] = dict.fromkeys(records)
         """Digests of the records as they are on disk; None where that is not known."""
 
@@ -133,6 +135,7 @@ class Watched(dict[Any, Any]):
     def __setitem__(self, key: Any, value: Any) -> None:
         """Put a record."""
         self._change(key)
+        self.scopes[_scope(key)] = None
         super().__setitem__(key, value)
 
     def __delitem__(self, key: Any) -> None:
@@ -153,6 +156,7 @@ class Watched(dict[Any, Any]):
     def setdefault(self, key: Any, default: Any = None) -> Any:
         """Put a record unless there is one; hand it out."""
         self._change(key)
+        self.scopes[_scope(key)] = None
         return super().setdefault(key, default)
 
     def update(self, *others: Any, **more: Any) -> None:
@@ -169,3 +173,7 @@ class Watched(dict[Any, Any]):
     def __deepcopy__(self, memo: dict[int, Any]) -> dict[Any, Any]:
         """Return a plain copy: a copy is not a place that anybody saves."""
         return {key: copy.deepcopy(value, memo) for key, value in dict(self).items()}
+
+
+def _scope(key: Any) -> Any:
+    return key[:-1] if isinstance(key, tuple) else None

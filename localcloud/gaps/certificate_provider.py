@@ -19,6 +19,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from ministack.services import lambda_svc
 
@@ -233,7 +234,7 @@ def _parsed(body: object) -> object:
         return body
     try:
         return json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SigningError("the function's answer is not JSON") from error
 
 
@@ -252,7 +253,10 @@ def signed_certificate(answer: object, csr: x509.CertificateSigningRequest) -> s
         raise SigningError("certificatePem is not a certificate") from error
     if len(certificates) != 1:
         raise SigningError("certificatePem has more than one certificate")
-    _check(certificates[0], csr)
+    try:
+        _check(certificates[0], csr)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise SigningError("certificatePem has a key that cannot be read") from error
     return certificates[0].public_bytes(Encoding.PEM).decode()
 
 

@@ -22,6 +22,7 @@ from typing import Any, Final
 from botocore.session import Session
 
 from localcloud.gaps._support.rest import Response
+from localcloud.gaps._support.scopes import Found, found_in_any_scope
 from localcloud.seam import Seam
 
 _DOMAINS: Final = ("localhost", "amazonaws.com")
@@ -29,9 +30,6 @@ _ENDPOINT: Final = re.compile(
     rf"(?P<prefix>[0-9a-z]+)-ats\.iot\.(?P<region>[0-9a-z-]+)\.({'|'.join(_DOMAINS)})"
 )
 _dialled: ContextVar[str] = ContextVar("dialled_server_name", default="")
-
-Registration = tuple[str, str, dict[str, Any]]
-"""Account, Region and the certificate's record there."""
 
 
 def is_open(iot: Seam) -> bool:
@@ -44,6 +42,7 @@ def close(iot: Seam) -> None:
     """Let the dialled name choose the account and Region; serve every such name."""
     iot["_mtls_serve_conn"] = _remembering(iot)
     iot["_mtls_active_registrations"] = _in_scope(iot)
+    iot["_mtls_refusal_reason"] = _without_a_search(iot)
     iot["_mtls_claim_scope"] = _claim_in_scope(iot)
     iot["_mtls_auto_registering_ca"] = _ca_in_scope(iot)
     iot["_mtls_server_cert_sans"] = _with_every_region(iot)
@@ -79,16 +78,29 @@ def _remembering(iot: Seam) -> Callable[..., Awaitable[None]]:
     return serve_conn
 
 
-def _in_scope(iot: Seam) -> Callable[..., list[Registration]]:
-    find: Callable[..., list[Registration]] = iot["_mtls_active_registrations"]
-
-    def active_registrations(
-        certificate_id: str, status: str | None = "ACTIVE"
-    ) -> list[Registration]:
-        found = find(certificate_id, status)
-        return [one for one in found if _reaches(iot, _dialled.get(), one[0], one[1])]
+def _in_scope(iot: Seam) -> Callable[..., list[Found]]:
+    # MiniStack's looks at every certificate there is, at each connect.
+    def active_registrations(certificate_id: str, status: str | None = "ACTIVE") -> list[Found]:
+        return [
+            (account, region, record)
+            for account, region, record in found_in_any_scope(iot["_certificates"], certificate_id)
+            if (status is None or record.get("status") == status)
+            and _reaches(iot, _dialled.get(), account, region)
+        ]
 
     return active_registrations
+
+
+def _without_a_search(iot: Seam) -> Callable[[str], str]:
+    tell: Callable[[str], str] = iot["_mtls_refusal_reason"]
+
+    def refusal_reason(certificate_id: str) -> str:
+        held = found_in_any_scope(iot["_certificates"], certificate_id)
+        if len(held) > 1:
+            return tell(certificate_id)
+        return f"status {held[0][2].get('status')!r}" if held else "not registered"
+
+    return refusal_reason
 
 
 def _claim_in_scope(iot: Seam) -> Callable[[str], tuple[str, str, str] | None]:

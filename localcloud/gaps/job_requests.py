@@ -20,6 +20,7 @@ _NUMBERS: Final = ("executionNumber", "expectedVersion", "stepTimeoutInMinutes")
 _FLAGS: Final = ("includeJobDocument", "includeJobExecutionState")
 _DIGITS: Final = re.compile(r"-?[0-9]{1,18}")
 _LONGEST_TOKEN: Final = 64
+_LONGEST_STEP: Final = 10_080  # minutes
 
 Handle = Callable[..., Awaitable[None]]
 Request = dict[str, Any]
@@ -85,6 +86,9 @@ def request_error(request: Request) -> str | None:
         value = request.get(name)
         if not (value is None or _is_number(value)):
             return f"{name} must be a number"
+    minutes = request.get("stepTimeoutInMinutes")
+    if minutes is not None and int(minutes) != -1 and not 0 < int(minutes) <= _LONGEST_STEP:
+        return f"stepTimeoutInMinutes must be -1, or 1 to {_LONGEST_STEP}"
     for name in _FLAGS:
         if not isinstance(request.get(name, False), bool | None):
             return f"{name} must be true or false"

@@ -11,10 +11,12 @@ import base64
 import json
 import secrets
 import time
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Iterable
+from itertools import islice
+from typing import Any, Final
 
 from localcloud.broker.provisioning import Reply
+from localcloud.gaps._support.stores import Store
 from localcloud.seam import Seam
 
 TOKEN_SECONDS: Final = 3600.0
@@ -35,6 +37,8 @@ def close(iot: Seam) -> None:
 
     def drop_expired_and_certificates(store: object) -> None:
         if store is iot["_ownership_tokens"]:
+            if not _is_oldest_expired(store):
+                return
             _delete_never_registered(iot)
         drop_expired(store)
 
@@ -72,6 +76,17 @@ def age(iot: Seam, seconds: float) -> int:
         record["expiration"] -= seconds
     drop_expired(iot)
     return len(records)
+
+
+def _is_oldest_expired(store: Store) -> bool:
+    """Tokens expire in the order of their making, so one look is enough, at each new token."""
+    records = store._data  # noqa: SLF001 - as MiniStack itself does
+    return any(record["expiration"] <= time.time() for record in islice(_silently(records), 1))
+
+
+def _silently(records: dict[Any, dict[str, float]]) -> Iterable[dict[str, float]]:
+    """Look at records without noting it: who changes nothing has nothing to be saved."""
+    return dict.values(records)
 
 
 def _delete_never_registered(iot: Seam) -> None:

@@ -6,12 +6,12 @@ authorization reference, "Actions, resources, and condition keys for AWS IoT"; d
 in the path, which holds the policy's name, finds none, and so wants ``"Resource": "*"``.
 """
 
-import json
 from collections.abc import Callable
 from typing import Any, Final
 
 from ministack.core import iam_actions
 
+from localcloud.gaps._support.rest import body_of
 from localcloud.seam import Seam
 
 _PATH: Final = "target-policies"
@@ -40,8 +40,5 @@ def close(_iot: Seam) -> None:
 
 
 def _target(body: bytes) -> str:
-    try:
-        target = json.loads(body)["target"]
-    except (ValueError, KeyError, TypeError):
-        return "*"  # the operation itself refuses it
-    return target if isinstance(target, str) else "*"
+    target = body_of(body).get("target")
+    return target if isinstance(target, str) else "*"  # the operation itself refuses it

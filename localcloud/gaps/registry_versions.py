@@ -1,17 +1,20 @@
-"""Versions that AWS counts: a thing's ``expectedVersion``, and five versions of a policy.
+"""Versions that AWS counts: ``expectedVersion``, and five versions of a policy.
 
-UpdateThing with another ``expectedVersion`` than the thing's is a VersionConflictException, and
-the sixth version of a policy a VersionsLimitExceededException (botocore model of both; service
-quotas). MiniStack takes both.
+UpdateThing, UpdateThingGroup and DeleteThingGroup with another ``expectedVersion`` than that of the
+record are a VersionConflictException, and the sixth version of a policy a
+VersionsLimitExceededException (botocore model of each; service quotas). MiniStack takes them.
 """
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
+from urllib.parse import unquote
 
-from localcloud.gaps._support.rest import Response
+from localcloud.gaps._support.rest import Response, body_of
 from localcloud.seam import Seam
 
 _MOST: Final = 5
+_GROUP: Final = re.compile(r"/thing-groups/([^/]+)")
 
 Payload = Mapping[str, Any]
 
@@ -41,5 +44,25 @@ def close(iot: Seam) -> None:
             return error("VersionsLimitExceededException", text, 409)
         return create(name, payload, query)
 
+    _compare_groups(iot)
     iot["_update_thing"] = update_thing
     iot["_create_policy_version"] = create_policy_version
+
+
+def _compare_groups(iot: Seam) -> None:
+    others: Callable[..., Awaitable[Response]] = iot["_route_request"]
+
+    async def route_request(
+        method: str, path: str, headers: Payload, body: bytes, query: Payload
+    ) -> Response:
+        found = _GROUP.fullmatch(path) if method in {"PATCH", "DELETE"} else None
+        group = iot["_thing_groups"].get(unquote(found[1])) if found else None
+        expected = query.get("expectedVersion", body_of(body).get("expectedVersion"))
+        expected = expected[0] if isinstance(expected, list) else expected
+        if found and group and str(expected) not in {"None", "", str(group.get("version", 1))}:
+            text = f"The version for thing group {found[1]} does not match the expected version."
+            response: Response = iot["error_response_json"]("VersionConflictException", text, 409)
+            return response
+        return await others(method, path, headers, body, query)
+
+    iot["_route_request"] = route_request

@@ -2,7 +2,8 @@
 
 Functions and operators are those of the developer guide, "AWS IoT SQL reference". MiniStack knows
 ten functions; a call of another is dropped from the result with a line in its log. Here a rule
-that calls a function which neither AWS nor this module knows is refused when it is made. Functions
+that calls a function which neither AWS nor this module knows is refused when it is made, and so is
+one that selects what neither can read, such as a CASE or an object. Functions
 of AWS that need a service which is not here (``aws_lambda``, ``get_dynamodb``, ``get_secret``,
 ``get_thing_shadow``, ``machinelearning_predict``, ``decode`` of protobuf) are refused as well.
 """
@@ -15,6 +16,7 @@ from localcloud.gaps._support.rule_functions import FUNCTIONS, UNDEFINED
 from localcloud.seam import Seam
 
 _IN_LIST: Final = re.compile(r"\bIN\s*\[((?:'(?:[^']|'')*'|[^'\]])*)\]", re.IGNORECASE)
+_WORDS: Final = ("true", "false", "null")
 _PROBE: Final = "upper"
 
 
@@ -44,9 +46,30 @@ def close(iot: Seam) -> None:
     def validate_sql(sql: str) -> str | None:
         refused = validate(sql)
         unknown = None if refused else iot["_unimplemented_sql_functions"](sql)
-        return refused or (f"the local AWS has no function {unknown[0]}()" if unknown else None)
+        if unknown:
+            return f"the local AWS has no function {unknown[0]}()"
+        return refused or _unreadable(iot, sql)
 
     iot["_eval_select_function"] = eval_function
     iot["_rule_where_clause"] = where_clause
     iot["_validate_rule_sql"] = validate_sql
     iot["_IMPLEMENTED_SQL_FUNCS"] = iot["_IMPLEMENTED_SQL_FUNCS"] | set(FUNCTIONS)
+
+
+def _unreadable(iot: Seam, sql: str) -> str | None:
+    """Name what ``sql`` selects and MiniStack would leave out of each result."""
+    for item in iot["_split_select_items"](iot["_rule_select_clause"](sql)):
+        expression, _alias = iot["_split_select_alias"](item)
+        if expression != "*" and not _is_readable(iot, expression):
+            return f"the local AWS cannot read {expression} in SELECT"
+    return None
+
+
+def _is_readable(iot: Seam, expression: str) -> bool:
+    called = iot["_SELECT_FUNC_RE"].match(expression)
+    if called:
+        arguments = iot["_split_select_items"](called["args"])
+        name, texts = called["name"].lower(), [one.strip() for one in arguments]
+        readable = all(one == "*" or _is_readable(iot, one) for one in texts if one)
+        return name != "regexp_matches" and readable  # MiniStack has it in WHERE only
+    return bool(iot["_valid_where_operand"](expression)) and expression.lower() not in _WORDS

@@ -5,8 +5,9 @@ import re
 from typing import Final
 
 from localcloud import lifecycle
-from localcloud.console import Console
+from localcloud.errors import CLOCK
 from localcloud.state_folder import StateFolder
+from localcloud.verbs import Console
 
 SUMMARY: Final = "Show the cloud's clock, or advance it."
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -23,15 +24,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "by",
         nargs="?",
         type=duration,
-        metavar="90d",
-        help="how far to advance it, with the unit s, m, h, d or w",
+        metavar="DURATION",
+        help="how far to advance it, such as 90d: a number with the unit s, m, h, d or w",
     )
 
 
 def run(options: argparse.Namespace, folder: StateFolder, console: Console) -> None:
     """Show the clock, after it was advanced if that was asked for."""
+    if (options.action == "advance") != (options.by is not None):
+        raise CLOCK.error("advance takes a duration, and show takes none")
     if options.action == "advance":
-        asked = {"advance_seconds": options.by or 0}
+        asked = {"advance_seconds": options.by}
         answer = lifecycle.call(folder, "POST", "clock", asked)
         console.say(_CANNOT_MOVE)
     else:

@@ -13,11 +13,11 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from localcloud import lifecycle
-from localcloud.console import Console
 from localcloud.door.callers import LOOPBACK
 from localcloud.errors import NoAnswerError, NotRunningError
 from localcloud.server import REGION
 from localcloud.state_folder import Server, StateFolder
+from localcloud.verbs import Console
 
 SUMMARY: Final = "Print what boto3, the AWS CLI and a device need to reach the local AWS."
 _THIS_MACHINE: Final = (LOOPBACK, "localhost")

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from localcloud import lifecycle
-from localcloud.console import Console
-from localcloud.errors import FAULT
+from localcloud.errors import FAULT, MISUSE
 from localcloud.state_folder import StateFolder
+from localcloud.verbs import Console
 
 SUMMARY: Final = "Switch a fault on or off, or list what is on."
 
@@ -28,12 +28,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="details of the fault, such as operation=provision count=2",
     )
     parser.add_argument(
-        "--off", nargs="?", const="all", metavar="ID", help="switch the fault ID off, or all faults"
+        "--off",
+        nargs="?",
+        const="all",
+        type=_number,
+        metavar="ID",
+        help="switch the fault ID off, or all faults",
     )
 
 
 def run(options: argparse.Namespace, folder: StateFolder, console: Console) -> None:
     """Do what is asked; without a kind, list."""
+    if options.off and options.kind:
+        raise MISUSE.error("give a fault or --off, not both", command="localcloud fault")
     if options.off:
         number = "" if options.off == "all" else f"/{options.off}"
         lifecycle.call(folder, "DELETE", f"faults{number}")
@@ -64,3 +71,9 @@ def fields_of(words: Sequence[str]) -> dict[str, object]:
         except ValueError:
             fields[name.replace("-", "_")] = text
     return fields
+
+
+def _number(text: str) -> str:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not the number of a fault")
+    return text

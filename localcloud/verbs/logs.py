@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Final
 
-from localcloud.console import Console
 from localcloud.errors import STATE_FOLDER
 from localcloud.state_folder import StateFolder
+from localcloud.verbs import Console
 
 SUMMARY: Final = "Print the last lines of the server's log."
 _POLL_SECONDS: Final = 0.2
@@ -16,7 +16,9 @@ _POLL_SECONDS: Final = 0.2
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``localcloud logs``."""
-    parser.add_argument("--lines", type=int, default=40, metavar="N", help="default: %(default)s")
+    parser.add_argument(
+        "--lines", type=_count, default=40, metavar="N", help="default: %(default)s"
+    )
     parser.add_argument(
         "--follow", action="store_true", help="continue until Ctrl-C or until the server stops"
     )
@@ -39,3 +41,9 @@ def _more(log: Iterator[str], folder: StateFolder) -> Iterator[str]:
         while folder.server():
             yield from (line.rstrip("\n") for line in log)
             time.sleep(_POLL_SECONDS)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of lines")
+    return int(text)

@@ -4,8 +4,8 @@ import argparse
 from typing import Final
 
 from localcloud import lifecycle
-from localcloud.console import Console
 from localcloud.state_folder import StateFolder
+from localcloud.verbs import Console
 
 SUMMARY: Final = "Delete everything that is in the local AWS; keep its ports."
 

@@ -8,13 +8,13 @@ from importlib.util import find_spec
 from typing import Final
 
 from localcloud import lifecycle
-from localcloud.console import Console
 from localcloud.door.callers import LOOPBACK
 from localcloud.errors import ALREADY_RUNNING, MISSING_EXTRA, LocalCloudError
 from localcloud.faults.rude import MOST_PERCENT, Rude
 from localcloud.ports import choose_ports
 from localcloud.server import serve
 from localcloud.state_folder import Ports, Server, StateFolder
+from localcloud.verbs import Console
 
 SUMMARY: Final = "Start the local AWS, if it is not running."
 _WARNING: Final = "NOT FOR PRODUCTION: Lambda functions run here as you, without isolation."
@@ -61,6 +61,7 @@ def run(options: argparse.Namespace, folder: StateFolder, console: Console) -> N
         console.say(f"Already running on {folder.path}.")
         _check_same_ports(folder, options, running.ports)
         ready = lifecycle.wait_until_ready(folder, lambda: folder.server() is None)
+        _check_same_manners(folder, options)
         _announce(folder, ready, console)
         return
     remembered = folder.remembered_ports()
@@ -91,6 +92,13 @@ def _check_same_ports(folder: StateFolder, options: argparse.Namespace, running:
     ):
         if asked not in {None, actual}:
             raise ALREADY_RUNNING.error(f"it already runs with {flag} {actual}", path=folder.path)
+
+
+def _check_same_manners(folder: StateFolder, options: argparse.Namespace) -> None:
+    match lifecycle.call(folder, "GET", "status"):
+        case {"rude_percent": int(percent)} if options.rude not in {0, percent}:
+            problem = f"it already runs with --rude {percent}"
+            raise ALREADY_RUNNING.error(problem, path=folder.path)
 
 
 def _announce_when_ready(folder: StateFolder, console: Console) -> None:

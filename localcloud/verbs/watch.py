@@ -7,12 +7,12 @@ from functools import partial
 from typing import Final
 
 from localcloud import lifecycle
-from localcloud.console import Console
 from localcloud.errors import NoAnswerError, NotRunningError
 from localcloud.page.feed import Feed
 from localcloud.page.server import serving
 from localcloud.state_folder import StateFolder
-from localcloud.wire.line import Event, line_of, numbered_events
+from localcloud.verbs import Console
+from localcloud.wire.line import Event, colour_of, line_of, numbered_events
 
 SUMMARY: Final = "Follow the packets of all MQTT connections until Ctrl-C."
 _POLL_SECONDS: Final = 0.2
@@ -42,7 +42,7 @@ def _print(client_id: str | None, folder: StateFolder, console: Console) -> None
             for event in _events(folder, seen):
                 seen = event["number"]
                 if client_id in {None, event.get("client_id")}:
-                    console.show(event, line_of(event, is_colourful=console.is_colourful))
+                    console.show(event, line_of(event), colour=colour_of(event))
             time.sleep(_POLL_SECONDS)
 
 

@@ -4,9 +4,9 @@ import argparse
 from typing import Final
 
 from localcloud import lifecycle
-from localcloud.console import Console
 from localcloud.state_folder import StateFolder
-from localcloud.wire.line import line_of, numbered_events
+from localcloud.verbs import Console
+from localcloud.wire.line import colour_of, line_of, numbered_events
 
 SUMMARY: Final = "Print the latest packets of all MQTT connections."
 
@@ -23,4 +23,4 @@ def run(options: argparse.Namespace, folder: StateFolder, console: Console) -> N
         console.show({"cleared": True})
         return
     for event in numbered_events(lifecycle.call(folder, "GET", "wire")):
-        console.show(event, line_of(event, is_colourful=console.is_colourful))
+        console.show(event, line_of(event), colour=colour_of(event))

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from localcloud.errors import NoAnswerError
 
-_GREEN, _BLUE, _RED, _GREY, _PLAIN = (f"\x1b[{code}m" for code in (32, 34, 31, 90, 0))
+_GREEN, _BLUE, _RED, _GREY = 32, 34, 31, 90  # SGR of ECMA-48
 _ARROWS: Final = {"device": "->", "cloud": "<-"}
 _SHOWN: Final = (
     "client_id",
@@ -34,14 +34,22 @@ def numbered_events(answer: object) -> list[Event]:
     raise NoAnswerError(f"the wire is no list of events: {answer}")
 
 
-def line_of(event: Mapping[str, Any], *, is_colourful: bool = False) -> str:
+def line_of(event: Mapping[str, Any]) -> str:
     """Return what a person reads of ``event``; a refusal has its reason beside it."""
     facts = [f"{name}={_text(event[name])}" for name in _SHOWN if event.get(name) not in (None, [])]
     name = event.get("packet") or event.get("event") or "?"
     arrow = _ARROWS.get(str(event.get("by")), "--")
     head = f"{event.get('connection', '?'):>4} {event.get('ms', 0):>9.1f} ms {arrow} {name:<11}"
-    line = " ".join([head, *facts])
-    return f"{_colour(event)}{line}{_PLAIN}" if is_colourful else line
+    return " ".join([head, *facts])
+
+
+def colour_of(event: Mapping[str, Any]) -> int:
+    """Return the colour of its line: red is a refusal, blue the device, green the cloud."""
+    if is_refusal(event):
+        return _RED
+    if event.get("event"):
+        return _GREY
+    return _BLUE if event.get("by") == "device" else _GREEN
 
 
 def is_refusal(event: Mapping[str, Any]) -> bool:
@@ -52,14 +60,6 @@ def is_refusal(event: Mapping[str, Any]) -> bool:
 def refused_codes(event: Mapping[str, Any]) -> list[int]:
     """Return the reason codes of ``event`` that say no: MQTT 5, 2.4."""
     return [code for code in event.get("reason_codes") or [] if int(code) >= _FIRST_REFUSAL]
-
-
-def _colour(event: Mapping[str, Any]) -> str:
-    if is_refusal(event):
-        return _RED
-    if event.get("event"):
-        return _GREY
-    return _BLUE if event.get("by") == "device" else _GREEN
 
 
 def _text(value: object) -> str:

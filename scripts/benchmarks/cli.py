@@ -65,6 +65,12 @@ def _rotate(rounds: int) -> Rows:
     return rotate(rounds)
 
 
+def _run(rounds: int) -> Rows:
+    from scripts.benchmarks.run import run  # noqa: PLC0415
+
+    return run(rounds)
+
+
 def _line_of_devices(rounds: int) -> Rows:
     from scripts.benchmarks.line import line  # noqa: PLC0415
 
@@ -139,6 +145,11 @@ BENCHES: Final[Mapping[str, Bench]] = {
         "a renewal while the device publishes, against the bare exchange; and the gap it leaves",
         "the bare exchange; for the gap, as long a time without a renewal",
         _rotate,
+    ),
+    "run": Bench(
+        "a device at work: memory and CPU when idle, and messages a second through its outbox",
+        "a bare client of AWS's SDK that publishes the same",
+        _run,
     ),
     "rude": Bench(
         "first boots that pass against a rude cloud, against AWS's sample flow",

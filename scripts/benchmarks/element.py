@@ -17,11 +17,11 @@ from typing import Final
 import factory.cli
 from device.config.endpoint import Endpoint
 from device.config.settings import Connection
+from device.connection.awscrt_session import AwscrtSession
 from device.errors.element import ElementError
 from device.identity.csr import build_csr, subject_name
 from device.provisioning.actions import Connect
 from device.provisioning.events import Connected, Credential
-from device.runtime.awscrt_session import AwscrtSession
 from device.storage import installed_certificate
 from device.storage.device_storage import open_device_storage
 from device.storage.element.installation import attach_element, installed_element, plan_of

@@ -5,6 +5,7 @@ was proven, and the resident memory that each takes while it is connected.
 """
 
 import argparse
+import faulthandler
 import json
 import threading
 import time
@@ -15,8 +16,8 @@ from typing import Final
 from awscrt import mqtt5
 from awsiot import mqtt5_client_builder
 
-from device.runtime.awscrt_session import Network
-from device.runtime.pump import Pump
+from device.connection.awscrt_session import Network
+from device.connection.pump import Pump
 from fleet.crowd import Crowd, memory_kib
 from fleet.order import FleetOrder, Scenario
 from fleet.sessions import Ceiling
@@ -89,6 +90,7 @@ def _figures(seconds: float, kib: int, count: int) -> dict[str, float]:
 
 def main() -> None:
     """Run one side."""
+    faulthandler.enable()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("side", choices=("ours", "bare"))
     parser.add_argument("--devices", type=Path, required=True)

@@ -5,8 +5,8 @@ from typing import Annotated, Final
 from msgspec import Meta, Struct
 
 from device.doctor.finding import Finding
-from device.renewal_status import RenewalStatus
-from device.status import Status
+from device.lifecycle.status import Status
+from device.runtime.renewal_status import RenewalStatus
 
 CertificateId = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 
@@ -88,6 +88,11 @@ class Explained(Struct, frozen=True):
     causes: list[str]
     next_step: str
     exit_code: Annotated[int, Meta(ge=1, le=255)]
+    reproduce: Annotated[
+        list[str], Meta(description="Lines for a shell; see *Reproduce an error* on the page.")
+    ]
+    needs: Annotated[str, Meta(description="What the error needs, if there are no such lines.")]
+    page: str
 
 
 LINES: Final[dict[str, tuple[type, ...]]] = {

@@ -15,9 +15,9 @@ from advisor.script import Script
 from advisor.suites import POLICIES, SUPPORTED, TLS_12, TLS_13, policies_for
 from device.config.endpoint import Endpoint
 from device.config.settings import Connection
+from device.connection.awscrt_session import AwscrtSession
 from device.provisioning.actions import Connect
 from device.provisioning.events import Connected, ConnectFailed, Credential, Event
-from device.runtime.awscrt_session import AwscrtSession
 from device.storage.keys import MemoryIdentity
 from tests.support.hang import SECONDS
 

@@ -10,10 +10,10 @@ from typing import Final, Self
 
 import trustme
 
+from device.connection.awscrt_session import AwscrtSession
 from device.doctor.case import Case, Limits, Questions, Resolve, held_by
 from device.doctor.examination import examine
 from device.doctor.finding import Finding, Result
-from device.runtime.awscrt_session import AwscrtSession
 from device.runtime.clock import Clock
 from device.storage.device_storage import open_device_storage
 from tests.support.certificates import NOW

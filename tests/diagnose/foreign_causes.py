@@ -3,6 +3,7 @@
 import asyncio
 import queue
 import ssl
+import subprocess
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,6 +13,7 @@ from typing import Final
 
 import aiomqtt
 from awscrt import mqtt
+from awscrt.exceptions import AwsCrtError
 from awsiot import mqtt_connection_builder
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
@@ -142,6 +144,54 @@ def twins(plant: Plant) -> Asked:
     return Asked(certificate_pem=device.pem)
 
 
+def sdk(plant: Plant, credential: Credential, client_id: str, topic: str = "") -> None:
+    """Connect with AWS's SDK, as its sample does, and publish on ``topic`` if there is one."""
+    cloud = plant.line.cloud
+    connection: mqtt.Connection = mqtt_connection_builder.mtls_from_bytes(
+        endpoint=cloud.mqtt_host, port=cloud.mqtt_port, client_id=client_id,
+        cert_bytes=credential.certificate_pem.encode(),
+        pri_key_bytes=credential.private_key_pem.encode(),
+        ca_bytes=cloud.root_ca.read_bytes(), keep_alive_secs=60,
+        on_connection_interrupted=lambda **_: ended.put("ended"),
+    )  # fmt: skip
+    ended: queue.SimpleQueue[str] = queue.SimpleQueue()
+    with suppress(AwsCrtError):
+        connection.connect().result(SECONDS)
+        connection.publish(topic, b"{}", mqtt.QoS.AT_LEAST_ONCE)
+        ended.get(timeout=SECONDS)
+    with suppress(AwsCrtError, RuntimeError):  # RuntimeError: it is not connected any more
+        connection.disconnect().result(SECONDS)
+
+
+def mosquitto(plant: Plant, credential: Credential, client_id: str, topic: str = "a") -> None:
+    """Publish once with Debian's mosquitto_pub."""
+    cloud = plant.line.cloud
+    with tempfile.TemporaryDirectory() as folder:
+        files = {"cert": credential.certificate_pem, "key": credential.private_key_pem}
+        for name, text in files.items():
+            (Path(folder) / name).write_text(text)
+        words = ["-h", cloud.mqtt_host, "-p", str(cloud.mqtt_port), "-i", client_id, "-q", "1"]
+        words += ["--cafile", str(cloud.root_ca), "--cert", f"{folder}/cert"]
+        words += ["--key", f"{folder}/key", "-t", topic, "-m", "{}"]
+        subprocess.run(["mosquitto_pub", *words], capture_output=True, check=False, timeout=SECONDS)
+
+
+def spoiled_for(
+    run: Callable[..., None], spoil: str = "", *, client_id: str = "", topic: str = "a",
+    policy: bool = True,
+) -> Callable[[Plant], Asked]:  # fmt: skip
+    """Return what plants a device of another status, and lets a client ``run`` as it."""
+
+    def plant_it(plant: Plant) -> Asked:
+        device = plant.device(policy=policy)
+        if spoil:
+            plant.iot.update_certificate(certificateId=device.certificate_id, newStatus=spoil)
+        run(plant, device.credential, client_id or device.name, topic)
+        return Asked(certificate_pem=device.pem, client_id=client_id or None)
+
+    return plant_it
+
+
 def waits_for_ever(plant: Plant) -> Asked:
     issued = plant.authority().issue({"common_name": plant.name()})
     paho(plant, issued, "newcomer")
@@ -196,4 +246,30 @@ FOREIGN_CAUSES: Final = [
     ForeignCause(
         "a topic of more than eight levels", "paho", "FB-821", "", doing(publishes("a/" * 9 + "b"))
     ),
+    *(
+        cause
+        for client, run in (("awsiotsdk", sdk), ("mosquitto_pub", mosquitto))
+        for cause in (
+            ForeignCause(
+                "the certificate is INACTIVE", client, "FB-803", _INACTIVE,
+                spoiled_for(run, "INACTIVE"),
+            ),
+            ForeignCause(
+                "the certificate is REVOKED", client, "FB-804", _INACTIVE,
+                spoiled_for(run, "REVOKED"),
+            ),
+            ForeignCause(
+                "no policy is attached", client, "FB-808", "iot:Connect",
+                spoiled_for(run, policy=False),
+            ),
+            ForeignCause(
+                "another client id", client, "FB-809", "client/my-laptop",
+                spoiled_for(run, client_id="my-laptop"),
+            ),
+            ForeignCause(
+                "a topic that is not allowed", client, "FB-821", "iot:Publish", spoiled_for(run)
+            ),
+        )
+    ),
 ]  # fmt: skip
+"""Ten of them on AWS's SDK and on mosquitto_pub, which is run where it is installed."""

@@ -18,12 +18,12 @@ from device.errors import FirstbootError
 from device.errors.provisioning import CLAIM_MISSING
 from device.identity.certificates import certificate_id, leaf_of
 from device.identity.csr import subject_name
+from device.lifecycle import journal
 from device.provisioning import actions as act
 from device.provisioning import events as ev
 from device.provisioning.events import Credential
 from device.provisioning.evidence import spacing
 from device.provisioning.machine import AnyMachine
-from device.runtime import journal
 from device.runtime.credentials import Credentials, InstalledClaim
 from device.runtime.enrolment import Enrolment
 from device.runtime.first_boot import FirstBoot

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 from device.errors import FirstbootError
 from device.errors.storage import DECOMMISSIONED
-from device.reset import decommission
-from device.runtime import journal
+from device.lifecycle import journal
+from device.lifecycle.reset import decommission
 from device.storage.device_storage import open_device_storage
 from device.storage.lifecycle import Lifecycle
 from tests.exhaustive.device_node import DeviceNode

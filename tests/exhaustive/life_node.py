@@ -9,16 +9,16 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 
 from device.config.device_plan import renewal_plan
+from device.lifecycle import journal
+from device.lifecycle.journal import Identity, Keyed, Registered, Staged
+from device.lifecycle.reset import reset
 from device.provisioning import actions as act
 from device.provisioning import events as ev
 from device.provisioning import renewal_messages
 from device.provisioning.events import Credential
 from device.provisioning.renewal import RenewalMachine, RenewalPlan
 from device.provisioning.renewal_states import State
-from device.reset import reset
-from device.runtime import journal
 from device.runtime.first_boot import FirstBoot
-from device.runtime.journal import Identity, Keyed, Registered, Staged
 from device.runtime.renewal import Renewal
 from device.runtime.renewal_enrolment import RenewalEnrolment
 from device.storage.device_storage import DeviceStorage

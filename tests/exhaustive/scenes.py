@@ -9,11 +9,11 @@ import msgspec
 from device.config.device_plan import plan_for
 from device.config.methods import METHODS, MachineKind
 from device.config.settings import Settings
+from device.lifecycle import journal
+from device.lifecycle.journal import Keyed
 from device.provisioning.claim import ClaimMachine
 from device.provisioning.machine import AnyMachine
 from device.provisioning.presented import PresentedMachine, PresentedPlan
-from device.runtime import journal
-from device.runtime.journal import Keyed
 from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.keys import BIRTH_KEY
 from device.storage.secure_storage import Uid

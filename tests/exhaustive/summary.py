@@ -4,10 +4,10 @@ from collections.abc import Hashable
 from typing import TYPE_CHECKING
 
 from device.identity.certificates import certificate_id, leaf_of
+from device.lifecycle import journal
+from device.lifecycle.journal import Keyed, Registered, Staged
 from device.provisioning import actions as act
 from device.provisioning import events as ev
-from device.runtime import journal
-from device.runtime.journal import Keyed, Registered, Staged
 from device.storage import installed_certificate
 from device.storage.device_storage import DeviceStorage
 from device.storage.secure_storage import Uid

@@ -12,6 +12,7 @@ from device.config.endpoint import Endpoint
 from device.errors import FirstbootError
 from device.identity.pem import parse_certificate, parse_chain
 from device.identity.trust_anchors import canonical_trust_anchors
+from device.lifecycle import journal
 from device.operation.commands import Commands
 from device.operation.jobs import Jobs
 from device.operation.shadow import Shadow
@@ -19,7 +20,6 @@ from device.operation.task import Task, matches
 from device.provisioning import messages, topics
 from device.provisioning.claim import ClaimMachine, ClaimPlan
 from device.provisioning.events import MessageReceived
-from device.runtime import journal
 from device.runtime.claim_delivery import read_claim
 from device.runtime.durable_outbox import DurableOutbox
 from device.storage import installed_certificate

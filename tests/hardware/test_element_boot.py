@@ -15,12 +15,12 @@ import pytest
 from device.agent import Agent
 from device.config.device_plan import plan_for
 from device.config.settings import Key, KeyTypeName, Telemetry
+from device.connection.session import Session
 from device.errors import FirstbootError
 from device.errors.element import TOKEN_FULL
 from device.errors.provisioning import NOT_REACHABLE
+from device.lifecycle.status import read_status
 from device.provisioning.events import Event, ThingRegistered
-from device.runtime.session import Session
-from device.status import read_status
 from device.storage.device_storage import open_device_storage
 from device.storage.element.cryptoki_codes import ReturnValue
 from device.storage.element.installation import InstalledElement, install_element, plan_of

@@ -9,7 +9,7 @@ import pytest
 from device.config.methods import METHODS, KeyMaker, MachineKind
 from device.errors.element import PIN_UNAVAILABLE, WRONG_PIN
 from device.errors.storage import StorageExistsError
-from device.status import read_status
+from device.lifecycle.status import read_status
 from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.element.installation import InstalledElement, installed_element, plan_of
 from device.storage.keys import FIRST_DEVICE_KEY, KeyLocation, KeyType

@@ -8,9 +8,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from device.config.settings import Connection
+from device.connection.awscrt_session import AwscrtSession
 from device.provisioning import actions as act
 from device.provisioning import events as ev
-from device.runtime.awscrt_session import AwscrtSession
 from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.element.installation import InstalledElement, attach_element, plan_of
 from device.storage.element.pin import RefusedPins

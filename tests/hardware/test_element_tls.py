@@ -15,10 +15,10 @@ from advisor.script import Script
 from advisor.suites import SUPPORTED, TLS_12
 from device.config.endpoint import Endpoint
 from device.config.settings import Connection
+from device.connection.awscrt_session import AwscrtSession
 from device.errors.element import KEY_MISMATCH
 from device.provisioning import actions as act
 from device.provisioning import events as ev
-from device.runtime.awscrt_session import AwscrtSession
 from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.element.cryptoki_codes import ReturnValue
 from device.storage.element.installation import ElementPlan, attach_element, plan_of

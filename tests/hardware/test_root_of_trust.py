@@ -10,7 +10,7 @@ from pathlib import Path
 from device.errors import ExitCode
 from device.errors.root_of_trust import HMAC_MISSING, OTHER_TPM, TPM_OCCUPIED
 from device.errors.storage import ROLLED_BACK, StorageError
-from device.status import read_status
+from device.lifecycle.status import read_status
 from device.storage.device_storage import create_device_storage, open_device_storage
 from device.storage.filesystem import Fs, OsFs
 from device.storage.lifecycle import Lifecycle

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from device.errors.storage import CAPACITY_EXCEEDED, StorageError
 from device.identity.certificates import certificate_id
+from device.lifecycle.reset import reset
 from device.provisioning import limits
 from device.provisioning.actions import StageCertificate
-from device.reset import reset
 from device.storage.capacity import CAPACITY, PROVISIONING_ROOM, RESERVE
 from device.storage.device_storage import (
     DeviceStorage,

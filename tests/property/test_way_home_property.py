@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from device.config.methods import CLAIM_METHODS, PRESENTED_METHODS
 from device.errors import FirstbootError
-from device.runtime import journal
+from device.lifecycle import journal
 from device.runtime.loop import Patience
 from device.storage.device_storage import open_device_storage
 from tests.support.power import PowerCutError, PowerSupply

@@ -9,10 +9,10 @@ import pytest
 from device.config.methods import CLAIM_METHODS
 from device.errors import ExitCode, FirstbootError
 from device.errors.provisioning import CERTIFICATE_IN_DOUBT
+from device.lifecycle import journal
 from device.provisioning import actions as act
 from device.provisioning.events import Credential
 from device.provisioning.evidence import ROUNDS, SPACING_SECONDS
-from device.runtime import journal
 from device.runtime.loop import Patience
 from device.storage.device_storage import open_device_storage
 from tests.support.power import PowerCutError, PowerSupply

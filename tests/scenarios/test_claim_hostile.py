@@ -395,6 +395,10 @@ class _FailingFs:
         self._supply.write()
         self._disk.create(name, data, mode)
 
+    def overwrite(self, name: str, data: bytes) -> None:
+        self._supply.write()
+        self._disk.overwrite(name, data)
+
 
 DISK_ERRORS: list[Exception] = [INSUFFICIENT_STORAGE.error("full"), STORAGE_FAILURE.error("EIO")]
 

@@ -97,6 +97,10 @@ class ReadOnlyFrom(RecordingFs):
         self._count()
         super().create(name, data, mode)
 
+    def overwrite(self, name: str, data: bytes) -> None:
+        self._count()
+        super().overwrite(name, data)
+
     def fsync(self, name: str) -> None:
         self._count()
         super().fsync(name)

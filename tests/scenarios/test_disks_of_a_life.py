@@ -9,8 +9,8 @@ import pytest
 
 from device.errors import ExitCode, FirstbootError
 from device.errors.storage import DECOMMISSIONED
-from device.reset import decommission, reset
-from device.runtime import journal
+from device.lifecycle import journal
+from device.lifecycle.reset import decommission, reset
 from device.storage.device_storage import open_device_storage
 from tests.exhaustive.cloud import copied
 from tests.support.effort import one_in

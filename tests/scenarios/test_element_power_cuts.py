@@ -11,8 +11,8 @@ import pytest
 from device.agent import Agent
 from device.config.device_plan import plan_for
 from device.errors.storage import DECOMMISSIONED
-from device.reset import decommission
-from device.runtime.journal import Identity
+from device.lifecycle.journal import Identity
+from device.lifecycle.reset import decommission
 from device.storage.device_storage import open_device_storage
 from device.storage.element import key_records
 from device.storage.filesystem import Fs

@@ -9,12 +9,12 @@ import pytest
 from device.config.settings import load_with_sources
 from device.errors import ConfigurationError
 from device.identity.certificates import certificate_id, leaf_of
+from device.lifecycle import journal
+from device.lifecycle.journal import Keyed, Registered, Staged
+from device.lifecycle.made_for import check_made_for
+from device.lifecycle.status import read_status
 from device.provisioning.events import Credential
-from device.runtime import journal
 from device.runtime.credentials import Credentials, InstalledClaim
-from device.runtime.journal import Keyed, Registered, Staged
-from device.runtime.made_for import check_made_for
-from device.status import read_status
 from device.storage import installed_certificate
 from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.filesystem import OsFs

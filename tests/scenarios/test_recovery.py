@@ -12,7 +12,7 @@ from cryptography import x509
 from device.errors import FirstbootError
 from device.errors.provisioning import NOT_LET_IN
 from device.errors.renewal import CERTIFICATE_EXPIRED, RECOVERY_REFUSED
-from device.runtime import journal
+from device.lifecycle import journal
 from device.storage.device_storage import open_device_storage
 from device.storage.keys import BIRTH_KEY
 from device.storage.secure_storage import Uid

@@ -23,7 +23,7 @@ from device.errors.renewal import (
 )
 from device.identity.certificates import leaf_of
 from device.identity.pem import parse_certificate
-from device.runtime.journal import load_configuration
+from device.lifecycle.journal import load_configuration
 from device.runtime.loop import Patience
 from device.storage.device_storage import open_device_storage
 from device.storage.secure_storage import Uid

@@ -11,12 +11,12 @@ from device.agent import Agent
 from device.config.device_plan import plan_for
 from device.errors import FirstbootError, StoppedError
 from device.errors.renewal import RENEWAL_RUNNING
+from device.lifecycle.journal import Identity
+from device.lifecycle.reset import reset
 from device.operation.deeds import Done, Renew
 from device.operation.renewal import RenewalOrders
 from device.operation.task import Order, QuietTask
 from device.provisioning.events import Event
-from device.reset import reset
-from device.runtime.journal import Identity
 from device.storage.device_storage import open_device_storage
 from tests.support.clock import FakeClock
 from tests.support.effort import is_long
@@ -129,6 +129,31 @@ def test_a_certificate_is_renewed_at_a_part_of_its_life(
     new = operate(memory, provisioned, Until(memory.clock, 100.0))
 
     assert new.certificate_id != old.certificate_id
+
+
+class Ahead(FakeClock):
+    """A device's clock that is ahead of the cloud's, by a hundred years."""
+
+    def __init__(self, right: FakeClock) -> None:
+        super().__init__()
+        self._right = right
+
+    def wall(self) -> float:
+        return self._right.wall() + 100 * 365 * DAY
+
+    def monotonic(self) -> float:
+        return self._right.monotonic()
+
+
+def test_a_clock_that_is_ahead_for_good_has_the_certificate_renewed_once(
+    memory: MemoryWorld, provisioned: Path
+) -> None:
+    """To such a device each new certificate seems to have ended long ago."""
+    memory.clock, diary = Ahead(memory.clock), Diary()
+
+    operate(memory, provisioned, Until(memory.clock, 3_600.0), diary=diary)
+
+    assert steps(diary).count("renewed") == 1
 
 
 def test_an_ordered_renewal_begins_at_once(memory: MemoryWorld, provisioned: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from device.errors import FirstbootError
-from device.runtime import journal
+from device.lifecycle import journal
 from device.storage.device_storage import open_device_storage
 from tests.support.effort import examples, one_in
 from tests.support.power import PowerCutError, PowerSupply

@@ -9,7 +9,7 @@ from device.agent import Agent
 from device.config.device_plan import plan_for
 from device.errors import FirstbootError
 from device.errors.element import TOKEN_FULL, ElementError
-from device.runtime.journal import Identity
+from device.lifecycle.journal import Identity
 from device.runtime.loop import Patience
 from device.storage.device_storage import open_device_storage
 from device.storage.element.cryptoki_codes import Attribute, Mechanism, ReturnValue

@@ -1,5 +1,6 @@
 """Whatever is cut, does a reset lead to the same thing, and a decommissioning to no key at all?"""
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,14 +8,16 @@ import msgspec
 import pytest
 
 from device.errors.storage import DECOMMISSIONED
-from device.reset import decommission, reset
-from device.runtime import journal
-from device.runtime.journal import Identity
+from device.lifecycle import journal
+from device.lifecycle.journal import Identity
+from device.lifecycle.reset import decommission, reset
 from device.storage.device_storage import open_device_storage
 from device.storage.filesystem import Mount
 from device.storage.lifecycle import Lifecycle
+from tests.support.effort import one_in
 from tests.support.errors import raises
 from tests.support.power import PowerCutError, PowerSupply
+from tests.support.renewals import active_orphans, assert_one_identity, renew, renew_home
 from tests.support.worlds import MemoryWorld, boot, boot_home
 
 STATE = Path("/device")
@@ -89,6 +92,65 @@ def test_a_certificate_that_was_deactivated_is_not_given_up_after_a_reset() -> N
     certificate.status = "ACTIVE"
 
     assert boot(world, STATE).certificate_id == before.certificate_id
+
+
+def in_the_middle_of_a_renewal(moment: int) -> MemoryWorld:
+    world, _ = proven_by_claim()
+    with pytest.raises(PowerCutError):
+        renew(world, STATE, supply=PowerSupply(moment))
+    return world
+
+
+def test_a_reset_in_the_middle_of_a_renewal_is_cut_at_any_moment() -> None:
+    """The renewal is undone or completed; the device is the same thing with one certificate."""
+    resets = Counter[str]()
+    for begun in one_in(20, range(1, moments_of_a_renewal())):
+        for moment in (*range(1, 60, 12), None):
+            world, supply = in_the_middle_of_a_renewal(begun), PowerSupply(moment)
+            try:
+                with open_device_storage(STATE, mount=on(supply, world)) as storage:
+                    reset(storage)
+            except PowerCutError:
+                resets["cut"] += 1
+            else:
+                resets["done"] += 1
+
+            boot_home(world, STATE)
+            renew_home(world, STATE)
+
+            assert_one_identity(world, STATE, "SN-1")
+            assert not active_orphans(world)
+
+    assert resets["cut"] > resets["done"] > 5
+
+
+def test_an_identity_that_is_forgotten_in_the_middle_of_a_renewal_names_each_certificate() -> None:
+    for begun in one_in(20, range(1, moments_of_a_renewal())):
+        world = in_the_middle_of_a_renewal(begun)
+        with open_device_storage(STATE, mount=world.mount) as storage:
+            reset(storage, forget_identity=True)
+            given_up = journal.load_given_up(storage.ps)
+
+            assert storage.keys.keys() == []
+        active = set(world.registry("SN-1").active_certificates) | active_orphans(world)
+        assert active <= set(given_up), begun
+
+
+def test_a_decommissioning_in_the_middle_of_a_renewal() -> None:
+    for begun in one_in(20, range(1, moments_of_a_renewal())):
+        world = in_the_middle_of_a_renewal(begun)
+
+        assert decommission(STATE, lambda _: None, mount=world.mount)
+
+        with raises(DECOMMISSIONED):
+            renew(world, STATE)
+
+
+def moments_of_a_renewal() -> int:
+    world, _ = proven_by_claim()
+    supply = PowerSupply()
+    renew(world, STATE, supply=supply)
+    return supply.moments
 
 
 def test_a_decommissioning_is_cut_at_any_moment() -> None:

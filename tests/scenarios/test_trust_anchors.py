@@ -10,10 +10,10 @@ from device.agent import Agent
 from device.config.device_plan import plan_for
 from device.errors import StoppedError
 from device.identity.trust_anchors import MAX_BUNDLE_BYTES
+from device.lifecycle.reset import reset
 from device.operation.deeds import Done, Renew, ReplaceTrustAnchors
 from device.operation.task import Order, QuietTask
 from device.provisioning.events import Event
-from device.reset import reset
 from device.storage.capacity import CAPACITY, PROVISIONING_ROOM
 from device.storage.device_storage import open_device_storage
 from device.storage.filesystem import Fs

@@ -7,7 +7,7 @@ import pytest
 
 from device.agent import Agent
 from device.config.device_plan import plan_for
-from device.runtime.journal import load_identity
+from device.lifecycle.journal import load_identity
 from device.storage.device_storage import open_device_storage
 from device.storage.secure_storage import Uid
 from tests.support.certificates import DeviceAuthority

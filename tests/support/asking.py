@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from device.connection.session import Session
 from device.operation.task import Report
 from device.operation.work import Work
 from device.provisioning import actions as act
@@ -10,7 +11,6 @@ from device.runtime.backoff import Backoff
 from device.runtime.clock import Clock
 from device.runtime.loop import Loop, Observer
 from device.runtime.notify import ServiceManager
-from device.runtime.session import Session
 from tests.support.worlds import Diary
 
 REPLY = ev.MessageReceived("reply", b"")

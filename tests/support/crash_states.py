@@ -2,7 +2,8 @@
 
 The model is the worst that POSIX allows. What was synced is there. Of the names changed in a
 folder since its last sync any subset may have reached the disk. Of the data written to a file
-since its last sync nothing, all, the head, the tail (zeros before it) or zeros may have.
+since its last sync nothing, all, the head, the tail (zeros before it) or zeros may have. A file
+that was overwritten in its place may have the head of one content and the tail of the other.
 """
 
 import itertools
@@ -16,6 +17,7 @@ from tests.support.recording_fs import (
     FolderSynced,
     Forgotten,
     Operation,
+    Overwritten,
     RecordingDisk,
     Renamed,
     Stored,
@@ -33,19 +35,31 @@ _NameChange = Created | Renamed | Unlinked
 @dataclass
 class _File:
     durable: bytes = b""
-    pending: list[bytes] = field(default_factory=list)
+    pending: list[Written | Overwritten] = field(default_factory=list)
     """What may still be lost; after a failed sync it stays so for ever."""
     doomed: bool = False
 
     def variants(self) -> Iterator[bytes]:
-        for choice in itertools.product(*(_fates(write) for write in self.pending)):
-            yield self.durable + b"".join(choice)
+        found = [self.durable]
+        for write in self.pending:
+            found = [after for before in found for after in _fates(before, write)]
+        yield from dict.fromkeys(found)
+
+    def sync(self) -> None:
+        for write in self.pending:
+            self.durable = _fates(self.durable, write)[0]
+        self.pending.clear()
 
 
-def _fates(write: bytes) -> tuple[bytes, ...]:
-    half = len(write) // 2
-    whole, lost, zeros = write, b"", bytes(len(write))
-    return (whole, lost, write[:half], zeros[:half] + write[half:], zeros)
+def _fates(before: bytes, write: Written | Overwritten) -> tuple[bytes, ...]:
+    """What a write may leave of a file; first, all that was wanted."""
+    data, half = write.data, len(write.data) // 2
+    zeros = bytes(len(data))
+    if isinstance(write, Written):
+        fates = (data, b"", data[:half], zeros[:half] + data[half:], zeros)
+        return tuple(before + fate for fate in fates)
+    mixed = (data[:half] + before[half:], before[:half] + data[half:])
+    return (data, before, *mixed, data[:half], zeros)
 
 
 @dataclass
@@ -74,14 +88,13 @@ class _Durability:
                 self.changes.setdefault(folder, []).append(operation)
             case Renamed(folder) | Unlinked(folder):
                 self.changes.setdefault(folder, []).append(operation)
-            case Written(inode, data):
-                self.files[inode].pending.append(data)
+            case Written(inode) | Overwritten(inode):
+                self.files[inode].pending.append(operation)
             case Synced(inode, failed):
                 file = self.files[inode]
                 file.doomed |= failed
                 if not file.doomed:
-                    file.durable += b"".join(file.pending)
-                    file.pending.clear()
+                    file.sync()
             case FolderSynced(folder):
                 changes = self.changes.pop(folder, [])
                 self.folders[folder] = _changed(self.folders.get(folder, {}), changes)

@@ -3,7 +3,9 @@
 `tests/unit/test_suite_waits.py` finds the waits that have no such limit.
 """
 
+import faulthandler
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -47,3 +49,8 @@ def line_from(process: "subprocess.Popen[AnyStr]", stream: IO[AnyStr] | None) ->
         line = stream.readline()
     assert line, f"it ended, or said nothing for {SECONDS} s: {process.args!r}"
     return line
+
+
+def allow(seconds: float) -> None:
+    """Let this test take ``seconds`` before it counts as one that hangs (faulthandler_timeout)."""
+    faulthandler.dump_traceback_later(seconds, exit=True, file=sys.__stderr__)

@@ -5,9 +5,11 @@ import subprocess
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Final
+from urllib.parse import unquote
 
 from tests.support.hang import join
 
@@ -34,10 +36,10 @@ function element(tag, url) {
     one.src = url; document.body.append(one);
   });
 }
-function form(url, body) {
+function form(url, body, enctype, method = "POST") {
   const frame = document.createElement("iframe"); frame.name = "frame" + Math.random();
   const sent = document.createElement("form");
-  sent.method = "POST"; sent.action = url; sent.target = frame.name; sent.enctype = "text/plain";
+  sent.method = method; sent.action = url; sent.target = frame.name; sent.enctype = enctype;
   const field = document.createElement("input"); field.name = body; sent.append(field);
   document.body.append(frame, sent);
   return new Promise(done => { frame.onload = () => done("answered"); sent.submit(); });
@@ -60,7 +62,24 @@ async function read(url, options) {
     tries.push(attempt(n + " img", () => element("img", url)));
     tries.push(attempt(n + " script", () => element("script", url)));
     tries.push(attempt(n + " iframe", () => element("iframe", url)));
-    tries.push(attempt(n + " form", () => form(url, body)));
+    for (const kind of ["text/plain", "multipart/form-data", "application/x-www-form-urlencoded"])
+      tries.push(attempt(n + " form " + kind, () => form(url, body, kind)));
+    tries.push(attempt(n + " form get", () => form(url, body, "text/plain", "GET")));
+    tries.push(attempt(n + " stylesheet", () => new Promise(done => {
+      const link = document.createElement("link"); link.rel = "stylesheet"; link.href = url;
+      link.onload = () => done("READ styles"); link.onerror = () => done("failed");
+      document.head.append(link);
+    })));
+    tries.push(attempt(n + " object", () => new Promise(done => {
+      const one = document.createElement("object");
+      one.onload = () => done("loaded"); one.onerror = () => done("failed");
+      one.data = url; document.body.append(one);
+    })));
+    tries.push(attempt(n + " redirect", () => element("iframe", "/to?" + encodeURIComponent(url))));
+    tries.push(attempt(n + " events", () => new Promise((done, failed) => {
+      const source = new EventSource(url);
+      source.onopen = () => done("OPEN"); source.onerror = () => failed("refused");
+    })));
     tries.push(attempt(n + " beacon", async () => navigator.sendBeacon(url, body)));
     tries.push(attempt(n + " websocket", () => new Promise((done, failed) => {
       const socket = new WebSocket(url.replace("http", "ws"), "mqtt");
@@ -79,7 +98,17 @@ class _Handler(BaseHTTPRequestHandler):
     done: threading.Event
 
     def do_GET(self) -> None:
-        self._say(self.page)
+        path, _, query = self.path.partition("?")
+        if path == "/to":
+            self._redirect(unquote(query))
+        else:
+            self._say(self.page)
+
+    def _redirect(self, url: str) -> None:
+        self.send_response(HTTPStatus.TEMPORARY_REDIRECT)
+        self.send_header("Location", url)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))

@@ -49,6 +49,10 @@ class _Folder:
         assert name not in self._files, name
         self._files[name] = data
 
+    def overwrite(self, name: str, data: bytes) -> None:
+        assert name in self._files, name
+        self._files[name] = data
+
     def fsync(self, name: str) -> None:
         assert name in self._files, name
 

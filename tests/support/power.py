@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
+from device.connection.session import Session
 from device.provisioning.actions import Action
 from device.provisioning.events import Event
-from device.runtime.session import Session
 from device.storage.filesystem import Fs
 
 
@@ -69,6 +69,9 @@ class _PoweredFs:
 
     def create(self, name: str, data: bytes, mode: int = 0o600) -> None:
         self._around(lambda: self._disk.create(name, data, mode))
+
+    def overwrite(self, name: str, data: bytes) -> None:
+        self._around(lambda: self._disk.overwrite(name, data))
 
     def fsync(self, name: str) -> None:
         self._around(lambda: self._disk.fsync(name))

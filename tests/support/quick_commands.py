@@ -1,4 +1,4 @@
-"""``factory``, ``device`` and ``localcloud`` as commands that start at once: forks of one process.
+"""The commands (``device``, ``factory``, ``localcloud``, ``aws``) that start at once: forks.
 
 Most of a short command is the import of its libraries. Here one process has imported them; each
 command is a fork of it, with the directory, environment, arguments and streams of who typed it.
@@ -30,7 +30,12 @@ import localcloud.verbs
 from tests.support.hang import SECONDS, line_from
 from tests.wire.conftest import ROOT, python
 
-NAMES: Final = ("device", "factory", "localcloud")
+PROGRAMS: Final = {
+    "device": "device.cli",
+    "factory": "factory.cli",
+    "localcloud": "localcloud.cli",
+    "aws": "tests.support.aws_cli",
+}
 _SERVICES: Final = ("iot", "iot-data", "iam", "lambda", "dynamodb", "logs", "kms", "s3", "sts")
 _MOST: Final = 1 << 20
 """Bytes of a command with its environment."""
@@ -66,7 +71,7 @@ def quick_commands(folder: Path) -> Iterator[Path]:
         stdout=subprocess.PIPE,
         text=True,
     )
-    for name in NAMES:
+    for name in PROGRAMS:
         command = folder / name
         command.write_text(_COMMAND.format(python=sys.executable, place=str(place), name=name))
         command.chmod(0o755)
@@ -102,7 +107,8 @@ def _import_all() -> None:
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if not module.name.endswith("__main__"):
                 importlib.import_module(module.name)
-    importlib.import_module("localcloud.cli")
+    for program in PROGRAMS.values():
+        importlib.import_module(program)
     botocore.session.create_loader = functools.cache(botocore.session.create_loader)
     for service in _SERVICES:
         boto3.client(service, region_name="us-east-1")
@@ -137,7 +143,7 @@ def _run(command: socket.socket) -> NoReturn:
     os.environ.update(what["environment"])
     sys.argv = what["words"]
     try:
-        code = importlib.import_module(f"{what['words'][0]}.cli").main()
+        code = importlib.import_module(PROGRAMS[what["words"][0]]).main()
     except SystemExit as ended:  # argparse, which has said why
         code = ended.code
     atexit._run_exitfuncs()

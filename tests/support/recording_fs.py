@@ -29,6 +29,14 @@ class Written:
 
 
 @dataclass(frozen=True)
+class Overwritten:
+    """The content of a file was changed in its place; ``data`` is what should be there."""
+
+    inode: int
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
 class Synced:
     inode: int
     failed: bool = False
@@ -81,6 +89,7 @@ class Acknowledged:
 Operation = (
     Created
     | Written
+    | Overwritten
     | Synced
     | Renamed
     | Unlinked
@@ -158,6 +167,8 @@ class RecordingDisk:
                     disk.names.setdefault(folder, {})[name] = inode
                 case Written(inode, data):
                     disk.data[inode] += data
+                case Overwritten(inode, data):
+                    disk.data[inode] = data
                 case Renamed(folder, source, target, inode):
                     del disk.names[folder][source]
                     disk.names[folder][target] = inode
@@ -202,6 +213,19 @@ class RecordingFs:
         inode = self._disk.new_inode(data)
         self._names[name] = inode
         self._disk.operations += [Created(self._folder, name, inode), Written(inode, data)]
+        if fault is Fault.SHORT_WRITE:
+            raise INSUFFICIENT_STORAGE.error(f"{name}: simulated: full after half of it")
+        self._raise_after(fault, name)
+
+    def overwrite(self, name: str, data: bytes) -> None:
+        fault = self._disk.next_fault()
+        self._raise_before(fault, name)
+        inode = self._names[name]
+        if fault in (Fault.SHORT_WRITE, Fault.LYING_WRITE):
+            half = len(data) // 2
+            data = data[:half] + self._disk.data[inode][half:]
+        self._disk.data[inode] = data
+        self._disk.operations.append(Overwritten(inode, data))
         if fault is Fault.SHORT_WRITE:
             raise INSUFFICIENT_STORAGE.error(f"{name}: simulated: full after half of it")
         self._raise_after(fault, name)

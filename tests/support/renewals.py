@@ -6,8 +6,8 @@ from pathlib import Path
 from device.agent import Agent
 from device.config.device_plan import plan_for
 from device.errors import FirstbootError
-from device.runtime import journal
-from device.runtime.journal import Identity
+from device.lifecycle import journal
+from device.lifecycle.journal import Identity
 from device.runtime.loop import Patience
 from device.storage.device_storage import open_device_storage
 from device.storage.filesystem import Fs

@@ -393,8 +393,8 @@ class SimulatedSession:
                 self._events.append(ev.Subscribed())
             case act.Request(topic, payload):
                 self._request(topic, payload)
-            case act.Publish(topic, payload):
-                self._publish(topic, payload)
+            case act.Publish(topic, payload, ticket):
+                self._publish(topic, payload, ticket)
             case act.Disconnect():
                 self.close()
                 self._events.append(ev.Disconnected())
@@ -495,7 +495,7 @@ class SimulatedSession:
                 answer |= fault.fields
             self._deliver(f"firstboot/renewal/{thing}/cloud", json.dumps(answer).encode())
 
-    def _publish(self, topic: str, payload: bytes) -> None:
+    def _publish(self, topic: str, payload: bytes, ticket: int) -> None:
         client_id = self._client_id
         thing = (client_id or "").removeprefix("renew-")
         if client_id is None or self._cloud.take("cut-on-publish", client_id):
@@ -506,12 +506,14 @@ class SimulatedSession:
         elif self._cloud.take("no-puback", client_id):
             return
         elif topic.startswith((f"$aws/things/{thing}/", f"$aws/commands/things/{thing}/")):
-            self._events.append(ev.PublishAcknowledged())  # there is no shadow, job or command
+            self._events.append(
+                ev.PublishAcknowledged(ticket)
+            )  # there is no shadow, job or command
         elif topic != f"dt/{client_id}/telemetry" or self._cloud.take("deny-publish"):
             self._events.append(ev.PublishDenied(topic))
         else:
             self._cloud.published.append((client_id, topic, payload))
-            self._events.append(ev.PublishAcknowledged())
+            self._events.append(ev.PublishAcknowledged(ticket))
 
     def _deliver(self, topic: str, payload: bytes) -> None:
         if topic in self._subscriptions:

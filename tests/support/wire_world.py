@@ -13,12 +13,12 @@ import msgspec
 
 from device.config.endpoint import Endpoint
 from device.config.settings import Connection, Retry, Settings, load
+from device.connection.awscrt_session import AwscrtSession
+from device.connection.session import Session
 from device.provisioning.events import Credential
-from device.runtime.awscrt_session import AwscrtSession
 from device.runtime.claim_delivery import DeliveredClaim
 from device.runtime.clock import SystemClock
 from device.runtime.credentials import ClaimSource
-from device.runtime.session import Session
 from device.storage.filesystem import Fs, OsFs
 from device.storage.keys import TlsIdentity
 from factory.cli import main

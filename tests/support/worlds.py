@@ -15,13 +15,13 @@ from device.agent import Agent
 from device.config.device_plan import plan_for
 from device.config.endpoint import Endpoint
 from device.config.settings import Connection, Settings
+from device.connection.session import Session
 from device.errors import FirstbootError
+from device.lifecycle.journal import Identity
 from device.provisioning.events import Credential, Event
 from device.runtime.clock import Clock
 from device.runtime.credentials import BorrowedClaim, ClaimSource
-from device.runtime.journal import Identity
 from device.runtime.loop import Patience
-from device.runtime.session import Session
 from device.storage import installed_certificate
 from device.storage.device_storage import create_device_storage, open_device_storage
 from device.storage.filesystem import Fs

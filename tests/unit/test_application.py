@@ -5,7 +5,7 @@ import queue
 import socket
 import threading
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from device.operation.application import (
     Application,
     ApplicationLeft,
     ApplicationSaid,
+    Line,
 )
 from device.operation.counters import Counters
 from device.operation.outbox import MemoryOutbox
@@ -27,7 +28,9 @@ from device.operation.task import Order, Report
 from device.provisioning.actions import Publish
 from device.provisioning.events import Event, MessageReceived
 from device.runtime.application_socket import MOST_CLIENTS, MOST_UNANSWERED, ApplicationSocket
+from device.runtime.durable_outbox import DurableOutbox
 from tests.support.hang import SECONDS
+from tests.support.recording_fs import Created, RecordingDisk
 
 TOPIC = "app/SN-1/door"
 INCOMING = MessageReceived("app/SN-1/in", b"open")
@@ -45,7 +48,12 @@ def task(most: int = 3) -> Application:
 
 def say(application: Application, client: int = 1, **document: Any) -> list[Order]:
     payload = json.dumps(document).encode()
-    return list(application.on_fact(ApplicationSaid(client, payload)))
+    return list(application.on_fact(ApplicationSaid(lambda: [(client, payload)])))
+
+
+def lines_of(event: Event) -> Sequence[Line]:
+    assert isinstance(event, ApplicationSaid)
+    return event.take()
 
 
 def publish(application: Application, topic: str = TOPIC, content: bytes = b"open") -> list[Order]:
@@ -62,14 +70,35 @@ def test_what_is_accepted_is_published_until_it_is_acknowledged() -> None:
     application.on_connected()
 
     answer, first = publish(application)
-    [second_answer] = publish(application, content=b"shut")
+    second_answer, second = publish(application, content=b"shut")
     application.on_disconnected()
 
     assert told(answer) == {"accepted": 7}
     assert told(second_answer) == {"accepted": 7}
-    assert application.on_connected() == [first]
-    assert application.on_acknowledged(Publish(TOPIC, b"open")) == [Publish(TOPIC, b"shut")]
-    assert application.on_acknowledged(Publish(TOPIC, b"shut")) == []
+    assert application.on_connected() == [first, second]
+    assert application.on_acknowledged(Publish(TOPIC, b"open")) == []
+    application.on_disconnected()
+    assert application.on_connected() == [Publish(TOPIC, b"shut")]
+
+
+def test_what_programs_say_together_is_kept_by_one_commit_and_answered_in_order() -> None:
+    disk = RecordingDisk({"outbox": {}})
+    outbox = DurableOutbox(disk.mount(Path("outbox")), bytes(32), most=2)
+    application = Application(
+        ["app/#"], [], outbox=outbox, inbox=MemoryOutbox(), counters=Counters()
+    )
+    lines = [
+        (client, json.dumps({"publish": topic, "payload": "", "id": number}).encode())
+        for number, (client, topic) in enumerate(
+            [(1, "app/a"), (2, "app/b"), (1, "other/c"), (1, "app/d"), (2, "app/e")]
+        )
+    ]
+
+    answers = [told(order) for order in application.on_fact(ApplicationSaid(lambda: lines))]
+
+    assert [answer.get("accepted", answer.get("refused")) for answer in answers] == [0, 1, 2, 3, 4]
+    assert [answer["accepted"] for answer in answers if "accepted" in answer] == [0, 1]
+    assert sum(isinstance(op, Created) for op in disk.operations) == 1
 
 
 def test_without_a_connection_it_is_accepted_all_the_same() -> None:
@@ -135,7 +164,7 @@ def test_a_payload_that_is_too_large_is_refused() -> None:
     ],
 )
 def test_a_line_that_makes_no_sense_is_refused_with_a_reason(line: bytes) -> None:
-    [answer] = task().on_fact(ApplicationSaid(1, line))
+    [answer] = task().on_fact(ApplicationSaid(lambda: [(1, line)]))
 
     assert told(answer)["reason"]
 
@@ -281,11 +310,10 @@ def test_a_program_that_says_much_at_once_fills_no_memory(tmp_path: Path) -> Non
     with socket.socket(socket.AF_UNIX) as program:
         program.connect(str(tmp_path / "s"))
         program.sendall(b"{}\n" * 1_000)
-        for _ in range(MOST_UNANSWERED):
-            events.get(timeout=SECONDS)
-        assert events.empty()
+        said = lines_of(events.get(timeout=SECONDS))
+        assert (len(said), events.empty()) == (MOST_UNANSWERED, True)
         listening.answer(Answer(1, b"{}"))
-        events.get(timeout=SECONDS)
+        assert len(lines_of(events.get(timeout=SECONDS))) == 1
         assert events.empty()
         listening.close()
 

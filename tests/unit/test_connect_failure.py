@@ -10,9 +10,9 @@ import pytest
 import trustme
 
 from device.config.endpoint import Endpoint
+from device.connection.connect_failure import classify_failure, reason_for_distrust, unreached
+from device.connection.tunnel import TunnelRefusedError, way_to
 from device.provisioning.events import ConnectFailed, Event, NotLetIn
-from device.runtime.connect_failure import classify_failure, reason_for_distrust, unreached
-from device.runtime.tunnel import TunnelRefusedError, way_to
 from tests.support.scripted_server import OPENED, Peer, ScriptedServer, proxy_to, say_nothing, tls
 
 TLS_FAILURE: Final = "AWS_IO_TLS_ERROR_NEGOTIATION_FAILURE (1029)"

@@ -26,7 +26,9 @@ from tests.support.hang import SECONDS
 
 ROOT = Path(__file__).parents[2]
 CONFIG = str(ROOT / "config" / "claim.yaml")
-VERBS = ("boot", "run", "status", "reset", "decommission", "metrics")
+VERBS = (
+    "boot", "run", "status", "renew", "needs-renewal", "reset", "decommission", "metrics",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,7 @@ def decommissioned_storage(state: Path) -> None:
         storage.advance(Lifecycle.DECOMMISSIONED)
 
 
-@pytest.mark.parametrize("verb", ["boot", "run", "reset"])
+@pytest.mark.parametrize("verb", ["boot", "run", "renew", "reset"])
 @pytest.mark.parametrize(
     ("damage", "error"),
     [
@@ -197,7 +199,7 @@ def test_a_storage_that_cannot_be_used(
     assert_explained(answer, 6, error)
 
 
-@pytest.mark.parametrize("verb", ["boot", "run", "reset"])
+@pytest.mark.parametrize("verb", ["boot", "run", "renew", "reset", "decommission"])
 def test_a_storage_in_use(device: Device, state: Path, verb: str) -> None:
     config = [] if verb == "reset" else ["--config", CONFIG]
     with open_device_storage(state):

@@ -13,10 +13,10 @@ from device.config.settings import Claim, JustInTime, Key, Settings, Telemetry
 from device.config.sources import Sources
 from device.errors import ConfigurationError
 from device.errors.provisioning import NO_CREDENTIAL, SUBJECT_FIELD_MISSING
+from device.lifecycle.journal import Keyed, save
+from device.lifecycle.made_for import check_made_for
 from device.provisioning.claim import ClaimPlan
 from device.provisioning.presented import PresentedPlan
-from device.runtime.journal import Keyed, save
-from device.runtime.made_for import check_made_for
 from device.storage import installed_certificate
 from device.storage.device_storage import open_device_storage
 from device.storage.keys import FIRST_DEVICE_KEY

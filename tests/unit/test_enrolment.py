@@ -20,12 +20,12 @@ from device.errors.provisioning import (
 from device.errors.storage import CAPACITY_EXCEEDED, DataCorruptError
 from device.identity.certificates import certificate_id
 from device.identity.csr import subject_name
+from device.lifecycle import journal
+from device.lifecycle.journal import Keyed, Registered, Staged
 from device.provisioning import events as ev
 from device.provisioning.events import Credential
 from device.provisioning.evidence import ROUNDS, SPACING_SECONDS
-from device.runtime import journal
 from device.runtime.credentials import Credentials, InstalledClaim
-from device.runtime.journal import Keyed, Registered, Staged
 from device.storage import installed_certificate
 from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.keys import CLAIM_KEY, KeyId, KeyType, MemoryIdentity

@@ -54,9 +54,7 @@ def run(command: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str
 
 
 def misuse(command: str, capsys: pytest.CaptureFixture[str]) -> str:
-    with pytest.raises(SystemExit) as raised:
-        main(command.split())
-    assert raised.value.code == 2
+    assert main(command.split()) == 2
     return capsys.readouterr().err
 
 
@@ -225,3 +223,18 @@ def test_what_the_machine_cannot_do_gets_words(capsys: pytest.CaptureFixture[str
     code, _, err = run(f"make --method claim --serial S --endpoint h --root-ca {name}", capsys)
     assert code == 1
     assert "File name too long" in err
+
+
+def test_misuse_is_told_as_every_other_error_is(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run("make --method nope --json", capsys)
+    told = json.loads(out)
+    assert (code, told["code"], told["next_step"]) == (2, "FB-501", "Read factory make --help.")
+    assert "invalid choice: 'nope'" in told["message"]
+    assert f"factory: error FB-501: {told['message']}" in err
+
+
+def test_a_file_name_cannot_command_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "--certificate", "\x1b[2J\nfactory: all is well"]) == 3
+    err = capsys.readouterr().err
+    assert "\x1b" not in err
+    assert "\nfactory: all is well" not in err

@@ -11,7 +11,7 @@ from device.errors import ConfigurationError
 from factory.account.cloud import Account
 from factory.account.documents import load_policy, load_template, same_document
 from factory.account.registered_devices import ATTRIBUTE
-from factory.account.thing_policy import THING_POLICY, thing_policy
+from factory.account.thing_policy import RENEWAL_DOCUMENT, THING_POLICY, thing_policy
 from factory.methods import claim
 from factory.station.station import CLAIM_COMMON_NAME
 
@@ -189,10 +189,37 @@ def test_key_that_is_there_twice_is_refused(text: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("partition", "region"),
-    [("aws", "eu-central-1"), ("aws", "ap-southeast-1"), ("aws-cn", "cn-northwest-1")],
+    [("aws", "ap-southeast-1"), ("aws-cn", "cn-northwest-1"), ("aws-us-gov", "us-gov-west-1")],
 )
 def test_the_device_policy_with_renewal_is_not_too_long_for_aws_iot(
     partition: str, region: str
 ) -> None:
+    """Names of Regions have at most 14 characters; all other names in it are fixed."""
     values = {"partition": partition, "region": region, "account": "1" * 12}
     assert len(thing_policy(values, renews=True)) <= 2048
+
+
+def test_the_device_policy_with_renewal_allows_what_its_two_documents_allow() -> None:
+    """Whichever way the statements are put together."""
+    values = ACCOUNT.placeholders
+    parts = [load_policy(name, values) for name in (THING_POLICY, RENEWAL_DOCUMENT)]
+    allowed = set().union(*map(allowances, parts))
+    useless = ("iot:Receive", f"{PREFIX}topic/dt/{THING}/telemetry", "null")
+
+    assert allowances(thing_policy(values, renews=True)) - {useless} == allowed
+
+
+def allowances(policy: str) -> set[tuple[str, str, str]]:
+    """Return each action with each resource of its kind, and the condition."""
+    kinds = {"iot:Connect": "client", "iot:Subscribe": "topicfilter"}
+    return {
+        (action, resource, json.dumps(statement.get("Condition")))
+        for statement in json.loads(policy)["Statement"]
+        for action in listed(statement["Action"])
+        for resource in listed(statement["Resource"])
+        if f":{kinds.get(action, 'topic')}/" in resource
+    }
+
+
+def listed(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value

@@ -13,7 +13,6 @@ from device.errors import ConfigurationError
 from factory.account.cloud import Account, Response, Value
 from factory.account.documents import CONFIG
 from factory.cli import main
-from factory.console import Console
 from factory.errors import LINT_FAILED, NotInCloudError
 from factory.lint.cloud_rules import arns_elsewhere, lint_in_cloud, lint_stored_template
 from factory.lint.context import Context
@@ -23,6 +22,7 @@ from factory.lint.linter import lint
 from factory.lint.rules import RULES
 from factory.making.device_settings import load_device_settings
 from factory.methods import METHODS, recovery, renewal
+from factory.verbs import Console
 from factory.verbs.lint import check_before_prepare
 from tests.support.errors import raises
 

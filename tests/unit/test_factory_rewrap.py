@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from device.errors import ExitCode
-from device.status import read_status
+from device.lifecycle.status import read_status
 from device.storage.roots.root_plan import CredentialPlan
 from factory.account.cloud import Account
 from factory.cli import main

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 import yaml
 
+from device.connection.awscrt_session import Network
 from device.errors import StoppedError
 from device.errors.storage import StorageError
 from device.provisioning import actions as act
 from device.provisioning.events import Credential
-from device.runtime.awscrt_session import Network
 from fleet.account import Permission
 from fleet.cli import main, order_of, parser
+from fleet.crowd import Moment
 from fleet.errors import FleetError, MisuseError
 from fleet.invariants import Registered, broken, unregistered
 from fleet.limits import Allowed, most_devices, refuse_too_many
@@ -22,7 +23,7 @@ from fleet.memory_disk import MemoryDisk
 from fleet.order import FleetOrder, Scenario
 from fleet.page import page_of, plot
 from fleet.record import Passed, Record
-from fleet.report import Run, document_of, percentile, write_csv
+from fleet.report import Run, document_of, growth, percentile, write_csv
 from fleet.sessions import Ceiling, kind_of
 from fleet.share import swarm_order
 
@@ -86,16 +87,56 @@ def test_what_was_issued_and_never_activated_is_counted_not_blamed() -> None:
     assert list(broken([record], found, frozenset())) == []
 
 
+def test_a_device_that_renews_may_have_two_active_certificates_until_it_is_done() -> None:
+    record = replace(proven("A", "1"), is_renewing=True)
+    status = {"1": "ACTIVE", "2": "ACTIVE", "3": "ACTIVE"}
+    assert violated([record], {"A": ["1", "2"]}, {"1": "ACTIVE", "2": "ACTIVE"}) == []
+    assert "one ACTIVE certificate" in violated([record], {"A": ["1", "2", "3"]}, status)
+    record.is_renewing = False
+    assert "one ACTIVE certificate" in violated([record], {"A": ["1", "2"]}, status)
+
+
+def test_a_certificate_that_was_renewed_is_not_one_that_was_never_activated() -> None:
+    record = replace(proven("A", "2"), issued={"1", "2"}, retired={"1"})
+    found = Registered({"A": ["2"]}, {"1": "INACTIVE", "2": "ACTIVE"})
+    assert unregistered([record], found) == []
+
+
+def test_a_record_tells_the_steps_of_a_renewal_from_those_of_a_first_boot() -> None:
+    record = Record("A")
+    timeline = record.new_timeline(lambda _: None)
+    told = ("key made", "renewal begun", "key made", "renewed", "operating")
+    for name in told:
+        timeline.add(name)
+    timeline.add("renewal waits", "AWS IoT is too busy; it is tried again in 2 s; next: wait")
+    assert [step.name for step in record.steps] == [
+        "key made", "renewal begun", "renewal: key made", "renewal: renewed", "operating",
+    ]  # fmt: skip
+    assert (record.renewals, record.is_renewing) == (1, False)
+    assert record.waits == {"renewal waits: AWS IoT is too busy": 1}
+
+
 @pytest.mark.parametrize("what", ["files", "threads", "ports", "memory_kib"])
 def test_too_many_devices_are_refused_with_the_limit_and_how_to_raise_it(what: str) -> None:
     allowed = replace(MUCH, **{what: 5000})
     with pytest.raises(FleetError) as refused:
-        refuse_too_many(10_000, allowed, with_local_aws=True)
+        refuse_too_many(FleetOrder(10_000), allowed, with_local_aws=True)
     assert "5,000 allowed" in str(refused.value)
     room = most_devices(allowed, with_local_aws=True)
     assert f"at most {room:,} devices" in refused.value.next_step
     assert "raise the limit: " in refused.value.next_step
-    refuse_too_many(room, allowed, with_local_aws=True)
+    refuse_too_many(FleetOrder(room), allowed, with_local_aws=True)
+    refuse_too_many(FleetOrder(10_000, at_once=room), allowed, with_local_aws=True)
+
+
+def test_a_renewal_storm_needs_room_for_two_connections_a_device() -> None:
+    allowed = replace(MUCH, ports=5000)
+    room = most_devices(allowed, with_local_aws=True)
+    storm = FleetOrder(room, scenario=Scenario.RENEWAL_STORM)
+    with pytest.raises(FleetError) as refused:
+        refuse_too_many(storm, allowed, with_local_aws=True)
+    assert f"at most {room // 2:,} devices" in refused.value.next_step
+    refuse_too_many(replace(storm, devices=room // 2), allowed, with_local_aws=True)
 
 
 REFUSED = {
@@ -131,9 +172,13 @@ def test_a_refusal_says_what_to_do_and_exits_as_misuse(capsys: pytest.CaptureFix
 
 
 @pytest.mark.parametrize(
-    "words", [("--devices", "0"), ("--spread", "-1"), ("--rate", "-1"), ("--interval", "0")]
-)
-def test_a_number_without_sense_is_misuse(words: tuple[str, str]) -> None:
+        "words",
+    [
+        ("--devices", "0"), ("--spread", "-1"), ("--rate", "-1"), ("--interval", "0"),
+        ("--at-once", "0"), ("--at-once", "5", "--scenario", "steady"),
+    ],
+)  # fmt: skip
+def test_a_number_without_sense_is_misuse(words: tuple[str, ...]) -> None:
     with pytest.raises(MisuseError):
         order_of(parser().parse_args(words))
 
@@ -185,6 +230,15 @@ def test_a_percentile_is_a_value_that_was_measured(percent: float, expected: flo
 def run_of(*records: Record, ended_by: str = "done") -> Run:
     order = FleetOrder(len(records), scenario=Scenario.POWER_CUTS)
     return Run(order, records, [], [], baseline_kib=1000, ended_by=ended_by)
+
+
+def test_a_report_tells_what_a_device_costs_the_cloud_at_first_and_at_last() -> None:
+    moments = [
+        Moment(0.0, 1, proven, 0, 0, 0, 0, cloud_cpu=cpu)
+        for proven, cpu in ((0, 1.0), (200, 3.0), (800, 9.0), (1000, 12.0), (1000, 13.0))
+    ]
+    assert growth(moments) == {"first_fifth": 10.0, "last_fifth": 15.0, "ratio": 1.5}
+    assert growth(moments[:1]) is None
 
 
 def test_a_report_names_who_is_not_proven_and_is_no_success() -> None:
@@ -240,6 +294,14 @@ def test_the_kubernetes_example_numbers_its_workers_alike() -> None:
 def test_a_swarm_without_sense_is_misuse(variables: dict[str, str]) -> None:
     with pytest.raises(MisuseError):
         swarm_order(variables)
+
+
+def test_a_worker_takes_no_bundle_that_its_machine_has_no_room_for(tmp_path: Path) -> None:
+    variables = {"FLEET_DEVICES": str(tmp_path), "FLEET_DEVICES_A_USER": "30"}
+    order, allowed = swarm_order(variables), replace(MUCH, ports=150)  # two a device
+    order.refuse_too_many(45, allowed)
+    with pytest.raises(FleetError, match="152 local ports needed, 150 allowed"):
+        order.refuse_too_many(46, allowed)
 
 
 def test_no_device_is_in_two_shares(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Who may import whom (design, section 1), who may print, and what is not loaded at start."""
 
 import ast
+import functools
 import importlib
 import os
 import subprocess
@@ -17,8 +18,8 @@ from tests.support.hang import SECONDS
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("advisor", "device", "factory", "fleet", "localcloud", "pytest_firstboot")
 PLACES = {
-    "awscrt": ("device.runtime.awscrt_session",),
-    "awsiot": ("device.runtime.awscrt_session",),
+    "awscrt": ("device.connection.awscrt_session",),
+    "awsiot": ("device.connection.awscrt_session",),
     "boto3": ("factory",),
     # MiniStack brings it; the plugin signs with it.
     "botocore": ("factory", "localcloud", "pytest_firstboot.local_aws"),
@@ -35,7 +36,7 @@ NEVER = {
 }
 # It fills a device's storage, and its errors derive from the device's.
 FACTORY_MAY_USE = ("device.config", "device.errors", "device.identity", "device.storage")
-PROVISIONING_MAY_USE = ("msgspec", "device.errors", "device.provisioning", "device.text")
+PROVISIONING_MAY_USE = ("msgspec", "device.errors", "device.provisioning")
 PURE = {
     "device.provisioning": PROVISIONING_MAY_USE,
     "device.operation": ("device.operation", *PROVISIONING_MAY_USE),
@@ -43,7 +44,7 @@ PURE = {
 
 # The rooms and loose modules of the local AWS, from the ground up.
 FLOORS = (
-    *("errors", "console", "seam", "settings"),
+    *("errors", "seam", "settings"),
     *("door", "state_folder", "ports", "lifecycle", "cloud_clock"),
     *("broker", "gaps", "durable", "faults", "wire"),
     *("page", "gateway", "admin", "cloud", "server", "verbs", "cli", "__main__"),
@@ -65,27 +66,28 @@ ALONE = {
 SERIES = ("verbs", "gaps", "errors")  # one of a kind a file, however short
 
 
-def modules() -> dict[str, ast.Module]:
-    """Return every module of the packages, parsed, by dotted name."""
-    found = {}
+def modules() -> Iterator[tuple[str, Path]]:
+    """Yield every module of the packages, by dotted name."""
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
             name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-            found[name.removesuffix(".__init__")] = ast.parse(path.read_text(), str(path))
-    return found
+            yield name.removesuffix(".__init__"), path
 
 
-MODULES = modules()
+MODULES = dict(modules())
 
 
-def imports_of(tree: ast.Module) -> Iterator[str]:
-    """Yield what a module imports anywhere in it, each name in full."""
-    for node in ast.walk(tree):
+@functools.cache
+def imports_of(module: str) -> list[str]:
+    """Return what a module imports anywhere in it, each name in full."""
+    found: list[str] = []
+    for node in ast.walk(ast.parse(MODULES[module].read_text())):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports are absolute here"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            found += (f"{node.module}.{alias.name}" for alias in node.names)
+    return found
 
 
 def is_in(name: str, *packages: str) -> bool:
@@ -96,9 +98,9 @@ def offenders(rule_breaker: str, *forbidden: str) -> list[str]:
     """Return ``module: import`` for each forbidden import below ``rule_breaker``."""
     return [
         f"{module}: {name}"
-        for module, tree in MODULES.items()
+        for module in MODULES
         if is_in(module, rule_breaker)
-        for name in imports_of(tree)
+        for name in imports_of(module)
         if is_in(name, *forbidden)
     ]
 
@@ -185,9 +187,9 @@ def test_a_heavy_library_has_its_place(library: str, places: tuple[str, ...]) ->
 def test_a_pure_package_uses_nothing_else(package: str, may_use: tuple[str, ...]) -> None:
     impure = [
         f"{module}: {name}"
-        for module, tree in MODULES.items()
+        for module in MODULES
         if is_in(module, package)
-        for name in imports_of(tree)
+        for name in imports_of(module)
         if not is_in(name, *may_use) and name.partition(".")[0] not in sys.stdlib_module_names
     ]
     assert impure == []
@@ -210,8 +212,8 @@ def test_the_walk_sees_a_pure_package(package: str) -> None:
 def importers() -> dict[str, set[str]]:
     """Return who imports each module, or a name out of it."""
     found: dict[str, set[str]] = {module: set() for module in MODULES}
-    for importer, tree in MODULES.items():
-        for name in imports_of(tree):
+    for importer in MODULES:
+        for name in imports_of(importer):
             for module in (name, name.rpartition(".")[0]):
                 if module in found and module != importer:
                     found[module].add(importer)
@@ -221,8 +223,8 @@ def importers() -> dict[str, set[str]]:
 def test_a_small_module_with_one_importer_has_a_reason() -> None:
     small = {
         module
-        for module in MODULES
-        if (path := ROOT.joinpath(*module.split(".")).with_suffix(".py")).exists()
+        for module, path in MODULES.items()
+        if path.name != "__init__.py"
         and len(path.read_text().splitlines()) < SMALL
         and not {*SERIES, "__main__"} & {*module.split(".")}
     }
@@ -234,9 +236,9 @@ def test_only_command_lines_print_or_exit() -> None:
     calls = {"print", "exit", "quit", "sys.exit", "os._exit"}
     loud = [
         f"{module}:{node.lineno}"
-        for module, tree in MODULES.items()
+        for module, path in MODULES.items()
         if not module.endswith((".cli", ".__main__"))
-        for node in ast.walk(tree)
+        for node in ast.walk(ast.parse(path.read_text()))
         if (isinstance(node, ast.Call) and ast.unparse(node.func) in calls)
         or (isinstance(node, ast.Raise) and "SystemExit" in ast.unparse(node))
     ]

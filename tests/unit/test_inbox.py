@@ -2,9 +2,9 @@
 
 import threading
 
+from device.connection.inbox import MOST_BYTES, MOST_MESSAGES, Inbox
+from device.connection.session import StopRequested
 from device.provisioning import events as ev
-from device.runtime.inbox import MOST_BYTES, MOST_MESSAGES, Inbox
-from device.runtime.session import StopRequested
 
 STRANGER = ev.MessageReceived("a/topic", b"")
 

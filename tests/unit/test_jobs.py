@@ -245,7 +245,14 @@ def test_a_message_that_makes_no_sense_is_told_and_changes_nothing(
     assert (device.told, device.deeds, device.kept) == ([], [], None)
 
 
-@pytest.mark.parametrize("execution", [{"jobId": 7}, 7, "x", [1]])
+NO_IDS = ["", "#", "+", "a/b", "../x", "j\0", "j\n", "j 1", "\u00e9", "j" * 65]
+"""Ids that no job of AWS IoT has; most cannot be a level of a topic."""
+
+
+@pytest.mark.parametrize(
+    "execution",
+    [{"jobId": 7}, 7, "x", [1], *({"jobId": each, "versionNumber": 1} for each in NO_IDS)],
+)
 def test_an_execution_that_makes_no_sense_is_told(execution: object) -> None:
     device = Device()
 

@@ -6,11 +6,11 @@ import msgspec
 import pytest
 
 from device.errors.storage import DataCorruptError
+from device.lifecycle import journal
+from device.lifecycle.journal import Keyed, Progress, Registered, Staged
 from device.provisioning import events as ev
 from device.provisioning.evidence import ROUNDS, Evidence
-from device.runtime import journal
 from device.runtime.clock import EARLIEST_PLAUSIBLE, trusted_wall_time
-from device.runtime.journal import Keyed, Progress, Registered, Staged
 from device.storage.keys import KeyId
 from device.storage.secure_storage import Uid
 from tests.support.clock import FakeClock

@@ -138,3 +138,20 @@ def test_nobody_at_the_port_is_no_answer(tmp_path: Path) -> None:
         ports = Ports(unused.getsockname()[1], 2)
         with folder.serve(ports), pytest.raises(NoAnswerError, match="no answer on port"):
             lifecycle.call(folder, "GET", "status")
+
+
+def test_what_a_client_wrote_cannot_command_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = StateFolder(tmp_path)
+    folder.create()
+    folder.log.write_text("SN-1\x1b[2J \u202eSN-2 caf\u00e9\n")
+    main(["logs", "--state", str(tmp_path)])
+    assert capsys.readouterr().out == "SN-1\\x1b[2J \\u202eSN-2 caf\u00e9\n"
+
+
+def test_an_error_cannot_command_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["wire", "--state", "/nowhere\x1b[2J\nlocalcloud: all is well"])
+    assert "\x1b" not in (err := capsys.readouterr().err)
+    assert "\nlocalcloud: all is well" not in err

@@ -7,6 +7,7 @@ import os
 import resource
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from localcloud.durable.journal import Change, Journal, read
 from localcloud.durable.state_files import StateFiles
 from localcloud.durable.watched import BACKGROUND, Store, Watched, Work, current, working
 from localcloud.errors import STATE_FOLDER
+from localcloud.gaps._support.scopes import found_in_any_scope
 from tests.support.errors import raises
 from tests.support.hang import join
 
@@ -84,6 +86,38 @@ def test_a_look_at_what_is_saved_whole_counts_for_who_alters_something() -> None
         with working(alters=alters) as work:
             Watched(WHOLE, {"a": {}}).get("a")
         assert noted(work) == ({"a"} if alters else set())
+
+
+KEYS = st.tuples(st.sampled_from("AB"), st.sampled_from(["eu", "us"]), st.sampled_from("xyz"))
+
+
+@given(
+    first=st.dictionaries(KEYS, st.just({})),
+    changes=st.lists(st.tuples(st.sampled_from(["put", "keep", "take"]), KEYS)),
+)
+def test_a_record_is_found_by_its_key_in_every_scope(
+    first: dict[Any, Any], changes: list[tuple[str, Any]]
+) -> None:
+    kept, plain = SimpleNamespace(_data=Watched(Store("iot", "s"), first)), {**first}
+    for what, key in changes:
+        for records in (kept._data, plain):
+            match what:
+                case "put":
+                    records[key] = {}
+                case "keep":
+                    records.setdefault(key, {})
+                case "take":
+                    records.pop(key, None)
+    for store in (kept, SimpleNamespace(_data=plain)):
+        found = {(account, region) for account, region, _ in found_in_any_scope(store, "x")}
+        assert found == {key[:2] for key in plain if key[2] == "x"}
+
+
+def test_who_looks_for_one_record_is_handed_no_other() -> None:
+    records: dict[Any, Any] = {("A", "eu", str(number)): {} for number in range(100)}
+    with working(alters=True) as work:
+        found_in_any_scope(SimpleNamespace(_data=Watched(Store("iot", "s"), records)), "7")
+    assert [key for _, key in work.records] == [("A", "eu", "7")]
 
 
 def test_works_are_told_apart_and_a_thread_goes_on_with_its_own() -> None:
@@ -264,6 +298,7 @@ def test_what_is_there_already_is_not_written_again(tmp_path: Path) -> None:
     written = (tmp_path / "iot.json").stat().st_ino
     files.save("iot", {"things": 1})
     assert (tmp_path / "iot.json").stat().st_ino == written
+    assert files.size == (tmp_path / "iot.json").stat().st_size
     files.forget()
     files.save("iot", {"things": 1})
     assert (tmp_path / "iot.json").stat().st_ino != written

@@ -1,11 +1,16 @@
 """The parts of the gap modules that need no cloud: what is refused, found, counted."""
 
 import asyncio
+import datetime as dt
 import json
+import ssl
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from localcloud.errors import SETTINGS
 from localcloud.gaps import certificate_status, jitp, jitr_client_id
@@ -13,6 +18,7 @@ from localcloud.gaps._support.policy_document import policy_error
 from localcloud.gaps._support.registration import check_parameters
 from localcloud.gaps._support.rest import RefusedError, Request, page
 from localcloud.gaps._support.template import grammar_error
+from localcloud.gaps.certificate_provider import SigningError, signed_certificate
 from localcloud.gaps.thing_attributes import attribute_error
 from localcloud.seam import Seam
 from localcloud.settings import Settings
@@ -253,3 +259,25 @@ def test_what_is_a_policy(document: str) -> None:
 )
 def test_what_is_no_policy(document: str, problem: str) -> None:
     assert problem in str(policy_error(document))
+
+
+def test_a_certificate_with_a_key_that_cannot_be_read_is_the_providers_fault() -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([])
+    csr = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
+    now = dt.datetime.now(dt.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now)
+        .not_valid_after(now)
+        .sign(key, hashes.SHA256())
+    )
+    p256, unknown = b"\x2a\x86\x48\xce\x3d\x03\x01\x07", b"\x2a\x86\x48\xce\x3d\x03\x01\x06"
+    der = certificate.public_bytes(serialization.Encoding.DER).replace(p256, unknown)
+    pem = ssl.DER_cert_to_PEM_cert(der)
+    with pytest.raises(SigningError, match="cannot be read"):
+        signed_certificate({"certificatePem": pem}, csr)

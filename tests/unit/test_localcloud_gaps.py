@@ -14,6 +14,8 @@ from ministack.services import iot as ministack_iot
 from localcloud import gaps
 from localcloud.broker.provisioning import CREATE_FROM_CSR
 from localcloud.door import loopback
+from localcloud.durable.watched import Store as WatchedStore
+from localcloud.durable.watched import Watched, working
 from localcloud.errors import GAP
 from localcloud.gaps import (
     Gap,
@@ -163,6 +165,7 @@ class Store:
 
     def __init__(self, **records: dict[str, Any]) -> None:
         self.records = {(ACCOUNT, REGION, name): record for name, record in records.items()}
+        self._data = self.records  # as MiniStack names it
 
     def all_items(self) -> list[Any]:
         return list(self.records.items())
@@ -210,6 +213,23 @@ def test_only_a_certificate_that_nobody_registered_goes_with_its_token(
     ownership_tokens.age(Seam(fake), 601)
     assert not fake._ownership_tokens.records
     assert bool(fake._certificates.records) == kept
+
+
+def test_a_new_token_looks_at_the_oldest_one_only_and_notes_none() -> None:
+    young = {"certificateId": "id", "expiration": time.time() + 3600}
+    tokens = Watched(
+        WatchedStore("iot", "tokens"), {(ACCOUNT, REGION, str(n)): young for n in "123"}
+    )
+    fake = SimpleNamespace(
+        _certificates=Store(),
+        _ownership_tokens=SimpleNamespace(_data=tokens),
+        _drop_expired=lambda _: pytest.fail("it looked at every token"),
+        _fleet_create_keys_and_certificate=None,
+    )
+    ownership_tokens.close(Seam(fake))
+    with working(alters=True) as work:
+        fake._drop_expired(fake._ownership_tokens)
+    assert not work.records
 
 
 def test_expired_claims_are_forgotten_as_before() -> None:

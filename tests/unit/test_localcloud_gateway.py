@@ -191,6 +191,7 @@ def test_a_deliberate_error_is_a_400_with_a_next_step() -> None:
     assert start["status"] == 400
     assert json.loads(body["body"]) == {
         "error": "no such kind",
+        "code": "FB-910",
         "next_step": FAULT.next_step,
     }
 

@@ -22,7 +22,7 @@ from localcloud.state_folder import Ports, StateFolder
 from localcloud.verbs.clock import duration
 from localcloud.verbs.env import in_the_way
 from localcloud.verbs.fault import fields_of
-from localcloud.wire.line import line_of, numbered_events
+from localcloud.wire.line import colour_of, line_of, numbered_events
 from localcloud.wire.log import WireLog
 from localcloud.wire.registry_log import RegistryLog
 from tests.support.errors import raises
@@ -45,6 +45,25 @@ def test_misuse_is_an_object_too(verb: str, capsys: pytest.CaptureFixture[str]) 
     (told,) = objects(capsys.readouterr().out)
     assert ended.value.code == told["exit_code"] == 2
     assert set(told) == {"error", "code", "message", "next_step", "exit_code"}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "fault drop-reply --off",
+        "fault --off one",
+        "fault drop-reply count",
+        "clock advance",
+        "clock show 90d",
+        "clock advance 5",
+        "logs --lines 0",
+        "up --rude 51",
+    ],
+)
+def test_what_makes_no_sense_is_misuse(words: str, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([*words.split(), "--state", str(tmp_path)])
+    assert ended.value.code == 2
 
 
 @pytest.mark.parametrize("verb", ["env", "watch", "fault", "wire", "clock"])
@@ -162,15 +181,11 @@ def test_a_packet_is_one_line() -> None:
 
 
 @pytest.mark.parametrize(("event", "colour"), [
-    ({"by": "device"}, "34"), ({"by": "cloud"}, "32"), ({"event": "closed"}, "90"),
-    ({"by": "cloud", "reason_codes": [0, 0x87]}, "31"), ({"reason": "no policy"}, "31"),
+    ({"by": "device"}, 34), ({"by": "cloud"}, 32), ({"event": "closed"}, 90),
+    ({"by": "cloud", "reason_codes": [0, 0x87]}, 31), ({"reason": "no policy"}, 31),
 ])  # fmt: skip
-def test_a_refusal_is_red(event: Mapping[str, object], colour: str) -> None:
-    assert line_of(event, is_colourful=True).startswith(f"\x1b[{colour}m")
-
-
-def test_no_colours_for_a_file() -> None:
-    assert "\x1b" not in line_of({**EVENT, "reason_codes": [0x87], "reason": "no policy"})
+def test_a_refusal_is_red(event: Mapping[str, object], colour: int) -> None:
+    assert colour_of(event) == colour
 
 
 @pytest.mark.parametrize("answer", [None, {}, [1], [{"connection": 1}]])

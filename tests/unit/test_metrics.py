@@ -18,12 +18,11 @@ def counters() -> Counters:
     found = Counters()
     found.failed(ev.ConnectFailed("down"))
     found.connected()
-    found.published(1.0)
-    found.acknowledged(1.25)
+    found.publishes = 2
+    found.acknowledged(0.25)
     found.failed(ev.ConnectionLost("gone"))
     found.connected()
-    found.published(2.0)
-    found.acknowledged(2.5)
+    found.acknowledged(0.5)
     return found
 
 

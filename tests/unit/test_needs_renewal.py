@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from device.cli import main
-from device.runtime import journal
+from device.lifecycle import journal
 from device.storage.device_storage import open_device_storage
 from device.storage.keys import KeyId
 from tests.scenarios.test_older_storages import old_device

@@ -14,7 +14,7 @@ from tests.support.crash_states import CrashState, crash_states, explore
 from tests.support.devices import open_device
 from tests.support.errors import raises
 from tests.support.memory_disk import MemoryDisk
-from tests.support.recording_fs import Fault, RecordingDisk
+from tests.support.recording_fs import Fault, FolderSynced, RecordingDisk, Synced
 
 KEY = bytes(range(32))
 PLACE = Path("outbox")
@@ -41,7 +41,7 @@ def test_a_start_finds_what_the_stop_before_it_left_in_order() -> None:
 
     after = outbox_on(disk)
 
-    assert after.first() == publication(2)
+    assert after.at(0) == publication(2)
     after.put(publication(5))
     assert drained(after) == [2, 3, 4, 5]
     assert drained(outbox_on(disk)) == []
@@ -57,7 +57,7 @@ def test_whatever_the_moment_of_a_cut_nothing_accepted_is_lost_nor_out_of_order(
         accepted.append(number)
         disk.acknowledge((tuple(accepted), acknowledged))
         if number % 2:
-            acknowledged = int(outbox.first().payload[:4])
+            acknowledged = int(outbox.at(0).payload[:4])
             disk.acknowledge((tuple(accepted), acknowledged))
             outbox.remove()
 
@@ -89,6 +89,31 @@ def test_a_start_after_a_cut_accepts_more_and_none_takes_the_place_of_another() 
         assert drained(outbox_on(after))[-1] == 9
 
     assert explore(crash_states(disk), check).violations == []
+
+
+def test_publications_put_together_are_one_commit_and_one_file() -> None:
+    disk = RecordingDisk({PLACE.name: {}})
+    outbox = outbox_on(disk)
+    before = len(disk.operations)
+
+    outbox.put(*map(publication, range(1, 5)))
+
+    syncs = [op for op in disk.operations[before:] if isinstance(op, Synced | FolderSynced)]
+    assert len(syncs) == 2
+    assert len(disk.content()[PLACE.name]) == 1
+    outbox.remove()
+    assert drained(outbox_on(RecordingDisk(disk.content()))) == [1, 2, 3, 4], "as after a cut"
+    outbox.settle()
+    assert drained(outbox_on(RecordingDisk(disk.content()))) == [2, 3, 4], "as after a stop"
+
+
+def test_a_group_that_has_no_room_is_refused_whole() -> None:
+    outbox = outbox_on(MemoryDisk(), most=3)
+
+    with raises(OUTBOX_FULL, match="0 publications"):
+        outbox.put(*map(publication, range(4)))
+
+    assert len(outbox) == 0
 
 
 @pytest.mark.parametrize("outbox", [MemoryOutbox(3, 1_000), outbox_on(MemoryDisk(), 3)])

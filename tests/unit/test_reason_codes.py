@@ -2,6 +2,13 @@
 
 import pytest
 
+from device.connection.connect_failure import (
+    answer_to_publish,
+    answer_to_subscribe,
+    classify_connack,
+    classify_disconnect,
+)
+from device.connection.reason_codes import Kind, Packet, reason_for
 from device.errors import ExitCode
 from device.provisioning.events import (
     ConnectFailed,
@@ -16,13 +23,6 @@ from device.provisioning.events import (
     SubscriptionDenied,
 )
 from device.provisioning.failures import error_of
-from device.runtime.connect_failure import (
-    answer_to_publish,
-    answer_to_subscribe,
-    classify_connack,
-    classify_disconnect,
-)
-from device.runtime.reason_codes import Kind, Packet, reason_for
 
 CODES = (*range(256), None)
 DENIALS = {

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device.runtime.pump import Pump
-from device.runtime.relay import RecordTypes, Relay
+from device.connection.pump import Pump
+from device.connection.relay import RecordTypes, Relay
 from tests.support.hang import SECONDS
 
 HANDSHAKE, CHANGE_CIPHER, APPLICATION_DATA = 22, 20, 23

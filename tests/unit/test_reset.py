@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from device.reset import clear_folder, reset
-from device.runtime import journal
-from device.runtime.journal import Registered
+from device.lifecycle import journal
+from device.lifecycle.journal import Registered
+from device.lifecycle.reset import clear_folder, reset
 from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.keys import CLAIM_KEY
 from device.storage.secure_storage import Uid

@@ -13,10 +13,17 @@ WRONG = ("no_module_of_this_name",)
 
 
 @pytest.mark.parametrize("arguments", [[], ["--long"], ["-x"]])
-def test_without_names_all_is_run_on_several_workers_with_the_gate(arguments: list[str]) -> None:
+def test_without_names_all_is_run_on_several_workers(arguments: list[str]) -> None:
     all_of_it, options = _test.plan(arguments)
     assert all_of_it
-    assert {"--cov", "--cov-fail-under=95", "--dist=loadfile", *arguments} <= set(options)
+    assert {"--dist=loadfile", *arguments} <= set(options)
+    assert "--cov" not in options, "measuring doubles the time"
+
+
+def test_coverage_has_its_gate() -> None:
+    all_of_it, options = _test.plan(["--coverage"])
+    assert all_of_it
+    assert {"--cov", "--cov-fail-under=95", "--dist=loadfile"} <= set(options)
 
 
 @pytest.mark.parametrize("arguments", [["tests/unit"], ["-k", "expiry"]])

@@ -9,7 +9,7 @@ import pytest
 
 from device.errors.provisioning import NO_CREDENTIAL
 from device.errors.storage import NOT_A_DEVICE, DataCorruptError, StorageMissingError
-from device.status import read_status
+from device.lifecycle.status import read_status
 from device.storage.device_storage import create_device_storage, open_device_storage
 from device.storage.lifecycle import Lifecycle
 from device.verbs.status import lines_of
@@ -115,7 +115,12 @@ def test_a_device_out_of_service(tmp_path: Path) -> None:
     with open_device_storage(state) as storage:
         storage.advance(Lifecycle.DECOMMISSIONED)
 
-    assert read_status(state).lifecycle == "DECOMMISSIONED"
+    found = read_status(state)
+
+    assert (found.lifecycle, found.state) == (
+        "DECOMMISSIONED",
+        "decommissioned: every key is destroyed",
+    )
 
 
 def test_the_storage_of_a_station_is_no_device(tmp_path: Path) -> None:

@@ -72,6 +72,19 @@ class AnchorBeforeImage(SealedStore):
         self._refusal = None
 
 
+class MirrorBeforeAnchor(SealedStore):
+    """Overwrites the copy that still counts."""
+
+    def _commit(self) -> None:
+        generation = self._anchor.generation + 1
+        image = self._sealer.seal(generation, self._entries)
+        first, second = self._in_order(generation)
+        replace(self._fs, first, image)
+        self._mirror(second, image)
+        self._advance(Anchor(generation, hashlib.sha256(image).digest()))
+        self._refusal = None
+
+
 class WhateverCopyMatches(SealedStore):
     """Takes the first copy that matches for the one that is surely on the disk."""
 
@@ -241,6 +254,7 @@ def test_our_store_survives_a_fault_of_the_disk_before_every_power_cut(
         Design(fs=NoFolderSync),
         Design(store=SingleImage),
         Design(store=AnchorBeforeImage),
+        Design(store=MirrorBeforeAnchor),
         Design(fuses=TpmBeforeFile, judge=OnTpm),
     ],
 )

@@ -60,6 +60,10 @@ class StubbornFs(RecordingFs):
         self._check("create", name)
         super().create(name, data, mode)
 
+    def overwrite(self, name: str, data: bytes) -> None:
+        self._check("overwrite", name)
+        super().overwrite(name, data)
+
     def unlink(self, name: str) -> None:
         self._check("unlink", name)
         super().unlink(name)
@@ -132,7 +136,7 @@ def test_a_mirror_that_cannot_be_written_goes_rather_than_keep_a_destroyed_secre
 ) -> None:
     storage, disk = stubborn
     mirror = mirror_of_the_next_commit(storage)
-    StubbornFs.refused.add(("create", f"{mirror}.new"))
+    StubbornFs.refused.add(("overwrite", mirror))
     storage.ps.remove(JOURNAL)
     assert mirror not in disk.content()["storage"]
     assert [record.levelname for record in caplog.records] == ["WARNING"]
@@ -146,7 +150,7 @@ def test_a_mirror_that_can_neither_be_written_nor_removed_leaves_the_commit_in_d
 ) -> None:
     storage, disk = stubborn
     mirror = mirror_of_the_next_commit(storage)
-    StubbornFs.refused.update({("create", f"{mirror}.new"), ("unlink", mirror)})
+    StubbornFs.refused.update({("overwrite", mirror), ("unlink", mirror)})
     with raises(INSUFFICIENT_STORAGE, match="simulated"):
         storage.ps.remove(JOURNAL)
     with raises(STORAGE_FAILURE, match="open it again"):

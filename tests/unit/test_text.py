@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device.cli import main
+from device.errors.text import LONGEST, REDACTED, foreign, hide, printable, redact
 from device.provisioning import topics
 from device.provisioning.events import MessageReceived, Rejection
 from device.provisioning.messages import decode
 from device.runtime.log import RedactingFormatter
 from device.runtime.timeline import Step, Timeline
-from device.text import LONGEST, REDACTED, foreign, hide, printable, redact
 from tests.support.certificates import new_key, pem_of
 
 PEM = pem_of(new_key()).decode()

@@ -16,16 +16,16 @@ import trustme
 
 from device.config.endpoint import Endpoint
 from device.config.settings import Connection
+from device.connection.awscrt_session import AwscrtSession
+from device.connection.session import StopRequested
 from device.errors import ExitCode, StoppedError
 from device.errors.provisioning import CREDENTIAL_UNUSABLE
 from device.provisioning import actions as act
 from device.provisioning import events as ev
 from device.provisioning import topics
 from device.provisioning.events import Credential
-from device.runtime.awscrt_session import AwscrtSession
 from device.runtime.clock import SystemClock
 from device.runtime.loop import Patience
-from device.runtime.session import StopRequested
 from device.storage.keys import MemoryIdentity
 from tests.support.asking import Asking, loop_over
 from tests.support.certificates import new_key, pem_of

@@ -9,9 +9,9 @@ import pytest
 import trustme
 
 from device.identity.certificates import certificate_id
+from device.lifecycle import journal
+from device.lifecycle.journal import Staged
 from device.provisioning import topics
-from device.runtime import journal
-from device.runtime.journal import Staged
 from device.storage.device_storage import open_device_storage
 from device.storage.keys import CLAIM_KEY
 from device.storage.secure_storage import Uid

@@ -12,10 +12,10 @@ import pytest
 from device.application import Application, ApplicationRefusedError, Message
 from device.config.endpoint import Endpoint
 from device.config.settings import Connection
+from device.connection.awscrt_session import AwscrtSession
 from device.provisioning import actions as act
 from device.provisioning import events as ev
 from device.provisioning.events import Credential
-from device.runtime.awscrt_session import AwscrtSession
 from device.runtime.credentials import Credentials, InstalledClaim
 from device.storage.device_storage import open_device_storage
 from tests.support.device_process import CONFIG, Running, Works, boot, device, running, works_for

@@ -10,10 +10,10 @@ import pytest
 
 from device.config.endpoint import Endpoint
 from device.config.settings import Connection
+from device.connection.awscrt_session import AwscrtSession
 from device.provisioning import actions as act
 from device.provisioning import events as ev
 from device.provisioning.events import Credential
-from device.runtime.awscrt_session import AwscrtSession
 from device.runtime.credentials import Credentials, InstalledClaim
 from device.storage.device_storage import open_device_storage
 from localcloud.state_folder import StateFolder

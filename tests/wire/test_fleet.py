@@ -36,12 +36,13 @@ def run(order: FleetOrder, tmp_path: Path, station: Station, local_aws: LocalAWS
 def test_a_fleet_whose_power_is_cut_keeps_every_invariant(
     tmp_path: Path, station: Station, local_aws: LocalAWS
 ) -> None:
-    order = FleetOrder(16, scenario=Scenario.POWER_CUTS, name="CUT", limit=SECONDS)
+    order = FleetOrder(16, scenario=Scenario.POWER_CUTS, name="CUT", limit=SECONDS, at_once=6)
     done = run(order, tmp_path, station, local_aws)
     assert done.violations == []
     assert [record.serial for record in done.records if not record.is_proven] == []
     assert sum(record.power_cuts for record in done.records) >= order.devices / 2
     assert done.is_good
+    assert max(moment.on for moment in done.moments) <= 6
 
 
 def test_a_fleet_comes_back_after_its_network_was_cut(
@@ -52,9 +53,22 @@ def test_a_fleet_comes_back_after_its_network_was_cut(
         limit=SECONDS,
     )  # fmt: skip
     document = document_of(run(order, tmp_path, station, local_aws))
-    assert document["reconnect"]["devices_back"] == order.devices
+    assert document["storm"]["devices_through"] == order.devices
     assert document["invariants"]["hold"]
     assert document["refusals"]["FB-413 The connection was lost"] >= order.devices
+
+
+def test_devices_that_renew_in_the_same_instant_each_end_with_one_certificate(
+    tmp_path: Path, station: Station, local_aws: LocalAWS
+) -> None:
+    order = FleetOrder(
+        4, scenario=Scenario.RENEWAL_STORM, name="RENEW", seconds=0.0, limit=SECONDS
+    )  # fmt: skip
+    done = run(order, tmp_path, station, local_aws)
+    assert [(record.renewals, len(record.retired)) for record in done.records] == [(1, 1)] * 4
+    assert document_of(done)["storm"]["devices_through"] == order.devices
+    assert done.violations == []
+    assert done.unregistered == 0
 
 
 def in_account(

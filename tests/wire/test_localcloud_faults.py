@@ -1,5 +1,6 @@
 """Each fault does what it says, to whom it says, as often as it says."""
 
+import json
 import time
 import uuid
 from collections.abc import Iterator
@@ -9,7 +10,9 @@ import pytest
 from awscrt.exceptions import AwsCrtError
 from awsiot import V2ServiceException
 
-from localcloud.errors import NoAnswerError
+from localcloud.cli import main
+from localcloud.errors import FAULT
+from tests.support.errors import raises
 from tests.support.hang import SECONDS
 from tests.wire.conftest import LocalCloud
 from tests.wire.localcloud_sdk import (
@@ -190,5 +193,16 @@ def test_one_fault_can_be_switched_off(cloud: LocalCloud) -> None:
 
 
 def test_a_fault_that_makes_no_sense_is_refused_by_name(cloud: LocalCloud) -> None:
-    with pytest.raises(NoAnswerError, match=r"\$\.operation"):
+    with raises(FAULT, match=r"\$\.operation"):
         cloud.fault("reject", operation="everything")
+
+
+@pytest.mark.parametrize("words", ["nonsense", "stall", "stall seconds=-1", "--off 999"])
+def test_a_fault_that_the_server_refuses_is_misuse_and_says_why(
+    cloud: LocalCloud, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["fault", *words.split(), "--json", "--state", str(cloud.folder.path)])
+    told = json.loads(capsys.readouterr().out)
+    assert (ended.value.code, told["code"], told["exit_code"]) == (2, "FB-910", 2)
+    assert "{" not in told["message"]

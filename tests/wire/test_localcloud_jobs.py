@@ -40,6 +40,8 @@ def test_numbers_may_be_strings(local_cloud: LocalCloud, device: Credential) -> 
     [
         {"executionNumber": []},
         {"expectedVersion": "two"},
+        {"stepTimeoutInMinutes": 0},
+        {"stepTimeoutInMinutes": "10081"},
         {"status": 5},
         {"statusDetails": "text"},
         {"statusDetails": {"step": 1}},
@@ -59,3 +61,37 @@ def test_a_value_of_the_wrong_kind_is_rejected_with_the_reason(
     assert answer.topic.endswith("/rejected")
     assert document["code"] == "InvalidRequest"
     assert next(iter(wrong)) in document["message"]
+
+
+@pytest.mark.parametrize("request_of", ["start-next", "{job}/update"])
+def test_a_step_timer_is_set_over_mqtt_and_cancelled(
+    local_cloud: LocalCloud, device: Credential, request_of: str
+) -> None:
+    thing, job = make_job(local_cloud)
+    topic = f"$aws/things/{thing}/jobs/{request_of.format(job=job)}"
+    asked = {"status": "IN_PROGRESS", "stepTimeoutInMinutes": "5"}
+    with connected(local_cloud, device, thing) as client:
+        client.publish(topic, json.dumps(asked).encode())
+        assert client.receive().topic.endswith("/accepted")
+        assert 0 < (seconds_left(local_cloud, thing, job) or 0) <= 300
+        client.publish(topic, json.dumps({**asked, "stepTimeoutInMinutes": -1}).encode())
+        assert client.receive().topic.endswith("/accepted")
+    assert seconds_left(local_cloud, thing, job) is None
+
+
+def test_a_step_timer_is_set_over_http(local_cloud: LocalCloud) -> None:
+    thing, job = make_job(local_cloud)
+    data = local_cloud.client("iot-jobs-data")
+    data.start_next_pending_job_execution(thingName=thing, stepTimeoutInMinutes=5)
+    assert 0 < (seconds_left(local_cloud, thing, job) or 0) <= 300
+    data.update_job_execution(
+        thingName=thing, jobId=job, status="IN_PROGRESS", stepTimeoutInMinutes=-1
+    )
+    assert seconds_left(local_cloud, thing, job) is None
+
+
+def seconds_left(cloud: LocalCloud, thing: str, job: str) -> int | None:
+    data = cloud.client("iot-jobs-data")
+    execution = data.describe_job_execution(jobId=job, thingName=thing)["execution"]
+    left: int | None = execution.get("approximateSecondsBeforeTimedOut")
+    return left

@@ -20,6 +20,7 @@ from tests.support.plain_mqtt import PlainMqtt
 from tests.wire.conftest import ROOT, LocalCloud, free_ports, python, running
 from tests.wire.localcloud_registry import mark, until
 from tests.wire.localcloud_sdk import add_certificate, new_csr, policy, prepare_fleet
+from tests.wire.raw_mqtt import connected
 
 pytestmark = pytest.mark.wire
 SECONDS = 3  # in which an answer comes, if one comes at all
@@ -161,7 +162,7 @@ def shake_hands(cloud: LocalCloud) -> None:
 # --- a life of its own ---------------------------------------------------------------
 
 
-def test_the_clock_ends_tokens_and_certificates(tmp_path: Path) -> None:
+def test_the_clock_ends_tokens_jobs_and_certificates(tmp_path: Path) -> None:
     with running(StateFolder(tmp_path / "cloud"), free_ports()) as cloud:
         fleet = prepare_fleet(cloud)
         claim = tmp_path / "claim.pem"
@@ -180,10 +181,25 @@ def test_the_clock_ends_tokens_and_certificates(tmp_path: Path) -> None:
                         "parameters": {"SerialNumber": "SN-1"},
                     },
                 )
+        check_that_a_job_that_times_out_is_told(cloud)
         cloud.admin("POST", "clock", {"advance_seconds": 40 * 365 * 86400})
         with pytest.raises((ConnectionError, ssl.SSLError)):
             connect(cloud, claim, "claim-2")
-        assert cloud.client("iot").list_things()["things"] == []  # signed by the real time
+        assert len(cloud.client("iot").list_things()["things"]) == 1  # signed by the real time
+
+
+def check_that_a_job_that_times_out_is_told(cloud: LocalCloud) -> None:
+    iot, job = cloud.client("iot"), "$aws/things/worker/jobs"
+    target = iot.create_thing(thingName="worker")["thingArn"]
+    timeout = {"inProgressTimeoutInMinutes": 1}
+    iot.create_job(jobId="slow", targets=[target], document="{}", timeoutConfig=timeout)
+    with connected(cloud, add_certificate(cloud, ANYTHING), "worker") as client:
+        client.publish(f"{job}/start-next")
+        assert client.receive().topic == f"{job}/start-next/accepted"
+        client.subscribe(f"{job}/notify", f"{job}/notify-next")
+        cloud.admin("POST", "clock", {"advance_seconds": 61})
+        told = [client.receive().topic, client.receive().topic]
+    assert told == [f"{job}/notify", f"{job}/notify-next"]
 
 
 def test_a_rude_one_has_a_new_root_each_time_and_says_so(

@@ -223,6 +223,23 @@ def test_a_client_id_of_129_bytes_is_refused(local_cloud: LocalCloud, device: Cr
         assert client.connect("x" * 128).body[1] == 0
 
 
+@pytest.mark.parametrize("zero", [b"\x21\0\0", b"\x27\0\0\0\0"], ids=["messages", "bytes"])
+def test_a_client_that_takes_nothing_is_refused(
+    local_cloud: LocalCloud, device: Credential, zero: bytes
+) -> None:
+    with RawMqtt(local_cloud, device, 5) as client:
+        assert client.connect("nothing", properties=zero).body[1] == 0x82
+
+
+def test_a_session_that_is_kept_needs_a_client_id(
+    local_cloud: LocalCloud, device: Credential
+) -> None:
+    with RawMqtt(local_cloud, device) as client, pytest.raises(ConnectionError):
+        client.connect("", clean=False)
+    with RawMqtt(local_cloud, device) as client:
+        assert client.connect("").body[1] == 0
+
+
 # --- protocols -----------------------------------------------------------------------
 
 

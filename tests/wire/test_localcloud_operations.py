@@ -161,6 +161,18 @@ def test_a_things_version_must_be_the_expected_one(iot: Any) -> None:
     assert iot.describe_thing(thingName=name)["version"] == 2
 
 
+def test_a_thing_groups_version_must_be_the_expected_one(iot: Any) -> None:
+    name = mark("versioned")
+    iot.create_thing_group(thingGroupName=name)
+    with pytest.raises(iot.exceptions.VersionConflictException):
+        iot.update_thing_group(thingGroupName=name, thingGroupProperties={}, expectedVersion=99)
+    with pytest.raises(iot.exceptions.VersionConflictException):
+        iot.delete_thing_group(thingGroupName=name, expectedVersion=99)
+    iot.delete_thing_group(thingGroupName=name, expectedVersion=1)
+    with pytest.raises(iot.exceptions.ResourceNotFoundException):
+        iot.describe_thing_group(thingGroupName=name)
+
+
 def test_a_policy_has_five_versions(iot: Any) -> None:
     name = mark("policy")
     iot.create_policy(policyName=name, policyDocument=ANYTHING)
@@ -281,6 +293,12 @@ def renewed(one: Any, key: Any) -> Any:
         ("POST", "/test-authorization", {"authInfos": ["text"]}),
         ("POST", "/cacertificate", {"caCertificate": []}),
         ("POST", "/certificates", {"certificateSigningRequest": 5}),
+        ("POST", "/rules/kinds", {"sql": 5, "actions": []}),
+        ("GET", "/things?maxResults=abc", None),
+        ("GET", "/things?maxResults=0", None),
+        ("GET", "/policies?isAscendingOrder=5", None),
+        ("GET", "/jobs?status=BOGUS", None),
+        ("DELETE", "/thing-groups/none?expectedVersion=abc", None),
     ],
     ids=str,
 )
@@ -291,12 +309,61 @@ def test_a_value_of_the_wrong_kind_is_refused_with_the_reason(
     assert (status, "must be" in answer["message"]) == (400, True)
 
 
-def call(cloud: LocalCloud, method: str, path: str, body: Any) -> tuple[int, Any]:
+@pytest.mark.parametrize(
+    ("service", "method", "path", "body"),
+    [
+        ("iotdata", "POST", "/topics/a/b?qos=one", None),
+        ("iotdata", "DELETE", "/connections/none?cleanSession=5", None),
+        ("iot-jobs-data", "POST", "/things/none/jobs/none", {"status": ["a"]}),
+        ("iot-jobs-data", "PUT", "/things/none/jobs/$next", {"stepTimeoutInMinutes": {}}),
+        ("iot-jobs-data", "POST", "/command-executions", {"commandArn": 5}),
+    ],
+    ids=str,
+)
+def test_the_data_planes_refuse_the_wrong_kind_as_well(
+    local_cloud: LocalCloud, service: str, method: str, path: str, body: Any
+) -> None:
+    status, answer = call(local_cloud, method, path, body, service)
+    assert (status, "must be" in answer["message"]) == (400, True)
+
+
+@pytest.mark.parametrize(
+    ("service", "method", "path"),
+    [
+        ("iot", "PUT", "/target-policies/none"),
+        ("iot", "PUT", "/billing-groups/addThingToBillingGroup"),
+        ("iot", "PUT", "/thing-groups/addThingToThingGroup"),
+        ("iot-jobs-data", "POST", "/things/none/jobs/none"),
+    ],
+)
+def test_a_body_that_nests_too_deep_is_refused(
+    local_cloud: LocalCloud, service: str, method: str, path: str
+) -> None:
+    status, answer = call(local_cloud, method, path, b"[" * 5000, service)
+    assert (status, answer["message"]) == (400, "the body is not JSON")
+
+
+def test_a_document_in_a_body_that_nests_too_deep_is_refused(local_cloud: LocalCloud) -> None:
+    deep = '{"a":' * 5000
+    template = {"templateName": "deep", "templateBody": deep, "provisioningRoleArn": ARN}
+    for path, body in (
+        ("/provisioning-templates", template),
+        ("/policies/deep", {"policyDocument": deep}),
+        ("/things", {"templateBody": deep}),
+    ):
+        status, answer = call(local_cloud, "POST", path, body)
+        assert (status, bool(answer["message"])) == (400, True), path
+
+
+def call(
+    cloud: LocalCloud, method: str, path: str, body: Any, service: str = "iot"
+) -> tuple[int, Any]:
+    data = body if isinstance(body, bytes) else json.dumps(body).encode() if body else b""
     key = cloud.environment["AWS_ACCESS_KEY_ID"], cloud.environment["AWS_SECRET_ACCESS_KEY"]
-    request = AWSRequest(method, cloud.api_url + path, data=json.dumps(body))
-    SigV4Auth(Credentials(*key), "iot", "us-east-1").add_auth(request)
+    request = AWSRequest(method, cloud.api_url + path, data=data)
+    SigV4Auth(Credentials(*key), service, "us-east-1").add_auth(request)
     raw = urllib.request.Request(  # noqa: S310  (http, on loopback)
-        request.url, json.dumps(body).encode(), dict(request.headers), method=method
+        request.url, data, dict(request.headers), method=method
     )
     try:
         with urllib.request.urlopen(raw, timeout=SECONDS) as answer:  # noqa: S310

@@ -15,8 +15,9 @@ import boto3
 import pytest
 
 from localcloud.cli import main
-from localcloud.errors import NoAnswerError
+from localcloud.errors import NO_SUCH_PATH
 from localcloud.state_folder import StateFolder
+from tests.support.errors import raises
 from tests.support.hang import SECONDS
 from tests.wire.conftest import ROOT, LocalCloud, free_ports, python, running
 from tests.wire.localcloud_sdk import (
@@ -148,7 +149,7 @@ def test_a_second_server_on_the_same_state_only_says_so(local_cloud: LocalCloud)
 
 
 def test_an_admin_path_that_is_none_is_refused(local_cloud: LocalCloud) -> None:
-    with pytest.raises(NoAnswerError, match="there is no GET nothing"):
+    with raises(NO_SUCH_PATH, match="there is no GET nothing"):
         local_cloud.admin("GET", "nothing")
 
 

@@ -126,6 +126,29 @@ def test_an_action_that_is_not_there_is_refused(local_cloud: LocalCloud) -> None
         make_rule(local_cloud, "SELECT * FROM 'a'", s3)
 
 
+@pytest.mark.parametrize(
+    "selected",
+    [
+        "CASE v WHEN 2 THEN 'two' ELSE 'other' END AS w",
+        "{'a': v} AS w",
+        "[v, 1] AS w",
+        "v > 1 AS w",
+        "-v AS w",
+        "upper(-v) AS w",
+        "regexp_matches(v, 'a') AS w",
+        "true AS w",
+        "v w",
+        "v AS 'w'",
+    ],
+)
+def test_what_cannot_be_read_is_refused(
+    local_cloud: LocalCloud, publisher: str, selected: str
+) -> None:
+    sql = f"SELECT {selected} FROM 'a'"  # noqa: S608 - a rule of ours
+    with pytest.raises(ClientError, match="cannot read"):
+        make_rule(local_cloud, sql, republish(publisher, "somewhere/else"))
+
+
 def test_a_function_that_is_not_there_is_refused(local_cloud: LocalCloud, publisher: str) -> None:
     with pytest.raises(ClientError, match=r"no function frobnicate\(\)"):
         make_rule(

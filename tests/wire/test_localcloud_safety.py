@@ -160,7 +160,9 @@ def speak(port: int, data: bytes) -> bytes:
         return said
 
 
-@pytest.mark.parametrize("header", [b"Origin: http://page", b"sec-fetch-site: cross-site"])
+@pytest.mark.parametrize("header", [
+    b"Origin: http://page", b"sec-fetch-site: cross-site", b"Host: rebound.example",
+])  # fmt: skip
 def test_no_tunnel_for_a_web_page(local_cloud: LocalCloud, header: bytes) -> None:
     asked = b"CONNECT localhost:8883 HTTP/1.1\r\nHost: localhost:8883\r\n%s\r\n\r\n" % header
     assert speak(local_cloud.mqtt_port, asked).startswith(b"HTTP/1.1 403")

@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from device.runtime import journal
-from device.runtime.journal import Staged
+from device.lifecycle import journal
+from device.lifecycle.journal import Staged
 from device.storage.device_storage import open_device_storage
 from device.storage.keys import KeyId, MemoryIdentity
 from tests.support.certificates import new_key, pem_of

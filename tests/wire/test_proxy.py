@@ -8,11 +8,11 @@ import trustme
 
 from device.config.endpoint import Endpoint, Login
 from device.config.settings import Connection
+from device.connection.awscrt_session import AwscrtSession
+from device.connection.connect_failure import classify_failure
 from device.provisioning import actions as act
 from device.provisioning import events as ev
 from device.provisioning.events import Credential
-from device.runtime.awscrt_session import AwscrtSession
-from device.runtime.connect_failure import classify_failure
 from device.storage.keys import MemoryIdentity
 from tests.support.scripted_server import Peer, ScriptedServer, let_in, tls
 

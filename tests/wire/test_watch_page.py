@@ -230,6 +230,21 @@ def test_a_packet_that_repeats_is_one_line(chromium: Browser) -> None:
         assert page.text(".times") == "\u00d7 1000"
 
 
+def test_packets_of_two_connections_are_told_apart(chromium: Browser) -> None:
+    events = [
+        {**REFUSED[0], "connection": 1},
+        {**REFUSED[0], "connection": 2},
+        packet("CONNECT", client_id="SN-1", connection=1),
+        packet("CONNECT", client_id="SN-2", connection=2),
+    ]
+    with shown(chromium, scripted(events)) as page:
+        page.wait("document.getElementById('position').textContent === '4 of 4'")
+        lines = page.run("[...document.querySelectorAll('#wire > *')].map(e => e.innerText)")
+    assert [line.split(":")[0].split("\n")[0] for line in lines if "conn" in line] == [
+        "connection 1", "connection 2", "connection 1", "connection 2",
+    ]  # fmt: skip
+
+
 def test_text_of_others_is_shown_as_text(chromium: Browser) -> None:
     events = [
         packet("CONNECT", client_id=HOSTILE),

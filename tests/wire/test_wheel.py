@@ -64,7 +64,9 @@ def run(python: Path, folder: Path, cloud: LocalCloud, *command: str) -> str:
 
 
 def test_it_is_the_wheel_that_is_run(python: Path, tmp_path: Path) -> None:
-    code = "import device, factory.files; print(device.__file__, factory.files.FILES)"
+    code = (
+        "import device; from factory.account.documents import FILES; print(device.__file__, FILES)"
+    )
     done = subprocess.run(
         [python, "-P", "-c", code],
         cwd=tmp_path,

@@ -103,16 +103,16 @@ BUGS: Final = (
     Bug(
         "forgets a reading as soon as it is on its way",
         "outbox",
-        "operation/telemetry.py",
-        "        return [self._outbox.first()]\n",
-        "        return [self._outbox.remove()]\n",
+        "operation/outbox.py",
+        "        return [self._outbox.at(position) for position in range(begin, end)]\n",
+        "        return [self._outbox.remove(begin) for _ in range(begin, end)]\n",
     ),
     Bug(
         "waits for the acknowledgement of a connection that is lost",
         "outbox",
-        "operation/telemetry.py",
-        'whether it arrived."""\n        self._is_connected = self._is_in_flight = False\n',
-        'whether it arrived."""\n        self._is_connected = False\n',
+        "operation/outbox.py",
+        "        self.is_open, self.under_way = False, 0\n",
+        "        self.is_open = False\n",
     ),
     Bug(
         "drops readings without a word",

@@ -14,14 +14,14 @@ from device.config.endpoint import Endpoint
 from device.config.methods import METHODS, MachineKind
 from device.config.settings import Connection, Settings
 from device.config.settings import Telemetry as TelemetrySettings
+from device.connection.session import Session
 from device.errors import ExitCode, FirstbootError
 from device.errors.storage import LifecycleError
+from device.lifecycle import journal
+from device.lifecycle.reset import decommission, reset
 from device.provisioning import events as ev
 from device.provisioning.events import Credential, Event
-from device.reset import decommission, reset
-from device.runtime import journal
 from device.runtime.credentials import BorrowedClaim, ClaimSource
-from device.runtime.session import Session
 from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.keys import MemoryIdentity, TlsIdentity
 from device.storage.manufacturing_data import serial_number

@@ -90,6 +90,11 @@ class _Folder:
         self._point(name, _File(self._flash.written(data)))
         self._flash.cut_inside()
 
+    def overwrite(self, name: str, data: bytes) -> None:
+        self._flash.about_to(takes_room=True)
+        self._names[name].data = self._flash.written(data)
+        self._flash.cut_inside()
+
     def fsync(self, name: str) -> None:
         self._flash.about_to(takes_room=False)
         self._names[name].durable = self._names[name].data
@@ -120,8 +125,9 @@ class _Folder:
                 _apply(self._durable, name, file)
         self._changes.clear()
         for name, file in list(self._durable.items()):
-            if file.durable is None:
-                self._durable[name] = _File(_fate(file.data, chance.number("data survives", who)))
+            if file.durable != file.data:
+                drawn = chance.number("data survives", who)
+                self._durable[name] = _File(_fate(file.durable or b"", file.data, drawn))
             self._durable[name].durable = self._durable[name].data
         self._names = dict(self._durable)
 
@@ -133,7 +139,8 @@ def _apply(names: dict[str, _File], name: str, file: _File | None) -> None:
         names[name] = file
 
 
-def _fate(data: bytes, drawn: float) -> bytes:
+def _fate(before: bytes, data: bytes, drawn: float) -> bytes:
     half = len(data) // 2
-    fates = (data, b"", data[:half], bytes(half) + data[half:], bytes(len(data)))
+    tail = before[half:], bytes(half) + data[half:]
+    fates = (data, before, data[:half] + tail[0], tail[1], bytes(len(data)))
     return fates[int(drawn * len(fates))]

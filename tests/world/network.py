@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
@@ -29,8 +30,21 @@ _id_of: Final = lru_cache(certificate_id)
 """Of what the device presents again and again."""
 
 
+@dataclass
+class Way:
+    """One direction of a connection: packets stay in order, and none passes one that is lost."""
+
+    is_stuck: bool = False
+    _last: float = 0.0
+
+    def arrival(self, moment: float) -> float:
+        """Return when a packet arrives that would arrive at ``moment`` alone."""
+        self._last = max(self._last, moment)
+        return self._last
+
+
 class WorldSession:
-    """A `Session` of one device; see `device.runtime.session`."""
+    """A `Session` of one device; see `device.connection.session`."""
 
     def __init__(
         self, device: "WorldDevice", tls_identity: Callable[[Credential], TlsIdentity]
@@ -44,6 +58,7 @@ class WorldSession:
         self._inbox: Final[deque[ev.Event]] = deque()
         self._number = 0
         """Of the connection; news of an earlier one is dropped."""
+        self._there, self._back = Way(), Way()
         self.client_id: str | None = None
         self.certificate_id = ""
         self._idle_looks, self._looked_at = 0, 0.0
@@ -83,6 +98,7 @@ class WorldSession:
         """Forget the connection and what it had to say."""
         self._leave()
         self._number += 1
+        self._there, self._back = Way(), Way()
         self._inbox.clear()
 
     def trust(self, root_ca_pem: bytes) -> None:
@@ -106,7 +122,8 @@ class WorldSession:
         self.client_id = None
 
     def _later(self, seconds: float, event: ev.Event) -> None:
-        self._hub.at(self._hub.now + seconds, self._deliver, (self._number, event))
+        moment = self._back.arrival(self._hub.now + seconds)
+        self._hub.at(moment, self._deliver, (self._number, event))
 
     def _deliver(self, parcel: tuple[int, ev.Event]) -> None:
         number, event = parcel
@@ -164,10 +181,11 @@ class WorldSession:
             return
         if strikes("cut before", device.name):
             self.lose()
-        elif not device.is_offline and not strikes("packet lost", device.name):
-            parcel = (self._number, order)
-            self._hub.at(self._hub.now + self._seconds(), self._take, parcel)
+        elif not (self._there.is_stuck or device.is_offline or strikes("packet lost", device.name)):
+            moment = self._there.arrival(self._hub.now + self._seconds())
+            self._hub.at(moment, self._take, (self._number, order))
         else:
+            self._there.is_stuck = True
             self._hub.at(self._hub.now + KEEP_ALIVE_SECONDS, self._time_out, self._number)
 
     def _time_out(self, number: int) -> None:
@@ -185,7 +203,8 @@ class WorldSession:
             return  # a Lambda that says nothing: the connection goes on
         if event is None or strikes("cut after", device.name):
             self.lose()
-        elif strikes("reply lost", device.name):
+        elif self._back.is_stuck or strikes("reply lost", device.name):
+            self._back.is_stuck = True
             self._hub.at(self._hub.now + KEEP_ALIVE_SECONDS, self._time_out, self._number)
         else:
             self._later(self._seconds(), event)
@@ -202,17 +221,19 @@ class WorldSession:
                 return ev.Subscribed()
             case act.Request():
                 return self._answer(order)
-            case act.Publish(topic, payload):
+            case act.Publish(topic, payload, ticket):
                 if not self._is_known():
                     return None
                 if strikes("publish denied", device.name):
+                    device.rules.cloud_refuses(topic, payload)
                     return ev.PublishDenied(topic)
                 if strikes("busy", device.name):
+                    device.rules.cloud_refuses(topic, payload)
                     return ev.NotAcknowledged("busy", "", may_succeed_later=True)
                 self._account.proofs.add(self.certificate_id)
                 if topic.endswith("/telemetry"):
                     device.rules.cloud_has(payload)
-                return ev.PublishAcknowledged()
+                return ev.PublishAcknowledged(ticket)
         raise AssertionError(order)
 
     def _answer(self, order: act.Request) -> ev.Event | None:

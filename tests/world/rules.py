@@ -4,8 +4,8 @@ import json
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from device.runtime import journal
-from device.runtime.journal import Identity, Progress
+from device.lifecycle import journal
+from device.lifecycle.journal import Identity, Progress
 from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.keys import CLAIM_KEY
 
@@ -40,7 +40,10 @@ class Rules:
         self._refusals = 0
         self._received: set[int] = set()
         """Sequence numbers of this power-on that the cloud acknowledged."""
-        self._last_sequence = 0
+        self._refused: set[int] = set()
+        """Those that the cloud refused: they come again after others that it took."""
+        self._last_sequence = self._highest_sequence = 0
+        """The last of this connection, and the highest of this power-on."""
         self.last_received_at = -1.0
         self.readings = 0
         self.dropped = 0
@@ -60,6 +63,7 @@ class Rules:
             recent.popleft()
         self.check("one CONNECT a second", holds=not recent or now - recent[-1] > 0.999)
         recent.append(now)
+        self._last_sequence = 0
         self.check("bounded CONNECTs", holds=len(recent) <= MOST_CONNECTS_AN_HOUR)
 
     def refused(self) -> None:
@@ -138,7 +142,8 @@ class Rules:
             self.promoted(identity)  # the power may have failed before it could say so
         self.check("the serial number survives", holds=serial == self._device.serial)
         self._connects.clear()
-        self._received, self._last_sequence = set(), 0
+        self._received, self._last_sequence, self._highest_sequence = set(), 0, 0
+        self._refused = set()
 
     # --- telemetry ------------------------------------------------------------------------------
 
@@ -150,12 +155,18 @@ class Rules:
             return  # the proof of an identity
         self.readings += 1
         self._received.add(sequence)
-        self.check("readings come in order", holds=sequence >= self._last_sequence)
-        missed = sequence - self._last_sequence - 1
-        if missed > 0:
-            self.dropped -= missed
+        self.check("readings come in order", holds=sequence > self._last_sequence)
+        missed = set(range(self._highest_sequence + 1, sequence)) - self._refused
+        if missed:
+            self.dropped -= len(missed)
             self.check("what is dropped is reported", holds=self.dropped >= 0)
         self._last_sequence = sequence
+        self._highest_sequence = max(self._highest_sequence, sequence)
+
+    def cloud_refuses(self, topic: str, payload: bytes) -> None:
+        """The cloud says no to a reading, whatever it says to those after it."""
+        if topic.endswith("/telemetry"):
+            self._refused.add(json.loads(payload).get("sequence", 0))
 
     def device_says(self, name: str, detail: str) -> None:
         """The device reports something that it did."""

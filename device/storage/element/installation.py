@@ -6,7 +6,6 @@ its tokens by its environment, so that is part of what the station notes.
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -44,14 +43,17 @@ class InstalledElement(Struct, frozen=True):
 _ELEMENT: Final = msgspec.msgpack.Decoder(InstalledElement)
 
 
-@dataclass(frozen=True)
-class ElementPlan:
+class ElementPlan(Struct, frozen=True):
     """How to use an element."""
 
     uri: Pkcs11Uri
-    pin: PinSource | None = field(repr=False)
+    pin: PinSource | None
     tls13: bool = False
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = {}
+
+    def __repr__(self) -> str:
+        """Leave the PIN's source out."""
+        return f"ElementPlan({self.uri})"
 
 
 def element_at(uri: str) -> InstalledElement:

@@ -6,7 +6,6 @@ key of the root of trust: who can undo that can read the PIN itself. A PIN that 
 is another PIN, and is tried. The memory is emptied by the first login that succeeds.
 """
 
-import hmac
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -90,8 +89,10 @@ class PinMemory(ABC):
         Raises:
             WrongPinError: it did, in this process or an earlier one.
         """
+        from hmac import compare_digest  # noqa: PLC0415 - loads OpenSSL; only elements need it
+
         for known in [*self._here, *self._stored()]:
-            if hmac.compare_digest(known, self._record(token, pin, known)):
+            if compare_digest(known, self._record(token, pin, known)):
                 raise WRONG_PIN.error(token=token)
 
     def remember(self, token: str, pin: str) -> None:
@@ -133,8 +134,10 @@ class RefusedPins(PinMemory):
         self._root = root
 
     def _record(self, token: str, pin: str, _: bytes | None) -> bytes:
+        from hmac import digest  # noqa: PLC0415 - see above
+
         key = self._root.derive(b"firstboot refused PINs v1")
-        return hmac.digest(key, f"{token}\0{pin}".encode(), "sha256")
+        return digest(key, f"{token}\0{pin}".encode(), "sha256")
 
     def _read(self) -> bytes | None:
         try:

@@ -14,7 +14,6 @@ in the records; it is destroyed in the element afterwards, at the next boot at t
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
@@ -115,7 +114,7 @@ class Pkcs11KeyStore:
             label=label,
             identifier=identifier,
             key_type=key_type,
-            uri=str(replace(uri, object=label, id=adopted, pin_source=None)),
+            uri=str(changed(uri, object=label, id=adopted, pin_source=None)),
             public_key=spki(made),
             proofs=vouched,
             adopted=adopted is not None,

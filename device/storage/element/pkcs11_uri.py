@@ -6,10 +6,11 @@ is refused, and no error repeats a value.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote, unquote_to_bytes
+
+from msgspec import Struct
 
 from device.errors.element import Pkcs11UriError
 
@@ -37,8 +38,7 @@ _VALUE: Final = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Pkcs11Uri:
+class Pkcs11Uri(Struct, frozen=True, kw_only=True):
     """What a URI says; None where it says nothing."""
 
     token: str | None = None

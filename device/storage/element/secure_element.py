@@ -9,9 +9,11 @@ import logging
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, TypeVar
+
+from msgspec import structs
 
 from device.errors.element import (
     ELEMENT_LOST,
@@ -247,7 +249,7 @@ def _is_meant(token: TokenInfo, uri: Pkcs11Uri) -> bool:
 
 
 def _wanted(uri: Pkcs11Uri) -> str:
-    return str(replace(uri, object=None, id=None, module_path=None, pin_source=None))
+    return str(structs.replace(uri, object=None, id=None, module_path=None, pin_source=None))
 
 
 def _name(token: TokenInfo) -> str:

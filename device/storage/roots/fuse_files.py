@@ -6,7 +6,6 @@ devices on one board have different keys, and decommissioning can destroy someth
 the board's key cannot be erased.
 """
 
-import hmac
 import os
 import zlib
 from abc import ABC, abstractmethod
@@ -200,7 +199,9 @@ class KeyedFuses(FuseFiles):
 
         The kind is part of it: no key of one kind of root is ever that of another.
         """
-        if self._known is None or not hmac.compare_digest(self._known[0], huk):
+        from hmac import compare_digest  # noqa: PLC0415 - loads OpenSSL; `FileFuses` needs none
+
+        if self._known is None or not compare_digest(self._known[0], huk):
             message = b"firstboot v1 root key\0" + self.kind.encode("ascii") + b"\0" + huk
             self._known = (huk, self._hmac(message))
         return self._known[1]

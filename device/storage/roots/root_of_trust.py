@@ -4,16 +4,16 @@ Each root of trust is a page of its own (`FileFuses`, `SystemdCredential`, `TpmR
 `Pkcs11Root`, `RaspberryPiOtp`); ``plan.py`` says which one a device has.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol
+
+from msgspec import Struct
 
 from device.storage.entries import StorageFlag
 from device.storage.lifecycle import Lifecycle
 
 
-@dataclass(frozen=True)
-class Anchor:
+class Anchor(Struct, frozen=True):
     """The one image that counts: its generation, and the SHA-256 of its bytes."""
 
     generation: int
@@ -36,8 +36,7 @@ class Threat(StrEnum):
     ROOT_USER = "root user"
 
 
-@dataclass(frozen=True)
-class Strength:
+class Strength(Struct, frozen=True):
     """What a root of trust is good for."""
 
     protects_against: tuple[Threat, ...]

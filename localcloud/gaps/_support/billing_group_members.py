@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from localcloud.gaps._support.registered_certificate import WORKFLOW
-from localcloud.gaps._support.rest import RefusedError, Response, arn_of
+from localcloud.gaps._support.rest import RefusedError, Response, arn_of, body_of
 from localcloud.gaps._support.stores import Store
 from localcloud.gaps._support.template import Plan, thing_properties
 from localcloud.seam import Seam
@@ -127,8 +127,8 @@ def iam_resource(iam_actions: Seam) -> None:
 
 def _named_in(body: bytes) -> str:
     try:
-        return group_name(json.loads(body), "billingGroup")
-    except (RefusedError, ValueError, AttributeError):
+        return group_name(body_of(body), "billingGroup")
+    except RefusedError:
         return "*"  # the operation itself refuses it
 
 

@@ -82,7 +82,7 @@ def parse_template(text: object) -> Body:
     """
     try:
         body = json.loads(text) if isinstance(text, str) else None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         reason = f"Template format error: JSON not well-formed with location of [{error}]"
         raise invalid_template(reason) from error
     if not isinstance(body, dict):

@@ -123,7 +123,7 @@ def _parameters(line: bytes) -> Parameters:
         raise RefusedError("InvalidRequestException", "The line is longer than 256 KB")
     try:
         given = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RefusedError("InvalidRequestException", f"The line is not JSON: {error}") from error
     if not isinstance(given, dict):
         raise RefusedError("InvalidRequestException", "The line is not a JSON object")

@@ -114,7 +114,7 @@ def body_of(body: bytes) -> dict[str, object]:
     """Return the members of a request's body; none of what is not a JSON object."""
     try:
         document = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}
 

@@ -93,6 +93,7 @@ function whyOf(mark) {
 // --- packets -----------------------------------------------------------------------------
 
 let lastPacket = null;  // a packet that repeats is counted, not listed again
+let lastConnection = null;  // packets of several connections come in turn, and a flood drops how one began
 
 function showPacket(item) {
   const event = item.event;
@@ -105,13 +106,20 @@ function showPacket(item) {
     return;
   }
   lastPacket = key;
-  at("wire").append(event.event === "opened" ? connectionLine(event) : packetLine(item));
+  const begins = event.event === "opened";
+  if (!begins && event.connection !== lastConnection) at("wire").append(againLine(event));
+  lastConnection = event.connection;
+  at("wire").append(begins ? connectionLine(event) : packetLine(item));
   while (at("wire").children.length > SHOWN_PACKETS) at("wire").firstElementChild.remove();
 }
 
 function connectionLine(event) {
   const certificate = event.certificate_id ? `certificate ${event.certificate_id.slice(0, 12)}` : "no certificate";
   return element("div", "connection", `connection ${event.connection}: ${event.tls} to ${event.server_name}, ${certificate}`);
+}
+
+function againLine(event) {
+  return element("div", "connection", `connection ${event.connection}`);
 }
 
 function packetLine(item) {
@@ -205,6 +213,7 @@ function forward(upTo) {
 function goTo(place) {
   state = copyOf(base);
   cursor = 0;
+  lastConnection = null;
   lastPacket = null;
   at("wire").replaceChildren();
   forward(Math.max(place, 0));

@@ -12,8 +12,8 @@ from device.config.data_endpoint import account_prefix_of, region_of
 from device.config.endpoint import Endpoint
 from device.errors.provisioning import NO_CREDENTIAL
 from device.errors.storage import DoesNotExistError
-from device.runtime import journal
-from device.runtime.journal import Identity, Keyed, Progress, Registered, Staged
+from device.lifecycle import journal
+from device.lifecycle.journal import Identity, Keyed, Progress, Registered, Staged
 from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.element import key_records
 from device.storage.keys import KeyLocation
@@ -32,6 +32,11 @@ STATES: Final = {
     Registered: "thing registered, identity not yet proven",
     type(None): "waiting for its first boot",
 }
+WITHOUT_AN_IDENTITY: Final = {
+    Lifecycle.DECOMMISSIONED: "decommissioned: every key is destroyed",
+}
+"""What a device is whose lifecycle is not SECURED; one that is not named here is being made."""
+
 RENEWAL_STATES: Final = {
     Keyed: "new key made, new certificate not yet issued",
     Staged: "new certificate staged, not known to be registered",
@@ -95,7 +100,7 @@ def read_status(state: Path, choose: ChooseEndpoint = lambda _: None) -> Status:
 def _status_of(storage: DeviceStorage, choose: ChooseEndpoint) -> Status:
     root = storage.root_of_trust
     base = Status(
-        state="not finished by the station",
+        state=WITHOUT_AN_IDENTITY.get(storage.lifecycle, "not finished by the station"),
         lifecycle=storage.lifecycle.name,
         root_of_trust=root.kind,
         protects_against=list(root.strength.protects_against),

@@ -7,10 +7,10 @@ from pathlib import Path
 from msgspec import Struct
 
 from device.errors.renewal import NOT_PROVISIONED
-from device.operation.renewal_due import RenewalPolicy, due_at
-from device.runtime import journal
+from device.lifecycle import journal
+from device.operation.renewal_due import RenewalPolicy
 from device.runtime.clock import SystemClock
-from device.runtime.renewal_schedule import RenewalSchedule, life_of
+from device.runtime.renewal_schedule import RenewalSchedule
 from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.manufacturing_data import sealed_settings
 
@@ -41,12 +41,13 @@ def read_renewal_status(
         identity = journal.load_identity(storage.ps)
         if identity is None:
             raise NOT_PROVISIONED.error()
-        found = RenewalSchedule(storage, SystemClock(), policy).why_due()
+        schedule = RenewalSchedule(storage, SystemClock(), policy)
+        found, due_at = schedule.why_due(), schedule.due_at(identity)
     return RenewalStatus(
         due=found is not None,
         reason="it is not old enough" if found is None else found.reason,
         certificate_id=identity.certificate_id,
-        due_at=_text(due_at(life_of(identity), policy)),
+        due_at=_text(due_at),
         expires=_text(identity.not_after),
     )
 

@@ -14,8 +14,8 @@ from typing import Final
 
 from device.config.methods import CLAIM_METHODS
 from device.errors.storage import DECOMMISSIONED, LifecycleError
-from device.runtime import journal
-from device.runtime.journal import Identity, Keyed, Progress, Registered, Staged
+from device.lifecycle import journal
+from device.lifecycle.journal import Identity, Keyed, Progress, Registered, Staged
 from device.storage import installed_certificate
 from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.element.installation import ElementPlan, attach_element

@@ -6,8 +6,8 @@ import threading
 import time
 from typing import Final
 
+from device.connection.session import StopRequested
 from device.provisioning.events import Event, MessageReceived
-from device.runtime.session import StopRequested
 
 MOST_MESSAGES: Final = 256
 MOST_BYTES: Final = 1_048_576

@@ -3,7 +3,7 @@
 from device.config.methods import CLAIM_METHODS
 from device.errors import ConfigurationError
 from device.errors.provisioning import CLAIM_MISSING, NO_CREDENTIAL
-from device.runtime import journal
+from device.lifecycle import journal
 from device.storage.device_storage import DeviceStorage
 from device.storage.secure_storage import Uid
 

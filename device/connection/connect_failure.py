@@ -2,7 +2,7 @@
 
 AWS IoT closes the connection without a word for most refusals, and anything on the way can close
 one as well. Only an answer is evidence: a refusal is a CONNACK, a TLS alert at our certificate,
-or an end after TLS was complete (`device.runtime.relay` tells). The rest is a fault of the
+or an end after TLS was complete (`device.connection.relay` tells). The rest is a fault of the
 network. What awscrt cannot tell is asked again with the standard library, and only after a
 failure.
 """
@@ -13,6 +13,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from device.config.endpoint import Endpoint
+from device.connection.reason_codes import Kind, Packet, Reason, reason_for
+from device.connection.tunnel import PROBE_SECONDS, TunnelRefusedError, way_to
+from device.errors.text import foreign
 from device.provisioning.events import (
     ConnectFailed,
     ConnectionLost,
@@ -24,9 +27,6 @@ from device.provisioning.events import (
     Subscribed,
     SubscriptionDenied,
 )
-from device.runtime.reason_codes import Kind, Packet, Reason, reason_for
-from device.runtime.tunnel import PROBE_SECONDS, TunnelRefusedError, way_to
-from device.text import foreign
 
 if TYPE_CHECKING:
     import ssl

@@ -17,7 +17,6 @@ awscrt's flow control (100 publishes/s) stays off: it starts each connection wit
 and so holds the first packets back for 7 ms each; this device never sends that many.
 """
 
-import hashlib
 import logging
 import threading
 import weakref
@@ -34,12 +33,7 @@ from awscrt.exceptions import AwsCrtError
 
 from device.config.endpoint import Endpoint
 from device.config.settings import Connection
-from device.errors import ExitCode
-from device.errors.element import ElementError
-from device.errors.provisioning import CREDENTIAL_UNUSABLE
-from device.provisioning import actions as act
-from device.provisioning import events as ev
-from device.runtime.connect_failure import (
+from device.connection.connect_failure import (
     ELEMENT_FAILURES,
     answer_to_publish,
     answer_to_subscribe,
@@ -49,16 +43,21 @@ from device.runtime.connect_failure import (
     reason_for_distrust,
     unreached,
 )
-from device.runtime.inbox import Inbox
-from device.runtime.reason_codes import Packet, reason_for
-from device.runtime.relay import LARGEST_PACKET, Relay
-from device.runtime.session import StopRequested
-from device.runtime.tunnel import way_to
+from device.connection.inbox import Inbox
+from device.connection.reason_codes import Packet, reason_for
+from device.connection.relay import LARGEST_PACKET, Relay
+from device.connection.session import StopRequested
+from device.connection.tunnel import way_to
+from device.errors import ExitCode
+from device.errors.element import ElementError
+from device.errors.provisioning import CREDENTIAL_UNUSABLE
+from device.errors.text import foreign
+from device.provisioning import actions as act
+from device.provisioning import events as ev
 from device.storage.keys import MemoryIdentity, TlsIdentity
-from device.text import foreign
 
 if TYPE_CHECKING:
-    from device.runtime.pump import Pump
+    from device.connection.pump import Pump
 
 _log = logging.getLogger(__name__)
 
@@ -119,6 +118,8 @@ class Network:
 
         A batch shares its claim, and a context takes more processor time than all of our own code.
         """
+        import hashlib  # noqa: PLC0415 - loads OpenSSL, which a device alone in its process spares
+
         name = hashlib.sha256(credential).digest()
         with self._lock:
             if name in self._contexts:
@@ -169,9 +170,9 @@ class AwscrtSession:
             case act.Subscribe(topics, qos):
                 self._subscribe(topics, mqtt5.QoS(qos))
             case act.Request(topic, payload):
-                self._publish(topic, payload, report=False)
-            case act.Publish(topic, payload):
-                self._publish(topic, payload, report=True)
+                self._publish(topic, payload, None)
+            case act.Publish(topic, payload, ticket):
+                self._publish(topic, payload, ticket)
             case act.Disconnect():
                 self._hang_up(_STOP_SECONDS)
                 self._put(ev.Disconnected())
@@ -420,7 +421,8 @@ class AwscrtSession:
         packet = mqtt5.SubscribePacket(subscriptions=filters)
         self._open_client().subscribe(packet).add_done_callback(acknowledged)
 
-    def _publish(self, topic: str, payload: bytes, *, report: bool) -> None:
+    def _publish(self, topic: str, payload: bytes, ticket: int | None) -> None:
+        """Publish; report the acknowledgement under ``ticket``, or without one only a denial."""
         connection, relay = self._connection, self._relay
 
         def acknowledged(future: "Future[mqtt5.PublishCompletionData]") -> None:
@@ -432,8 +434,10 @@ class AwscrtSession:
             packet = future.result().puback
             reason = reason_for(Packet.PUBACK, _code(packet.reason_code))
             event = answer_to_publish(topic, reason, packet.reason_string or "")
-            if report or not isinstance(event, ev.PublishAcknowledged):
+            if not isinstance(event, ev.PublishAcknowledged):
                 self._inbox.put(connection, event)
+            elif ticket is not None:
+                self._inbox.put(connection, ev.PublishAcknowledged(ticket))
 
         packet = mqtt5.PublishPacket(topic=topic, payload=payload, qos=mqtt5.QoS.AT_LEAST_ONCE)
         self._open_client().publish(packet).add_done_callback(acknowledged)

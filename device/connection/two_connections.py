@@ -8,9 +8,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from device.connection.session import Session
 from device.provisioning import actions as act
 from device.provisioning import events as ev
-from device.runtime.session import Session
 
 _LOOK_SECONDS: Final = 0.02
 """How often both connections are looked at, while there are two: for some seconds a year."""

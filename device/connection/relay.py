@@ -22,16 +22,16 @@ A server that closes in the instant after the handshake, before awscrt has spoke
 fault of the network: that says less, and a refusal comes again.
 """
 
-import secrets
+import os
 import socket
-from base64 import b64encode
+from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from device.runtime.pump import Pump
+    from device.connection.pump import Pump
 
 LARGEST_PACKET: Final = 262_144
 """Bytes of one MQTT packet that CONNECT announces: AWS IoT sends at most 128 KiB of payload."""
@@ -97,7 +97,7 @@ class Relay:
         self._is_closed = False
         self._has_sent_all: Final = Event()
         self._thread: Final = Thread(target=self._run, daemon=True)
-        self.password: Final = secrets.token_urlsafe(16)
+        self.password: Final = urlsafe_b64encode(os.urandom(16)).decode()
         """What the client has to say to be passed on, as the user ``firstboot``."""
         self.failure: OSError | None = None
         """Why the endpoint was not reached."""
@@ -200,7 +200,7 @@ class Relay:
         return False
 
     def _hand_over(self, pump: "Pump", near: socket.socket, far: socket.socket) -> None:
-        from device.runtime.pump import Way  # noqa: PLC0415 - only a program of many devices has one
+        from device.connection.pump import Way  # noqa: PLC0415 - only a program of many devices has one
 
         def up(data: bytes) -> bool:
             _acknowledge(near)
