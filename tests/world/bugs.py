@@ -54,8 +54,8 @@ BUGS: Final = (
         "storage",
         "storage/sealed.py",
         "        replace(self._fs, first, image)\n"
-        "        self._advance(Anchor(generation, hashlib.sha256(image).digest()))\n",
-        "        self._advance(Anchor(generation, hashlib.sha256(image).digest()))\n"
+        "        self._advance(Anchor(generation, digest_of(image)))\n",
+        "        self._advance(Anchor(generation, digest_of(image)))\n"
         "        replace(self._fs, first, image)\n",
     ),
     Bug(
@@ -125,7 +125,7 @@ BUGS: Final = (
         "makes room by dropping the reading that is on its way",
         "outbox",
         "operation/telemetry.py",
-        "        oldest = int(self._is_in_flight)\n",
+        "        oldest = self._window.under_way\n",
         "        oldest = 0\n",
     ),
     Bug(

@@ -115,14 +115,21 @@ class Rules:
             return
         before = self.identity or self._awaited
         is_other = before is not None and before.certificate_id != new
-        self.check(
-            "after a reset the same is proven", holds=self.identity is not None or not is_other
-        )
+        is_renewed = self.identity is not None
+        fits = is_renewed or not is_other or self._gave_up(before)
+        self.check("after a reset the same is proven, or it was given up", holds=fits)
         self.check("no former certificate comes back", holds=new not in self._former)
         if is_other and before is not None:
             self._former.add(before.certificate_id)
             self.renewals += 1
         self.identity, self._awaited = identity, None
+
+    def _gave_up(self, identity: Identity | None) -> bool:
+        """Whether the device gave the certificate of ``identity`` up, and tells the cloud so."""
+        device = self._device
+        with open_device_storage(device.state, read_only=True, mount=device.flash.mount) as storage:
+            given_up = journal.load_given_up(storage.ps)
+        return identity is not None and identity.certificate_id in given_up
 
     def is_reset(self) -> None:
         """Somebody resets the device: it proves again what it has."""
