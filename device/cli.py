@@ -29,21 +29,39 @@ from device.errors import (
 _LONGEST_WORDS: Final = 4_000
 _HELP_FORMAT: Final = partial(argparse.HelpFormatter, width=80)
 """Of fixed width: help reads the same everywhere, and asking the terminal would load 3 ms."""
+_VERBS_FORMAT: Final = partial(_HELP_FORMAT, max_help_position=17)
+"""Python 3.13 would put the words two columns further right than 3.11."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; return the exit code."""
     atexit.register(gc.freeze)  # a last look through all modules for garbage takes 15 to 30 ms
     given = sys.argv[1:] if arguments is None else list(arguments)
+    _fill_standard_streams()
     try:
         with _ready_to_stop():
             exit_code = _run(given, _Terminal(in_json="--json" in given))
         sys.stdout.flush()
-    except BrokenPipeError:  # whoever read us went away, and so did what we still had to do
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):  # whoever read us went away: nobody to tell
+            print(f"device: error: this machine refused: {error}", file=sys.stderr)
         # What is still buffered goes nowhere at exit, instead of failing again there.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.FAILED
     return exit_code
+
+
+def _fill_standard_streams() -> None:
+    """Put the null device where a standard stream was closed by whoever started us.
+
+    Else the next file that is opened, such as a storage image, would take its number, and words
+    for a person would be written into it or among the data.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        continue
+    os.close(descriptor)
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8")  # noqa: SIM115 - until the end
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8")  # noqa: SIM115 - as above
 
 
 _AGAIN_SECONDS: Final = 1.0
@@ -147,7 +165,7 @@ def parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         epilog="Exit codes: 0 done, 1 failed, 2 misuse, 3 configuration invalid, 4 denied "
         "(trying again will not help), 5 not reachable or throttled (try later), 6 storage "
         "corrupt, rolled back or not SECURED, 10 (needs-renewal) not due.",
-        formatter_class=_HELP_FORMAT,
+        formatter_class=_VERBS_FORMAT,
     )
     top.add_argument("--version", action="version", version=f"device {__version__}")
     commands = top.add_subparsers(metavar="VERB", required=True, parser_class=_Parser)

@@ -3,6 +3,8 @@
 import argparse
 import json
 import logging
+import os
+import re
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -23,14 +25,41 @@ _SDK_LOGGERS: Final = ("boto3", "botocore", "urllib3")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit code (``device.errors.ExitCode``)."""
+    _fill_standard_streams()
     words = sys.argv[1:] if argv is None else list(argv)
-    console = _Terminal(in_json="--json" in words)
+    try:
+        exit_code = _run(words, _Terminal(in_json="--json" in words))
+        sys.stdout.flush()
+    except OSError as error:  # nobody reads what is printed, or the disk that takes it is full
+        if not isinstance(error, BrokenPipeError):
+            print(f"factory: error: this machine refused: {error}", file=sys.stderr)
+        # What is still buffered goes nowhere at exit, instead of failing again there.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.FAILED
+    return exit_code
+
+
+def _fill_standard_streams() -> None:
+    """Put the null device where a standard stream was closed by whoever started us.
+
+    Else the next file that is opened, such as the ledger, would take its number.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        continue
+    os.close(descriptor)
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8")  # noqa: SIM115 - until the end
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8")  # noqa: SIM115 - as above
+
+
+def _run(words: Sequence[str], console: "_Terminal") -> ExitCode:
     try:
         arguments = _parsed(words)
         _log_to_stderr(arguments.log_level)
         arguments.run(arguments, console)
     except FirstbootError as error:
         return console.fail(error)
+    except BrokenPipeError:
+        raise
     except OSError as error:
         problem = f"{foreign(str(error.filename or 'this machine'))}: {error.strerror or error}"
         return console.fail(MACHINE_REFUSED.error(problem), type(error).__name__)
@@ -42,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parsed(words: Sequence[str]) -> argparse.Namespace:
     whole = parser(words[0] if words else "")
     given = whole.parse_args(words)
-    if "" in words:
+    if any(not each or re.fullmatch("--[a-z-]+=", each) for each in words):
         whole.error("an argument is empty; was a variable of the shell not set?")
     return given
 

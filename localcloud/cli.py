@@ -3,9 +3,11 @@
 import argparse
 import json
 import os
+import re
 import sys
 from collections.abc import Sequence
 from functools import partial
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -35,20 +37,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         options = _parsed(given)
         options.verb.run(options, StateFolder(options.state), console)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # closed by whoever started us
+            sys.stdout.flush()
     except LocalCloudError as error:
         console.fail(error)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(ExitCode.FAILED)
-    except BrokenPipeError:  # whoever read us went away
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):  # whoever read us went away: nobody to tell
+            print(f"localcloud: error: this machine refused: {error}", file=sys.stderr)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(ExitCode.FAILED)
 
 
 def _parsed(given: Sequence[str]) -> argparse.Namespace:
     options = parser().parse_args(given)
-    if "" in given:
+    if any(not each or re.fullmatch("--[a-z-]+=", each) for each in given):
         parser().error("an argument is empty; was a variable of the shell not set?")
     return options
 
@@ -95,10 +100,18 @@ class _Parser(argparse.ArgumentParser):
         raise MISUSE.error(message, usage=self.format_usage(), command=self.prog)
 
 
+def _version() -> str:
+    try:
+        return version("firstboot")
+    except PackageNotFoundError:
+        return "(from a checkout)"
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of every verb."""
     form = partial(argparse.HelpFormatter, width=78)
     top = _Parser(prog="localcloud", description=__doc__, formatter_class=form)
+    top.add_argument("--version", action="version", version=f"localcloud {_version()}")
     verbs = top.add_subparsers(title="verbs", required=True, metavar="VERB")
     common = _Parser(add_help=False)
     common.add_argument(

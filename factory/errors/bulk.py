@@ -23,7 +23,8 @@ BATCH: Final = Row(
     "The batch cannot run with these options",
     means="The station cannot make or continue a batch with these options.",
     causes=("A batch of this name exists, with other devices.", "There is no such batch."),
-    next_step="To continue a batch: factory bulk --batch NAME. A new batch needs another name.",
+    next_step="A new batch needs a name of its own, of 1 to 40 of a-z A-Z 0-9 _ -. To continue a "
+    "batch, run the same command with the same --batch and the same devices.",
     exit_code=ExitCode.MISUSE,
     kind=StationError,
     reproduce=("factory bulk --batch {code}  # {code}",),

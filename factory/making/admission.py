@@ -14,7 +14,7 @@ from typing import Self
 import msgspec
 
 from device.errors import FirstbootError
-from factory.errors import DEVICE_ID, REPLACED_MEANWHILE, SERIAL_NUMBER_USED
+from factory.errors import DEVICE_ID, MACHINE_REFUSED, REPLACED_MEANWHILE, SERIAL_NUMBER_USED
 from factory.making.new_device import DeviceOrder
 from factory.station.ledger import Entry, Ledger, LedgerView, Result, holders
 
@@ -31,6 +31,15 @@ class Wanted:
     """Whether this run may complete a finished device in ``out``: register it, or call it made."""
     can_fail: bool = False
     """An error leaves nothing of the device that AWS could know of."""
+
+    def __post_init__(self) -> None:
+        """Refuse a folder that the ledger, which is UTF-8, could not name."""
+        try:
+            str(self.out).encode()
+        except UnicodeEncodeError as error:
+            step = "Use a folder whose whole name is UTF-8, in a locale such as C.UTF-8."
+            words = f"the name of the folder {str(self.out)!r} is not UTF-8"
+            raise MACHINE_REFUSED.error(words, next_step=step) from error
 
 
 @dataclass(frozen=True)

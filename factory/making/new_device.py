@@ -26,7 +26,7 @@ from device.storage.roots.root_plan import FILE, RootPlan
 from device.storage.secure_storage import StorageFlag, Uid
 from factory.errors import DEVICE_ID
 from factory.making.device_element import clear_element, give_element
-from factory.making.new_folder import device_in_new_folder
+from factory.making.new_folder import Put, device_in_new_folder
 from factory.making.sealed_settings import seal_settings
 from factory.station.serial_number import check_serial_number
 
@@ -85,8 +85,15 @@ class DeviceOrder:
             raise DEVICE_ID.error(f"{self.device_id!r} is not a device id")
 
 
-def make_device(order: DeviceOrder, out: Path, install: Callable[[DeviceStorage], None]) -> None:
+def make_device(
+    order: DeviceOrder,
+    out: Path,
+    install: Callable[[DeviceStorage], None],
+    put: Put | None = None,
+) -> None:
     """Make the device in ``out``; ``install`` puts its method's credentials in.
+
+    ``put`` of `NewFolders` lets a new folder become durable later, together with others.
 
     Raises:
         StorageExistsError: a finished device is there already.
@@ -94,7 +101,7 @@ def make_device(order: DeviceOrder, out: Path, install: Callable[[DeviceStorage]
         ElementError: the secure element cannot be used.
         ConfigurationError: the device could not boot with its settings.
     """
-    with _started(order, out) as storage:
+    with _started(order, out, put) as storage:
         with storage.transaction():
             fill_storage(storage, order)
             install(storage)
@@ -104,14 +111,14 @@ def make_device(order: DeviceOrder, out: Path, install: Callable[[DeviceStorage]
 
 
 @contextmanager
-def _started(order: DeviceOrder, out: Path) -> Iterator[DeviceStorage]:
+def _started(order: DeviceOrder, out: Path, put: Put | None) -> Iterator[DeviceStorage]:
     """Lend a device in PSA_ROT_PROVISIONING; where nothing is yet, it comes there whole."""
     is_plain = order.root_of_trust == FILE and not order.element
     if not is_plain or out.exists() or out.is_symlink():
         with begin_device(order, out) as storage:
             yield storage
         return
-    with device_in_new_folder(out) as storage:
+    with device_in_new_folder(out, put) as storage:
         storage.advance(Lifecycle.PSA_ROT_PROVISIONING)
         yield storage
 

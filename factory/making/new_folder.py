@@ -1,21 +1,29 @@
-"""A device that is built in memory and put on the disk in one step, as a whole folder.
+"""Devices that are built in memory and put on the disk in one step, as whole folders.
 
 Nothing of a device counts before it is finished, so nothing of it needs to be durable before: the
 files are written and synced once, under another name, and take their place by one rename. After a
 cut the folder is there whole, or not at all. It is three times as fast as the same commits on the
-disk, which is why a production line makes its devices so.
+disk. A production line goes further: it writes several devices and then syncs them at the same
+time (`NewFolders`), so that the file system makes many of them durable by one commit of its own.
 """
 
 import errno
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
+from types import TracebackType
 from typing import Final
 
-from device.errors.storage import STORAGE_BUSY, STORAGE_FAILURE, StorageExistsError
+from device.errors.storage import (
+    STORAGE_BUSY,
+    STORAGE_FAILURE,
+    StorageError,
+    StorageExistsError,
+)
 from device.storage.device_storage import DeviceStorage
 from device.storage.filesystem import make_folder, storage_errors, sync_folder
 from device.storage.ownership import give_to_owner_of
@@ -62,11 +70,17 @@ class MemoryFolder:
         """Do nothing, as `fsync`."""
 
 
+Folders = Mapping[str, MemoryFolder]
+"""The parts of a device."""
+Put = Callable[[Path, Folders], None]
+
+
 @contextmanager
-def device_in_new_folder(out: Path) -> Iterator[DeviceStorage]:
+def device_in_new_folder(out: Path, put: Put | None = None) -> Iterator[DeviceStorage]:
     """Lend a new device in ASSEMBLY_AND_TEST; as it is at the end, it becomes the folder ``out``.
 
-    After an exception there is nothing. Its root of trust is the simulated fuses.
+    After an exception there is nothing. Its root of trust is the simulated fuses. ``put`` may be
+    that of `NewFolders`; by default the folder is in its place, and durable, at the end.
 
     Raises:
         StorageExistsError: there is something at ``out`` by now.
@@ -80,18 +94,81 @@ def device_in_new_folder(out: Path) -> Iterator[DeviceStorage]:
     store.create()
     with DeviceStorage(store, None) as storage:
         yield storage
-    _put(out, folders)
+    (put or _put_alone)(out, folders)
 
 
-def _put(out: Path, folders: Mapping[str, MemoryFolder]) -> None:
-    if not out.parent.is_dir():
-        make_folder(out.parent)
-    with _taken(out.with_name(f".{out.name}.new"), out) as new:
+def _put_alone(out: Path, folders: Folders) -> None:
+    with NewFolders() as alone:
+        alone.put(out, folders)
+        for error in alone.settle().values():
+            raise error
+
+
+class NewFolders(AbstractContextManager["NewFolders"]):
+    """Devices' folders that become durable together, and take their places then."""
+
+    def __init__(self) -> None:
+        self._held = ExitStack()
+        self._written: dict[Path, Path] = {}
+        """The folders' names for now, by those that they are to have."""
+
+    def put(self, out: Path, folders: Folders) -> None:
+        """Write the files under another name; nothing is durable, or at ``out``, yet.
+
+        Raises:
+            StorageError: as for `device_in_new_folder`.
+        """
+        if not out.parent.is_dir():
+            make_folder(out.parent)
+        new = self._held.enter_context(_taken(out.with_name(f".{out.name}.new"), out))
         for name, folder in folders.items():
             _write(new / name, folder)
-        sync_folder(new)
+        self._written[out] = new
+
+    def settle(self) -> Mapping[Path, StorageError]:
+        """Make it durable, and let each folder take its place; return those that failed."""
+        with ThreadPoolExecutor(max(len(self._written), 1)) as pool:
+            errors = pool.map(_placed, self._written.values(), self._written)
+            failed = {out: each for out, each in zip(self._written, errors, strict=True) if each}
+        for parent in {out.parent for out in self._written}:
+            failed = self._unless_synced(parent) | failed
+        return failed
+
+    def _unless_synced(self, parent: Path) -> dict[Path, StorageError]:
+        try:
+            sync_folder(parent)
+        except StorageError as error:
+            return {out: error for out in self._written if out.parent == parent}
+        return {}
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Let go of the folders; one that did not take its place is cleared by the next run."""
+        self._held.close()
+
+
+def _placed(new: Path, out: Path) -> StorageError | None:
+    """Make a folder durable and give it its name; return what the disk said against it."""
+    try:
+        for path in (*new.glob("*/*"), *new.iterdir(), new):
+            _sync(path)
         _rename(new, out)
-    sync_folder(out.parent)
+    except StorageError as error:
+        return error
+    return None
+
+
+def _sync(path: Path) -> None:
+    with storage_errors(path):
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 @contextmanager
@@ -121,7 +198,7 @@ def _lock(descriptor: int, new: Path, out: Path) -> None:
 
 
 def _write(place: Path, folder: MemoryFolder) -> None:
-    """Write the files, and make them durable."""
+    """Write the files, which are not durable yet."""
     with storage_errors(place):
         place.mkdir(mode=0o700)
         descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
@@ -132,17 +209,15 @@ def _write(place: Path, folder: MemoryFolder) -> None:
     for name, (content, mode) in folder.files.items():
         with storage_errors(place / name):
             _write_file(place / name, content, mode)
-    sync_folder(place)
 
 
 def _write_file(file: Path, content: bytes, mode: int) -> None:
-    """Write one file and sync it; whoever opens the device reads it back, and checks it."""
+    """Write one file; whoever opens the device reads it back, and checks it."""
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
     try:
         give_to_owner_of(file.parent, descriptor)
         while content:
             content = content[os.write(descriptor, content) :]
-        os.fsync(descriptor)
     finally:
         os.close(descriptor)
 

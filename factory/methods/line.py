@@ -1,26 +1,28 @@
 """A batch of devices on the production line: several processes make, one keeps the ledger.
 
 A device is bound by the disk, which has to have it before anybody calls it made, and by its key
-and signatures. So two processes a core make devices, each with the station open for reading, and
-the ledger gets its lines for many devices by one write. A device that fails is entered with its
-cause, and the others go on. What has to ask AWS for each device is made here, one after the other.
+and signatures. So two processes a core make devices, each with the station open for reading; 16
+devices become durable by one sync, and get their lines of the ledger by one write. A device that
+fails is entered with its cause, and the others go on. What has to ask AWS for each device is made
+here, one after the other.
 """
 
 import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from device.errors import FirstbootError
+from device.errors.storage import StorageError
 from factory.account.accounts import aws_accounts
 from factory.account.cloud import Cloud
 from factory.making.admission import (
@@ -33,8 +35,18 @@ from factory.making.admission import (
     used_by,
 )
 from factory.making.new_device import DeviceOrder
+from factory.making.new_folder import NewFolders
 from factory.methods import METHODS
-from factory.methods.production import Make, Product, finished, maker, retire_former
+from factory.methods.production import (
+    Make,
+    Product,
+    Start,
+    as_made,
+    finished,
+    maker,
+    retire_former,
+    starter,
+)
 from factory.station.ledger import Ledger, LedgerView, Result
 from factory.station.station import Station, open_station
 
@@ -197,31 +209,34 @@ def _parts(wanted: Iterable[Wanted]) -> Iterator[list[Wanted]]:
 def _making(line: Line) -> Iterator[MakeAll]:
     """Lend what makes several devices; the answers come in the order of the tasks."""
     jobs = line.jobs or default_jobs()
-    if jobs == 1 or _asks_aws(line):
+    if _asks_aws(line):
         yield partial(
             map, partial(_answer, maker(line.method, line.station, line.clouds), line.clock)
         )
         return
+    start = starter(line.method, line.station, line.clouds)
     pool: ProcessPoolExecutor | None = None
 
     def make_all(tasks: Sequence[Task]) -> Iterator[Answer]:
         nonlocal pool
-        if pool is None and len(tasks) < _WORTH_PROCESSES:
-            make = maker(line.method, line.station, line.clouds)
-            return map(partial(_answer, make, line.clock), tasks)
-        if pool is None:
-            # Not forked from this process, which may have threads and open sockets of the SDK.
-            context = multiprocessing.get_context("forkserver")
-            context.set_forkserver_preload([__name__])  # loaded once, and not by each process
-            start = (line.method, line.station.folder)
-            pool = ProcessPoolExecutor(jobs, context, _start, start)
-        return pool.map(_in_process, tasks, chunksize=_AT_ONCE)
+        groups = [tasks[first : first + _AT_ONCE] for first in range(0, len(tasks), _AT_ONCE)]
+        if pool is None and (jobs == 1 or len(tasks) < _WORTH_PROCESSES):
+            return chain.from_iterable(_answers(start, line.clock, each) for each in groups)
+        pool = pool or _processes(line, jobs)
+        return chain.from_iterable(pool.map(_in_process, groups))
 
     try:
         yield make_all
     finally:
         if pool is not None:
             pool.shutdown(cancel_futures=True)
+
+
+def _processes(line: Line, jobs: int) -> ProcessPoolExecutor:
+    # Not forked from this process, which may have threads and open sockets of the SDK.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])  # loaded once, and not by each process
+    return ProcessPoolExecutor(jobs, context, _start, (line.method, line.station.folder))
 
 
 def default_jobs() -> int:
@@ -238,27 +253,64 @@ def _asks_aws(line: Line) -> bool:
 def _answer(make: Make, clock: Callable[[], float], task: Task) -> Answer:
     order, out, is_resumed = task
     begun = clock()
+    found = _tried(task, lambda: (finished(order, out) if is_resumed else None) or make(order, out))
+    return found, clock() - begun
+
+
+def _answers(start: Start, clock: Callable[[], float], tasks: Sequence[Task]) -> list[Answer]:
+    """Make devices that become durable together; each takes its share of the time."""
+    begun = clock()
+    with NewFolders() as folders:
+        found = [_tried(each, partial(_started, start, folders, each)) for each in tasks]
+        failed = folders.settle()
+    found = [
+        one or _tried(each, partial(_settled, failed, each))
+        for one, each in zip(found, tasks, strict=True)
+    ]
+    share = (clock() - begun) / len(tasks)
+    return [(one, share) for one in found if one is not None]
+
+
+def _started(start: Start, folders: NewFolders, task: Task) -> Product | None:
+    """Return the device if it was finished before; else make it, without being durable."""
+    order, out, is_resumed = task
+    if is_resumed and (product := finished(order, out)):
+        return product
+    start(order, out, folders)
+    return None
+
+
+def _settled(failed: Mapping[Path, StorageError], task: Task) -> Product:
+    order, out, _ = task
+    if error := failed.get(out):
+        raise error
+    return as_made(order, out)
+
+
+Tried = TypeVar("Tried")
+
+
+def _tried(task: Task, work: Callable[[], Tried]) -> Tried | Failed:
     try:
-        found = finished(order, out) if is_resumed else None
-        return found or make(order, out), clock() - begun
+        return work()
     except FirstbootError as error:
-        is_left = finished(order, out) is not None
-        return Failed.by(error, is_left=is_left), clock() - begun
+        order, out, _ = task
+        return Failed.by(error, is_left=finished(order, out) is not None)
 
 
 _until_it_ends: Final = ExitStack()
 """Closed with the process."""
-_make_here: Make
+_start_here: Start
 """Of this process: makes devices with the station that it opened."""
 
 
 def _start(method: str, folder: Path) -> None:
     """Open the station in a process of its own; it stays open as long as the process lives."""
-    global _make_here  # noqa: PLW0603 - what a process of a pool keeps between its tasks
+    global _start_here  # noqa: PLW0603 - what a process of a pool keeps between its tasks
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started it ends it
     station = _until_it_ends.enter_context(open_station(folder, read_only=True))
-    _make_here = maker(method, station, aws_accounts([], os.environ))  # AWS is never asked here
+    _start_here = starter(method, station, aws_accounts([], os.environ))  # AWS is never asked here
 
 
-def _in_process(task: Task) -> Answer:
-    return _answer(_make_here, time.monotonic, task)
+def _in_process(tasks: Sequence[Task]) -> list[Answer]:
+    return _answers(_start_here, time.monotonic, tasks)

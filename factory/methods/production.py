@@ -17,6 +17,7 @@ from factory.making.admission import Admitted, Made, Wanted, admit
 from factory.making.device_leaf import certificate_of
 from factory.making.device_settings import thing_name
 from factory.making.new_device import DeviceOrder, make_device, make_or_find_device
+from factory.making.new_folder import NewFolders
 from factory.making.retirement import retire
 from factory.methods import METHODS
 from factory.methods.method import Method
@@ -42,6 +43,8 @@ class Product:
 
 
 Make = Callable[[DeviceOrder, Path], Product]
+Start = Callable[[DeviceOrder, Path, NewFolders], None]
+"""Makes a device that is not durable before the `NewFolders` settle."""
 
 
 def produce(method: str, wanted: Wanted, station: Station, clouds: Sequence[Cloud]) -> Product:
@@ -72,6 +75,16 @@ def maker(method: str, station: Station, clouds: Sequence[Cloud]) -> Make:
         return _install(served, order, out, station, clouds)
 
     return make
+
+
+def starter(method: str, station: Station, clouds: Sequence[Cloud]) -> Start:
+    """Return what makes one device by ``method``, which must not need AWS for that."""
+    served = METHODS[method]
+
+    def start(order: DeviceOrder, out: Path, folders: NewFolders) -> None:
+        make_device(order, out, _installer(served, order, station, clouds), folders.put)
+
+    return start
 
 
 def produce_by(
@@ -135,9 +148,7 @@ def finished(order: DeviceOrder, out: Path) -> Product | None:
 def _install(
     method: Method, order: DeviceOrder, out: Path, station: Station, clouds: Sequence[Cloud]
 ) -> Product:
-    def install(storage: DeviceStorage) -> None:
-        method.install(clouds[0], station, storage, order)
-
+    install = _installer(method, order, station, clouds)
     if not (method.is_registering and order.is_allowed):
         make_device(order, out, install)
         return as_made(order, out)
@@ -148,6 +159,15 @@ def _install(
         known = _as_stored(order, storage)
         reports = [(cloud.account, method.register(cloud, storage, known)) for cloud in clouds]
         return Product(known, is_new, _certificate_id(storage), reports)
+
+
+def _installer(
+    method: Method, order: DeviceOrder, station: Station, clouds: Sequence[Cloud]
+) -> Callable[[DeviceStorage], None]:
+    def install(storage: DeviceStorage) -> None:
+        method.install(clouds[0], station, storage, order)
+
+    return install
 
 
 def _check_same(order: DeviceOrder, found: DeviceOrder, out: Path) -> None:

@@ -178,9 +178,7 @@ def enter_batch(station: Path, batch: Batch, admitted: Mapping[str, Admitted]) -
     enter_made(Ledger(station), made)
 
 
-def _give_birth_certificates(
-    cloud: Cloud, batch: Batch, orders: Mapping[str, DeviceOrder]
-) -> None:
+def _give_birth_certificates(cloud: Cloud, batch: Batch, orders: Mapping[str, DeviceOrder]) -> None:
     for line in batch.lines:
         if line.certificate_id:
             name = thing_name(orders[line.serial_number])

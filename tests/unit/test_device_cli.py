@@ -478,6 +478,30 @@ def test_a_package_that_is_missing_is_named(state: Path, package: str, distribut
 # --- as a process -----------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("command", ["device", "factory", "localcloud"])
+def test_output_that_a_full_disk_takes_is_an_error_without_a_traceback(command: str) -> None:
+    words = ["status"] if command == "localcloud" else ["explain", "FB-110"]
+    arguments = [sys.executable, "-m", command, *words, "--json"]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            arguments, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, check=False, timeout=SECONDS
+        )
+    assert done.returncode == 1
+    assert b"No space left on device" in done.stderr
+    assert b"Traceback" not in done.stderr
+    assert b"Exception ignored" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["device", "factory"])
+def test_words_do_not_go_among_the_data_when_stderr_is_closed(command: str) -> None:
+    script = f"{sys.executable} -m {command} explain FB-000 --json 2>&-"
+    done = subprocess.run(
+        ["sh", "-c", script], cwd=ROOT, stdout=subprocess.PIPE, check=False, timeout=SECONDS
+    )
+    (line,) = done.stdout.splitlines()
+    assert json.loads(line)["code"]
+
+
 @pytest.mark.parametrize(
     "arguments",
     [["status"], ["status", "--json"], ["reset", "--json"], ["boot", "--json", "--config", CONFIG]],

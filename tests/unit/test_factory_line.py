@@ -11,7 +11,7 @@ import pytest
 from device.storage.device_storage import open_device_storage
 from device.storage.lifecycle import Lifecycle
 from factory.account.documents import CONFIG
-from factory.errors import SERIAL_NUMBER_USED
+from factory.errors import MACHINE_REFUSED, SERIAL_NUMBER_USED
 from factory.making.admission import Wanted, admit
 from factory.making.new_device import DeviceOrder, new_device_id
 from factory.methods.line import Line, Piece, check_line, run_line
@@ -123,3 +123,9 @@ def test_check_writes_nothing(folder: Path) -> None:
         check_line(line(station), wanted(folder, ["SN-1"]))
     assert not (folder / "ledger.jsonl").exists()
     assert not (folder / "ledger.lock").exists()
+
+
+def test_folder_that_the_ledger_cannot_name_is_refused(folder: Path) -> None:
+    (each,) = wanted(folder, ["SN-1"])
+    with raises(MACHINE_REFUSED, match="not UTF-8"):
+        replace(each, out=Path("e/\udcff"))

@@ -11,6 +11,7 @@ from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.lifecycle import Lifecycle
 from device.storage.secure_storage import Uid
 from factory.making.new_device import DeviceOrder, make_device
+from factory.making.new_folder import NewFolders
 from tests.support import hang
 from tests.unit.test_factory_new_device import ORDER, PowerCutError, nothing
 
@@ -73,6 +74,41 @@ def test_all_of_it_is_durable_before_it_gets_its_name(
     assert last == "."
     on_disk = {f".new.new/{name}" for name in files(tmp_path / "new")}
     assert set(named) == on_disk | {".new.new", ".new.new/fuses", ".new.new/storage"}
+
+
+def started(folders: NewFolders, *places: Path) -> None:
+    for each in places:
+        make_device(ORDER, each, nothing, folders.put)
+
+
+def test_devices_that_settle_together_are_there_only_then(tmp_path: Path) -> None:
+    places = [tmp_path / name for name in ("a", "b", "c")]
+    with NewFolders() as folders:
+        started(folders, *places)
+        assert [each.name for each in tmp_path.iterdir() if not each.name.endswith(".new")] == []
+        assert folders.settle() == {}
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["a", "b", "c"]
+    assert {serial_of(each) for each in places} == {"SN-1"}
+
+
+def test_of_devices_that_settle_together_one_fails_alone(tmp_path: Path) -> None:
+    with NewFolders() as folders:
+        started(folders, tmp_path / "a", tmp_path / "b")
+        (tmp_path / "a").write_text("somebody's file")
+        failed = folders.settle()
+    assert [(each, error.row) for each, error in failed.items()] == [
+        (tmp_path / "a", STORAGE_EXISTS)
+    ]
+    assert serial_of(tmp_path / "b") == "SN-1"
+
+
+def test_devices_that_were_cut_before_they_settled_are_made_again(tmp_path: Path) -> None:
+    with NewFolders() as folders:
+        started(folders, tmp_path / "a", tmp_path / "b")
+    with NewFolders() as folders:
+        started(folders, tmp_path / "a", tmp_path / "b")
+        folders.settle()
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["a", "b"]
 
 
 def test_what_a_cut_left_under_the_other_name_is_cleared(tmp_path: Path) -> None:
