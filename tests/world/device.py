@@ -93,8 +93,9 @@ class WorldDevice:
             settings.connection, first_connect_spread=self.world.spread
         )
         small = msgspec.structs.replace(settings.outbox, messages=READINGS_KEPT)
+        # The jitter of a renewal follows from the certificate, which differs from run to run.
         renewal = msgspec.structs.replace(
-            settings.renewal, max_age_days=self.world.shape.renewed_after / 86_400.0
+            settings.renewal, max_age_days=self.world.shape.renewed_after / 86_400.0, jitter=0.0
         )
         return msgspec.structs.replace(settings, connection=spread, outbox=small, renewal=renewal)
 
