@@ -12,7 +12,9 @@ import shlex
 import sys
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from math import inf
 from pathlib import Path
+from shutil import which
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         cases, given = chosen(options.case), _given(options)
+        _check(options)
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return _MISUSE
@@ -46,6 +49,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _write(outcomes, options)
     print(summary(outcomes), file=sys.stderr)
     return int(any(outcome.finding.verdict is Verdict.FAIL for outcome in outcomes))
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Raise before anything runs, unless the command can be started and reports can be written.
+
+    Raises:
+        ValueError: what cannot be used, and why.
+    """
+    if options.command and "{" not in options.command[0] and which(options.command[0]) is None:
+        raise ValueError(f"{options.command[0]} is no program that can be started")
+    for name in ("jobs", "seconds", "soak"):
+        if not 0 < getattr(options, name) < inf:
+            raise ValueError(f"--{name} has to be a number above 0")
+    for path in (options.junit, options.html):
+        if path is not None and not path.parent.is_dir():
+            raise ValueError(f"{path.parent} is no folder, so {path.name} cannot be written there")
 
 
 def chosen(patterns: Sequence[str]) -> "list[Case]":

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from fleet.crowd import Moment
 from fleet.invariants import Violation
+from fleet.order import OPERATING as AT_WORK
 from fleet.order import FleetOrder
 from fleet.record import OF_RENEWAL, OPERATING, RENEWED, Record
 
@@ -119,8 +120,9 @@ def write_json(document: Mapping[str, Any], path: Path) -> None:
 
 def _devices(run: Run) -> dict[str, Any]:
     proven = [each.proven_after for each in run.records if each.proven_after is not None]
-    moments = [each for each in run.moments if each.proven == len(proven)]
-    seconds = moments[0].seconds if moments and proven else 0.0
+    # Some may be proven while the fleet is being stopped, after the last look.
+    most = max((each.proven for each in run.moments), default=0)
+    seconds = next((each.seconds for each in run.moments if most and each.proven == most), 0.0)
     unfinished = [each for each in run.records if not each.is_proven]
     return {
         "ordered": run.order.devices,
@@ -170,7 +172,8 @@ def _local_aws(run: Run) -> dict[str, Any] | None:
         "kib_a_device": round((peak - first.cloud_memory_kib) / run.order.devices, 1),
         "cpu_seconds": round(cpu, 2),
         "cpu_ms_a_call": round(cpu * 1000 / calls, 3) if calls else None,
-        "cpu_ms_a_device": growth(run.moments),
+        # Devices that stay at work cost more the more there are.
+        "cpu_ms_a_device": None if run.order.scenario in AT_WORK else growth(run.moments),
         "most_calls_a_second": round(most_calls_a_second(run.moments), 1),
     }
 

@@ -57,7 +57,10 @@ def _confirmed(iot: Any, context: Any, principal: str, thing: str, other: str) -
 
 
 def _retired(iot: Any, context: Any, principal: str, thing: str, other: str) -> dict[str, str]:
-    if other != principal and _is_attached(iot, context, other, thing):
+    if other == principal:
+        reason = "a certificate does not retire itself: ask with the one that replaces it"
+        return {"step": "refused", "certificateId": principal, "reason": reason}
+    if _is_attached(iot, context, other, thing):
         # INACTIVE first: a run that is cut here is repeated whole, and finds it attached.
         iot.update_certificate(certificateId=other, newStatus="INACTIVE")
         iot.detach_thing_principal(thingName=thing, principal=_arn(context, other))

@@ -47,7 +47,7 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=False):
         """
         try:
             given = msgspec.convert({**self.listed(), **_OBJECT.decode(body)}, Settings)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise SETTINGS.error(str(error)) from error
         for name, value in given.listed().items():
             setattr(self, name, value)

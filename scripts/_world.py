@@ -79,7 +79,8 @@ def _tell(outcome: "Outcome") -> None:
     print(  # noqa: T201 - a command
         f"seed {outcome.seed}: hash {outcome.hash}, {outcome.turns} turns, "
         f"{len(outcome.accidents)} accidents, {outcome.power_ons} power-ons, "
-        f"{outcome.readings} readings; {outcome.broken or 'every rule holds'}"
+        f"{outcome.readings} readings, {outcome.renewals} renewals; "
+        f"{outcome.broken or 'every rule holds'}"
     )
 
 

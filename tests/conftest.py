@@ -1,6 +1,7 @@
 """Rules for every test: no network but loopback, and in CI no test that does not run."""
 
 import functools
+import gc
 import ipaddress
 import logging
 import os
@@ -47,22 +48,30 @@ UNMEASURED = (
 
 LONGEST_FIRST = (
     "wire/test_demo.py",
-    "wire/bad_input",
-    "wire/test_method_claim_own_ca.py",
-    "wire/test_localcloud_process.py",
-    "wire/test_localcloud_safety.py",
-    "wire/test_method_contract.py",
     "wire/test_pages.py",
+    "wire/test_localcloud_process.py",
+    "wire/test_device_run.py",
+    "wire/bad_input",
+    "wire/test_method_contract.py",
+    "wire/test_method_claim_own_ca.py",
+    "wire/test_device_operation.py",
     "scenarios/test_methods_over_tls.py",
-    "property/test_way_home_property.py",
-    "hardware/test_element_boot.py",
     "wire",
-    "scenarios",
+    "world",
     "hardware",
+    "scenarios",
+    "foreign",
     "property",
+    "diagnose",
+    "advisor",
+    "exhaustive",
     "unit/test_storage_crash",
     "unit/test_storage_rewrap.py",
     "unit/test_certificate_forms.py",
+    "unit/test_factory_bulk.py",
+    "unit/test_suite",
+    "unit/test_import_rules.py",
+    "unit/test_device_cli.py",
 )
 """Workers take whole files (scripts/_test.py); the last should be short, or one works alone."""
 
@@ -112,6 +121,17 @@ class FailuresAtOnce:
             terminal.write_line(f"{report.nodeid} failed ({report.when}):")
             for line in report.longreprtext.splitlines()[-SHOWN:]:
                 terminal.write_line(f"    {line}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Search no garbage among what is collected, then or later: all of it stays to the end."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -390,12 +390,15 @@ class AwscrtSession:
             return
         self._client.stop(mqtt5.DisconnectPacket())
         has_said_it = self._stopped.wait(min(patience, _GOODBYE_SECONDS))
+        was_met = self._relay is None or self._relay.was_met
         if self._relay is not None:  # in a flood awscrt comes to nothing else
             self._relay.close(_GOODBYE_SECONDS if has_said_it else 0.0)
-            if not self._relay.was_met:  # stopped so early, awscrt may never say that it stopped
+            if not was_met:  # stopped so early, awscrt may never say that it stopped
                 patience = 0.0
             self._relay = None
         has_stopped = self._stopped.wait(patience)
+        if was_met:
+            keep_until_stopped(self._client, self._stopped)
         self._client = None
         if dropped := self._inbox.take_dropped():
             _log.warning("dropped %d messages: they came faster than the device read them", dropped)
@@ -450,6 +453,21 @@ class AwscrtSession:
     def _put(self, event: ev.Event) -> None:
         self._connection += 1
         self._inbox.put(self._connection, event)
+
+
+_NOT_STOPPED: Final[dict[object, threading.Event]] = {}
+
+
+def keep_until_stopped(client: object, stopped: threading.Event) -> None:
+    """Hold ``client`` until ``stopped`` is set, and let go of those that have stopped meanwhile.
+
+    awscrt 0.36 reads the freed client if a message at QoS 1 comes after nobody holds it: the whole
+    process ends with a segmentation fault. On a busy machine a client may take long to stop.
+    """
+    _NOT_STOPPED[client] = stopped
+    for each, has_stopped in list(_NOT_STOPPED.items()):
+        if has_stopped.is_set():
+            _NOT_STOPPED.pop(each, None)
 
 
 def _message(data: mqtt5.PublishReceivedData) -> ev.MessageReceived:

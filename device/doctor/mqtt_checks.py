@@ -26,6 +26,7 @@ from device.storage.element import key_records
 from device.storage.keys import TlsIdentity
 
 _ANSWERED: Final = "CONNACK"
+_SAID: Final = "DISCONNECT"
 _SUFFIX: Final = "-doctor"
 _ASK_THE_ACCOUNT: Final = (
     "The device cannot find out more. Whoever may read the account runs factory explain --serial "
@@ -247,6 +248,9 @@ def _cause_of(outcome: ev.Event) -> str:
             return f"No policy allows iot:Publish on {topic}."
         case ev.ConnectionLost(taken_over=True):
             return "Another client connects with the same client id."
+        case ev.ConnectionLost(detail) if not detail.startswith(_SAID):
+            why = "It was closed at this packet: no policy allows it, or the network failed"
+            return f"{why} ({foreign(detail)})."
         case ev.TimedOut():
             return "AWS IoT, or what answers in its place, is silent."
     return foreign(str(getattr(outcome, "detail", "")))

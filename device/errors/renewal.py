@@ -158,6 +158,7 @@ RECOVERY_REFUSED: Final = Row(
         "The window is over: factory prepare --recovery says how many days it has.",
         "The certificate was set REVOKED. A revoked device may not come back.",
         "The certificate is still good. Then the device must renew it instead.",
+        "A certificate that the device gave up is ACTIVE. The audit names it: set it INACTIVE.",
     ),
     next_step="The audit message on firstboot/recovery/+/audit, and the log of the Lambda "
     "firstboot-recovery-hook, say why. Set the certificate ACTIVE again, if it has not expired; or "

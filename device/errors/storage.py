@@ -87,8 +87,9 @@ STORAGE_FAILURE: Final = Row(
     "The disk failed",
     means="The disk failed, or returned other data than was written (PSA_ERROR_STORAGE_FAILURE).",
     causes=("The SD card or disk is worn out.", "The disk was removed while it was in use."),
-    next_step="Check the disk (dmesg, SMART, SD card); the last committed state is intact.",
-    exit_code=ExitCode.STORAGE_UNUSABLE,
+    next_step="Try again: a fault of a disk may pass, and the last committed state is intact. If "
+    "it stays, check the disk (dmesg, SMART, SD card).",
+    exit_code=ExitCode.TRY_LATER,
     kind=StorageError,
     reproduce=(
         MAKE,

@@ -15,7 +15,7 @@ from typing import Final, Protocol
 from device.errors import FirstbootError
 from device.errors.renewal import RENEWAL_RUNNING
 from device.operation.task import Report
-from device.operation.work import Work
+from device.operation.work import CONNECT_PACING_SECONDS, Work
 from device.provisioning import events as ev
 from device.provisioning import renewal_events as re
 from device.provisioning.actions import (
@@ -23,6 +23,7 @@ from device.provisioning.actions import (
     Connect,
     Disconnect,
     Fail,
+    Promote,
     Publish,
     Request,
     Subscribe,
@@ -159,7 +160,13 @@ class Renewing(Work):
         self._since = 0.0
         self._resume_at = math.inf
         self._hands_over = False
+        self._is_promoting = False
+        """Whether a promotion was begun: if it fails, nobody knows which certificate counts."""
         self._waits = 0
+        self._held: Connect | None = None
+        """An order that waits for `_connect_at`."""
+        self._connect_at = -math.inf
+        """From when the second connection may be made again."""
         self._asks_on_main = False
         """Whether the renewal's orders go to the connection that operates."""
         self._asked: frozenset[str] = frozenset()
@@ -257,6 +264,8 @@ class Renewing(Work):
     def _renewal_due(self) -> float:
         if self._renewal is None:
             return -math.inf if self._orders.is_waiting else self._check_at
+        if self._held is not None:
+            return self._connect_at
         if self._beside.has_news:
             return -math.inf
         if self._resume_at < math.inf:
@@ -267,6 +276,9 @@ class Renewing(Work):
     def _do_what_is_due(self, now: float) -> Sequence[Action]:
         if self._renewal is None:
             return self._begin_if_due(now)
+        if self._held is not None:
+            self._connect_beside(self._held, now)
+            return []
         if (event := self._beside.take()) is not None:
             if self._resume_at < math.inf:
                 return []  # what is left of a connection that was given up
@@ -333,7 +345,10 @@ class Renewing(Work):
                 if not isinstance(order, Subscribe):
                     self._asked |= {order.topic}
                 return [order]
-            case Connect() | Subscribe() | Request() | Publish() | Disconnect():
+            case Connect():
+                self._asks_on_main = False
+                self._connect_beside(order, now)
+            case Subscribe() | Request() | Publish() | Disconnect():
                 self._asks_on_main = False
                 self._beside.perform(order)
             case WaitBeforeRetry(cause):
@@ -343,11 +358,23 @@ class Renewing(Work):
             case Report():
                 return [order]
             case _:
+                self._is_promoting = isinstance(order, Promote)
                 fact = renewal.carry_out(order)
+                self._is_promoting = False
                 self._facts.extend([fact] if fact is not None else [])
                 if isinstance(order, re.HandOver):
                     return self._connect_again(now)
         return []
+
+    def _connect_beside(self, order: Connect, now: float) -> None:
+        """Make the second connection, or hold the order until a second has passed."""
+        if now < self._connect_at:
+            self._beside.close()
+            self._held = order
+            return
+        self._held, self._since = None, now
+        self._connect_at = now + CONNECT_PACING_SECONDS
+        self._beside.perform(order)
 
     def _use_operating_connection(self) -> ev.Event:
         self._beside.close()
@@ -368,7 +395,7 @@ class Renewing(Work):
 
     def _stop_asking(self) -> None:
         self._beside.close()
-        self._asks_on_main, self._asked = False, frozenset()
+        self._held, self._asks_on_main, self._asked = None, False, frozenset()
 
     def _connect_again(self, now: float) -> Sequence[Action]:
         """Have the operation connect with the new certificate; it publishes again what it must."""
@@ -394,4 +421,13 @@ class Renewing(Work):
         seconds = self._failures.next_delay()
         self._check_at = now + seconds
         words = f"{failure}; the device keeps its certificate and tries again in {seconds:.0f} s"
-        return [Report("renewal failed", f"{words}; next: {failure.next_step}"), *told]
+        report = Report("renewal failed", f"{words}; next: {failure.next_step}")
+        return [report, *told, *self._connect_if_promoting(now)]
+
+    def _connect_if_promoting(self, now: float) -> Sequence[Action]:
+        """Connect with what the storage has, since the new certificate may be in it already.
+
+        Whoever still spoke with the old one would ask the cloud to retire the old one by itself.
+        """
+        was_promoting, self._is_promoting = self._is_promoting, False
+        return self._connect_again(now) if was_promoting and self._is_operating else []

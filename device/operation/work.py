@@ -3,10 +3,14 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Final
 
 from device.operation.task import Report
 from device.provisioning.actions import Action
 from device.provisioning.events import Event, MessageReceived
+
+CONNECT_PACING_SECONDS: Final = 1.0
+"""AWS IoT takes one CONNECT a second of a client id (docs/aws-iot-facts.md, Quotas)."""
 
 
 class Work(ABC):

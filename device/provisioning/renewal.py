@@ -128,7 +128,7 @@ class RenewalMachine(Machine[State]):
                 return self._wait(before, event)
             case S.ROLLING_BACK:
                 self._failure = self._cause(before, event)
-                return [re.RollBack()]
+                return [re.RollBack(_is_unregistered(before, event))]
             case S.LOOKING_AGAIN if isinstance(event, re.CertificateRetired):
                 return [re.RecordRetired(event.certificate_id), re.LookAgain()]
             case S.LOOKING_AGAIN:
@@ -249,6 +249,12 @@ class RenewalMachine(Machine[State]):
 
     def _ask(self, payload: bytes) -> Request:
         return Request(renewal_messages.topic_of_device(self._plan.thing_name), payload)
+
+
+def _is_unregistered(before: State, event: Event) -> bool:
+    """Tell whether a token that was never used before was refused in words."""
+    refusals = (ev.RequestDenied, ev.RequestRefused, ev.TokenRefused)
+    return before is S.REGISTERING_CERTIFICATE and isinstance(event, refusals)
 
 
 def _stage(issued: ev.CertificateIssued) -> StageCertificate:

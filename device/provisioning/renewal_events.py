@@ -55,6 +55,9 @@ class CertificateRetired(Event, frozen=True):
 class RollBack(Action, frozen=True):
     """Destroy the new key, forget its certificate but for the id; report `RolledBack`."""
 
+    is_unregistered: bool = False
+    """Whether the cloud said that it does not register the certificate: nobody can retire it."""
+
 
 class HandOver(Action, frozen=True):
     """Let what uses the old certificate change to the new one; report `HandedOver`."""

@@ -23,7 +23,7 @@ from device.errors.provisioning import (
 )
 from device.errors.text import foreign
 from device.operation.task import FromWithin, Report
-from device.operation.work import Work
+from device.operation.work import CONNECT_PACING_SECONDS, Work
 from device.provisioning import actions as act
 from device.provisioning import events as ev
 from device.provisioning.events import Credential
@@ -33,7 +33,6 @@ from device.runtime.notify import ServiceManager
 
 _log = logging.getLogger(__name__)
 
-CONNECT_PACING_SECONDS: Final = 1.0  # AWS IoT quotas: one CONNECT a second per client id
 SLOW_SECONDS: Final = 1.0
 """What takes longer is told: what the device waits for, and how long at most."""
 CALM_SECONDS: Final = 3600.0

@@ -38,8 +38,8 @@ class Renewal(FirstBoot):
         match order:
             case re.LookAgain():
                 return self._renewals.stored()
-            case re.RollBack():
-                self._renewals.roll_back()
+            case re.RollBack(is_unregistered):
+                self._renewals.roll_back(is_unregistered=is_unregistered)
                 return re.RolledBack()
             case re.RecordRetired(certificate_id):
                 self._renewals.record_retired(certificate_id)

@@ -16,7 +16,7 @@ from device.lifecycle.journal import Identity, Registered, Staged
 from device.provisioning import renewal_events as re
 from device.provisioning.events import Event
 from device.runtime.enrolment import Enrolment
-from device.storage.secure_storage import Uid
+from device.storage.secure_storage import SecureStorage, Uid
 
 
 class RenewalEnrolment(Enrolment):
@@ -100,14 +100,22 @@ class RenewalEnrolment(Enrolment):
         self.is_wanted = self.recovers = False
         return False
 
-    def roll_back(self) -> None:
-        """Destroy the new key, and forget its certificate but for the id, in one commit."""
+    def roll_back(self, *, is_unregistered: bool = False) -> None:
+        """Destroy the new key, and forget its certificate but for the id, in one commit.
+
+        The id of one that the cloud did not register is forgotten, too: few ids are kept.
+        """
         progress = self.progress
+        note = _not_at_all if is_unregistered else journal.note_to_retire
         if progress is not None:
             with self._storage.transaction():
-                journal.forget_progress(self._storage, progress, journal.note_to_retire)
+                journal.forget_progress(self._storage, progress, note)
         self.is_wanted = False
 
     def record_retired(self, certificate_id: str) -> None:
         """Forget the id of a certificate that the cloud retired."""
         journal.note_retired(self._storage.ps, certificate_id)
+
+
+def _not_at_all(_: SecureStorage, __: str) -> None:
+    """Note nothing."""

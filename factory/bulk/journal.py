@@ -134,7 +134,7 @@ class Journal:
             return None
         try:
             return msgspec.json.decode(content, type=Batch)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise BATCH_JOURNAL.error(f"{self._folder / _FILE} cannot be read: {error}") from error
 
     def save(self, batch: Batch) -> None:

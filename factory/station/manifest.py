@@ -19,7 +19,7 @@ from typing import Final
 
 import msgspec
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa, utils
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -110,7 +110,7 @@ def _checked(entry: SignedEntry, certificate: x509.Certificate, where: str) -> s
         protected = msgspec.json.decode(_bytes(entry.protected), type=_Protected)
         payload = msgspec.json.decode(_bytes(entry.payload), type=_Payload)
         signature = _bytes(entry.signature)
-    except (ValueError, msgspec.DecodeError) as error:
+    except (ValueError, msgspec.DecodeError, RecursionError) as error:
         raise MANIFEST.error(f"{where} cannot be read: {error}") from error
     if protected != _protected(certificate):
         raise MANIFEST.error(f"{where} was not signed with this certificate")
@@ -123,8 +123,8 @@ def _checked(entry: SignedEntry, certificate: x509.Certificate, where: str) -> s
 def _check_signature(
     signed: str, signature: bytes, certificate: x509.Certificate, where: str
 ) -> None:
-    key = certificate.public_key()
-    if not isinstance(key, ec.EllipticCurvePublicKey) or len(signature) != 2 * _NUMBER_BYTES:
+    key = _public_key(certificate)
+    if len(signature) != 2 * _NUMBER_BYTES:
         raise MANIFEST.error(f"{where} has no signature by ES256")
     r, s = signature[:_NUMBER_BYTES], signature[_NUMBER_BYTES:]
     der = utils.encode_dss_signature(int.from_bytes(r, "big"), int.from_bytes(s, "big"))
@@ -134,10 +134,28 @@ def _check_signature(
         raise MANIFEST.error(f"{where} is not as it was signed") from None
 
 
+def _public_key(certificate: x509.Certificate) -> ec.EllipticCurvePublicKey:
+    try:
+        key = certificate.public_key()
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise MANIFEST.error(f"the signer's public key cannot be read: {error}") from error
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise MANIFEST.error("the signer's key is not for ES256")
+    return key
+
+
+def _key_identifier(certificate: x509.Certificate) -> bytes:
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
+    except (x509.ExtensionNotFound, ValueError) as error:
+        raise MANIFEST.error("the signer's certificate has no key identifier") from error
+    return found.value.digest
+
+
 def _protected(certificate: x509.Certificate) -> _Protected:
-    identifier = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
+    identifier = _key_identifier(certificate)
     thumbprint = sha256(certificate.public_bytes(Encoding.DER)).digest()
-    return _Protected("JWT", "ES256", _base64url(identifier.value.digest), _base64url(thumbprint))
+    return _Protected("JWT", "ES256", _base64url(identifier), _base64url(thumbprint))
 
 
 def _signed(device: ManifestDevice, protected: str, key: PrivateKey) -> SignedEntry:

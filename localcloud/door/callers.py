@@ -60,7 +60,7 @@ def is_own_host(host: str, port: int) -> bool:
     found = _HOST.fullmatch(host.lower())
     if found is None or int(found["port"] or _HTTP_PORT) != port:
         return False
-    name = found["name"].rstrip(".")
+    name = found["name"].removesuffix(".")
     return name in _OWN_HOSTS or (name.endswith(_OWN_DOMAIN) and ".." not in f".{name}")
 
 

@@ -160,6 +160,6 @@ def parse_fault(body: bytes) -> AnyFault:
     """
     try:
         fault: AnyFault = _DECODER.decode(body)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FAULT.error(str(error)) from error
     return fault

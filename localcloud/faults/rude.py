@@ -71,7 +71,7 @@ class Rude:
         """
         try:
             self._begin(msgspec.json.decode(body, type=Manners))
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise SETTINGS.error(str(error)) from error
 
     def _begin(self, manners: Manners) -> None:

@@ -109,8 +109,6 @@ def _conflict(certificate: Mapping[str, Any], thing: str | None, kind: str) -> s
     others = [arn.rpartition("/")[2] for arn in certificate.get("attachedThings", [])]
     if kind == EXCLUSIVE and any(other != thing for other in others):
         return f"The certificate is attached to {', '.join(others)}: it cannot be exclusive."
-    if kind not in {EXCLUSIVE, _SHARED}:
-        return f"{kind} is not a thing principal type"
     return None
 
 

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Final
 
 from localcloud import lifecycle
-from localcloud.errors import FAULT, MISUSE
+from localcloud.errors import FAULT
 from localcloud.state_folder import StateFolder
 from localcloud.verbs import Console
 
 SUMMARY: Final = "Switch a fault on or off, or list what is on."
+_ALL: Final = "all"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +31,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--off",
         nargs="?",
-        const="all",
+        const=_ALL,
         type=_number,
         metavar="ID",
         help="switch the fault ID off, or all faults",
@@ -40,9 +41,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, folder: StateFolder, console: Console) -> None:
     """Do what is asked; without a kind, list."""
     if options.off and options.kind:
-        raise MISUSE.error("give a fault or --off, not both", command="localcloud fault")
+        raise FAULT.error("give a fault or --off, not both")
     if options.off:
-        number = "" if options.off == "all" else f"/{options.off}"
+        number = "" if options.off == _ALL else f"/{options.off}"
         lifecycle.call(folder, "DELETE", f"faults{number}")
         console.show({"off": options.off}, f"Off: {options.off}.")
     elif options.kind:
@@ -74,6 +75,6 @@ def fields_of(words: Sequence[str]) -> dict[str, object]:
 
 
 def _number(text: str) -> str:
-    if not text.isdecimal():
+    if text != _ALL and not text.isdecimal():  # argparse gives it the const, too
         raise argparse.ArgumentTypeError(f"{text!r} is not the number of a fault")
     return text

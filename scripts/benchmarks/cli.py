@@ -71,6 +71,12 @@ def _run(rounds: int) -> Rows:
     return run(rounds)
 
 
+def _slow(rounds: int) -> Rows:
+    from scripts.benchmarks.first_boot import slow  # noqa: PLC0415
+
+    return slow(rounds)
+
+
 def _line_of_devices(rounds: int) -> Rows:
     from scripts.benchmarks.line import line  # noqa: PLC0415
 
@@ -100,6 +106,11 @@ BENCHES: Final[Mapping[str, Bench]] = {
         "our whole first boot against the same exchange written with AWS's SDK alone",
         "the bare exchange",
         _first_boot,
+    ),
+    "slow": Bench(
+        "the same first boot on 0.2 of a core (SIGSTOP and SIGCONT by used time, as cpulimit)",
+        "the bare exchange, on as much",
+        _slow,
     ),
     "cold-start": Bench(
         "`device --version` and `device status` against `python -c pass`",

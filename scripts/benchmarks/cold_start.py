@@ -8,7 +8,7 @@ from typing import Final
 from scripts.benchmarks.comparison import Figures, Quantity, Row, Side, alternate, compare
 from scripts.benchmarks.workbench import CHECKOUT, Workbench, device_command, open_workbench
 
-_AIMS: Final = {"device --version": 3.0, "device status": 8.0}
+_AIMS: Final = {"device --version": 2.0, "device status": 5.0}
 
 
 def cold_start(rounds: int) -> Mapping[str, list[Row]]:

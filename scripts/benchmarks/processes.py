@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from scripts.benchmarks.slow_cpu import hold_to
+
 PATIENCE_SECONDS: Final = 60.0
 _MAXRSS_UNIT: Final = 1 if sys.platform == "darwin" else 1024  # bytes; getrusage(2)
 _MIB: Final = 2.0**20
@@ -49,8 +51,13 @@ class Run:
     """What it printed, both streams."""
 
 
-def measure(command: Sequence[str], environment: Mapping[str, str], folder: Path) -> Run:
-    """Run ``command`` in ``folder`` and return what it cost.
+def measure(
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    folder: Path,
+    share: float | None = None,
+) -> Run:
+    """Run ``command`` in ``folder``, on ``share`` of a core if that is given; return what it cost.
 
     Its output goes to a file, so that nobody has to wake up and read it meanwhile.
 
@@ -69,8 +76,12 @@ def measure(command: Sequence[str], environment: Mapping[str, str], folder: Path
         )
         watchdog = threading.Timer(PATIENCE_SECONDS, os.kill, (process.pid, signal.SIGKILL))
         watchdog.start()
+        is_over = threading.Event()
+        if share is not None:
+            threading.Thread(target=hold_to, args=(process.pid, share, is_over)).start()
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - started
+        is_over.set()
         watchdog.cancel()
         process.returncode = os.waitstatus_to_exitcode(status)
         output.seek(0)

@@ -32,9 +32,17 @@ class Workbench:
     checkout: Path = CHECKOUT
     """Whose code the commands run."""
 
-    def measure(self, *command: str, settings: Mapping[str, str] = MappingProxyType({})) -> Run:
-        """Run one command on this bench, with variables of its own; return what it cost."""
-        return measure(command, {**self.environment, **settings}, CHECKOUT)
+    def measure(
+        self,
+        *command: str,
+        settings: Mapping[str, str] = MappingProxyType({}),
+        share: float | None = None,
+    ) -> Run:
+        """Run one command on this bench, with variables of its own; return what it cost.
+
+        It gets ``share`` of a core, or all that there is.
+        """
+        return measure(command, {**self.environment, **settings}, CHECKOUT, share)
 
     def prepare(self, method: str = "claim") -> None:
         """Have the station prepare the cloud for a method."""

@@ -134,3 +134,25 @@ def test_help_needs_the_standard_library_only(module: str) -> None:
     words = [sys.executable, "-S", "-m", module, "--help"]
     done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=SECONDS)
     assert "usage:" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--", "/nowhere/client"],
+        ["--", "/"],
+        ["--seconds", "-1", "--", "true"],
+        ["--seconds", "nan", "--", "true"],
+        ["--jobs", "0", "--", "true"],
+        ["--junit", "/nowhere/report.xml", "--", "true"],
+        ["--html", "/nowhere/report.html", "--", "true"],
+    ],
+)
+def test_what_cannot_be_used_is_said_before_a_case_runs(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--case", "TLS_Connect", *arguments]) == 2
+
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: ")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 import trustme
 
@@ -177,6 +177,23 @@ def answering_proxy(answer: bytes) -> Callable[[Bench], str]:
     return lambda bench: bench.proxy(answer, hang_up)
 
 
+def no_name_server(bench: Bench) -> Patient:
+    def resolve(*_: object) -> NoReturn:
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    return Patient(bench.device("a.example:8883"), resolve=resolve)
+
+
+def clock_of_2060(bench: Bench) -> Patient:
+    return Patient(bench.device(), clock=FakeClock(datetime(2060, 1, 1, tzinfo=UTC).timestamp()))
+
+
+def no_certificate_in_root_ca(bench: Bench) -> Patient:
+    file = bench.folder / "nothing"
+    file.write_text("no certificate\n")
+    return Patient(bench.device(), flags={"root_ca": str(file)})
+
+
 def impatient_proxy(bench: Bench) -> str:
     return bench.proxy(OPENED, hang_up)
 
@@ -240,6 +257,17 @@ def silent(peer: Peer) -> None:
     peer.receive()
     with suppress(OSError):
         peer.wait_until_closed()
+
+
+def no_broker(peer: Peer) -> None:
+    peer.receive()
+    peer.send(b"\xff" * 50)
+
+
+def closing_at_publish(peer: Peer) -> None:
+    peer.receive()
+    peer.send(connack(0))
+    peer.receive()
 
 
 def of_a_claim(script: Script) -> Plant:
@@ -354,5 +382,57 @@ DEVICE_CAUSES: Final = [
     Cause(
         "another device has the same client id", "client id", "FB-414", "",
         serving(broker(then=disconnect(0x8E))),
+    ),
+    Cause("a captive portal answers", "TLS", "FB-402", "does not speak TLS", plain(
+        lambda peer: peer.send(b"HTTP/1.1 302 Found\r\nLocation: http://login.example/\r\n\r\n"))),
+    Cause(
+        "the proxy sends to a login page", "proxy", "FB-402", "302",
+        through(answering_proxy(b"HTTP/1.1 302 Found\r\nLocation: http://login.example/\r\n\r\n")),
+    ),
+    Cause(
+        "the proxy cannot reach the endpoint", "proxy", "FB-402", "502",
+        through(answering_proxy(b"HTTP/1.1 502 Bad Gateway\r\n\r\n")),
+    ),
+    Cause(
+        "what is set as proxy is none", "proxy", "FB-402", "no HTTP",
+        through(lambda bench: bench.plain_server(lambda peer: peer.send(b"\0\1\r\n\r\n"))),
+    ),
+    Cause("a SOCKS proxy is set", "settings", "FB-001", "proxy", flag(proxy="socks5://a:1")),
+    Cause("the name server does not answer now", "DNS", "FB-402", "Temporary", no_name_server),
+    Cause("the clock is years ahead", "expiry", "FB-460", "this device's clock", clock_of_2060),
+    Cause("root_ca names a folder", "settings", "FB-001", "not a regular file", flag(root_ca="/")),
+    Cause(
+        "root_ca names a file without a certificate", "settings", "FB-001", "no PEM certificate",
+        no_certificate_in_root_ca,
+    ),
+    Cause(
+        "the endpoint is an IPv6 address", "settings", "FB-001", "IPv6", flag(endpoint="[::1]:1")
+    ),
+    Cause(
+        "the telemetry topic has a wildcard", "settings", "FB-001", "not a topic",
+        settings("method: claim\ntelemetry: {topic: 'a/#'}\n"),
+    ),
+    Cause(
+        "the client id is not valid", "CONNECT", "FB-402", "client identifier not valid",
+        serving(broker(connacks(0x85))),
+    ),
+    Cause(
+        "too many connections a second", "CONNECT", "FB-402", "rate exceeded",
+        serving(broker(connacks(0x9F))),
+    ),
+    Cause(
+        "another server than an MQTT broker answers", "CONNECT", "FB-402", "does not speak MQTT",
+        serving(no_broker),
+    ),
+    Cause(
+        "too many subscriptions", "subscribe", "FB-415", "quota",
+        of_a_claim(broker(suback_code=0x97)),
+    ),
+    Cause(
+        "too many messages", "publish", "FB-415", "quota", serving(broker(puback_code=0x97))
+    ),
+    Cause(
+        "AWS IoT closes the connection at the message", "publish", "FB-413", "no policy allows it",
+        serving(closing_at_publish),
     ),
 ]  # fmt: skip

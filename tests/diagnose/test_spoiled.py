@@ -1,7 +1,9 @@
 """Does doctor come to an end, with a finding for each check, on whatever is in the folder?"""
 
 import os
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +12,7 @@ import pytest
 from device.doctor.examination import CHECKS
 from device.doctor.finding import Result
 from tests.diagnose.bench import Bench, Patient, bad
+from tests.support.scripted_server import Peer, Script
 
 Spoil = Callable[[Path], object]
 
@@ -119,6 +122,32 @@ def test_doctor_ends_where_no_settings_can_be_read(config: str, tmp_path: Path) 
         findings = Patient(bench.device(), config=tmp_path / config, offline=True).examined()
 
     assert [each.check for each in findings if each.code] == ["settings"]
+
+
+def says_nothing(peer: Peer) -> None:
+    with suppress(OSError):
+        peer.wait_until_closed()
+
+
+def byte_by_byte(peer: Peer) -> None:
+    with suppress(OSError):
+        while True:
+            peer.send(b"\x16")
+            time.sleep(0.5)  # the server is what is slow, and doctor has no clock of its own there
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("script", [says_nothing, byte_by_byte])
+@pytest.mark.parametrize("where", ["server", "proxy"])
+def test_doctor_ends_where_somebody_hangs(where: str, script: Script, tmp_path: Path) -> None:
+    """No check comes to its limit of 30 s, which would be FB-461."""
+    with Bench(tmp_path) as bench:
+        hanging = bench.plain_server(script)
+        state = bench.device("localhost:443" if where == "proxy" else hanging)
+        variables = {"DEVICE_PROXY": f"http://{hanging}"} if where == "proxy" else {}
+        findings = bad(Patient(state, variables=variables).examined())
+
+    assert [each.code for each in findings] == ["FB-402"]
 
 
 def test_doctor_changes_nothing(tmp_path: Path) -> None:

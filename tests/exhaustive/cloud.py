@@ -30,6 +30,10 @@ def copied(cloud: SimulatedCloud) -> SimulatedCloud:
     twin.things, twin.tokens = dict(cloud.things), dict(cloud.tokens)
     twin.everything_issued = {}
     twin._unknown = dict(cloud._unknown)
+    twin.renewal, twin.recovery = copy.copy(cloud.renewal), copy.copy(cloud.recovery)
+    twin.renewal._cloud = twin.recovery._cloud = twin
+    twin.renewal.registered = set(cloud.renewal.registered)
+    twin.recovery.audit = []
     return twin
 
 

@@ -7,11 +7,13 @@ inside a commit is what tests/unit/test_storage_crash_explorer.py searches, to t
 import copy
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
+from device.config.settings import Settings
 from device.errors import FirstbootError
 from device.errors.provisioning import CLAIM_MISSING
 from device.identity.certificates import certificate_id, leaf_of
@@ -27,6 +29,7 @@ from device.runtime.enrolment import Enrolment
 from device.runtime.first_boot import FirstBoot
 from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.keys import CLAIM_KEY, KeyType, MemoryIdentity, TlsIdentity
+from device.storage.secure_storage import Uid
 from tests.exhaustive.cloud import LIES, answer, copied, refusal, status
 from tests.exhaustive.search import HONEST
 from tests.exhaustive.summary import id_in_use, installed_id, summary_of
@@ -36,6 +39,7 @@ from tests.support.simulated_cloud import SimulatedCloud
 from tests.support.worlds import Diary
 
 SERIAL = "SN-1"
+_EnrolmentT = TypeVar("_EnrolmentT", bound=Enrolment)
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,11 @@ class Scene:
     leaf_pem: str = ""
     """The certificate that the station installed, for a method that presents it."""
     just_in_time: bool = False
+    settings: Settings = field(default_factory=lambda: Settings(method="claim"))
+    resets: bool = False
+    """Whether somebody resets the device, at any moment."""
+    has_birth_certificate: bool = False
+    """Whether it may come back with that, so that people may set its certificate INACTIVE."""
 
 
 @dataclass(frozen=True)
@@ -155,13 +164,16 @@ class DeviceNode:
                 node.cloud.age_tokens(3601.0)
             case "certificates deleted":
                 node.cloud.delete_certificates(SERIAL)
-            case _ if node.facts:
-                node = node._receive()
-            case _ if node.orders:
-                node = node._do(move)
             case _:
-                raise AssertionError(f"{node.machine.state} waits for nothing")
+                node = node._moved(move)
         return node.summed_up()
+
+    def _moved(self, move: str) -> "DeviceNode":
+        if self.facts:
+            return self._receive()
+        if self.orders:
+            return self._do(move)
+        raise AssertionError(f"{self.machine.state} waits for nothing")
 
     def powered_on(self, *, user_is_there: bool = True) -> "DeviceNode":
         """Lose what is in memory; begin with what is stored. Monotonic time starts again."""
@@ -169,8 +181,9 @@ class DeviceNode:
             self, clock=FakeClock(self.clock.wall()), link=None, orders=(),
             user_is_there=user_is_there,
         )  # fmt: skip
-        at_hand = not self.scene.needs_user or user_is_there
         with node._opened() as (storage, work):
+            is_stored = Uid.CLAIM_CERTIFICATE in storage.ps.uids()
+            at_hand = user_is_there if self.scene.needs_user else is_stored
             machine = self.scene.machine(storage, at_hand)
             if journal.load_identity(storage.ps) is not None:
                 machine._state = type(machine.state).PROVISIONED
@@ -185,16 +198,23 @@ class DeviceNode:
         order, node = self.orders[0], replace(self, orders=self.orders[1:])
         match order:
             case act.Fail():
-                return node.powered_on()
+                return node._failed()
             case act.WaitBeforeRetry():
                 return node._waited()
             case act.Connect():
                 return node._connect(order, move)
             case act.Subscribe() | act.Request() | act.Publish() | act.Disconnect():
                 return node._talk(order, move)
-        with node._opened() as (_, work):
+        return node._carry_out(order)
+
+    def _carry_out(self, order: act.Action) -> "DeviceNode":
+        with self._opened() as (_, work):
             fact = work.carry_out(order)
-        return node._told(fact) if fact is not None else node
+        return self._told(fact) if fact is not None else self
+
+    def _failed(self) -> "DeviceNode":
+        """A person, or a timer, begins again."""
+        return self.powered_on()
 
     def _told(self, fact: ev.Event) -> "DeviceNode":
         return replace(self, facts=(*self.facts, fact))
@@ -276,7 +296,7 @@ class DeviceNode:
             return self._told(refusal(order, move))
         if move == "malformed":
             return self._told(ev.ReplyMalformed("operation", "no JSON"))
-        event = answer(self.cloud, order)
+        event = self._answer(order)
         match move, event:
             case "cut after", _:
                 return self._lost(ev.ConnectionLost("cut"))
@@ -290,21 +310,32 @@ class DeviceNode:
                 )
         return self._told(event)
 
+    def _answer(self, order: act.Request) -> ev.Event:
+        return answer(self.cloud, order)
+
     # --- what it comes to ----------------------------------------------------------------------
 
     @contextmanager
     def _opened(self) -> Iterator[tuple[DeviceStorage, FirstBoot]]:
         with open_device_storage(self.scene.state, mount=self.disk.mount) as storage:
-            enrolment = Enrolment(
-                storage, self.clock, method=self.scene.method, key_type=KeyType.EC_P256,
-                subject=subject_name({"common_name": SERIAL}), issuer_pem=None,
-            )  # fmt: skip
-            yield storage, FirstBoot(lambda: self.machine, enrolment, Diary())
+            yield storage, self._work(storage)
+
+    def _work(self, storage: DeviceStorage) -> FirstBoot:
+        return FirstBoot(lambda: self.machine, self._enrolment(Enrolment, storage), Diary())
+
+    def _enrolment(self, kind: type[_EnrolmentT], storage: DeviceStorage) -> _EnrolmentT:
+        return kind(
+            storage, self.clock, method=self.scene.method, key_type=KeyType.EC_P256,
+            subject=subject_name({"common_name": SERIAL}), issuer_pem=None,
+        )  # fmt: skip
 
     def summed_up(self) -> "DeviceNode":
         """Return this node with what makes it equal to others."""
         with self._opened() as (storage, _):
-            return replace(self, summary=summary_of(self, storage))
+            return replace(self, summary=self._summary(storage))
+
+    def _summary(self, storage: DeviceStorage) -> Hashable:
+        return summary_of(self, storage)
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,13 @@ from device.lifecycle.journal import Keyed
 from device.provisioning.claim import ClaimMachine
 from device.provisioning.machine import AnyMachine
 from device.provisioning.presented import PresentedMachine, PresentedPlan
-from device.storage.device_storage import DeviceStorage
+from device.storage.device_storage import DeviceStorage, open_device_storage
+from device.storage.keys import BIRTH_KEY
+from device.storage.secure_storage import Uid
 from tests.exhaustive.device_node import SERIAL, DeviceNode, Scene
+from tests.exhaustive.life_node import LifeNode
 from tests.support.memory_disk import MemoryDisk
-from tests.support.worlds import MemoryWorld
+from tests.support.worlds import MemoryWorld, boot
 
 SEARCHES: Final = {
     "claim": "claim",
@@ -57,6 +60,7 @@ def start(name: str, folder: Path) -> DeviceNode:
         needs_user=method.name == "trusted-user",
         leaf_pem=leaf,
         just_in_time=method.just_in_time,
+        settings=world.settings,
     )
     nothing = ClaimMachine.__new__(ClaimMachine)  # replaced at power-on
     node = DeviceNode(scene, disk, world.cloud, world.clock, nothing)
@@ -77,3 +81,39 @@ class _MachineOf:
         has_key = isinstance(progress, Keyed) or getattr(progress, "csr_pem", None) is not None
         by_aws = plan.keys_made_by_aws and not has_key
         return ClaimMachine(replace(plan, keys_made_by_aws=by_aws, claim_at_hand=claim_at_hand))
+
+
+LIVES: Final = ("renewal", "renewal, losses only", "recovery", "reset")
+"""Searches that begin with a proven device."""
+
+
+def proven(name: str, folder: Path) -> DeviceNode:
+    """Return where the search ``name`` of `LIVES` begins."""
+    world, disk = MemoryWorld(), MemoryDisk()
+    world.mount = disk.mount
+    world.cloud.used_tokens_are_refused = True
+    state = world.make_device(folder / "device", SERIAL)
+    if name == "recovery":
+        _give_birth_certificate(world, state)
+    identity = boot(world, state)
+    scene = Scene(
+        method="claim",
+        state=state,
+        machine=_MachineOf(world.settings),
+        lies=name != "renewal, losses only",
+        settings=world.settings,
+        resets=name == "reset",
+        has_birth_certificate=name == "recovery",
+    )
+    nothing = ClaimMachine.__new__(ClaimMachine)  # replaced at power-on
+    node = LifeNode(
+        scene, disk, world.cloud, world.clock, nothing, proofs=frozenset({identity.certificate_id})
+    )
+    return node.powered_on().summed_up()
+
+
+def _give_birth_certificate(world: MemoryWorld, state: Path) -> None:
+    pem, key_pem = world.cloud.recovery.give_birth_certificate(SERIAL)
+    with open_device_storage(state, mount=world.mount) as storage:
+        storage.ps.set(Uid.BIRTH_CERTIFICATE, pem.encode())
+        storage.keys.import_key(BIRTH_KEY, key_pem.encode())

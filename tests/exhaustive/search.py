@@ -10,6 +10,7 @@ first certificate and the fifth are alike, as are the second orphan and the thir
 from collections import Counter, deque
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Protocol
 
 HONEST = "honest"
@@ -59,15 +60,19 @@ class Found:
     complete: bool = True
 
 
-def search(start: Node, *, most_hostile: int | None = None) -> Found:
-    """Walk over every node that is reachable with ``most_hostile`` moves that are not honest."""
-    walk = _Walk(start, most_hostile)
+def search(start: Node, *, most_hostile: int | None = None, goes_on_at_home: bool = False) -> Found:
+    """Walk over every node that is reachable with ``most_hostile`` moves that are not honest.
+
+    With ``goes_on_at_home`` a device that is home may be struck again.
+    """
+    walk = _Walk(start, most_hostile, goes_on=goes_on_at_home)
     walk.run()
     return walk.verdict()
 
 
 class _Walk:
-    def __init__(self, start: Node, most_hostile: int | None) -> None:
+    def __init__(self, start: Node, most_hostile: int | None, *, goes_on: bool) -> None:
+        self._goes_on = goes_on
         self._most_hostile = most_hostile
         self._ways: dict[Hashable, tuple[Hashable | None, str]] = {start.key: (None, "power")}
         self._hostile: dict[Hashable, int] = {start.key: 0}
@@ -83,7 +88,8 @@ class _Walk:
             self._found.broken += [f"{rule}: {self._way(key)}" for rule in node.broken_rules()]
             if node.is_home:
                 self._homes.add(key)
-                continue
+                if not self._goes_on:
+                    continue
             for move in self._allowed(node):
                 self._step(node, key, move)
 
@@ -135,4 +141,5 @@ class _Walk:
         while at is not None:
             at, move = self._ways[at]
             moves.append(move)
-        return " > ".join(reversed(moves))
+        runs = [(move, len(list(run))) for move, run in groupby(reversed(moves))]
+        return " > ".join(move if count == 1 else f"{move} x {count}" for move, count in runs)

@@ -13,10 +13,13 @@ from device.provisioning.claim_states import State
 from device.provisioning.machine import AnyMachine
 from device.storage.device_storage import DeviceStorage
 from tests.exhaustive.device_node import DeviceNode
-from tests.exhaustive.scenes import SEARCHES, start
+from tests.exhaustive.end_node import EndNode
+from tests.exhaustive.scenes import LIVES, SEARCHES, proven, start
 from tests.exhaustive.search import Found, search
 
 PAGE = Path(__file__).parents[2] / "docs" / "cannot-be-bricked.md"
+ON_THE_PAGE = {"renewal", "renewal, losses only", "reset"}
+"""Searches after the first boot whose numbers the page has."""
 HOSTILE_MOVES = {"claim": 2}
 """How many moves the fast suite lets the world be hostile; one, where nothing is said."""
 
@@ -43,6 +46,38 @@ def test_every_state_leads_home_and_the_page_tells_how_many(name: str, tmp_path:
     assert_leads_home(found)
     assert found.complete
     assert row(name, found) in PAGE.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", LIVES)
+def test_after_a_hostile_move_every_state_of_a_proven_device_leads_home(
+    name: str, tmp_path: Path
+) -> None:
+    found = search(proven(name, tmp_path), most_hostile=1)
+
+    assert_leads_home(found)
+    assert found.nodes > 200
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", LIVES)
+def test_every_state_of_a_proven_device_leads_home(name: str, tmp_path: Path) -> None:
+    found = search(proven(name, tmp_path), goes_on_at_home=True)
+
+    assert_leads_home(found)
+    assert found.complete
+    print(row(name, found))  # noqa: T201 - shown with -s
+    assert name not in ON_THE_PAGE or row(name, found) in PAGE.read_text(encoding="utf-8")
+
+
+def test_from_every_state_of_a_renewal_a_decommissioning_ends_whatever_is_cut(
+    tmp_path: Path,
+) -> None:
+    living = proven("renewal", tmp_path)
+    found = search(EndNode(living, living.disk))
+
+    assert_leads_home(found)
+    assert found.complete
+    assert row("decommission", found) in PAGE.read_text(encoding="utf-8")
 
 
 def row(name: str, found: Found) -> str:

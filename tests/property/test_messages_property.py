@@ -16,9 +16,8 @@ REQUESTS: Final = (
     topics.CREATE_KEYS_AND_CERTIFICATE,
     topics.register_thing("T"),
 )
-reply_topics = st.builds(
-    "{}/{}".format, st.sampled_from(REQUESTS), st.sampled_from(["accepted", "rejected"])
-)
+REPLIES: Final = [f"{each}/{answer}" for each in REQUESTS for answer in ("accepted", "rejected")]
+reply_topics = st.sampled_from(REPLIES)
 NEARLY: Final = {
     "certificateId": "id",
     "certificatePem": "pem",
@@ -56,17 +55,18 @@ def test_no_topic_raises(topic: str, payload: bytes) -> None:
 def test_replies_that_are_nearly_right() -> None:
     reached: Counter[str] = Counter()
 
-    @settings(max_examples=examples(400))
-    @given(reply_topics, nearly_right())
+    @settings(max_examples=examples(70))
+    @given(document=nearly_right())
     def explore(topic: str, document: dict[str, Any]) -> None:
         payload = json.dumps(document).encode()
         event = messages.decode(MessageReceived(topic, payload))
         assert isinstance(event, Event)
         reached[type(event).__name__] += 1
 
-    explore()
+    for each in REPLIES:  # by turns: what is drawn may leave one out
+        explore(each)
     for kind in ("CertificateIssued", "ThingRegistered", "RequestRefused", "ReplyMalformed"):
-        assert reached[kind] >= 10, reached
+        assert reached[kind] >= 5, reached
 
 
 @given(reply_topics, nearly_right(), st.data())

@@ -14,6 +14,7 @@ from device.errors import FirstbootError
 from device.lifecycle import journal
 from device.runtime.loop import Patience
 from device.storage.device_storage import open_device_storage
+from tests.support.effort import examples
 from tests.support.power import PowerCutError, PowerSupply
 from tests.support.worlds import MemoryWorld, boot, boot_home
 
@@ -94,7 +95,9 @@ def suffer(data: st.DataObject, world: MemoryWorld, boots: int, state: Path) -> 
 
 
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(60),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     data=st.data(),
@@ -128,7 +131,9 @@ def test_every_stored_state_leads_home_by_claim(
 
 
 @settings(
-    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(40),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(data=st.data(), method=st.sampled_from(PRESENTED_METHODS), boots=st.integers(1, 4))
 def test_every_stored_state_leads_home_by_presenting(

@@ -59,7 +59,7 @@ def calls_of_a_boot(folder: Path) -> int:
     return disk.calls
 
 
-SAID: Final = {ExitCode.DONE, ExitCode.STORAGE_UNUSABLE, ExitCode.TRY_LATER}
+SAID: Final = {ExitCode.DONE, ExitCode.TRY_LATER}
 """How a boot may end: a fault of the second copy alone only warns."""
 
 

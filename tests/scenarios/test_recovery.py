@@ -12,6 +12,7 @@ from cryptography import x509
 from device.errors import FirstbootError
 from device.errors.provisioning import NOT_LET_IN
 from device.errors.renewal import CERTIFICATE_EXPIRED, RECOVERY_REFUSED
+from device.lifecycle import journal
 from device.storage.device_storage import open_device_storage
 from device.storage.keys import BIRTH_KEY
 from device.storage.secure_storage import Uid
@@ -222,3 +223,19 @@ def test_one_cut_at_every_moment_of_a_recovery(tmp_path: Path) -> None:
         assert_came_back(world, state)
     # How many moments there are differs by a few, as keys and ids do.
     assert cuts >= len(moments) - 3
+
+
+def test_refused_recoveries_push_nothing_out_that_is_still_to_be_retired(tmp_path: Path) -> None:
+    """The cloud registered none of them; the ACTIVE one before them is still to be retired."""
+    world = new_world()
+    state = made(world, tmp_path / "device")
+    with open_device_storage(state, mount=world.mount) as storage:
+        journal.note_to_retire(storage.ps, "f" * 64)
+    expired(world, state, 31)
+
+    for _ in range(12):
+        with raises(RECOVERY_REFUSED):
+            renew(world, state)
+
+    with open_device_storage(state, read_only=True, mount=world.mount) as storage:
+        assert journal.load_to_retire(storage.ps) == ("f" * 64,)

@@ -16,6 +16,7 @@ from unittest import mock
 
 from device.cli import main
 from device.storage.keys import MemoryIdentity
+from factory.cli import main as factory_main
 from factory.station.station import open_station
 from tests.support.devices import make_device
 from tests.support.hang import SECONDS, killed_if_silent
@@ -153,6 +154,11 @@ def boot(state: Path, *arguments: str | Path, **settings: str) -> Finished:
     return device("boot", "--state", state, "--config", CONFIG, *arguments, **settings)
 
 
+def boot_here(state: Path, *arguments: str | Path, **settings: str) -> Finished:
+    """Boot a device as `boot` does, in this process."""
+    return device_here("boot", "--state", state, "--config", CONFIG, *arguments, **settings)
+
+
 @contextmanager
 def running(*arguments: str | Path, **settings: str) -> Iterator[Running]:
     """Start a command; it is killed at the end if it is still there."""
@@ -204,14 +210,14 @@ _WORKS: Final[dict[str, Works]] = {}
 def works_for(cloud: LocalCloud, folder: Path) -> Works:
     """Prepare ``cloud`` from a station in ``folder``, unless this test run has done so before."""
     if cloud.api_url not in _WORKS:
-        subprocess.run(
-            [sys.executable, "-m", "factory", "prepare", "--method", "claim", "--station", folder],
-            cwd=ROOT,
-            env={**os.environ, **cloud.environment},
-            check=True,
-            capture_output=True,
-            timeout=SECONDS,
-        )
+        said = io.StringIO()
+        with (
+            mock.patch.dict(os.environ, cloud.environment),
+            redirect_stdout(said),
+            redirect_stderr(said),
+        ):
+            code = factory_main(["prepare", "--method", "claim", "--station", str(folder)])
+        assert code == 0, said.getvalue()
         with open_station(folder, read_only=True) as station:
             _WORKS[cloud.api_url] = Works(cloud, station.claim())
     return _WORKS[cloud.api_url]

@@ -313,8 +313,10 @@ class SimulatedRenewals:
         if asked["step"] == "prove":
             step = "refused" if self.refusal else "confirmed"
             return {"step": step, "certificateId": principal, "reason": self.refusal}
+        if asked["replaces"] == principal:
+            return {"step": "refused", "certificateId": principal, "reason": "not itself"}
         retired = self._cloud.certificates.get(asked["replaces"])
-        if retired is not None and retired.thing == thing and asked["replaces"] != principal:
+        if retired is not None and retired.thing == thing:
             retired.status, retired.thing = "INACTIVE", None
         return {"step": "retired", "certificateId": asked["replaces"]}
 
@@ -345,7 +347,7 @@ class SimulatedRecovery:
         request = json.loads(payload)
         thing, token = request["parameters"]["ThingName"], request["certificateOwnershipToken"]
         found = self._cloud.tokens.get(token)
-        if found is None:
+        if found is None or found[0] not in self._cloud.certificates:
             return _refused_token()
         may = self.births.get(principal) == thing and self._is_in_window(thing, found[0])
         self.audit.append((thing, may))

@@ -472,7 +472,7 @@ def test_a_package_that_is_missing_is_named(state: Path, package: str, distribut
 
     assert "Traceback" not in done.stderr
     assert f"the Python package {package} is not installed" in done.stderr
-    assert f"pip install {distribution}" in json.loads(done.stdout)["next_step"]
+    assert f"pip install {distribution}" in json.loads(done.stdout.splitlines()[-1])["next_step"]
 
 
 # --- as a process -----------------------------------------------------------------------

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -297,6 +298,24 @@ def test_line_in_the_middle_that_is_not_the_stations_is_an_error(
     (tmp_path / "ledger.jsonl").write_bytes(line + b"\n" + content)
     with raises(LEDGER, match="line 1"):
         begin(tmp_path)
+
+
+@pytest.mark.parametrize("byte", [0x00, 0x22, 0x5B, 0x80, 0xFF])
+def test_ledger_with_one_byte_changed_anywhere_is_read_or_refused(byte: int) -> None:
+    """Never by an exception of a library, such as the one for what is not UTF-8."""
+    content = written_line()
+    refused = 0
+    for position in range(len(content) - 1):
+        changed = content[:position] + bytes([byte]) + content[position + 1 :]
+        try:
+            read_contents(changed + content, Path("ledger.jsonl"))
+        except StationError as error:
+            refused += error.row is LEDGER
+    assert refused
+
+
+def written_line() -> bytes:
+    return msgspec.json.encode(entry("0" * 32)) + b"\n"
 
 
 def test_account_and_region_are_one_word() -> None:

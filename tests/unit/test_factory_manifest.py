@@ -11,6 +11,8 @@ from types import CodeType
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from device.identity.certificates import certificate_id
@@ -272,3 +274,23 @@ def test_command_line_writes_a_manifest_and_verifies_it(
     content[200] ^= 1
     (tmp_path / "LOT.manifest.json").write_bytes(content)
     assert main(["verify", "LOT.manifest.json", *words]) == 1
+
+
+def self_signed(key: ec.EllipticCurvePrivateKey, *, has_identifier: bool) -> x509.Certificate:
+    name, now = x509.Name([]), datetime.now(UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now)
+    if has_identifier:
+        identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+        builder = builder.add_extension(identifier, critical=False)
+    return builder.sign(key, hashes.SHA256())
+
+
+@pytest.mark.parametrize(
+    ("has_identifier", "words"), [(False, "no key identifier"), (True, "not signed with")]
+)
+def test_certificate_that_signs_no_manifests_is_refused(
+    sample: bytes, has_identifier: bool, words: str
+) -> None:
+    stranger = self_signed(ec.generate_private_key(ec.SECP256R1()), has_identifier=has_identifier)
+    with raises(MANIFEST, match=words):
+        check_manifest(sample, stranger)

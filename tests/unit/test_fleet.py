@@ -241,6 +241,12 @@ def test_a_report_tells_what_a_device_costs_the_cloud_at_first_and_at_last() -> 
     assert growth(moments[:1]) is None
 
 
+def test_a_device_that_is_proven_while_the_fleet_stops_does_not_hide_how_long_it_took() -> None:
+    moments = [Moment(seconds, 1, 1, 0, 0, 0, 0, 0.0) for seconds in (4.0, 5.0)]
+    stopped = Run(FleetOrder(2), [proven("A", "1"), proven("B", "2")], moments, [], 0)
+    assert document_of(stopped)["devices"]["seconds_until_all_proven"] == 4.0
+
+
 def test_a_report_names_who_is_not_proven_and_is_no_success() -> None:
     run = run_of(proven("A", "1"), Record("B", failure="FB-999 no <b>way"))
     document = json.loads(json.dumps(document_of(run)))

@@ -245,10 +245,10 @@ def test_only_command_lines_print_or_exit() -> None:
     assert loud == []
 
 
-def loaded_by(*arguments: str) -> set[str]:
-    """Return the top-level packages that a ``device`` command loads in a process of its own."""
+def loaded_by(program: str, *arguments: str) -> set[str]:
+    """Return the modules that ``program`` loads in a process of its own."""
     report = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "device", *arguments],
+        [sys.executable, "-X", "importtime", "-c", program, *arguments],
         cwd=ROOT,
         env={name: value for name, value in os.environ.items() if name != "DEVICE_STATE"},
         capture_output=True,
@@ -257,16 +257,32 @@ def loaded_by(*arguments: str) -> set[str]:
         timeout=SECONDS,
     ).stderr
     lines = [line for line in report.splitlines() if line.startswith("import time:")]
-    return {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
+    return {line.rpartition("|")[2].strip() for line in lines}
 
 
-def test_version_loads_no_library() -> None:
-    loaded = loaded_by("--version")
-    assert "device" in loaded
-    assert loaded.isdisjoint({"awscrt", "awsiot", "cryptography", "msgspec", "yaml"})
+COMMAND = "import sys; from device.__main__ import main; sys.exit(main())"
+MOST_FOR_STATUS = 80
+"""Modules of ours and of cryptography; Python's own differ with its version."""
 
 
-def test_status_does_not_open_awscrt(tmp_path: Path) -> None:
-    loaded = loaded_by("status", "--state", str(make_device(tmp_path / "device")))
+def test_version_loads_nothing() -> None:
+    loaded = loaded_by(COMMAND, "--version")
+    assert {name for name in loaded if name.startswith("device")} == {"device", "device.__main__"}
+    assert loaded.isdisjoint({"argparse", "enum", "re", "typing"})
+
+
+def test_status_loads_few_modules_and_no_second_openssl(tmp_path: Path) -> None:
+    state = str(make_device(tmp_path / "device"))
+    loaded = loaded_by(COMMAND, "status", "--state", state)
     assert "msgspec" in loaded, "status was not reached"
-    assert loaded.isdisjoint({"awscrt", "awsiot", "yaml"})
+    assert loaded.isdisjoint({"awscrt", "dataclasses", "_hashlib", "json", "socket", "yaml"})
+    counted = [name for name in loaded if name.startswith(("device", "cryptography"))]
+    assert len(counted) <= MOST_FOR_STATUS
+
+
+def test_a_device_at_work_has_not_loaded_what_only_a_first_boot_needs() -> None:
+    """Each of these is one to four MiB (docs/performance.md)."""
+    loaded = loaded_by("import device.startup, device.runtime.operating")
+    assert "awscrt" in loaded
+    assert loaded.isdisjoint({"_hashlib", "cryptography.x509", "ssl", "yaml"})
+    assert loaded.isdisjoint({"device.runtime.enrolment", "device.runtime.first_boot"})

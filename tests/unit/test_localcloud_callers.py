@@ -24,7 +24,8 @@ def test_its_own_names(host: str) -> None:
     "rebound.example:4566", "localhost.example:4566", "notlocalhost:4566", ".localhost:4566",
     "a..localhost:4566", "127.0.0.1.example:4566", "127.0.0.2:4566", "0.0.0.0:4566", "[::]:4566",
     "localhost:4566@rebound.example", "localhost:4566, rebound.example", "localhost:4566/",
-    "127.1:4566", "2130706433:4566", "s3.amazonaws.com:4566", "localhost:99999999",
+    "127.1:4566", "2130706433:4566", "localhost..:4566", "[::ffff:127.0.0.1]:4566",
+    "s3.amazonaws.com:4566", "localhost:99999999",
 ])  # fmt: skip
 def test_names_of_somebody_else(host: str) -> None:
     assert not is_own_host(host, PORT)

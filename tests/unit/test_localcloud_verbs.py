@@ -66,6 +66,13 @@ def test_what_makes_no_sense_is_misuse(words: str, tmp_path: Path) -> None:
     assert ended.value.code == 2
 
 
+@pytest.mark.parametrize("words", ["fault --off", "fault --off 3", "clock advance 90d", "logs"])
+def test_what_makes_sense_is_asked_of_the_server(words: str, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([*words.split(), "--state", str(tmp_path)])
+    assert ended.value.code == 1  # none runs there
+
+
 @pytest.mark.parametrize("verb", ["env", "watch", "fault", "wire", "clock"])
 def test_an_error_is_an_object(
     verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -12,9 +12,10 @@ from device.connection.session import StopRequested
 from device.errors import ConfigurationError, FirstbootError, StoppedError
 from device.errors.provisioning import CLOUD_REJECTED
 from device.errors.text import REDACTED, foreign
+from device.operation.work import CONNECT_PACING_SECONDS
 from device.provisioning import actions as act
 from device.provisioning import events as ev
-from device.runtime.loop import CONNECT_PACING_SECONDS, SLOW_SECONDS, Patience
+from device.runtime.loop import SLOW_SECONDS, Patience
 from device.runtime.notify import ServiceManager
 from tests.support.asking import REPLY, Asking, loop_over
 from tests.support.clock import FakeClock

@@ -16,7 +16,7 @@ from device.storage.device_storage import open_device_storage
 from device.storage.keys import CLAIM_KEY
 from device.storage.secure_storage import Uid
 from tests.support.certificates import DeviceAuthority, new_key, pem_of
-from tests.support.device_process import Finished, boot
+from tests.support.device_process import Finished, boot_here
 from tests.support.devices import SERIAL, make_device
 from tests.support.scripted_server import ScriptedServer, impostor, publish, tls
 
@@ -45,7 +45,7 @@ def boot_at(server: ScriptedServer, folder: Path, **settings: str) -> tuple[Fini
         claim=CLAIM_PEMS,
     )
     before = entries(state)
-    finished = boot(state, **settings)
+    finished = boot_here(state, **settings)
     after = entries(state)
     assert before.items() <= after.items()
     assert {uid for _, uid in after.keys() - before.keys()} <= {0x1001, Uid.PROVISIONING_JOURNAL}
@@ -125,7 +125,7 @@ def test_a_certificate_that_is_not_valid_yet_says_that_the_clock_is_behind(tmp_p
     )
 
     with ScriptedServer(impostor(saying(reply)), SERVER) as server:
-        finished = boot(
+        finished = boot_here(
             state,
             "--endpoint",
             str(server.endpoint),
@@ -175,7 +175,7 @@ def test_a_claim_certificate_for_another_key(tmp_path: Path) -> None:
             root_ca=CA.cert_pem.bytes(),
             claim=(CLAIM_PEMS[0], pem_of(OTHER_KEY)),
         )
-        finished = boot(state)
+        finished = boot_here(state)
 
     assert finished.code == 3
     assert finished.error["error"] == "CredentialUnusableError"
@@ -191,7 +191,7 @@ def test_what_the_station_installed_is_no_certificate(
 ) -> None:
     state = put(make_device(tmp_path / "device", claim=CLAIM_PEMS), uid, data)
 
-    finished = boot(state)
+    finished = boot_here(state)
 
     assert finished.code == 3
     assert finished.error["error"] == "CredentialUnusableError"
@@ -202,7 +202,7 @@ def test_a_claim_without_its_key(tmp_path: Path) -> None:
     with open_device_storage(state) as storage:
         storage.keys.destroy_key(CLAIM_KEY)
 
-    finished = boot(state)
+    finished = boot_here(state)
 
     assert finished.code == 6
     assert "claim-key" in finished.error["message"]
@@ -213,7 +213,7 @@ def test_a_storage_with_a_part_missing(tmp_path: Path, lost: str) -> None:
     state = make_device(tmp_path / "device")
     (state / lost).rename(tmp_path / "elsewhere")
 
-    finished = boot(state)
+    finished = boot_here(state)
 
     assert finished.code == 6
     assert finished.error["next_step"]

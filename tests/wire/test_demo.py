@@ -175,5 +175,5 @@ def test_the_commands_to_try_next_work(checkout: Path, demo: Demo, method: str) 
 def test_step_by_step_in_the_readme_works(checkout: Path) -> None:
     found = STEP_BY_STEP.search((ROOT / "README.md").read_text())
     assert found
-    said = shell(checkout, found[1].splitlines(), Path(sys.executable).parent)
+    said = shell(checkout, found[1].splitlines(), checkout / ".venv" / "bin")
     assert re.search(r"^state +provisioned$", said, re.MULTILINE)

@@ -1,4 +1,7 @@
-"""Does ``device boot``, as a process against the local AWS, end in one thing, or say why not?"""
+"""Does ``device boot`` against the local AWS end in one thing, or say why not?
+
+The first test starts a process of its own; what a process adds is the same for the others.
+"""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,7 +24,8 @@ from tests.support.device_process import (
     Finished,
     Works,
     boot,
-    device,
+    boot_here,
+    device_here,
     running,
     works_for,
 )
@@ -101,9 +105,9 @@ def test_a_first_boot_tells_its_story_and_ends_in_one_thing(
 
 
 def test_a_second_boot_sends_nothing(works: Works, state: Path, serial: str) -> None:
-    first = boot(state)
+    first = boot_here(state)
 
-    again = boot(state, "--endpoint", "localhost:1")
+    again = boot_here(state, "--endpoint", "localhost:1")
 
     assert again.code == 0
     assert again.identity == first.identity
@@ -112,7 +116,7 @@ def test_a_second_boot_sends_nothing(works: Works, state: Path, serial: str) -> 
 
 def test_the_claim_is_in_no_copy_of_the_storage(state: Path) -> None:
     before = {name: held for name, held in unsealed(state).items() if holds_a_claim(held)}
-    boot(state)
+    boot_here(state)
 
     assert set(before) == {"image-a", "image-b"}
     after = unsealed(state)
@@ -140,7 +144,7 @@ def holds_a_claim(held: Mapping[tuple[Service, int], bytes]) -> bool:
 
 @pytest.mark.parametrize("key_type", ["ec-p384", "rsa-2048"])
 def test_other_types_of_key(works: Works, state: Path, serial: str, key_type: str) -> None:
-    finished = boot(state, DEVICE_KEY__TYPE=key_type)
+    finished = boot_here(state, DEVICE_KEY__TYPE=key_type)
 
     public_key = assert_one(works, serial, finished).public_key()
     if key_type == "ec-p384":
@@ -152,7 +156,7 @@ def test_other_types_of_key(works: Works, state: Path, serial: str, key_type: st
 
 
 def test_keys_made_by_aws(works: Works, state: Path, serial: str) -> None:
-    finished = boot(state, DEVICE_METHOD="claim-aws-keys")
+    finished = boot_here(state, DEVICE_METHOD="claim-aws-keys")
 
     assert_one(works, serial, finished)
     assert finished.steps == [step for step in STEPS if step != "key made"]
@@ -162,11 +166,11 @@ def test_keys_made_by_aws(works: Works, state: Path, serial: str) -> None:
 
 def test_the_thing_may_be_called_by_another_name(works: Works, state: Path, serial: str) -> None:
     """Where the settings say so; otherwise another name is an error, and nothing is adopted."""
-    guessed = boot(state, DEVICE_THING_NAME="a-guess")
+    guessed = boot_here(state, DEVICE_THING_NAME="a-guess")
 
     assert guessed.code == 1
     assert guessed.error["error"] == "UnexpectedThingNameError"
-    assert_one(works, serial, boot(state, DEVICE_THING_NAME="{cloud}"))
+    assert_one(works, serial, boot_here(state, DEVICE_THING_NAME="{cloud}"))
 
 
 # --- asked to wait --------------------------------------------------------------------------
@@ -182,7 +186,7 @@ def test_a_throttled_device_waits_and_asks_again(works: Works, state: Path, seri
         error_message="Rate exceeded",
     )
 
-    finished = boot(state, **PATIENT)
+    finished = boot_here(state, **PATIENT)
 
     assert_one(works, serial, finished)
     assert finished.steps[2:5] == ["claim connected", "waiting", "claim connected"]
@@ -195,10 +199,10 @@ def test_a_token_that_expired_in_a_drawer_is_no_reason_to_ask_for_another_at_onc
     works.cloud.fault(
         "reject", client_id=f"claim-{serial}", operation="provision", error_code="Busy"
     )
-    assert boot(state).code == 5
+    assert boot_here(state).code == 5
     works.cloud.fault("expire-tokens")
 
-    finished = boot(state)
+    finished = boot_here(state)
 
     assert finished.code == 5
     assert finished.error["error"] == "CertificateInDoubtError"
@@ -239,7 +243,7 @@ def test_a_rejection_is_shown_as_aws_said_it(  # noqa: PLR0917 - one table, one 
     fields = {"status_code": status, "error_code": code, "error_message": message}
     works.cloud.fault("reject", client_id=f"claim-{serial}", operation=operation, **fields)
 
-    finished = boot(state)
+    finished = boot_here(state)
 
     assert finished.code == finished.error["exit_code"] == exit_code
     assert f"{status} {code}: {message}" in finished.error["message"]
@@ -248,7 +252,7 @@ def test_a_rejection_is_shown_as_aws_said_it(  # noqa: PLR0917 - one table, one 
 
 
 def test_an_unknown_template(works: Works, state: Path, serial: str) -> None:
-    finished = boot(state, DEVICE_CLAIM__TEMPLATE="no-such-template")
+    finished = boot_here(state, DEVICE_CLAIM__TEMPLATE="no-such-template")
 
     assert finished.code == 4
     assert finished.error["error"] == "TopicDeniedError"
@@ -263,7 +267,7 @@ def test_an_unknown_template_that_the_policy_allows(
     claim = works.bent_claim(f"any-template-{serial}", allow("iot:*", "*"))
     state = works.make(tmp_path / "device", serial, claim)
 
-    finished = boot(state, DEVICE_CLAIM__TEMPLATE="no-such-template")
+    finished = boot_here(state, DEVICE_CLAIM__TEMPLATE="no-such-template")
 
     assert finished.code == 4
     assert finished.error["error"] == "CloudRejectedError"
@@ -292,7 +296,7 @@ def test_a_claim_policy_from_before_csr_topics(works: Works, tmp_path: Path, ser
         tmp_path / "device", serial, works.bent_claim(f"no-csr-topics-{serial}", policy)
     )
 
-    finished = boot(state)
+    finished = boot_here(state)
 
     assert finished.code == 4
     assert finished.error["error"] == "TopicDeniedError"
@@ -307,20 +311,20 @@ def test_a_claim_that_was_turned_off(works: Works, tmp_path: Path, serial: str) 
     identifier = certificate_id(claim[0])
     works.cloud.client("iot").update_certificate(certificateId=identifier, newStatus="INACTIVE")
 
-    finished = boot(state)
+    finished = boot_here(state)
 
     assert finished.code == 4
     assert finished.error["error"] == "NotLetInError"
     assert "(1) The claim certificate is not ACTIVE" in finished.error["next_step"]
     works.cloud.client("iot").update_certificate(certificateId=identifier, newStatus="ACTIVE")
-    assert_one(works, serial, boot(state))
+    assert_one(works, serial, boot_here(state))
 
 
 # --- not reached ----------------------------------------------------------------------------
 
 
 def test_a_root_ca_of_somebody_else(state: Path, tmp_path: Path) -> None:
-    finished = boot(state, "--root-ca", CONFIG.parents[1] / "certs" / "AmazonRootCA1.pem")
+    finished = boot_here(state, "--root-ca", CONFIG.parents[1] / "certs" / "AmazonRootCA1.pem")
 
     assert finished.code == 5
     assert finished.error["error"] == "NotReachableError"
@@ -328,11 +332,11 @@ def test_a_root_ca_of_somebody_else(state: Path, tmp_path: Path) -> None:
 
 
 def test_an_endpoint_where_nobody_listens(state: Path) -> None:
-    finished = boot(state, "--endpoint", "localhost:1")
+    finished = boot_here(state, "--endpoint", "localhost:1")
 
     assert finished.code == 5
     assert "nothing listens at localhost:1" in finished.error["message"]
-    assert device("status", "--state", state).lines[0]["state"].startswith("key made")
+    assert device_here("status", "--state", state).lines[0]["state"].startswith("key made")
 
 
 # --- stopped --------------------------------------------------------------------------------
@@ -351,7 +355,7 @@ def test_a_stop_while_provisioning_is_gone_on_from(
     assert stopped.code == code, stopped.err
     assert ("stopped while registering the thing" in stopped.err) is (verb == "boot")
     assert "Traceback" not in stopped.err
-    finished = boot(state, **PATIENT)
+    finished = boot_here(state, **PATIENT)
     assert_one(works, serial, finished)
     assert "certificate issued" not in finished.steps
 
@@ -359,8 +363,8 @@ def test_a_stop_while_provisioning_is_gone_on_from(
 def test_a_device_that_is_at_work_is_not_booted_twice(works: Works, state: Path) -> None:
     with running("run", "--state", state, "--config", CONFIG) as started:
         started.wait_for("operating")
-        second = boot(state)
-        watched = device("status", "--state", state)
+        second = boot_here(state)
+        watched = device_here("status", "--state", state)
         started.stop()
 
     assert second.code == 1

@@ -18,7 +18,15 @@ from device.provisioning import events as ev
 from device.provisioning.events import Credential
 from device.runtime.credentials import Credentials, InstalledClaim
 from device.storage.device_storage import open_device_storage
-from tests.support.device_process import CONFIG, Running, Works, boot, device, running, works_for
+from tests.support.device_process import (
+    CONFIG,
+    Running,
+    Works,
+    boot_here,
+    device,
+    running,
+    works_for,
+)
 from tests.wire.conftest import LocalCloud
 from tests.wire.localcloud_registry import mark
 
@@ -136,7 +144,7 @@ def details(execution: dict[str, Any]) -> dict[str, str]:
 def test_two_jobs_in_a_row_and_one_that_is_rejected(
     local_cloud: LocalCloud, state: Path, serial: str, job: Job
 ) -> None:
-    boot(state)
+    boot_here(state)
     first = job({"operation": "collect-diagnostics"})
     with at_work(state):
         second = job({"operation": "update-configuration", "settings": {"telemetry.interval": 7}})
@@ -152,7 +160,7 @@ def test_two_jobs_in_a_row_and_one_that_is_rejected(
 def test_a_reboot_is_proven_by_the_boot_id(
     local_cloud: LocalCloud, state: Path, serial: str, job: Job
 ) -> None:
-    boot(state)
+    boot_here(state)
     name = job({"operation": "reboot"})
     with at_work(state) as started:
         done = ended(local_cloud, serial, name)
@@ -165,7 +173,7 @@ def test_a_reboot_is_proven_by_the_boot_id(
 def test_a_factory_reset_ends_as_the_same_thing(
     local_cloud: LocalCloud, state: Path, serial: str, job: Job
 ) -> None:
-    before = boot(state).identity
+    before = boot_here(state).identity
     name = job({"operation": "factory-reset"})
     with at_work(state):
         done = ended(local_cloud, serial, name)
@@ -179,7 +187,7 @@ def test_a_factory_reset_ends_as_the_same_thing(
 def test_a_job_is_resumed_after_a_kill(
     local_cloud: LocalCloud, state: Path, serial: str, job: Job
 ) -> None:
-    boot(state)
+    boot_here(state)
     name = job({"operation": "reboot"})
     with running("run", "--state", state, "--config", CONFIG, **CALM) as started:
         started.wait_for("job begun")
@@ -193,7 +201,7 @@ def test_a_job_is_resumed_after_a_kill(
 def test_commands_are_carried_out_or_rejected(
     local_cloud: LocalCloud, state: Path, serial: str
 ) -> None:
-    boot(state)
+    boot_here(state)
     with at_work(state):
         done = [
             answered(local_cloud, serial, {"operation": operation})
@@ -238,7 +246,7 @@ def test_a_command_that_comes_while_the_device_is_away_is_kept_for_it(
     local_cloud: LocalCloud, state: Path, serial: str
 ) -> None:
     """The session outlives the connection: AWS IoT keeps what came at QoS 1."""
-    boot(state)
+    boot_here(state)
     with running("run", "--state", state, "--config", CONFIG, **CALM) as started:
         started.wait_for("operating")
         started.process.kill()
@@ -252,7 +260,7 @@ def test_a_command_that_comes_while_the_device_is_away_is_kept_for_it(
 def test_a_program_of_ones_own_publishes_and_hears_as_the_device(
     local_cloud: LocalCloud, state: Path, serial: str
 ) -> None:
-    boot(state)
+    boot_here(state)
     topics = {
         "DEVICE_APPLICATION__SOCKET": "application.sock",
         "DEVICE_APPLICATION__PUBLISH": "app/{thing_name}/#",
@@ -269,7 +277,7 @@ def test_a_program_of_ones_own_publishes_and_hears_as_the_device(
 
 
 def test_metrics_tell_what_the_device_did(state: Path) -> None:
-    boot(state)
+    boot_here(state)
     with at_work(state) as started:
         started.wait_for("telemetry acknowledged")
     samples = device("metrics", "--state", state).lines[0]["metrics"]
@@ -285,7 +293,7 @@ def test_a_message_that_was_read_and_not_dealt_with_comes_again(
     works: Works, local_cloud: LocalCloud, state: Path, serial: str
 ) -> None:
     """It is acknowledged when the next event is asked for; here the power goes before."""
-    boot(state)
+    boot_here(state)
     incoming = ev.MessageReceived(f"app/{serial}/in", b"open")
     with session_of(works, state) as session:
         connected(session, serial)
@@ -336,7 +344,7 @@ def waiting_in(state: Path) -> list[Path]:
 def test_readings_of_a_killed_device_arrive_after_its_next_start(
     local_cloud: LocalCloud, state: Path, serial: str
 ) -> None:
-    boot(state)
+    boot_here(state)
     nobody = {"DEVICE_TELEMETRY__INTERVAL": "0.1"}
     with running(
         "run", "--state", state, "--config", CONFIG, "--endpoint", "localhost:1", **nobody

@@ -17,7 +17,7 @@ from device.provisioning.events import Credential
 from device.runtime.credentials import Credentials, InstalledClaim
 from device.storage.device_storage import open_device_storage
 from localcloud.state_folder import StateFolder
-from tests.support.device_process import CONFIG, Running, Works, boot, running, works_for
+from tests.support.device_process import CONFIG, Running, Works, boot_here, running, works_for
 from tests.support.hang import SECONDS
 from tests.wire.conftest import LocalCloud, free_ports
 from tests.wire.conftest import running as local_aws
@@ -70,7 +70,7 @@ def test_a_new_device_provisions_itself_and_goes_to_work(state: Path, serial: st
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_proven_device_goes_to_work_at_once(state: Path, number: signal.Signals) -> None:
-    boot(state)
+    boot_here(state)
 
     with running("run", "--state", state, "--config", CONFIG, **OFTEN) as started:
         started.wait_for(ACKNOWLEDGED)
@@ -130,7 +130,7 @@ def test_a_broker_that_goes_away_and_comes_back(tmp_path: Path) -> None:
 
 def test_another_client_takes_the_name(works: Works, state: Path, serial: str) -> None:
     """The device does not snatch the name back at once; the second time it says what to do."""
-    boot(state)
+    boot_here(state)
     with running("run", "--state", state, "--config", CONFIG, **OFTEN) as started:
         started.wait_for(ACKNOWLEDGED)
         thief = session_of(works, state)
@@ -165,7 +165,7 @@ def session_of(works: Works, state: Path) -> AwscrtSession:
 
 def test_a_certificate_that_was_deactivated(works: Works, state: Path, serial: str) -> None:
     """The device keeps its identity and asks at a low rate; only a person can help."""
-    identity = boot(state).identity
+    identity = boot_here(state).identity
     iot = works.cloud.client("iot")
     iot.update_certificate(certificateId=identity["certificate_id"], newStatus="INACTIVE")
 
@@ -205,7 +205,7 @@ def test_a_denied_device_asks_again_at_a_low_rate(works: Works, state: Path, ser
 
 
 def test_a_device_that_nobody_answers_is_stopped_at_once(state: Path) -> None:
-    boot(state)
+    boot_here(state)
 
     with running(
         "run", "--state", state, "--config", CONFIG, "--endpoint", "localhost:1", **OFTEN

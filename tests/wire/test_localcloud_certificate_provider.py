@@ -89,6 +89,15 @@ def fleet(local_cloud: LocalCloud) -> Fleet:
     return prepare_fleet(local_cloud)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def patience(local_cloud: LocalCloud) -> Iterator[None]:
+    """A Lambda may start slowly on a busy machine."""
+    before = local_cloud.admin("GET", "settings")
+    local_cloud.admin("PUT", "settings", {"certificate_provider_seconds": SECONDS})
+    yield
+    local_cloud.admin("PUT", "settings", before)
+
+
 @pytest.fixture
 def provider(local_cloud: LocalCloud, function: str) -> Iterator[str]:
     iot, name = local_cloud.client("iot"), mark("provider")

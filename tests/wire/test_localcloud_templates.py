@@ -500,7 +500,7 @@ def test_a_kind_of_attachment_that_does_not_exist(iot: Any) -> None:
     name = mark("thing")
     iot.create_thing(thingName=name)
     arn = iot.create_keys_and_certificate()["certificateArn"]
-    with pytest.raises(ClientError, match="thing principal type"):
+    with pytest.raises(ClientError, match="thingPrincipalType must be"):
         iot.attach_thing_principal(thingName=name, principal=arn, thingPrincipalType="MINE")
 
 

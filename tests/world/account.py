@@ -1,5 +1,6 @@
 """The account of a world: the cloud in memory, with AWS's quotas and with hooks that lie."""
 
+import json
 from collections import Counter
 from typing import Final
 
@@ -51,7 +52,7 @@ class Account:
         self._quotas: Final = {name: Quota(hub, rate) for name, rate in QUOTAS.items()}
         self.is_limited = True
         self.proofs: Final[set[str]] = set()
-        """Ids of certificates with which a publication was acknowledged."""
+        """Ids of certificates with which a publication was acknowledged, or a renewal confirmed."""
         self.inactive: Final[set[str]] = set()
         self.calls: Final[Counter[str]] = Counter()
         self.throttled = 0
@@ -59,9 +60,10 @@ class Account:
         """How many things were registered in each second."""
         self._hub: Final = hub
 
-    def lets_in(self, leaf_pem: bytes, client_id: str) -> bool:
+    def lets_in(self, leaf_pem: bytes, client_id: str, *, is_just_in_time: bool) -> bool:
         """Whether the certificate may connect; a just-in-time one is met here."""
-        self.registry.meet(leaf_pem.decode(), client_id)
+        if is_just_in_time:
+            self.registry.meet(leaf_pem.decode(), client_id)
         return self.registry.lets_in(certificate_id(leaf_pem), client_id)
 
     def answer(self, order: act.Request, who: str) -> ev.MessageReceived:
@@ -83,6 +85,24 @@ class Account:
         if self._chance.strikes("done, but says 503", who):
             return refusing(order, "says 503")
         return message
+
+    def answer_renewal(self, order: act.Request, who: str, principal: str) -> ev.Event | None:
+        """Return what the renewal's Lambda answers to ``principal``; None if nobody does."""
+        thing, asked = order.topic.split("/")[2], json.loads(order.payload)
+        self.calls[asked["step"]] += 1
+        if self._chance.strikes("Lambda fails", who):
+            return None
+        answer = self.registry.renewal.answer(thing, principal, asked)
+        if answer is None:
+            return None
+        if asked["step"] == "prove" and self._chance.strikes("Lambda says no", who):
+            answer |= {"step": "refused", "reason": "so it says"}
+        if answer["step"] == "confirmed":
+            self.proofs.add(principal)
+        payload = json.dumps(answer).encode()
+        if self._chance.strikes("malformed answer", who):
+            payload = payload[:-1]
+        return ev.MessageReceived(f"firstboot/renewal/{thing}/cloud", payload)
 
     def set_status(self, thing: str, status: str, *, was: str) -> None:
         """Set what is ``was`` of a thing's certificates to ``status``."""

@@ -14,7 +14,7 @@ class Bug:
 
     name: str
     place: str
-    """In which part: machine, storage, loop or outbox."""
+    """In which part: machine, storage, loop, outbox or renewal."""
     path: str
     was: str
     becomes: str
@@ -54,8 +54,8 @@ BUGS: Final = (
         "storage",
         "storage/sealed.py",
         "        replace(self._fs, first, image)\n"
-        "        self._advance(Anchor(generation, hashlib.sha256(image).digest()))\n",
-        "        self._advance(Anchor(generation, hashlib.sha256(image).digest()))\n"
+        "        self._advance(Anchor(generation, digest_of(image)))\n",
+        "        self._advance(Anchor(generation, digest_of(image)))\n"
         "        replace(self._fs, first, image)\n",
     ),
     Bug(
@@ -120,5 +120,40 @@ BUGS: Final = (
         "operation/telemetry.py",
         "        self._losses += 1\n",
         "",
+    ),
+    Bug(
+        "makes room by dropping the reading that is on its way",
+        "outbox",
+        "operation/telemetry.py",
+        "        oldest = self._window.under_way\n",
+        "        oldest = 0\n",
+    ),
+    Bug(
+        "promotes the new certificate before the cloud confirmed it",
+        "renewal",
+        "provisioning/renewal_states.py",
+        "{**_IN_SESSION, ev.Subscribed: S.PROVING_CERTIFICATE}",
+        "{**_IN_SESSION, ev.Subscribed: S.PROMOTING_CERTIFICATE}",
+    ),
+    Bug(
+        "keeps the old key",
+        "renewal",
+        "runtime/renewal_enrolment.py",
+        "            self._storage.keys.destroy_key(old.key)\n",
+        "",
+    ),
+    Bug(
+        "does not have the old certificate retired after a power cut",
+        "renewal",
+        "runtime/renewal_enrolment.py",
+        "            journal.note_to_retire(ps, old.certificate_id)\n",
+        "",
+    ),
+    Bug(
+        "makes its second connection as often as it likes",
+        "renewal",
+        "operation/renewal.py",
+        "        if now < self._connect_at:\n",
+        "        if now < -1.0:\n",
     ),
 )

@@ -16,13 +16,16 @@ from device.config.settings import Connection, Settings
 from device.config.settings import Telemetry as TelemetrySettings
 from device.connection.session import Session
 from device.errors import ExitCode, FirstbootError
+from device.errors.storage import LifecycleError
 from device.lifecycle import journal
+from device.lifecycle.reset import decommission, reset
 from device.provisioning import events as ev
 from device.provisioning.events import Credential, Event
 from device.runtime.credentials import BorrowedClaim, ClaimSource
 from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.keys import MemoryIdentity, TlsIdentity
 from device.storage.manufacturing_data import serial_number
+from tests.support.fake_element import attach
 from tests.support.power import PowerCutError
 from tests.support.worlds import MemoryWorld
 from tests.world.chance import Chance
@@ -30,6 +33,7 @@ from tests.world.disk import Flash
 from tests.world.hub import DeviceClock, Fiber
 from tests.world.network import WorldSession
 from tests.world.rules import Rules
+from tests.world.token import Token
 
 if TYPE_CHECKING:
     from tests.world.world import World
@@ -40,6 +44,7 @@ PERSON_COMES_SECONDS: Final = 3600.0
 """After an exit code that the unit does not restart on, somebody switches it off and on."""
 READINGS_KEPT: Final = 8
 """Few, so that an outage overfills the outbox."""
+WITH_TOKEN: Final = "claim, keys in a token"
 NOT_RESTARTED: Final = {
     ExitCode.CONFIGURATION_INVALID, ExitCode.DENIED, ExitCode.STORAGE_UNUSABLE,
 }  # fmt: skip
@@ -54,8 +59,8 @@ class WorldDevice:
         self.world: Final = world
         self.serial: Final = f"SN-{number:04}"
         self.name: Final = f"d{number}"
-        self.method: Final = method
-        self.is_by_claim: Final = METHODS[method].machine is MachineKind.CLAIM
+        self.method: Final = "claim" if method == WITH_TOKEN else method
+        self.is_by_claim: Final = METHODS[self.method].machine is MachineKind.CLAIM
         self.flash: Final = Flash(world.chance, self.name)
         self.clock: Final = DeviceClock(world.hub)
         self.rules: Final = Rules(self)
@@ -64,14 +69,18 @@ class WorldDevice:
         self.is_offline = False
         self.has_policy = True
         """Whether the template attaches a policy that lets this thing in."""
-        self.session: WorldSession | None = None
+        self.sessions: Final[list[WorldSession]] = []
+        """One to operate, and one beside it for a renewal."""
+        self.token: Final = Token(world.chance, self.name) if method == WITH_TOKEN else None
+        self._is_to_reset = self._is_to_end = False
+        self.has_ended = False
         self.proven_at: float | None = None
         """When it was proven first, in seconds of the world."""
         self.back_after: float | None = None
         self.is_on = False
         self.power_ons = 0
         self.fiber: Fiber
-        self._settings: Final = self._settings_of(method)
+        self._settings: Final = self._settings_of(self.method)
         self._make()
 
     # --- making ---------------------------------------------------------------------------------
@@ -84,7 +93,11 @@ class WorldDevice:
             settings.connection, first_connect_spread=self.world.spread
         )
         small = msgspec.structs.replace(settings.outbox, messages=READINGS_KEPT)
-        return msgspec.structs.replace(settings, connection=spread, outbox=small)
+        # The jitter of a renewal follows from the certificate, which differs from run to run.
+        renewal = msgspec.structs.replace(
+            settings.renewal, max_age_days=self.world.shape.renewed_after / 86_400.0, jitter=0.0
+        )
+        return msgspec.structs.replace(settings, connection=spread, outbox=small, renewal=renewal)
 
     def _make(self) -> None:
         station = MemoryWorld.__new__(MemoryWorld)
@@ -115,12 +128,20 @@ class WorldDevice:
                 self.clock.offset = offsets[how]
             case ["offline", *_]:
                 self._for_a_while("is_offline", self)
-                if self.session is not None:
-                    self.session.lose()
+                for session in self.sessions:
+                    session.lose()
             case ["disk", "full", *_]:
                 self._for_a_while("is_full", self.flash)
             case ["disk", "failing", *_]:
                 self._for_a_while("is_failing", self.flash)
+            case ["token", "away", *_] if self.token is not None:
+                self._for_a_while("is_away", self.token)
+            case ["reset"]:
+                self._is_to_reset = True
+                self.cut_power()
+            case ["decommissioned"]:
+                self._is_to_end = True
+                self.cut_power()
             case ["certificate", "deleted"]:
                 self._lose_certificate()
             case ["certificate", "INACTIVE", *_]:
@@ -136,7 +157,7 @@ class WorldDevice:
 
     def _lose_certificate(self) -> None:
         """Somebody deletes what a device has not proven yet; a proven one needs its station."""
-        if self.rules.identity is None and self.is_by_claim:
+        if not self.rules.was_proven and self.is_by_claim:
             self.world.account.registry.delete_certificates(self.serial)
 
     def get_policy(self, _: object = None) -> None:
@@ -146,15 +167,25 @@ class WorldDevice:
     def recover(self) -> None:
         """Be mended, from outside: network, disk, clock, registry."""
         self.is_offline = self.flash.is_full = self.flash.is_failing = False
+        if self.token is not None:
+            self.token.is_away = False
         self.clock.offset = 0.0
         self.get_policy()
         self._activate(None)
 
     def must_be_home(self) -> None:
-        """Check that the device is proven, and that its readings arrive."""
+        """Check that the device is proven, that its readings arrive, and that it is renewed."""
+        if self.has_ended:
+            self.rules.check("a decommissioned device stays shut", holds=not self._opens())
+            return
+        if self._is_to_end:
+            return
         late = self.world.hub.now - self.rules.last_received_at
         self.rules.check("an honest cloud leads home", holds=self.rules.identity is not None)
         self.rules.check("readings arrive", holds=late < 3 * self.world.interval + 300.0)
+        identity, after = self.rules.identity, self.world.shape.renewed_after
+        age = self.clock.wall() - identity.promoted_at if identity else 0.0
+        self.rules.check("an honest cloud leads to another certificate", holds=age < after + 7200.0)
         self.rules.registry_changed()
 
     def end(self) -> None:
@@ -170,7 +201,7 @@ class WorldDevice:
             self.fiber.interrupt(PowerCutError())
 
     def _live(self) -> None:
-        while True:
+        while not self.has_ended:
             self.is_on = True
             off = self._run_once()
             self.is_on = False
@@ -181,6 +212,9 @@ class WorldDevice:
         """Run until the power or the device fails; return the seconds until it runs again."""
         self.power_ons += 1
         try:
+            if self._is_to_end:
+                self._end_life()
+                return RESTART_SECONDS
             self._operate()
         except PowerCutError:
             self._go_dark()
@@ -202,14 +236,39 @@ class WorldDevice:
         self.world.note(self.name, "dark")
 
     def _leave_network(self) -> None:
-        if self.session is not None:
-            self.session.close()
-        self.session = None
+        for session in self.sessions:
+            session.close()
+        self.sessions.clear()
+
+    def _end_life(self) -> None:
+        """Decommission the device, and have the station retire it in the cloud."""
+        decommission(self.state, mount=self.flash.mount)
+        self.has_ended = True
+        self.world.account.set_status(self.serial, "INACTIVE", was="ACTIVE")
+        self.world.note(self.name, "decommissioned")
+
+    def _opens(self) -> bool:
+        with open_device_storage(self.state, read_only=True, mount=self.flash.mount) as storage:
+            try:
+                journal.load_identity(storage.ps)
+            except LifecycleError:
+                return False
+        return True
+
+    def _reset(self, storage: DeviceStorage) -> None:
+        self.rules.is_reset()
+        reset(storage)
+        self._is_to_reset = False
 
     def _operate(self) -> None:
         with open_device_storage(self.state, mount=self.flash.mount) as storage:
             self.rules.powered_on(journal.load_identity(storage.ps), serial_number(storage))
             self.world.note(self.name, "on")
+            if self._is_to_reset:
+                self._reset(storage)
+            if self.token is not None:
+                self.token.lose_sessions()
+                attach(storage, self.token)
             agent = Agent(
                 storage,
                 self._settings,
@@ -238,8 +297,9 @@ class WorldDevice:
         tls_identity: Callable[[Credential], TlsIdentity],
         options: Connection,
     ) -> Session:
-        self.session = WorldSession(self, tls_identity)
-        return self.session
+        session = WorldSession(self, tls_identity)
+        self.sessions.append(session)
+        return session
 
 
 class _Dice:

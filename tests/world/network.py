@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
+from device.config.methods import METHODS
 from device.identity.certificates import certificate_id, leaf_of
 from device.provisioning import actions as act
 from device.provisioning import events as ev
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 HANDSHAKE_SECONDS: Final = 0.2
 SHORTEST_SECONDS: Final = 1e-5
 """Of a wait: a difference of moments is not exact, and time has to pass."""
+MOST_IDLE_LOOKS: Final = 100_000
+"""For an event without waiting: then the device spins, and no time goes by."""
 KEEP_ALIVE_SECONDS: Final = 90.0
 """When a device notices that a connection is dead: keep-alive, and half of it for the answer."""
 
@@ -58,6 +61,7 @@ class WorldSession:
         self._there, self._back = Way(), Way()
         self.client_id: str | None = None
         self.certificate_id = ""
+        self._idle_looks, self._looked_at = 0, 0.0
 
     # --- what the loop asks ---------------------------------------------------------------------
 
@@ -77,9 +81,18 @@ class WorldSession:
         if not self._inbox:
             assert timeout is not None, "the device waits for ever for nothing"
             if timeout <= 0.0:
+                self._look()
+                few = self._idle_looks < MOST_IDLE_LOOKS
+                self._device.rules.check("time goes on", holds=few)
                 return None
             self._device.fiber.wait(self._hub.now + max(timeout, SHORTEST_SECONDS))
         return self._inbox.popleft() if self._inbox else None
+
+    def _look(self) -> None:
+        """Count the looks at one moment."""
+        is_same = self._looked_at == self._hub.now
+        self._idle_looks = self._idle_looks + 1 if is_same else 1
+        self._looked_at = self._hub.now
 
     def close(self) -> None:
         """Forget the connection and what it had to say."""
@@ -114,7 +127,7 @@ class WorldSession:
 
     def _deliver(self, parcel: tuple[int, ev.Event]) -> None:
         number, event = parcel
-        if number == self._number and self._device.session is self:
+        if number == self._number and self in self._device.sessions:
             self._inbox.append(event)
             self._device.fiber.wake()
 
@@ -143,11 +156,13 @@ class WorldSession:
 
     def _arrive(self, parcel: tuple[int, act.Connect, bytes]) -> None:
         number, order, leaf = parcel
-        if number != self._number or self._device.session is not self:
+        if number != self._number or self not in self._device.sessions:
             return
         is_thing = order.client_id == self._device.serial
         has_policy = self._device.has_policy or not is_thing
-        if not (self._account.lets_in(leaf, order.client_id) and has_policy):
+        is_met = METHODS[self._device.method].just_in_time
+        may = self._account.lets_in(leaf, order.client_id, is_just_in_time=is_met)
+        if not (may and has_policy):
             self._device.rules.refused()
             self._later(self._seconds(), ev.NotLetIn("CONNACK 0x87"))
             return
@@ -184,6 +199,8 @@ class WorldSession:
             return
         device, strikes = self._device, self._chance.strikes
         event = self._reply(order)
+        if event is None and isinstance(order, act.Request) and self._is_known():
+            return  # a Lambda that says nothing: the connection goes on
         if event is None or strikes("cut after", device.name):
             self.lose()
         elif self._back.is_stuck or strikes("reply lost", device.name):
@@ -219,8 +236,14 @@ class WorldSession:
                 return ev.PublishAcknowledged(ticket)
         raise AssertionError(order)
 
-    def _answer(self, order: act.Request) -> ev.Event:
-        event = self._account.answer(order, self._device.name)
+    def _answer(self, order: act.Request) -> ev.Event | None:
+        if not self._is_known():
+            return None
+        if order.topic.startswith("firstboot/renewal/"):
+            name = self._device.name
+            event = self._account.answer_renewal(order, name, self.certificate_id)
+        else:
+            event = self._account.answer(order, self._device.name)
         self._device.rules.registry_changed()
         return event
 

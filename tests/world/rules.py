@@ -5,8 +5,9 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from device.lifecycle import journal
-from device.lifecycle.journal import Identity
-from device.storage.device_storage import open_device_storage
+from device.lifecycle.journal import Identity, Progress
+from device.storage.device_storage import DeviceStorage, open_device_storage
+from device.storage.keys import CLAIM_KEY
 
 if TYPE_CHECKING:
     from tests.world.device import WorldDevice
@@ -31,6 +32,11 @@ class Rules:
         self._connects: Final[dict[str, deque[float]]] = {}
         self.identity: Identity | None = None
         """What the device said was promoted."""
+        self._awaited: Identity | None = None
+        """What a reset device is to prove again."""
+        self._former: set[str] = set()
+        """Certificates that were the identity, and are it no more."""
+        self.renewals = 0
         self._refusals = 0
         self._received: set[int] = set()
         """Sequence numbers of this power-on that the cloud acknowledged."""
@@ -75,28 +81,69 @@ class Rules:
             return
         with open_device_storage(device.state, read_only=True, mount=device.flash.mount) as storage:
             given_up = journal.load_given_up(storage.ps)
+            to_retire = journal.load_to_retire(storage.ps)
             progress = journal.load(storage.ps)
             identity = journal.load_identity(storage.ps)
-        unknown = active - set(given_up)
+            if device.token is None:
+                self._keys_are_those_in_use(storage, identity, progress)
+        unknown = active - set(given_up) - set(to_retire)
         held = {getattr(progress, "certificate_id", ""), identity and identity.certificate_id}
         if not device.is_by_claim:
             held |= unknown if len(unknown) == 1 else set()
-        self.check("one thing, one live certificate", holds=len(unknown) <= 1)
+        most = 2 if identity and progress else 1
+        self.check("one thing, one live certificate", holds=len(unknown) <= most)
         in_vain = len(active & set(given_up))
         enough = self._refusals >= ROUNDS_AND_ONE * in_vain
         self.check("a live certificate is given up after many refusals only", holds=enough)
         self.check("the device holds its live certificate", holds=unknown <= held)
 
+    def _keys_are_those_in_use(
+        self, storage: DeviceStorage, identity: Identity | None, progress: Progress | None
+    ) -> None:
+        """The key of a certificate that is no more is destroyed with it."""
+        named = {each.key for each in (identity, progress) if each is not None}
+        kept = {key for key in storage.keys.keys() if key != CLAIM_KEY}  # noqa: SIM118 - no dict
+        if self._device.is_by_claim:
+            self.check("an old key is destroyed", holds=kept <= named)
+        self.check("the key in use is kept", holds=named <= kept)
+
     def promoted(self, identity: Identity) -> None:
         """The device says that it is proven."""
-        proofs = self._device.world.account.proofs
-        self.check("no promotion before the proof", holds=identity.certificate_id in proofs)
-        self.check("an identity is promoted once", holds=self.identity in {None, identity})
-        self.identity = identity
+        proofs, new = self._device.world.account.proofs, identity.certificate_id
+        self.check("no promotion before the proof", holds=new in proofs)
+        if self.identity == identity:
+            return
+        before = self.identity or self._awaited
+        is_other = before is not None and before.certificate_id != new
+        is_renewed = self.identity is not None
+        fits = is_renewed or not is_other or self._gave_up(before)
+        self.check("after a reset the same is proven, or it was given up", holds=fits)
+        self.check("no former certificate comes back", holds=new not in self._former)
+        if is_other and before is not None:
+            self._former.add(before.certificate_id)
+            self.renewals += 1
+        self.identity, self._awaited = identity, None
+
+    def _gave_up(self, identity: Identity | None) -> bool:
+        """Whether the device gave the certificate of ``identity`` up, and tells the cloud so."""
+        device = self._device
+        with open_device_storage(device.state, read_only=True, mount=device.flash.mount) as storage:
+            given_up = journal.load_given_up(storage.ps)
+        return identity is not None and identity.certificate_id in given_up
+
+    def is_reset(self) -> None:
+        """Somebody resets the device: it proves again what it has."""
+        if self.identity is not None:
+            self.identity, self._awaited = None, self.identity
+
+    @property
+    def was_proven(self) -> bool:
+        """Whether the device was proven once, reset or not."""
+        return (self.identity or self._awaited) is not None
 
     def powered_on(self, identity: Identity | None, serial: str) -> None:
         """Nothing that the storage acknowledged is lost with the power."""
-        kept = self.identity is None or identity == self.identity
+        kept = self.identity is None or identity is not None
         self.check("an acknowledged promotion survives", holds=kept)
         if identity is not None:
             self.promoted(identity)  # the power may have failed before it could say so

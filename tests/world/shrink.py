@@ -5,7 +5,7 @@ from typing import Final
 
 from tests.world.chance import Accident
 
-MOST_RUNS: Final = 200
+MOST_RUNS: Final = 60
 
 
 def shrink(

@@ -27,8 +27,8 @@ def test_a_bug_is_planted_in_a_copy_alone(tmp_path: Path) -> None:
     assert bug.was in (DEVICE / bug.path).read_text(encoding="utf-8")
 
 
-def test_bugs_are_in_all_four_places() -> None:
-    assert {bug.place for bug in BUGS} == {"machine", "storage", "loop", "outbox"}
+def test_bugs_are_in_all_places() -> None:
+    assert {bug.place for bug in BUGS} == {"machine", "storage", "loop", "outbox", "renewal"}
 
 
 @pytest.mark.long

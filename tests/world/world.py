@@ -14,7 +14,7 @@ from typing import Final
 from tests.exhaustive.cloud import LIES
 from tests.world.account import Account
 from tests.world.chance import Accident, Chance
-from tests.world.device import WorldDevice
+from tests.world.device import WITH_TOKEN, WorldDevice
 from tests.world.hub import Hub
 from tests.world.network import WorldSession
 from tests.world.rules import BrokenRuleError
@@ -24,7 +24,7 @@ DAY: Final = 24 * HOUR
 YEAR: Final = 365 * DAY
 VISIT_SECONDS: Final = 4 * HOUR
 METHODS_IN_TURN: Final = (
-    "claim", "claim-aws-keys", "jitp", "claim", "trusted-user", "single-thing",
+    "claim", "claim-aws-keys", "jitp", WITH_TOKEN, "trusted-user", "single-thing",
 )  # fmt: skip
 
 PACKETS: Final = {
@@ -32,16 +32,19 @@ PACKETS: Final = {
     "cut before": 0.02, "cut after": 0.02, "packet lost": 0.01, "reply lost": 0.02,
     "reply twice": 0.05, "subscription denied": 0.01, "publish denied": 0.01, "busy": 0.02,
     "malformed reply": 0.03, "done, but says 503": 0.03, **dict.fromkeys(LIES, 0.03),
+    "Lambda fails": 0.05, "Lambda says no": 0.03, "malformed answer": 0.03,
 }  # fmt: skip
 DISKS: Final = {
     "power cut at a call on the disk": 0.004, "power cut inside a write": 0.02,
     "EIO": 0.0005, "ENOSPC": 0.002, "lying write": 0.005,
+    "token away for a call": 0.002, "token full": 0.05,
 }  # fmt: skip
 FATES: Final = {
     "power cut": 0.1, "offline for a while": 0.05, "disk full for a while": 0.02,
     "disk failing for a while": 0.01, "clock in 1970": 0.03, "clock a day behind": 0.03,
     "clock a day ahead": 0.03, "clock ahead by years": 0.03, "clock right again": 0.2,
     "certificate deleted": 0.15, "certificate INACTIVE for a while": 0.02,
+    "reset": 0.02, "decommissioned": 0.002, "token away for a while": 0.05,
 }  # fmt: skip
 """Chances of an hour, by device."""
 BROKER: Final = {"broker restart": 0.01, "no policy at first": 0.15}
@@ -67,9 +70,11 @@ class Shape:
     fate_every: float = HOUR
     """Seconds between two looks at what befalls a device, on average half of it."""
     methods: tuple[str, ...] = METHODS_IN_TURN
+    renewed_after: float = 4 * HOUR
+    """Seconds after which a device renews its certificate: few, so that many are renewed."""
 
 
-YEARS: Final = Shape(20, YEAR, DAY, interval=6 * HOUR, fate_every=14 * DAY)
+YEARS: Final = Shape(20, YEAR, DAY, interval=6 * HOUR, fate_every=14 * DAY, renewed_after=30 * DAY)
 """Long lives: four readings a day, and something befalls a device every week or so."""
 
 
@@ -91,6 +96,7 @@ class Outcome:
     """Seconds from the broker's last restart until each device was connected again."""
     power_ons: int = 0
     readings: int = 0
+    renewals: int = 0
     throttled: int = 0
     peak_registrations: int = 0
 
@@ -151,6 +157,7 @@ class World:
         outcome.back_after = [d.back_after for d in self.devices if d.back_after is not None]
         outcome.power_ons = sum(device.power_ons for device in self.devices)
         outcome.readings = sum(device.rules.readings for device in self.devices)
+        outcome.renewals = sum(device.rules.renewals for device in self.devices)
         outcome.throttled = self.account.throttled
         outcome.peak_registrations = max(self.account.peaks.values(), default=0)
         return outcome
@@ -207,7 +214,7 @@ class World:
     def _visit(self, _: object) -> None:
         """Have a person switch each device off and on that is not proven, now and then."""
         for device in self.devices:
-            if device.rules.identity is None:
+            if device.rules.identity is None and not device.has_ended:
                 device.cut_power()
         self.hub.at(self.hub.now + VISIT_SECONDS, self._visit)
 
