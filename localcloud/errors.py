@@ -260,6 +260,20 @@ NO_SUCH_PATH: Final = Row(
     next_step="If the server has another version than the command: localcloud down, then up.",
     needs="a command of another version than the server",
 )
+UNKNOWN_CODE: Final = Row(
+    "FB-915",
+    "UnknownCodeError",
+    "The catalogue has no such code",
+    means="`localcloud explain` was asked for a code that the local AWS's catalogue does not have.",
+    causes=(
+        "The code is misspelt: it is FB- and three digits.",
+        "The code is one of the device's (FB-0 to FB-4) or of the station's (FB-5 to FB-8).",
+    ),
+    next_step="Look it up in docs/errors.md, which has the codes of all commands.",
+    sentence="the local AWS has no code {code}",
+    exit_code=ExitCode.MISUSE,
+    reproduce=("localcloud explain FB-000  # {code}",),
+)
 
 CATALOGUE: Final = {each.code: each for each in tuple(vars().values()) if isinstance(each, Row)}
 """Every row, by code."""
