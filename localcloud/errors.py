@@ -5,7 +5,9 @@ The shape is that of the device's errors (`device.errors`), which the local AWS 
 ``ROW.error(...)`` makes the error of a row.
 """
 
+import shlex
 from enum import IntEnum
+from os import PathLike
 from typing import Final, NamedTuple
 
 
@@ -48,6 +50,11 @@ class Row(NamedTuple):
         return f"<{self.code} {self.name}>"
 
 
+def _quoted(value: object) -> object:
+    """Return a path as a shell reads it, since next steps are commands; else the ``value``."""
+    return shlex.quote(str(value)) if isinstance(value, PathLike) else value
+
+
 _OWN_CLASSES: Final[dict[str, "type[LocalCloudError]"]] = {}
 
 
@@ -70,7 +77,8 @@ class LocalCloudError(Exception):
         values = {"problem": problem, **fields}
         super().__init__(self.row.sentence.format_map(values))
         self.fields = fields
-        self.next_step = next_step or self.row.next_step.format_map(values)
+        in_shell = {name: _quoted(each) for name, each in values.items()}
+        self.next_step = next_step or self.row.next_step.format_map(in_shell)
 
     @property
     def code(self) -> str:
