@@ -12,6 +12,8 @@ import shlex
 import sys
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from functools import partial
+from io import TextIOWrapper
 from math import inf
 from pathlib import Path
 from shutil import which
@@ -28,6 +30,8 @@ _MISUSE: Final = 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the advisor; return 0 if no case failed, 1 if one did, 2 for misuse."""
+    if isinstance(sys.stdout, TextIOWrapper):  # of ASCII, or for a name that is not UTF-8
+        sys.stdout.reconfigure(errors="backslashreplace")
     parser = _parser()
     options = parser.parse_args(arguments)
     try:
@@ -137,7 +141,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="advisor",
         usage="%(prog)s [OPTIONS] -- COMMAND [ARGUMENT ...]",
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=partial(argparse.HelpFormatter, width=80),
     )
     add = parser.add_argument
     add("--case", action="append", default=[], metavar="ID", help="run this case; * is allowed")

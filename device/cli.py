@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Final, NoReturn
 
 from device import __version__, verbs
@@ -62,6 +63,8 @@ def _fill_standard_streams() -> None:
     os.close(descriptor)
     sys.stdout = sys.stdout or open(1, "w", encoding="utf-8")  # noqa: SIM115 - until the end
     sys.stderr = sys.stderr or open(2, "w", encoding="utf-8")  # noqa: SIM115 - as above
+    if isinstance(sys.stdout, TextIOWrapper):  # of ASCII, or for a name that is not UTF-8
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 _AGAIN_SECONDS: Final = 1.0

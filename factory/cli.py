@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from functools import partial
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from io import TextIOWrapper
 from pathlib import Path
 from pkgutil import iter_modules
 from typing import Any, Final, NoReturn
@@ -52,6 +53,8 @@ def _fill_standard_streams() -> None:
     os.close(descriptor)
     sys.stdout = sys.stdout or open(1, "w", encoding="utf-8")  # noqa: SIM115 - until the end
     sys.stderr = sys.stderr or open(2, "w", encoding="utf-8")  # noqa: SIM115 - as above
+    if isinstance(sys.stdout, TextIOWrapper):  # of ASCII, or for a name that is not UTF-8
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _run(words: Sequence[str], console: "_Terminal") -> ExitCode:

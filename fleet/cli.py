@@ -8,6 +8,8 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,6 +27,8 @@ _FAILED, _MISUSE = 1, 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a fleet; return 0 if every device is proven and every invariant holds, 1 if not."""
+    if isinstance(sys.stdout, TextIOWrapper):  # of ASCII, or for a name that is not UTF-8
+        sys.stdout.reconfigure(errors="backslashreplace")
     options = parser().parse_args(arguments)
     for number in (signal.SIGINT, signal.SIGTERM):  # also where a shell started it with &
         signal.signal(number, signal.default_int_handler)
@@ -161,12 +165,13 @@ def parser() -> argparse.ArgumentParser:
     found = argparse.ArgumentParser(
         prog="scripts/fleet",
         description=f"{__doc__} Scenarios: {scenarios}.",
+        formatter_class=partial(argparse.HelpFormatter, width=80),
     )
     add = found.add_argument
     add("--devices", type=int, default=100, metavar="N", help="how many; default: 100")
     add("--method", choices=METHODS, default=METHODS[0], help="default: claim")
     add("--scenario", choices=list(Scenario), default=Scenario.FIRST_BOOT,
-        help="default: first-boot")  # fmt: skip
+        metavar="NAME", help="default: first-boot")  # fmt: skip
     add("--seed", type=int, default=1, metavar="N", help="of jitter and power cuts; default: 1")
     add("--spread", type=float, default=0.0, metavar="S",
         help="first_connect_spread of the devices, in seconds; default: 0")  # fmt: skip

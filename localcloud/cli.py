@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -34,6 +35,8 @@ _VERBS: Final = {
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     given = sys.argv[1:] if arguments is None else list(arguments)
+    if isinstance(sys.stdout, TextIOWrapper):  # of ASCII, or for a name that is not UTF-8
+        sys.stdout.reconfigure(errors="backslashreplace")
     console = _Terminal(in_json="--json" in given)
     try:
         options = _parsed(given)
