@@ -161,7 +161,14 @@ START: Final = Row(
     causes=("The machine is busy.", "The state folder is damaged; the log says which file."),
     next_step="Read {log}; each start begins a new log.",
     sentence="the local AWS did not start: {problem}",
-    needs="a machine on which the server cannot start",
+    reproduce=(
+        "mkdir {code}",
+        """echo 'import sys; sys.modules["hypercorn.asyncio"] = None' > {code}/sitecustomize.py""",
+        (
+            "PYTHONPATH={code}:$PYTHONPATH python -m localcloud up --detach "
+            "--state {code}/cloud  # {code}"
+        ),
+    ),
 )
 MISSING_EXTRA: Final = Row(
     "FB-906",
@@ -185,7 +192,12 @@ STOP: Final = Row(
     causes=("The machine is busy.",),
     next_step="End it: kill -9 {pid} (everything it answered is kept)",
     sentence="process {pid} did not stop in time",
-    needs="a process that does not stop",
+    reproduce=(
+        "localcloud up --detach --state {code}",
+        "pid=$(localcloud status --state {code} | sed -n 's/^pid *//p'); kill -STOP $pid",
+        "localcloud down --state {code}  # {code}",
+        "kill -9 $pid",
+    ),
 )
 NO_ANSWER: Final = Row(
     "FB-908",
@@ -194,7 +206,12 @@ NO_ANSWER: Final = Row(
     means="The server process runs, but gives a wrong answer, or none.",
     causes=("It has another version than this command.", "It is starting or stopping."),
     next_step="Try again. If that does not help: localcloud down, then localcloud up.",
-    needs="a process that does not answer",
+    reproduce=(
+        "localcloud up --detach --state {code}",
+        "pid=$(localcloud status --state {code} | sed -n 's/^pid *//p'); kill -STOP $pid",
+        "localcloud clock --state {code}  # {code}",
+        "kill -9 $pid",
+    ),
 )
 
 

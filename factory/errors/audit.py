@@ -130,7 +130,11 @@ CERTIFICATE_OLD: Final = Row(
     means="The longer a key is in use, the more likely it is that someone else has it.",
     causes=("The device does not renew its certificate.",),
     next_step="Renew the certificate: docs/renewal.md.",
-    needs="an account in which a certificate is old",
+    reproduce=(
+        "export AWS_ACCESS_KEY_ID=859859859859",
+        CERTIFICATE,
+        "sleep 1; factory audit --old 0  # {code}",
+    ),
 )  # fmt: skip
 CA_ENDS: Final = Row(
     "FB-860", "CaEndsError", "A CA has ended, or ends soon",
@@ -152,7 +156,11 @@ CLAIM_WITHOUT_END: Final = Row(
     means="Anyone who has the claim can register devices; each batch should have its own.",
     causes=("A claim was never replaced, and AWS IoT issues them until 2049.",),
     next_step="Make another claim: factory claim new. Then turn the old one off.",
-    needs="an account in which a claim is old",
+    reproduce=(
+        "export AWS_ACCESS_KEY_ID=861861861861",
+        "factory prepare --method claim --station {code}",
+        "sleep 1; factory audit --claim 0  # {code}",
+    ),
 )  # fmt: skip
 CERTIFICATE_NEVER_ACTIVATED: Final = Row(
     "FB-862", "CertificateNeverActivatedError", "A certificate waits for its activation",

@@ -96,7 +96,12 @@ CERTIFICATE_ENDED: Final = Row(
     causes=("The device did not renew it in time.", "A CA issued it with wrong times."),
     next_step="Renew the certificate if it is still valid, or make the device again.",
     exit_code=_DENIED, kind=DeviceRefusedError,
-    needs="a certificate that has expired, or is not valid yet",
+    reproduce=(
+        ("openssl req -newkey rsa:2048 -nodes -keyout {code}.key -out {code}.csr -subj "
+        "/CN={code}"),
+        "openssl x509 -req -in {code}.csr -signkey {code}.key -days 0 -out {code}.pem; sleep 1",
+        "factory explain --certificate {code}.pem  # {code}",
+    ),
 )  # fmt: skip
 NO_THING: Final = Row(
     "FB-807", "NoThingError", "The certificate is not attached to the client id's thing",
@@ -354,7 +359,18 @@ SUBJECT_LACKS_FIELD: Final = Row(
     causes=("The CA issues certificates without the field.",),
     next_step="Issue a certificate whose subject has it, or give the parameter a Default.",
     exit_code=_DENIED, kind=DeviceRefusedError,
-    needs="a certificate that lacks a field of the CA's template",
+    reproduce=(
+        ("openssl req -x509 -newkey rsa:2048 -nodes -keyout {code}-ca.key -out {code}-ca.pem "
+        "-subj /CN={code}-ca"),
+        ("aws iot register-ca-certificate --ca-certificate file://{code}-ca.pem "
+        "--certificate-mode SNI_ONLY --set-as-active --allow-auto-registration "
+        "--registration-config '{\"templateName\": \"firstboot-jitp\"}'"),
+        ("openssl req -newkey rsa:2048 -nodes -keyout {code}.key -out {code}.csr -subj "
+        "/CN={code}"),
+        ("openssl x509 -req -in {code}.csr -CA {code}-ca.pem -CAkey {code}-ca.key "
+        "-CAcreateserial -out {code}.pem"),
+        "factory explain --certificate {code}.pem  # {code}",
+    ),
 )  # fmt: skip
 UNKNOWN_SERIAL: Final = Row(
     "FB-825", "UnknownSerialError", "Neither the account nor the station knows the serial number",
