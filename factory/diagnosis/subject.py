@@ -45,6 +45,8 @@ class Asked:
     """What the device dials, ``HOST`` or ``HOST:PORT``."""
     made: Entry | None = None
     """The last line about the device in the station's ledger, if there is one."""
+    installed_pem: bytes | None = None
+    """The certificate that the station put into the device, while AWS IoT does not know it."""
 
     @property
     def certificate_id(self) -> str | None:
@@ -116,10 +118,11 @@ class Subject:
 
     @cached_property
     def parsed(self) -> x509.Certificate | None:
-        """The certificate itself: from the file, else as AWS has it."""
+        """The certificate itself: from the file, else as AWS has it, else as it was installed."""
         pem = self.asked.certificate_pem
         if pem is None and self.certificate is not None:
             pem = text(self.certificate, "certificatePem").encode()
+        pem = pem or self.asked.installed_pem
         return None if pem is None else x509.load_pem_x509_certificate(pem)
 
     @cached_property

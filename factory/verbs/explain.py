@@ -2,15 +2,20 @@
 
 import argparse
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from msgspec import to_builtins
 
+from device.config.methods import JUST_IN_TIME_METHODS
 from device.config.regular_file import read_regular_file
+from device.errors import FirstbootError
 from device.errors.catalogue import document_of, explained, row_of
 from device.identity.certificates import leaf_of
 from device.identity.pem import parse_certificate
+from device.storage import installed_certificate
+from device.storage.device_storage import open_device_storage
 from factory.account.accounts import aws_accounts
 from factory.diagnosis.explanation import Explanation, explain
 from factory.diagnosis.reason import Reason, refused
@@ -76,6 +81,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
 
 
 def _asked(arguments: argparse.Namespace) -> Asked:
+    made = _entry(arguments.station, arguments.serial)
     publish = tuple(arguments.publish)
     if arguments.serial is not None and not publish:
         publish = (f"dt/{arguments.serial}/telemetry",)
@@ -86,7 +92,8 @@ def _asked(arguments: argparse.Namespace) -> Asked:
         publish=publish,
         subscribe=tuple(arguments.subscribe),
         endpoint=arguments.endpoint,
-        made=_entry(arguments.station, arguments.serial),
+        made=made,
+        installed_pem=_installed(made),
     )
 
 
@@ -107,6 +114,19 @@ def _entry(station: Path, serial: str | None) -> Entry | None:
     lines = [each for each in entries if each.serial_number == serial]
     told = holders(lines, serial) or lines
     return told[-1] if told else None
+
+
+def _installed(made: Entry | None) -> bytes | None:
+    """Return the certificate that a device holds which AWS IoT learns of from its connection.
+
+    None if the device is not in its folder any more, or cannot be opened here.
+    """
+    if made is None or made.method not in JUST_IN_TIME_METHODS:
+        return None
+    with suppress(FirstbootError), open_device_storage(Path(made.folder), read_only=True) as opened:
+        held = installed_certificate.load(opened.ps)
+        return None if held is None else leaf_of(held.chain_pem)
+    return None
 
 
 def _show(found: Explanation, console: Console) -> None:
