@@ -11,6 +11,8 @@ from factory.diagnosis.reason import Reason, refused
 from factory.diagnosis.subject import Asked, Subject
 from factory.errors.cloud import NotInCloudError
 from factory.station.ledger import Entry, Result
+from tests.support.certificates import new_key
+from tests.support.devices import AUTHORITY
 
 
 class EmptyAccount:
@@ -71,3 +73,10 @@ def test_the_error_does_not_repeat_the_reason_that_is_shown() -> None:
     assert "factory explain FB-825" in error.next_step
     assert found[0].evidence not in str(error)
     assert found[0].next_step not in error.next_step
+
+
+def test_the_certificate_that_a_just_in_time_device_holds_leads_to_its_ca() -> None:
+    pem = AUTHORITY.issue(new_key().public_key(), {"common_name": "SN-1"})
+    asked = Asked(serial="SN-1", made=entry(Result.MADE), installed_pem=pem)
+    found = explain(Subject(EmptyAccount(), asked)).reasons
+    assert [each.code for each in found] == ["FB-814", "FB-802"]
