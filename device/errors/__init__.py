@@ -144,7 +144,7 @@ CONFIGURATION: Final = Row(
     next_step="Correct {where} in {source}.",
     sentence="{source}: {problem}",
     exit_code=ExitCode.CONFIGURATION_INVALID,
-    reproduce=("device status --state {code} --config nothing.yaml  # {code}",),
+    reproduce=(MAKE, "device boot --state {code} --endpoint mqtts://a  # {code}"),
 )
 
 

@@ -141,10 +141,9 @@ TOKEN_EXISTS: Final = Row(
     exit_code=ExitCode.CONFIGURATION_INVALID,
     kind=ElementError,
     reproduce=(
-        IN_SOFTHSM,
         (
-            "factory make --method claim --serial {code}-other --out {code} --element "
-            "softhsm  # {code}"
+            "factory make --method claim --serial {code}-is-longer-than-a-label-may-be "
+            "--out {code} --element softhsm  # {code}"
         ),
     ),
 )

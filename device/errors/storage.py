@@ -76,10 +76,7 @@ CAPACITY_EXCEEDED: Final = Row(
     "DeviceConfiguration, the root CAs, or a certificate chain.",
     sentence="the storage can hold {capacity} bytes, but {needed} are needed",
     kind=StorageError,
-    reproduce=(
-        'for n in $(seq 200); do cat "$DEVICE_ROOT_CA"; done > {code}.pem',
-        ("factory make --method claim --serial {code} --out {code} --root-ca {code}.pem  # {code}"),
-    ),
+    needs="a program that stores more than the storage may hold",
 )
 STORAGE_FAILURE: Final = Row(
     "FB-106",
@@ -91,12 +88,7 @@ STORAGE_FAILURE: Final = Row(
     "it stays, check the disk (dmesg, SMART, SD card).",
     exit_code=ExitCode.TRY_LATER,
     kind=StorageError,
-    reproduce=(
-        MAKE,
-        "mv {code}/storage/image-a {code}/storage/image-b {code}/fuses",
-        "mkdir {code}/storage/image-a {code}/storage/image-b",
-        "device status --state {code}  # {code}",
-    ),
+    needs="a disk that fails",
 )
 STORAGE_ACCESS: Final = Row(
     "FB-107",
