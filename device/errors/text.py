@@ -17,13 +17,12 @@ LONGEST: Final = 200
 _SECRETS: Final = (
     r"(?s)()-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
     # As JSON, as JSON inside a string, or as the repr of a dict or of one of the SDK's objects.
-    r"""(?i)((?:private_?key|ownership_?token)\\*["']?\s*[:=]\s*\\*["'])"""
-    r"""(?:[^"'\\]|\\++(?!["']))*+""",
+    r"""(?i)((?:private_?key|ownership_?token)\\*["']?\s*[:=]\s*\\*["'])(?:[^"'\\]|\\++(?!["']))*+""",
     r"(pin-value=)[^;&\s]+",
     # The password of a proxy; PASSWORD itself is how we write one in a next step.
     r"(://[^/\s:@]+:)(?!PASSWORD@)[^/\s@]+(?=@)",
 )
-"""Patterns: what stands before a secret, in a group, and the secret. `re` compiles them at first use."""
+"""What stands before a secret, in a group, and the secret; `re` compiles at first use."""
 
 # C0 and C1; soft hyphen, zero width, line and paragraph separators, what turns the direction of
 # writing; invisible operators; byte order mark; annotations, tags, lone surrogates.
