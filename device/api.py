@@ -6,6 +6,7 @@ in as many threads.
 """
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 # A program that has not set logging up gets no words on its standard error.
 logging.getLogger("device").addHandler(logging.NullHandler())
+
+
+_MOST_STEPS: Final = 1_000
 
 
 class Device:
@@ -59,8 +63,8 @@ class Device:
             on_words: told what a person should know, such as why a claim was refused.
         """
         self.state: Final = Path(state)
-        self.steps: Final[list[Step]] = []
-        """The steps of the latest boot or run."""
+        self.steps: Final[deque[Step]] = deque(maxlen=_MOST_STEPS)
+        """The latest steps of the latest boot or run: each message of a device at work is one."""
         self.config: Final = None if config is None else Path(config)
         """The settings file, if one is given."""
         self._environment: Final = dict(environment or {})
