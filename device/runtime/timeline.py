@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
+from msgspec import Struct
+
 from device.errors import FirstbootError
 from device.errors.provisioning import NOT_ACTIVATED_YET
 from device.errors.text import foreign
@@ -36,8 +38,7 @@ ADVICE_SECONDS: Final = 3600.0
 """Advice is repeated no sooner, and waits further apart have nothing to do with each other."""
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(Struct, frozen=True):
     """One thing that happened."""
 
     name: str
