@@ -53,6 +53,7 @@ class FakeIot:
         self.certificates: dict[str, str] = {}
         self.policies: dict[str, str] = {}
         self.things: dict[str, list[str]] = {}
+        self.policies_asked_for: list[str] = []
 
     class exceptions:  # noqa: N801 - boto3's name
         class ResourceNotFoundException(Exception):  # noqa: N818 - boto3's name
@@ -69,11 +70,14 @@ class FakeIot:
         return {"certificateDescription": {"certificatePem": pem, "certificateArn": arn}}
 
     def list_attached_policies(self, *, target: str) -> Any:
+        self.policies_asked_for.append(target)
         name = self.policies.get(target.rpartition("/")[2])
         return {"policies": [{"policyName": name}] if name else []}
 
     def list_thing_principals(self, *, thingName: str) -> Any:  # noqa: N803 - boto3's name
-        return {"principals": [f"arn:cert/{each}" for each in self.things.get(thingName, [])]}
+        if thingName not in self.things:
+            raise self.exceptions.ResourceNotFoundException
+        return {"principals": [f"arn:cert/{each}" for each in self.things[thingName]]}
 
 
 @pytest.fixture
@@ -190,6 +194,14 @@ def test_a_device_gets_no_certificate_for_another_subject(iot: FakeIot) -> None:
         signed(other, DEVICE)
 
 
+def test_a_renewal_asks_for_no_policies_since_aws_iot_waits_five_seconds(iot: FakeIot) -> None:
+    iot.certificates[DEVICE] = signed().public_bytes(Encoding.PEM).decode()
+
+    signed(principal=DEVICE)
+
+    assert iot.policies_asked_for == []
+
+
 def test_a_device_of_another_ca_gets_no_certificate(iot: FakeIot) -> None:
     stranger = ROOT.issue_authority("Another CA", CA_KEY.public_key(), NOW)
     iot.certificates[DEVICE] = stranger.public_bytes(Encoding.PEM).decode()
@@ -231,6 +243,14 @@ def test_a_birth_certificate_is_good_for_the_former_subject_alone() -> None:
 
     with pytest.raises(RefusedError, match="has no certificate of this CA"):
         signed(other, BIRTH, "recover-SN-1")
+
+
+@pytest.mark.usefixtures("born")
+def test_a_certificate_without_the_birth_policy_brings_no_device_back(iot: FakeIot) -> None:
+    iot.policies[BIRTH] = "of-someone-else"
+
+    with pytest.raises(RefusedError, match="is no claim of the station"):
+        signed(principal=BIRTH, client_id="recover-SN-1")
 
 
 @pytest.mark.parametrize("principal", ["", "d2" * 32, f"{CLAIM},", "00"])
