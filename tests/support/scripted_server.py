@@ -73,8 +73,8 @@ class Peer:
     @property
     def alpn(self) -> str | None:
         """The protocol that TLS agreed on."""
-        is_tls = isinstance(self._stream, ssl.SSLSocket)
-        return self._stream.selected_alpn_protocol() if is_tls else None
+        stream = self._stream
+        return stream.selected_alpn_protocol() if isinstance(stream, ssl.SSLSocket) else None
 
     def packet(self) -> int:
         """Return the type of the next MQTT packet, or 0 when there are no more."""

@@ -18,11 +18,9 @@ class SlowLink:
     def __init__(self, server: tuple[str, int], bits_a_second: int) -> None:
         """Listen on a port of its own."""
         self._server: Final = server
-        self._seconds: Final = 8 * _PIECE / bits_a_second
+        self._bits_a_second: Final = bits_a_second
         self._listener: Final = socket.create_server(("127.0.0.1", 0))
         self.port: Final[int] = self._listener.getsockname()[1]
-        self.bytes = 0
-        """How many have passed, both ways."""
         self._threads: Final[list[threading.Thread]] = []
         self._over: Final = threading.Event()
 
@@ -55,8 +53,9 @@ class SlowLink:
 
     def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
         with suppress(OSError):
-            while not self._over.wait(self._seconds) and (piece := source.recv(_PIECE)):
-                self.bytes += len(piece)
+            while piece := source.recv(_PIECE):
+                if self._over.wait(8 * len(piece) / self._bits_a_second):
+                    break
                 target.sendall(piece)
         with suppress(OSError):
             target.shutdown(socket.SHUT_WR)
