@@ -15,7 +15,6 @@ from device.config.endpoint import Endpoint
 from device.errors import StepNotReachedError, StoppedError
 from device.lifecycle.status import Status, read_status
 from device.storage.device_storage import DeviceStorage, open_device_storage
-from device.storage.element.installation import ElementPlan, installed_element, plan_of
 from device.storage.manufacturing_data import SealedSettings, sealed_settings, serial_number
 
 if TYPE_CHECKING:
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from device.runtime.renewal_status import RenewalStatus
     from device.runtime.timeline import Step
     from device.startup import StartedDevice
+    from device.storage.element.installation import ElementPlan
 
 # A program that has not set logging up gets no words on its standard error.
 logging.getLogger("device").addHandler(logging.NullHandler())
@@ -239,8 +239,10 @@ class Device:
             find_metrics_file=self._metrics_file,
         )
 
-    def _find_element(self, storage: DeviceStorage) -> ElementPlan | None:
+    def _find_element(self, storage: DeviceStorage) -> "ElementPlan | None":
         """Return the secure element that the settings name, or else the station."""
+        from device.storage.element.installation import installed_element, plan_of  # noqa: PLC0415
+
         loaded = self._settings_of(storage)
         if loaded is None:
             installed = installed_element(storage)
