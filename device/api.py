@@ -216,12 +216,13 @@ class Device:
         ``forget_identity``: then only the station can provision it again.
 
         Raises:
+            ConfigurationError: the settings file cannot be used; nothing changed.
             StorageError: the storage is missing, busy, corrupt or rolled back.
         """
         from device.lifecycle.reset import clear_folder, reset  # noqa: PLC0415 - rarely asked
 
         with open_device_storage(self.state) as storage:
-            had_files = clear_folder(self.state)
+            had_files = clear_folder(self.state, self._metrics_file(storage))
             return reset(storage, forget_identity=forget_identity) or had_files
 
     def decommission(self, *, element_is_lost: bool = False) -> bool:
@@ -230,12 +231,17 @@ class Device:
         After a power cut call it again. With ``element_is_lost`` the secure element is not asked.
 
         Raises:
+            ConfigurationError: the settings file cannot be used; nothing was destroyed.
             ElementError: the element cannot be used; nothing was destroyed.
             StorageError: the storage is missing, busy, corrupt or rolled back.
         """
         from device.lifecycle.reset import decommission  # noqa: PLC0415 - rarely asked
 
-        return decommission(self.state, None if element_is_lost else self._find_element)
+        return decommission(
+            self.state,
+            None if element_is_lost else self._find_element,
+            find_metrics_file=self._metrics_file,
+        )
 
     def _find_element(self, storage: DeviceStorage) -> "ElementPlan | None":
         """Return the secure element that the settings name, or else the station."""
@@ -268,12 +274,16 @@ class Device:
         from device.runtime import metrics  # noqa: PLC0415 - only here
         from device.runtime.clock import SystemClock  # noqa: PLC0415 - only here
 
-        named = self._environment.get("DEVICE_METRICS__FILE")
         with open_device_storage(self.state, read_only=True) as storage:
             now = metrics.stored(storage, SystemClock())
-            if (loaded := self._settings_of(storage)) is not None:
-                named = loaded.settings.metrics.file
+            named = self._metrics_file(storage)
         return metrics.read(self.state / (named or metrics.FILE)) | now
+
+    def _metrics_file(self, storage: DeviceStorage) -> str | None:
+        loaded = self._settings_of(storage)
+        if loaded is None:
+            return self._environment.get("DEVICE_METRICS__FILE")
+        return loaded.settings.metrics.file
 
     @contextmanager
     def _start(self) -> "Iterator[StartedDevice]":
