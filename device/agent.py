@@ -2,10 +2,11 @@
 
 import random
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
+
+from msgspec.structs import replace
 
 from device.config.device_plan import AWSCRT_REPORTS_FIRST, RENEWAL_CLIENT, Plan
 from device.config.endpoint import Endpoint
@@ -294,7 +295,7 @@ class Agent:
 
         if ending is Ending.RESET:
             if self._folder is not None:
-                clear_folder(self._folder)
+                clear_folder(self._folder, self._settings.metrics.file)
             reset(self._storage, keep_job=True)
         elif ending is Ending.RESTART and self._settings.restart.reboots == "machine":
             reboot_machine()

@@ -6,6 +6,7 @@ in as many threads.
 """
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,6 @@ from device.config.endpoint import Endpoint
 from device.errors import StepNotReachedError, StoppedError
 from device.lifecycle.status import Status, read_status
 from device.storage.device_storage import DeviceStorage, open_device_storage
-from device.storage.element.installation import ElementPlan, installed_element, plan_of
 from device.storage.manufacturing_data import SealedSettings, sealed_settings, serial_number
 
 if TYPE_CHECKING:
@@ -25,9 +25,13 @@ if TYPE_CHECKING:
     from device.runtime.renewal_status import RenewalStatus
     from device.runtime.timeline import Step
     from device.startup import StartedDevice
+    from device.storage.element.installation import ElementPlan
 
 # A program that has not set logging up gets no words on its standard error.
 logging.getLogger("device").addHandler(logging.NullHandler())
+
+
+_MOST_STEPS: Final = 1_000
 
 
 class Device:
@@ -59,8 +63,7 @@ class Device:
             on_words: told what a person should know, such as why a claim was refused.
         """
         self.state: Final = Path(state)
-        self.steps: Final[list[Step]] = []
-        """The steps of the latest boot or run."""
+        self._steps: Final[deque[Step]] = deque(maxlen=_MOST_STEPS)
         self.config: Final = None if config is None else Path(config)
         """The settings file, if one is given."""
         self._environment: Final = dict(environment or {})
@@ -74,6 +77,11 @@ class Device:
         self._started: StartedDevice | None = None
         self._is_stop_wanted = False
         self._last_step: str | None = None
+
+    @property
+    def steps(self) -> "list[Step]":
+        """The latest steps of the latest boot or run: each message of a device at work is one."""
+        return list(self._steps)
 
     def status(self) -> Status:
         """Return what the device is now, read from its storage without network or lock.
@@ -212,12 +220,13 @@ class Device:
         ``forget_identity``: then only the station can provision it again.
 
         Raises:
+            ConfigurationError: the settings file cannot be used; nothing changed.
             StorageError: the storage is missing, busy, corrupt or rolled back.
         """
         from device.lifecycle.reset import clear_folder, reset  # noqa: PLC0415 - rarely asked
 
         with open_device_storage(self.state) as storage:
-            had_files = clear_folder(self.state)
+            had_files = clear_folder(self.state, self._metrics_file(storage))
             return reset(storage, forget_identity=forget_identity) or had_files
 
     def decommission(self, *, element_is_lost: bool = False) -> bool:
@@ -226,15 +235,22 @@ class Device:
         After a power cut call it again. With ``element_is_lost`` the secure element is not asked.
 
         Raises:
+            ConfigurationError: the settings file cannot be used; nothing was destroyed.
             ElementError: the element cannot be used; nothing was destroyed.
             StorageError: the storage is missing, busy, corrupt or rolled back.
         """
         from device.lifecycle.reset import decommission  # noqa: PLC0415 - rarely asked
 
-        return decommission(self.state, None if element_is_lost else self._find_element)
+        return decommission(
+            self.state,
+            None if element_is_lost else self._find_element,
+            find_metrics_file=self._metrics_file,
+        )
 
-    def _find_element(self, storage: DeviceStorage) -> ElementPlan | None:
+    def _find_element(self, storage: DeviceStorage) -> "ElementPlan | None":
         """Return the secure element that the settings name, or else the station."""
+        from device.storage.element.installation import installed_element, plan_of  # noqa: PLC0415
+
         loaded = self._settings_of(storage)
         if loaded is None:
             installed = installed_element(storage)
@@ -262,12 +278,16 @@ class Device:
         from device.runtime import metrics  # noqa: PLC0415 - only here
         from device.runtime.clock import SystemClock  # noqa: PLC0415 - only here
 
-        named = self._environment.get("DEVICE_METRICS__FILE")
         with open_device_storage(self.state, read_only=True) as storage:
             now = metrics.stored(storage, SystemClock())
-            if (loaded := self._settings_of(storage)) is not None:
-                named = loaded.settings.metrics.file
+            named = self._metrics_file(storage)
         return metrics.read(self.state / (named or metrics.FILE)) | now
+
+    def _metrics_file(self, storage: DeviceStorage) -> str | None:
+        loaded = self._settings_of(storage)
+        if loaded is None:
+            return self._environment.get("DEVICE_METRICS__FILE")
+        return loaded.settings.metrics.file
 
     @contextmanager
     def _start(self) -> "Iterator[StartedDevice]":
@@ -280,7 +300,7 @@ class Device:
             flags=self._flags,
             claim_place=self._claim_place,
         )
-        self.steps.clear()
+        self._steps.clear()
         last_step, self._last_step = self._last_step, None
         try:
             with start_device(options, self._teller(last_step), self._on_words) as started:
@@ -292,12 +312,12 @@ class Device:
             self._started = None
         if last_step is not None:
             raise StepNotReachedError(
-                step=last_step, seen=", ".join(step.name for step in self.steps)
+                step=last_step, seen=", ".join(step.name for step in self._steps)
             )
 
     def _teller(self, last_step: str | None) -> "Callable[[Step], None]":
         def tell(step: "Step") -> None:
-            self.steps.append(step)
+            self._steps.append(step)
             self._on_step(step)
             if step.name == last_step:
                 from device.runtime.power import PowerCutError  # noqa: PLC0415 - tests only

@@ -27,16 +27,22 @@ def main() -> int:
     parser.add_argument(
         "--years", action="store_true", help="worlds of a year, four readings a day: device-years"
     )
+    parser.add_argument(
+        "--recovery", action="store_true", help="how long devices take to come back, by accident"
+    )
     parser.add_argument("--first", action="store_true", help="stop at the first broken rule")
+    parser.add_argument("--unshrunk", action="store_true", help="do not shrink what is broken")
     options = parser.parse_args()
     from tests.world.world import YEARS, Shape  # noqa: PLC0415 - --help needs no device
 
     logging.disable(logging.CRITICAL)  # what devices log of simulated faults
     with tempfile.TemporaryDirectory() as folder:
+        if options.recovery:
+            return _recovery(Path(folder))
         if options.seed is not None:
             return _one(options.seed, Path(folder), only_hash=options.hash)
         shape = YEARS if options.years else Shape()
-        return _many(options.seconds, Path(folder), shape, only_first=options.first)
+        return _many(options.seconds, Path(folder), shape, options)
 
 
 def _one(seed: int, folder: Path, *, only_hash: bool) -> int:
@@ -53,7 +59,15 @@ def _one(seed: int, folder: Path, *, only_hash: bool) -> int:
     return int(bool(outcome.broken))
 
 
-def _many(seconds: float, folder: Path, shape: "Shape", *, only_first: bool) -> int:
+def _recovery(folder: Path) -> int:
+    from tests.world.recovery import table  # noqa: PLC0415 - --help needs no device
+
+    for line in table(folder):
+        print(line, flush=True)  # noqa: T201 - a command
+    return 0
+
+
+def _many(seconds: float, folder: Path, shape: "Shape", options: argparse.Namespace) -> int:
     from tests.world.world import World  # noqa: PLC0415 - --help needs no device
 
     started, seed, device_years, broken = time.process_time(), _FIRST_SEED, 0.0, 0
@@ -63,8 +77,9 @@ def _many(seconds: float, folder: Path, shape: "Shape", *, only_first: bool) -> 
         if outcome.broken:
             broken += 1
             _tell(outcome)
-            _shrink(outcome, folder, shape)
-            if only_first:
+            if not options.unshrunk:
+                _shrink(outcome, folder, shape)
+            if options.first:
                 return 1
         seed += 1
     rate = device_years / spent * 60

@@ -70,6 +70,12 @@ class Peer:
     def __init__(self, stream: socket.socket) -> None:
         self._stream = stream
 
+    @property
+    def alpn(self) -> str | None:
+        """The protocol that TLS agreed on."""
+        stream = self._stream
+        return stream.selected_alpn_protocol() if isinstance(stream, ssl.SSLSocket) else None
+
     def packet(self) -> int:
         """Return the type of the next MQTT packet, or 0 when there are no more."""
         return self.receive()[0]
@@ -159,10 +165,17 @@ class Peer:
 class ScriptedServer:
     """Plays ``script`` to every client that connects; without a ``context``, over plain TCP."""
 
-    def __init__(self, script: Script, context: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        script: Script,
+        context: ssl.SSLContext | None = None,
+        *,
+        listens_at: str = "127.0.0.1",
+    ) -> None:
         self._script = script
         self._context = context
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        family = socket.AF_INET6 if ":" in listens_at else socket.AF_INET
+        self._listener = socket.create_server((listens_at, 0), family=family)
         self._threads: list[tuple[socket.socket, threading.Thread]] = []
         self.endpoint: Final = Endpoint("localhost", self._listener.getsockname()[1])
         self.log: Final[list[str]] = []

@@ -11,6 +11,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
 
+from msgspec.structs import replace
+
 from device.agent import Agent
 from device.config.device_plan import plan_for
 from device.config.endpoint import Endpoint
@@ -35,6 +37,8 @@ from tests.support.simulated_cloud import SimulatedCloud, SimulatedSession
 
 TEMPORARY_CLAIM_SECONDS = 300.0
 PATIENCE = Patience(unreachable=600.0, refused=60.0, activation=90.0)
+REFUSED_AT_ONCE = replace(PATIENCE, refused=0.0)
+"""For a certificate that is known to be dead: a device believes the first refusal."""
 
 
 @dataclass(frozen=True)

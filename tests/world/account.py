@@ -19,6 +19,8 @@ QUOTAS: Final = {
     Operation.REGISTER_THING: 10.0,
 }
 """Requests a second of one account (docs/aws-iot-facts.md, Quotas)."""
+RETIREMENTS_A_SECOND: Final = 10.0
+"""UpdateCertificate, which the Lambda of a renewal calls (docs/aws-iot-facts.md, 4.8)."""
 
 
 class Quota:
@@ -50,6 +52,7 @@ class Account:
         self.registry.activation_delay = 2.0
         self._chance: Final = chance
         self._quotas: Final = {name: Quota(hub, rate) for name, rate in QUOTAS.items()}
+        self._retirements: Final = Quota(hub, RETIREMENTS_A_SECOND)
         self.is_limited = True
         self.proofs: Final[set[str]] = set()
         """Ids of certificates with which a publication was acknowledged, or a renewal confirmed."""
@@ -91,6 +94,9 @@ class Account:
         thing, asked = order.topic.split("/")[2], json.loads(order.payload)
         self.calls[asked["step"]] += 1
         if self._chance.strikes("Lambda fails", who):
+            return None
+        if asked["step"] != "prove" and not self._retirements.takes_one():
+            self.throttled += 1
             return None
         answer = self.registry.renewal.answer(thing, principal, asked)
         if answer is None:

@@ -6,7 +6,7 @@ leaves the others what they were, as far as the story allows. That is what shrin
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 from zlib import crc32
 
@@ -39,6 +39,8 @@ class Chance:
         """By kind and victim: a base, the occasions so far, the next strike, the strikes."""
         self._draws: Final[dict[tuple[str, str], list[int]]] = {}
         self.accidents: Final[list[Accident]] = []
+        self.on_strike: Callable[[Accident], None] = lambda _: None
+        """Told of each accident."""
         self.is_over = False
         """Whether nothing goes wrong any more."""
 
@@ -56,6 +58,7 @@ class Chance:
         if self.is_over or (self._only is not None and (kind, who, number) not in self._only):
             return False
         self.accidents.append((kind, who, number))
+        self.on_strike((kind, who, number))
         return True
 
     def number(self, kind: str, who: str) -> float:

@@ -44,6 +44,10 @@ PERSON_COMES_SECONDS: Final = 3600.0
 """After an exit code that the unit does not restart on, somebody switches it off and on."""
 READINGS_KEPT: Final = 8
 """Few, so that an outage overfills the outbox."""
+HURRY_SECONDS: Final = 1.0
+"""Between two readings of a device in a hurry: a late reply overfills the outbox on its way."""
+HURRY_ENDS_SECONDS: Final = 600.0
+"""When the power of a device in a hurry is cut."""
 WITH_TOKEN: Final = "claim, keys in a token"
 NOT_RESTARTED: Final = {
     ExitCode.CONFIGURATION_INVALID, ExitCode.DENIED, ExitCode.STORAGE_UNUSABLE,
@@ -218,7 +222,7 @@ class WorldDevice:
             self._operate()
         except PowerCutError:
             self._go_dark()
-            return 5.0 + 600.0 * self.world.chance.number("off", self.name)
+            return self._seconds_without_power()
         except FirstbootError as error:
             self._leave_network()
             self.world.note(self.name, "stopped", error.row.name)
@@ -228,6 +232,12 @@ class WorldDevice:
                 self._go_dark()
             return RESTART_SECONDS
         raise AssertionError("the agent ended by itself")
+
+    def _seconds_without_power(self) -> float:
+        begin, end = self.world.shape.blackout or (0.0, 0.0)
+        if begin <= self.world.hub.now < end:
+            return end - self.world.hub.now
+        return 5.0 + 600.0 * self.world.chance.number("off", self.name)
 
     def _go_dark(self) -> None:
         self._leave_network()
@@ -271,7 +281,7 @@ class WorldDevice:
                 attach(storage, self.token)
             agent = Agent(
                 storage,
-                self._settings,
+                self._settings_of_today(),
                 plan_for(storage, self._settings, "world"),
                 open_session=self._open_session,
                 clock=self.clock,
@@ -282,6 +292,14 @@ class WorldDevice:
             agent.boot_until_proven()
             self.proven_at = self.world.hub.now if self.proven_at is None else self.proven_at
             agent.operate()
+
+    def _settings_of_today(self) -> Settings:
+        """Return the settings of this power-on, which may be a short one with many readings."""
+        if not self.world.chance.strikes("in a hurry", self.name):
+            return self._settings
+        self.world.hub.at(self.world.hub.now + HURRY_ENDS_SECONDS, lambda _: self.cut_power())
+        often = TelemetrySettings(interval=HURRY_SECONDS)
+        return msgspec.structs.replace(self._settings, telemetry=often)
 
     def _users_claim(self) -> ClaimSource | None:
         if self.method != "trusted-user":
@@ -328,6 +346,8 @@ class _Watcher:
 
     def add(self, name: str, detail: str = "") -> None:
         self._device.rules.device_says(name, detail)
+        if name in {"operating", "telemetry acknowledged"}:
+            self._device.world.at_home(self._device.name)
         restarted = self._device.world.restarted_at
         if name == "operating" and restarted is not None and self._device.back_after is None:
             self._device.back_after = self._device.world.hub.now - restarted

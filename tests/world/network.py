@@ -24,6 +24,9 @@ MOST_IDLE_LOOKS: Final = 100_000
 KEEP_ALIVE_SECONDS: Final = 90.0
 """When a device notices that a connection is dead: keep-alive, and half of it for the answer."""
 
+LATE_SECONDS: Final = 12.0
+"""How late a reply is that the device still waits for; those after it on its way wait too."""
+
 
 _leaf_of: Final = lru_cache(leaf_of)
 _id_of: Final = lru_cache(certificate_id)
@@ -179,6 +182,8 @@ class WorldSession:
         device, strikes = self._device, self._chance.strikes
         if self.client_id is None:
             return
+        if isinstance(order, act.Publish):
+            device.rules.sends(order.topic, order.payload)
         if strikes("cut before", device.name):
             self.lose()
         elif not (self._there.is_stuck or device.is_offline or strikes("packet lost", device.name)):
@@ -207,7 +212,8 @@ class WorldSession:
             self._back.is_stuck = True
             self._hub.at(self._hub.now + KEEP_ALIVE_SECONDS, self._time_out, self._number)
         else:
-            self._later(self._seconds(), event)
+            late = LATE_SECONDS if strikes("reply late", device.name) else 0.0
+            self._later(late + self._seconds(), event)
             # An acknowledgement that comes twice ends in awscrt: it has one future a packet.
             if isinstance(event, ev.MessageReceived) and strikes("reply twice", device.name):
                 self._later(2 * self._seconds(), event)

@@ -37,11 +37,14 @@ class Rules:
         self._former: set[str] = set()
         """Certificates that were the identity, and are it no more."""
         self.renewals = 0
+        self.first_renewed_at: float | None = None
         self._refusals = 0
         self._received: set[int] = set()
         """Sequence numbers of this power-on that the cloud acknowledged."""
         self._refused: set[int] = set()
         """Those that the cloud refused: they come again after others that it took."""
+        self._on_their_way: set[int] = set()
+        """Those that the device sent over this connection, acknowledged or not."""
         self._last_sequence = self._highest_sequence = 0
         """The last of this connection, and the highest of this power-on."""
         self.last_received_at = -1.0
@@ -64,6 +67,8 @@ class Rules:
         self.check("one CONNECT a second", holds=not recent or now - recent[-1] > 0.999)
         recent.append(now)
         self._last_sequence = 0
+        if client_id == self._device.serial:
+            self._on_their_way.clear()
         self.check("bounded CONNECTs", holds=len(recent) <= MOST_CONNECTS_AN_HOUR)
 
     def refused(self) -> None:
@@ -122,6 +127,7 @@ class Rules:
         if is_other and before is not None:
             self._former.add(before.certificate_id)
             self.renewals += 1
+            self.first_renewed_at = self.first_renewed_at or self._device.world.hub.now
         self.identity, self._awaited = identity, None
 
     def _gave_up(self, identity: Identity | None) -> bool:
@@ -154,6 +160,11 @@ class Rules:
 
     # --- telemetry ------------------------------------------------------------------------------
 
+    def sends(self, topic: str, payload: bytes) -> None:
+        """The device sends a reading; from then on it may have arrived."""
+        if topic.endswith("/telemetry"):
+            self._on_their_way.add(json.loads(payload).get("sequence", 0))
+
     def cloud_has(self, payload: bytes) -> None:
         """The cloud takes a reading: the next, or one that it had before."""
         self.last_received_at = self._device.world.hub.now
@@ -181,5 +192,7 @@ class Rules:
             sequence = int(detail.rpartition(" ")[2])
             self.check("nothing acknowledged is lost", holds=sequence in self._received)
         elif name == "telemetry dropped":
-            words = detail.split()
+            words = detail.partition(":")[0].split()
             self.dropped += 1 if words[0] == "message" else int(words[0])
+            named = {int(words[-1]), int(words[1] if words[0] == "message" else words[3])}
+            self.check("no reading on its way is dropped", holds=not named & self._on_their_way)

@@ -30,7 +30,8 @@ METHODS_IN_TURN: Final = (
 PACKETS: Final = {
     "unreachable": 0.05, "silent connect": 0.02, "hang-up after TLS": 0.02,
     "cut before": 0.02, "cut after": 0.02, "packet lost": 0.01, "reply lost": 0.02,
-    "reply twice": 0.05, "subscription denied": 0.01, "publish denied": 0.01, "busy": 0.02,
+    "reply late": 0.05, "reply twice": 0.05, "subscription denied": 0.01, "publish denied": 0.01,
+    "busy": 0.02,
     "malformed reply": 0.03, "done, but says 503": 0.03, **dict.fromkeys(LIES, 0.03),
     "Lambda fails": 0.05, "Lambda says no": 0.03, "malformed answer": 0.03,
 }  # fmt: skip
@@ -47,7 +48,7 @@ FATES: Final = {
     "reset": 0.02, "decommissioned": 0.002, "token away for a while": 0.05,
 }  # fmt: skip
 """Chances of an hour, by device."""
-BROKER: Final = {"broker restart": 0.01, "no policy at first": 0.15}
+BROKER: Final = {"broker restart": 0.01, "no policy at first": 0.15, "in a hurry": 0.05}
 RATES: Final[Mapping[str, float]] = {**PACKETS, **DISKS, **FATES, **BROKER}
 """BUGGIFY: what may go wrong, and how often."""
 
@@ -65,6 +66,8 @@ class Shape:
     """Seconds of ``first_connect_spread``."""
     broker_restarts_at: float | None = None
     """When every connection breaks at once, whatever chance says."""
+    blackout: tuple[float, float] | None = None
+    """From when until when all devices are without power; then they are on in one second."""
     together: bool = False
     """Whether all devices are switched on in the same second."""
     fate_every: float = HOUR
@@ -94,6 +97,10 @@ class Outcome:
     proven_at: list[float] = field(default_factory=list)
     back_after: list[float] = field(default_factory=list)
     """Seconds from the broker's last restart until each device was connected again."""
+    renewed_at: list[float] = field(default_factory=list)
+    """When each device had its second certificate."""
+    recovered: dict[str, list[float]] = field(default_factory=dict)
+    """By kind of accident: seconds until its victim was connected and proven again."""
     power_ons: int = 0
     readings: int = 0
     renewals: int = 0
@@ -111,15 +118,23 @@ class World:
         shape: Shape = Shape(),
         *,
         only: frozenset[Accident] | None = None,
+        rates: Mapping[str, float] | None = None,
     ) -> None:
-        """Make the devices; ``folder`` is for their lock files. With ``only``, repeat in part."""
+        """Make the devices; ``folder`` is for their lock files. With ``only``, repeat in part.
+
+        ``rates`` says how often what goes wrong; without it, the seed does.
+        """
         self.seed: Final = seed
         self.folder: Final = folder
         self.shape: Final = shape
         self.interval: Final = shape.interval
         self.spread: Final = shape.spread
         self.hub: Final = Hub()
-        self.chance: Final = Chance(seed, _swarm(seed), only)
+        self.chance: Final = Chance(seed, _swarm(seed) if rates is None else rates, only)
+        self.chance.on_strike = self._struck
+        self._recovering: Final[dict[str, list[tuple[str, float]]]] = {}
+        """By device: what struck it since it was last connected and proven, and when."""
+        self._recovered: Final[dict[str, list[float]]] = {}
         self.account: Final = Account(self.hub, self.chance)
         self.online: Final[dict[str, WorldSession]] = {}
         self.restarted_at: float | None = None
@@ -136,6 +151,16 @@ class World:
         line = f"{self.hub.now:.6f} {who} {what} {detail}"
         self._hash.update(line.encode())
         self._last_words.append(line)
+
+    def _struck(self, accident: Accident) -> None:
+        kind, who, _ = accident
+        for each in [d.name for d in self.devices] if who == "broker" else [who]:
+            self._recovering.setdefault(each, []).append((kind, self.hub.now))
+
+    def at_home(self, who: str) -> None:
+        """Take note that a device is connected with its proven identity."""
+        for kind, since in self._recovering.pop(who, ()):
+            self._recovered.setdefault(kind, []).append(self.hub.now - since)
 
     def run(self) -> Outcome:
         """Let the world be hostile, then honest; return what became of it."""
@@ -155,6 +180,9 @@ class World:
         outcome.last_words = list(self._last_words)
         outcome.proven_at = [d.proven_at for d in self.devices if d.proven_at is not None]
         outcome.back_after = [d.back_after for d in self.devices if d.back_after is not None]
+        firsts = [d.rules.first_renewed_at for d in self.devices]
+        outcome.renewed_at = [moment for moment in firsts if moment is not None]
+        outcome.recovered = self._recovered
         outcome.power_ons = sum(device.power_ons for device in self.devices)
         outcome.readings = sum(device.rules.readings for device in self.devices)
         outcome.renewals = sum(device.rules.renewals for device in self.devices)
@@ -174,6 +202,8 @@ class World:
         self.hub.at(HOUR, self._broker)
         if self.shape.broker_restarts_at is not None:
             self.hub.at(self.shape.broker_restarts_at, self.restart_broker)
+        if self.shape.blackout is not None:
+            self.hub.at(self.shape.blackout[0], self._black_out)
         self.hub.run(self.shape.hostile)
         self._become_honest()
         self.hub.run(self.hub.now + self.shape.honest)
@@ -203,6 +233,10 @@ class World:
         self.note("broker", "restart", str(len(self.online)))
         for session in list(self.online.values()):
             session.lose()
+
+    def _black_out(self, _: object) -> None:
+        for device in self.devices:
+            device.cut_power()
 
     def _become_honest(self) -> None:
         self.chance.is_over = True
