@@ -159,4 +159,12 @@ def test_what_is_told_in_years_at_work_is_not_kept() -> None:
     timeline.add("telemetry acknowledged", "message 1")
 
     assert [held for held in vars(timeline).values() if isinstance(held, list | dict)] == [{}, {}]
-    assert Device("nowhere").steps.maxlen == 1_000
+
+
+def test_a_device_keeps_its_latest_thousand_steps() -> None:
+    device = Device("nowhere")
+    tell = device._teller(None)
+    for number in range(1_500):
+        tell(Step(str(number), 0.0))
+
+    assert [step.name for step in device.steps][::999] == ["500", "1499"]
