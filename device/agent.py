@@ -294,7 +294,7 @@ class Agent:
 
         if ending is Ending.RESET:
             if self._folder is not None:
-                clear_folder(self._folder)
+                clear_folder(self._folder, self._settings.metrics.file)
             reset(self._storage, keep_job=True)
         elif ending is Ending.RESTART and self._settings.restart.reboots == "machine":
             reboot_machine()

@@ -15,7 +15,6 @@ from device.config.endpoint import Endpoint
 from device.errors import StepNotReachedError, StoppedError
 from device.lifecycle.status import Status, read_status
 from device.storage.device_storage import DeviceStorage, open_device_storage
-from device.storage.element.installation import ElementPlan, installed_element, plan_of
 from device.storage.manufacturing_data import SealedSettings, sealed_settings, serial_number
 
 if TYPE_CHECKING:
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from device.runtime.renewal_status import RenewalStatus
     from device.runtime.timeline import Step
     from device.startup import StartedDevice
+    from device.storage.element.installation import ElementPlan
 
 # A program that has not set logging up gets no words on its standard error.
 logging.getLogger("device").addHandler(logging.NullHandler())
@@ -212,12 +212,13 @@ class Device:
         ``forget_identity``: then only the station can provision it again.
 
         Raises:
+            ConfigurationError: the settings file cannot be used; nothing changed.
             StorageError: the storage is missing, busy, corrupt or rolled back.
         """
         from device.lifecycle.reset import clear_folder, reset  # noqa: PLC0415 - rarely asked
 
         with open_device_storage(self.state) as storage:
-            had_files = clear_folder(self.state)
+            had_files = clear_folder(self.state, self._metrics_file(storage))
             return reset(storage, forget_identity=forget_identity) or had_files
 
     def decommission(self, *, element_is_lost: bool = False) -> bool:
@@ -226,15 +227,22 @@ class Device:
         After a power cut call it again. With ``element_is_lost`` the secure element is not asked.
 
         Raises:
+            ConfigurationError: the settings file cannot be used; nothing was destroyed.
             ElementError: the element cannot be used; nothing was destroyed.
             StorageError: the storage is missing, busy, corrupt or rolled back.
         """
         from device.lifecycle.reset import decommission  # noqa: PLC0415 - rarely asked
 
-        return decommission(self.state, None if element_is_lost else self._find_element)
+        return decommission(
+            self.state,
+            None if element_is_lost else self._find_element,
+            find_metrics_file=self._metrics_file,
+        )
 
-    def _find_element(self, storage: DeviceStorage) -> ElementPlan | None:
+    def _find_element(self, storage: DeviceStorage) -> "ElementPlan | None":
         """Return the secure element that the settings name, or else the station."""
+        from device.storage.element.installation import installed_element, plan_of  # noqa: PLC0415
+
         loaded = self._settings_of(storage)
         if loaded is None:
             installed = installed_element(storage)
@@ -262,12 +270,16 @@ class Device:
         from device.runtime import metrics  # noqa: PLC0415 - only here
         from device.runtime.clock import SystemClock  # noqa: PLC0415 - only here
 
-        named = self._environment.get("DEVICE_METRICS__FILE")
         with open_device_storage(self.state, read_only=True) as storage:
             now = metrics.stored(storage, SystemClock())
-            if (loaded := self._settings_of(storage)) is not None:
-                named = loaded.settings.metrics.file
+            named = self._metrics_file(storage)
         return metrics.read(self.state / (named or metrics.FILE)) | now
+
+    def _metrics_file(self, storage: DeviceStorage) -> str | None:
+        loaded = self._settings_of(storage)
+        if loaded is None:
+            return self._environment.get("DEVICE_METRICS__FILE")
+        return loaded.settings.metrics.file
 
     @contextmanager
     def _start(self) -> "Iterator[StartedDevice]":

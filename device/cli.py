@@ -164,7 +164,8 @@ def parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         description="The firmware client of a simulated device for AWS IoT Core.",
         epilog="Exit codes: 0 done, 1 failed, 2 misuse, 3 configuration invalid, 4 denied "
         "(trying again will not help), 5 not reachable or throttled (try later), 6 storage "
-        "corrupt, rolled back or not SECURED, 10 (needs-renewal) not due.",
+        "corrupt, rolled back or not SECURED, 10 (needs-renewal) not due. An error shows its "
+        "code: device explain FB-nnn prints causes and next step.",
         formatter_class=_VERBS_FORMAT,
     )
     top.add_argument("--version", action="version", version=f"device {__version__}")

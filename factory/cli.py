@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,6 +21,8 @@ from factory.errors import MACHINE_REFUSED, MISUSE, STOPPED
 
 _STATION: Final = Path(".firstboot/station")
 _LONGEST_WORDS: Final = 4_000
+_HELP_FORMAT: Final = partial(argparse.HelpFormatter, width=80)
+"""Of fixed width: help reads the same everywhere."""
 _SDK_LOGGERS: Final = ("boto3", "botocore", "urllib3")
 
 
@@ -145,7 +148,10 @@ class _Once(argparse.Action):
 def parser(first: str = "--help") -> argparse.ArgumentParser:
     """Return the parser; where ``first`` is a verb, no other verb is loaded."""
     top = _Parser(
-        prog="factory", description="The manufacturing station: prepare the cloud, make devices."
+        prog="factory",
+        description="The manufacturing station: prepare the cloud, make devices.",
+        epilog="An error shows its code: factory explain FB-nnn prints causes and next step.",
+        formatter_class=_HELP_FORMAT,
     )
     top.add_argument("--version", action="version", version=f"factory {_version()}")
     commands = top.add_subparsers(required=True, metavar="VERB")
@@ -171,7 +177,9 @@ def _verb_names() -> list[str]:
 
 def _add_verb(commands: "argparse._SubParsersAction[_Parser]", name: str) -> None:
     verb = import_module(f"factory.verbs.{name.replace('-', '_')}")
-    command = commands.add_parser(name, help=verb.SUMMARY, description=verb.SUMMARY)
+    command = commands.add_parser(
+        name, help=verb.SUMMARY, description=verb.SUMMARY, formatter_class=_HELP_FORMAT
+    )
     verb.add_options(command)
     command.add_argument(
         "--station", type=Path, default=_STATION, metavar="DIR",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fleet.errors import FleetError, MisuseError
 from fleet.order import METHODS, OPERATING, WORDS, FleetOrder, Scenario
+from pytest_firstboot.extra import LOCAL_AWS, STATION, ExtraMissingError, check_installed
 
 if TYPE_CHECKING:
     from fleet.account import Permission
@@ -32,6 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except FleetError as error:
         print(f"scripts/fleet: {error}\nnext: {error.next_step}", file=sys.stderr)
         return _MISUSE if isinstance(error, MisuseError) else _FAILED
+    except ExtraMissingError as error:
+        print(f"scripts/fleet: {error}", file=sys.stderr)
+        return _FAILED
     except KeyboardInterrupt:
         print("scripts/fleet: stopped before a device was switched on", file=sys.stderr)
         return _FAILED
@@ -39,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     # --help is answered before there is a .venv; the rest needs what is in it.
+    check_installed("fleet", *STATION, *(() if options.account else LOCAL_AWS))
     from fleet.page import page_of  # noqa: PLC0415
     from fleet.progress import Screen  # noqa: PLC0415
     from fleet.report import document_of, write_csv, write_json  # noqa: PLC0415

@@ -3,8 +3,10 @@
 A fleet that is too large is refused before anything is made, with the limit and how to raise it.
 """
 
+import ctypes
 import os
 import resource
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,6 +26,7 @@ PORTS_A_DEVICE: Final = 2
 KIB_A_DEVICE: Final = 450
 KIB_A_CONNECTION: Final = 350
 """Of the local AWS."""
+_ARENA_MAX: Final = -8  # M_ARENA_MAX, mallopt(3)
 _OTHER_FILES: Final = 256
 _OTHER_THREADS: Final = 64
 _UNLIMITED: Final = 1 << 40
@@ -121,6 +124,16 @@ def use_what_is_allowed() -> None:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     with suppress(ValueError, OSError):  # then the soft limit stays
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def share_heap() -> None:
+    """Let all threads of this process share one heap; call it before there are threads.
+
+    glibc gives threads up to eight heaps a core, and each keeps what its threads have freed. Of 200
+    devices each took 342 KiB so, and 251 KiB with one heap. Other C libraries have one.
+    """
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        libc.mallopt(_ARENA_MAX, 1)
 
 
 def _hard(kind: int) -> int:

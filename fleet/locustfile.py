@@ -19,7 +19,7 @@ from locust.runners import MasterRunner, WorkerRunner
 from device.connection.awscrt_session import Network
 from device.connection.pump import Pump
 from fleet.errors import FleetError
-from fleet.limits import this_machine, use_what_is_allowed
+from fleet.limits import share_heap, this_machine, use_what_is_allowed
 from fleet.record import Record
 from fleet.sessions import Ceiling
 from fleet.share import SwarmOrder, swarm_order
@@ -42,6 +42,7 @@ class Worker:
         self._left: Final = list(order.share(index))
         self._on = 0
         use_what_is_allowed()
+        share_heap()
 
     def bundle(self) -> list[SimulatedDevice]:
         """Return the next devices; none when all had their turn.

@@ -10,7 +10,7 @@ from device.connection.pump import Pump
 from fleet import invariants
 from fleet.account import Permission, Place, open_place, refuse_used_account
 from fleet.crowd import Crowd, Moment, memory_kib
-from fleet.limits import refuse_too_many, this_machine, use_what_is_allowed
+from fleet.limits import refuse_too_many, share_heap, this_machine, use_what_is_allowed
 from fleet.order import FleetOrder
 from fleet.record import Record
 from fleet.report import Run
@@ -42,6 +42,7 @@ def run_fleet(
     account = permission.real_account(order)
     refuse_too_many(order, this_machine(), with_local_aws=account is None)
     use_what_is_allowed()
+    share_heap()
     words = f"using account {account.account_id}" if account else "starting the local AWS"
     hearer.phase(words)
     with open_place(folder, account) as place:

@@ -8,8 +8,11 @@ Locust can. Its options are Locust's.
 
 import os
 import sys
+from argparse import ArgumentParser
 from importlib.util import find_spec
 from typing import Final
+
+from pytest_firstboot.extra import ExtraMissingError, check_installed
 
 _SKIP: Final = "LOCUST_SKIP_MONKEY_PATCH"
 _FILE: Final = "fleet.locustfile"
@@ -17,6 +20,10 @@ _FILE: Final = "fleet.locustfile"
 
 def main() -> None:
     """Run Locust; it exits."""
+    try:
+        check_installed("fleet", "gevent", "locust")
+    except ExtraMissingError as error:
+        ArgumentParser(prog="python -m fleet.swarm").exit(1, f"fleet.swarm: {error}\n")
     from gevent import monkey  # noqa: PLC0415 - before all else
 
     # `select` as well: the pump of the devices waits in a real thread.

@@ -4,9 +4,10 @@ AWS IoT calls it at each CreateCertificateFromCsr over MQTT, waits five seconds,
 the certificate that it returns, which must keep the CSR's subject and key (AWS IoT developer
 guide, "Self-managed certificate signing using AWS IoT Core certificate provider"). The CA's key
 is in AWS KMS and never leaves it: this function may only ask for signatures. The account has
-one provider for everybody, so it checks who asks: a claim of the station, or a device that
-renews, whose certificate this CA has signed and whose CSR has the same subject. For whom else a
-renewal may be is decided when it is registered (``lambdas/renewal_hook.py``).
+one provider for everybody, so it checks who asks: a claim of the station; a device that renews,
+whose certificate this CA has signed and whose CSR has the same subject; or a device that comes back
+with its birth certificate, whose thing has such a certificate. For whom else a renewal may be is
+decided when it is registered (``lambdas/renewal_hook.py``, ``lambdas/recovery_hook.py``).
 
 A refusal is an exception: AWS IoT tells the device that the function failed, and the reason is
 in the function's log. Python's standard library neither reads nor writes certificates, and a
@@ -23,7 +24,7 @@ import logging
 import os
 import secrets
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
@@ -34,6 +35,8 @@ LOG.setLevel(logging.INFO)
 
 CLOCKS_APART: Final = timedelta(days=1)
 """How far a device's clock may be behind: one without a battery boots with an old time."""
+BIRTH_POLICY: Final = "firstboot-birth"
+"""Of the certificates with which a device comes back (``factory prepare --recovery``)."""
 SMALLEST_RSA: Final = 2048
 """Bits of the smallest RSA key that AWS IoT takes."""
 SEQUENCE: Final = 0x30
@@ -78,10 +81,11 @@ class Authority(NamedTuple):
 
 
 class Holder(NamedTuple):
-    """Who a device is, by the certificate that it asks with."""
+    """Who a device is, by a certificate that it has."""
 
     issuer: bytes
     subject: bytes
+    arn: str
 
 
 def handler(event: Mapping[str, Any], _context: object) -> dict[str, str]:
@@ -93,7 +97,7 @@ def handler(event: Mapping[str, Any], _context: object) -> dict[str, str]:
     authority = read_authority(base64.b64decode(os.environ["CA_CERTIFICATE"]))
     try:
         request = read_csr(str(event.get("certificateSigningRequest", "")))
-        _check_principal(str(event.get("principalId", "")), request, authority)
+        _check_principal(event, request, authority)
     except RefusedError as refusal:
         LOG.warning("refused for client %r: %s", event.get("clientId"), refusal)
         raise
@@ -105,21 +109,58 @@ def handler(event: Mapping[str, Any], _context: object) -> dict[str, str]:
     return {"certificatePem": ssl.DER_cert_to_PEM_cert(certificate)}
 
 
-def _check_principal(principal: str, request: Request, authority: Authority) -> None:
+def _check_principal(event: Mapping[str, Any], request: Request, authority: Authority) -> None:
+    """Raise `RefusedError` unless who asks may have a certificate with the CSR's subject.
+
+    A renewal takes one call of AWS IoT and a return takes three more: AWS IoT waits five seconds.
+    """
+    principal = str(event.get("principalId", ""))
     if principal and principal in os.environ["CLAIMS"].split(","):
         return
-    held = _certificate_of(principal)
-    if held is None or held.issuer != authority.subject:
+    iot = boto3.client("iot")
+    held = _certificate_of(iot, principal)
+    if held is not None and held.issuer == authority.subject:
+        if held.subject != request.subject:
+            raise RefusedError("the CSR has another subject than the certificate that it renews")
+    elif held is not None and _is_birth_certificate(iot, held):
+        _check_thing(iot, str(event.get("clientId", "")), request, authority)
+    else:
         raise RefusedError(
             f"the principal {principal!r} is no claim of the station, and no device of its CA"
         )
-    if held.subject != request.subject:
-        raise RefusedError("the CSR has another subject than the certificate that it renews")
 
 
-def _certificate_of(principal: str) -> Holder | None:
-    """Return issuer and subject of the certificate that asks; None if there is no such one."""
-    iot = boto3.client("iot")
+def _is_birth_certificate(iot: Any, held: Holder) -> bool:
+    attached = iot.list_attached_policies(target=held.arn)["policies"]
+    return BIRTH_POLICY in {each["policyName"] for each in attached}
+
+
+def _check_thing(iot: Any, client_id: str, request: Request, authority: Authority) -> None:
+    """Refuse a CSR whose subject no certificate by this CA of the client's thing has.
+
+    The birth certificate's policy ties the client id, and so the thing, to its own name. Whether
+    the device may come back is decided later (``lambdas/recovery_hook.py``).
+    """
+    prefix, _, thing = client_id.partition("-")
+    for former in _certificates_of(iot, thing) if prefix == "recover" else ():
+        if (former.issuer, former.subject) == (authority.subject, request.subject):
+            return
+    raise RefusedError(f"{thing!r} has no certificate of this CA with the CSR's subject")
+
+
+def _certificates_of(iot: Any, thing: str) -> Iterator[Holder]:
+    try:
+        principals = iot.list_thing_principals(thingName=thing)["principals"]
+    except (iot.exceptions.ResourceNotFoundException, iot.exceptions.InvalidRequestException):
+        return
+    for arn in principals:
+        certificate = _certificate_of(iot, arn.rpartition("/")[2])
+        if certificate is not None:
+            yield certificate
+
+
+def _certificate_of(iot: Any, principal: str) -> Holder | None:
+    """Return what a certificate says of its holder; None if there is no such one."""
     try:
         found = iot.describe_certificate(certificateId=principal)["certificateDescription"]
     except (iot.exceptions.ResourceNotFoundException, iot.exceptions.InvalidRequestException):
@@ -128,7 +169,7 @@ def _certificate_of(principal: str) -> Holder | None:
     _version, _serial, _algorithm, issuer, _life, subject = fields(
         fields(outer.content)[0].content
     )[:6]
-    return Holder(issuer.whole, subject.whole)
+    return Holder(issuer.whole, subject.whole, str(found["certificateArn"]))
 
 
 def _sign(unsigned: bytes) -> bytes:

@@ -13,7 +13,7 @@ from typing import Final, NoReturn
 
 from localcloud.errors import MISUSE, ExitCode, LocalCloudError
 from localcloud.state_folder import StateFolder
-from localcloud.verbs import clock, down, env, fault, logs, reset, status, up, watch, wire
+from localcloud.verbs import clock, down, env, explain, fault, logs, reset, status, up, watch, wire
 
 _DEFAULT_STATE: Final = Path(".firstboot/cloud")
 _VERBS: Final = {
@@ -27,6 +27,7 @@ _VERBS: Final = {
     "clock": clock,
     "reset": reset,
     "down": down,
+    "explain": explain,
 }
 
 
@@ -110,7 +111,12 @@ def _version() -> str:
 def parser() -> argparse.ArgumentParser:
     """Return the parser of every verb."""
     form = partial(argparse.HelpFormatter, width=78)
-    top = _Parser(prog="localcloud", description=__doc__, formatter_class=form)
+    top = _Parser(
+        prog="localcloud",
+        description=__doc__,
+        formatter_class=form,
+        epilog="An error shows its code: localcloud explain FB-nnn prints causes and next step.",
+    )
     top.add_argument("--version", action="version", version=f"localcloud {_version()}")
     verbs = top.add_subparsers(title="verbs", required=True, metavar="VERB")
     common = _Parser(add_help=False)

@@ -10,8 +10,9 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from ministack import app
-from ministack.core import persistence
+from ministack.core import lambda_runtime, persistence
 from ministack.services import iot as ministack_iot
+from ministack.services import lambda_svc
 
 from localcloud.admin import Admin
 from localcloud.cloud_clock import CloudClock, move
@@ -33,6 +34,7 @@ from localcloud.faults.wire import inject_into_wire
 from localcloud.gaps import all_gaps, close_gaps, endpoint_names, ownership_tokens
 from localcloud.gaps._support.issuer import open_issuer
 from localcloud.gateway import Gateway
+from localcloud.lambda_starts import limit_starts
 from localcloud.ports import owner_of
 from localcloud.seam import Seam
 from localcloud.settings import Settings
@@ -82,6 +84,7 @@ class Cloud:
         keep_before_answers(self._app, self._iot, self._keeper)
         self._snapshot = Snapshot(self._keeper.save_all, lambda: self._keeper.is_behind)
         lambda_credentials.close(folder.access_key())
+        limit_starts(Seam(lambda_runtime), Seam(lambda_svc))
         self._clock = CloudClock()
         move(self._iot, self._clock)
         admin = Admin(

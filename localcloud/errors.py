@@ -5,7 +5,9 @@ The shape is that of the device's errors (`device.errors`), which the local AWS 
 ``ROW.error(...)`` makes the error of a row.
 """
 
+import shlex
 from enum import IntEnum
+from os import PathLike
 from typing import Final, NamedTuple
 
 
@@ -48,6 +50,11 @@ class Row(NamedTuple):
         return f"<{self.code} {self.name}>"
 
 
+def _quoted(value: object) -> object:
+    """Return a path as a shell reads it, since next steps are commands; else the ``value``."""
+    return shlex.quote(str(value)) if isinstance(value, PathLike) else value
+
+
 _OWN_CLASSES: Final[dict[str, "type[LocalCloudError]"]] = {}
 
 
@@ -70,7 +77,8 @@ class LocalCloudError(Exception):
         values = {"problem": problem, **fields}
         super().__init__(self.row.sentence.format_map(values))
         self.fields = fields
-        self.next_step = next_step or self.row.next_step.format_map(values)
+        in_shell = {name: _quoted(each) for name, each in values.items()}
+        self.next_step = next_step or self.row.next_step.format_map(in_shell)
 
     @property
     def code(self) -> str:
@@ -259,6 +267,20 @@ NO_SUCH_PATH: Final = Row(
     causes=("The command has another version than the server.",),
     next_step="If the server has another version than the command: localcloud down, then up.",
     needs="a command of another version than the server",
+)
+UNKNOWN_CODE: Final = Row(
+    "FB-915",
+    "UnknownCodeError",
+    "The catalogue has no such code",
+    means="`localcloud explain` was asked for a code that the local AWS's catalogue does not have.",
+    causes=(
+        "The code is misspelt: it is FB- and three digits.",
+        "The code is one of the device's (FB-0 to FB-4) or of the station's (FB-5 to FB-8).",
+    ),
+    next_step="Look it up in docs/errors.md, which has the codes of all commands.",
+    sentence="the local AWS has no code {code}",
+    exit_code=ExitCode.MISUSE,
+    reproduce=("localcloud explain FB-000  # {code}",),
 )
 
 CATALOGUE: Final = {each.code: each for each in tuple(vars().values()) if isinstance(each, Row)}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from pytest_firstboot.bench import Boot, CloudClock, Maker, Network, PowerCut, Wire
+from pytest_firstboot.extra import LOCAL_AWS, STATION, check_installed
 from pytest_firstboot.place import PlaceError, RealAccount, place_of
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def local_aws(
     """A local AWS for this test run; with xdist, each worker has one."""
     from pytest_firstboot.local_aws import LocalAWS  # noqa: PLC0415 - see the module
 
+    check_installed("testing", *STATION, *LOCAL_AWS)
     if _place(pytestconfig) is not None:
         pytest.skip("this needs the local AWS, and --firstboot-account names a real one")
     with LocalAWS(tmp_path_factory.mktemp("local-aws") / "state") as running:
@@ -74,6 +76,7 @@ def station(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     """A manufacturing station; what it makes is in the registry of `cloud`."""
     from factory import Station  # noqa: PLC0415 - see the module
 
+    check_installed("testing", *STATION)
     folder = tmp_path_factory.mktemp("station")
     account = _place(request.config)
     if account is None:

@@ -14,9 +14,9 @@ from device.errors import ConfigurationError
 DEFAULT_PORT: Final = 8883
 HTTPS_PORT: Final = 443
 _LABEL: Final = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
-_HOST: Final = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")  # RFC 1123, or IPv4
-_IPV6: Final = re.compile(r"\[([0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)\]")
-_BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_HOST: Final = rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*"  # RFC 1123, or IPv4
+_IPV6: Final = r"\[([0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)\]"
+_BAD_ESCAPE: Final = r"%(?![0-9A-Fa-f]{2})"
 _PROXY_STEP: Final = (
     "Write http://HOST:PORT or http://USER:PASSWORD@HOST:PORT; in USER and PASSWORD write @ as "
     "%40, : as %3A, / as %2F, # as %23, ? as %3F and % as %25."
@@ -126,7 +126,7 @@ def _address_problem(address: str) -> str | None:
     host, colon, port = address.rpartition(":")
     if not colon or address.endswith("]"):
         host, port = address, str(DEFAULT_PORT)
-    if not (_HOST.fullmatch(host.removesuffix(".")) or _IPV6.fullmatch(host)):
+    if not (re.fullmatch(_HOST, host.removesuffix(".")) or re.fullmatch(_IPV6, host)):
         return "is not host or host:port"
     if not re.fullmatch(r"[0-9]{1,9}", port):
         return "is not host or host:port: the port is not a number"
@@ -159,7 +159,7 @@ def _proxy_problem(text: str) -> str | None:
 
 
 def _login_problem(login: str) -> str | None:
-    if _BAD_ESCAPE.search(login) or re.search(r"[/?#@]", login):
+    if re.search(_BAD_ESCAPE, login) or re.search(r"[/?#@]", login):
         return "has a user name or password in which a special character is not written as %XX"
     try:
         user, _, password = login.partition(":")

@@ -284,72 +284,42 @@ class AwscrtSession:
         self, order: act.Connect, connection: int, context: io.ClientTlsContext, relay: Relay
     ) -> mqtt5.Client:
         network = self._network or Network()
-        behaviour, expiry = _session_for(order.credential, self._options.session_expiry)
-        self._released, self._stopped = network.released, threading.Event()
-        stopped = self._stopped
-
-        def stop() -> None:  # awscrt keeps the callbacks, so one that kept the client would leak
-            if (client := this_client()) is not None:
-                client.stop()
-
-        def connected(data: mqtt5.LifecycleConnectSuccessData) -> None:
-            relay.packet_read()
-            packet = data.connack_packet
-            if packet.reason_code is mqtt5.ConnectReasonCode.SUCCESS:
-                kept = bool(packet.session_present)
-                self._inbox.put(connection, ev.Connected(order.credential, session_present=kept))
-            else:  # awscrt takes any code below 0x80 for a yes; MQTT knows one
-                stop()
-                self._inbox.put(connection, classify_connack(None))
-
-        def failed(data: mqtt5.LifecycleConnectFailureData) -> None:
-            stop()
-            packet = data.connack_packet
-            if packet is None:
-                self._explain(connection, _name_of(data.exception), relay)
-            else:
-                event = classify_connack(_code(packet.reason_code), packet.reason_string or "")
-                self._inbox.put(connection, event)
-
-        def lost(data: mqtt5.LifecycleDisconnectData) -> None:
-            stop()
-            self._inbox.put(connection, _loss(data, relay))
-
-        def received(data: mqtt5.PublishReceivedData) -> None:
-            packet = data.publish_packet
-            payload = packet.payload or b""
-            relay.packet_read(len(payload))
-            if not relay.is_oversized:
-                self._inbox.put_message(connection, _message(data))
-
-        client = mqtt5.Client(
-            mqtt5.ClientOptions(
-                host_name=self._endpoint.host,
-                port=self._endpoint.port,
-                bootstrap=network.bootstrap,
-                tls_ctx=context,
-                http_proxy_options=_by_way_of(relay),
-                connect_options=mqtt5.ConnectPacket(
-                    client_id=order.client_id,
-                    keep_alive_interval_sec=self._options.keep_alive,
-                    session_expiry_interval_sec=expiry,
-                    receive_maximum=_RECEIVE_MAXIMUM,
-                    maximum_packet_size=LARGEST_PACKET,
-                ),
-                session_behavior=behaviour,
-                connack_timeout_ms=int(self._options.connect_timeout * 1000),
-                disable_metrics=True,
-                on_publish_callback_fn=received,
-                on_lifecycle_event_connection_success_fn=connected,
-                on_lifecycle_event_connection_failure_fn=failed,
-                on_lifecycle_event_disconnection_fn=lost,
-                on_lifecycle_event_stopped_fn=lambda _: stopped.set(),
-            )
-        )
-        this_client = weakref.ref(client)
+        explain = partial(self._explain, connection, relay)
+        told = _Callbacks(self._inbox, connection, order.credential, relay, explain)
+        self._released, self._stopped = network.released, told.stopped
+        client = mqtt5.Client(self._client_options(order, context, relay, network, told))
+        told.client = weakref.ref(client)
         return client
 
-    def _explain(self, connection: int, error_name: str, relay: Relay) -> None:
+    def _client_options(
+        self, order: act.Connect, context: io.ClientTlsContext, relay: Relay,
+        network: Network, told: "_Callbacks",
+    ) -> mqtt5.ClientOptions:  # fmt: skip
+        behaviour, expiry = _session_for(order.credential, self._options.session_expiry)
+        return mqtt5.ClientOptions(
+            host_name=self._endpoint.host,
+            port=self._endpoint.port,
+            bootstrap=network.bootstrap,
+            tls_ctx=context,
+            http_proxy_options=_by_way_of(relay),
+            connect_options=mqtt5.ConnectPacket(
+                client_id=order.client_id,
+                keep_alive_interval_sec=self._options.keep_alive,
+                session_expiry_interval_sec=expiry,
+                receive_maximum=_RECEIVE_MAXIMUM,
+                maximum_packet_size=LARGEST_PACKET,
+            ),
+            session_behavior=behaviour,
+            connack_timeout_ms=int(self._options.connect_timeout * 1000),
+            disable_metrics=True,
+            on_publish_callback_fn=told.received,
+            on_lifecycle_event_connection_success_fn=told.connected,
+            on_lifecycle_event_connection_failure_fn=told.failed,
+            on_lifecycle_event_disconnection_fn=told.lost,
+            on_lifecycle_event_stopped_fn=told.ended,
+        )
+
+    def _explain(self, connection: int, relay: Relay, error_name: str) -> None:
         """Report why there is no connection; on a thread, as it may ask the network again."""
 
         def explain() -> None:
@@ -456,6 +426,60 @@ class AwscrtSession:
 
 
 _NOT_STOPPED: Final[dict[object, threading.Event]] = {}
+
+
+class _Callbacks:
+    """What awscrt's thread tells of one connection, on its way to the inbox.
+
+    awscrt keeps the callbacks, so they know the client by a weak reference; else it would leak.
+    """
+
+    client: "weakref.ref[mqtt5.Client] | None" = None
+
+    def __init__(
+        self, inbox: Inbox, connection: int, credential: ev.Credential, relay: Relay,
+        explain: Callable[[str], None],
+    ) -> None:  # fmt: skip
+        self._put: Final = partial(inbox.put, connection)
+        self._put_message: Final = partial(inbox.put_message, connection)
+        self._credential: Final = credential
+        self._relay: Final = relay
+        self._explain: Final = explain
+        self.stopped: Final = threading.Event()
+
+    def connected(self, data: mqtt5.LifecycleConnectSuccessData) -> None:
+        self._relay.packet_read()
+        packet = data.connack_packet
+        if packet.reason_code is mqtt5.ConnectReasonCode.SUCCESS:
+            kept = bool(packet.session_present)
+            self._put(ev.Connected(self._credential, session_present=kept))
+        else:  # awscrt takes any code below 0x80 for a yes; MQTT knows one
+            self._stop()
+            self._put(classify_connack(None))
+
+    def failed(self, data: mqtt5.LifecycleConnectFailureData) -> None:
+        self._stop()
+        packet = data.connack_packet
+        if packet is None:
+            self._explain(_name_of(data.exception))
+        else:
+            self._put(classify_connack(_code(packet.reason_code), packet.reason_string or ""))
+
+    def lost(self, data: mqtt5.LifecycleDisconnectData) -> None:
+        self._stop()
+        self._put(_loss(data, self._relay))
+
+    def received(self, data: mqtt5.PublishReceivedData) -> None:
+        self._relay.packet_read(len(data.publish_packet.payload or b""))
+        if not self._relay.is_oversized:
+            self._put_message(_message(data))
+
+    def ended(self, _: mqtt5.LifecycleStoppedData) -> None:
+        self.stopped.set()
+
+    def _stop(self) -> None:
+        if self.client is not None and (client := self.client()) is not None:
+            client.stop()
 
 
 def keep_until_stopped(client: object, stopped: threading.Event) -> None:

@@ -49,6 +49,8 @@ _OF_THE_ROOT: Final = ("FB-2", "FB-3")
 _ANOTHER_KEY: Final = "The certificate was issued for another key."
 _SOON: Final = 30 * 86_400.0
 """Seconds before its end at which a certificate is worth a warning; if it lives that long."""
+_FAR_AHEAD: Final = 365 * 86_400.0
+"""Seconds; a clock so far ahead of the newest moment known is more likely wrong than right."""
 _LATE: Final = 1 / 3
 """The part of its life before the end at which a shorter-lived certificate is."""
 
@@ -138,7 +140,8 @@ def expiry(case: Case) -> Finding:
     words = f"valid from {_day(begin)} to {_day(end)}; now {_day(now)}"
     if known > end or now > end:
         by = "a moment that has passed for certain" if known > end else "this device's clock"
-        raise CREDENTIAL_EXPIRED.error(credential=held.credential, end=_day(end), by=by)
+        error = CREDENTIAL_EXPIRED.error(credential=held.credential, end=_day(end), by=by)
+        raise DiagnosedError(error, _expired(error, now, known, is_certain=known > end))
     left = end - now
     if left < min(_SOON, _LATE * (end - begin)):
         return warning(
@@ -148,6 +151,14 @@ def expiry(case: Case) -> Finding:
             CREDENTIAL_EXPIRED.code,
         )
     return ok(f"{words}; {left / 86_400:.0f} days are left, {(now - begin) / 86_400:.0f} old")
+
+
+def _expired(error: FirstbootError, now: float, known: float, *, is_certain: bool) -> Finding:
+    """Name the clock first where it alone says so, and is far ahead of all that is known."""
+    if is_certain or now - known < _FAR_AHEAD:
+        return failed(error)
+    cause = f"The device's clock is ahead: it says {_day(now)}, and the newest moment known for "
+    return failed(error, f"{cause}certain is {_day(known)}.", error.row.causes[:1])
 
 
 def clock(case: Case) -> Finding:

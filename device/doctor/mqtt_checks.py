@@ -14,6 +14,8 @@ from device.config.methods import METHODS
 from device.connection.session import Session
 from device.doctor.case import Case, Held, is_running, needed
 from device.doctor.finding import DiagnosedError, Finding, SkippedError, failed, ok
+from device.doctor.server import http_answer_of
+from device.errors.provisioning import NOT_REACHABLE
 from device.errors.text import foreign
 from device.identity.pem import parse_chain
 from device.provisioning import actions as act
@@ -36,6 +38,15 @@ _BY_THING: Final = (
     "The policy takes the client id from the thing, and the certificate is not attached to a thing "
     "of this name."
 )
+_NOT_MQTT: Final = (
+    "What answers is not MQTT: a captive portal, a load balancer or another web server, with a "
+    "certificate that the device trusts."
+)
+_FIND_THE_BROKER: Final = (
+    "Check the endpoint and its port, and what stands between the device and AWS IoT. This says "
+    "nothing about the device's certificate."
+)
+_SECONDS: Final = 5.0
 _BY_AWS: Final = "Amazon Web Services"
 """In the issuer of certificates that AWS IoT signed (docs/aws-iot-facts.md, 2.3)."""
 
@@ -49,6 +60,9 @@ def connect(case: Case) -> Finding:
     if isinstance(outcome, ev.Connected):
         case.session = session
         return ok(f"CONNACK 0 as {client_id} with the {held.credential}")
+    if status := _http_instead(case, outcome):
+        session.close()
+        raise _not_mqtt(case, status)
     if not isinstance(outcome, ev.NotLetIn):
         session.close()
         raise _failed(outcome, "connecting", held)
@@ -61,6 +75,20 @@ def connect(case: Case) -> Finding:
     evidence = f"{error}; as {other}: {_words(second)}; {_facts_of(leaf)}"
     finding = replace(failed(error, *why), evidence=evidence, next_step=_ASK_THE_ACCOUNT)
     raise DiagnosedError(error, finding)
+
+
+def _http_instead(case: Case, outcome: ev.Event) -> str:
+    """Return how a web server answers, where no broker did."""
+    if str(getattr(outcome, "detail", "")).startswith(_ANSWERED):
+        return ""
+    endpoint = needed(case.endpoint, "an endpoint")
+    return http_answer_of(endpoint, min(_SECONDS, case.limits.answer))
+
+
+def _not_mqtt(case: Case, status: str) -> DiagnosedError:
+    problem = f"{case.endpoint} answers HTTP inside TLS: {foreign(status)}"
+    error = NOT_REACHABLE.error(problem, step="connecting", next_step=_FIND_THE_BROKER)
+    return DiagnosedError(error, failed(error, _NOT_MQTT))
 
 
 def _ready(case: Case) -> Held:

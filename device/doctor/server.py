@@ -12,6 +12,7 @@ from device.config.endpoint import Endpoint
 from device.connection.tunnel import way_to
 
 _SECONDS: Final = 5.0
+_HEAD: Final = 200
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,36 @@ def look_at(endpoint: Endpoint, *, with_name: bool = True) -> ServerSeen:
     Raises:
         OSError: the server was not reached, or does not speak TLS.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context = _trusting()
     if endpoint.alpn:
         context.set_alpn_protocols(endpoint.alpn)
     with way_to(endpoint, _SECONDS) as raw:
         return _seen(raw, context, endpoint.host if with_name else None)
+
+
+def http_answer_of(endpoint: Endpoint, seconds: float) -> str:
+    """Return the status line if HTTP is spoken inside TLS; empty if the server does not answer so.
+
+    AWS IoT Core ends a connection without a certificate, so it never answers this.
+    """
+    context = _trusting()
+    request = f"GET / HTTP/1.1\r\nHost: {endpoint.host}\r\nConnection: close\r\n\r\n"
+    try:
+        with way_to(endpoint, seconds) as raw:
+            raw.settimeout(seconds)
+            with context.wrap_socket(raw, server_hostname=endpoint.host) as tls:
+                tls.sendall(request.encode("ascii"))
+                head = tls.recv(_HEAD)
+    except OSError:
+        return ""
+    line = head.partition(b"\r\n")[0]
+    return line.decode("latin-1") if line.startswith(b"HTTP/") else ""
+
+
+def _trusting() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
 
 
 def _seen(raw: socket.socket, context: ssl.SSLContext, name: str | None) -> ServerSeen:

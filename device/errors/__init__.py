@@ -7,7 +7,9 @@ rows stand beside this file by subject; `device.errors.catalogue` has them all. 
 secret.
 """
 
+from collections.abc import Mapping
 from enum import IntEnum
+from os import PathLike
 from typing import Final, NamedTuple
 
 
@@ -75,6 +77,20 @@ MAKE: Final = "factory make --method claim --serial {code} --out {code}"
 JUST_IN_TIME: Final = "factory make --method jitp --serial {code} --out {code}"
 BOOT: Final = "device boot --state {code}"
 
+
+def _for_a_shell(values: Mapping[str, object]) -> dict[str, object]:
+    """Return ``values`` with each path as a shell reads it, since next steps are commands."""
+    return {name: _quoted(each) for name, each in values.items()}
+
+
+def _quoted(value: object) -> object:
+    if not isinstance(value, PathLike):
+        return value
+    import shlex  # noqa: PLC0415 - 2 ms, and most errors name no path
+
+    return shlex.quote(str(value))
+
+
 _OWN_CLASSES: Final[dict[str, "type[FirstbootError]"]] = {}
 
 
@@ -97,7 +113,7 @@ class FirstbootError(Exception):
         values = {"problem": problem, **fields}
         super().__init__(self.row.sentence.format_map(values))
         self.fields = fields
-        self.next_step = next_step or self.row.next_step.format_map(values)
+        self.next_step = next_step or self.row.next_step.format_map(_for_a_shell(values))
 
     @property
     def code(self) -> str:

@@ -1,5 +1,6 @@
 """Every row of the device's catalogue, by code, and how a row is explained to a person."""
 
+import re
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Final
@@ -34,16 +35,26 @@ CATALOGUE: Final = rows_of(
 )
 
 
+_COMMANDS: Final = {"5": "factory", "6": "factory", "7": "factory", "8": "factory",
+                    "9": "localcloud"}  # fmt: skip
+"""Whose ``explain`` knows a code that the device's catalogue lacks, by its first digit."""
+
+
 def row_of(code: str, catalogue: dict[str, Row] = CATALOGUE) -> Row:
-    """Return the row of ``code``, in upper or lower case.
+    """Return the row of ``code``, which may be written ``FB-410``, ``fb410`` or ``410``.
 
     Raises:
-        UnknownCodeError: the ``catalogue`` has none.
+        UnknownCodeError: the ``catalogue`` has none; the next step names who has it.
     """
-    row = catalogue.get(code.upper())
-    if row is None:
-        raise UNKNOWN_CODE.error(f"the catalogue has no code {code}")
-    return row
+    found = re.fullmatch("(?:FB[-_ ]?)?([0-9]{3})", code.strip(), re.IGNORECASE)
+    wanted = f"FB-{found[1]}" if found else code
+    if (row := catalogue.get(wanted)) is not None:
+        return row
+    command = _COMMANDS.get(found[1][0]) if found else None
+    step = (
+        f"{command} explain {wanted} explains it, where {command} is installed." if command else ""
+    )
+    raise UNKNOWN_CODE.error(f"the catalogue has no code {wanted}", next_step=step)
 
 
 class _Names(dict[str, object]):

@@ -15,24 +15,18 @@ LONGEST: Final = 200
 """Characters of one piece of foreign text that are shown."""
 
 _SECRETS: Final = (
-    re.compile(
-        r"()-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL
-    ),
+    r"(?s)()-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
     # As JSON, as JSON inside a string, or as the repr of a dict or of one of the SDK's objects.
-    re.compile(
-        r"""((?:private_?key|ownership_?token)\\*["']?\s*[:=]\s*\\*["'])"""
-        r"""(?:[^"'\\]|\\++(?!["']))*+""",
-        re.IGNORECASE,
-    ),
-    re.compile(r"(pin-value=)[^;&\s]+"),
+    r"""(?i)((?:private_?key|ownership_?token)\\*["']?\s*[:=]\s*\\*["'])(?:[^"'\\]|\\++(?!["']))*+""",
+    r"(pin-value=)[^;&\s]+",
     # The password of a proxy; PASSWORD itself is how we write one in a next step.
-    re.compile(r"(://[^/\s:@]+:)(?!PASSWORD@)[^/\s@]+(?=@)"),
+    r"(://[^/\s:@]+:)(?!PASSWORD@)[^/\s@]+(?=@)",
 )
-"""What stands before a secret, in a group, and the secret."""
+"""What stands before a secret, in a group, and the secret; `re` compiles at first use."""
 
 # C0 and C1; soft hyphen, zero width, line and paragraph separators, what turns the direction of
 # writing; invisible operators; byte order mark; annotations, tags, lone surrogates.
-_UNPRINTABLE: Final = re.compile(
+_UNPRINTABLE: Final = (
     "[\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
     "\u2028-\u202f\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\ud800-\udfff"
     "\U000e0000-\U000e0fff]"
@@ -61,7 +55,7 @@ def redact(text: str) -> str:
 
 def printable(text: str) -> str:
     """Return ``text`` as one line that a terminal cannot take for anything but text."""
-    return _UNPRINTABLE.sub(_escaped, text)
+    return re.sub(_UNPRINTABLE, _escaped, text)
 
 
 def foreign(text: str, longest: int = LONGEST) -> str:
@@ -80,7 +74,7 @@ def _without_known(text: str) -> str:
 
 def _without_patterns(text: str) -> str:
     for secret in _SECRETS:
-        text = secret.sub(rf"\1{REDACTED}", text)
+        text = re.sub(secret, rf"\1{REDACTED}", text)
     return text
 
 

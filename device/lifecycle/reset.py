@@ -54,9 +54,12 @@ def reset(storage: DeviceStorage, *, forget_identity: bool = False, keep_job: bo
         return storage.ps.uids() != before
 
 
-def clear_folder(state: Path) -> bool:
-    """Remove what operation kept beside the storage; return whether there was anything."""
-    places = [*(state / "outbox").glob("*/*"), state / "metrics.prom"]
+def clear_folder(state: Path, metrics_file: str | None = None) -> bool:
+    """Remove what operation kept beside the storage; return whether there was anything.
+
+    ``metrics_file`` is the setting ``metrics.file``, which may lead out of the folder.
+    """
+    places = [*(state / "outbox").glob("*/*"), state / (metrics_file or "metrics.prom")]
     found = [place for place in places if place.is_file()]
     for place in found:
         place.unlink(missing_ok=True)
@@ -67,12 +70,14 @@ def decommission(
     state: Path,
     find_element: Callable[[DeviceStorage], ElementPlan | None] | None = None,
     *,
+    find_metrics_file: Callable[[DeviceStorage], str | None] = lambda _: None,
     mount: Mount = OsFs,
 ) -> bool:
     """End the life of the device in ``state``; return whether it was still alive.
 
-    ``find_element`` says which secure element it has; without it, nobody asks the element. If the
-    power is cut, call it again: it goes on where it was.
+    ``find_element`` says which secure element it has; without it, nobody asks the element.
+    ``find_metrics_file`` reads the setting ``metrics.file``. If the power is cut, call it again:
+    it goes on where it was.
 
     Raises:
         ElementError: the element cannot be used; the device is as it was.
@@ -80,6 +85,7 @@ def decommission(
     """
     try:
         with open_device_storage(state, mount=mount) as storage:
+            metrics_file = find_metrics_file(storage)
             if find_element is not None:
                 if (plan := find_element(storage)) is not None:
                     attach_element(storage, plan)
@@ -92,7 +98,7 @@ def decommission(
             storage.finish_decommissioning()
         clear_folder(state)
         return False
-    clear_folder(state)
+    clear_folder(state, metrics_file)
     return True
 
 

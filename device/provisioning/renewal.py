@@ -220,7 +220,21 @@ class RenewalMachine(Machine[State]):
             ) is not None and self._credential(before) is Credential.DEVICE:
                 method, serial = self._plan.method, self._plan.serial
                 return certificate_expired(detail, expired_at, method, serial)
-        return error_of(event, before.value, self._credential(before))
+        failure = error_of(event, before.value, self._credential(before))
+        match event:
+            case ev.SubscriptionDenied() | ev.PublishDenied():
+                return self._if_unprepared(failure, failure.next_step)
+            case ev.RequestRefused(error_code="InvalidTemplate"):
+                template = self._plan.template_name
+                return self._if_unprepared(failure, f"See whether {template} is enabled.")
+        return failure
+
+    def _if_unprepared(self, failure: FirstbootError, otherwise: str) -> FirstbootError:
+        """Return ``failure``, which says first how the station prepares an account for it."""
+        option = "--renewal" if self._plan.birth_client_id is None else "--recovery DAYS"
+        command = f"factory prepare --method {self._plan.method} {option}"
+        next_step = f"If the account was not prepared for it: {command}. Otherwise: {otherwise}"
+        return failure.row.error(failure, **failure.fields, next_step=next_step)
 
     def _credential(self, state: State) -> Credential:
         """Return what the connection in ``state`` is made with."""

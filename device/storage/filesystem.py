@@ -18,6 +18,7 @@ from device.errors.storage import (
     STORAGE_ACCESS,
     STORAGE_BUSY,
     STORAGE_FAILURE,
+    DataCorruptError,
     StorageError,
 )
 from device.storage.ownership import give_to_owner_of
@@ -26,6 +27,10 @@ from device.storage.private_file import keeps_modes, read_private_file
 _MAX_FILE_BYTES: Final = 64 * 1024 * 1024
 """Far more than any file of a device or a station has; a larger one is not read at all."""
 
+_BRING_BACK: Final = (
+    "Bring the folder back, or mount the disk that it is on. If it is lost, keep a copy of the "
+    "state folder, then have the station make the device again."
+)
 _SECRETS: Final = frozenset({"huk", "refused-pins"})
 """Files of a root of trust that nobody else may read; the images are sealed."""
 
@@ -185,7 +190,10 @@ class FolderLock:
 
         Raises:
             StorageBusyError: another process has it.
+            DataCorruptError: there is no such folder.
         """
+        if not folder.is_dir():
+            raise DataCorruptError(f"{folder} is missing", next_step=_BRING_BACK)
         path = folder / "lock"
         with storage_errors(path):
             self._descriptor = _lock_file(path)

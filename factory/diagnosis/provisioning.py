@@ -12,6 +12,7 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from device.config.methods import CLAIM_METHODS
 from device.config.template import required_subject_fields
 from device.identity.certificates import subject_fields
 from factory.account import allow_list
@@ -89,7 +90,8 @@ def claim(subject: Subject) -> Iterator[Reason]:
         return
     answer = subject.read("iot", "ListProvisioningTemplates") or {}
     listed = [each for each in items(answer, "templates") if each.get("type") != "JITP"]
-    if not listed:
+    made = subject.asked.made
+    if not listed and made is not None and made.method in CLAIM_METHODS:
         where = subject.cloud.account
         yield reason(TEMPLATE_UNUSABLE, "template", f"{where} has no provisioning template")
     for each in listed:

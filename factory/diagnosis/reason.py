@@ -1,8 +1,11 @@
 """A reason why a device is refused, as data."""
 
+from collections.abc import Sequence
+
 from msgspec import Struct
 
 from device.errors import FirstbootError, Row
+from factory.errors.catalogue import CATALOGUE
 
 
 class Reason(Struct, frozen=True):
@@ -31,6 +34,12 @@ def printable(text: str) -> str:
     )
 
 
-def error_of(row: Row, found: Reason) -> FirstbootError:
-    """Return ``found`` as the error that a command ends with."""
-    return row.error(f"{found.reason}: {found.evidence}", next_step=found.next_step)
+def refused(found: Sequence[Reason]) -> FirstbootError:
+    """Return the error that a command ends with after it has shown the reasons ``found``.
+
+    It is of the first one's row, and does not repeat its words.
+    """
+    first = found[0]
+    words = "1 reason is" if len(found) == 1 else f"{len(found)} reasons are"
+    step = f"Do what reason 1 says under next; factory explain {first.code} says more."
+    return CATALOGUE[first.code].error(f"AWS IoT refuses it; {words} shown above", next_step=step)

@@ -4,6 +4,7 @@ First certificate and endpoint, then registration and status, then the policies 
 (docs/aws-iot-facts.md, 5.9). Each check yields its reasons.
 """
 
+import shlex
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
@@ -28,8 +29,10 @@ from factory.errors.diagnosis import (
     NOT_EXCLUSIVE,
     NOT_PROVISIONED,
     NOT_REGISTERED_HERE,
+    UNKNOWN_SERIAL,
     WRONG_ENDPOINT,
 )
+from factory.station.ledger import Entry, Result
 
 _BY_STATUS: Final[dict[str, Row]] = {
     "INACTIVE": CERTIFICATE_INACTIVE,
@@ -59,11 +62,26 @@ def registered(subject: Subject) -> Iterator[Reason]:
     """See that the account has the certificate and the thing."""
     where, serial = subject.cloud.account, subject.asked.serial
     if serial is not None and subject.thing is None:
-        yield reason(NOT_PROVISIONED, "thing", f"{where} has no thing {serial}")
+        yield _without_thing(f"{where} has no thing {serial}", subject.asked.made)
     elif serial is not None and subject.certificate_id is None:
         yield reason(NOT_PROVISIONED, "thing", f"no certificate is attached to {serial}")
     if subject.certificate_id is not None and subject.certificate is None:
         yield reason(NOT_REGISTERED_HERE, "certificate", f"{where} has no {subject.certificate_id}")
+
+
+def _without_thing(evidence: str, made: Entry | None) -> Reason:
+    """Return why there is no thing, as far as the station's ledger tells."""
+    if made is None:
+        told = f"{evidence}, and the ledger of this station does not name it"
+        return reason(UNKNOWN_SERIAL, "thing", told)
+    told = f"{evidence}; the station's ledger says: {made.result} at {made.at.isoformat()}"
+    if made.result is Result.MADE:
+        step = f"Boot the device: device boot --state {shlex.quote(made.folder)}"
+    elif made.result is Result.BEGUN:
+        step = "Run the same factory command again, which finishes the device; then boot it."
+    else:
+        step = "Make a device of this serial number: factory make; then boot it."
+    return reason(NOT_PROVISIONED, "thing", told, step)
 
 
 def status(subject: Subject) -> Iterator[Reason]:

@@ -18,6 +18,7 @@ from factory.account.certificates import certificate_id_of
 from factory.account.cloud import Cloud, Response, items, names, structure, text
 from factory.diagnosis.decision import Policy, Variables
 from factory.errors import NotInCloudError
+from factory.station.ledger import HOLDING, Entry
 
 _SUBJECT: Final = {
     "commonname": NameOID.COMMON_NAME,
@@ -42,10 +43,14 @@ class Asked:
     subscribe: tuple[str, ...] = ()
     endpoint: str | None = None
     """What the device dials, ``HOST`` or ``HOST:PORT``."""
-    method: str | None = None
-    """The station's method that the device was made by, where the ledger has it."""
-    certificate_id: str | None = None
-    """From the ledger."""
+    made: Entry | None = None
+    """The last line about the device in the station's ledger, if there is one."""
+
+    @property
+    def certificate_id(self) -> str | None:
+        """The certificate that the station gave the device, while it has its serial number."""
+        has_it = self.made is not None and self.made.result in HOLDING
+        return self.made.certificate_id if has_it and self.made else None
 
 
 class Subject:

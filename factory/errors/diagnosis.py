@@ -38,9 +38,10 @@ NOT_PROVISIONED: Final = Row(
         "The device has not booted, or its provisioning failed.",
         "The thing or its certificate was deleted.",
     ),
-    next_step="Read the next reasons in the output; then boot the device, and read its messages.",
+    next_step="Boot the device again, and read its messages; device doctor says why it fails.",
     exit_code=_DENIED, kind=DeviceRefusedError,
     reproduce=(
+        MAKE,
         "factory explain --serial {code}  # {code}",
     ),
 )  # fmt: skip
@@ -354,4 +355,18 @@ SUBJECT_LACKS_FIELD: Final = Row(
     next_step="Issue a certificate whose subject has it, or give the parameter a Default.",
     exit_code=_DENIED, kind=DeviceRefusedError,
     needs="a certificate that lacks a field of the CA's template",
+)  # fmt: skip
+UNKNOWN_SERIAL: Final = Row(
+    "FB-825", "UnknownSerialError", "Neither the account nor the station knows the serial number",
+    means="The account has no thing of this name in this Region, and the station's ledger has no "
+    "line about it.",
+    causes=(
+        "The serial number is misspelt.",
+        "The credentials or the Region are those of another account.",
+        "Another station made the device.",
+    ),
+    next_step="Check the serial number, the account and the Region; --station names the folder of "
+    "the station that made the device.",
+    exit_code=_DENIED, kind=DeviceRefusedError,
+    reproduce=("factory explain --serial {code}  # {code}",),
 )  # fmt: skip

@@ -4,6 +4,7 @@ A make that was interrupted is resumed in the same folder, and is not a second d
 device is made only on purpose (``--again``), and then the former one is retired.
 """
 
+import shlex
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -113,7 +114,7 @@ def _is_own(entry: Entry, folder: str, *, completes: bool) -> bool:
 def used_by(entry: Entry) -> FirstbootError:
     """Return the error that the device of ``entry`` has the serial number."""
     is_made = entry.result is Result.MADE
-    finish = f"Finish that device: run the same command with --out {entry.folder}. "
+    finish = f"Finish that device: run the same command with --out {shlex.quote(entry.folder)}. "
     return SERIAL_NUMBER_USED.error(
         serial_number=entry.serial_number,
         device_id=entry.device_id,

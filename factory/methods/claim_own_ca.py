@@ -56,8 +56,8 @@ DEFAULT_HOURS: Final = 7 * 24
 
 _WHO_ELSE: Final = (
     "Every CreateCertificateFromCsr over MQTT in {} goes to " + PROVIDER + " from now on. It signs "
-    "for this station's claims alone, so trusted users and other fleets there are refused. AWS "
-    "takes some minutes until a new provider acts."
+    "for this station's claims and devices alone, so trusted users and other fleets there are "
+    "refused. AWS takes some minutes until a new provider acts."
 )
 
 

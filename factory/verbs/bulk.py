@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -283,7 +284,7 @@ def _show(arguments: argparse.Namespace, console: Console, batch: Batch) -> None
         console.say(f"  {line.serial_number}: {line.problem}", f"    next: {line.next_step}")
     console.say(f"{len(secured)} of {len(batch.lines)} device(s) are registered and SECURED.")
     if secured:
-        console.say(f"Next: device boot --state {secured[0].folder}")
+        console.say(f"Next: device boot --state {shlex.quote(str(secured[0].folder))}")
 
 
 def _fields(line: Line) -> Mapping[str, object]:

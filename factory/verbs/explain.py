@@ -13,7 +13,7 @@ from device.identity.certificates import leaf_of
 from device.identity.pem import parse_certificate
 from factory.account.accounts import aws_accounts
 from factory.diagnosis.explanation import Explanation, explain
-from factory.diagnosis.reason import Reason, error_of
+from factory.diagnosis.reason import Reason, refused
 from factory.diagnosis.subject import Asked, Subject
 from factory.errors.catalogue import CATALOGUE
 from factory.errors.diagnosis import NOTHING_TO_EXPLAIN
@@ -72,12 +72,10 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     found = explain(Subject(cloud, asked), arguments.local_aws)
     _show(found, console)
     if found.reasons:
-        first = found.reasons[0]
-        raise error_of(CATALOGUE[first.code], first)
+        raise refused(found.reasons)
 
 
 def _asked(arguments: argparse.Namespace) -> Asked:
-    entry = _entry(arguments.station, arguments.serial)
     publish = tuple(arguments.publish)
     if arguments.serial is not None and not publish:
         publish = (f"dt/{arguments.serial}/telemetry",)
@@ -88,8 +86,7 @@ def _asked(arguments: argparse.Namespace) -> Asked:
         publish=publish,
         subscribe=tuple(arguments.subscribe),
         endpoint=arguments.endpoint,
-        method=None if entry is None else entry.method,
-        certificate_id=None if entry is None else entry.certificate_id,
+        made=_entry(arguments.station, arguments.serial),
     )
 
 
@@ -102,12 +99,14 @@ def _certificate(path: Path | None) -> bytes | None:
 
 
 def _entry(station: Path, serial: str | None) -> Entry | None:
-    """Return what the ledger says of a device; None where there is no ledger."""
+    """Return the ledger's last line about a device; None where there is none."""
     ledger = station / FILE
     if serial is None or not ledger.is_file():
         return None
-    held = holders(read_contents(ledger.read_bytes(), ledger).entries, serial)
-    return held[-1] if held else None
+    entries = read_contents(ledger.read_bytes(), ledger).entries
+    lines = [each for each in entries if each.serial_number == serial]
+    told = holders(lines, serial) or lines
+    return told[-1] if told else None
 
 
 def _show(found: Explanation, console: Console) -> None:

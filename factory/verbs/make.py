@@ -1,6 +1,7 @@
 """``factory make``: devices, and what the cloud must know of each."""
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import Final
 
@@ -82,5 +83,5 @@ def _show(arguments: argparse.Namespace, console: Console, device: MadeDevice) -
         *(f"Note: {words}" for words in device.retired),
         f"{made} {device.serial} in {device.state}: lifecycle SECURED, connects to "
         f"{device.endpoint}.",
-        f"Next: device boot --state {device.state}",
+        f"Next: device boot --state {shlex.quote(str(device.state))}",
     )

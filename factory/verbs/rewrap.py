@@ -1,6 +1,7 @@
 """``factory rewrap``: a finished device, moved to another root of trust."""
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import Final
 
@@ -32,7 +33,8 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
     if arguments.json:
         console.show({"state": str(state), "was": was, "root_of_trust": to.kind})
         return
+    command = f"device status --state {shlex.quote(str(state))}"
     console.say(
         f"Moved {state} from {was} to {to.kind}.",
-        f"Next: device status --state {state} shows what it is protected against now.",
+        f"Next: {command} shows what it is protected against now.",
     )

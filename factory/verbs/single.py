@@ -1,6 +1,7 @@
 """``factory single``: devices, made and registered one by one."""
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import Final
 
@@ -83,5 +84,5 @@ def _show(
         *(f"Note: {words}" for words in device.retired),
         f"Made {device.serial} in {device.state}, and registered it in {account}: certificate "
         f"{certificate_id[:12]}..., ACTIVE; lifecycle SECURED.",
-        f"Next: device boot --state {device.state}",
+        f"Next: device boot --state {shlex.quote(str(device.state))}",
     )

@@ -23,6 +23,7 @@ def keep_before_answers(app: Seam, iot: Seam, keeper: Keeper) -> None:
     keeper.watch_part("iot", "mqtt_broker", iot["_broker_get_state"])
     keeper.write_as(*policy_targets.STORE, policy_targets.without_certificates)
     policy_targets.find_at_start(iot)
+    policy_targets.look_up_targets(iot)
     app["_reset_all_state"] = _reset(app["_reset_all_state"], keeper)
 
 

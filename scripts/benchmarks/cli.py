@@ -10,7 +10,9 @@ from typing import Final
 
 from scripts.benchmarks.comparison import Row
 from scripts.benchmarks.processes import BenchError
+from scripts.benchmarks.table import table
 
+TABLE: Final = "table"
 Rows = Mapping[str, list[Row]]
 
 
@@ -90,7 +92,7 @@ def _fleet(rounds: int) -> Rows:
 
 
 def _growth(rounds: int) -> Rows:
-    from scripts.benchmarks.fleet import growth  # noqa: PLC0415
+    from scripts.benchmarks.growth import growth  # noqa: PLC0415
 
     return growth(rounds)
 
@@ -138,8 +140,8 @@ BENCHES: Final[Mapping[str, Bench]] = {
         _fleet,
     ),
     "growth": Bench(
-        "what a call costs the local AWS when its registry has grown; one run, whatever -n says",
-        "the same call, with a small registry",
+        "what a device costs the local AWS, the ledger and the bulk file when there are many",
+        "the same, with few",
         _growth,
     ),
     "commits": Bench(
@@ -173,6 +175,11 @@ BENCHES: Final[Mapping[str, Bench]] = {
 def main(arguments: Sequence[str] | None = None, benches: Mapping[str, Bench] = BENCHES) -> int:
     """Run one of ``benches`` and print it; return the exit code: 0 measured, 1 not."""
     options = _parser(benches).parse_args(arguments)
+    if options.name == TABLE:
+        _say(f"table: every bench that has a number; {options.rounds} rounds, sides in turn.")
+        for line in table(lambda name: benches[name].run(options.rounds)):
+            print(line, flush=True)
+        return 0
     bench = benches[options.name]
     _say(f"{options.name}: {bench.summary}; {options.rounds} rounds, sides in turn.")
     try:
@@ -241,13 +248,16 @@ def _say(words: str) -> None:
 
 def _parser(benches: Mapping[str, Bench]) -> argparse.ArgumentParser:
     listed = "\n".join(f"  {name:<12} {bench.summary}" for name, bench in benches.items())
+    listed += f"\n  {TABLE:<12} P1 to P10 of docs/performance.md, as markdown, from one run"
     parser = argparse.ArgumentParser(
         prog="scripts/bench",
         description=__doc__,
         epilog=f"benches:\n{listed}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("name", choices=benches, metavar="NAME", help="one of the benches below")
+    parser.add_argument(
+        "name", choices=[*benches, TABLE], metavar="NAME", help="one of the benches below"
+    )
     parser.add_argument(
         "-n", dest="rounds", type=_rounds, default=20, metavar="N", help="rounds; default: 20"
     )

@@ -19,6 +19,7 @@ from awsiot import mqtt5_client_builder
 from device.connection.awscrt_session import Network
 from device.connection.pump import Pump
 from fleet.crowd import Crowd, memory_kib
+from fleet.limits import share_heap
 from fleet.order import FleetOrder, Scenario
 from fleet.sessions import Ceiling
 from fleet.simulated_device import Shared
@@ -89,8 +90,9 @@ def _figures(seconds: float, kib: int, count: int) -> dict[str, float]:
 
 
 def main() -> None:
-    """Run one side."""
+    """Run one side; both have one heap, as ``scripts/fleet`` has."""
     faulthandler.enable()
+    share_heap()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("side", choices=("ours", "bare"))
     parser.add_argument("--devices", type=Path, required=True)

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from localcloud.faults.kinds import AnyFault
+from scripts.schemas.device_lines import Explained
 
 By = Literal["device", "cloud"]
 Port = Annotated[int, Meta(ge=1, le=65535)]
@@ -168,4 +169,5 @@ LINES: Final[dict[str, tuple[Any, ...]]] = {
     "clock": (Clock,),
     "reset": (WasReset,),
     "down": (Down,),
+    "explain": (Explained,),
 }

@@ -11,6 +11,7 @@ from device.storage.device_storage import open_device_storage
 from factory.account import allow_list
 from factory.diagnosis.subject import Asked
 from factory.methods import jitr
+from factory.station.ledger import Entry, Result
 from tests.diagnose.account import AccountCause, Plant, Registered
 from tests.support.devices import installed_chain
 from tests.wire.raw_mqtt import RawMqtt
@@ -35,8 +36,17 @@ def deleted(plant: Plant) -> Asked:
     return Asked(certificate_pem=device.pem)
 
 
-def never_booted(plant: Plant) -> Asked:
+def unknown(plant: Plant) -> Asked:
     return Asked(serial=plant.name())
+
+
+def never_booted(plant: Plant) -> Asked:
+    name = plant.name()
+    made = Entry(
+        serial_number=name, device_id="d", at=datetime.now(UTC), method="claim", batch=None,
+        result=Result.MADE, folder=f"devices/{name}",
+    )  # fmt: skip
+    return Asked(serial=name, made=made)
 
 
 def detached(plant: Plant) -> Asked:
@@ -303,7 +313,8 @@ _BY_ITSELF: Final = [
         "the certificate was deleted, or is another account's", "FB-801", "has no",
         deleted,
     ),
-    AccountCause("the device was never provisioned", "FB-802", "has no thing", never_booted),
+    AccountCause("the serial number is unknown", "FB-825", "does not name it", unknown),
+    AccountCause("the device was made, but never booted", "FB-802", "ledger says", never_booted),
     AccountCause("the thing lost its certificate", "FB-802", "no certificate", detached),
     AccountCause("the certificate is INACTIVE", "FB-803", "INACTIVE", with_status("INACTIVE")),
     AccountCause("the certificate is REVOKED", "FB-804", "REVOKED", with_status("REVOKED")),

@@ -264,6 +264,18 @@ def no_broker(peer: Peer) -> None:
     peer.send(b"\xff" * 50)
 
 
+def web_server(peer: Peer) -> None:
+    """Answer a request, and close at anything else, as many do."""
+    if peer.hear().startswith(b"GET "):
+        peer.send(b"HTTP/1.1 302 Found\r\nLocation: https://login.example/\r\n\r\n")
+
+
+def strict_web_server(peer: Peer) -> None:
+    """Answer whatever comes."""
+    peer.hear()
+    peer.send(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+
+
 def closing_at_publish(peer: Peer) -> None:
     peer.receive()
     peer.send(connack(0))
@@ -353,6 +365,14 @@ DEVICE_CAUSES: Final = [
     Cause("something on the way cuts TLS", "TLS", "FB-402", "closed", plain(after_the_hello)),
     Cause("no ALPN on port 443", "ALPN", "FB-462", "no protocol", through(impatient_proxy)),
     Cause("the endpoint is an address: no SNI", "SNI", "FB-402", "an address", at_an_address),
+    Cause(
+        "a captive portal whose certificate is trusted", "CONNECT", "FB-402", "is not MQTT",
+        serving(web_server),
+    ),
+    Cause(
+        "a load balancer for HTTPS whose certificate is trusted", "CONNECT", "FB-402",
+        "is not MQTT", serving(strict_web_server),
+    ),
     Cause(
         "the certificate is INACTIVE, deleted or of another account", "CONNECT", "FB-403",
         "INACTIVE", serving(hang_up),

@@ -35,8 +35,8 @@ _CHANGING: Final = (
     (re.compile(r"\b\d{12}\b"), "ACCOUNT"),
     (re.compile(r"\b[0-9a-f]{14}-ats"), "PREFIX-ats"),
     (re.compile(r"\b[0-9a-f]{64}\b"), "ID"),
-    (re.compile(r" since \d{4}-\d\d-\d\d[T ][0-9:.]+(\+00:00)?"), ""),
-    (re.compile(r"\d{4}-\d\d-\d\d[T ][0-9:.]+(\+00:00)?"), "TIME"),
+    (re.compile(r" since \d{4}-\d\d-\d\d[T ][0-9:.]+(Z|\+00:00)?"), ""),
+    (re.compile(r"\d{4}-\d\d-\d\d[T ][0-9:.]+(Z|\+00:00)?"), "TIME"),
 )
 """What differs from run to run."""
 

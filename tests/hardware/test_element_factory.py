@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from device.config.methods import METHODS, KeyMaker, MachineKind
 from device.errors.element import PIN_UNAVAILABLE, WRONG_PIN
@@ -176,7 +177,7 @@ def test_a_wrong_pin_at_the_station_is_tried_once(
     wrong = tmp_path / "wrong"
     wrong.touch(mode=0o600)
     wrong.write_text("not-the-pin\n")
-    bent = str(replace(plan.uri, pin_source=wrong))
+    bent = str(structs.replace(plan.uri, pin_source=wrong))
     with in_front_of(module_of(plan).path, "C_Login", counting(asked, "C_Login")):
         for _ in range(3):
             with raises(WRONG_PIN):

@@ -3,12 +3,12 @@
 import subprocess
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from msgspec.structs import replace
 
 from device.errors.element import DUPLICATE_KEY, ELEMENT_KEY_MISSING, CryptokiError
 from device.identity.csr import build_csr, subject_name

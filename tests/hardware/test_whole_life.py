@@ -20,7 +20,7 @@ from device.storage.secure_storage import Uid
 from tests.support.power import PowerCutError, PowerSupply
 from tests.support.renewals import identity_of, renew, renew_home
 from tests.support.wire_world import WireWorld
-from tests.support.worlds import boot
+from tests.support.worlds import REFUSED_AT_ONCE, boot
 from tests.wire.conftest import LocalCloud
 
 pytestmark = [pytest.mark.wire, pytest.mark.long, pytest.mark.usefixtures("softhsm")]
@@ -33,9 +33,6 @@ LIVES = [
     if store == SEALED or method.key_made_by is KeyMaker.DEVICE
 ]
 """AWS's keys come from outside, and an element takes none that was not made in it."""
-
-CANNOT_COME_BACK = {"claim-own-ca"}
-"""The account's certificate provider signs for claims and for devices of its own CA only."""
 
 
 @pytest.fixture
@@ -64,8 +61,7 @@ def test_the_life_of_a_device(world: WireWorld, store: str, label: str, tmp_path
 
     rotated(world, state, serial, lives)
     cut(world, state, serial, lives)
-    if world.method not in CANNOT_COME_BACK:
-        back(world, state, serial, lives)
+    back(world, state, serial, lives)
     retired(world, state, serial, lives)
 
     assert len({each.certificate_id for each in lives}) == len(lives)
@@ -98,8 +94,7 @@ def back(world: WireWorld, state: Path, serial: str, lives: list[Identity]) -> N
     world.set_status(lives[-1].certificate_id, "INACTIVE")
     recovery = msgspec.structs.replace(world.settings.recovery, allowed=True)
     world.settings = msgspec.structs.replace(world.settings, recovery=recovery)
-    renew_home(world, state)
-    lives.append(identity_of(world, state))
+    lives.append(renew_home(world, state, REFUSED_AT_ONCE))
     assert_one(world, state, serial)
 
 

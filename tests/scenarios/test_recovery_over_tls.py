@@ -12,7 +12,7 @@ from device.storage.secure_storage import Uid
 from tests.support.errors import raises
 from tests.support.renewals import identity_of, renew
 from tests.support.wire_world import WireWorld
-from tests.support.worlds import boot
+from tests.support.worlds import REFUSED_AT_ONCE, boot
 
 pytestmark = pytest.mark.wire
 
@@ -47,7 +47,7 @@ def test_a_device_that_was_set_inactive_comes_back_over_tls(
     old = identity_of(may_recover, born)
     may_recover.set_status(old.certificate_id, "INACTIVE")
 
-    new = renew(may_recover, born)
+    new = renew(may_recover, born, patience=REFUSED_AT_ONCE)
 
     assert may_recover.registry(serial).active_certificates == [new.certificate_id]
     with open_device_storage(born, read_only=True) as storage:
@@ -59,7 +59,7 @@ def test_a_revoked_device_stays_out(may_recover: WireWorld, born: Path) -> None:
     may_recover.set_status(old.certificate_id, "REVOKED")
 
     with raises(RECOVERY_REFUSED):
-        renew(may_recover, born)
+        renew(may_recover, born, patience=REFUSED_AT_ONCE)
 
     assert identity_of(may_recover, born) == old
 

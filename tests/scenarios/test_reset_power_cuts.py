@@ -121,7 +121,7 @@ def test_a_reset_in_the_middle_of_a_renewal_is_cut_at_any_moment() -> None:
             assert_one_identity(world, STATE, "SN-1")
             assert not active_orphans(world)
 
-    assert resets["cut"] > resets["done"] > 5
+    assert min(resets["cut"], resets["done"]) > 5
 
 
 def test_an_identity_that_is_forgotten_in_the_middle_of_a_renewal_names_each_certificate() -> None:

@@ -57,12 +57,12 @@ def renew(
         return identity
 
 
-def renew_home(world: World, state: Path) -> Identity:
+def renew_home(world: World, state: Path, patience: Patience = PATIENCE) -> Identity:
     """Renew until it worked, as a timer would."""
     for _ in range(MOST_ATTEMPTS - 1):
         with suppress(FirstbootError):
-            return renew(world, state)
-    return renew(world, state)
+            return renew(world, state, patience=patience)
+    return renew(world, state, patience=patience)
 
 
 def identity_of(world: World, state: Path) -> Identity:

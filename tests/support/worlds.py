@@ -6,7 +6,7 @@ registry; it does not know which world it is in.
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
@@ -35,6 +35,8 @@ from tests.support.simulated_cloud import SimulatedCloud, SimulatedSession
 
 TEMPORARY_CLAIM_SECONDS = 300.0
 PATIENCE = Patience(unreachable=600.0, refused=60.0, activation=90.0)
+REFUSED_AT_ONCE = replace(PATIENCE, refused=0.0)
+"""For a certificate that is known to be dead: a device believes the first refusal."""
 
 
 @dataclass(frozen=True)

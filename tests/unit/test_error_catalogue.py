@@ -1,25 +1,32 @@
 """Every error has a row in the catalogue, every row is raised, and its words can be filled in."""
 
 import ast
+import json
 import re
 import string
 from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-import device
+from device import __all__ as device_names
 from device import application
+from device.cli import main as device
 from device.errors import ExitCode, FirstbootError, Row, StoppedError
 from device.errors.catalogue import CATALOGUE as DEVICE_ROWS
 from device.errors.catalogue import explained, row_of
 from device.errors.root_of_trust import TpmError
 from device.errors.storage import DataCorruptError
+from factory.cli import main as factory
 from factory.errors.catalogue import OWN as STATION_ROWS
+from localcloud.cli import main as cloud
 from localcloud.errors import CATALOGUE as LOCAL_ROWS
 from localcloud.errors import LocalCloudError, NotRunningError
 from localcloud.errors import Row as LocalRow
+from scripts._docs import help_of
 
 ROOT = Path(__file__).parents[2]
 RELIED_ON = ROOT / "tests" / "data" / "error_codes.txt"
@@ -27,6 +34,7 @@ ROWS: list[Row | LocalRow] = [
     *DEVICE_ROWS.values(), *STATION_ROWS.values(), *LOCAL_ROWS.values(),
 ]  # fmt: skip
 CODES = {row.code for row in ROWS}
+Main = Callable[[list[str]], object]
 FORBIDDEN = re.compile(r"/home/|/root/|BEGIN [A-Z ]*KEY|AKIA[A-Z0-9]{12}|password=|token=\w{12}")
 
 
@@ -156,7 +164,7 @@ def test_an_error_made_from_a_row_is_caught_by_the_class_that_has_it(
 def test_a_class_is_there_because_somebody_decides_by_it(name: str, sources: Sources) -> None:
     caught = sources.caught
     kinds = [kind for kind in raising_classes()[name].__subclasses__() if kind.__name__ in caught]
-    assert name in caught | set(device.__all__) | set(application.__all__) or kinds
+    assert name in caught | set(device_names) | set(application.__all__) or kinds
 
 
 def fields_of(template: str) -> set[str]:
@@ -184,8 +192,38 @@ def test_who_raises_a_row_gives_every_value_of_its_words(sources: Sources) -> No
     assert [each for each in found if each[2]] == []
 
 
-def test_a_code_is_found_in_any_case() -> None:
-    assert row_of("fb-110").name == "RolledBackError"
+@pytest.mark.parametrize("form", ["FB-{}", "fb-{}", "FB{}", "{}", " fb {}"])
+@pytest.mark.parametrize(("code", "command"), [("110", device), ("803", factory), ("903", cloud)])
+def test_each_explain_finds_a_code_in_any_spelling(
+    code: str, command: Main, form: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command(["explain", form.format(code), "--json"])
+    assert json.loads(capsys.readouterr().out)["code"] == f"FB-{code}"
+
+
+def every_explain() -> Iterator[tuple[str, Main, str]]:
+    """Yield each command with one code of each chapter, and who has it."""
+    for code in ("001", "101", "201", "301", "401", "501", "601", "701", "801", "901"):
+        owner = "device" if code < "5" else "factory" if code < "9" else "localcloud"
+        for name, command in {"device": device, "factory": factory, "localcloud": cloud}.items():
+            knows = name == owner or (name == "factory" and owner == "device")
+            yield f"FB-{code}", command, "" if knows else f"{owner} explain FB-{code}"
+
+
+@pytest.mark.parametrize(("code", "command", "step"), list(every_explain()))
+def test_explain_shows_a_code_or_names_the_command_that_does(
+    code: str, command: Main, step: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with suppress(SystemExit):
+        command(["explain", code, "--json"])
+    shown = json.loads(capsys.readouterr().out)
+    assert ("page" in shown) is (step == "")
+    assert step in shown["next_step"]
+
+
+@pytest.mark.parametrize("command", ["device", "factory", "localcloud"])
+def test_the_help_says_where_a_code_is_explained(command: str) -> None:
+    assert f"{command} explain FB-nnn" in " ".join(help_of(command).split())
 
 
 def test_a_code_that_nobody_gave_is_misuse() -> None:

@@ -261,7 +261,7 @@ def loaded_by(program: str, *arguments: str) -> set[str]:
 
 
 COMMAND = "import sys; from device.__main__ import main; sys.exit(main())"
-MOST_FOR_STATUS = 80
+MOST_FOR_STATUS = 72
 """Modules of ours and of cryptography; Python's own differ with its version."""
 
 

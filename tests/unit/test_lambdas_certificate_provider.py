@@ -51,6 +51,9 @@ class FakeIot:
 
     def __init__(self) -> None:
         self.certificates: dict[str, str] = {}
+        self.policies: dict[str, str] = {}
+        self.things: dict[str, list[str]] = {}
+        self.policies_asked_for: list[str] = []
 
     class exceptions:  # noqa: N801 - boto3's name
         class ResourceNotFoundException(Exception):  # noqa: N818 - boto3's name
@@ -62,7 +65,19 @@ class FakeIot:
     def describe_certificate(self, *, certificateId: str) -> Any:  # noqa: N803 - boto3's name
         if certificateId not in self.certificates:
             raise self.exceptions.ResourceNotFoundException
-        return {"certificateDescription": {"certificatePem": self.certificates[certificateId]}}
+        pem = self.certificates[certificateId]
+        arn = f"arn:cert/{certificateId}"
+        return {"certificateDescription": {"certificatePem": pem, "certificateArn": arn}}
+
+    def list_attached_policies(self, *, target: str) -> Any:
+        self.policies_asked_for.append(target)
+        name = self.policies.get(target.rpartition("/")[2])
+        return {"policies": [{"policyName": name}] if name else []}
+
+    def list_thing_principals(self, *, thingName: str) -> Any:  # noqa: N803 - boto3's name
+        if thingName not in self.things:
+            raise self.exceptions.ResourceNotFoundException
+        return {"principals": [f"arn:cert/{each}" for each in self.things[thingName]]}
 
 
 @pytest.fixture
@@ -83,10 +98,10 @@ def aws(monkeypatch: pytest.MonkeyPatch, iot: FakeIot) -> None:
         monkeypatch.setenv(name, value)
 
 
-def signed(csr: str = CSR, principal: str = CLAIM) -> x509.Certificate:
-    event = {
-        "certificateSigningRequest": csr, "principalId": principal, "clientId": "claim-SN-1",
-    }  # fmt: skip
+def signed(
+    csr: str = CSR, principal: str = CLAIM, client_id: str = "claim-SN-1"
+) -> x509.Certificate:
+    event = {"certificateSigningRequest": csr, "principalId": principal, "clientId": client_id}
     answer = certificate_provider.handler(event, None)
     assert answer.keys() == {"certificatePem"}
     return x509.load_pem_x509_certificate(answer["certificatePem"].encode())
@@ -179,12 +194,63 @@ def test_a_device_gets_no_certificate_for_another_subject(iot: FakeIot) -> None:
         signed(other, DEVICE)
 
 
+def test_a_renewal_asks_for_no_policies_since_aws_iot_waits_five_seconds(iot: FakeIot) -> None:
+    iot.certificates[DEVICE] = signed().public_bytes(Encoding.PEM).decode()
+
+    signed(principal=DEVICE)
+
+    assert iot.policies_asked_for == []
+
+
 def test_a_device_of_another_ca_gets_no_certificate(iot: FakeIot) -> None:
     stranger = ROOT.issue_authority("Another CA", CA_KEY.public_key(), NOW)
     iot.certificates[DEVICE] = stranger.public_bytes(Encoding.PEM).decode()
 
     with pytest.raises(RefusedError, match="no device of its CA"):
         signed(principal=DEVICE)
+
+
+BIRTH = "b1" * 32
+
+
+@pytest.fixture
+def born(iot: FakeIot) -> None:
+    """A device of the CA, and its birth certificate, which AWS IoT signed."""
+    amazon = ROOT.issue_authority("Amazon", CA_KEY.public_key(), NOW)
+    iot.certificates |= {
+        DEVICE: signed().public_bytes(Encoding.PEM).decode(),
+        BIRTH: amazon.public_bytes(Encoding.PEM).decode(),
+    }
+    iot.policies[BIRTH] = "firstboot-birth"
+    iot.things["SN-1"] = [DEVICE]
+
+
+@pytest.mark.usefixtures("born")
+def test_a_device_that_comes_back_gets_a_certificate_with_its_former_subject() -> None:
+    assert signed(principal=BIRTH, client_id="recover-SN-1").subject == SUBJECT
+
+
+@pytest.mark.usefixtures("born")
+@pytest.mark.parametrize("client_id", ["recover-SN-2", "claim-SN-1", ""])
+def test_a_birth_certificate_is_good_for_its_own_thing_alone(client_id: str) -> None:
+    with pytest.raises(RefusedError, match="has no certificate of this CA"):
+        signed(principal=BIRTH, client_id=client_id)
+
+
+@pytest.mark.usefixtures("born")
+def test_a_birth_certificate_is_good_for_the_former_subject_alone() -> None:
+    other = build_csr(KEYS["ec-p256"], subject_name({"common_name": "SN-2"}))
+
+    with pytest.raises(RefusedError, match="has no certificate of this CA"):
+        signed(other, BIRTH, "recover-SN-1")
+
+
+@pytest.mark.usefixtures("born")
+def test_a_certificate_without_the_birth_policy_brings_no_device_back(iot: FakeIot) -> None:
+    iot.policies[BIRTH] = "of-someone-else"
+
+    with pytest.raises(RefusedError, match="is no claim of the station"):
+        signed(principal=BIRTH, client_id="recover-SN-1")
 
 
 @pytest.mark.parametrize("principal", ["", "d2" * 32, f"{CLAIM},", "00"])

@@ -28,7 +28,19 @@ from localcloud.wire.registry_log import RegistryLog
 from tests.support.errors import raises
 from tests.support.hang import SECONDS
 
-VERBS = ("up", "env", "status", "logs", "watch", "fault", "wire", "clock", "reset", "down")
+VERBS = (
+    "up",
+    "env",
+    "status",
+    "logs",
+    "watch",
+    "fault",
+    "wire",
+    "clock",
+    "reset",
+    "down",
+    "explain",
+)
 
 
 def objects(text: str) -> list[Any]:

@@ -43,8 +43,8 @@ def test_a_settings_file_names_its_method_or_one_that_is_made_alike(method: str)
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_method_has_a_page_with_its_settings_file(method: str) -> None:
-    assert METHODS[method].settings_file in PAGES[method].read_text()
+def test_a_method_has_a_page_with_its_command(method: str) -> None:
+    assert f"factory prepare --method {method}" in PAGES[method].read_text()
 
 
 def test_the_station_has_a_ca_for_each_method_that_it_signs_for() -> None:

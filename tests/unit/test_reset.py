@@ -1,9 +1,12 @@
 """Does a reset bring the device back to where the station left it, from every state?"""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from device import Device
+from device.errors import ConfigurationError
 from device.lifecycle import journal
 from device.lifecycle.journal import Registered
 from device.lifecycle.reset import clear_folder, reset
@@ -106,6 +109,32 @@ def test_what_operation_kept_beside_the_storage_goes(tmp_path: Path) -> None:
     assert clear_folder(tmp_path)
     assert not clear_folder(tmp_path)
     assert [place for place in tmp_path.rglob("*") if place.is_file()] == []
+
+
+@pytest.mark.parametrize("end", [Device.reset, Device.decommission])
+def test_the_metrics_file_that_the_settings_name_goes_wherever_it_is(
+    tmp_path: Path, end: Callable[[Device], bool]
+) -> None:
+    state, metrics = make_device(tmp_path / "device"), tmp_path / "collector" / "device.prom"
+    metrics.parent.mkdir()
+    metrics.write_bytes(b"x")
+
+    assert end(Device(state, environment={"DEVICE_METRICS__FILE": str(metrics)}))
+
+    assert list(metrics.parent.iterdir()) == []
+
+
+def test_settings_that_cannot_be_read_leave_everything_as_it_is(tmp_path: Path) -> None:
+    state, config = make_device(tmp_path / "device"), tmp_path / "device.yaml"
+    config.write_text("metrics: 5\n")
+    (state / "metrics.prom").write_bytes(b"x")
+
+    for end in (Device.reset, Device.decommission):
+        with pytest.raises(ConfigurationError):
+            end(Device(state, config=config))
+
+    assert (state / "metrics.prom").exists()
+    assert Device(state).status().lifecycle != "DECOMMISSIONED"
 
 
 def test_an_identity_is_forgotten_with_its_key(tmp_path: Path) -> None:

@@ -189,6 +189,8 @@ def at_the_cloud(bench: Bench) -> None:
         bench.localcloud("fault", *words)
     bench.localcloud("fault")
     bench.localcloud("fault", "--off")
+    bench.localcloud("explain", "FB-903")
+    bench.localcloud("explain", "FB-110")
     bench.keep("localcloud-watch", bench.cloud.admin("GET", "wire"))  # it prints these
     bench.keep("localcloud-watch", [address_of_the_page(bench.cloud.folder.path)])
 

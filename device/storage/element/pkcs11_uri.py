@@ -33,7 +33,7 @@ _REFUSED: Final = {
 }
 _RESERVED: Final = ":[]@!$'()*+,="  # RFC 7512, 2.3: pk11-res-avail
 _VALUE: Final = {
-    separator: re.compile(f"(?:[A-Za-z0-9._~{re.escape(_RESERVED + more)}-]|%[0-9A-Fa-f]{{2}})*")
+    separator: f"(?:[A-Za-z0-9._~{re.escape(_RESERVED + more)}-]|%[0-9A-Fa-f]{{2}})*"
     for separator, more in ((";", "&"), ("&", "/?|"))
 }
 
@@ -107,7 +107,7 @@ def _attributes(part: str, separator: str, known: dict[str, int]) -> Iterator[tu
         seen.add(name)
         if reason := _REFUSED.get(name) or _misplaced(name, known):
             raise Pkcs11UriError(f"{name}: {reason}")
-        if not value or not _VALUE[separator].fullmatch(value):
+        if not value or not re.fullmatch(_VALUE[separator], value):
             raise Pkcs11UriError(f"{name}: its value is empty or not percent-encoded")
         raw = unquote_to_bytes(value)
         if len(raw) > known[name]:
