@@ -154,8 +154,9 @@ class World:
 
     def _struck(self, accident: Accident) -> None:
         kind, who, _ = accident
-        for each in [d.name for d in self.devices] if who == "broker" else [who]:
-            self._recovering.setdefault(each, []).append((kind, self.hub.now))
+        for device in self.devices:
+            if who in {device.name, "broker"} and device.power_ons:
+                self._recovering.setdefault(device.name, []).append((kind, self.hub.now))
 
     def at_home(self, who: str) -> None:
         """Take note that a device is connected with its proven identity."""
