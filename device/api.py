@@ -6,6 +6,7 @@ in as many threads.
 """
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 # A program that has not set logging up gets no words on its standard error.
 logging.getLogger("device").addHandler(logging.NullHandler())
+
+
+_MOST_STEPS: Final = 1_000
 
 
 class Device:
@@ -59,8 +63,7 @@ class Device:
             on_words: told what a person should know, such as why a claim was refused.
         """
         self.state: Final = Path(state)
-        self.steps: Final[list[Step]] = []
-        """The steps of the latest boot or run."""
+        self._steps: Final[deque[Step]] = deque(maxlen=_MOST_STEPS)
         self.config: Final = None if config is None else Path(config)
         """The settings file, if one is given."""
         self._environment: Final = dict(environment or {})
@@ -74,6 +77,11 @@ class Device:
         self._started: StartedDevice | None = None
         self._is_stop_wanted = False
         self._last_step: str | None = None
+
+    @property
+    def steps(self) -> "list[Step]":
+        """The latest steps of the latest boot or run: each message of a device at work is one."""
+        return list(self._steps)
 
     def status(self) -> Status:
         """Return what the device is now, read from its storage without network or lock.
@@ -292,7 +300,7 @@ class Device:
             flags=self._flags,
             claim_place=self._claim_place,
         )
-        self.steps.clear()
+        self._steps.clear()
         last_step, self._last_step = self._last_step, None
         try:
             with start_device(options, self._teller(last_step), self._on_words) as started:
@@ -304,12 +312,12 @@ class Device:
             self._started = None
         if last_step is not None:
             raise StepNotReachedError(
-                step=last_step, seen=", ".join(step.name for step in self.steps)
+                step=last_step, seen=", ".join(step.name for step in self._steps)
             )
 
     def _teller(self, last_step: str | None) -> "Callable[[Step], None]":
         def tell(step: "Step") -> None:
-            self.steps.append(step)
+            self._steps.append(step)
             self._on_step(step)
             if step.name == last_step:
                 from device.runtime.power import PowerCutError  # noqa: PLC0415 - tests only

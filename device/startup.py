@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from device.agent import Agent, SessionFactory
 from device.config import settings
@@ -24,8 +25,7 @@ from device.storage.filesystem import Mount, OsFs
 from device.storage.manufacturing_data import sealed_settings
 
 
-@dataclass(frozen=True)
-class StartOptions:
+class StartOptions(Struct, frozen=True):
     """How a device is started."""
 
     state: Path
@@ -39,8 +39,7 @@ class StartOptions:
     """Where a trusted user hands over a claim; None to use the installed claim."""
 
 
-@dataclass(frozen=True)
-class Parts:
+class Parts(Struct, frozen=True):
     """What a device is put together from; a program with many devices shares some among them."""
 
     open_session: SessionFactory = AwscrtSession
@@ -55,8 +54,7 @@ OWN_PARTS: Final = Parts()
 """A device that is alone in its process."""
 
 
-@dataclass(frozen=True)
-class StartedDevice:
+class StartedDevice(Struct, frozen=True):
     """A device that has been started."""
 
     agent: Agent

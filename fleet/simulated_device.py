@@ -4,10 +4,12 @@ import random
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
+
+from msgspec.structs import replace
 
 from device.config.methods import METHODS, Credential
 from device.connection.awscrt_session import AwscrtSession, Network

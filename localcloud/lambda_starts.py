@@ -2,8 +2,9 @@
 
 On AWS an invocation that finds no idle execution environment gets a new one, and AWS's machines
 start as many as are asked for. Here an environment is a process that loads boto3, which takes a
-core for a second. When a hundred devices renew at once, a hundred processes start, and none
-answers before its function's time is over; MiniStack then stops it, so the next try starts anew.
+core for a second. When a hundred devices renew at once, up to a hundred processes start, and
+share the cores. One that takes longer than its function's time is stopped by MiniStack, so that
+the next try starts anew.
 
 Here an invocation waits until an environment is idle or a core is free to start one. An
 environment counts as starting until it can take its first event, and not until it has

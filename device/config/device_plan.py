@@ -6,11 +6,10 @@ Whatever can be known to be wrong before the first packet is said here.
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from device.config import template
 from device.config.element_plan import element_plan
@@ -51,8 +50,7 @@ _INSTALLED: Final = "the device's storage"
 _NOT_INSTALLED: Final = "is not set, and the station did not install one"
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """What one device is to do, and where."""
 
     endpoint: Endpoint

@@ -10,9 +10,10 @@ Sources for the causes of refusal: AWS IoT Core Developer Guide, "Just-in-time p
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final
+
+from msgspec import Struct
 
 
 class Credential(Enum):
@@ -40,8 +41,7 @@ class MachineKind(Enum):
     """``device.provisioning.presented``: the device presents the one that it holds."""
 
 
-@dataclass(frozen=True)
-class Method:
+class Method(Struct, frozen=True):
     """A row: what the device and the station must know of a method."""
 
     name: str

@@ -1,6 +1,5 @@
 """Text into what a setting is: a number where it is a number, and the text itself elsewhere."""
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
@@ -127,5 +126,7 @@ class _Typing:
 
 def did_you_mean(name: str, known: Iterable[str], otherwise: str) -> str:
     """Return a question that offers the nearest of ``known``, or ``otherwise`` if none is near."""
+    import difflib  # noqa: PLC0415 - only a slip needs it
+
     near = difflib.get_close_matches(name, list(known), 1)
     return f"Did you mean {near[0]}?" if near else otherwise

@@ -1,6 +1,5 @@
 """``DEVICE_*`` variables: which setting each one names, and what it says, as written."""
 
-import difflib
 import logging
 from functools import cache
 from typing import Final
@@ -66,6 +65,8 @@ def _refuse_slip(variable: str, keys: tuple[str, ...]) -> None:
     known |= {PREFIX + key.partition(".")[0].upper() for key in keys} | NOT_SETTINGS
     words = {name.removeprefix(PREFIX): name for name in sorted(known)}
     name = variable.removeprefix(PREFIX).upper()
+    import difflib  # noqa: PLC0415 - only a slip needs it
+
     near = difflib.get_close_matches(name, words, 1, _NEAR)
     first = difflib.get_close_matches(name.partition("__")[0], words, 1, _NEAR)
     if near or ("__" in name and first):

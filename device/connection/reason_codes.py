@@ -6,10 +6,11 @@ A code that may not stand in a packet is treated as one that MQTT does not know.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
 from typing import Final
+
+from msgspec import Struct
 
 
 class Packet(Enum):
@@ -103,8 +104,7 @@ _TABLE: Final[tuple[tuple[int, str, Kind, tuple[Packet, ...]], ...]] = (
 )
 
 
-@dataclass(frozen=True)
-class Reason:
+class Reason(Struct, frozen=True):
     """A reason code, explained."""
 
     packet: Packet

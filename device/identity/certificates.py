@@ -5,7 +5,6 @@ stored without a look has bricked devices before.
 """
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Final
@@ -13,6 +12,7 @@ from typing import Final
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
+from msgspec import Struct, structs
 
 from device.errors.provisioning import CertificateUnacceptableError
 from device.identity.csr import FIELD_IN_TEMPLATE, SUBJECT, DevicePublicKey
@@ -24,8 +24,7 @@ CLOCK_SKEW: Final = timedelta(minutes=5)
 """A device's clock may be this far behind the certificate authority's."""
 
 
-@dataclass(frozen=True)
-class CheckedCertificate:
+class CheckedCertificate(Struct, frozen=True):
     """A certificate that was parsed and checked, written again from what was parsed."""
 
     pem: bytes
@@ -35,8 +34,7 @@ class CheckedCertificate:
     not_after: float
 
 
-@dataclass(frozen=True)
-class Expectation:
+class Expectation(Struct, frozen=True):
     """What is known of a certificate before it comes; None where nothing is known."""
 
     public_key: DevicePublicKey
@@ -119,7 +117,7 @@ def check_chain(chain_pem: bytes, expected: Expectation) -> CheckedCertificate:
             named = certificate.issuer.rfc4514_string()
             problem = f"the chain is broken: {named!r} does not follow"
             raise CertificateUnacceptableError(problem)
-    return replace(leaf, pem=b"".join(map(canonical_certificate, chain)))
+    return structs.replace(leaf, pem=b"".join(map(canonical_certificate, chain)))
 
 
 def leaf_of(chain_pem: bytes) -> bytes:

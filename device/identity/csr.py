@@ -3,13 +3,13 @@
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
+from msgspec import Struct
 
 from device.errors import ConfigurationError
 
@@ -29,8 +29,7 @@ _DIRECTIONS: Final = frozenset(
 """Control characters of the direction of writing: with them one subject looks like another."""
 
 
-@dataclass(frozen=True)
-class SubjectField:
+class SubjectField(Struct, frozen=True):
     """What one field of a subject may hold.
 
     Source: RFC 5280, appendix A.1: the type of each attribute and its upper bound (``ub-``).

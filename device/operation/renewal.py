@@ -9,8 +9,9 @@ before is tried again later; the device goes on with the certificate that it has
 import math
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final, Protocol
+
+from msgspec import Struct
 
 from device.errors import FirstbootError
 from device.errors.renewal import RENEWAL_RUNNING
@@ -46,8 +47,7 @@ class RenewalAnswer(ev.Event, frozen=True):
     event: ev.Event
 
 
-@dataclass(frozen=True)
-class Due:
+class Due(Struct, frozen=True):
     """Why a renewal is to begin now."""
 
     reason: str

@@ -5,15 +5,15 @@ renew in one hour. The share comes from the certificate's id, which is a hash: i
 each look, and another one after each renewal.
 """
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 _DAY: Final = 86_400.0
 _SHARE_DIGITS: Final = 8
 
 
-@dataclass(frozen=True)
-class RenewalPolicy:
+class RenewalPolicy(Struct, frozen=True):
     """What the settings say under ``renewal``."""
 
     at_fraction: float
@@ -21,8 +21,7 @@ class RenewalPolicy:
     jitter: float
 
 
-@dataclass(frozen=True)
-class CertificateLife:
+class CertificateLife(Struct, frozen=True):
     """What counts of a certificate; moments are seconds since the epoch."""
 
     certificate_id: str

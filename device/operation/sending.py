@@ -9,8 +9,9 @@ Subscriptions are made one packet at a time, before anything is published.
 import math
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Final
+
+from msgspec import Struct, structs
 
 from device.operation.task import Task
 from device.provisioning.actions import Publish, Subscribe
@@ -23,8 +24,7 @@ PUBLISHES_A_SECOND: Final = 100
 _SECOND: Final = 1.0
 
 
-@dataclass(frozen=True)
-class Outgoing:
+class Outgoing(Struct, frozen=True):
     """An order for the connection, the task that it is for, and when it was sent."""
 
     order: Subscribe | Publish
@@ -111,7 +111,7 @@ class Sending:
             self.subscribing = outgoing.order
             return outgoing.order
         self._last_ticket += 1
-        self._under_way[self._last_ticket] = replace(outgoing, sent_at=now)
+        self._under_way[self._last_ticket] = structs.replace(outgoing, sent_at=now)
         self._bytes += len(outgoing.order.payload)
         self._sent_at.append(now)
         return Publish(outgoing.order.topic, outgoing.order.payload, self._last_ticket)

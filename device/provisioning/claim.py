@@ -15,8 +15,9 @@ certificates using fleet provisioning" and "Device provisioning MQTT API".
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from device.errors import FirstbootError
 from device.errors.provisioning import CERTIFICATE_GIVEN_UP, CERTIFICATE_IN_DOUBT
@@ -56,8 +57,7 @@ S = State
 GIVEN_UP: Final = "{given_up}"
 
 
-@dataclass(frozen=True)
-class ClaimPlan:
+class ClaimPlan(Struct, frozen=True):
     """What the configuration says about this provisioning; strings are final, not templates."""
 
     template_name: str

@@ -10,10 +10,11 @@ registration", "Bulk registration", "Provisioning devices that have device certi
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
 from typing import Final
+
+from msgspec import Struct
 
 from device.errors import FirstbootError
 from device.errors.provisioning import (
@@ -92,8 +93,7 @@ JUST_IN_TIME: Final[Transitions[State]] = MappingProxyType(
 """The row that differs: a refusal is what a just-in-time method begins with."""
 
 
-@dataclass(frozen=True)
-class PresentedPlan:
+class PresentedPlan(Struct, frozen=True):
     """What the configuration says; strings are final, not templates."""
 
     thing_name: str

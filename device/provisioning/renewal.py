@@ -11,8 +11,9 @@ thing has two certificates at most, whatever fails.
 Source: AWS IoT Core Developer Guide, "Device provisioning MQTT API"; docs/aws-iot-facts.md, 7.3.
 """
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from device.errors import FirstbootError
 from device.errors.renewal import (
@@ -55,8 +56,7 @@ from device.provisioning.renewal_states import (
 S = State
 
 
-@dataclass(frozen=True)
-class RenewalPlan:
+class RenewalPlan(Struct, frozen=True):
     """What a renewal is to do; strings are final, not templates."""
 
     thing_name: str

@@ -1,9 +1,10 @@
 """Which certificate and key a connection is made with, and where they come from."""
 
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Protocol
+
+from msgspec import Struct
 
 from device.errors.provisioning import (
     CLAIM_MISSING,
@@ -67,8 +68,7 @@ class InstalledClaim:
             )
 
 
-@dataclass(frozen=True)
-class BorrowedClaim:
+class BorrowedClaim(Struct, frozen=True):
     """A trusted user's claim: held in memory for its five minutes, never stored."""
 
     identity: MemoryIdentity

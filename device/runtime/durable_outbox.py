@@ -2,8 +2,10 @@
 
 One file for all publications that were put together, in a folder beside the sealed image, numbered
 in order. They are accepted once the file and its name are synced, by two fsyncs for all of them.
-The file is removed when AWS IoT has acknowledged all of them. The removal is not synced, so a cut
-may bring acknowledged publications back: they then go out twice, as MQTT's "at least once" allows.
+The file is removed when AWS IoT has acknowledged all of them; the last file, when nothing else
+waits, is emptied instead, and the next group goes into it by one fsync, since its name is there.
+Neither is synced, so a cut may bring acknowledged publications back: they then go out twice, as
+MQTT's "at least once" allows.
 A stop in good order repeats nothing (`DurableOutbox.settle`). Each file is sealed (AES-256-GCM, a
 random nonce, its name as associated data) under a key that is derived from the device's root of
 trust. A file that does not open, as a cut leaves it when nothing was accepted yet, is dropped and
@@ -58,6 +60,8 @@ class DurableOutbox(MemoryOutbox):
         self._written: Final[dict[str, int]] = {}
         """How many publications are in each file."""
         self._last = 0
+        self._empty = ""
+        """The file that is there for the next group, with nothing in it; empty for none."""
         self.damaged = 0
         """How many files did not open."""
         folder.fsync_folder()  # so that no later cut brings back what is gone now
@@ -72,9 +76,10 @@ class DurableOutbox(MemoryOutbox):
             StorageError: the disk refused.
         """
         self.check_room_for(*group)
-        name = f"{self._last + 1:016x}"
+        name = self._empty or f"{self._last + 1:016x}"
         self._write(name, self._sealed(name, group))
-        self._last += 1
+        self._last = int(name, 16)
+        self._empty = ""
         self._hold_all(name, group)
 
     def hold(self, publication: Publish) -> None:
@@ -91,7 +96,10 @@ class DurableOutbox(MemoryOutbox):
         return publication
 
     def settle(self) -> None:
-        """Write each file anew of which a part is done, so that a start does not repeat it."""
+        """Leave no file, and no part of a file, of what is done: a start shall not repeat it."""
+        if self._empty:
+            self._remove_file(self._empty)
+            self._empty = ""
         for name, count in Counter(self._names).items():
             if name and count < self._written[name]:
                 self._write_rest(name)
@@ -106,6 +114,20 @@ class DurableOutbox(MemoryOutbox):
 
     def _forget(self, name: str) -> None:
         del self._written[name]
+        # Only the last: a file with a higher number that a cut brings back would be out of order.
+        if self._written or int(name, 16) < self._last:
+            self._remove_file(name)
+        else:
+            self._empty_file(name)
+
+    def _empty_file(self, name: str) -> None:
+        try:
+            self._folder.overwrite(name, b"")
+            self._empty = name
+        except StorageError:
+            self._remove_file(name)
+
+    def _remove_file(self, name: str) -> None:
         try:
             self._folder.unlink(name)
         except StorageError as error:
@@ -119,10 +141,15 @@ class DurableOutbox(MemoryOutbox):
 
     def _write(self, name: str, content: bytes) -> None:
         try:
-            self._folder.create(name, content)
-            self._folder.fsync(name)
-            self._folder.fsync_folder()
+            if name == self._empty:
+                self._folder.overwrite(name, content)
+                self._folder.fsync(name)
+            else:
+                self._folder.create(name, content)
+                self._folder.fsync(name)
+                self._folder.fsync_folder()
         except StorageError:
+            self._empty = ""
             with suppress(StorageError):
                 self._folder.unlink(name)
             raise
@@ -131,8 +158,12 @@ class DurableOutbox(MemoryOutbox):
         if name.endswith(_UNFINISHED):
             self._folder.unlink(name)
             return
+        content = self._folder.read(name)
+        if not content:  # what was in it is done
+            self._folder.unlink(name)
+            return
         try:
-            group = self._unsealed(name, self._folder.read(name) or b"")
+            group = self._unsealed(name, content)
         except (InvalidTag, ValueError, TypeError, msgspec.DecodeError):
             self.damaged += 1
             self._folder.unlink(name)

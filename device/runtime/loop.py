@@ -10,9 +10,11 @@ import logging
 import math
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
 from typing import Final, Protocol
+
+from msgspec import Struct
 
 from device.connection.session import Session, StopRequested
 from device.errors import ExitCode, FirstbootError, StoppedError
@@ -60,8 +62,7 @@ class Observer(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Patience:
+class Patience(Struct, frozen=True):
     """After how many seconds of trying the loop gives up; None is never."""
 
     unreachable: float | None = None

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
+from msgspec import Struct
+
 from device.errors import FirstbootError
 from device.errors.provisioning import NOT_ACTIVATED_YET
 from device.errors.text import foreign
@@ -36,8 +38,7 @@ ADVICE_SECONDS: Final = 3600.0
 """Advice is repeated no sooner, and waits further apart have nothing to do with each other."""
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(Struct, frozen=True):
     """One thing that happened."""
 
     name: str
@@ -48,11 +49,10 @@ class Step:
 
 @dataclass
 class Timeline:
-    """Collects steps and tells each to ``tell`` as it happens."""
+    """Tells each step to ``tell`` as it happens; it keeps none, since a device works for years."""
 
     tell: Callable[[Step], None]
     started: float = field(default_factory=time.monotonic)
-    steps: list[Step] = field(default_factory=list)
     now: Callable[[], float] = time.monotonic
     _waits: dict[str, list[float]] = field(default_factory=dict)
     """When the device waited within the hour, by what there is to do about it."""
@@ -61,9 +61,7 @@ class Timeline:
     def add(self, name: str, detail: str = "") -> None:
         """Note that ``name`` happened now."""
         ms = round((time.monotonic() - self.started) * 1000, 1)
-        step = Step(name, ms, foreign(detail, _LONGEST_DETAIL))
-        self.steps.append(step)
-        self.tell(step)
+        self.tell(Step(name, ms, foreign(detail, _LONGEST_DETAIL)))
 
     def received(self, event: ev.Event, state: Enum) -> None:
         """Note the events that are steps."""

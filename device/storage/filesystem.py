@@ -144,35 +144,33 @@ class OsFs:
         return found.content
 
     def create(self, name: str, data: bytes, mode: int = 0o600) -> None:
-        with (
-            storage_errors(self._folder / name),
-            _opened(self._folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode) as descriptor,
-        ):
+        path, flags = self._folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        with storage_errors(path), _opened(path, flags, mode) as descriptor:
             give_to_owner_of(self._folder, descriptor)
             _write_all(descriptor, data)
 
     def overwrite(self, name: str, data: bytes) -> None:
-        flags = os.O_WRONLY | os.O_NOFOLLOW
-        with storage_errors(self._folder / name), _opened(self._folder / name, flags) as descriptor:
+        path, flags = self._folder / name, os.O_WRONLY | os.O_NOFOLLOW
+        with storage_errors(path), _opened(path, flags) as descriptor:
             _write_all(descriptor, data)
             os.ftruncate(descriptor, len(data))
 
     def fsync(self, name: str) -> None:
-        with (
-            storage_errors(self._folder / name),
-            _opened(self._folder / name, os.O_RDONLY) as descriptor,
-        ):
+        path = self._folder / name
+        with storage_errors(path), _opened(path, os.O_RDONLY) as descriptor:
             _sync_content(descriptor)
             if hasattr(os, "posix_fadvise"):  # so that reading back asks the disk, not the cache
                 os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
     def rename(self, source: str, target: str) -> None:
-        with storage_errors(self._folder / target):
-            (self._folder / source).replace(self._folder / target)
+        path = self._folder / target
+        with storage_errors(path):
+            (self._folder / source).replace(path)
 
     def unlink(self, name: str) -> None:
-        with storage_errors(self._folder / name):
-            (self._folder / name).unlink(missing_ok=True)
+        path = self._folder / name
+        with storage_errors(path):
+            path.unlink(missing_ok=True)
 
     def fsync_folder(self) -> None:
         sync_folder(self._folder)

@@ -97,6 +97,12 @@ def _growth(rounds: int) -> Rows:
     return growth(rounds)
 
 
+def _swarm(rounds: int) -> Rows:
+    from scripts.benchmarks.swarm import swarm  # noqa: PLC0415
+
+    return swarm(rounds)
+
+
 def _commits(rounds: int) -> Rows:
     from scripts.benchmarks.commits import commits  # noqa: PLC0415
 
@@ -143,6 +149,11 @@ BENCHES: Final[Mapping[str, Bench]] = {
         "what a device costs the local AWS, the ledger and the bulk file when there are many",
         "the same, with few",
         _growth,
+    ),
+    "swarm": Bench(
+        "two workers of Locust: the processor time of a device",
+        "one worker",
+        _swarm,
     ),
     "commits": Bench(
         "commits of a device's sealed store against the writes that they are made of",

@@ -145,7 +145,10 @@ def _through_the_outbox(state: Path, topic: str) -> float:
     begin = time.monotonic()
     with Application(state / "application.sock") as device:
         device.publish_all((topic, bytes(_BYTES)) for _ in range(_MESSAGES))
-    _wait_until(lambda: not any(waiting.iterdir()), "all messages are acknowledged")
+    _wait_until(
+        lambda: not any(file.stat().st_size for file in waiting.iterdir()),
+        "all messages are acknowledged",
+    )
     return time.monotonic() - begin
 
 

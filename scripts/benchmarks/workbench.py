@@ -110,7 +110,7 @@ def local_aws(checkout: Path) -> Iterator[Workbench]:
     with tempfile.TemporaryDirectory(prefix="firstboot-bench-") as name:
         folder = Path(name)
         bench = Workbench(folder, _environment(folder), cloud={}, checkout=checkout)
-        api, mqtt = _two_free_ports()
+        api, mqtt = free_ports()
         ports = ("--api-port", str(api), "--mqtt-port", str(mqtt))
         try:
             bench.call("localcloud", "up", *bench.state, *ports, "--detach")
@@ -135,7 +135,8 @@ def device_command() -> tuple[str, ...]:
     return (str(installed),) if installed.exists() else (sys.executable, "-m", "device")
 
 
-def _two_free_ports() -> tuple[int, int]:
+def free_ports() -> tuple[int, int]:
+    """Return two ports of this machine that nobody listens on."""
     with socket.socket() as first, socket.socket() as second:
         first.bind(("127.0.0.1", 0))
         second.bind(("127.0.0.1", 0))

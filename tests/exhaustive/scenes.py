@@ -1,10 +1,10 @@
 """Where each search begins: a device as the station hands it over, for each method."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from device.config.device_plan import plan_for
 from device.config.methods import METHODS, MachineKind

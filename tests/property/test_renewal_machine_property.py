@@ -1,11 +1,11 @@
 """The renewal machine under any order of events: what it may never do, and where it always ends."""
 
 from collections import deque
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from device.errors import FirstbootError
 from device.errors.provisioning import UNEXPECTED_EVENT

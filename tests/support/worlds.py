@@ -6,10 +6,12 @@ registry; it does not know which world it is in.
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
+
+from msgspec.structs import replace
 
 from device.agent import Agent
 from device.config.device_plan import plan_for

@@ -1,9 +1,9 @@
 """Does each row of the claim machine's table do what it says?"""
 
 import json
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from device.errors import ExitCode
 from device.errors.provisioning import (

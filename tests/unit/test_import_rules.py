@@ -45,7 +45,7 @@ PURE = {
 # The rooms and loose modules of the local AWS, from the ground up.
 FLOORS = (
     *("errors", "seam", "settings"),
-    *("door", "state_folder", "ports", "lifecycle", "cloud_clock"),
+    *("door", "state_folder", "ports", "lifecycle", "cloud_clock", "lambda_starts"),
     *("broker", "gaps", "durable", "faults", "wire"),
     *("page", "gateway", "admin", "cloud", "server", "verbs", "cli", "__main__"),
 )

@@ -107,6 +107,49 @@ def test_publications_put_together_are_one_commit_and_one_file() -> None:
     assert drained(outbox_on(RecordingDisk(disk.content()))) == [2, 3, 4], "as after a stop"
 
 
+def test_a_message_that_waits_alone_costs_one_sync_and_no_new_name() -> None:
+    disk = RecordingDisk({PLACE.name: {}})
+    outbox = outbox_on(disk)
+    outbox.put(publication(1))
+    outbox.remove()
+    before, names = len(disk.operations), disk.content()[PLACE.name].keys()
+
+    outbox.put(publication(2))
+
+    syncs = [op for op in disk.operations[before:] if isinstance(op, Synced | FolderSynced)]
+    assert [type(sync) for sync in syncs] == [Synced]
+    assert disk.content()[PLACE.name].keys() == names
+    assert drained(outbox_on(RecordingDisk(disk.content()))) == [2]
+
+
+def test_what_a_crash_leaves_of_a_message_that_arrived_is_no_damage() -> None:
+    disk = MemoryDisk()
+    before = outbox_on(disk)
+    before.put(publication(1))
+    before.remove()
+
+    after = outbox_on(disk)
+
+    assert (after.damaged, len(after), disk.places()) == (0, 0, [])
+
+
+def test_a_file_of_a_higher_number_that_a_cut_brings_back_is_not_out_of_order() -> None:
+    disk = RecordingDisk({PLACE.name: {}})
+    outbox = outbox_on(disk)
+    disk.acknowledge(None)
+    outbox.put(publication(1))
+    outbox.put(publication(2))
+    outbox.remove(1)
+    outbox.remove(0)
+    outbox.put(publication(3))
+
+    def check(state: CrashState) -> None:
+        found = drained(outbox_on(RecordingDisk(state.disk)))
+        assert found == sorted(found)
+
+    assert explore(crash_states(disk), check).violations == []
+
+
 def test_a_group_that_has_no_room_is_refused_whole() -> None:
     outbox = outbox_on(MemoryDisk(), most=3)
 
@@ -177,7 +220,7 @@ def test_no_file_shows_a_topic_or_a_payload() -> None:
     assert b"secret" not in disk.content(folder, name)
 
 
-@pytest.mark.parametrize("damage", [b"", b"x", bytes(200)])
+@pytest.mark.parametrize("damage", [b"x", bytes(200)])
 def test_a_file_that_does_not_open_is_dropped_and_counted(damage: bytes) -> None:
     disk = MemoryDisk()
     outbox = outbox_on(disk)

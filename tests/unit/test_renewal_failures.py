@@ -1,8 +1,7 @@
 """A renewal in an account that is not prepared for it: is it said first how to prepare it?"""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from device.errors import FirstbootError
 from device.errors.provisioning import TOPIC_DENIED

@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from device.api import Device
 from device.errors.provisioning import (
     CONNECTION_LOST,
     NO_REPLY,
@@ -51,7 +52,6 @@ def test_each_step_has_a_name(
     timeline.received(event, State.PROVISIONED)
 
     assert [(step.name, step.detail) for step in told] == [(name, detail)]
-    assert timeline.steps == told
 
 
 @pytest.mark.parametrize("event", [ev.Subscribed(), ev.Disconnected(), ev.NothingStored()])
@@ -151,3 +151,20 @@ def test_no_step_shows_a_secret(timeline: Timeline, told: list[Step]) -> None:
 
     assert "the-" not in repr(timeline)
     assert len(told) == 1
+
+
+def test_what_is_told_in_years_at_work_is_not_kept() -> None:
+    timeline = Timeline(lambda _: None)
+
+    timeline.add("telemetry acknowledged", "message 1")
+
+    assert [held for held in vars(timeline).values() if isinstance(held, list | dict)] == [{}, {}]
+
+
+def test_a_device_keeps_its_latest_thousand_steps() -> None:
+    device = Device("nowhere")
+    tell = device._teller(None)
+    for number in range(1_500):
+        tell(Step(str(number), 0.0))
+
+    assert [step.name for step in device.steps][::999] == ["500", "1499"]

@@ -338,7 +338,8 @@ def connected(session: AwscrtSession, serial: str) -> ev.Connected:
 
 def waiting_in(state: Path) -> list[Path]:
     """Return the files of what waits in the outbox."""
-    return list((state / "outbox" / "telemetry").glob("*"))
+    files = (state / "outbox" / "telemetry").glob("*")
+    return [file for file in files if file.stat().st_size]
 
 
 def test_readings_of_a_killed_device_arrive_after_its_next_start(
