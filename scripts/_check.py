@@ -27,6 +27,12 @@ _CHECKS: Final[Mapping[str, Sequence[str]]] = {
     "documents": ("scripts._docs", "--check"),
 }
 
+_AUDIT: Final[Mapping[str, Sequence[str]]] = {
+    # Strict: a package of which the index knows nothing is not one without a known fault.
+    "audit": ("pip_audit", "--strict", "--no-deps", "--disable-pip", "-r", "scripts/locked.txt"),
+}
+"""It asks the network, and pip-audit has to be installed: on request."""
+
 
 def failures(checks: Mapping[str, Sequence[str]] = _CHECKS) -> list[str]:
     """Run every check, one a core, show what the failed ones say, and name them."""
@@ -61,10 +67,16 @@ def _say(words: str) -> None:
 
 def main() -> int:
     """Run the checks; return 1 if one failed."""
-    argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         prog="scripts/check", description=f"{__doc__} It takes some ten seconds."
-    ).parse_args()
-    failed = failures()
+    )
+    parser.add_argument(
+        "--audit",
+        action="store_true",
+        help="ask the network for known faults of the packages in scripts/locked.txt, too; "
+        "needs pip-audit",
+    )
+    failed = failures({**_CHECKS, **(_AUDIT if parser.parse_args().audit else {})})
     _say(f"failed: {', '.join(failed)}" if failed else "all checks passed")
     return int(bool(failed))
 

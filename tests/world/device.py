@@ -295,7 +295,8 @@ class WorldDevice:
 
     def _settings_of_today(self) -> Settings:
         """Return the settings of this power-on, which may be a short one with many readings."""
-        if not self.world.chance.strikes("in a hurry", self.name):
+        may_hurry = self.world.shape.hurries
+        if not (may_hurry and self.world.chance.strikes("in a hurry", self.name)):
             return self._settings
         self.world.hub.at(self.world.hub.now + HURRY_ENDS_SECONDS, lambda _: self.cut_power())
         often = TelemetrySettings(interval=HURRY_SECONDS)

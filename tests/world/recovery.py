@@ -3,22 +3,27 @@
 In each world one kind of accident happens and no other, more often than in the other worlds.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
+from tests.world.device import WITH_TOKEN
 from tests.world.world import DAY, HOUR, RATES, Shape, World
 
-SHAPE: Final = Shape(devices=6, hostile=DAY / 2, honest=6 * HOUR, interval=60.0)
-"""A reading a minute: what interrupts nothing is over with the next one."""
+METHODS: Final = ("claim", "claim-aws-keys", "jitp", WITH_TOKEN, "single-thing")
+"""A device of ``trusted-user`` waits for its user, however long."""
+SHAPE: Final = Shape(
+    devices=5, hostile=DAY / 2, honest=2 * HOUR, interval=120.0, methods=METHODS
+)  # fmt: skip
+"""A reading in two minutes: what interrupts nothing is over with the next one."""
 _MORE: Final = 5.0
 _MOST: Final = 0.3
 SEEDS: Final = (1, 2)
 
 
-def table(folder: Path) -> Iterator[str]:
+def table(folder: Path, kinds: Iterable[str] = RATES) -> Iterator[str]:
     """Yield a line for each kind of accident."""
-    for kind in RATES:
+    for kind in kinds:
         yield row(kind, recoveries(kind, folder))
 
 

@@ -68,6 +68,8 @@ class Shape:
     """When every connection breaks at once, whatever chance says."""
     blackout: tuple[float, float] | None = None
     """From when until when all devices are without power; then they are on in one second."""
+    hurries: bool = True
+    """Whether some power-ons have a reading a second: worlds of years have no time for them."""
     together: bool = False
     """Whether all devices are switched on in the same second."""
     fate_every: float = HOUR
@@ -77,7 +79,9 @@ class Shape:
     """Seconds after which a device renews its certificate: few, so that many are renewed."""
 
 
-YEARS: Final = Shape(20, YEAR, DAY, interval=6 * HOUR, fate_every=14 * DAY, renewed_after=30 * DAY)
+YEARS: Final = Shape(
+    20, YEAR, DAY, interval=6 * HOUR, fate_every=14 * DAY, renewed_after=30 * DAY, hurries=False
+)
 """Long lives: four readings a day, and something befalls a device every week or so."""
 
 
@@ -154,8 +158,9 @@ class World:
 
     def _struck(self, accident: Accident) -> None:
         kind, who, _ = accident
-        for each in [d.name for d in self.devices] if who == "broker" else [who]:
-            self._recovering.setdefault(each, []).append((kind, self.hub.now))
+        for device in self.devices:
+            if who in {device.name, "broker"} and device.power_ons:
+                self._recovering.setdefault(device.name, []).append((kind, self.hub.now))
 
     def at_home(self, who: str) -> None:
         """Take note that a device is connected with its proven identity."""
