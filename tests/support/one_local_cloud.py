@@ -4,12 +4,15 @@ It is the plugin's own fixture (`pytest_firstboot`), so every wire test uses wha
 """
 
 from collections.abc import Iterator
+from typing import Final
 
 import pytest
 
 from localcloud.state_folder import StateFolder
 from pytest_firstboot import LocalAWS
 from tests.wire.conftest import LocalCloud, described, free_ports, local_aws_in
+
+_STARTED: Final[list[LocalCloud]] = []
 
 
 @pytest.fixture(scope="session")
@@ -23,4 +26,14 @@ def local_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAWS]:
 @pytest.fixture(scope="session")
 def local_cloud(local_aws: LocalAWS) -> LocalCloud:
     """The same, as the suite's tests know it."""
-    return described(local_aws, StateFolder(local_aws.state))
+    cloud = described(local_aws, StateFolder(local_aws.state))
+    _STARTED.append(cloud)
+    return cloud
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_fault_outlives_its_file() -> Iterator[None]:
+    """A fault that did not strike would strike the tests of another file."""
+    yield
+    for cloud in _STARTED:
+        cloud.clear_faults()

@@ -22,6 +22,7 @@ class SlowLink:
         self._listener: Final = socket.create_server(("127.0.0.1", 0))
         self.port: Final[int] = self._listener.getsockname()[1]
         self._threads: Final[list[threading.Thread]] = []
+        self._sockets: Final[list[socket.socket]] = []
         self._over: Final = threading.Event()
 
     def serve(self) -> None:
@@ -35,6 +36,7 @@ class SlowLink:
                 server = socket.create_connection(self._server, timeout=SECONDS)
                 sockets.enter_context(client)
                 sockets.enter_context(server)
+                self._sockets.extend((client, server))
                 for source, target in ((client, server), (server, client)):
                     self._start(source, target)
 
@@ -43,6 +45,9 @@ class SlowLink:
         self._over.set()
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        for each in self._sockets:  # a thread that reads is not woken by close()
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
         join(*self._threads)
 
     def _start(self, source: socket.socket, target: socket.socket) -> None:
