@@ -3,7 +3,7 @@
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from tests.support.hang import SECONDS, join
@@ -27,28 +27,27 @@ class SlowLink:
 
     def serve(self) -> None:
         """Take clients until `close`."""
-        with ExitStack() as sockets:
-            while not self._over.is_set():
-                try:
-                    client, _ = self._listener.accept()
-                except OSError:
-                    return
-                server = socket.create_connection(self._server, timeout=SECONDS)
-                sockets.enter_context(client)
-                sockets.enter_context(server)
-                self._sockets.extend((client, server))
-                for source, target in ((client, server), (server, client)):
-                    self._start(source, target)
+        while not self._over.is_set():
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            server = socket.create_connection(self._server, timeout=SECONDS)
+            self._sockets.extend((client, server))
+            for source, target in ((client, server), (server, client)):
+                self._start(source, target)
 
     def close(self) -> None:
         """Take no more clients, and let nothing through."""
         self._over.set()
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        for each in self._sockets:  # a thread that reads is not woken by close()
+        for each in self._sockets:  # close() would not wake a thread that reads
             with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
         join(*self._threads)
+        for each in self._sockets:
+            each.close()
 
     def _start(self, source: socket.socket, target: socket.socket) -> None:
         source.settimeout(SECONDS)
