@@ -213,12 +213,22 @@ def make_folder(folder: Path) -> None:
     if not folder.parent.is_dir():
         make_folder(folder.parent)
     with storage_errors(folder):
-        if not folder.is_dir():
-            folder.mkdir(mode=0o700)
+        if not folder.is_dir() and _made(folder):
             with _opened(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW) as descriptor:
                 give_to_owner_of(folder.parent, descriptor)
         folder.chmod(0o700)
     sync_folder(folder.parent)
+
+
+def _made(folder: Path) -> bool:
+    """Make ``folder``; return False if another process, such as a line's, was faster."""
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        if folder.is_dir():
+            return False
+        raise
+    return True
 
 
 def sync_folder(folder: Path) -> None:

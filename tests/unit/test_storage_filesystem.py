@@ -8,8 +8,10 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -139,6 +141,20 @@ def test_an_existing_folder_is_closed_to_others(tmp_path: Path) -> None:
     (tmp_path / "fuses").chmod(0o755)
     make_folder(tmp_path / "fuses")
     assert mode_of(tmp_path / "fuses") == 0o700
+
+
+def test_a_folder_that_several_make_at_once_is_made_once(tmp_path: Path) -> None:
+    together = Barrier(4, timeout=SECONDS)
+
+    def make(number: int) -> None:
+        together.wait()
+        make_folder(tmp_path / str(number) / "SN-1")
+
+    with ThreadPoolExecutor(4) as threads:
+        for number in range(50):
+            list(threads.map(make, [number] * 4))
+
+    assert len(list(tmp_path.glob("*/SN-1"))) == 50
 
 
 def test_a_file_in_place_of_a_folder_is_an_error(tmp_path: Path) -> None:
