@@ -10,7 +10,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -23,6 +23,7 @@ from scripts._elements import PATH
 
 SO_PIN: Final = "5678-officer"
 PIN: Final = "1234-user-pin"
+_TRIES: Final = 3
 
 
 @dataclass(frozen=True)
@@ -85,17 +86,11 @@ def softhsm(folder: Path) -> Iterator[ElementBench]:
 def tpm(folder: Path) -> Iterator[ElementBench]:
     """A TPM of its own: swtpm, and tpm2-abrmd in front of it on a message bus of its own."""
     module_path = tpm_module()
-    (folder / "tpm").mkdir()
     (folder / "store").mkdir()
     with ExitStack() as stack:
-        port = stack.enter_context(swtpm(folder / "tpm"))
         bus = stack.enter_context(_message_bus(folder))
         stack.enter_context(variables({"DBUS_SESSION_BUS_ADDRESS": bus}))
-        resource_manager = ["tpm2-abrmd", "--session", f"--tcti=swtpm:host=127.0.0.1,port={port}"]
-        resource_manager += ["--max-connections=100"]  # killed processes leave theirs for a while
-        root = ["--allow-root"] if os.geteuid() == 0 else []
-        stack.enter_context(_running([*resource_manager, *root], folder / "abrmd.log"))
-        _wait_for_name_on_bus()
+        stack.enter_context(_started_tpm(folder))
         environment = {
             "DBUS_SESSION_BUS_ADDRESS": bus,
             "TPM2_PKCS11_TCTI": "tabrmd:bus_type=session",
@@ -103,6 +98,26 @@ def tpm(folder: Path) -> Iterator[ElementBench]:
         }
         stack.enter_context(variables(environment))
         yield ElementBench("tpm", module_path, folder, environment)
+
+
+def _started_tpm(folder: Path) -> ExitStack:
+    """Start a TPM and its resource manager; anew, if another process took a port of it first."""
+    for number in range(_TRIES):
+        place = folder / f"tpm-{number}"
+        place.mkdir()
+        with ExitStack() as started, suppress(TimeoutError):
+            port = started.enter_context(swtpm(place))
+            started.enter_context(_resource_manager(port, place))
+            _wait_for_name_on_bus()
+            return started.pop_all()
+    raise TimeoutError(f"no TPM came up; {folder} has the logs")
+
+
+def _resource_manager(port: int, place: Path) -> AbstractContextManager[subprocess.Popen[bytes]]:
+    command = ["tpm2-abrmd", "--session", f"--tcti=swtpm:host=127.0.0.1,port={port}"]
+    command += ["--max-connections=100"]  # killed processes leave theirs for a while
+    root = ["--allow-root"] if os.geteuid() == 0 else []
+    return _running([*command, *root], place / "abrmd.log")
 
 
 @contextmanager

@@ -144,10 +144,10 @@ def test_an_existing_folder_is_closed_to_others(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_several_make_at_once_is_made_once(tmp_path: Path) -> None:
-    together = Barrier(4, timeout=SECONDS)
+    together = Barrier(4)
 
     def make(number: int) -> None:
-        together.wait()
+        together.wait(SECONDS)
         make_folder(tmp_path / str(number) / "SN-1")
 
     with ThreadPoolExecutor(4) as threads:
