@@ -230,7 +230,7 @@ def _made(folder: Path) -> bool:
     except FileExistsError:
         if folder.is_dir():
             return False
-        raise
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from None
     return True
 
 
@@ -258,7 +258,7 @@ def storage_errors(path: Path) -> Iterator[None]:
             raise INSUFFICIENT_STORAGE.error(message) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise STORAGE_ACCESS.error(message) from error
-        if error.errno in (errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ELOOP):
+        if error.errno in (errno.EISDIR, errno.ENOTDIR, errno.ELOOP):
             raise DataCorruptError(message, next_step=_LOOK_THERE.format(path=path)) from error
         raise STORAGE_FAILURE.error(message) from error
 
