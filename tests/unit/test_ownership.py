@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from device.errors.storage import FILE_EXPOSED, STORAGE_FAILURE, UnfitFileError
+from device.errors.storage import DATA_CORRUPT, FILE_EXPOSED, UnfitFileError
 from device.runtime.claim_socket import listening_at
 from device.storage.device_storage import open_device_storage
 from device.storage.filesystem import FolderLock, OsFs, make_folder, replace
@@ -76,7 +76,7 @@ def test_a_link_in_place_of_the_lock_gives_nothing_away(tmp_path: Path) -> None:
     make_folder(tmp_path / "storage")
     (tmp_path / "storage" / "lock").symlink_to(target)
 
-    with raises(STORAGE_FAILURE, match="lock"):
+    with raises(DATA_CORRUPT, match="lock"):
         FolderLock(tmp_path / "storage")
 
     assert target.stat().st_uid == os.geteuid()
