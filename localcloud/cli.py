@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from localcloud.errors import MISUSE, ExitCode, LocalCloudError
-from localcloud.state_folder import StateFolder
+from localcloud.process.state_folder import StateFolder
 from localcloud.verbs import clock, down, env, explain, fault, logs, reset, status, up, watch, wire
 
 _DEFAULT_STATE: Final = Path(".firstboot/cloud")

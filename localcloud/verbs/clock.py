@@ -4,9 +4,9 @@ import argparse
 import re
 from typing import Final
 
-from localcloud import lifecycle
 from localcloud.errors import CLOCK
-from localcloud.state_folder import StateFolder
+from localcloud.process import lifecycle
+from localcloud.process.state_folder import StateFolder
 from localcloud.verbs import Console
 
 SUMMARY: Final = "Show the cloud's clock, or advance it."

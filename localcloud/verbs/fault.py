@@ -5,9 +5,9 @@ import json
 from collections.abc import Sequence
 from typing import Final
 
-from localcloud import lifecycle
 from localcloud.errors import FAULT
-from localcloud.state_folder import StateFolder
+from localcloud.process import lifecycle
+from localcloud.process.state_folder import StateFolder
 from localcloud.verbs import Console
 
 SUMMARY: Final = "Switch a fault on or off, or list what is on."

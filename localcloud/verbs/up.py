@@ -7,13 +7,13 @@ from contextlib import suppress
 from importlib.util import find_spec
 from typing import Final
 
-from localcloud import lifecycle
 from localcloud.door.callers import LOOPBACK
 from localcloud.errors import ALREADY_RUNNING, MISSING_EXTRA, LocalCloudError
 from localcloud.faults.rude import MOST_PERCENT, Rude
-from localcloud.ports import choose_ports
-from localcloud.server import serve
-from localcloud.state_folder import Ports, Server, StateFolder
+from localcloud.process import lifecycle
+from localcloud.process.ports import choose_ports
+from localcloud.process.server import serve
+from localcloud.process.state_folder import Ports, Server, StateFolder
 from localcloud.verbs import Console
 
 SUMMARY: Final = "Start the local AWS, if it is not running."

@@ -6,11 +6,11 @@ from contextlib import suppress
 from functools import partial
 from typing import Final
 
-from localcloud import lifecycle
 from localcloud.errors import NoAnswerError, NotRunningError
 from localcloud.page.feed import Feed
 from localcloud.page.server import serving
-from localcloud.state_folder import StateFolder
+from localcloud.process import lifecycle
+from localcloud.process.state_folder import StateFolder
 from localcloud.verbs import Console
 from localcloud.wire.line import Event, colour_of, line_of, numbered_events
 

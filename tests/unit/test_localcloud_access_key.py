@@ -8,7 +8,7 @@ import pytest
 
 from localcloud.door.access_key import make_access_key, new_access_key, read_access_key
 from localcloud.errors import STATE_FOLDER
-from localcloud.state_folder import StateFolder
+from localcloud.process.state_folder import StateFolder
 from tests.support.errors import raises
 
 

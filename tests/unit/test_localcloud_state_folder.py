@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from localcloud.errors import ALREADY_RUNNING, STATE_FOLDER
-from localcloud.state_folder import Ports, Server, StateFolder
+from localcloud.process.state_folder import Ports, Server, StateFolder
 from tests.support.errors import raises
 from tests.support.hang import SECONDS, line_from
 
@@ -16,7 +16,7 @@ PORTS = Ports(api=1, mqtt=2)
 HOLD = """
 import os, sys
 from pathlib import Path
-from localcloud.state_folder import Ports, StateFolder
+from localcloud.process.state_folder import Ports, StateFolder
 with StateFolder(Path(sys.argv[1])).serve(Ports(1, 2)):
     print(os.getpid(), flush=True)
     sys.stdin.read()

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from localcloud.admin import Admin
 from localcloud.cli import main
-from localcloud.cloud_clock import CloudClock
 from localcloud.errors import CLOCK, FAULT, SETTINGS, LocalCloudError, NoAnswerError
 from localcloud.faults.board import FaultBoard
 from localcloud.faults.rude import Rude
+from localcloud.process.admin import Admin
+from localcloud.process.cloud_clock import CloudClock
+from localcloud.process.state_folder import Ports, StateFolder
 from localcloud.settings import Settings
-from localcloud.state_folder import Ports, StateFolder
 from localcloud.verbs.clock import duration
 from localcloud.verbs.env import in_the_way
 from localcloud.verbs.fault import fields_of

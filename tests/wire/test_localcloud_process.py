@@ -16,7 +16,7 @@ import pytest
 
 from localcloud.cli import main
 from localcloud.errors import NO_SUCH_PATH
-from localcloud.state_folder import StateFolder
+from localcloud.process.state_folder import StateFolder
 from tests.support.errors import raises
 from tests.support.hang import SECONDS
 from tests.wire.conftest import ROOT, LocalCloud, free_ports, python, running
@@ -109,11 +109,11 @@ def test_it_listens_on_loopback_only(local_cloud: LocalCloud) -> None:
 GUARD = """
 import os, socket, sys
 from pathlib import Path
-from localcloud.server import environment
-from localcloud.state_folder import Ports, StateFolder
+from localcloud.process.server import environment
+from localcloud.process.state_folder import Ports, StateFolder
 folder, ports = StateFolder(Path(sys.argv[1])), Ports(1, 2)
 os.environ.update(environment(folder, ports, folder.access_key(), {}, "warning"))
-from localcloud.cloud import Cloud
+from localcloud.process.cloud import Cloud
 Cloud(folder, ports)
 socket.create_server(("0.0.0.0", 0))
 """
@@ -156,8 +156,8 @@ def test_an_admin_path_that_is_none_is_refused(local_cloud: LocalCloud) -> None:
 SERVE = """
 import sys
 from pathlib import Path
-from localcloud.server import serve
-from localcloud.state_folder import Ports, StateFolder
+from localcloud.process.server import serve
+from localcloud.process.state_folder import Ports, StateFolder
 serve(StateFolder(Path(sys.argv[1])), Ports(int(sys.argv[2]), int(sys.argv[3])))
 """
 

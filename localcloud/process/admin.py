@@ -5,11 +5,11 @@ import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from localcloud.cloud_clock import CloudClock
 from localcloud.errors import CLOCK, NO_SUCH_PATH, LocalCloudError
 from localcloud.faults.board import FaultBoard
 from localcloud.faults.kinds import ExpireTokens, parse_fault
 from localcloud.faults.rude import Rude
+from localcloud.process.cloud_clock import CloudClock
 from localcloud.settings import Settings
 from localcloud.wire.log import WireLog
 from localcloud.wire.registry_log import RegistryLog
