@@ -32,7 +32,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, folder: StateFolder, console: Console) -> None:
     """Show the clock, after it was advanced if that was asked for."""
     if (options.action == "advance") != (options.by is not None):
-        raise CLOCK.error("advance takes a duration, and show takes none")
+        raise CLOCK.error("advance needs a duration, such as 90d; show takes none")
     if options.action == "advance":
         asked = {"advance_seconds": options.by}
         answer = lifecycle.call(folder, "POST", "clock", asked)

@@ -96,8 +96,10 @@ def _check_same_ports(folder: StateFolder, options: argparse.Namespace, running:
 
 def _check_same_manners(folder: StateFolder, options: argparse.Namespace) -> None:
     match lifecycle.call(folder, "GET", "status"):
-        case {"rude_percent": int(percent)} if options.rude not in {0, percent}:
-            problem = f"it already runs with --rude {percent}"
+        case {"rude_percent": percent, "seed": seed} if options.rude:
+            if (options.rude, options.seed) == (percent, seed):
+                return
+            problem = f"it already runs with --rude {percent} --seed {seed}"
             raise ALREADY_RUNNING.error(problem, path=folder.path)
 
 

@@ -20,8 +20,9 @@ _POLL_SECONDS: Final = 0.2
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``localcloud watch``."""
-    parser.add_argument("--client-id", metavar="ID", help="show one client only")
-    parser.add_argument(
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--client-id", metavar="ID", help="show one client only")
+    which.add_argument(
         "--web", action="store_true", help="show them on a page in a browser; print its address"
     )
 

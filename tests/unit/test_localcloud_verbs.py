@@ -64,12 +64,14 @@ def test_misuse_is_an_object_too(verb: str, capsys: pytest.CaptureFixture[str]) 
     [
         "fault drop-reply --off",
         "fault --off one",
+        "fault --off \u0663",  # a decimal digit, in Arabic
         "fault drop-reply count",
         "clock advance",
         "clock show 90d",
         "clock advance 5",
         "logs --lines 0",
         "up --rude 51",
+        "watch --web --client-id one",
     ],
 )
 def test_what_makes_no_sense_is_misuse(words: str, tmp_path: Path) -> None:
@@ -165,9 +167,11 @@ def test_a_shell_stops_where_no_local_aws_is(tmp_path: Path) -> None:
 
 
 def test_fields_of_a_fault_are_json_or_text() -> None:
-    words = ["count=null", "client-id=claim-*", "seconds=1.5", "error_message=a=b"]
+    deep = "[" * 100_000
+    words = ["count=null", "client-id=claim-*", "seconds=1.5", "error_message=a=b", f"topic={deep}"]
     assert fields_of(words) == {
         "count": None, "client_id": "claim-*", "seconds": 1.5, "error_message": "a=b",
+        "topic": deep,
     }  # fmt: skip
 
 

@@ -260,6 +260,15 @@ def test_up_again_on_other_ports_is_refused(
     assert "already runs with --mqtt-port" in capsys.readouterr().err
 
 
+def test_up_again_with_other_manners_is_refused(
+    state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["up", "--detach", "--state", str(state), "--rude", "7"])
+    assert ended.value.code == 1
+    assert "already runs with --rude 0 --seed 1" in capsys.readouterr().err
+
+
 def test_up_names_who_has_the_port(
     state: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
