@@ -117,7 +117,7 @@ def _seconds(body: bytes) -> float:
                     return float(seconds)
     except ValueError:
         pass
-    raise CLOCK.error("advance_seconds is to be a number of seconds, from 0 to 100 years")
+    raise CLOCK.error("advance_seconds must be a number of seconds from 0 to 100 years")
 
 
 _LONGEST = 100 * 365 * 86400.0

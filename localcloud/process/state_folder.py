@@ -93,7 +93,7 @@ class StateFolder:
         """Forget everything but the ports and the access key.
 
         Raises:
-            StateFolderError: the folder is does not belong to a local AWS.
+            StateFolderError: the folder does not belong to a local AWS.
         """
         if not self.path.exists():
             return
