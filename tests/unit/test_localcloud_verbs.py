@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from localcloud.cli import main
-from localcloud.errors import CLOCK, FAULT, SETTINGS, LocalCloudError, NoAnswerError
+from localcloud.errors import CLOCK, FAULT, SETTINGS, UNKNOWN_CODE, LocalCloudError, NoAnswerError
 from localcloud.faults.board import FaultBoard
 from localcloud.faults.rude import Rude
 from localcloud.process.admin import Admin
@@ -21,6 +21,7 @@ from localcloud.process.state_folder import Ports, StateFolder
 from localcloud.settings import Settings
 from localcloud.verbs.clock import duration
 from localcloud.verbs.env import in_the_way
+from localcloud.verbs.explain import row_of
 from localcloud.verbs.fault import fields_of
 from localcloud.wire.line import colour_of, line_of, numbered_events
 from localcloud.wire.log import WireLog
@@ -173,6 +174,16 @@ def test_fields_of_a_fault_are_json_or_text() -> None:
         "count": None, "client_id": "claim-*", "seconds": 1.5, "error_message": "a=b",
         "topic": deep,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "next_step"), [
+    ("FB-403", "device explain FB-403"), ("503", "factory explain FB-503"),
+    ("FB-999", "docs/errors.md"), ("FB-4x", "docs/errors.md"),
+])  # fmt: skip
+def test_a_code_of_another_command_is_explained_there(code: str, next_step: str) -> None:
+    with raises(UNKNOWN_CODE) as refused:
+        row_of(code)
+    assert next_step in refused.value.next_step
 
 
 def test_a_word_without_a_value_is_misuse() -> None:

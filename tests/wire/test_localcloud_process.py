@@ -15,7 +15,7 @@ import boto3
 import pytest
 
 from localcloud.cli import main
-from localcloud.errors import NO_SUCH_PATH
+from localcloud.errors import FAULT, NO_SUCH_PATH
 from localcloud.process.state_folder import StateFolder
 from tests.support.errors import raises
 from tests.support.hang import SECONDS
@@ -258,6 +258,15 @@ def test_up_again_on_other_ports_is_refused(
         main(["up", "--detach", "--state", str(state), "--mqtt-port", "1"])
     assert ended.value.code == 1
     assert "already runs with --mqtt-port" in capsys.readouterr().err
+
+
+def test_what_the_server_refuses_keeps_its_code(
+    state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["fault", "nonsense", "--state", str(state)])
+    assert ended.value.code == 2
+    assert f"error {FAULT.code}: " in capsys.readouterr().err
 
 
 def test_up_again_with_other_manners_is_refused(
