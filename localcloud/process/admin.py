@@ -115,7 +115,7 @@ def _seconds(body: bytes) -> float:
             case {"advance_seconds": int() | float() as seconds, **rest} if not rest:
                 if not isinstance(seconds, bool) and 0 <= seconds <= _LONGEST:
                     return float(seconds)
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
     raise CLOCK.error("advance_seconds must be a number of seconds from 0 to 100 years")
 

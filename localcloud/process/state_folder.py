@@ -164,5 +164,5 @@ class StateFolder:
         try:
             record = json.loads(self._record.read_bytes())
             return Server(int(record["pid"]), Ports(int(record["api"]), int(record["mqtt"])))
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, RecursionError, KeyError, TypeError):
             return None

@@ -133,7 +133,7 @@ def test_scratch_files_of_an_earlier_run_are_gone(folder: StateFolder) -> None:
         assert list(folder.scratch.iterdir()) == []
 
 
-@pytest.mark.parametrize("record", [b"", b"{", b'{"pid": 1}', b"\xff", b"[]"])
+@pytest.mark.parametrize("record", [b"", b"{", b'{"pid": 1}', b"\xff", b"[]", b"[" * 100_000])
 def test_a_damaged_record_is_no_record(folder: StateFolder, record: bytes) -> None:
     (folder.path / "server.json").write_bytes(record)
     assert folder.remembered_ports() is None
