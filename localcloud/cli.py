@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from localcloud.errors import MISUSE, ExitCode, LocalCloudError
-from localcloud.state_folder import StateFolder
+from localcloud.process.state_folder import StateFolder
 from localcloud.verbs import clock, down, env, explain, fault, logs, reset, status, up, watch, wire
 
 _DEFAULT_STATE: Final = Path(".firstboot/cloud")
@@ -35,14 +35,12 @@ _VERBS: Final = {
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     given = sys.argv[1:] if arguments is None else list(arguments)
-    if isinstance(sys.stdout, TextIOWrapper):  # of ASCII, or for a name that is not UTF-8
-        sys.stdout.reconfigure(errors="backslashreplace")
+    _fill_standard_streams()
     console = _Terminal(in_json="--json" in given)
     try:
         options = _parsed(given)
         options.verb.run(options, StateFolder(options.state), console)
-        if sys.stdout is not None:  # closed by whoever started us
-            sys.stdout.flush()
+        sys.stdout.flush()
     except LocalCloudError as error:
         console.fail(error)
         sys.exit(error.exit_code)
@@ -53,6 +51,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(f"localcloud: error: this machine refused: {error}", file=sys.stderr)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(ExitCode.FAILED)
+
+
+def _fill_standard_streams() -> None:
+    """Put the null device where a standard stream was closed by whoever started us.
+
+    Else the next file that is opened, such as ``server.json``, would take its number, and words
+    for a person would be written into it or among the data.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        continue
+    os.close(descriptor)
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8")  # noqa: SIM115 - until the end
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8")  # noqa: SIM115 - as above
+    if isinstance(sys.stdout, TextIOWrapper):  # of ASCII, or for a name that is not UTF-8
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _parsed(given: Sequence[str]) -> argparse.Namespace:

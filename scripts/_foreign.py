@@ -56,7 +56,7 @@ def table_of(outcomes: Outcomes) -> str:
 
 
 def _outcomes() -> Outcomes:
-    from localcloud.state_folder import StateFolder  # noqa: PLC0415
+    from localcloud.process.state_folder import StateFolder  # noqa: PLC0415
     from tests.foreign.place import prepare  # noqa: PLC0415
     from tests.wire.conftest import free_ports, running  # noqa: PLC0415
 

@@ -100,11 +100,11 @@ class Connection(Requests):
     def _check_connect(self, asked: packets.Connect) -> None:
         error = limits.client_id_error(asked.client_id)
         if not asked.client_id and not asked.clean and asked.version == MQTT_311:
-            error = "a session that is kept needs a client id"
+            error = "a persistent session needs a client id"
         if error:
             raise EndError(Reason.CLIENT_ID_INVALID, error)
         if 0 in {asked.properties.get(each) for each in _NEVER_ZERO}:
-            raise EndError(Reason.PROTOCOL_ERROR, "a limit of the client is 0")
+            raise EndError(Reason.PROTOCOL_ERROR, "Receive Maximum or Maximum Packet Size is 0")
         if asked.will and asked.will.qos > 1:
             raise EndError(Reason.QOS_UNSUPPORTED, "the will has QoS 2")
         if asked.will and (error := limits.topic_error(asked.will.topic)):

@@ -65,7 +65,7 @@ def read_access_key(path: Path) -> AccessKey:
     try:
         found = json.loads(path.read_bytes())
         key_id, secret = found["access_key_id"], found["secret_access_key"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
         raise STATE_FOLDER.error(
             f"{path.name} does not hold an access key", path=path.parent
         ) from error

@@ -41,7 +41,7 @@ def close(iot: Seam) -> None:
     ) -> None:
         request = _parsed(payload)
         if request is None:  # MiniStack says that it is not a JSON object
-            await handle(account, region, thing, verb, job, _unnested(payload))
+            await handle(account, region, thing, verb, job, payload)
             return
         error = request_error(request)
         if error:
@@ -61,17 +61,6 @@ def _parsed(payload: bytes) -> Request | None:
     except (ValueError, RecursionError):
         return None
     return request if isinstance(request, dict) else None
-
-
-def _unnested(payload: bytes) -> bytes:
-    """Return ``payload``, or what is not JSON either if it nests too deep for a parser."""
-    try:
-        json.loads(payload)
-    except RecursionError:
-        return b"{"
-    except ValueError:
-        return payload
-    return payload
 
 
 def numbered(request: Request) -> Request:

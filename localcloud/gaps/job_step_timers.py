@@ -72,7 +72,7 @@ def step_minutes(payload: bytes) -> int | None:
     """Return the step timer that a request over MQTT asks for; a number may be a string."""
     try:
         return int(json.loads(payload)[_NAME])
-    except (ValueError, RecursionError, KeyError, TypeError):
+    except (ValueError, RecursionError, KeyError, TypeError, OverflowError):
         return None  # none is asked for, or the request is rejected
 
 

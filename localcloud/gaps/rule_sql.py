@@ -44,16 +44,20 @@ def close(iot: Seam) -> None:
         return _IN_LIST.sub(r"IN (\1)", where(sql))
 
     def validate_sql(sql: str) -> str | None:
-        refused = validate(sql)
-        unknown = None if refused else iot["_unimplemented_sql_functions"](sql)
-        if unknown:
-            return f"the local AWS has no function {unknown[0]}()"
-        return refused or _unreadable(iot, sql)
+        try:
+            return validate(sql) or _unknown(iot, sql) or _unreadable(iot, sql)
+        except RecursionError:
+            return "the local AWS cannot read SQL that nests so deep"
 
     iot["_eval_select_function"] = eval_function
     iot["_rule_where_clause"] = where_clause
     iot["_validate_rule_sql"] = validate_sql
     iot["_IMPLEMENTED_SQL_FUNCS"] = iot["_IMPLEMENTED_SQL_FUNCS"] | set(FUNCTIONS)
+
+
+def _unknown(iot: Seam, sql: str) -> str | None:
+    names = iot["_unimplemented_sql_functions"](sql)
+    return f"the local AWS has no function {names[0]}()" if names else None
 
 
 def _unreadable(iot: Seam, sql: str) -> str | None:

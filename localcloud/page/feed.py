@@ -77,4 +77,4 @@ def _checked(answer: object) -> dict[str, Any]:
     match answer:
         case {"run": str(run), "events": list(events), "registry": list(registry)}:
             return {"run": run, "events": events, "registry": registry}
-    raise NoAnswerError(f"the local AWS does not tell what happens: {answer}")
+    raise NoAnswerError(f"the answer does not say what happened: {answer}")

@@ -4,9 +4,9 @@ import argparse
 import re
 from typing import Final
 
-from localcloud import lifecycle
 from localcloud.errors import CLOCK
-from localcloud.state_folder import StateFolder
+from localcloud.process import lifecycle
+from localcloud.process.state_folder import StateFolder
 from localcloud.verbs import Console
 
 SUMMARY: Final = "Show the cloud's clock, or advance it."
@@ -32,7 +32,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, folder: StateFolder, console: Console) -> None:
     """Show the clock, after it was advanced if that was asked for."""
     if (options.action == "advance") != (options.by is not None):
-        raise CLOCK.error("advance takes a duration, and show takes none")
+        raise CLOCK.error("advance needs a duration, such as 90d; show takes none")
     if options.action == "advance":
         asked = {"advance_seconds": options.by}
         answer = lifecycle.call(folder, "POST", "clock", asked)

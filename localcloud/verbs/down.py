@@ -3,8 +3,8 @@
 import argparse
 from typing import Final
 
-from localcloud import lifecycle
-from localcloud.state_folder import StateFolder
+from localcloud.process import lifecycle
+from localcloud.process.state_folder import StateFolder
 from localcloud.verbs import Console
 
 SUMMARY: Final = "Save the state of the local AWS and stop it."

@@ -12,11 +12,11 @@ import shlex
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from localcloud import lifecycle
 from localcloud.door.callers import LOOPBACK
 from localcloud.errors import NoAnswerError, NotRunningError
-from localcloud.server import REGION
-from localcloud.state_folder import Server, StateFolder
+from localcloud.process import lifecycle
+from localcloud.process.server import REGION
+from localcloud.process.state_folder import Server, StateFolder
 from localcloud.verbs import Console
 
 SUMMARY: Final = "Print what boto3, the AWS CLI and a device need to reach the local AWS."

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from localcloud.errors import CATALOGUE, UNKNOWN_CODE, Row
-from localcloud.state_folder import StateFolder
+from localcloud.process.state_folder import StateFolder
 from localcloud.verbs import Console
 
 SUMMARY: Final = "Print what the code of an error means, its usual causes, and the next step."

@@ -2,12 +2,13 @@
 
 import argparse
 import json
+import re
 from collections.abc import Sequence
 from typing import Final
 
-from localcloud import lifecycle
 from localcloud.errors import FAULT
-from localcloud.state_folder import StateFolder
+from localcloud.process import lifecycle
+from localcloud.process.state_folder import StateFolder
 from localcloud.verbs import Console
 
 SUMMARY: Final = "Switch a fault on or off, or list what is on."
@@ -69,12 +70,12 @@ def fields_of(words: Sequence[str]) -> dict[str, object]:
             raise FAULT.error(f"{word!r} is not FIELD=VALUE")
         try:
             fields[name.replace("-", "_")] = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             fields[name.replace("-", "_")] = text
     return fields
 
 
 def _number(text: str) -> str:
-    if text != _ALL and not text.isdecimal():  # argparse gives it the const, too
+    if text != _ALL and not re.fullmatch("[0-9]{1,9}", text):  # argparse gives it the const, too
         raise argparse.ArgumentTypeError(f"{text!r} is not the number of a fault")
     return text

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Final
 
 from localcloud.errors import STATE_FOLDER
-from localcloud.state_folder import StateFolder
+from localcloud.process.state_folder import StateFolder
 from localcloud.verbs import Console
 
 SUMMARY: Final = "Print the last lines of the server's log."

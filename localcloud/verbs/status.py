@@ -3,9 +3,9 @@
 import argparse
 from typing import Final
 
-from localcloud import lifecycle
 from localcloud.errors import NoAnswerError
-from localcloud.state_folder import StateFolder
+from localcloud.process import lifecycle
+from localcloud.process.state_folder import StateFolder
 from localcloud.verbs import Console
 
 SUMMARY: Final = "Show whether the local AWS runs, where, and which faults are on."

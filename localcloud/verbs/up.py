@@ -7,13 +7,13 @@ from contextlib import suppress
 from importlib.util import find_spec
 from typing import Final
 
-from localcloud import lifecycle
 from localcloud.door.callers import LOOPBACK
 from localcloud.errors import ALREADY_RUNNING, MISSING_EXTRA, LocalCloudError
 from localcloud.faults.rude import MOST_PERCENT, Rude
-from localcloud.ports import choose_ports
-from localcloud.server import serve
-from localcloud.state_folder import Ports, Server, StateFolder
+from localcloud.process import lifecycle
+from localcloud.process.ports import choose_ports
+from localcloud.process.server import serve
+from localcloud.process.state_folder import Ports, Server, StateFolder
 from localcloud.verbs import Console
 
 SUMMARY: Final = "Start the local AWS, if it is not running."
@@ -96,8 +96,10 @@ def _check_same_ports(folder: StateFolder, options: argparse.Namespace, running:
 
 def _check_same_manners(folder: StateFolder, options: argparse.Namespace) -> None:
     match lifecycle.call(folder, "GET", "status"):
-        case {"rude_percent": int(percent)} if options.rude not in {0, percent}:
-            problem = f"it already runs with --rude {percent}"
+        case {"rude_percent": percent, "seed": seed} if options.rude:
+            if (options.rude, options.seed) == (percent, seed):
+                return
+            problem = f"it already runs with --rude {percent} --seed {seed}"
             raise ALREADY_RUNNING.error(problem, path=folder.path)
 
 

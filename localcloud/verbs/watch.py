@@ -6,11 +6,11 @@ from contextlib import suppress
 from functools import partial
 from typing import Final
 
-from localcloud import lifecycle
 from localcloud.errors import NoAnswerError, NotRunningError
 from localcloud.page.feed import Feed
 from localcloud.page.server import serving
-from localcloud.state_folder import StateFolder
+from localcloud.process import lifecycle
+from localcloud.process.state_folder import StateFolder
 from localcloud.verbs import Console
 from localcloud.wire.line import Event, colour_of, line_of, numbered_events
 
@@ -20,8 +20,9 @@ _POLL_SECONDS: Final = 0.2
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``localcloud watch``."""
-    parser.add_argument("--client-id", metavar="ID", help="show one client only")
-    parser.add_argument(
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--client-id", metavar="ID", help="show one client only")
+    which.add_argument(
         "--web", action="store_true", help="show them on a page in a browser; print its address"
     )
 

@@ -31,7 +31,7 @@ def numbered_events(answer: object) -> list[Event]:
     """
     if isinstance(answer, list) and all(isinstance(e, dict) and "number" in e for e in answer):
         return answer
-    raise NoAnswerError(f"the wire is no list of events: {answer}")
+    raise NoAnswerError(f"the answer is not a list of events: {answer}")
 
 
 def line_of(event: Mapping[str, Any]) -> str:

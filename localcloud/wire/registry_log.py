@@ -59,11 +59,6 @@ def _thing(record: Record) -> Iterator[str]:
     yield from (f"group {name}" for name in _names(record, "thingGroupNames"))
 
 
-def _policy(record: Record) -> Iterator[str]:
-    targets = len(_names(record, "targets"))
-    yield f"attached to {targets} certificate{'' if targets == 1 else 's'}"
-
-
 def _template(record: Record) -> Iterator[str]:
     yield str(record.get("type", "FLEET_PROVISIONING"))
     yield "enabled" if record.get("enabled") else "not enabled"
@@ -94,7 +89,7 @@ def _names(record: Record, field: str) -> list[str]:
 _KINDS: Final[Mapping[tuple[str, str], tuple[str, Callable[[Record], Iterable[str]]]]] = {
     ("iot", "things"): ("thing", _thing),
     ("iot", "certificates"): ("certificate", _certificate),
-    ("iot", "policies"): ("policy", _policy),
+    ("iot", "policies"): ("policy", _there),
     ("iot", "provisioning_templates"): ("template", _template),
     ("iot", "ca_certificates"): ("CA certificate", _ca),
     ("iot", "thing_groups"): ("thing group", _there),

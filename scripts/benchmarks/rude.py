@@ -7,8 +7,8 @@ since they send different ones.
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from localcloud import lifecycle
-from localcloud.state_folder import StateFolder
+from localcloud.process import lifecycle
+from localcloud.process.state_folder import StateFolder
 from scripts.benchmarks.comparison import Figures, Quantity, Row, alternate, compare
 from scripts.benchmarks.first_boot import bare_command
 from scripts.benchmarks.processes import RunFailedError

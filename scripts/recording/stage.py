@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
-from localcloud import lifecycle
-from localcloud.state_folder import StateFolder
+from localcloud.process import lifecycle
+from localcloud.process.state_folder import StateFolder
 from scripts.recording.page import CHECKOUT, RecordingError
 
 _FOREIGN: Final = ("AWS_", "DEVICE_")

@@ -14,7 +14,7 @@ from typing import Final
 
 from device.doctor.finding import Finding
 from factory.diagnosis.reason import Reason
-from localcloud.state_folder import StateFolder
+from localcloud.process.state_folder import StateFolder
 from tests.diagnose.account import AccountCause, Plant
 from tests.diagnose.account_causes import ACCOUNT_CAUSES
 from tests.diagnose.bench import Bench, Cause, bad

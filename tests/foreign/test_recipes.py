@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from localcloud import lifecycle
-from localcloud.state_folder import StateFolder
+from localcloud.process import lifecycle
+from localcloud.process.state_folder import StateFolder
 from tests.support.hang import SECONDS
 from tests.wire.conftest import ROOT, LocalCloud, free_ports
 

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from device.errors.renewal import CERTIFICATE_EXPIRED
-from localcloud.state_folder import StateFolder
+from localcloud.process.state_folder import StateFolder
 from tests.scenarios.test_year_of_short_lives_over_tls import HOUR, LIFE_HOURS, Time
 from tests.support.errors import raises
 from tests.support.renewals import identity_of, renew

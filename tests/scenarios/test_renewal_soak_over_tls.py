@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from device.config.settings import Connection, Retry
-from localcloud.state_folder import StateFolder
+from localcloud.process.state_folder import StateFolder
 from pytest_firstboot import LocalAWS
 from tests.support.hang import allow
 from tests.support.renewals import assert_one_identity, identity_of, renew_home

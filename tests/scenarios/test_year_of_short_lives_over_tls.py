@@ -17,7 +17,7 @@ from device.operation.task import Order, QuietTask
 from device.runtime.clock import SystemClock
 from device.storage.device_storage import open_device_storage
 from factory.methods.claim_own_ca import PROVIDER
-from localcloud.state_folder import StateFolder
+from localcloud.process.state_folder import StateFolder
 from tests.support.errors import raises
 from tests.support.hang import allow
 from tests.support.renewals import assert_one_identity, renew

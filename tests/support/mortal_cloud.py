@@ -8,8 +8,8 @@ import os
 import sys
 from pathlib import Path
 
-from localcloud.server import environment, serve
-from localcloud.state_folder import Ports, StateFolder
+from localcloud.process.server import environment, serve
+from localcloud.process.state_folder import Ports, StateFolder
 
 
 def main(state: str, api: str, mqtt: str) -> None:
@@ -20,7 +20,7 @@ def main(state: str, api: str, mqtt: str) -> None:
     os.environ.update(wanted)
     from ministack.services import s3  # noqa: PLC0415
 
-    import localcloud.cloud  # noqa: F401, PLC0415  (it reads the environment)
+    import localcloud.process.cloud  # noqa: F401, PLC0415  (it reads the environment)
 
     for _line in sys.stdin:
         child = os.fork()

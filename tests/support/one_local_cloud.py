@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from localcloud.state_folder import StateFolder
+from localcloud.process.state_folder import StateFolder
 from pytest_firstboot import LocalAWS
 from tests.wire.conftest import LocalCloud, described, free_ports, local_aws_in
 

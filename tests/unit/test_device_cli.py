@@ -492,7 +492,7 @@ def test_output_that_a_full_disk_takes_is_an_error_without_a_traceback(command: 
     assert b"Exception ignored" not in done.stderr
 
 
-@pytest.mark.parametrize("command", ["device", "factory"])
+@pytest.mark.parametrize("command", ["device", "factory", "localcloud"])
 def test_words_do_not_go_among_the_data_when_stderr_is_closed(command: str) -> None:
     script = f"{sys.executable} -m {command} explain FB-000 --json 2>&-"
     done = subprocess.run(

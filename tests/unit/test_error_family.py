@@ -34,7 +34,12 @@ OUTSIDE = {
     "localcloud.gaps._support.rest.RefusedError": "becomes AWS's error reply to a REST request",
 }
 # MiniStack reads its settings when it is imported, and refuses all ports but loopback's then.
-SERVER_ONLY = {"localcloud.cloud", "device.__main__", "factory.__main__", "localcloud.__main__"}
+SERVER_ONLY = {
+    "localcloud.process.cloud",
+    "device.__main__",
+    "factory.__main__",
+    "localcloud.__main__",
+}
 
 
 def modules_of(package: ModuleType) -> Iterator[ModuleType]:

@@ -45,9 +45,8 @@ PURE = {
 # The rooms and loose modules of the local AWS, from the ground up.
 FLOORS = (
     *("errors", "seam", "settings"),
-    *("door", "state_folder", "ports", "lifecycle", "cloud_clock", "lambda_starts"),
-    *("broker", "gaps", "durable", "faults", "wire"),
-    *("page", "gateway", "admin", "cloud", "server", "verbs", "cli", "__main__"),
+    *("door", "broker", "gaps", "durable", "faults", "wire"),
+    *("page", "process", "verbs", "cli", "__main__"),
 )
 
 # A small module that only one other imports is better a part of it. These have a reason to be one.

@@ -4,7 +4,7 @@ import threading
 from types import SimpleNamespace
 from typing import Any
 
-from localcloud.lambda_starts import Starts, limit_starts
+from localcloud.process.lambda_starts import Starts, limit_starts
 from localcloud.seam import Seam
 
 FUNCTION: dict[str, Any] = {"FunctionName": "hook"}

@@ -8,7 +8,7 @@ import pytest
 
 from localcloud.door.access_key import make_access_key, new_access_key, read_access_key
 from localcloud.errors import STATE_FOLDER
-from localcloud.state_folder import StateFolder
+from localcloud.process.state_folder import StateFolder
 from tests.support.errors import raises
 
 
@@ -44,7 +44,7 @@ def test_its_secret_is_not_shown() -> None:
 
 
 @pytest.mark.parametrize("content", [
-    "", "{", "[]", "7", "{}", '{"access_key_id": "A"}',
+    "", "{", "[" * 100_000, "[]", "7", "{}", '{"access_key_id": "A"}',
     json.dumps({"access_key_id": "A", "secret_access_key": ""}),
     json.dumps({"access_key_id": 7, "secret_access_key": "s"}),
 ])  # fmt: skip

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from localcloud import errors, lifecycle
+from localcloud import errors
 from localcloud.cli import main
 from localcloud.errors import START, STOP, LocalCloudError, NoAnswerError
-from localcloud.state_folder import Ports, Server, StateFolder
+from localcloud.process import lifecycle
+from localcloud.process.state_folder import Ports, Server, StateFolder
 from localcloud.verbs.env import environment_of, past_the_proxy
 from tests.support.errors import raises
 from tests.support.hang import SECONDS

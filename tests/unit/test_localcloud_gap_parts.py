@@ -19,10 +19,22 @@ from localcloud.gaps._support.registration import check_parameters
 from localcloud.gaps._support.rest import RefusedError, Request, page
 from localcloud.gaps._support.template import grammar_error
 from localcloud.gaps.certificate_provider import SigningError, signed_certificate
+from localcloud.gaps.job_step_timers import step_minutes
 from localcloud.gaps.thing_attributes import attribute_error
 from localcloud.seam import Seam
 from localcloud.settings import Settings
 from tests.support.errors import raises
+
+# --- jobs ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("minutes", "asked"), [
+    (b"5", 5), (b'"5"', 5), (b"-1", -1), (b"null", None), (b'"x"', None), (b"Infinity", None),
+    (b"1" * 5000, None), (b"[" * 100_000, None),
+])  # fmt: skip
+def test_a_step_timer_is_read_or_left_to_be_rejected(minutes: bytes, asked: int | None) -> None:
+    assert step_minutes(b'{"stepTimeoutInMinutes": ' + minutes + b"}") == asked
+
 
 # --- settings ------------------------------------------------------------------------
 

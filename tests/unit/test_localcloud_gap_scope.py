@@ -11,7 +11,7 @@ import pytest
 
 from localcloud.errors import NoAnswerError
 from localcloud.gaps.endpoint_names import is_endpoint
-from localcloud.state_folder import Ports, Server, StateFolder
+from localcloud.process.state_folder import Ports, Server, StateFolder
 from localcloud.verbs.env import account_of, region_of, scope_variables
 from tests.support.hang import join
 

@@ -4,6 +4,7 @@ import asyncio
 import pkgutil
 import ssl
 import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from cryptography import x509
 from ministack.services import iot as ministack_iot
 
+import localcloud
 from localcloud import gaps
 from localcloud.broker.provisioning import CREATE_FROM_CSR
 from localcloud.door import loopback
@@ -104,6 +106,15 @@ def test_every_module_in_gaps_is_a_gap(tmp_path: Any) -> None:
     listed = {gap.name for gap in all_gaps(open_issuer(tmp_path / "issuing-ca.pem"), Settings())}
     modules = {found.name for found in pkgutil.iter_modules(gaps.__path__)}
     assert modules == listed | {"_support"}
+
+
+def test_the_page_has_every_gap_and_every_room() -> None:
+    page = (Path(gaps.__path__[0]).parents[1] / "docs" / "local-aws.md").read_text()
+    found = {each.name: each.ispkg for each in pkgutil.iter_modules(gaps.__path__)}
+    missing = [name for name, is_room in found.items() if not is_room and f"`{name}`" not in page]
+    rooms = [each.name for each in pkgutil.iter_modules(localcloud.__path__) if each.ispkg]
+    assert missing == []
+    assert [name for name in rooms if f"| `{name}/` |" not in page] == []
 
 
 # --- MiniStack as it may become ------------------------------------------------------

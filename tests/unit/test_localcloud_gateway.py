@@ -10,7 +10,7 @@ import pytest
 
 from localcloud.door.door import Answer, Door
 from localcloud.errors import FAULT, PORT_IN_USE
-from localcloud.gateway import Gateway
+from localcloud.process.gateway import Gateway
 
 PORT = 4566
 

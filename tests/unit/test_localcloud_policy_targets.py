@@ -90,3 +90,11 @@ def test_a_policy_that_gets_a_target_has_targets_from_then_on() -> None:
     iot._change_policy_target("no such policy", arn("3"), attach=True)
     assert isinstance(policy["targets"], Targets)
     assert policy["targets"] == [arn("0"), arn("1"), arn("3")]
+
+
+def test_a_group_that_is_attached_is_written() -> None:
+    targets = Targets([arn("1")])
+    targets.append(GROUP)
+    assert without_certificates({"targets": targets}) == {"targets": [GROUP]}
+    targets.remove(GROUP)
+    assert without_certificates({"targets": targets}) == {"targets": []}

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from localcloud.door.access_key import AccessKey
-from localcloud.server import environment
-from localcloud.state_folder import Ports, StateFolder
+from localcloud.process.server import environment
+from localcloud.process.state_folder import Ports, StateFolder
 
 KEY = AccessKey("AKIAOWN", "own")
 FOLDER = StateFolder(Path("/state"))

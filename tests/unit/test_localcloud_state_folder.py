@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from localcloud.errors import ALREADY_RUNNING, STATE_FOLDER
-from localcloud.state_folder import Ports, Server, StateFolder
+from localcloud.process.state_folder import Ports, Server, StateFolder
 from tests.support.errors import raises
 from tests.support.hang import SECONDS, line_from
 
@@ -16,7 +16,7 @@ PORTS = Ports(api=1, mqtt=2)
 HOLD = """
 import os, sys
 from pathlib import Path
-from localcloud.state_folder import Ports, StateFolder
+from localcloud.process.state_folder import Ports, StateFolder
 with StateFolder(Path(sys.argv[1])).serve(Ports(1, 2)):
     print(os.getpid(), flush=True)
     sys.stdin.read()
@@ -133,7 +133,7 @@ def test_scratch_files_of_an_earlier_run_are_gone(folder: StateFolder) -> None:
         assert list(folder.scratch.iterdir()) == []
 
 
-@pytest.mark.parametrize("record", [b"", b"{", b'{"pid": 1}', b"\xff", b"[]"])
+@pytest.mark.parametrize("record", [b"", b"{", b'{"pid": 1}', b"\xff", b"[]", b"[" * 100_000])
 def test_a_damaged_record_is_no_record(folder: StateFolder, record: bytes) -> None:
     (folder.path / "server.json").write_bytes(record)
     assert folder.remembered_ports() is None

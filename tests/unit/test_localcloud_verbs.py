@@ -11,16 +11,17 @@ from typing import Any
 
 import pytest
 
-from localcloud.admin import Admin
 from localcloud.cli import main
-from localcloud.cloud_clock import CloudClock
-from localcloud.errors import CLOCK, FAULT, SETTINGS, LocalCloudError, NoAnswerError
+from localcloud.errors import CLOCK, FAULT, SETTINGS, UNKNOWN_CODE, LocalCloudError, NoAnswerError
 from localcloud.faults.board import FaultBoard
 from localcloud.faults.rude import Rude
+from localcloud.process.admin import Admin
+from localcloud.process.cloud_clock import CloudClock
+from localcloud.process.state_folder import Ports, StateFolder
 from localcloud.settings import Settings
-from localcloud.state_folder import Ports, StateFolder
 from localcloud.verbs.clock import duration
 from localcloud.verbs.env import in_the_way
+from localcloud.verbs.explain import row_of
 from localcloud.verbs.fault import fields_of
 from localcloud.wire.line import colour_of, line_of, numbered_events
 from localcloud.wire.log import WireLog
@@ -64,12 +65,14 @@ def test_misuse_is_an_object_too(verb: str, capsys: pytest.CaptureFixture[str]) 
     [
         "fault drop-reply --off",
         "fault --off one",
+        "fault --off \u0663",  # a decimal digit, in Arabic
         "fault drop-reply count",
         "clock advance",
         "clock show 90d",
         "clock advance 5",
         "logs --lines 0",
         "up --rude 51",
+        "watch --web --client-id one",
     ],
 )
 def test_what_makes_no_sense_is_misuse(words: str, tmp_path: Path) -> None:
@@ -165,10 +168,22 @@ def test_a_shell_stops_where_no_local_aws_is(tmp_path: Path) -> None:
 
 
 def test_fields_of_a_fault_are_json_or_text() -> None:
-    words = ["count=null", "client-id=claim-*", "seconds=1.5", "error_message=a=b"]
+    deep = "[" * 100_000
+    words = ["count=null", "client-id=claim-*", "seconds=1.5", "error_message=a=b", f"topic={deep}"]
     assert fields_of(words) == {
         "count": None, "client_id": "claim-*", "seconds": 1.5, "error_message": "a=b",
+        "topic": deep,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "next_step"), [
+    ("FB-403", "device explain FB-403"), ("503", "factory explain FB-503"),
+    ("FB-999", "docs/errors.md"), ("FB-4x", "docs/errors.md"),
+])  # fmt: skip
+def test_a_code_of_another_command_is_explained_there(code: str, next_step: str) -> None:
+    with raises(UNKNOWN_CODE) as refused:
+        row_of(code)
+    assert next_step in refused.value.next_step
 
 
 def test_a_word_without_a_value_is_misuse() -> None:
@@ -267,7 +282,7 @@ def test_the_clock_goes_ahead_by_what_is_added() -> None:
 @pytest.mark.parametrize("body", [
     b"", b"{", b"7", b"{}", b'{"advance_seconds": "1"}', b'{"advance_seconds": -1}',
     b'{"advance_seconds": NaN}', b'{"advance_seconds": 1e99}', b'{"advance_seconds": 1, "x": 1}',
-    b"\xff",
+    b"\xff", b"[" * 100_000,
 ])  # fmt: skip
 def test_an_advance_that_makes_no_sense_is_misuse(body: bytes) -> None:
     with raises(CLOCK):

@@ -85,7 +85,8 @@ def test_a_failure_is_at_the_step_where_it_happened_with_its_code(
 
 def test_the_first_reason_is_kept() -> None:
     rejected = packet("PUBLISH", "cloud", topics=[f"{PROVISION}/rejected"], reason="403")
-    told = last(*CLAIM[:9], rejected, packet("DISCONNECT", reason_codes=[0]), event("closed"))
+    ended = packet("DISCONNECT", "cloud", reason_codes=[0x87])
+    told = last(*CLAIM[:9], rejected, ended, event("closed"))
     assert told.code == "FB-411"
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import boto3
 import coverage
 
-from localcloud import lifecycle
-from localcloud.state_folder import Ports, StateFolder
+from localcloud.process import lifecycle
+from localcloud.process.state_folder import Ports, StateFolder
 from pytest_firstboot import LocalAWS
 
 ROOT = Path(__file__).parents[2]

@@ -16,7 +16,7 @@ from device.provisioning import events as ev
 from device.provisioning.events import Credential
 from device.runtime.credentials import Credentials, InstalledClaim
 from device.storage.device_storage import open_device_storage
-from localcloud.state_folder import StateFolder
+from localcloud.process.state_folder import StateFolder
 from tests.support.device_process import CONFIG, Running, Works, boot_here, running, works_for
 from tests.support.hang import SECONDS
 from tests.wire.conftest import LocalCloud, free_ports

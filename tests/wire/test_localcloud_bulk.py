@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from localcloud.state_folder import StateFolder
+from localcloud.process.state_folder import StateFolder
 from tests.support.hang import SECONDS
 from tests.wire.conftest import LocalCloud, free_ports, running
 from tests.wire.localcloud_registry import (

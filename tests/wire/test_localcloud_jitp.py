@@ -10,7 +10,7 @@ from awscrt.exceptions import AwsCrtError
 from botocore.exceptions import ClientError
 from cryptography import x509
 
-from localcloud.state_folder import StateFolder
+from localcloud.process.state_folder import StateFolder
 from tests.wire.conftest import LocalCloud, free_ports, running
 from tests.wire.localcloud_registry import (
     DEVICE_POLICY,

@@ -42,6 +42,7 @@ def test_numbers_may_be_strings(local_cloud: LocalCloud, device: Credential) -> 
         {"expectedVersion": "two"},
         {"stepTimeoutInMinutes": 0},
         {"stepTimeoutInMinutes": "10081"},
+        {"stepTimeoutInMinutes": float("inf")},
         {"status": 5},
         {"statusDetails": "text"},
         {"statusDetails": {"step": 1}},
@@ -61,6 +62,15 @@ def test_a_value_of_the_wrong_kind_is_rejected_with_the_reason(
     assert answer.topic.endswith("/rejected")
     assert document["code"] == "InvalidRequest"
     assert next(iter(wrong)) in document["message"]
+
+
+@pytest.mark.parametrize("payload", [b"[" * 5000, b"[]", b"\xff"], ids=["deep", "list", "bytes"])
+def test_what_is_not_an_object_is_rejected(
+    local_cloud: LocalCloud, device: Credential, payload: bytes
+) -> None:
+    with connected(local_cloud, device, "worker") as client:
+        client.publish("$aws/things/worker/jobs/any/update", payload)
+        assert client.receive().topic.endswith("/rejected")
 
 
 @pytest.mark.parametrize("request_of", ["start-next", "{job}/update"])

@@ -23,8 +23,8 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from localcloud import lifecycle
-from localcloud.state_folder import Ports, Server, StateFolder
+from localcloud.process import lifecycle
+from localcloud.process.state_folder import Ports, Server, StateFolder
 from localcloud.verbs.env import environment_of
 from tests.support import hang
 from tests.support.plain_mqtt import PlainMqtt

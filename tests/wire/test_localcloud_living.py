@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from localcloud.cli import main
-from localcloud.state_folder import StateFolder
+from localcloud.process.state_folder import StateFolder
 from tests.support import hang
 from tests.support.plain_mqtt import PlainMqtt
 from tests.wire.conftest import ROOT, LocalCloud, free_ports, python, running

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from localcloud.state_folder import StateFolder
+from localcloud.process.state_folder import StateFolder
 from tests.wire.conftest import LocalCloud, free_ports, running
 from tests.wire.localcloud_sdk import Credential, add_certificate, policy
 from tests.wire.raw_mqtt import PING, PINGRESP, RawMqtt, connected

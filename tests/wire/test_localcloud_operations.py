@@ -186,6 +186,20 @@ def test_a_policy_has_five_versions(iot: Any) -> None:
 
 # --- certificates --------------------------------------------------------------------
 
+
+def test_a_description_tells_validity_and_when_the_status_changed(
+    iot: Any, device: Credential
+) -> None:
+    described = iot.describe_certificate(certificateId=device.certificate_id)
+    before = described["certificateDescription"]
+    iot.update_certificate(certificateId=device.certificate_id, newStatus="INACTIVE")
+    described = iot.describe_certificate(certificateId=device.certificate_id)
+    after = described["certificateDescription"]
+    assert before["validity"]["notBefore"] < before["validity"]["notAfter"]
+    assert before["validity"] == after["validity"]
+    assert before["creationDate"] <= before["lastModifiedDate"] < after["lastModifiedDate"]
+
+
 KEYS: dict[str, Any] = {
     "ed25519": ed25519.Ed25519PrivateKey.generate,
     "secp256k1": lambda: ec.generate_private_key(ec.SECP256K1()),

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from localcloud.errors import PORT_IN_USE
-from localcloud.ports import DEFAULT_PORTS, choose_ports, owner_of
-from localcloud.state_folder import Ports
+from localcloud.process.ports import DEFAULT_PORTS, choose_ports, owner_of
+from localcloud.process.state_folder import Ports
 from tests.support.errors import raises
 from tests.wire.conftest import free_ports
 

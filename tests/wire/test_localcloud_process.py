@@ -15,8 +15,8 @@ import boto3
 import pytest
 
 from localcloud.cli import main
-from localcloud.errors import NO_SUCH_PATH
-from localcloud.state_folder import StateFolder
+from localcloud.errors import FAULT, NO_SUCH_PATH
+from localcloud.process.state_folder import StateFolder
 from tests.support.errors import raises
 from tests.support.hang import SECONDS
 from tests.wire.conftest import ROOT, LocalCloud, free_ports, python, running
@@ -109,11 +109,11 @@ def test_it_listens_on_loopback_only(local_cloud: LocalCloud) -> None:
 GUARD = """
 import os, socket, sys
 from pathlib import Path
-from localcloud.server import environment
-from localcloud.state_folder import Ports, StateFolder
+from localcloud.process.server import environment
+from localcloud.process.state_folder import Ports, StateFolder
 folder, ports = StateFolder(Path(sys.argv[1])), Ports(1, 2)
 os.environ.update(environment(folder, ports, folder.access_key(), {}, "warning"))
-from localcloud.cloud import Cloud
+from localcloud.process.cloud import Cloud
 Cloud(folder, ports)
 socket.create_server(("0.0.0.0", 0))
 """
@@ -156,8 +156,8 @@ def test_an_admin_path_that_is_none_is_refused(local_cloud: LocalCloud) -> None:
 SERVE = """
 import sys
 from pathlib import Path
-from localcloud.server import serve
-from localcloud.state_folder import Ports, StateFolder
+from localcloud.process.server import serve
+from localcloud.process.state_folder import Ports, StateFolder
 serve(StateFolder(Path(sys.argv[1])), Ports(int(sys.argv[2]), int(sys.argv[3])))
 """
 
@@ -258,6 +258,24 @@ def test_up_again_on_other_ports_is_refused(
         main(["up", "--detach", "--state", str(state), "--mqtt-port", "1"])
     assert ended.value.code == 1
     assert "already runs with --mqtt-port" in capsys.readouterr().err
+
+
+def test_what_the_server_refuses_keeps_its_code(
+    state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["fault", "nonsense", "--state", str(state)])
+    assert ended.value.code == 2
+    assert f"error {FAULT.code}: " in capsys.readouterr().err
+
+
+def test_up_again_with_other_manners_is_refused(
+    state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["up", "--detach", "--state", str(state), "--rude", "7"])
+    assert ended.value.code == 1
+    assert "already runs with --rude 0 --seed 1" in capsys.readouterr().err
 
 
 def test_up_names_who_has_the_port(

@@ -139,6 +139,7 @@ def test_an_action_that_is_not_there_is_refused(local_cloud: LocalCloud) -> None
         "true AS w",
         "v w",
         "v AS 'w'",
+        f"{'upper(' * 2000}v{')' * 2000} AS w",
     ],
 )
 def test_what_cannot_be_read_is_refused(

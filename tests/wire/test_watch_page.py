@@ -11,9 +11,9 @@ from typing import Any, Final
 import pytest
 
 from factory.account.allow_list import TABLE
-from localcloud import lifecycle
 from localcloud.page.feed import Feed
 from localcloud.page.server import serving
+from localcloud.process import lifecycle
 from tests.support.browser import Browser, Page, browser
 from tests.support.hang import join
 from tests.support.production_line import CONFIG, ProductionLine, production_line

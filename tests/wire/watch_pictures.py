@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Final
 
 from factory.account.allow_list import TABLE
-from localcloud import lifecycle
 from localcloud.page.feed import Feed
 from localcloud.page.server import serving
-from localcloud.state_folder import StateFolder
+from localcloud.process import lifecycle
+from localcloud.process.state_folder import StateFolder
 from tests.support.browser import Page, browser
 from tests.support.production_line import CONFIG, ProductionLine, production_line
 from tests.wire.conftest import ROOT, LocalCloud, free_ports, running

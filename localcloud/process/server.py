@@ -14,8 +14,8 @@ from localcloud.door.access_key import AccessKey
 from localcloud.door.callers import LOOPBACK
 from localcloud.errors import PORT_IN_USE
 from localcloud.faults.rude import Rude
-from localcloud.ports import owner_of
-from localcloud.state_folder import Ports, StateFolder
+from localcloud.process.ports import owner_of
+from localcloud.process.state_folder import Ports, StateFolder
 
 REGION: Final = "us-east-1"
 _WATCH_SECONDS: Final = 0.25
@@ -87,7 +87,7 @@ async def _serve(folder: StateFolder, ports: Ports, rude: Rude | None) -> None:
     from hypercorn.config import Config  # noqa: PLC0415
     from hypercorn.utils import LifespanFailureError  # noqa: PLC0415
 
-    from localcloud.cloud import Cloud  # noqa: PLC0415
+    from localcloud.process.cloud import Cloud  # noqa: PLC0415
 
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

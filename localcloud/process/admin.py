@@ -5,11 +5,11 @@ import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from localcloud.cloud_clock import CloudClock
 from localcloud.errors import CLOCK, NO_SUCH_PATH, LocalCloudError
 from localcloud.faults.board import FaultBoard
 from localcloud.faults.kinds import ExpireTokens, parse_fault
 from localcloud.faults.rude import Rude
+from localcloud.process.cloud_clock import CloudClock
 from localcloud.settings import Settings
 from localcloud.wire.log import WireLog
 from localcloud.wire.registry_log import RegistryLog
@@ -115,9 +115,9 @@ def _seconds(body: bytes) -> float:
             case {"advance_seconds": int() | float() as seconds, **rest} if not rest:
                 if not isinstance(seconds, bool) and 0 <= seconds <= _LONGEST:
                     return float(seconds)
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
-    raise CLOCK.error("advance_seconds is to be a number of seconds, from 0 to 100 years")
+    raise CLOCK.error("advance_seconds must be a number of seconds from 0 to 100 years")
 
 
 _LONGEST = 100 * 365 * 86400.0

@@ -93,7 +93,7 @@ class StateFolder:
         """Forget everything but the ports and the access key.
 
         Raises:
-            StateFolderError: the folder is does not belong to a local AWS.
+            StateFolderError: the folder does not belong to a local AWS.
         """
         if not self.path.exists():
             return
@@ -164,5 +164,5 @@ class StateFolder:
         try:
             record = json.loads(self._record.read_bytes())
             return Server(int(record["pid"]), Ports(int(record["api"]), int(record["mqtt"])))
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, RecursionError, KeyError, TypeError):
             return None

@@ -8,7 +8,7 @@ from typing import Final
 
 from localcloud.door.callers import LOOPBACK
 from localcloud.errors import PORT_IN_USE
-from localcloud.state_folder import Ports
+from localcloud.process.state_folder import Ports
 
 DEFAULT_PORTS: Final = Ports(api=4566, mqtt=8883)
 _LONGEST_NAME: Final = 80

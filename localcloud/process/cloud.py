@@ -14,8 +14,6 @@ from ministack.core import lambda_runtime, persistence
 from ministack.services import iot as ministack_iot
 from ministack.services import lambda_svc
 
-from localcloud.admin import Admin
-from localcloud.cloud_clock import CloudClock, move
 from localcloud.door import lambda_credentials
 from localcloud.door.connect_tunnel import open_tunnel
 from localcloud.door.door import Door
@@ -33,12 +31,14 @@ from localcloud.faults.rude import Rude
 from localcloud.faults.wire import inject_into_wire
 from localcloud.gaps import all_gaps, close_gaps, endpoint_names, ownership_tokens
 from localcloud.gaps._support.issuer import open_issuer
-from localcloud.gateway import Gateway
-from localcloud.lambda_starts import limit_starts
-from localcloud.ports import owner_of
+from localcloud.process.admin import Admin
+from localcloud.process.cloud_clock import CloudClock, move
+from localcloud.process.gateway import Gateway
+from localcloud.process.lambda_starts import limit_starts
+from localcloud.process.ports import owner_of
+from localcloud.process.state_folder import Ports, StateFolder
 from localcloud.seam import Seam
 from localcloud.settings import Settings
-from localcloud.state_folder import Ports, StateFolder
 from localcloud.wire.log import WireLog, listen
 from localcloud.wire.registry_log import RegistryLog
 

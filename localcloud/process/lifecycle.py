@@ -23,7 +23,7 @@ from localcloud.errors import (
     NoAnswerError,
     NotRunningError,
 )
-from localcloud.state_folder import Ports, Server, StateFolder
+from localcloud.process.state_folder import Ports, Server, StateFolder
 
 _START_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 20.0
