@@ -143,7 +143,7 @@ def open_place(folder: Path, account: RealAccount | None) -> Iterator[Place]:
         yield Place(station, folder / "devices", None)
         return
     try:
-        with LocalAWS(folder / "cloud") as local_aws:
+        with LocalAWS(folder / "cloud", outlives_ctrl_c=True) as local_aws:
             station = Station(folder / "station", environment=local_aws.environment)
             yield Place(station, folder / "devices", local_aws)
     except LocalAWSError as error:

@@ -49,6 +49,7 @@ class LocalAWS:
         ports: tuple[int, int] | None = None,
         log: Path | None = None,
         command: Sequence[str] = _COMMAND,
+        outlives_ctrl_c: bool = False,
     ) -> None:
         """Name the folder; nothing is started yet.
 
@@ -57,12 +58,15 @@ class LocalAWS:
             ports: for the API and for MQTT; default: free ones.
             log: where to write what it has to say; default: beside the folder, ``STATE.log``.
             command: how to run ``localcloud``; default: this Python's.
+            outlives_ctrl_c: whether Ctrl-C in a terminal, which reaches each process of a group,
+                leaves it running until `stop`; for who asks it afterwards what there is.
         """
         self.state: Final = Path(state)
         self.log: Final = log or Path(f"{state}.log")
         self.environment: Mapping[str, str] = {}
         """What ``localcloud env`` prints: what leads boto3, the AWS CLI and a device to it."""
         self._command: Final = tuple(command)
+        self._group: Final = 0 if outlives_ctrl_c else None
         self._process: subprocess.Popen[bytes] | None = None
         self._ports = ports
 
@@ -215,6 +219,7 @@ class LocalAWS:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
+                process_group=self._group,
             )
         if not _said_something(process):
             self.stop()

@@ -175,12 +175,21 @@ def test_a_refusal_says_what_to_do_and_exits_as_misuse(capsys: pytest.CaptureFix
         "words",
     [
         ("--devices", "0"), ("--spread", "-1"), ("--rate", "-1"), ("--interval", "0"),
+        ("--limit", "0"), ("--rate", "nan"), ("--limit", "nan"), ("--seconds", "inf"),
         ("--at-once", "0"), ("--at-once", "5", "--scenario", "steady"),
     ],
 )  # fmt: skip
 def test_a_number_without_sense_is_misuse(words: tuple[str, ...]) -> None:
     with pytest.raises(MisuseError):
         order_of(parser().parse_args(words))
+
+
+def test_a_folder_that_cannot_be_made_is_said_before_a_device_is_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    assert main(["--devices", "1", "--out", str(tmp_path / "file" / "out")]) == 1
+    assert "this machine refused: " in capsys.readouterr().err
 
 
 def test_a_ceiling_is_never_passed() -> None:
