@@ -77,7 +77,7 @@ class LocalAWS:
             LocalAWSError: it ended, or did not answer within three minutes.
         """
         for attempt in range(1, _TRIES + 1):
-            ports = self._ports or _free_ports()
+            ports = self._ports or free_ports()
             try:
                 self._start_on(ports)
             except LocalAWSError:
@@ -249,7 +249,8 @@ class LocalAWS:
         return dict(request.headers.items())
 
 
-def _free_ports() -> tuple[int, int]:
+def free_ports() -> tuple[int, int]:
+    """Return two ports of this machine that nobody listens on."""
     with socket() as one, socket() as other:
         one.bind((_LOOPBACK, 0))
         other.bind((_LOOPBACK, 0))
