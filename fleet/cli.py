@@ -119,7 +119,7 @@ def _check_at_once(options: argparse.Namespace) -> None:
         raise MisuseError(
             f"in {options.scenario} every device stays on, so --at-once cannot be less than "
             "--devices",
-            "Leave --at-once out, or take first-boot or power-cuts.",
+            "Leave --at-once out, or use the scenario first-boot or power-cuts.",
         )
 
 
@@ -205,10 +205,12 @@ def parser() -> argparse.ArgumentParser:
         help=f"report.html, report.json, devices.csv; default: {_OUT}")  # fmt: skip
     add("--keep", metavar="DIR", help="keep station, devices and local AWS in this folder")
     add("--json", action="store_true", help="print the report as one JSON object")
-    real = found.add_argument_group("a real account", "all of it, or nothing")
-    real.add_argument("--account", metavar="ID", help="its twelve digits")
-    real.add_argument("--endpoint", metavar="HOST[:PORT]", help="default: AWS is asked")
+    real = found.add_argument_group(
+        "a real account", "--account needs --most-devices and --most-calls"
+    )
+    real.add_argument("--account", metavar="ID", help="its number, twelve digits")
+    real.add_argument("--endpoint", metavar="HOST[:PORT]", help="default: what AWS answers")
     real.add_argument("--profile", metavar="NAME", help="default: boto3's own chain")
-    real.add_argument("--most-devices", type=int, metavar="N", help="a ceiling")
-    real.add_argument("--most-calls", type=int, metavar="N", help="a ceiling, over MQTT")
+    real.add_argument("--most-devices", type=int, metavar="N", help="refuse a larger fleet")
+    real.add_argument("--most-calls", type=int, metavar="N", help="stop after so many MQTT calls")
     return found
