@@ -43,6 +43,7 @@ def test_a_fleet_whose_power_is_cut_keeps_every_invariant(
     assert sum(record.power_cuts for record in done.records) >= order.devices / 2
     assert done.is_good
     assert max(moment.on for moment in done.moments) <= 6
+    assert done.moments[-1].proven == order.devices
 
 
 def test_a_fleet_comes_back_after_its_network_was_cut(
