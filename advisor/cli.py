@@ -59,16 +59,21 @@ def _check(options: argparse.Namespace) -> None:
     """Raise before anything runs, unless the command can be started and reports can be written.
 
     Raises:
+        OSError: the folder of the logs cannot be made.
         ValueError: what cannot be used, and why.
     """
     if options.command and "{" not in options.command[0] and which(options.command[0]) is None:
-        raise ValueError(f"{options.command[0]} is no program that can be started")
+        raise ValueError(f"{options.command[0]} cannot be started: there is no such program")
     for name in ("jobs", "seconds", "soak"):
         if not 0 < getattr(options, name) < inf:
-            raise ValueError(f"--{name} has to be a number above 0")
-    for path in (options.junit, options.html):
-        if path is not None and not path.parent.is_dir():
-            raise ValueError(f"{path.parent} is no folder, so {path.name} cannot be written there")
+            raise ValueError(f"--{name} must be a number above 0")
+    for path in filter(None, (options.junit, options.html)):
+        if not path.parent.is_dir():
+            raise ValueError(f"{path} cannot be written: {path.parent} is not a folder")
+        if path.is_dir():
+            raise ValueError(f"{path} cannot be written: it is a folder")
+    if options.logs is not None:
+        options.logs.mkdir(parents=True, exist_ok=True)
 
 
 def chosen(patterns: Sequence[str]) -> "list[Case]":
@@ -94,8 +99,6 @@ def _run(cases: "Sequence[Case]", given: "Given", options: argparse.Namespace) -
     from advisor.report import document, line  # noqa: PLC0415 - see above
     from advisor.run import run_all  # noqa: PLC0415 - see above
 
-    if options.logs is not None:
-        options.logs.mkdir(parents=True, exist_ok=True)
     start = command(options.command, options.logs)
     outcomes = []
     for outcome in run_all(cases, start, given, at_once=options.jobs):

@@ -56,19 +56,21 @@ class Permission:
             return None
         if self.most_devices is None or self.most_calls is None:
             raise MisuseError(
-                "an account needs a ceiling on what a fleet may do in it",
+                "--account needs limits on what the fleet may do in the account",
                 "Add --most-devices N and --most-calls N (a first boot by claim is 6 calls, "
                 "without retries).",
             )
         if order.devices > self.most_devices:
             raise MisuseError(
                 f"{order.devices:,} devices, and --most-devices is {self.most_devices:,}",
-                "Take fewer, or raise the ceiling.",
+                "Order fewer devices, or raise --most-devices.",
             )
         try:
             return place_of(self.account_id, self.profile, self.endpoint)
         except PlaceError as error:
-            raise MisuseError(str(error), "Give its twelve digits: --account ID.") from None
+            raise MisuseError(
+                str(error), "Give the twelve digits of the account: --account ID."
+            ) from None
 
 
 class Place:
@@ -143,7 +145,7 @@ def open_place(folder: Path, account: RealAccount | None) -> Iterator[Place]:
         yield Place(station, folder / "devices", None)
         return
     try:
-        with LocalAWS(folder / "cloud") as local_aws:
+        with LocalAWS(folder / "cloud", outlives_ctrl_c=True) as local_aws:
             station = Station(folder / "station", environment=local_aws.environment)
             yield Place(station, folder / "devices", local_aws)
     except LocalAWSError as error:
@@ -168,8 +170,8 @@ def refuse_used_account(registry: "Registry", serials: Sequence[str]) -> None:
         raise MisuseError(
             f"account {registry.account} is in use: it has {', '.join(found[:5])}; a fleet would "
             "change it, and remove it at the end",
-            "Take an account for tests alone; what is left of an earlier fleet: factory teardown. "
-            "If only things are there: another --name.",
+            "Use an account that is only for tests. To remove what an earlier fleet left: factory "
+            "teardown. If the account has only things of these names, use another --name.",
         )
 
 

@@ -10,9 +10,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from io import TextIOWrapper
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from device.errors import FirstbootError
 from fleet.errors import FleetError, MisuseError
 from fleet.order import METHODS, OPERATING, WORDS, FleetOrder, Scenario
 from pytest_firstboot.extra import LOCAL_AWS, STATION, ExtraMissingError, check_installed
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 _OUT: Final = Path(".firstboot", "fleet")
 _FAILED, _MISUSE = 1, 2
+_LEAST: Final = {"spread": 0.0, "rate": 0.0, "seconds": 0.0, "interval": 0.1, "limit": 1.0}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,13 +35,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     for number in (signal.SIGINT, signal.SIGTERM):  # also where a shell started it with &
         signal.signal(number, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # not under nohup
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
     try:
         return _run(options)
     except FleetError as error:
         print(f"scripts/fleet: {error}\nnext: {error.next_step}", file=sys.stderr)
         return _MISUSE if isinstance(error, MisuseError) else _FAILED
+    except FirstbootError as error:
+        print(f"scripts/fleet: {error.row.code} {error}\nnext: {error.next_step}", file=sys.stderr)
+        return _FAILED
     except ExtraMissingError as error:
         print(f"scripts/fleet: {error}", file=sys.stderr)
+        return _FAILED
+    except OSError as error:
+        print(f"scripts/fleet: this machine refused: {error}", file=sys.stderr)
         return _FAILED
     except KeyboardInterrupt:
         print("scripts/fleet: stopped before a device was switched on", file=sys.stderr)
@@ -53,13 +64,13 @@ def _run(options: argparse.Namespace) -> int:
     from fleet.report import document_of, write_csv, write_json  # noqa: PLC0415
     from fleet.running import run_fleet  # noqa: PLC0415
 
-    order = order_of(options)
+    order, out = order_of(options), Path(options.out)
+    out.mkdir(parents=True, exist_ok=True)
     with _place(options.keep) as folder, _silent_devices(), Screen(order.devices) as screen:
         run = run_fleet(
             order, folder, _permission(options), screen.hearer, with_quotas=options.quotas == "aws"
         )
-    document, out = document_of(run), Path(options.out)
-    out.mkdir(parents=True, exist_ok=True)
+    document = document_of(run)
     write_json(document, out / "report.json")
     write_csv(run, out / "devices.csv")
     (out / "report.html").write_text(page_of(run, document), encoding="utf-8")
@@ -86,13 +97,13 @@ def order_of(options: argparse.Namespace) -> FleetOrder:
     """
     if options.devices < 1:
         raise MisuseError("a fleet needs at least one device", "Give --devices 1 or more.")
-    for name in ("spread", "rate", "seconds"):
-        if getattr(options, name) < 0:
-            raise MisuseError(f"--{name} is less than 0", "Give 0 or more.")
+    for name, least in _LEAST.items():
+        if not least <= getattr(options, name) < inf:
+            raise MisuseError(
+                f"--{name} must be a number of {least:g} or more", f"Give {least:g} or more."
+            )
     if options.at_once is not None:
         _check_at_once(options)
-    if not options.interval >= 0.1:
-        raise MisuseError("--interval is less than 0.1 s", "Give 0.1 or more.")
     return FleetOrder(
         options.devices, options.method, Scenario(options.scenario), options.seed, options.name,
         in_memory=options.storage == "memory", spread=options.spread, rate=options.rate,
@@ -108,7 +119,7 @@ def _check_at_once(options: argparse.Namespace) -> None:
         raise MisuseError(
             f"in {options.scenario} every device stays on, so --at-once cannot be less than "
             "--devices",
-            "Leave --at-once out, or take first-boot or power-cuts.",
+            "Leave --at-once out, or use the scenario first-boot or power-cuts.",
         )
 
 
@@ -194,10 +205,12 @@ def parser() -> argparse.ArgumentParser:
         help=f"report.html, report.json, devices.csv; default: {_OUT}")  # fmt: skip
     add("--keep", metavar="DIR", help="keep station, devices and local AWS in this folder")
     add("--json", action="store_true", help="print the report as one JSON object")
-    real = found.add_argument_group("a real account", "all of it, or nothing")
-    real.add_argument("--account", metavar="ID", help="its twelve digits")
-    real.add_argument("--endpoint", metavar="HOST[:PORT]", help="default: AWS is asked")
+    real = found.add_argument_group(
+        "a real account", "--account needs --most-devices and --most-calls"
+    )
+    real.add_argument("--account", metavar="ID", help="its number, twelve digits")
+    real.add_argument("--endpoint", metavar="HOST[:PORT]", help="default: what AWS answers")
     real.add_argument("--profile", metavar="NAME", help="default: boto3's own chain")
-    real.add_argument("--most-devices", type=int, metavar="N", help="a ceiling")
-    real.add_argument("--most-calls", type=int, metavar="N", help="a ceiling, over MQTT")
+    real.add_argument("--most-devices", type=int, metavar="N", help="refuse a larger fleet")
+    real.add_argument("--most-calls", type=int, metavar="N", help="stop after so many MQTT calls")
     return found

@@ -79,7 +79,7 @@ def shortages(devices: int, allowed: Allowed, *, with_local_aws: bool) -> Iterat
          _MORE_THREADS),
         ("local ports", devices * PORTS_A_DEVICE, allowed.ports,
          'sysctl net.ipv4.ip_local_port_range="1024 65535"'),
-        ("KiB of memory", kib, allowed.memory_kib, "free some, or take a larger machine"),
+        ("KiB of memory", kib, allowed.memory_kib, "free memory, or use a larger machine"),
     )  # fmt: skip
     for what, needed, there_is, how in wanted:
         if needed > there_is:

@@ -82,11 +82,12 @@ def live(
     violations, left = _judge(crowd.records, place, before)
     return Run(
         order, crowd.records, crowd.moments, violations, baseline, left, crowd.storm_at,
-        _ended_by(ended_by, crowd, ceiling), (load, os.getloadavg()[0]),
+        how_it_ended(ended_by, crowd, ceiling), (load, os.getloadavg()[0]),
     )  # fmt: skip
 
 
-def _ended_by(ended_by: str, crowd: Crowd, ceiling: Ceiling) -> str:
+def how_it_ended(ended_by: str, crowd: Crowd, ceiling: Ceiling) -> str:
+    """Return what ended the fleet: ceiling, limit, Ctrl-C, or that it was done."""
     if ceiling.is_reached:
         return "ceiling"
     are_done = all(each.is_proven or each.failure for each in crowd.records)

@@ -55,13 +55,16 @@ def swarm_order(environment: Mapping[str, str] = os.environ) -> SwarmOrder:
     place = Path(environment.get(_DEVICES, ""))
     if not environment.get(_DEVICES) or not place.is_dir():
         raise MisuseError(
-            f"{_DEVICES} names no folder",
+            f"{_DEVICES} does not name a folder",
             f"Make devices with factory make --serials FILE --out DIR, and set {_DEVICES}=DIR.",
         )
     workers, bundle = (_number(environment, name) for name in (_WORKERS, _BUNDLE))
     wanted = environment.get(_SCENARIO, Scenario.FIRST_BOOT)
     if wanted not in list(Scenario):
-        raise MisuseError(f"{_SCENARIO}={wanted} is none", f"One of {', '.join(Scenario)}.")
+        raise MisuseError(
+            f"{_SCENARIO}={wanted} is not a scenario",
+            f"Set {_SCENARIO} to one of {', '.join(Scenario)}.",
+        )
     order = FleetOrder(1, scenario=Scenario(wanted))
     return SwarmOrder(place, workers, bundle, order)
 
@@ -69,5 +72,7 @@ def swarm_order(environment: Mapping[str, str] = os.environ) -> SwarmOrder:
 def _number(environment: Mapping[str, str], name: str) -> int:
     text = environment.get(name, "1" if name == _WORKERS else "50")
     if not text.isdecimal() or int(text) < 1:
-        raise MisuseError(f"{name}={text} is not a number from 1", f"Set {name} to one.")
+        raise MisuseError(
+            f"{name}={text} is not a number of 1 or more", f"Set {name} to 1 or more."
+        )
     return int(text)

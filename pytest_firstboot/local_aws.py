@@ -49,6 +49,7 @@ class LocalAWS:
         ports: tuple[int, int] | None = None,
         log: Path | None = None,
         command: Sequence[str] = _COMMAND,
+        outlives_ctrl_c: bool = False,
     ) -> None:
         """Name the folder; nothing is started yet.
 
@@ -57,12 +58,15 @@ class LocalAWS:
             ports: for the API and for MQTT; default: free ones.
             log: where to write what it has to say; default: beside the folder, ``STATE.log``.
             command: how to run ``localcloud``; default: this Python's.
+            outlives_ctrl_c: whether Ctrl-C in a terminal, which reaches each process of a group,
+                leaves it running until `stop`; for who asks it afterwards what there is.
         """
         self.state: Final = Path(state)
         self.log: Final = log or Path(f"{state}.log")
         self.environment: Mapping[str, str] = {}
         """What ``localcloud env`` prints: what leads boto3, the AWS CLI and a device to it."""
         self._command: Final = tuple(command)
+        self._group: Final = 0 if outlives_ctrl_c else None
         self._process: subprocess.Popen[bytes] | None = None
         self._ports = ports
 
@@ -73,7 +77,7 @@ class LocalAWS:
             LocalAWSError: it ended, or did not answer within three minutes.
         """
         for attempt in range(1, _TRIES + 1):
-            ports = self._ports or _free_ports()
+            ports = self._ports or free_ports()
             try:
                 self._start_on(ports)
             except LocalAWSError:
@@ -215,6 +219,7 @@ class LocalAWS:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
+                process_group=self._group,
             )
         if not _said_something(process):
             self.stop()
@@ -244,7 +249,8 @@ class LocalAWS:
         return dict(request.headers.items())
 
 
-def _free_ports() -> tuple[int, int]:
+def free_ports() -> tuple[int, int]:
+    """Return two ports of this machine that nobody listens on."""
     with socket() as one, socket() as other:
         one.bind((_LOOPBACK, 0))
         other.bind((_LOOPBACK, 0))

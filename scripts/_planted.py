@@ -37,7 +37,7 @@ def main() -> int:
 def _is_found(bug: "Bug", seconds: float, unshrunk: bool) -> bool:  # noqa: FBT001 - an option
     said = search_for(bug, seconds, *(["--unshrunk"] if unshrunk else []))
     print(f"{bug.place}: {bug.name}\n{said}", flush=True)  # noqa: T201 - a command
-    return "seed " in said
+    return said.startswith("seed ")
 
 
 def search_for(bug: "Bug", seconds: float, *options: str) -> str:

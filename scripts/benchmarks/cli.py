@@ -156,7 +156,7 @@ BENCHES: Final[Mapping[str, Bench]] = {
         _swarm,
     ),
     "commits": Bench(
-        "commits of a device's sealed store against the writes that they are made of",
+        "commits of a device's sealed store against six bare writes with fsync of the same sizes",
         "the same files, written and synced bare",
         _commits,
     ),

@@ -19,7 +19,7 @@ _QUANTITIES: Final = (Quantity("wall", "time a commit", "ms", aim=1.25),)
 
 
 def commits(rounds: int) -> Mapping[str, list[Row]]:
-    """Measure commits that change one entry, and the writes that each of them is made of."""
+    """Measure commits that change one entry, and as much written bare, with six syncs."""
     place = CHECKOUT / ".firstboot"  # on a disk, and not in memory as /tmp may be
     place.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bench-commits-", dir=place) as name:

@@ -3,12 +3,11 @@
 import json
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Final
 
 from scripts.benchmarks.comparison import Figures, Quantity, Row, alternate, compare
 from scripts.benchmarks.first_boot import bare_command
-from scripts.benchmarks.workbench import Workbench, open_workbench
+from scripts.benchmarks.workbench import open_workbench
 
 _DEVICES: Final = 50
 _QUANTITIES: Final = (
@@ -31,7 +30,7 @@ def fleet(rounds: int) -> Mapping[str, list[Row]]:
         def side(name: str, number: int) -> Figures:
             folder = bench.folder / f"fleet-{number}"
             if name == "ours":
-                _make(bench, folder, number)
+                bench.make_devices(f"R{number}", _DEVICES, folder)
             words = [name, "--devices", str(folder), "--count", str(_DEVICES), *common]
             run = bench.measure(sys.executable, *_SIDE, *words, "--serial", f"BARE-{number}")
             figures: Figures = json.loads(run.output.strip().splitlines()[-1])
@@ -39,10 +38,3 @@ def fleet(rounds: int) -> Mapping[str, list[Row]]:
 
         ours, theirs = alternate([lambda n: side("ours", n), lambda n: side("bare", n)], rounds)
     return {f"{_DEVICES} first boots, one process": compare(_QUANTITIES, ours, theirs)}
-
-
-def _make(bench: Workbench, folder: Path, number: int) -> None:
-    serials = bench.folder / f"{number}.csv"
-    serials.write_text("serial\n" + "".join(f"R{number}-{each:04}\n" for each in range(_DEVICES)))
-    listed = ("--serials", str(serials), "--batch", f"R{number}", "--out", str(folder))
-    bench.call("factory", "make", "--method", "claim", *listed, *bench.station)

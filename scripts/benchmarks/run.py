@@ -22,6 +22,7 @@ from device.provisioning.events import Credential
 from device.runtime.credentials import Credentials, InstalledClaim
 from device.storage.device_storage import open_device_storage
 from device.storage.keys import MemoryIdentity
+from fleet.crowd import memory_kib
 from scripts.benchmarks.comparison import Figures, Quantity, Row, alternate, compare
 from scripts.benchmarks.processes import BenchError
 from scripts.benchmarks.workbench import CHECKOUT, Workbench, device_command, open_workbench
@@ -60,8 +61,7 @@ class Running:
         """Its CPU time so far, and its memory now."""
         tasks = Path(f"/proc/{self.pid}/task").iterdir()
         spent = sum(int((task / "schedstat").read_text().split()[0]) for task in tasks)
-        [kib] = re.findall(r"VmRSS:\s+(\d+)", Path(f"/proc/{self.pid}/status").read_text())
-        return {"cpu": spent * _NANO, "memory": int(kib) / _KIB_A_MIB}
+        return {"cpu": spent * _NANO, "memory": memory_kib(str(self.pid)) / _KIB_A_MIB}
 
 
 def run(rounds: int) -> Mapping[str, list[Row]]:

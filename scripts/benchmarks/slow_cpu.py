@@ -19,7 +19,7 @@ _WHOLE_PROCESS: Final = 2  # CPUCLOCK_SCHED, in the clock's number; clock_getcpu
 
 def hold_to(pid: int, share: float, is_over: Event) -> None:
     """Hold the process ``pid`` to ``share`` of a core until ``is_over``; for a thread."""
-    with suppress(ProcessLookupError, OSError):
+    with suppress(OSError):  # it has ended
         process = os.pidfd_open(pid)
         try:
             _hold(process, _clock_of(pid), share, is_over)

@@ -14,9 +14,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from pytest_firstboot.local_aws import free_ports
 from scripts.benchmarks.comparison import Figures, Quantity, Row, alternate, compare
 from scripts.benchmarks.processes import BenchError, RunFailedError
-from scripts.benchmarks.workbench import CHECKOUT, Workbench, free_ports, open_workbench
+from scripts.benchmarks.workbench import CHECKOUT, Workbench, open_workbench
 
 _FEW, _MANY = 20, 100
 """Devices of each worker."""
@@ -47,7 +48,8 @@ def _cpu(bench: Workbench, workers: int, each: int, number: int) -> float:
     batch = f"S{number}-{workers}-{each}"
     place = bench.folder / batch
     place.mkdir()
-    devices = _make(bench, place, batch, workers * each)
+    devices = place / "devices"
+    bench.make_devices(batch, workers * each, devices)
     variables = {"FLEET_DEVICES": str(devices), "FLEET_WORKERS": str(workers)}
     port = str(free_ports()[0])
     at = ("--master-port", port, "--master-host", "127.0.0.1")
@@ -58,14 +60,6 @@ def _cpu(bench: Workbench, workers: int, each: int, number: int) -> float:
     processes = [_start(bench, place / str(n), line, variables) for n, line in enumerate(words)]
     spent = [_ended(process, place / str(n)) for n, process in enumerate(processes)]
     return sum(spent[1:])
-
-
-def _make(bench: Workbench, place: Path, batch: str, count: int) -> Path:
-    serials = place / "serials.csv"
-    serials.write_text("serial\n" + "".join(f"{batch}-{number:04}\n" for number in range(count)))
-    listed = ("--serials", str(serials), "--batch", batch, "--out", str(place / "devices"))
-    bench.call("factory", "make", "--method", "claim", *listed, *bench.station)
-    return place / "devices"
 
 
 def _start(

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -13,6 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from pytest_firstboot.local_aws import free_ports
 from scripts.benchmarks.processes import Run, RunFailedError, measure
 
 CHECKOUT: Final = Path(__file__).resolve().parents[2]
@@ -54,6 +54,14 @@ class Workbench:
         device = ("--method", method, "--serial", serial, "--out", str(state))
         self.call("factory", "make", *device, *self.station)
         return state
+
+    def make_devices(self, batch: str, count: int, folder: Path) -> None:
+        """Have the station make a batch of devices by claim, each in a folder in ``folder``."""
+        serials = self.folder / f"{batch}.csv"
+        names = "".join(f"{batch}-{number:04}\n" for number in range(count))
+        serials.write_text(f"serial\n{names}")
+        listed = ("--serials", str(serials), "--batch", batch, "--out", str(folder))
+        self.call("factory", "make", "--method", "claim", *listed, *self.station)
 
     def call(self, module: str, *arguments: str) -> str:
         """Run one of our commands without measuring it; return its standard output.
@@ -133,11 +141,3 @@ def device_command() -> tuple[str, ...]:
     """Return ``device`` as this environment installed it, else by its module."""
     installed = Path(sys.executable).parent / "device"
     return (str(installed),) if installed.exists() else (sys.executable, "-m", "device")
-
-
-def free_ports() -> tuple[int, int]:
-    """Return two ports of this machine that nobody listens on."""
-    with socket.socket() as first, socket.socket() as second:
-        first.bind(("127.0.0.1", 0))
-        second.bind(("127.0.0.1", 0))
-        return first.getsockname()[1], second.getsockname()[1]

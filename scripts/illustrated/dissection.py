@@ -37,7 +37,7 @@ _FIELDS: Final[Mapping[str, str]] = {
     "certificateId": "the SHA-256 of the certificate: its name in the registry",
     "certificatePem": "the new certificate. It is PENDING_ACTIVATION until a thing is registered",
     "privateKey": "the key that AWS made. It is overwritten on this page",
-    "parameters": "what the template is filled with",
+    "parameters": "the parameters of the template",
     "deviceConfiguration": "settings that the template gives to the device; none here",
     "thingName": "the thing that the template made for the device",
     "statusCode": "as in HTTP: 4xx is final, 429 and 5xx may pass",

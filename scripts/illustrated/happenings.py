@@ -104,9 +104,9 @@ def why(event: Event) -> str:
     if name == "SUBSCRIBE":
         is_fleet = topic.startswith((_BY_CLAIM, _TEMPLATE))
         return (
-            "It subscribes to the replies before it asks: a reply that nobody awaits is lost."
+            "It subscribes to the replies before it asks: a reply without a subscriber is lost."
             if is_fleet
-            else "It listens to what the cloud wants of it."
+            else "It subscribes to what the cloud sends to this thing."
         )
     return _ANSWERS.get(name, "")
 
@@ -118,15 +118,18 @@ def _why_published(by: str, topic: str) -> str:
         return "The certificate, and a token that proves who asked for it."
     if topic.startswith(_TEMPLATE):
         if by == "device":
-            return "It has the template make its thing, with the token and what it knows of itself."
-        return "The template was applied: thing, policy and an ACTIVE certificate."
+            return (
+                "It asks the template to make its thing, with the token and the template's "
+                "parameters."
+            )
+        return "The template made the thing, attached the policy and activated the certificate."
     if by == "device" and topic.startswith("dt/"):
         return "A message at QoS 1. Its acknowledgement proves that the new identity works."
     return "A message of the operation that follows the first boot."
 
 
 _ANSWERS: Final[Mapping[str, str]] = {
-    "CONNACK": "The device is let in, and told the limits of this broker.",
+    "CONNACK": "The broker accepts the device and tells it its limits.",
     "SUBACK": "One code for each filter: below 0x80 it is granted.",
     "PUBACK": "The broker has the message. On a request this is not yet the answer.",
     "DISCONNECT": "The device says goodbye, so no last will is sent.",

@@ -68,7 +68,7 @@ def page(
         _navigation(method, methods),
         f"<h1>The Illustrated First Boot: {escape(method)}</h1>",
         f"<p>{escape(title)} {_ABOUT} <a href='../{method}.md'>How to run it yourself</a>.</p>",
-        '<figure id="sequence">', diagram(happened, f"first boot, {method}"), "</figure>",
+        f'<figure><img src="{method}.svg" alt="the sequence of the packets, as below"></figure>',
         *(text for number, each in enumerate(happened, 1) for text in _connection(number, each)),
         *failures,
         "</body>\n</html>\n",

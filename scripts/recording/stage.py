@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from typing import IO, Any, Final
 
 from localcloud.process import lifecycle
 from localcloud.process.state_folder import StateFolder
+from pytest_firstboot.local_aws import free_ports
 from scripts.recording.page import CHECKOUT, RecordingError
 
 _FOREIGN: Final = ("AWS_", "DEVICE_")
@@ -116,7 +116,7 @@ def open_stage(programs: Path = Path(sys.executable).parent) -> Iterator[Stage]:
         stage = Stage(folder, _user_environment(programs))
         ports = [
             f"--{kind}-port {port}"
-            for kind, port in zip(("api", "mqtt"), _two_ports(), strict=True)
+            for kind, port in zip(("api", "mqtt"), free_ports(), strict=True)
         ]
         with stage.shell() as shell:
             shell.run(f"localcloud up --detach {' '.join(ports)}")
@@ -153,10 +153,3 @@ def _user_environment(programs: Path) -> Mapping[str, str]:
     path = f"{programs}:{os.environ['PATH']}"
     kept |= _PROVISIONING_ALONE
     return {**kept, "PATH": path, "PYTHONPATH": str(CHECKOUT), "NO_PROXY": "localhost,127.0.0.1"}
-
-
-def _two_ports() -> tuple[int, int]:
-    with socket.socket() as first, socket.socket() as second:
-        first.bind(("127.0.0.1", 0))
-        second.bind(("127.0.0.1", 0))
-        return first.getsockname()[1], second.getsockname()[1]

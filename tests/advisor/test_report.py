@@ -146,6 +146,8 @@ def test_help_needs_the_standard_library_only(module: str) -> None:
         ["--jobs", "0", "--", "true"],
         ["--junit", "/nowhere/report.xml", "--", "true"],
         ["--html", "/nowhere/report.html", "--", "true"],
+        ["--html", "/", "--", "true"],
+        ["--logs", __file__, "--", "true"],
     ],
 )
 def test_what_cannot_be_used_is_said_before_a_case_runs(

@@ -15,6 +15,7 @@ from device.errors import ExitCode, FirstbootError
 from device.errors.storage import STORAGE_ACCESS
 from tests.support.clock import FakeClock
 from tests.support.effort import is_long, one_in
+from tests.support.errors import exit_code_of
 from tests.support.power import PowerSupply
 from tests.support.recording_fs import Fault, RecordingDisk, RecordingFs
 from tests.support.worlds import MemoryWorld, boot, boot_home
@@ -63,14 +64,6 @@ SAID: Final = {ExitCode.DONE, ExitCode.TRY_LATER}
 """How a boot may end: a fault of the second copy alone only warns."""
 
 
-def exit_code_of(world: MemoryWorld, state: Path) -> ExitCode:
-    try:
-        boot(world, state)
-    except FirstbootError as error:
-        return error.exit_code
-    return ExitCode.DONE
-
-
 @pytest.mark.parametrize("fault", Fault)
 def test_a_fault_at_any_call_is_said_and_the_next_boot_goes_on(
     fault: Fault, tmp_path: Path
@@ -81,7 +74,7 @@ def test_a_fault_at_any_call_is_said_and_the_next_boot_goes_on(
         state = tmp_path / str(call)
         world, disk = on_recording_disk(state)
         disk.faults = {call: fault}
-        assert exit_code_of(world, state) in SAID, call
+        assert exit_code_of(boot, world, state) in SAID, call
         disk.faults.clear()
 
         assert_home(world, state)

@@ -7,14 +7,14 @@ from typing import Final
 
 import pytest
 
-from device.errors import ExitCode, FirstbootError
+from device.errors import ExitCode
 from device.errors.storage import DECOMMISSIONED
 from device.lifecycle import journal
 from device.lifecycle.reset import decommission, reset
 from device.storage.device_storage import open_device_storage
 from tests.exhaustive.cloud import copied
 from tests.support.effort import one_in
-from tests.support.errors import raises
+from tests.support.errors import exit_code_of, raises
 from tests.support.recording_fs import Content, Fault, RecordingDisk
 from tests.support.renewals import assert_one_identity, identity_of, renew, renew_home
 from tests.support.simulated_cloud import SimulatedCloud
@@ -90,14 +90,6 @@ DEEDS: Final[dict[str, tuple[Deed, Deed]]] = {
     "reset": (do_reset, assert_reset),
     "decommission": (do_decommission, assert_decommissioned),
 }
-
-
-def exit_code_of(deed: Deed, world: MemoryWorld) -> ExitCode:
-    try:
-        deed(world)
-    except FirstbootError as error:
-        return error.exit_code
-    return ExitCode.DONE
 
 
 @pytest.mark.parametrize("fault", Fault)

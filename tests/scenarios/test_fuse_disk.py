@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from device.errors import ExitCode, FirstbootError
+from device.errors import ExitCode
 from device.storage.filesystem import OsFs
+from tests.support.errors import exit_code_of
 from tests.support.worlds import MemoryWorld, boot, boot_home
 
 if TYPE_CHECKING:
@@ -40,14 +41,6 @@ def made(disk: "FuseDisk", name: str) -> tuple[MemoryWorld, Path]:
     return world, world.make_device(disk.mounted / name, SERIAL)
 
 
-def exit_code_of(world: MemoryWorld, state: Path) -> ExitCode:
-    try:
-        boot(world, state)
-    except FirstbootError as error:
-        return error.exit_code
-    return ExitCode.DONE
-
-
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_at_any_change_is_said_and_the_device_comes_home(
     fault: str, disk: "FuseDisk"
@@ -61,7 +54,7 @@ def test_a_fault_at_any_change_is_said_and_the_device_comes_home(
     for change in range(changes):
         world, state = made(disk, f"{change}, {fault}")
         disk.arm(change, fault)
-        ends.append(exit_code_of(world, state))
+        ends.append(exit_code_of(boot, world, state))
         disk.arm()
         identity = boot_home(world, state)
         assert world.registry(SERIAL).active_certificates == [identity.certificate_id], change

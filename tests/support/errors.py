@@ -1,14 +1,16 @@
 """Expecting an error by its row of the catalogue, where nobody decides by a class."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import overload
+from typing import ParamSpec, overload
 
 import pytest
 
-from device.errors import FirstbootError, Row
+from device.errors import ExitCode, FirstbootError, Row
 from localcloud.errors import LocalCloudError
 from localcloud.errors import Row as LocalRow
+
+P = ParamSpec("P")
 
 
 @overload
@@ -31,3 +33,12 @@ def suppressed(*rows: Row | LocalRow) -> Iterator[None]:
     except (FirstbootError, LocalCloudError) as error:
         if error.row not in rows:
             raise
+
+
+def exit_code_of(deed: Callable[P, object], *given: P.args, **named: P.kwargs) -> ExitCode:
+    """Return the exit code of a command that does this ``deed``."""
+    try:
+        deed(*given, **named)
+    except FirstbootError as error:
+        return error.exit_code
+    return ExitCode.DONE

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from device.errors import ExitCode, FirstbootError
 from device.storage.filesystem import OsFs
+from tests.support.errors import exit_code_of
 from tests.support.worlds import MemoryWorld, boot, boot_home
 
 PAGES: Final = 64
@@ -32,7 +32,7 @@ def main(folder: Path) -> None:
         world.mount = OsFs
         state = world.make_device(place / "device", SERIAL)
         fill(place / "filler", free)
-        first = exit_code_of(world, state)
+        first = exit_code_of(boot, world, state)
         (place / "filler").unlink()
         identity = boot_home(world, state)
         is_one = world.registry(SERIAL).active_certificates == [identity.certificate_id]
@@ -50,15 +50,6 @@ def fill(path: Path, free: int) -> None:
     except OSError:
         with path.open("r+b") as file:
             file.truncate(max(0, pages - free) * PAGE_BYTES)
-
-
-def exit_code_of(world: MemoryWorld, state: Path) -> ExitCode:
-    """Return how a boot ends."""
-    try:
-        boot(world, state)
-    except FirstbootError as error:
-        return error.exit_code
-    return ExitCode.DONE
 
 
 if __name__ == "__main__":

@@ -3,17 +3,14 @@
 from contextlib import suppress
 from pathlib import Path
 
-from device.agent import Agent
-from device.config.device_plan import plan_for
 from device.errors import FirstbootError
 from device.lifecycle import journal
 from device.lifecycle.journal import Identity
 from device.runtime.loop import Patience
 from device.storage.device_storage import open_device_storage
-from device.storage.filesystem import Fs
 from device.storage.secure_storage import Uid
 from tests.support.power import PowerSupply
-from tests.support.worlds import PATIENCE, Diary, MemoryWorld, World
+from tests.support.worlds import PATIENCE, Diary, MemoryWorld, World, switched_on
 
 MOST_ATTEMPTS = 12
 """A certificate that the cloud lost is only given up after minutes, over several runs."""
@@ -33,25 +30,8 @@ def renew(
         PowerCutError: the supply failed at the moment it was told to.
         FirstbootError: the renewal stopped.
     """
-    supply = supply or PowerSupply()
-
-    def mount(folder: Path) -> Fs:
-        return supply.mount(world.mount(folder))
-
-    with open_device_storage(state, mount=mount) as storage:
-        agent = Agent(
-            storage,
-            world.settings,
-            plan_for(storage, world.settings, "test"),
-            open_session=lambda *what: supply.session(world.open_session(*what)),
-            clock=world.clock,
-            observer=diary or Diary(),
-            claims=world.claims(state),
-        )
-        try:
-            agent.renew(patience)
-        finally:
-            agent.session.close()
+    with switched_on(world, state, supply, diary) as agent:
+        agent.renew(patience)
         identity = agent.identity
         assert identity is not None
         return identity

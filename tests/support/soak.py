@@ -7,17 +7,13 @@ from pathlib import Path
 from random import Random
 from typing import Protocol
 
-from device.agent import Agent
-from device.config.device_plan import plan_for
 from device.errors import StoppedError
 from device.errors.renewal import RENEWAL_RUNNING
 from device.operation.renewal import RenewalOrders
 from device.operation.task import Order, QuietTask
-from device.storage.device_storage import open_device_storage
-from device.storage.filesystem import Fs
 from tests.support.errors import suppressed
 from tests.support.power import PowerCutError, PowerSupply
-from tests.support.worlds import Diary, World
+from tests.support.worlds import Diary, World, switched_on
 
 ONE_IN = 0.1
 """How likely each failure is at each order."""
@@ -91,23 +87,9 @@ def _live(  # noqa: PLR0917 - one object per collaborator, all named at the one 
 ) -> None:
     """Have the device at work until the power fails, or the soak is over."""
     supply = PowerSupply(cut_at=chance.randint(SHORTEST_LIFE, LONGEST_LIFE))
-
-    def mount(folder: Path) -> Fs:
-        return supply.mount(world.mount(folder))
-
-    with open_device_storage(state, mount=mount) as storage:
-        diary = Diary()
-        agent = Agent(
-            storage,
-            world.settings,
-            plan_for(storage, world.settings, "test"),
-            open_session=lambda *what: supply.session(world.open_session(*what)),
-            clock=world.clock,
-            dice=chance,
-            observer=diary,
-        )
-        try:
+    diary = Diary()
+    try:
+        with switched_on(world, state, supply, diary, chance) as agent:
             agent.operate(Storm(agent.renewal_orders, trouble, chance, counts, end))
-        finally:
-            agent.session.close()
-            counts.update(name for name, _ in diary.steps if name.startswith("renew"))
+    finally:
+        counts.update(name for name, _ in diary.steps if name.startswith("renew"))

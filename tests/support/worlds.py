@@ -4,8 +4,9 @@ A scenario makes a device, switches faults on, lets the device boot and looks at
 registry; it does not know which world it is in.
 """
 
-from collections.abc import Callable
-from contextlib import suppress
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -186,6 +187,37 @@ class MemoryWorld:
         return Registry(things, self.cloud.active_certificates(serial))
 
 
+@contextmanager
+def switched_on(
+    world: World,
+    state: Path,
+    supply: PowerSupply | None = None,
+    diary: Diary | None = None,
+    dice: random.Random | None = None,
+) -> Iterator[Agent]:
+    """Have the device in ``state`` on, as long as its ``supply`` gives power."""
+    supply = supply or PowerSupply()
+
+    def mount(folder: Path) -> Fs:
+        return supply.mount(world.mount(folder))
+
+    with open_device_storage(state, mount=mount) as storage:
+        agent = Agent(
+            storage,
+            world.settings,
+            plan_for(storage, world.settings, "test"),
+            open_session=lambda *what: supply.session(world.open_session(*what)),
+            clock=world.clock,
+            dice=dice,
+            observer=diary or Diary(),
+            claims=world.claims(state),
+        )
+        try:
+            yield agent
+        finally:
+            agent.session.close()
+
+
 def boot(
     world: World,
     state: Path,
@@ -200,25 +232,8 @@ def boot(
         PowerCutError: the supply failed at the moment it was told to.
         FirstbootError: the device stopped.
     """
-    supply = supply or PowerSupply()
-
-    def mount(folder: Path) -> Fs:
-        return supply.mount(world.mount(folder))
-
-    with open_device_storage(state, mount=mount) as storage:
-        agent = Agent(
-            storage,
-            world.settings,
-            plan_for(storage, world.settings, "test"),
-            open_session=lambda *what: supply.session(world.open_session(*what)),
-            clock=world.clock,
-            observer=diary or Diary(),
-            claims=world.claims(state),
-        )
-        try:
-            agent.boot(patience)
-        finally:
-            agent.session.close()
+    with switched_on(world, state, supply, diary) as agent:
+        agent.boot(patience)
         identity = agent.identity
         assert identity is not None
         return identity

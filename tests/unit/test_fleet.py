@@ -5,27 +5,33 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 import yaml
 
 from device.connection.awscrt_session import Network
 from device.errors import StoppedError
 from device.errors.storage import StorageError
+from device.lifecycle.journal import Identity
 from device.provisioning import actions as act
 from device.provisioning.events import Credential
+from device.storage.keys import FIRST_DEVICE_KEY
 from fleet.account import Permission
 from fleet.cli import main, order_of, parser
-from fleet.crowd import Moment
+from fleet.crowd import Crowd, Moment
 from fleet.errors import FleetError, MisuseError
 from fleet.invariants import Registered, broken, unregistered
 from fleet.limits import Allowed, most_devices, refuse_too_many
 from fleet.memory_disk import MemoryDisk
 from fleet.order import FleetOrder, Scenario
 from fleet.page import page_of, plot
+from fleet.progress import Screen
 from fleet.record import Passed, Record
 from fleet.report import Run, document_of, growth, percentile, write_csv
+from fleet.running import how_it_ended
 from fleet.sessions import Ceiling, kind_of
 from fleet.share import swarm_order
+from fleet.simulated_device import Shared
 
 KUBERNETES = Path(__file__).parents[2] / "packaging" / "kubernetes" / "fleet.yaml"
 MUCH = Allowed(files=10**9, threads=10**9, ports=10**9, memory_kib=10**9)
@@ -102,6 +108,18 @@ def test_a_certificate_that_was_renewed_is_not_one_that_was_never_activated() ->
     assert unregistered([record], found) == []
 
 
+def test_the_certificate_before_a_renewal_is_retired() -> None:
+    record, first = Record("A"), Identity(
+        "A", "1", FIRST_DEVICE_KEY, "", "EC-P256", "device", "claim", 0.0, 1.0, 0.0
+    )  # fmt: skip
+    record.prove(first, 1.0)
+    record.prove(first, 2.0)
+    assert record.retired == set()
+    record.prove(msgspec.structs.replace(first, certificate_id="2"), 3.0)
+    assert (record.certificate_id, record.retired) == ("2", {"1"})
+    assert record.proven_after == 1.0
+
+
 def test_a_record_tells_the_steps_of_a_renewal_from_those_of_a_first_boot() -> None:
     record = Record("A")
     timeline = record.new_timeline(lambda _: None)
@@ -175,12 +193,21 @@ def test_a_refusal_says_what_to_do_and_exits_as_misuse(capsys: pytest.CaptureFix
         "words",
     [
         ("--devices", "0"), ("--spread", "-1"), ("--rate", "-1"), ("--interval", "0"),
+        ("--limit", "0"), ("--rate", "nan"), ("--limit", "nan"), ("--seconds", "inf"),
         ("--at-once", "0"), ("--at-once", "5", "--scenario", "steady"),
     ],
 )  # fmt: skip
 def test_a_number_without_sense_is_misuse(words: tuple[str, ...]) -> None:
     with pytest.raises(MisuseError):
         order_of(parser().parse_args(words))
+
+
+def test_a_folder_that_cannot_be_made_is_said_before_a_device_is_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    assert main(["--devices", "1", "--out", str(tmp_path / "file" / "out")]) == 1
+    assert "this machine refused: " in capsys.readouterr().err
 
 
 def test_a_ceiling_is_never_passed() -> None:
@@ -218,6 +245,8 @@ def test_what_a_device_writes_stays_in_memory(tmp_path: Path) -> None:
         again.create("image", b"")
     again.unlink("image")
     assert again.read("image") is None
+    with pytest.raises(StorageError):
+        again.overwrite("image", b"")
 
 
 @pytest.mark.parametrize(
@@ -230,6 +259,25 @@ def test_a_percentile_is_a_value_that_was_measured(percent: float, expected: flo
 def run_of(*records: Record, ended_by: str = "done") -> Run:
     order = FleetOrder(len(records), scenario=Scenario.POWER_CUTS)
     return Run(order, records, [], [], baseline_kib=1000, ended_by=ended_by)
+
+
+def test_where_there_is_no_terminal_each_tenth_of_a_fleet_is_told_once(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    tell = Screen(20).hearer.moment
+    for proven in (0, 1, 2, 3, 3, 7):
+        tell(Moment(1.0, 20, proven, 0, 0, 0, 0, 0.0))
+    told = capsys.readouterr().err.splitlines()
+    assert [line.split(" ")[0] for line in told if "proven after" in line] == ["2", "7"]
+
+
+def test_a_fleet_that_did_not_come_through_its_storm_reached_its_limit() -> None:
+    order = FleetOrder(1, scenario=Scenario.RECONNECT_STORM)
+    crowd = Crowd([], Shared(order, Network(), Ceiling(None)), lambda _: None, None)
+    assert how_it_ended("done", crowd, Ceiling(None)) == "done"
+    crowd.is_through = False
+    assert how_it_ended("done", crowd, Ceiling(None)) == "limit"
+    assert how_it_ended("Ctrl-C", crowd, Ceiling(None)) == "Ctrl-C"
 
 
 def test_a_report_tells_what_a_device_costs_the_cloud_at_first_and_at_last() -> None:

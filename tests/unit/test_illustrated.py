@@ -136,6 +136,27 @@ def test_refusals_that_follow_each_other_are_one() -> None:
     assert len(connections(told("ab" * 32))) == 1
 
 
+def row(number: int, name: str, *words: str) -> dict[str, Any]:
+    """Return a row of the registry, as it was at event ``number``."""
+    return {
+        "number": number, "kind": "thing", "name": name, "words": words, "is_gone": False,
+    }  # fmt: skip
+
+
+def test_a_record_that_is_written_again_with_the_same_words_is_shown_once() -> None:
+    rows = [row(2, "A", "new"), row(2, "A", "new"), row(2, "A", "other"), row(2, "B", "new")]
+    [connection] = connections({**told("ab" * 32), "registry": rows})
+    shown = [(each["name"], *each["words"]) for each in connection.happened if "kind" in each]
+    assert shown == [("A", "new"), ("A", "other"), ("B", "new")]
+
+
+def test_notes_of_the_same_moment_stand_below_each_other() -> None:
+    rows = [row(2, "A", "new"), row(2, "B", "new")]
+    drawn = diagram(connections({**told("ab" * 32), "registry": rows}), "t")
+    places = re.findall(r'y="(\d+)" class="note"', drawn)
+    assert len(places) == len(set(places)) == 2
+
+
 def test_the_failed_step_is_red() -> None:
     happened = connections(told("ab" * 32))
     event, code, _ = failure(happened)

@@ -1,7 +1,6 @@
 """One local AWS for all wire tests of a run: its own process, free ports, state in a tmp folder."""
 
 import functools
-import socket
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ import coverage
 
 from localcloud.process import lifecycle
 from localcloud.process.state_folder import Ports, StateFolder
-from pytest_firstboot import LocalAWS
+from pytest_firstboot import LocalAWS, local_aws
 
 ROOT = Path(__file__).parents[2]
 
@@ -69,10 +68,7 @@ def client_of(service: str, url: str, access_key: str, secret: str, region: str)
 
 def free_ports() -> Ports:
     """Return two ports that nobody listens on."""
-    with socket.socket() as one, socket.socket() as other:
-        one.bind(("127.0.0.1", 0))
-        other.bind(("127.0.0.1", 0))
-        return Ports(one.getsockname()[1], other.getsockname()[1])
+    return Ports(*local_aws.free_ports())
 
 
 def python(*arguments: str) -> list[str]:

@@ -43,6 +43,7 @@ def test_a_fleet_whose_power_is_cut_keeps_every_invariant(
     assert sum(record.power_cuts for record in done.records) >= order.devices / 2
     assert done.is_good
     assert max(moment.on for moment in done.moments) <= 6
+    assert done.moments[-1].proven == order.devices
 
 
 def test_a_fleet_comes_back_after_its_network_was_cut(
@@ -115,21 +116,34 @@ def test_in_a_named_account_the_ceiling_ends_it_and_nothing_is_left(
     assert read_certificates(registry) == {}
 
 
+ENDLESS = ("--devices", "4", "--name", "CTRLC", "--scenario", "steady", "--seconds", "3000")
+
+
 @pytest.mark.long
 def test_ctrl_c_ends_a_fleet_with_a_report(tmp_path: Path, empty_aws: LocalAWS) -> None:
-    command, environment = in_account(
-        empty_aws, tmp_path, 1000,
-        "--devices", "4", "--name", "CTRLC", "--scenario", "steady", "--seconds", "3000",
-    )  # fmt: skip
+    command, environment = in_account(empty_aws, tmp_path, 1000, *ENDLESS)
+    assert_reports_after_ctrl_c(command, environment, tmp_path)
+
+
+@pytest.mark.long
+def test_ctrl_c_in_a_terminal_leaves_the_local_aws_to_be_asked(tmp_path: Path) -> None:
+    """It reaches each process of the terminal's foreground."""
+    command = [sys.executable, "-m", "fleet", "--out", str(tmp_path), *ENDLESS]
+    assert_reports_after_ctrl_c(command, dict(os.environ), tmp_path)
+
+
+def assert_reports_after_ctrl_c(
+    command: Sequence[str], environment: dict[str, str], tmp_path: Path
+) -> None:
     with subprocess.Popen(
         command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
-        text=True,
+        text=True, process_group=0,
     ) as process:  # fmt: skip
         assert process.stderr is not None
         said = []
         for line in process.stderr:
             if line.startswith("switching them on") and line not in said:
-                process.send_signal(signal.SIGINT)  # once: a second would end the clean-up
+                os.killpg(process.pid, signal.SIGINT)  # once: a second would end the clean-up
             said.append(line)
         assert process.wait(SECONDS) == 1
     assert (tmp_path / "report.json").exists(), "".join(said)

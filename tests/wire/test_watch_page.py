@@ -311,4 +311,5 @@ def test_bytes_of_the_illustrated_page_light_up_with_their_meaning(chromium: Bro
         )
         page.run("document.querySelector('.packet .part:nth-child(2)').focus()")
         assert "remaining length" in page.text(".parts .lit")
+        assert page.run("document.querySelector('figure img').naturalWidth") > 0
         assert page.run("document.documentElement.scrollWidth") <= 390
