@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from factory.diagnosis.reason import Reason, printable, reason
+from factory.diagnosis.reason import Reason, reason
 from factory.errors.diagnosis import BROKER_REFUSED, CLIENT_ID_TAKEN
 
 _SECONDS: Final = 30.0
@@ -62,7 +62,7 @@ def _is_refusal(event: Event) -> bool:
 
 def _words(event: Event) -> str:
     if event.get("reason"):
-        return printable(str(event["reason"]))
+        return str(event["reason"])
     codes = ", ".join(f"{int(code)}" for code in event["reason_codes"])
     topics = ", ".join(map(str, event.get("topics") or []))
-    return printable(f"{event.get('packet')} {codes}" + (f" on {topics}" if topics else ""))
+    return f"{event.get('packet')} {codes}" + (f" on {topics}" if topics else "")
