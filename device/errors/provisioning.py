@@ -141,6 +141,7 @@ CERTIFICATE_IN_DOUBT: Final = Row(
     causes=(
         "The policy that the template attaches is not in effect yet, or too narrow.",
         "The template sets the certificate INACTIVE, or failed.",
+        "RegisterThing failed at first, and its ownership token has ended since.",
     ),
     next_step="The device tries again by itself. It asks for another certificate when this one was "
     "refused for several minutes while the claim certificate was accepted. To see its state in AWS "

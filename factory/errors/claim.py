@@ -30,7 +30,20 @@ CLAIM_REFUSED: Final = Row(
     "old, compare the clocks of device and station.",
     sentence="the device refused the claim: {problem}",
     kind=StationError,
-    needs="a device whose clock is more than five minutes ahead of AWS's",
+    reproduce=(
+        "factory make --method trusted-user --serial {code} --out {code}",
+        (
+            'python -c "import time; now = time.time; time.time = lambda: now() + 600; '
+            "from device.cli import main; "
+            "main(['boot', '--state', '{code}', '--wait-for-claim'])\" &"
+        ),
+        "until [ -S {code}/claim ]; do sleep 0.1; done",
+        (
+            "factory claim --trusted-user --template firstboot-claim --device {code} "
+            "--own-credentials  # {code}"
+        ),
+        "kill $!",
+    ),
 )
 CLAIM_NAME: Final = Row(
     "FB-733",
