@@ -16,7 +16,7 @@ from msgspec import Struct
 from device.errors import Row
 from device.errors.catalogue import in_general
 from device.errors.text import printable
-from factory.account.certificates import certificate_id_of, describe_certificate
+from factory.account.certificates import certificate_id_of, describe_certificate, policies_of
 from factory.account.cloud import Cloud, Response, listed, names, structure, text
 from factory.diagnosis.provisioning import hears_of_ca
 from factory.diagnosis.subject import parsed_document
@@ -150,8 +150,7 @@ class Audit:
         things = {
             text(each, "thingName"): str(each.get("thingPrincipalType", "")) for each in attached
         }
-        policies = self.listed("ListAttachedPolicies", "policies", target=arn)
-        return _Certificate(described, things, [text(each, "policyName") for each in policies])
+        return _Certificate(described, things, policies_of(self.cloud, arn))
 
     @cached_property
     def policies(self) -> dict[str, Document]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from device.errors import ConfigurationError
 from factory.diagnosis.reason import Reason, reason
 from factory.errors.diagnosis import BROKER_REFUSED, CLIENT_ID_TAKEN
 
@@ -22,13 +23,21 @@ Event = Mapping[str, Any]
 
 
 def wire_of(state: Path) -> list[Event]:
-    """Return what the local AWS in ``state`` heard lately; nothing if it does not run."""
+    """Return what the local AWS in ``state`` heard lately.
+
+    Raises:
+        ConfigurationError: no local AWS answers there.
+    """
     command = [sys.executable, "-m", "localcloud", "wire", "--json", "--state", str(state)]
-    done = subprocess.run(  # noqa: S603  # nosec B603 - see above
-        command, capture_output=True, text=True, check=False, timeout=_SECONDS
-    )
-    found = [json.loads(line) for line in done.stdout.splitlines()]
-    return [each for each in found if "number" in each]
+    try:
+        done = subprocess.run(  # noqa: S603  # nosec B603 - see above
+            command, capture_output=True, text=True, check=True, timeout=_SECONDS
+        )
+    except subprocess.SubprocessError:
+        step = "Name the state folder of a local AWS that runs, or leave --local-aws out."
+        problem = f"no local AWS answers in {state}"
+        raise ConfigurationError("--local-aws", "", problem, step) from None
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def refusals(

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
+from device.errors import ConfigurationError
 from factory.account.cloud import Account, Response, Value
 from factory.diagnosis.audit import Audit
 from factory.diagnosis.explanation import explain
@@ -81,6 +83,11 @@ def test_the_certificate_that_a_just_in_time_device_holds_leads_to_its_ca() -> N
     asked = Asked(serial="SN-1", made=entry(Result.MADE), installed_pem=pem)
     found = explain(Subject(EmptyAccount(), asked)).reasons
     assert [each.code for each in found] == ["FB-814", "FB-802"]
+
+
+def test_a_folder_in_which_no_local_aws_runs_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="no local AWS answers"):
+        explain(Subject(EmptyAccount(), Asked(serial="SN-1")), tmp_path)
 
 
 class AccountWithCas(EmptyAccount):
