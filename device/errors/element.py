@@ -304,8 +304,8 @@ ELEMENT_KEY_MISSING: Final = Row(
     reproduce=(
         IN_SOFTHSM,
         BOOT,
-        "find {code} -name '*.object' -delete",
-        "device boot --state {code}  # {code}",
+        "find {code} -name '*.object' ! -name token.object -delete",
+        "timeout 5 device run --state {code}  # {code}",
     ),
 )
 KEY_MISMATCH: Final = Row(

@@ -141,6 +141,7 @@ CERTIFICATE_IN_DOUBT: Final = Row(
     causes=(
         "The policy that the template attaches is not in effect yet, or too narrow.",
         "The template sets the certificate INACTIVE, or failed.",
+        "RegisterThing failed at first, and its ownership token has ended since.",
     ),
     next_step="The device tries again by itself. It asks for another certificate when this one was "
     "refused for several minutes while the claim certificate was accepted. To see its state in AWS "
@@ -150,7 +151,9 @@ CERTIFICATE_IN_DOUBT: Final = Row(
     kind=ProvisioningError,
     reproduce=(
         MAKE,
-        "localcloud fault cut-at-connect client_id={code} count=9",
+        "localcloud fault reject operation=provision client_id=claim-{code}",
+        "device boot --state {code} || true",
+        "localcloud fault expire-tokens",
         "device boot --state {code}  # {code}",
     ),
 )
@@ -339,7 +342,7 @@ NOT_ALLOWED_BY_MQTT: Final = Row(
     reproduce=(
         MAKE,
         BOOT,
-        "device doctor --state {code} --publish a/b/c/d/e/f/g/h/i  # {code}",
+        "device doctor --state {code} --subscribe a/b/c/d/e/f/g/h/i  # {code}",
     ),
 )
 NO_REPLY: Final = Row(
@@ -422,18 +425,14 @@ CREDENTIAL_UNUSABLE: Final = Row(
     means="TLS cannot start: the certificate, the key or the root CA is wrong.",
     causes=(
         "The certificate was issued for another key.",
-        "root_ca names a file without PEM certificates.",
+        "The claim certificate had expired when the station made the device.",
     ),
     next_step="Have the station install a certificate together with the key it was issued for, and "
-    "the right root CA: factory make. If root_ca is set, name a file of PEM certificates.",
+    "the right root CA: factory make.",
     sentence="TLS cannot use the {credential} with its key and root CA: {problem}",
     exit_code=ExitCode.CONFIGURATION_INVALID,
     kind=ProvisioningError,
-    reproduce=(
-        MAKE,
-        "echo 'no certificate' > {code}.pem",
-        "device boot --state {code} --root-ca {code}.pem  # {code}",
-    ),
+    needs="a claim certificate that had expired when the station made the device",
 )
 NO_CREDENTIAL: Final = Row(
     "FB-422",

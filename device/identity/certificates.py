@@ -113,7 +113,7 @@ def check_chain(chain_pem: bytes, expected: Expectation) -> CheckedCertificate:
     chain = parse_chain(chain_pem)
     leaf = check_certificate(canonical_certificate(chain[0]), expected)
     for certificate, issuer in pairwise(chain):
-        if not _is_issued_by(certificate, issuer):
+        if not is_issued_by(certificate, issuer):
             named = certificate.issuer.rfc4514_string()
             problem = f"the chain is broken: {named!r} does not follow"
             raise CertificateUnacceptableError(problem)
@@ -150,14 +150,15 @@ def _check_issuer(certificate: x509.Certificate, issuer_pem: bytes | None) -> No
         issuers = x509.load_pem_x509_certificates(issuer_pem)
     except ValueError as error:
         raise CertificateUnacceptableError(f"the issuer_ca cannot be read: {error}") from None
-    if any(_is_issued_by(certificate, issuer) for issuer in issuers):
+    if any(is_issued_by(certificate, issuer) for issuer in issuers):
         return
     named = certificate.issuer.rfc4514_string()
     problem = f"the certificate was not issued by the issuer_ca; it names {named!r}"
     raise CertificateUnacceptableError(problem)
 
 
-def _is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+def is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Whether ``issuer`` is named in ``certificate``, and its key signed it."""
     with suppress(ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
         certificate.verify_directly_issued_by(issuer)
         return True

@@ -87,7 +87,7 @@ class ClaimFile:
         """Refuse it when it has not changed since the last look: it may be half-written."""
         if found.version == self._seen:
             self._refused = found.version
-            self._refuse(str(error))
+            self._refuse(f"{error.code}: {error}")
         self._seen = found.version
 
     def _check_owner(self, found: PrivateFile) -> None:

@@ -122,7 +122,7 @@ class ClaimSocket:
         try:
             claim = self._take(bytes(client.content))
         except (ClaimUnusableError, ClaimExpiredError) as error:
-            self._turn_away(client, str(error))
+            self._turn_away(client, f"{error.code}: {error}")
             return None
         self._answer(client, {"accepted": True})
         self._drop(client)

@@ -311,7 +311,9 @@ class Loop:
 
     def _wait(self, work: Work, cause: FirstbootError, seconds: float) -> None:
         self._observer.waiting(cause, seconds)
-        self._service.status(f"waiting {seconds:.0f} s, because: {foreign(str(cause))}")
+        self._service.status(
+            f"waiting {seconds:.0f} s, because of {cause.code}: {foreign(str(cause))}"
+        )
         self._wait_until(work, self._clock.monotonic() + seconds)
 
     def _wait_until(self, work: Work, moment: float) -> None:

@@ -86,7 +86,7 @@ class Timeline:
         if cause.row is NOT_ACTIVATED_YET:
             self.add("refused by AWS IoT", f"{cause}; trying again in {seconds:.1f} s")
             return
-        self.add("waiting", f"{seconds:.1f} s, because: {cause}")
+        self.add("waiting", f"{seconds:.1f} s, because of {cause.code}: {cause}")
         self._advise(cause.next_step)
 
     def slow(self, what: str, seconds: float) -> None:

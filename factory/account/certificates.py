@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from factory.account.cloud import Cloud, Response, items, structure, text
+from factory.account.cloud import Cloud, Response, items, listed, structure, text
 from factory.account.policies import policy_targets
 
 
@@ -38,6 +38,16 @@ def attached_certificates(cloud: Cloud, policy: str) -> list[str]:
     """Return the ids of the certificates that ``policy`` is attached to."""
     found = map(certificate_id_of, policy_targets(cloud, policy))
     return [each for each in found if each]
+
+
+def policies_of(cloud: Cloud, arn: str) -> list[str]:
+    """Return the names of the policies that are attached to a certificate.
+
+    Raises:
+        CloudError: AWS did not answer, or said no.
+    """
+    found = listed(cloud, "iot", "ListAttachedPolicies", "policies", target=arn)
+    return [text(each, "policyName") for each in found]
 
 
 def certificate_id_of(arn: str) -> str:

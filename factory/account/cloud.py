@@ -94,6 +94,18 @@ def items(response: Response, key: str) -> list[Response]:
     return [item for item in listed if isinstance(item, Mapping)]
 
 
+def listed(
+    cloud: Cloud, service: str, operation: str, key: str, **parameters: Value
+) -> list[Response]:
+    """Return the structures under ``key`` of every page of a listing.
+
+    Raises:
+        CloudError: as for :meth:`Cloud.call`.
+    """
+    pages = cloud.pages(service, operation, **parameters)
+    return [each for page in pages for each in items(page, key)]
+
+
 def names(response: Response, key: str) -> list[str]:
     """Return the texts listed under ``key``; none if AWS left the list out."""
     value = response.get(key)

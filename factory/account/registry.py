@@ -9,6 +9,7 @@ from factory.account.certificates import (
     certificate_id_of,
     delete_certificate,
     describe_certificate,
+    policies_of,
     set_certificate_status,
 )
 from factory.account.cloud import Account, Response, items, structure, text
@@ -134,8 +135,7 @@ class Registry:
 
 def _certificate(cloud: Aws, certificate_id: str) -> Certificate:
     found = describe_certificate(cloud, certificate_id)
-    pages = cloud.pages("iot", "ListAttachedPolicies", target=text(found, "certificateArn"))
-    policies = [text(each, "policyName") for page in pages for each in items(page, "policies")]
+    policies = tuple(policies_of(cloud, text(found, "certificateArn")))
     return Certificate(
-        certificate_id, text(found, "status"), text(found, "certificatePem"), tuple(policies)
+        certificate_id, text(found, "status"), text(found, "certificatePem"), policies
     )

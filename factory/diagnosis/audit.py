@@ -15,9 +15,10 @@ from msgspec import Struct
 
 from device.errors import Row
 from device.errors.catalogue import in_general
-from factory.account.certificates import certificate_id_of, describe_certificate
-from factory.account.cloud import Cloud, Response, items, names, structure, text
-from factory.diagnosis.reason import printable
+from device.errors.text import printable
+from factory.account.certificates import certificate_id_of, describe_certificate, policies_of
+from factory.account.cloud import Cloud, Response, listed, names, structure, text
+from factory.diagnosis.provisioning import hears_of_ca
 from factory.diagnosis.subject import parsed_document
 from factory.errors import CLOUD_DENIED, CloudError
 from factory.errors.audit import (
@@ -45,7 +46,6 @@ from factory.lint.reach import is_claim
 from factory.lint.statement import statements_of
 
 _WARNINGS: Final = {ATTACHMENT_NOT_EXCLUSIVE.code, CERTIFICATE_OLD.code}
-_REGISTERED: Final = "$aws/events/certificates/registered/"
 _ABOUT_WIDTH: Final = frozenset({
     "wildcard-action", "wildcard-resource", "wildcard-topic", "open-end", "client-id-alone",
     "not-element", "claim-client",
@@ -135,8 +135,7 @@ class Audit:
 
     def listed(self, operation: str, key: str, **parameters: str) -> list[Response]:
         """Return every structure of a listing."""
-        pages = self.cloud.pages("iot", operation, **parameters)
-        return [each for page in pages for each in items(page, key)]
+        return listed(self.cloud, "iot", operation, key, **parameters)
 
     @cached_property
     def certificates(self) -> list[_Certificate]:
@@ -147,13 +146,11 @@ class Audit:
     def _certificate(self, identifier: str) -> _Certificate:
         described = describe_certificate(self.cloud, identifier)
         arn = text(described, "certificateArn")
-        attached = self.cloud.call("iot", "ListPrincipalThingsV2", principal=arn)
+        attached = self.listed("ListPrincipalThingsV2", "principalThingObjects", principal=arn)
         things = {
-            text(each, "thingName"): str(each.get("thingPrincipalType", ""))
-            for each in items(attached, "principalThingObjects")
+            text(each, "thingName"): str(each.get("thingPrincipalType", "")) for each in attached
         }
-        policies = self.listed("ListAttachedPolicies", "policies", target=arn)
-        return _Certificate(described, things, [text(each, "policyName") for each in policies])
+        return _Certificate(described, things, policies_of(self.cloud, arn))
 
     @cached_property
     def policies(self) -> dict[str, Document]:
@@ -254,7 +251,7 @@ def policies(audit: Audit) -> Iterator[AuditFinding]:
 def authorities(audit: Audit) -> Iterator[AuditFinding]:
     """Each CA lives on, and something decides about the devices that it registers."""
     rules = audit.listed("ListTopicRules", "rules")
-    patterns = {str(each.get("topicPattern", "")) for each in rules}
+    patterns = [str(each.get("topicPattern", "")) for each in rules if not each.get("ruleDisabled")]
     for each in audit.listed("ListCACertificates", "certificates"):
         identifier = text(each, "certificateId")
         found = audit.cloud.call("iot", "DescribeCACertificate", certificateId=identifier)
@@ -267,12 +264,9 @@ def authorities(audit: Audit) -> Iterator[AuditFinding]:
             yield _finding(CA_ENDS, identifier, words)
         registers = ca.get("autoRegistrationStatus") == "ENABLE"
         has_template = bool(structure(found, "registrationConfig"))
-        if registers and not has_template and not _is_heard(patterns, identifier):
-            yield _finding(CA_DECIDES_NOTHING, identifier, "no template, and no rule")
-
-
-def _is_heard(patterns: set[str], ca_id: str) -> bool:
-    return not patterns.isdisjoint(f"{_REGISTERED}{each}" for each in (ca_id, "+", "#"))
+        is_heard = any(hears_of_ca(each, identifier) for each in patterns)
+        if registers and not has_template and not is_heard:
+            yield _finding(CA_DECIDES_NOTHING, identifier, "no template, and no enabled rule")
 
 
 CHECKS: Final[tuple[tuple[str, Callable[[Audit], Iterator[AuditFinding]]], ...]] = (

@@ -42,7 +42,9 @@ def explain(subject: Subject, local_aws: Path | None = None) -> Explanation:
 
     Raises:
         CloudError: AWS cannot be called at all.
+        ConfigurationError: no local AWS runs in ``local_aws``.
     """
+    events = [] if local_aws is None else wire.wire_of(local_aws)
     found = Explanation()
     for name, check in CHECKS:
         try:
@@ -51,8 +53,6 @@ def explain(subject: Subject, local_aws: Path | None = None) -> Explanation:
             if error.row is not CLOUD_DENIED:
                 raise
             found.not_looked_at[name] = str(error.fields.get("action", error))
-    if local_aws is not None:
-        found.reasons += wire.refusals(
-            wire.wire_of(local_aws), subject.certificate_id, subject.client_id
-        )
+    if events:
+        found.reasons += wire.refusals(events, subject.certificate_id, subject.client_id)
     return found

@@ -29,6 +29,7 @@ from factory.errors.diagnosis import (
     SUBJECT_LACKS_FIELD,
     TEMPLATE_UNUSABLE,
 )
+from factory.lint.statement import meets
 
 _REGISTERED: Final = "$aws/events/certificates/registered/"
 _RESOURCES: Final = {
@@ -88,8 +89,8 @@ def claim(subject: Subject) -> Iterator[Reason]:
     """See that the templates for claims can be applied, and that a hook can be called."""
     if not is_wanted(subject) or subject.parsed is not None:
         return
-    answer = subject.read("iot", "ListProvisioningTemplates") or {}
-    listed = [each for each in items(answer, "templates") if each.get("type") != "JITP"]
+    known = subject.listed("ListProvisioningTemplates", "templates")
+    listed = [each for each in known if each.get("type") != "JITP"]
     made = subject.asked.made
     if not listed and made is not None and made.method in CLAIM_METHODS:
         where = subject.cloud.account
@@ -174,18 +175,22 @@ def _function(subject: Subject, arn: str, what: str) -> Iterator[Reason]:
         yield reason(FUNCTION_UNUSABLE, "Lambda", f"AWS IoT may not invoke {name}, {what}")
 
 
+def hears_of_ca(pattern: str, ca_id: str) -> bool:
+    """Whether a rule on the topic filter ``pattern`` gets the events of a CA's new certificates.
+
+    A wildcard at the beginning does not match topics that begin with ``$`` (MQTT 5, 4.7.2).
+    """
+    return pattern.startswith("$") and meets(f"{_REGISTERED}{ca_id}", pattern)
+
+
 def _rule(subject: Subject, ca_id: str) -> Iterator[Reason]:
     heard = False
-    for each in items(subject.read("iot", "ListTopicRules") or {}, "rules"):
-        if not str(each.get("topicPattern", "")).startswith(_REGISTERED):
-            continue
-        name = text(each, "ruleName")
-        rule = structure(subject.read("iot", "GetTopicRule", ruleName=name) or {}, "rule")
-        if ca_id not in str(rule.get("sql", "")) and not str(rule.get("sql", "")).count(
-            _REGISTERED + "+"
-        ):
+    for each in subject.listed("ListTopicRules", "rules"):
+        if not hears_of_ca(str(each.get("topicPattern", "")), ca_id):
             continue
         heard = True
+        name = text(each, "ruleName")
+        rule = structure(subject.read("iot", "GetTopicRule", ruleName=name) or {}, "rule")
         if rule.get("ruleDisabled"):
             yield reason(RULE_UNUSABLE, "rule", f"{name} is disabled")
         for action in items(rule, "actions"):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from device.errors import FirstbootError, Row
+from device.errors.text import printable
 from factory.errors.catalogue import CATALOGUE
 
 
@@ -14,7 +15,7 @@ class Reason(Struct, frozen=True):
     about: str
     """What it is about, such as ``certificate`` or ``policy``."""
     code: str
-    """The row of the catalogue, such as ``FB-763``."""
+    """The row of the catalogue, such as ``FB-803``."""
     reason: str
     """The title of the row."""
     evidence: str
@@ -25,13 +26,6 @@ class Reason(Struct, frozen=True):
 def reason(row: Row, about: str, evidence: str, next_step: str = "") -> Reason:
     """Return the reason of ``row``; a ``next_step`` of its own goes before the row's."""
     return Reason(about, row.code, row.title, printable(evidence), next_step or row.next_step)
-
-
-def printable(text: str) -> str:
-    """Return ``text``, which others wrote, as one line that moves no cursor."""
-    return "".join(
-        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
-    )
 
 
 def refused(found: Sequence[Reason]) -> FirstbootError:

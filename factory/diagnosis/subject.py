@@ -13,9 +13,9 @@ from typing import Final
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from device.identity.certificates import certificate_id
+from device.identity.certificates import certificate_id, is_issued_by
 from factory.account.certificates import certificate_id_of
-from factory.account.cloud import Cloud, Response, items, names, structure, text
+from factory.account.cloud import Cloud, Response, items, listed, names, structure, text
 from factory.diagnosis.decision import Policy, Variables
 from factory.errors import NotInCloudError
 from factory.station.ledger import HOLDING, Entry
@@ -75,6 +75,17 @@ class Subject:
         except NotInCloudError:
             return None
 
+    def listed(self, operation: str, key: str, **parameters: str) -> list[Response]:
+        """Return every structure of a listing of AWS IoT; none if AWS has no such resource.
+
+        Raises:
+            CloudError: the right is lacking, or AWS did not answer.
+        """
+        try:
+            return listed(self.cloud, "iot", operation, key, **parameters)
+        except NotInCloudError:
+            return []
+
     @cached_property
     def thing_name(self) -> str | None:
         """The thing: of the serial number, else the one that the certificate is attached to."""
@@ -131,9 +142,8 @@ class Subject:
         if self.certificate is None:
             return {}
         principal = text(self.certificate, "certificateArn")
-        answer = self.read("iot", "ListPrincipalThingsV2", principal=principal) or {}
-        listed = items(answer, "principalThingObjects")
-        return {text(each, "thingName"): str(each.get("thingPrincipalType", "")) for each in listed}
+        found = self.listed("ListPrincipalThingsV2", "principalThingObjects", principal=principal)
+        return {text(each, "thingName"): str(each.get("thingPrincipalType", "")) for each in found}
 
     @cached_property
     def client_id(self) -> str | None:
@@ -152,8 +162,8 @@ class Subject:
         whose = {"thingName": self.client_id} if self.client_id in self.things else {}
         parameters = {name: value for name, value in whose.items() if value}
         answer = self.read("iot", "GetEffectivePolicies", principal=principal, **parameters) or {}
-        listed = items(answer, "effectivePolicies")
-        return [Policy(text(each, "policyName"), text(each, "policyDocument")) for each in listed]
+        found = items(answer, "effectivePolicies")
+        return [Policy(text(each, "policyName"), text(each, "policyDocument")) for each in found]
 
     @cached_property
     def variables(self) -> Variables:
@@ -197,7 +207,7 @@ class Subject:
         identifier = (self.certificate or {}).get("caCertificateId")
         if isinstance(identifier, str) and identifier:
             return self.read("iot", "DescribeCACertificate", certificateId=identifier)
-        for each in items(self.read("iot", "ListCACertificates") or {}, "certificates"):
+        for each in self.listed("ListCACertificates", "certificates"):
             found = self.read(
                 "iot", "DescribeCACertificate", certificateId=text(each, "certificateId")
             )
@@ -209,7 +219,7 @@ class Subject:
         if self.parsed is None:
             return False
         pem = text(structure(ca, "certificateDescription"), "certificatePem")
-        return x509.load_pem_x509_certificate(pem.encode()).subject == self.parsed.issuer
+        return is_issued_by(self.parsed, x509.load_pem_x509_certificate(pem.encode()))
 
     @property
     def is_by_aws(self) -> bool:

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from factory.diagnosis.reason import Reason, printable, reason
+from device.errors import ConfigurationError
+from factory.diagnosis.reason import Reason, reason
 from factory.errors.diagnosis import BROKER_REFUSED, CLIENT_ID_TAKEN
 
 _SECONDS: Final = 30.0
@@ -22,13 +23,21 @@ Event = Mapping[str, Any]
 
 
 def wire_of(state: Path) -> list[Event]:
-    """Return what the local AWS in ``state`` heard lately; nothing if it does not run."""
+    """Return what the local AWS in ``state`` heard lately.
+
+    Raises:
+        ConfigurationError: no local AWS answers there.
+    """
     command = [sys.executable, "-m", "localcloud", "wire", "--json", "--state", str(state)]
-    done = subprocess.run(  # noqa: S603  # nosec B603 - see above
-        command, capture_output=True, text=True, check=False, timeout=_SECONDS
-    )
-    found = [json.loads(line) for line in done.stdout.splitlines()]
-    return [each for each in found if "number" in each]
+    try:
+        done = subprocess.run(  # noqa: S603  # nosec B603 - see above
+            command, capture_output=True, text=True, check=True, timeout=_SECONDS
+        )
+    except subprocess.SubprocessError:
+        step = "Name the state folder of a local AWS that runs, or leave --local-aws out."
+        problem = f"no local AWS answers in {state}"
+        raise ConfigurationError("--local-aws", "", problem, step) from None
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def refusals(
@@ -62,7 +71,7 @@ def _is_refusal(event: Event) -> bool:
 
 def _words(event: Event) -> str:
     if event.get("reason"):
-        return printable(str(event["reason"]))
+        return str(event["reason"])
     codes = ", ".join(f"{int(code)}" for code in event["reason_codes"])
     topics = ", ".join(map(str, event.get("topics") or []))
-    return printable(f"{event.get('packet')} {codes}" + (f" on {topics}" if topics else ""))
+    return f"{event.get('packet')} {codes}" + (f" on {topics}" if topics else "")

@@ -32,11 +32,15 @@ CLAIM_REFUSED: Final = Row(
     kind=StationError,
     reproduce=(
         "factory make --method trusted-user --serial {code} --out {code}",
-        "device boot --state {code} --wait-for-claim {code}.socket &",
-        "until [ -S {code}.socket ]; do sleep 0.1; done",
         (
-            "factory claim --trusted-user --template firstboot-claim --device "
-            "{code}.socket --own-credentials  # {code}"
+            'python -c "import time; now = time.time; time.time = lambda: now() + 600; '
+            "from device.cli import main; "
+            "main(['boot', '--state', '{code}', '--wait-for-claim'])\" &"
+        ),
+        "until [ -S {code}/claim ]; do sleep 0.1; done",
+        (
+            "factory claim --trusted-user --template firstboot-claim --device {code} "
+            "--own-credentials  # {code}"
         ),
         "kill $!",
     ),

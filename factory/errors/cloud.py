@@ -116,7 +116,7 @@ NOT_IN_CLOUD: Final = Row(
     causes=("Someone deleted it.", "The Region is another one."),
     next_step=CLOUD_REJECTED.next_step,
     sentence=CLOUD_REJECTED.sentence,
-    reproduce=("factory retire --serial {code}  # {code}",),
+    needs="a resource that someone deletes while the station uses it",
 )
 
 

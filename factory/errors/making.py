@@ -66,7 +66,12 @@ OTHER_METHOD: Final = Row(
     kind=StationError,
     reproduce=(
         MAKE,
-        "factory make --method trusted-user --serial {code} --out {code}  # {code}",
+        "factory prepare --method jitr --station {code}.station",
+        (
+            "factory make --method jitr --serial {code} --out {code} --station {code}.station  "
+            "# {code}"
+        ),
+        "factory prepare --method jitr",
     ),
 )
 ELEMENT_CHOICE: Final = Row(

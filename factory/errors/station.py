@@ -38,7 +38,7 @@ MACHINE_REFUSED: Final = Row(
     causes=("A file does not exist, or this user may not use it.", "The disk is full."),
     next_step="Correct the cause on this machine, then run the same command again.",
     kind=StationError,
-    reproduce=("factory explain --certificate {code}.pem  # {code}",),
+    needs="a file of the station's own, outside its storage, that this user may not use",
 )
 OPTION_NOT_USED: Final = Row(
     "FB-504",
@@ -129,7 +129,10 @@ AUTHORITY_MISSING: Final = Row(
     causes=("factory ca init was not run in this station.",),
     next_step="Make the station's CAs: factory ca init",
     kind=StationError,
-    reproduce=("factory ca show --station {code}  # {code}",),
+    reproduce=(
+        "factory prepare --method claim --station {code}",
+        "factory ca show --station {code}  # {code}",
+    ),
 )
 LEDGER: Final = Row(
     "FB-510",

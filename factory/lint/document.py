@@ -55,15 +55,15 @@ def load_document(file: Path, placeholders: Mapping[str, str] = _PLACEHOLDERS) -
     Raises:
         ConfigurationError: it cannot be read, or is not JSON.
     """
+    content = read_regular_file(file)
     try:
-        text = read_regular_file(file).decode("utf-8-sig")
-        content = parse_json(_filled(text, placeholders))
+        parsed = parse_json(_filled(content.decode("utf-8-sig"), placeholders))
     except ConfigurationError as error:
         problem = f"cannot be read as JSON: {error.problem}"
         raise ConfigurationError(str(file), "", problem) from error
     except (ValueError, RecursionError) as error:
         raise ConfigurationError(str(file), "", f"cannot be read as JSON: {error}") from error
-    return Document(str(file), content, kind_of(content))
+    return Document(str(file), parsed, kind_of(parsed))
 
 
 def kind_of(content: Json) -> Kind:

@@ -15,6 +15,7 @@ from factory.account.certificates import (
     certificate_id_of,
     certificates_since,
     describe_certificate,
+    policies_of,
     set_certificate_status,
 )
 from factory.account.cloud import Cloud, Response, items, text
@@ -80,7 +81,7 @@ def register_by_hand(
     _ensure_thing(cloud, entry)
     certificate = found or _issue(cloud, device)
     arn = text(certificate, "certificateArn")
-    if entry.policy not in _policies(cloud, arn):
+    if entry.policy not in policies_of(cloud, arn):
         cloud.call("iot", "AttachPolicy", policyName=entry.policy, target=arn)
     _attach(cloud, entry, arn)
     if certificate["status"] != "ACTIVE":
@@ -118,11 +119,6 @@ def _attachments(cloud: Cloud, thing_name: str) -> dict[str, str]:
     pages = cloud.pages("iot", "ListThingPrincipalsV2", thingName=thing_name)
     listed = [each for page in pages for each in items(page, "thingPrincipalObjects")]
     return {text(each, "principal"): text(each, "thingPrincipalType") for each in listed}
-
-
-def _policies(cloud: Cloud, arn: str) -> set[str]:
-    pages = cloud.pages("iot", "ListAttachedPolicies", target=arn)
-    return {text(policy, "policyName") for page in pages for policy in items(page, "policies")}
 
 
 def _is_for(key: PublicKey, certificate: Response) -> bool:

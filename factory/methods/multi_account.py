@@ -11,8 +11,8 @@ from typing import Final
 from device.identity.certificates import certificate_id
 from device.storage.device_storage import DeviceStorage
 from factory.account.certificates import (
-    attached_certificates,
     describe_certificate,
+    policies_of,
     set_certificate_status,
 )
 from factory.account.changes import Change, Outcome, Report
@@ -120,7 +120,7 @@ def _ensure_certificate(cloud: Cloud, leaf: bytes, thing: str) -> Change:
 
 def _attach(cloud: Cloud, certificate: Response, thing: str) -> list[str]:
     arn, done = text(certificate, "certificateArn"), []
-    if text(certificate, "certificateId") not in attached_certificates(cloud, THING_POLICY):
+    if THING_POLICY not in policies_of(cloud, arn):
         cloud.call("iot", "AttachPolicy", policyName=THING_POLICY, target=arn)
         done.append("policy attached")
     pages = cloud.pages("iot", "ListPrincipalThings", principal=arn)

@@ -30,9 +30,9 @@ from factory.account.birth_certificates import (
     remove_birth_certificates,
 )
 from factory.account.certificates import (
-    attached_certificates,
     certificates_since,
     describe_certificate,
+    policies_of,
     set_certificate_status,
 )
 from factory.account.changes import Change, Outcome, Report
@@ -131,8 +131,8 @@ def give_birth_certificate(cloud: Cloud, state: Path, thing: str) -> Report:
     with open_device_storage(state) as storage:
         certificate = _certificate(cloud, storage, thing)
         identifier = text(certificate, "certificateId")
-        if identifier not in attached_certificates(cloud, POLICY):
-            arn = text(certificate, "certificateArn")
+        arn = text(certificate, "certificateArn")
+        if POLICY not in policies_of(cloud, arn):
             cloud.call("iot", "AttachPolicy", policyName=POLICY, target=arn)
         storage.ps.set(Uid.BIRTH_CERTIFICATE, text(certificate, "certificatePem").encode())
     is_active = describe_certificate(cloud, identifier)["status"] == "ACTIVE"

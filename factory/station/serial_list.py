@@ -132,7 +132,7 @@ def _text(file: Path) -> str:
         problem = f"it is not UTF-8 text (byte {error.start})"
         raise SERIAL_NUMBERS.error(f"{file} cannot be read: {problem}") from error
     except ConfigurationError as error:
-        raise SERIAL_NUMBERS.error(f"{file} cannot be read: {error.problem}") from error
+        raise SERIAL_NUMBERS.error(f"{file}: {error.problem}") from error
 
 
 def _rows(file: Path, text: str) -> Iterator[tuple[int, Row]]:

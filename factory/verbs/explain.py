@@ -63,6 +63,7 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
         NothingToExplainError: nothing was named.
         UnknownCodeError: the catalogue has no such code.
         CloudError: AWS cannot be called at all.
+        ConfigurationError: --local-aws names no local AWS that runs.
     """
     given = (arguments.code, arguments.serial, arguments.certificate)
     if sum(each is not None for each in given) != 1:

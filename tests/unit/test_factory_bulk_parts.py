@@ -81,7 +81,7 @@ def test_list_without_an_end_is_not_waited_for(tmp_path: Path) -> None:
 
 
 def test_missing_list_is_named(tmp_path: Path) -> None:
-    with raises(SERIAL_NUMBERS, match=r"none.txt cannot be read"):
+    with raises(SERIAL_NUMBERS, match=r"none.txt: no such file"):
         read_from(tmp_path / "none.txt")
 
 

@@ -2,16 +2,19 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
+from device.errors import ConfigurationError
 from factory.account.cloud import Account, Response, Value
+from factory.diagnosis.audit import Audit
 from factory.diagnosis.explanation import explain
 from factory.diagnosis.reason import Reason, refused
 from factory.diagnosis.subject import Asked, Subject
 from factory.errors.cloud import NotInCloudError
 from factory.station.ledger import Entry, Result
-from tests.support.certificates import new_key
+from tests.support.certificates import DeviceAuthority, new_key
 from tests.support.devices import AUTHORITY
 
 
@@ -80,3 +83,80 @@ def test_the_certificate_that_a_just_in_time_device_holds_leads_to_its_ca() -> N
     asked = Asked(serial="SN-1", made=entry(Result.MADE), installed_pem=pem)
     found = explain(Subject(EmptyAccount(), asked)).reasons
     assert [each.code for each in found] == ["FB-814", "FB-802"]
+
+
+def test_a_folder_in_which_no_local_aws_runs_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="no local AWS answers"):
+        explain(Subject(EmptyAccount(), Asked(serial="SN-1")), tmp_path)
+
+
+class AccountWithCas(EmptyAccount):
+    """Has CAs, one on each page of their list, that leave a new certificate to a rule."""
+
+    def __init__(self, *pems: bytes, rules: tuple[Response, ...] = ()) -> None:
+        self._cas = {f"ca-{number}": pem.decode() for number, pem in enumerate(pems)}
+        self._rules = rules
+
+    def call(self, service: str, operation: str, **parameters: Value) -> Response:
+        if operation == "DescribeCACertificate":
+            identifier = str(parameters["certificateId"])
+            return {
+                "certificateDescription": {
+                    "certificateId": identifier, "certificatePem": self._cas[identifier],
+                    "status": "ACTIVE", "autoRegistrationStatus": "ENABLE",
+                }
+            }  # fmt: skip
+        return super().call(service, operation, **parameters)
+
+    def pages(self, service: str, operation: str, **parameters: Value) -> Iterator[Response]:
+        if operation == "ListCACertificates":
+            for identifier in self._cas:
+                yield {"certificates": [{"certificateId": identifier}]}
+        elif operation == "ListTopicRules":
+            for rule in self._rules:
+                yield {"rules": [rule]}
+        else:
+            yield {}
+
+
+PEM = AUTHORITY.issue(new_key().public_key(), {"common_name": "SN-1"})
+
+
+def codes_in(account: EmptyAccount) -> list[str]:
+    return [each.code for each in explain(Subject(account, Asked(certificate_pem=PEM))).reasons]
+
+
+def test_the_ca_of_a_certificate_is_found_on_any_page() -> None:
+    account = AccountWithCas(DeviceAuthority("another").certificate_pem, AUTHORITY.certificate_pem)
+    assert codes_in(account) == ["FB-819", "FB-801"]
+
+
+def test_a_ca_of_the_same_name_and_another_key_has_not_signed_it() -> None:
+    assert codes_in(AccountWithCas(DeviceAuthority().certificate_pem)) == ["FB-814", "FB-801"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "hears"),
+    [
+        ("$aws/events/certificates/registered/ca-0", True),
+        ("$aws/events/certificates/registered/+", True),
+        ("$aws/events/certificates/registered/#", True),
+        ("$aws/events/#", True),
+        ("#", False),
+        ("$aws/events/certificates/registered/ca-00", False),
+    ],
+)
+def test_a_rule_on_any_filter_of_the_events_hears_of_a_ca(pattern: str, *, hears: bool) -> None:
+    rule: Response = {"topicPattern": pattern, "ruleName": "r"}
+    account = AccountWithCas(AUTHORITY.certificate_pem, rules=(rule,))
+    assert ("FB-819" in codes_in(account)) is not hears
+    assert ("FB-864" in audited(account)) is not hears
+
+
+def audited(account: EmptyAccount) -> list[str]:
+    return [each.code for each in Audit(account).findings()]
+
+
+def test_a_rule_that_is_disabled_activates_nothing() -> None:
+    rule: Response = {"topicPattern": "$aws/events/#", "ruleName": "r", "ruleDisabled": True}
+    assert audited(AccountWithCas(AUTHORITY.certificate_pem, rules=(rule,))) == ["FB-864"]

@@ -571,16 +571,25 @@ def test_nothing_to_look_at_is_misuse(capsys: pytest.CaptureFixture[str]) -> Non
     assert "--method claim" in err
 
 
-@pytest.mark.parametrize("content", ["{", "\udc80", None])
+@pytest.mark.parametrize("content", ["{", "\udc80"])
 def test_file_that_is_no_json_is_named(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str | None
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str
 ) -> None:
     bad = tmp_path / "bad.json"
-    if content is not None:
-        bad.write_bytes(content.encode(errors="surrogateescape"))
+    bad.write_bytes(content.encode(errors="surrogateescape"))
     code, _, err = run(capsys, "lint", bad)
     assert code == 3
     assert "bad.json: cannot be read as JSON" in err
+
+
+@pytest.mark.parametrize(("name", "problem"), [("none", "no such file"), (".", "not a regular")])
+def test_file_that_cannot_be_read_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, problem: str
+) -> None:
+    code, _, err = run(capsys, "lint", tmp_path / name)
+    assert code == 3
+    assert problem in err
+    assert "JSON" not in err
 
 
 def test_file_without_an_end_is_not_waited_for(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def test_an_operating_device_tells_its_story(timeline: Timeline, told: list[Step
     assert [(step.name, step.detail) for step in told] == [
         ("operating", ""),
         ("telemetry acknowledged", "message 7"),
-        ("waiting", "1.2 s, because: no answer while operating"),
+        ("waiting", "1.2 s, because of FB-417: no answer while operating"),
     ]
 
 
