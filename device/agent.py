@@ -196,15 +196,15 @@ class Agent:
         retry = self._settings.connection.retry
         schedule = RenewalSchedule(self._storage, self._clock, policy)
 
-        def why_due() -> Due | None:
+        def look() -> Due | float:
             if operation.is_refused and self._may_recover:
                 return Due("AWS IoT refuses the device's certificate", recovers=True)
-            return schedule.why_due()
+            return schedule.look()
 
         return Renewing(
             operation,
             new_renewal=self._renewal,
-            why_due=why_due,
+            look=look,
             orders=self.renewal_orders,
             beside=self.session.beside,
             retries=Backoff(retry.shortest, retry.longest, self._dice),

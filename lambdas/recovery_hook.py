@@ -57,7 +57,7 @@ def _refusal(iot: Any, event: Mapping[str, Any], thing: str) -> str:
 
 
 def _unfit(certificate: Mapping[str, Any], now: datetime) -> str:
-    """Return why the end of this ``certificate`` is none to come back from."""
+    """Return why a device may not come back from this ``certificate``; empty if it may."""
     status, expires = certificate["status"], certificate["validity"]["notAfter"]
     name = str(certificate["certificateId"])[:12]
     if status not in {"ACTIVE", "INACTIVE"}:

@@ -1,9 +1,9 @@
 """A program of one's own that publishes and subscribes as the device, and never sees the key.
 
 The program says one JSON object a line and is answered in the same way (docs/operation.md). What it
-publishes is accepted once it is in an outbox on disk, and one commit is for all that programs said
-together; what comes for it is kept in another until it
-says that it has it. Settings say which topics it may use.
+publishes is accepted once it is in an outbox on disk; what programs say together is one commit.
+What comes for it is kept in another outbox until it says that it has it. Settings say which topics
+it may use.
 """
 
 from base64 import b64decode, b64encode

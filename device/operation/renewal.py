@@ -34,8 +34,22 @@ from device.provisioning.events import Credential
 
 MOST_WAITS: Final = 8
 """So many failures in a row end a renewal, until it is continued after a longer wait."""
-CHECK_SECONDS: Final = 60.0
-"""How often the wall clock is looked at: while the device sleeps, only that clock goes on."""
+SOONEST_LOOK: Final = 60.0
+LATEST_LOOK: Final = 3_600.0
+_PART_OF_WHAT_IS_LEFT: Final = 0.1
+
+
+def seconds_to_look(left: float) -> float:
+    """Return when to look at the wall clock again, if a renewal is due in ``left`` seconds.
+
+    The wait is not ``left``: the wall clock may be set, and the monotonic clock of the waits does
+    not count while the device is suspended. So the device looks each hour, and more often as the
+    moment comes near: a certificate that is renewed after 40 minutes is looked at after 4. A
+    suspend of more than a few minutes also costs the connection, and a device without one looks
+    each `SOONEST_LOOK`.
+    """
+    return min(LATEST_LOOK, max(SOONEST_LOOK, _PART_OF_WHAT_IS_LEFT * left))
+
 
 Ended = Callable[[FirstbootError | None], ev.Event | None]
 """Is told how a renewal that was ordered ended, None if it worked; returns a fact for the tasks."""
@@ -136,7 +150,7 @@ class Renewing(Work):
         operation: Work,
         *,
         new_renewal: Callable[[Callable[[], None], Due], Work],
-        why_due: Callable[[], Due | None],
+        look: Callable[[], Due | float],
         orders: RenewalOrders,
         beside: BesideConnection,
         retries: Delays,
@@ -144,19 +158,19 @@ class Renewing(Work):
     ) -> None:
         """Call ``new_renewal`` with what it is to call once the new certificate is promoted.
 
-        It is also told why it is due. ``retries`` are the waits of one renewal, ``failures`` those
-        between two.
+        It is also told why it is due: ``look`` returns this, or in how many seconds one will be
+        due. ``retries`` are the waits of one renewal, ``failures`` those between two.
         """
         self._operation: Final = operation
         self._new_renewal: Final = new_renewal
-        self._why_due: Final = why_due
+        self._look: Final = look
         self._orders: Final = orders
         self._beside: Final = beside
         self._retries: Final = retries
         self._failures: Final = failures
         self._renewal: Work | None = None
         self._facts: Final[deque[ev.Event]] = deque()
-        self._check_at = -math.inf
+        self._look_at = self._retry_at = -math.inf
         self._since = 0.0
         self._resume_at = math.inf
         self._hands_over = False
@@ -224,6 +238,8 @@ class Renewing(Work):
             answer = event.event if isinstance(event, RenewalAnswer) else event
             return self._feed(answer, now)
         orders = self._operation.receive(event, now)
+        if not self._is_operating:
+            self._look_at = min(self._look_at, now + SOONEST_LOOK)
         if self._asks_on_main and not self._is_operating:
             self._asks_on_main = False
             lost = ev.ConnectionLost("the operating connection ended")
@@ -263,7 +279,7 @@ class Renewing(Work):
 
     def _renewal_due(self) -> float:
         if self._renewal is None:
-            return -math.inf if self._orders.is_waiting else self._check_at
+            return -math.inf if self._orders.is_waiting else max(self._look_at, self._retry_at)
         if self._held is not None:
             return self._connect_at
         if self._beside.has_news:
@@ -292,10 +308,11 @@ class Renewing(Work):
         return self._feed(ev.TimedOut(), now)
 
     def _begin_if_due(self, now: float) -> Sequence[Action]:
-        self._check_at = now + CHECK_SECONDS
-        due = Due(self._orders.reason) if self._orders.is_waiting else self._why_due()
-        if due is None:
+        due = Due(self._orders.reason) if self._orders.is_waiting else self._look()
+        if not isinstance(due, Due):
+            self._look_at = now + seconds_to_look(due)
             return []
+        self._look_at = now + SOONEST_LOOK
         self._orders.is_running = True
         self._retries.reset()
         self._waits = 0
@@ -419,7 +436,7 @@ class Renewing(Work):
             words = "the old certificate is retired, and its key destroyed"
             return [Report("renewed", words), *told]
         seconds = self._failures.next_delay()
-        self._check_at = now + seconds
+        self._look_at = self._retry_at = now + seconds
         words = f"{failure}; the device keeps its certificate and tries again in {seconds:.0f} s"
         report = Report("renewal failed", f"{words}; next: {failure.next_step}")
         return [report, *told, *self._connect_if_promoting(now)]

@@ -12,6 +12,7 @@ import msgspec
 from device.errors.text import foreign
 from device.provisioning import limits
 from device.provisioning.events import Event, MessageReceived, ReplyMalformed
+from device.provisioning.messages import UNREADABLE
 from device.provisioning.renewal_events import (
     CertificateRetired,
     OtherCertificateConfirmed,
@@ -88,5 +89,5 @@ def _decoded(message: MessageReceived) -> _Answer | ReplyMalformed:
         return ReplyMalformed(_OPERATION, problem)
     try:
         return _ANSWER.decode(message.payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         return ReplyMalformed(_OPERATION, foreign(str(error)))

@@ -1,5 +1,6 @@
 """What decides when a device renews by itself: its identity, its settings, and its clock."""
 
+import math
 from typing import Final
 
 from device.lifecycle import journal
@@ -12,7 +13,7 @@ from device.storage.manufacturing_data import made_at
 
 
 class RenewalSchedule:
-    """Tells why the certificate is to be renewed now, if it is."""
+    """Tells why the certificate is to be renewed now, or when."""
 
     def __init__(self, storage: DeviceStorage, clock: Clock, policy: RenewalPolicy) -> None:
         """Look into ``storage`` and at ``clock`` each time."""
@@ -20,18 +21,19 @@ class RenewalSchedule:
         self._clock: Final = clock
         self._policy: Final = policy
 
-    def why_due(self) -> Due | None:
-        """Return why the certificate is to be renewed, or something finished; None if not."""
+    def look(self) -> Due | float:
+        """Return why to renew the certificate, or finish something, now; or in how many seconds."""
         storage = self._storage.ps
         identity = journal.load_identity(storage)
         if identity is None:
-            return None
+            return math.inf
         if journal.load(storage) is not None:
             return Due("a renewal was begun and is not finished", is_new_wanted=False)
         if journal.load_to_retire(storage):
             return Due("the cloud has not retired the old certificate yet", is_new_wanted=False)
-        if self._now(identity) < self.due_at(identity):
-            return None
+        left = self.due_at(identity) - self._now(identity)
+        if left > 0.0:
+            return left
         return Due("the certificate has reached the age at which it is renewed")
 
     def due_at(self, identity: Identity) -> float:

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from device.errors.renewal import NOT_PROVISIONED
 from device.lifecycle import journal
+from device.operation.renewal import Due
 from device.operation.renewal_due import RenewalPolicy
 from device.runtime.clock import SystemClock
 from device.runtime.renewal_schedule import RenewalSchedule
@@ -42,10 +43,10 @@ def read_renewal_status(
         if identity is None:
             raise NOT_PROVISIONED.error()
         schedule = RenewalSchedule(storage, SystemClock(), policy)
-        found, due_at = schedule.why_due(), schedule.due_at(identity)
+        found, due_at = schedule.look(), schedule.due_at(identity)
     return RenewalStatus(
-        due=found is not None,
-        reason="it is not old enough" if found is None else found.reason,
+        due=isinstance(found, Due),
+        reason=found.reason if isinstance(found, Due) else "it is not old enough",
         certificate_id=identity.certificate_id,
         due_at=_text(due_at),
         expires=_text(identity.not_after),

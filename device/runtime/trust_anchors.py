@@ -67,20 +67,23 @@ class TrustAnchors:
         """Put the staged ones into the place of those in use, in one commit.
 
         Raises:
-            StorageError: the disk refused; those in use stay.
+            StorageError: the disk refused; those in use stay, and the staged ones are removed.
         """
         proven = self.staged
-        with self._storage.transaction(finishing=True):
-            self._storage.ps.set(Uid.ROOT_CA, proven)
-            self._storage.ps.remove(Uid.STAGED_ROOT_CA)
+        try:
+            with self._storage.transaction(finishing=True):
+                self._storage.ps.set(Uid.ROOT_CA, proven)
+                self._storage.ps.remove(Uid.STAGED_ROOT_CA)
+        except StorageError:
+            self.roll_back()
+            raise
         self.current = proven
 
     def roll_back(self) -> None:
         """Remove what is staged, if anything is; where the disk refuses, the next start does."""
-        if Uid.STAGED_ROOT_CA not in self._storage.ps.uids():
-            return
         try:
-            self._storage.ps.remove(Uid.STAGED_ROOT_CA)
+            if Uid.STAGED_ROOT_CA in self._storage.ps.uids():
+                self._storage.ps.remove(Uid.STAGED_ROOT_CA)
         except StorageError as error:
             _log.warning("trust anchors that were not proven stay stored, unused: %s", error)
 

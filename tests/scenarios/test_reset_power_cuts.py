@@ -105,7 +105,7 @@ def test_a_reset_in_the_middle_of_a_renewal_is_cut_at_any_moment() -> None:
     """The renewal is undone or completed; the device is the same thing with one certificate."""
     resets = Counter[str]()
     for begun in one_in(20, range(1, moments_of_a_renewal())):
-        for moment in (*range(1, 60, 12), None):
+        for moment in (*range(1, 30, 6), None):
             world, supply = in_the_middle_of_a_renewal(begun), PowerSupply(moment)
             try:
                 with open_device_storage(STATE, mount=on(supply, world)) as storage:
@@ -121,7 +121,7 @@ def test_a_reset_in_the_middle_of_a_renewal_is_cut_at_any_moment() -> None:
             assert_one_identity(world, STATE, "SN-1")
             assert not active_orphans(world)
 
-    assert min(resets["cut"], resets["done"]) > 5
+    assert resets["cut"] > resets["done"] > 5
 
 
 def test_an_identity_that_is_forgotten_in_the_middle_of_a_renewal_names_each_certificate() -> None:

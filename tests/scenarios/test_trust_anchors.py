@@ -9,11 +9,13 @@ import pytest
 from device.agent import Agent
 from device.config.device_plan import plan_for
 from device.errors import StoppedError
+from device.errors.storage import StorageError
 from device.identity.trust_anchors import MAX_BUNDLE_BYTES
 from device.lifecycle.reset import reset
 from device.operation.deeds import Done, Renew, ReplaceTrustAnchors
 from device.operation.task import Order, QuietTask
 from device.provisioning.events import Event
+from device.runtime.trust_anchors import TrustAnchors
 from device.storage.capacity import CAPACITY, PROVISIONING_ROOM
 from device.storage.device_storage import open_device_storage
 from device.storage.filesystem import Fs
@@ -22,6 +24,7 @@ from tests.support.certificates import DeviceAuthority
 from tests.support.clock import FakeClock
 from tests.support.effort import one_in
 from tests.support.power import PowerCutError, PowerSupply
+from tests.support.recording_fs import Fault, RecordingDisk
 from tests.support.worlds import PATIENCE, Diary, MemoryWorld, boot
 
 SERIAL = "SN-1"
@@ -226,6 +229,24 @@ def test_new_trust_anchors_during_a_renewal_are_told_so(
 
     assert "FB-446" in outcome.problem
     assert stored(memory, provisioned) == (ROOT, False)
+
+
+def test_a_disk_that_is_full_at_the_promotion_leaves_nothing_staged(
+    memory: MemoryWorld, tmp_path: Path
+) -> None:
+    """What stays staged would count when the job comes again."""
+    disk = RecordingDisk()
+    memory.mount = disk.mount
+    state = made(memory, tmp_path / "device")
+    with open_device_storage(state, mount=disk.mount) as storage:
+        anchors = TrustAnchors(storage, ROOT, are_fixed=False)
+        anchors.stage(BOTH)
+        disk.faults = {disk.calls: Fault.NO_SPACE}
+        with pytest.raises(StorageError):
+            anchors.promote()
+
+    assert stored(memory, state) == (ROOT, False)
+    assert anchors.current == ROOT
 
 
 def test_a_reset_forgets_what_was_not_proven(memory: MemoryWorld, provisioned: Path) -> None:

@@ -1,9 +1,21 @@
 """What does the operation do about its connection, while a renewal goes on beside it?"""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import pytest
 
 from device.errors.storage import STORAGE_FAILURE
-from device.operation.renewal import Due, RenewalOrders, Renewing
+from device.operation.renewal import (
+    LATEST_LOOK,
+    SOONEST_LOOK,
+    Due,
+    RenewalOrders,
+    Renewing,
+    seconds_to_look,
+)
+from device.operation.task import Report
 from device.operation.work import CONNECT_PACING_SECONDS, Work
 from device.provisioning import events as ev
 from device.provisioning.actions import Action, Connect, Promote
@@ -17,7 +29,8 @@ class Operating(Work):
     def __init__(self) -> None:
         self.told: list[ev.Event] = []
 
-    step, timeout, is_routine = "operating", None, True
+    step, timeout = "operating", None
+    is_routine: bool = True
 
     def begin(self) -> ev.Event:
         return ev.Disconnected()
@@ -65,15 +78,20 @@ class Beside:
         """Nothing is open."""
 
 
-def renewing(operation: Work, renewal: Work, beside: Beside) -> Renewing:
+def renewing(
+    operation: Work,
+    renewal: Work,
+    beside: Beside,
+    look: Callable[[], Due | float] = lambda: Due("a test wants it"),
+) -> Renewing:
     return Renewing(
         operation,
         new_renewal=lambda _, __: renewal,
-        why_due=lambda: Due("a test wants it"),
+        look=look,
         orders=RenewalOrders(),
         beside=beside,
         retries=Backoff(1.0, 1.0),
-        failures=Backoff(60.0, 60.0),
+        failures=Backoff(600.0, 600.0),
     )
 
 
@@ -101,3 +119,63 @@ def test_the_second_connection_is_made_once_a_second_at_most() -> None:
     work.on_due(CONNECT_PACING_SECONDS)
 
     assert beside.performed == [proof, proof]
+
+
+def looks_until(due_at: float) -> list[float]:
+    """Return when a device looked at the clock, the last time because a renewal was due."""
+    now, looks = 0.0, []
+    work = renewing(
+        Operating(), Renewal(), Beside(), lambda: due_at - now if now < due_at else Due("its age")
+    )
+    while not any(isinstance(each, Report) for each in work.on_due(now)):
+        looks.append(now)
+        now = work.next_due()
+    return [*looks, now]
+
+
+@pytest.mark.parametrize(("due_at", "most_looks"), [(1.0, 2), (600.0, 11), (1e5, 70), (1e7, 2_900)])
+def test_a_device_looks_more_often_as_its_renewal_comes_near(
+    due_at: float, most_looks: int
+) -> None:
+    looks = looks_until(due_at)
+
+    assert due_at <= looks[-1] < due_at + SOONEST_LOOK
+    waits = [later - sooner for sooner, later in pairwise(looks)]
+    assert waits == sorted(waits, reverse=True)
+    assert max(waits) == seconds_to_look(due_at)
+    assert len(looks) <= most_looks
+
+
+def test_a_suspend_or_a_clock_that_is_set_costs_a_tenth_of_what_was_left() -> None:
+    assert [seconds_to_look(left) for left in (0.0, 2_400.0, 20_000.0, math.inf)] == [
+        SOONEST_LOOK,
+        240.0,
+        2_000.0,
+        LATEST_LOOK,
+    ]
+
+
+def test_a_device_that_lost_its_connection_looks_within_a_minute() -> None:
+    """It may have been suspended, or its certificate may be dead."""
+    operation = Operating()
+    work = renewing(operation, Renewal(), Beside(), lambda: math.inf)
+    work.on_due(0.0)
+    assert work.next_due() == LATEST_LOOK
+
+    operation.is_routine = False
+    work.receive(ev.ConnectionLost("it is gone"), 100.0)
+    work.receive(ev.ConnectFailed("and stays gone"), 130.0)
+
+    assert work.next_due() == 100.0 + SOONEST_LOOK
+
+
+def test_a_renewal_that_failed_waits_for_its_turn_whatever_the_connection_does() -> None:
+    operation = Operating()
+    work = renewing(operation, Renewal(Promote("SN-1")), Beside())
+    work.on_due(0.0)
+    failed_until = work.next_due()
+
+    operation.is_routine = False
+    work.receive(ev.ConnectionLost("it is gone"), 1.0)
+
+    assert work.next_due() == failed_until
