@@ -35,7 +35,7 @@ ROWS: list[Row | LocalRow] = [
 ]  # fmt: skip
 CODES = {row.code for row in ROWS}
 Main = Callable[[list[str]], object]
-FORBIDDEN = re.compile(r"/home/|/root/|BEGIN [A-Z ]*KEY|AKIA[A-Z0-9]{12}|password=|token=\w{12}")
+FORBIDDEN = re.compile(r"/(?:home|root)/|BEGIN [A-Z ]*KEY|AKIA[A-Z0-9]{12}|password=|token=\w{12}")
 
 
 @dataclass
