@@ -221,6 +221,14 @@ def test_explain_shows_a_code_or_names_the_command_that_does(
     assert step in shown["next_step"]
 
 
+def test_explain_names_no_command_for_a_code_that_it_would_have(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with suppress(SystemExit):
+        factory(["explain", "FB-599", "--json"])
+    assert "docs/errors.md" in json.loads(capsys.readouterr().out)["next_step"]
+
+
 @pytest.mark.parametrize("command", ["device", "factory", "localcloud"])
 def test_the_help_says_where_a_code_is_explained(command: str) -> None:
     assert f"{command} explain FB-nnn" in " ".join(help_of(command).split())
