@@ -33,6 +33,9 @@ BRING_BACK: Final = (
 )
 UNFINISHED: Final = ".new"
 """What the name of a file ends in that `replace` has not put into its place yet."""
+_LOOK_THERE: Final = (
+    "Look at {path}: there is a folder, a file or a link where the storage has something else."
+)
 _SECRETS: Final = frozenset({"huk", "refused-pins"})
 """Files of a root of trust that nobody else may read; the images are sealed."""
 
@@ -244,7 +247,7 @@ def _made(folder: Path) -> bool:
     except FileExistsError:
         if folder.is_dir():
             return False
-        raise
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from None
     return True
 
 
@@ -261,6 +264,7 @@ def storage_errors(path: Path) -> Iterator[None]:
     Raises:
         InsufficientStorageError: the disk, or the user's share of it, is full.
         StorageAccessError: this user may not, or the disk is mounted read-only.
+        DataCorruptError: something else stands at ``path``, such as a folder in place of a file.
         StorageFailureError: anything else.
     """
     try:
@@ -271,6 +275,8 @@ def storage_errors(path: Path) -> Iterator[None]:
             raise INSUFFICIENT_STORAGE.error(message) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise STORAGE_ACCESS.error(message) from error
+        if error.errno in (errno.EISDIR, errno.ENOTDIR, errno.ELOOP):
+            raise DataCorruptError(message, next_step=_LOOK_THERE.format(path=path)) from error
         raise STORAGE_FAILURE.error(message) from error
 
 

@@ -247,8 +247,10 @@ class SealedStore:
         return DataCorruptError(said)
 
     def _generation_of(self, name: str) -> int | StorageError:
+        if (image := self._fs.read(name)) is None:
+            return DataCorruptError("it is missing")
         try:
-            return self._sealer.unseal(self._fs.read(name) or b"")[0]
+            return self._sealer.unseal(image)[0]
         except (DataCorruptError, WrongDeviceError) as error:
             return error
 

@@ -17,6 +17,7 @@ import pytest
 
 from device.errors import Row
 from device.errors.storage import (
+    DATA_CORRUPT,
     INSUFFICIENT_STORAGE,
     STORAGE_ACCESS,
     STORAGE_BUSY,
@@ -122,6 +123,8 @@ def test_a_failing_call_names_the_file(tmp_path: Path, call: str) -> None:
         (errno.EDQUOT, INSUFFICIENT_STORAGE),
         (errno.EACCES, STORAGE_ACCESS),
         (errno.EROFS, STORAGE_ACCESS),
+        (errno.EISDIR, DATA_CORRUPT),
+        (errno.ELOOP, DATA_CORRUPT),
         (errno.EIO, STORAGE_FAILURE),
     ],
 )
@@ -159,9 +162,9 @@ def test_a_folder_that_several_make_at_once_is_made_once(tmp_path: Path) -> None
 
 def test_a_file_in_place_of_a_folder_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "fuses").write_bytes(b"")
-    with raises(STORAGE_FAILURE, match="fuses"):
+    with raises(DATA_CORRUPT, match="fuses"):
         make_folder(tmp_path / "fuses")
-    with raises(STORAGE_FAILURE, match="fuses"):
+    with raises(DATA_CORRUPT, match="fuses"):
         sync_folder(tmp_path / "fuses")
 
 
