@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from msgspec.structs import replace
 
 from device.config.device_plan import AWSCRT_REPORTS_FIRST, RENEWAL_CLIENT, Plan
-from device.config.endpoint import Endpoint
-from device.config.settings import Connection, Settings, configured
-from device.connection.session import Postbox, Session
+from device.config.settings import Settings, configured
+from device.connection.session import Postbox, Session, SessionFactory
 from device.connection.two_connections import TwoConnections
 from device.errors import FirstbootError
 from device.errors.provisioning import IDENTITY_REFUSED, NOT_LET_IN
 from device.errors.renewal import CERTIFICATE_EXPIRED
 from device.lifecycle.journal import Identity, load_configuration, load_identity
 from device.operation.renewal import Ended, RenewalOrders
-from device.operation.renewal_due import RenewalPolicy
 from device.operation.task import Task
 from device.provisioning.actions import Action, Connect
 from device.provisioning.events import Credential
@@ -31,7 +29,7 @@ from device.runtime.notify import ServiceManager
 from device.runtime.trust_anchors import TrustAnchors
 from device.storage.device_storage import DeviceStorage
 from device.storage.element.installation import attach_element
-from device.storage.keys import KeyType, TlsIdentity
+from device.storage.keys import KeyType
 from device.storage.manufacturing_data import serial_number
 from device.storage.secure_storage import Uid
 
@@ -52,9 +50,6 @@ _LONGEST_BETWEEN_RENEWALS: Final = 3600.0
 _DEAD: Final = {CERTIFICATE_EXPIRED, NOT_LET_IN, IDENTITY_REFUSED}
 """How it looks if a device's certificate is of no use any more."""
 _EnrolmentT = TypeVar("_EnrolmentT", bound="Enrolment")
-SessionFactory = Callable[
-    [Endpoint, bytes, Callable[[Credential], TlsIdentity], Connection], Session
-]
 
 
 class Agent:
@@ -191,10 +186,8 @@ class Agent:
         from device.operation.renewal import Due, Renewing  # noqa: PLC0415 - a boot needs none
         from device.runtime.renewal_schedule import RenewalSchedule  # noqa: PLC0415
 
-        chosen = self._settings.renewal
-        policy = RenewalPolicy(chosen.at_fraction, chosen.max_age_days, chosen.jitter)
         retry = self._settings.connection.retry
-        schedule = RenewalSchedule(self._storage, self._clock, policy)
+        schedule = RenewalSchedule(self._storage, self._clock, self._settings.renewal)
 
         def look() -> Due | float:
             if operation.is_refused and self._may_recover:

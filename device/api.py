@@ -164,9 +164,12 @@ class Device:
             NotProvisionedError: the device has no identity yet.
             FirstbootError: the renewal failed; the current certificate stays in use.
         """
-        with self._start() as started:
-            started.agent.renew(started.patience)
-            identity = started.agent.identity
+        try:
+            with self._start() as started:
+                started.agent.renew(started.patience)
+                identity = started.agent.identity
+        finally:
+            self._is_stop_wanted = False
         if identity is None:
             raise RuntimeError("a device that renewed its certificate has an identity")
         return identity
@@ -181,13 +184,13 @@ class Device:
         """
         from device.runtime.renewal_status import read_renewal_status  # noqa: PLC0415 - rarely asked
 
-        return read_renewal_status(self.state, self.config, self._environment)
+        return read_renewal_status(self.state, self._settings_of)
 
     def stop(self) -> None:
-        """Ask a boot or run in another thread to end, or the next one if none has begun.
+        """Ask a boot, renewal or run in another thread to end, or the next one if none has begun.
 
-        It returns at once, and is safe in a signal handler. `boot` then raises StoppedError,
-        `run` returns; nothing is lost.
+        It returns at once, and is safe in a signal handler. `boot` and `renew` then raise
+        StoppedError, `run` returns; nothing is lost.
         """
         self._is_stop_wanted = True
         if (started := self._started) is not None:

@@ -7,11 +7,12 @@ from typing import Final
 
 from msgspec import Struct
 
-from device.agent import Agent, SessionFactory
+from device.agent import Agent
 from device.config import settings
 from device.config.device_plan import plan_for
 from device.config.settings import Settings
 from device.connection.awscrt_session import AwscrtSession
+from device.connection.session import SessionFactory
 from device.lifecycle.made_for import check_has_claim, check_made_for
 from device.runtime.backoff import Dice
 from device.runtime.claim_delivery import DeliveredClaim

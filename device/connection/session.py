@@ -1,9 +1,13 @@
 """The connection as the loop sees it: orders in, past facts out, one attempt at a time."""
 
+from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
+from device.config.endpoint import Endpoint
+from device.config.settings import Connection
 from device.provisioning.actions import Action
-from device.provisioning.events import Event
+from device.provisioning.events import Credential, Event
+from device.storage.keys import TlsIdentity
 
 
 class StopRequested(Event, frozen=True):
@@ -39,6 +43,12 @@ class Session(Protocol):
     def request_stop(self) -> None:
         """Make `next_event` return `StopRequested`; may be called from a signal handler."""
         ...
+
+
+SessionFactory = Callable[
+    [Endpoint, bytes, Callable[[Credential], TlsIdentity], Connection], Session
+]
+"""Makes a session with an endpoint, the CAs to trust, and what gives each credential's key."""
 
 
 @runtime_checkable

@@ -1,7 +1,5 @@
 """What the checks know of a device; each check adds what it learned."""
 
-import fcntl
-import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,8 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from device.config.device_plan import Plan
 from device.config.endpoint import Endpoint
-from device.config.settings import Connection, Settings
-from device.connection.session import Session
+from device.config.settings import Settings
+from device.connection.session import Session, SessionFactory
 from device.doctor.finding import SkippedError
 from device.errors import FirstbootError
 from device.errors.provisioning import CLAIM_MISSING, NO_CREDENTIAL
@@ -21,16 +19,14 @@ from device.provisioning.events import Credential
 from device.runtime.clock import Clock
 from device.storage import installed_certificate
 from device.storage.device_storage import DeviceStorage
-from device.storage.keys import CLAIM_KEY, KeyId, TlsIdentity
+from device.storage.filesystem import is_locked
+from device.storage.keys import CLAIM_KEY, KeyId
 from device.storage.secure_storage import Uid
 
 if TYPE_CHECKING:
     from device.doctor.server import ServerSeen
 
 T = TypeVar("T")
-OpenSession = Callable[[Endpoint, bytes, Callable[[Credential], TlsIdentity], Connection], Session]
-
-
 Resolve = Callable[[str, int], Sequence[tuple[Any, ...]]]
 """Returns the addresses of a host and a port, as `socket.getaddrinfo` does."""
 
@@ -82,7 +78,7 @@ class Case:
 
     questions: Questions
     clock: Clock
-    open_session: OpenSession
+    open_session: SessionFactory
     limits: Limits = Limits()
     resolve: Resolve = socket.getaddrinfo
     storage: DeviceStorage | None = None
@@ -99,6 +95,11 @@ class Case:
     """Connected."""
     first_error: FirstbootError | None = None
     """Of the first check that failed: what stops the device."""
+
+    @property
+    def is_running(self) -> bool:
+        """Whether another process has the device open for writing."""
+        return is_locked(self.questions.state / "storage")
 
     def close(self) -> None:
         """Close what the checks opened."""
@@ -139,18 +140,3 @@ def held_by(storage: DeviceStorage) -> Held:
     if Uid.CLAIM_CERTIFICATE in storage.ps.uids():
         return Held(Credential.CLAIM, CLAIM_KEY, storage.ps.get(Uid.CLAIM_CERTIFICATE))
     raise (NO_CREDENTIAL if progress is None else CLAIM_MISSING).error()
-
-
-def is_running(state: Path) -> bool:
-    """Whether another process has the device open for writing; the lock is not taken."""
-    try:
-        descriptor = os.open(state / "storage" / "lock", os.O_RDONLY | os.O_NONBLOCK)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False

@@ -11,7 +11,7 @@ from device.config import settings as settings_of
 from device.config.device_plan import plan_for
 from device.config.endpoint import Endpoint
 from device.config.settings import Loaded
-from device.doctor.case import Case, Held, held_by, is_running, needed
+from device.doctor.case import Case, Held, held_by, needed
 from device.doctor.finding import (
     DiagnosedError,
     Finding,
@@ -72,7 +72,7 @@ def storage(case: Case) -> Finding:
             raise DECOMMISSIONED.error("the device is DECOMMISSIONED: its root key is destroyed")
         raise LifecycleError(f"the device is {state}, not {Lifecycle.SECURED.name}")
     words = f"generation {opened.generation}, serial number {serial_number(opened)}"
-    return ok(words + (", open in another process" if is_running(case.questions.state) else ""))
+    return ok(words + (", open in another process" if case.is_running else ""))
 
 
 def root_of_trust(case: Case) -> Finding:
@@ -139,7 +139,7 @@ def expiry(case: Case) -> Finding:
     now, known = case.clock.wall(), _newest_known(case)
     words = f"valid from {_day(begin)} to {_day(end)}; now {_day(now)}"
     if known > end or now > end:
-        by = "a moment that has passed for certain" if known > end else "this device's clock"
+        by = "a time that has certainly passed" if known > end else "this device's clock"
         error = CREDENTIAL_EXPIRED.error(credential=held.credential, end=_day(end), by=by)
         raise DiagnosedError(error, _expired(error, now, known, is_certain=known > end))
     left = end - now

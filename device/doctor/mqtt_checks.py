@@ -12,7 +12,8 @@ from msgspec.structs import replace
 
 from device.config.methods import METHODS
 from device.connection.session import Session
-from device.doctor.case import Case, Held, is_running, needed
+from device.connection.tunnel import PROBE_SECONDS
+from device.doctor.case import Case, Held, needed
 from device.doctor.finding import DiagnosedError, Finding, SkippedError, failed, ok
 from device.doctor.server import http_answer_of
 from device.errors.provisioning import NOT_REACHABLE
@@ -31,8 +32,8 @@ _ANSWERED: Final = "CONNACK"
 _SAID: Final = "DISCONNECT"
 _SUFFIX: Final = "-doctor"
 _ASK_THE_ACCOUNT: Final = (
-    "The device cannot find out more. Whoever may read the account runs factory explain --serial "
-    "SERIAL, which names the reason."
+    "The device cannot find out more. Run factory explain --serial SERIAL where you can read the "
+    "account: it names the reason."
 )
 _BY_THING: Final = (
     "The policy takes the client id from the thing, and the certificate is not attached to a thing "
@@ -46,7 +47,6 @@ _FIND_THE_BROKER: Final = (
     "Check the endpoint and its port, and what stands between the device and AWS IoT. This says "
     "nothing about the device's certificate."
 )
-_SECONDS: Final = 5.0
 _BY_AWS: Final = "Amazon Web Services"
 """In the issuer of certificates that AWS IoT signed (docs/aws-iot-facts.md, 2.3)."""
 
@@ -82,7 +82,7 @@ def _http_instead(case: Case, outcome: ev.Event) -> str:
     if str(getattr(outcome, "detail", "")).startswith(_ANSWERED):
         return ""
     endpoint = needed(case.endpoint, "an endpoint")
-    return http_answer_of(endpoint, min(_SECONDS, case.limits.answer))
+    return http_answer_of(endpoint, min(PROBE_SECONDS, case.limits.answer))
 
 
 def _not_mqtt(case: Case, status: str) -> DiagnosedError:
@@ -115,7 +115,7 @@ def _ready(case: Case) -> Held:
             "the key is in a secure element; doctor does not log in, because a wrong PIN costs "
             "one of the token's tries: run device boot"
         )
-    if is_running(case.questions.state):
+    if case.is_running:
         raise SkippedError(
             "the device is running in another process, and a second connection with its client id "
             "would end the first: stop it to have this checked"

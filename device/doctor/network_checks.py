@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from device.config.data_endpoint import region_of
 from device.config.endpoint import HTTPS_PORT, Endpoint
 from device.connection.connect_failure import reason_for_distrust, unreached
-from device.connection.tunnel import TunnelRefusedError, way_to
+from device.connection.tunnel import PROBE_SECONDS, TunnelRefusedError, way_to
 from device.doctor.case import Case, needed
 from device.doctor.finding import DiagnosedError, Finding, SkippedError, failed, ok, warning
 from device.doctor.server import ServerSeen, look_at, names_of
@@ -18,7 +18,6 @@ from device.errors.provisioning import NOT_REACHABLE
 from device.errors.text import foreign
 from device.provisioning.events import ConnectFailed
 
-_SECONDS: Final = 5.0
 _VARIABLES: Final = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 
 
@@ -67,7 +66,7 @@ def tcp(case: Case) -> Finding:
     wanted = _wanted(case)
     hop = wanted.first_hop
     try:
-        with socket.create_connection((hop.host, hop.port), _SECONDS) as opened:
+        with socket.create_connection((hop.host, hop.port), PROBE_SECONDS) as opened:
             peer = opened.getpeername()[0]
     except OSError as error:
         raise _refused(unreached(error, wanted), "opening a connection") from None
@@ -84,7 +83,7 @@ def proxy(case: Case) -> Finding:
         raise SkippedError(f"no proxy is set (proxy, or DEVICE_PROXY){hint}")
     wanted = _reachable(case)
     try:
-        with way_to(wanted, _SECONDS):
+        with way_to(wanted, PROBE_SECONDS):
             return ok(f"{wanted.proxy} opened the way to {wanted}")
     except TunnelRefusedError as error:
         case.is_reachable = False

@@ -9,9 +9,8 @@ from typing import Final
 from cryptography import x509
 
 from device.config.endpoint import Endpoint
-from device.connection.tunnel import way_to
+from device.connection.tunnel import PROBE_SECONDS, way_to
 
-_SECONDS: Final = 5.0
 _HEAD: Final = 200
 
 
@@ -45,7 +44,7 @@ def names_of(certificate: x509.Certificate) -> str:
     return ", ".join(str(each.value) for each in held)
 
 
-def look_at(endpoint: Endpoint, *, with_name: bool = True) -> ServerSeen:
+def look_at(endpoint: Endpoint) -> ServerSeen:
     """Shake hands without trusting anybody and without a certificate of ours.
 
     Whether the server is to be trusted is another question: `device.connection.connect_failure`.
@@ -56,8 +55,8 @@ def look_at(endpoint: Endpoint, *, with_name: bool = True) -> ServerSeen:
     context = _trusting()
     if endpoint.alpn:
         context.set_alpn_protocols(endpoint.alpn)
-    with way_to(endpoint, _SECONDS) as raw:
-        return _seen(raw, context, endpoint.host if with_name else None)
+    with way_to(endpoint, PROBE_SECONDS) as raw:
+        return _seen(raw, context, endpoint.host)
 
 
 def http_answer_of(endpoint: Endpoint, seconds: float) -> str:
@@ -85,11 +84,11 @@ def _trusting() -> ssl.SSLContext:
     return context
 
 
-def _seen(raw: socket.socket, context: ssl.SSLContext, name: str | None) -> ServerSeen:
+def _seen(raw: socket.socket, context: ssl.SSLContext, name: str) -> ServerSeen:
     """Do the handshake; TLS 1.2 may refuse us in it, after it has shown its certificate."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = context.wrap_bio(incoming, outgoing, server_hostname=name)
-    until = time.monotonic() + _SECONDS
+    until = time.monotonic() + PROBE_SECONDS
     while True:
         try:
             tls.do_handshake()

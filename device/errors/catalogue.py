@@ -35,11 +35,6 @@ CATALOGUE: Final = rows_of(
 )
 
 
-_COMMANDS: Final = {"5": "factory", "6": "factory", "7": "factory", "8": "factory",
-                    "9": "localcloud"}  # fmt: skip
-"""Whose ``explain`` knows a code that the device's catalogue lacks, by its first digit."""
-
-
 def row_of(code: str, catalogue: dict[str, Row] = CATALOGUE) -> Row:
     """Return the row of ``code``, which may be written ``FB-410``, ``fb410`` or ``410``.
 
@@ -50,10 +45,10 @@ def row_of(code: str, catalogue: dict[str, Row] = CATALOGUE) -> Row:
     wanted = f"FB-{found[1]}" if found else code
     if (row := catalogue.get(wanted)) is not None:
         return row
-    command = _COMMANDS.get(found[1][0]) if found else None
-    step = (
-        f"{command} explain {wanted} explains it, where {command} is installed." if command else ""
-    )
+    step = ""
+    if found and all(each[:4] != wanted[:4] for each in catalogue):  # another command's codes
+        command = "localcloud" if wanted.startswith("FB-9") else "factory"
+        step = f"Run {command} explain {wanted}, where {command} is installed."
     raise UNKNOWN_CODE.error(f"the catalogue has no code {wanted}", next_step=step)
 
 

@@ -7,7 +7,7 @@ from device.errors import ExitCode, Row
 CREDENTIAL_EXPIRED: Final = Row(
     "FB-460",
     "CredentialExpiredError",
-    "The certificate has ended, or ends soon",
+    "The certificate has expired, or expires soon",
     means="The certificate that the device would connect with has expired, or will soon.",
     causes=(
         "The device was off, or did not renew its certificate, before it expired.",
@@ -15,7 +15,7 @@ CREDENTIAL_EXPIRED: Final = Row(
     ),
     next_step="Compare this device's clock with the real time. If the clock is right, the device "
     "needs a new certificate: renew it before the end, or have the station make it again.",
-    sentence="the {credential} ended at {end}, by {by}",
+    sentence="the {credential} expired at {end}, according to {by}",
     exit_code=ExitCode.DENIED,
     needs="a device whose certificate has expired",
 )

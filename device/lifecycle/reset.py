@@ -15,7 +15,7 @@ from typing import Final
 from device.config.methods import CLAIM_METHODS
 from device.errors.storage import DECOMMISSIONED, LifecycleError
 from device.lifecycle import journal
-from device.lifecycle.journal import Identity, Keyed, Progress, Registered, Staged
+from device.lifecycle.journal import Identity, Progress, Registered
 from device.storage import installed_certificate
 from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.element.installation import ElementPlan, attach_element
@@ -90,6 +90,7 @@ def decommission(
                 if (plan := find_element(storage)) is not None:
                     attach_element(storage, plan)
                 storage.keys.erase()
+            clear_folder(state, metrics_file)  # after a cut nobody can read where the file is
             storage.advance(Lifecycle.DECOMMISSIONED)
     except LifecycleError as error:
         if error.row is not DECOMMISSIONED:
@@ -98,7 +99,6 @@ def decommission(
             storage.finish_decommissioning()
         clear_folder(state)
         return False
-    clear_folder(state, metrics_file)
     return True
 
 
@@ -137,17 +137,9 @@ def _forget(storage: DeviceStorage, identity: Identity) -> None:
 
 def _undo(storage: DeviceStorage, progress: Progress | None, *, forget_identity: bool) -> None:
     """Undo a boot that was begun; one that waits for its proof since a reset was not."""
-    match progress:
-        case None:
-            return
-        case Keyed(key=key):
-            storage.keys.destroy_key(key)
-        case Registered() if _is_reset(storage, progress) and not forget_identity:
-            return
-        case Staged() | Registered():
-            journal.note_given_up(storage.ps, progress.certificate_id)
-            storage.keys.destroy_key(progress.key)
-    _remove(storage, {Uid.STAGED_CERTIFICATE, Uid.PROVISIONING_JOURNAL})
+    waits = isinstance(progress, Registered) and _is_reset(storage, progress)
+    if progress is not None and (forget_identity or not waits):
+        journal.forget_progress(storage, progress)
 
 
 def _is_reset(storage: DeviceStorage, progress: Registered) -> bool:

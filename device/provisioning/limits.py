@@ -25,8 +25,9 @@ CERTIFICATE_ID_CHARACTERS: Final = 64
 
 ThingName: TypeAlias = Annotated[str, Meta(pattern=rf"^{THING_NAME}\Z")]
 CertificateId: TypeAlias = Annotated[
-    str, Meta(pattern=r"^[!-~]+\Z", max_length=CERTIFICATE_ID_CHARACTERS)
+    str, Meta(pattern=r"^[0-9A-Za-z][0-9A-Za-z_-]*\Z", max_length=CERTIFICATE_ID_CHARACTERS)
 ]
+"""AWS IoT's are hexadecimal. A next step has the id in a command, so a shell must take it as is."""
 OwnershipToken: TypeAlias = Annotated[str, Meta(pattern=r"^[!-~]+\Z", max_length=TOKEN_CHARACTERS)]
 CertificatePem: TypeAlias = Annotated[str, Meta(max_length=CERTIFICATE_PEM_CHARACTERS)]
 PrivateKeyPem: TypeAlias = Annotated[str, Meta(max_length=PRIVATE_KEY_PEM_CHARACTERS)]

@@ -28,7 +28,7 @@ from device.errors.storage import StorageError
 from device.operation.outbox import MOST_BYTES, MOST_MESSAGES, MemoryOutbox
 from device.provisioning.actions import Publish
 from device.storage.device_storage import DeviceStorage
-from device.storage.filesystem import Folder, OsFs, make_folder, replace
+from device.storage.filesystem import UNFINISHED, Folder, OsFs, make_folder, replace
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +36,6 @@ KEY_LABEL: Final = b"firstboot v1 outbox"
 _NONCE_BYTES: Final = 12
 _CONTENT: Final = msgspec.msgpack.Decoder(list[object])
 """Topic and payload in turn."""
-_UNFINISHED: Final = ".new"  # device.storage.filesystem.replace
 
 
 class DurableOutbox(MemoryOutbox):
@@ -155,7 +154,7 @@ class DurableOutbox(MemoryOutbox):
             raise
 
     def _take_up(self, name: str) -> None:
-        if name.endswith(_UNFINISHED):
+        if name.endswith(UNFINISHED):
             self._folder.unlink(name)
             return
         content = self._folder.read(name)

@@ -29,7 +29,7 @@ def check_step(step: str) -> None:
     """Refuse a step that no device has.
 
     Raises:
-        ValueError: it is one.
+        ValueError: no device has it.
     """
     if step not in NAMED_STEPS:
-        raise ValueError(f"there is no step {step!r}; one of {', '.join(NAMED_STEPS)}")
+        raise ValueError(f"there is no step {step!r}; the steps are: {', '.join(NAMED_STEPS)}")

@@ -1,7 +1,7 @@
 """What decides when a device renews by itself: its identity, its settings, and its clock."""
 
 import math
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from device.lifecycle import journal
 from device.lifecycle.journal import Identity
@@ -11,15 +11,18 @@ from device.runtime.clock import Clock, trusted_wall_time
 from device.storage.device_storage import DeviceStorage
 from device.storage.manufacturing_data import made_at
 
+if TYPE_CHECKING:
+    from device.config.settings import Renewal
+
 
 class RenewalSchedule:
     """Tells why the certificate is to be renewed now, or when."""
 
-    def __init__(self, storage: DeviceStorage, clock: Clock, policy: RenewalPolicy) -> None:
-        """Look into ``storage`` and at ``clock`` each time."""
+    def __init__(self, storage: DeviceStorage, clock: Clock, chosen: "Renewal") -> None:
+        """Look into ``storage`` and at ``clock`` each time; ``chosen`` are the settings."""
         self._storage: Final = storage
         self._clock: Final = clock
-        self._policy: Final = policy
+        self._policy: Final = RenewalPolicy(chosen.at_fraction, chosen.max_age_days, chosen.jitter)
 
     def look(self) -> Due | float:
         """Return why to renew the certificate, or finish something, now; or in how many seconds."""

@@ -27,10 +27,12 @@ from device.storage.private_file import keeps_modes, read_private_file
 _MAX_FILE_BYTES: Final = 64 * 1024 * 1024
 """Far more than any file of a device or a station has; a larger one is not read at all."""
 
-_BRING_BACK: Final = (
+BRING_BACK: Final = (
     "Bring the folder back, or mount the disk that it is on. If it is lost, keep a copy of the "
     "state folder, then have the station make the device again."
 )
+UNFINISHED: Final = ".new"
+"""What the name of a file ends in that `replace` has not put into its place yet."""
 _LOOK_THERE: Final = (
     "Look at {path}: there is a folder, a file or a link where the storage has something else."
 )
@@ -100,7 +102,7 @@ def replace(fs: Fs, name: str, data: bytes, mode: int = 0o600) -> None:
         StorageFailureError: the disk refused or lied. The old content is intact, unless the
             very last step failed: then it is the old or the new, whole.
     """
-    temporary = f"{name}.new"
+    temporary = name + UNFINISHED
     fs.unlink(temporary)
     try:
         fs.create(temporary, data, mode)
@@ -194,7 +196,7 @@ class FolderLock:
             DataCorruptError: there is no such folder.
         """
         if not folder.is_dir():
-            raise DataCorruptError(f"{folder} is missing", next_step=_BRING_BACK)
+            raise DataCorruptError(f"there is no folder {folder}", next_step=BRING_BACK)
         path = folder / "lock"
         with storage_errors(path):
             self._descriptor = _lock_file(path)
@@ -209,6 +211,21 @@ class FolderLock:
         if self._descriptor >= 0:
             os.close(self._descriptor)
         self._descriptor = -1
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether another process has the `FolderLock`; to find out, it is shared for an instant."""
+    try:
+        descriptor = os.open(folder / "lock", os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def make_folder(folder: Path) -> None:

@@ -20,8 +20,10 @@ KeyId = NewType("KeyId", str)
 """A key's label: ``device-key.1``, ``claim-key``."""
 
 CLAIM_KEY: Final = KeyId("claim-key")
-BIRTH_KEY: Final = KeyId("birth-key")
 """The key of the claim certificate; the station installs it, promotion destroys it."""
+
+BIRTH_KEY: Final = KeyId("birth-key")
+"""The key of the birth certificate; the station installs it, and it stays (docs/renewal.md)."""
 
 FIRST_DEVICE_KEY: Final = KeyId("device-key.1")
 """The name of the key that a station makes in a device."""

@@ -27,7 +27,7 @@ from device.errors.storage import (
 )
 from device.storage.capacity import CAPACITY, PROVISIONING_ROOM, check_capacity, limit_of
 from device.storage.entries import Entries, Entry, Service
-from device.storage.filesystem import Fs, overwrite, replace
+from device.storage.filesystem import BRING_BACK, Fs, overwrite, replace
 from device.storage.image import Sealer, digest_of
 from device.storage.roots.root_of_trust import BLANK, Anchor, RootOfTrust
 
@@ -232,6 +232,9 @@ class SealedStore:
 
     def _diagnosis(self) -> FirstbootError:
         """Say why no copy is the one that the anchor names."""
+        if all(self._fs.read(name) is None for name in COPIES):
+            words = f"the storage folder has neither {' nor '.join(COPIES)}"
+            return DataCorruptError(words, next_step=BRING_BACK)
         found = {name: self._generation_of(name) for name in COPIES}
         said = "; ".join(f"{name}: {what}" for name, what in found.items())
         if any(isinstance(what, int) for what in found.values()):

@@ -302,7 +302,7 @@ DEVICE_CAUSES: Final = [
         "the installed certificate is for another key",
         "key and certificate", "FB-420", "another key", leaf_of_another_key,
     ),
-    Cause("the certificate has expired", "expiry", "FB-460", "ended at", expired),
+    Cause("the certificate has expired", "expiry", "FB-460", "expired at", expired),
     Cause("the certificate ends today", "expiry", "FB-460", "0 days are left", ends_soon),
     Cause("the clock says 1970", "clock", "FB-408", "1970", clock_of_1970),
     Cause(

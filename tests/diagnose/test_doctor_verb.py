@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from device.doctor.case import held_by
 from device.doctor.examination import CHECKS
 from device.errors import ExitCode
 from device.storage.device_storage import open_device_storage
 from tests.diagnose.bench import CONFIG, Bench
 from tests.diagnose.device_causes import broker, damaged, installed, no_device
 from tests.support.device_process import device_here
-from tests.support.devices import make_device
+from tests.support.devices import advance_to, make_device, open_device
 from tests.support.schemas import check_line
 
 CLAIM = CONFIG / "claim.yaml"
@@ -107,3 +108,16 @@ def test_a_just_in_time_certificate_is_not_shown_to_aws(tmp_path: Path) -> None:
     found = {each["check"]: each for each in checks(finished.out)}
     assert found["TLS"]["result"] == "ok"
     assert "AWS IoT register" in found["CONNECT"]["evidence"]
+
+
+@pytest.mark.parametrize(
+    ("step", "held"),
+    [("keyed", "CLAIM"), ("staged", "STAGED"), ("registered", "STAGED"), ("proven", "DEVICE")],
+)
+def test_it_looks_at_the_certificate_that_a_boot_would_use(
+    tmp_path: Path, step: str, held: str
+) -> None:
+    with open_device(tmp_path) as storage:
+        advance_to(storage, step)
+
+        assert held_by(storage).credential.name == held

@@ -153,15 +153,24 @@ def moments_of_a_renewal() -> int:
     return supply.moments
 
 
-def test_a_decommissioning_is_cut_at_any_moment() -> None:
+def lifecycle_in(world: MemoryWorld) -> Lifecycle:
+    with open_device_storage(STATE, read_only=True, mount=world.mount) as storage:
+        return storage.lifecycle
+
+
+def test_a_decommissioning_is_cut_at_any_moment(tmp_path: Path) -> None:
     world, _ = proven_by_claim()
-    cuts = 0
+    cuts, metrics = 0, tmp_path / "device.prom"
     for moment in range(1, 1_000):
         supply = PowerSupply(moment)
+        if lifecycle_in(world) is Lifecycle.SECURED:
+            metrics.write_bytes(b"x")
         try:
-            decommission(STATE, mount=on(supply, world))
+            decommission(STATE, find_metrics_file=lambda _: str(metrics), mount=on(supply, world))
         except PowerCutError:
             cuts += 1
+            if lifecycle_in(world) is Lifecycle.DECOMMISSIONED:
+                assert not metrics.exists(), "nobody can read any more where it is"
         else:
             break
 

@@ -35,7 +35,7 @@ ROWS: list[Row | LocalRow] = [
 ]  # fmt: skip
 CODES = {row.code for row in ROWS}
 Main = Callable[[list[str]], object]
-FORBIDDEN = re.compile(r"/home/|/root/|BEGIN [A-Z ]*KEY|AKIA[A-Z0-9]{12}|password=|token=\w{12}")
+FORBIDDEN = re.compile(r"/(?:home|root)/|BEGIN [A-Z ]*KEY|AKIA[A-Z0-9]{12}|password=|token=\w{12}")
 
 
 @dataclass
@@ -219,6 +219,14 @@ def test_explain_shows_a_code_or_names_the_command_that_does(
     shown = json.loads(capsys.readouterr().out)
     assert ("page" in shown) is (step == "")
     assert step in shown["next_step"]
+
+
+def test_explain_names_no_command_for_a_code_that_it_would_have(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with suppress(SystemExit):
+        factory(["explain", "FB-599", "--json"])
+    assert "docs/errors.md" in json.loads(capsys.readouterr().out)["next_step"]
 
 
 @pytest.mark.parametrize("command", ["device", "factory", "localcloud"])

@@ -44,6 +44,13 @@ def test_a_certificate_for_a_csr() -> None:
     assert accepted(CSR, CERTIFICATE) == CertificateIssued("id", "pem", "token")
 
 
+@pytest.mark.parametrize("spoilt", ["$(reboot)", "a;b", "`a`", "--region", "a|b", ""])
+def test_an_id_that_would_do_something_in_a_shell_is_malformed(spoilt: str) -> None:
+    found = accepted(CSR, CERTIFICATE | {"certificateId": spoilt})
+
+    assert isinstance(found, ReplyMalformed)
+
+
 def test_a_certificate_with_its_key() -> None:
     event = accepted(KEYS, CERTIFICATE | {"privateKey": "key"})
 

@@ -10,6 +10,7 @@ from device.errors.storage import StorageError
 from device.operation.outbox import MemoryOutbox, Outbox
 from device.provisioning.actions import Publish
 from device.runtime.durable_outbox import DurableOutbox, open_outbox
+from device.storage.filesystem import UNFINISHED
 from tests.support.crash_states import CrashState, crash_states, explore
 from tests.support.devices import open_device
 from tests.support.errors import raises
@@ -199,6 +200,28 @@ def test_a_disk_that_refuses_leaves_what_was_there(fault: Fault, call: int) -> N
     assert len(outbox) == 1
     outbox.put(publication(3))
     assert drained(outbox_on(RecordingDisk(disk.content()))) == [1, 3]
+
+
+def test_a_disk_that_refuses_the_file_that_is_used_again_gets_another() -> None:
+    disk = RecordingDisk({PLACE.name: {}})
+    outbox = outbox_on(disk)
+    outbox.put(publication(1))
+    outbox.remove()
+    disk.faults = {disk.calls: Fault.NO_SPACE}
+
+    with pytest.raises(StorageError):
+        outbox.put(publication(2))
+
+    outbox.put(publication(3))
+    assert drained(outbox_on(RecordingDisk(disk.content()))) == [3]
+
+
+def test_a_file_that_a_cut_left_unfinished_is_no_damage() -> None:
+    disk = RecordingDisk({PLACE.name: {f"{1:016x}{UNFINISHED}": b"half"}})
+
+    outbox = outbox_on(disk)
+
+    assert (outbox.damaged, len(outbox), disk.content()) == (0, 0, {PLACE.name: {}})
 
 
 def test_what_is_held_in_memory_goes_in_its_turn_and_not_to_the_disk() -> None:

@@ -4,7 +4,7 @@ import socket
 import threading
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import cache
 
@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device.connection.pump import Pump
+from device.connection.pump import Pump, Way
 from device.connection.relay import RecordTypes, Relay
 from tests.support.hang import SECONDS
 
@@ -53,6 +53,23 @@ def pump(request: pytest.FixtureRequest) -> Iterator[None]:
 @cache
 def shared_pump() -> Pump:
     return Pump()
+
+
+def test_a_side_that_reads_nothing_ends_the_reading_from_the_other() -> None:
+    giver, source = socket.socketpair()
+    sink, taker = socket.socketpair()
+    with giver, source, sink, taker:
+        for each in (giver, source, sink):
+            each.settimeout(0.0)
+        way = Way(source, sink, lambda _: True)
+        for _ in range(200):
+            with suppress(BlockingIOError):
+                giver.send(bytes(65_536))
+            if way.wants_more:
+                way.read()
+
+        assert not way.wants_more
+        assert len(way.pending) < 4 * 65_536
 
 
 @contextmanager

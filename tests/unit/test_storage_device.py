@@ -121,6 +121,21 @@ def test_a_secured_device_that_is_damaged_does_not_open_even_for_a_look(state: P
         open_device_storage(state, read_only=True)
 
 
+@pytest.mark.parametrize("read_only", [True, False])
+@pytest.mark.parametrize("there_is", ["nothing", "an empty folder", "a file"])
+def test_a_storage_folder_that_is_not_there_is_to_be_brought_back(
+    state: Path, there_is: str, read_only: bool
+) -> None:
+    (state / "storage").rename(state / "elsewhere")
+    if there_is == "an empty folder":  # as where a disk is not mounted
+        (state / "storage").mkdir()
+    elif there_is == "a file":
+        (state / "storage").write_bytes(b"x")
+    with pytest.raises(DataCorruptError) as raised:
+        open_device_storage(state, read_only=read_only)
+    assert "mount the disk" in raised.value.next_step
+
+
 def test_a_reader_changes_nothing(state: Path) -> None:
     before = files(state)
     with open_device_storage(state, read_only=True) as storage:

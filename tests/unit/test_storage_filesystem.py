@@ -28,6 +28,7 @@ from device.storage.filesystem import (
     FolderLock,
     OsFs,
     make_folder,
+    overwrite,
     replace,
     storage_errors,
     sync_folder,
@@ -204,6 +205,20 @@ def test_a_disk_that_lies_about_a_write_does_not_get_the_name() -> None:
     with raises(STORAGE_FAILURE, match="read back"):
         replace(disk.mount(Path("storage")), "image", b"new")
     assert disk.content() == {"storage": {"image": b"old"}}
+
+
+class IgnoresOverwrites(OsFs):
+    """A disk that says it wrote, and did not."""
+
+    def overwrite(self, name: str, data: bytes) -> None:
+        """Do nothing."""
+
+
+def test_an_overwrite_that_does_not_read_back_is_an_error(tmp_path: Path) -> None:
+    fs = IgnoresOverwrites(tmp_path)
+    fs.create("image", b"old")
+    with raises(STORAGE_FAILURE, match="read back"):
+        overwrite(fs, "image", b"new")
 
 
 def test_a_second_lock_on_a_folder_is_refused_until_the_first_is_released(tmp_path: Path) -> None:

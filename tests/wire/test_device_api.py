@@ -78,6 +78,13 @@ def test_a_stop_before_the_boot_is_not_lost(device: Device) -> None:
     assert device.boot().thing_name == device.serial
 
 
+def test_a_stop_of_a_renewal_does_not_stop_the_boot_after_it(device: Device) -> None:
+    device.stop()
+    with pytest.raises(FirstbootError):  # it has no certificate to renew yet
+        device.renew()
+    assert device.boot().thing_name == device.serial
+
+
 def test_a_device_in_use_is_busy(device: Device) -> None:
     other = Device(device.state)
     found: list[str] = []
