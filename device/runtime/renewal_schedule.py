@@ -21,6 +21,7 @@ class RenewalSchedule:
     def __init__(self, storage: DeviceStorage, clock: Clock, chosen: "Renewal") -> None:
         """Look into ``storage`` and at ``clock`` each time; ``chosen`` are the settings."""
         self._storage: Final = storage
+        self._made_at: Final = made_at(storage)
         self._clock: Final = clock
         self._policy: Final = RenewalPolicy(chosen.at_fraction, chosen.max_age_days, chosen.jitter)
 
@@ -34,7 +35,8 @@ class RenewalSchedule:
             return Due("a renewal was begun and is not finished", is_new_wanted=False)
         if journal.load_to_retire(storage):
             return Due("the cloud has not retired the old certificate yet", is_new_wanted=False)
-        left = self.due_at(identity) - self._now(identity)
+        now = self._now(identity)
+        left = due_at(_life_of(identity), self._policy, now) - now
         if left > 0.0:
             return left
         return Due("the certificate has reached the age at which it is renewed")
@@ -44,7 +46,7 @@ class RenewalSchedule:
         return due_at(_life_of(identity), self._policy, self._now(identity))
 
     def _now(self, identity: Identity) -> float:
-        known = made_at(self._storage), identity.not_before
+        known = self._made_at, identity.not_before
         return trusted_wall_time(self._clock, *known) or identity.not_before
 
 

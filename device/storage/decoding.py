@@ -14,7 +14,7 @@ from typing import Final, Protocol, TypeVar
 import msgspec
 from cryptography.exceptions import UnsupportedAlgorithm
 
-from device.errors.storage import DataCorruptError, DoesNotExistError
+from device.errors.storage import DataCorruptError
 
 UNDECODABLE: Final = (
     ValueError,  # UnicodeError and binascii.Error among them
@@ -37,8 +37,8 @@ T = TypeVar("T")
 class Entries(Protocol):
     """Where entries are: `SecureStorage`."""
 
-    def get(self, uid: int) -> bytes:
-        """Return the entry, or raise DoesNotExistError."""
+    def find(self, uid: int) -> bytes | None:
+        """Return the entry, or None where there is none."""
         ...
 
 
@@ -71,11 +71,8 @@ def stored(storage: Entries, uid: int, decode: Callable[[bytes], T], what: str) 
     Raises:
         DataCorruptError: the entry is authentic, but of a form this firmware cannot read.
     """
-    try:
-        content = storage.get(uid)
-    except DoesNotExistError:
-        return None
-    return decoded(content, decode, what)
+    content = storage.find(uid)
+    return None if content is None else decoded(content, decode, what)
 
 
 def reason(error: BaseException) -> str:

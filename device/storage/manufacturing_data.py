@@ -35,10 +35,11 @@ def made_at(storage: DeviceStorage) -> float | None:
 
     That moment has passed for certain, whatever this device's clock says.
     """
-    if Uid.MADE_AT not in storage.its.uids():
+    said = storage.its.find(Uid.MADE_AT)
+    if said is None:
         return None
     with suppress(ValueError):
-        return datetime.fromisoformat(storage.its.get(Uid.MADE_AT).decode()).timestamp()
+        return datetime.fromisoformat(said.decode()).timestamp()
     return None
 
 

@@ -77,6 +77,16 @@ class SecureStorage:
             raise INVALID_ARGUMENT.error(f"size {size} is negative")
         return data[offset : offset + size]
 
+    def find(self, uid: int) -> bytes | None:
+        """Return the entry, or None where nothing is stored (not in PSA; see `get`).
+
+        Raises:
+            InvalidArgumentError: the uid is illegal.
+        """
+        self._check_uid(uid)
+        entry = self._store.entries.get((self._service, int(uid)))
+        return None if entry is None else entry.data
+
     def get_info(self, uid: int) -> StorageInfo:
         """Return sizes and the protection really given, which may be more or less than asked.
 
