@@ -35,7 +35,7 @@ from device.provisioning.events import Credential
 MOST_WAITS: Final = 8
 """So many failures in a row end a renewal, until it is continued after a longer wait."""
 SOONEST_LOOK: Final = 60.0
-LATEST_LOOK: Final = 3_600.0
+LATEST_LOOK: Final = 6 * 3_600.0
 _PART_OF_WHAT_IS_LEFT: Final = 0.1
 
 
@@ -43,8 +43,8 @@ def seconds_to_look(left: float) -> float:
     """Return when to look at the wall clock again, if a renewal is due in ``left`` seconds.
 
     The wait is not ``left``: the wall clock may be set, and the monotonic clock of the waits does
-    not count while the device is suspended. So the device looks each hour, and more often as the
-    moment comes near: a certificate that is renewed after 40 minutes is looked at after 4. A
+    not count while the device is suspended. So the device looks four times a day, and more often as
+    the moment comes near: a certificate that is renewed after 40 minutes is looked at after 4. A
     suspend of more than a few minutes also costs the connection, and a device without one looks
     each `SOONEST_LOOK`.
     """

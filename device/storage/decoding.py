@@ -52,7 +52,11 @@ def decoding(what: str) -> Iterator[None]:
     try:
         yield
     except UNDECODABLE as error:
-        raise DataCorruptError(f"{what} cannot be read: {reason(error)}") from None
+        raise _corrupt(what, error) from None
+
+
+def _corrupt(what: str, error: BaseException) -> DataCorruptError:
+    return DataCorruptError(f"{what} cannot be read: {reason(error)}")
 
 
 def decoded(content: bytes, decode: Callable[[bytes], T], what: str) -> T:
@@ -61,8 +65,10 @@ def decoded(content: bytes, decode: Callable[[bytes], T], what: str) -> T:
     Raises:
         DataCorruptError: it cannot; the text names ``what``.
     """
-    with decoding(what):
+    try:
         return decode(content)
+    except UNDECODABLE as error:  # `decoding` costs as much as what it guards
+        raise _corrupt(what, error) from None
 
 
 def stored(storage: Entries, uid: int, decode: Callable[[bytes], T], what: str) -> T | None:

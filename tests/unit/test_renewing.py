@@ -133,7 +133,7 @@ def looks_until(due_at: float) -> list[float]:
     return [*looks, now]
 
 
-@pytest.mark.parametrize(("due_at", "most_looks"), [(1.0, 2), (600.0, 11), (1e5, 70), (1e7, 2_900)])
+@pytest.mark.parametrize(("due_at", "most_looks"), [(1.0, 2), (600.0, 11), (1e5, 70), (1e7, 530)])
 def test_a_device_looks_more_often_as_its_renewal_comes_near(
     due_at: float, most_looks: int
 ) -> None:

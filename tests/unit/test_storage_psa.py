@@ -84,10 +84,11 @@ def test_empty_data_is_an_entry(service: SecureStorage) -> None:
     [
         lambda service, uid: service.set(uid, b""),
         lambda service, uid: service.get(uid),
+        lambda service, uid: service.find(uid),
         lambda service, uid: service.get_info(uid),
         lambda service, uid: service.remove(uid),
     ],
-    ids=["set", "get", "get_info", "remove"],
+    ids=["set", "get", "find", "get_info", "remove"],
 )
 def test_uids_are_1_to_64_bits(
     service: SecureStorage, call: Callable[[SecureStorage, int], object], uid: int
@@ -106,6 +107,12 @@ def test_the_first_and_the_last_uid_are_legal(service: SecureStorage, uid: int) 
 def test_what_is_not_there_does_not_exist(service: SecureStorage, call: str) -> None:
     with pytest.raises(DoesNotExistError, match="0x77"):
         getattr(service, call)(UID)
+
+
+def test_find_returns_the_entry_or_none(service: SecureStorage) -> None:
+    assert service.find(UID) is None
+    service.set(UID, b"a value")
+    assert service.find(UID) == b"a value"
 
 
 def test_removed_is_gone(service: SecureStorage) -> None:
