@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 
 from tests.world.bugs import BUGS
-from tests.world.world import RATES
+from tests.world.recovery import KINDS
 
 TESTS: Final = Path(__file__).parents[1]
 PAGE: Final = (TESTS.parent / "docs" / "cannot-be-bricked.md").read_text(encoding="utf-8")
@@ -31,4 +31,4 @@ def test_each_planted_bug_is_on_the_page() -> None:
 
 
 def test_each_accident_has_its_recovery_time() -> None:
-    assert [kind for kind in RATES if f"\n| {kind} | " not in PAGE] == []
+    assert [kind for kind in KINDS if f"\n| {kind} | " not in PAGE] == []

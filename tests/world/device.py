@@ -29,6 +29,7 @@ from tests.support.fake_element import attach
 from tests.support.power import PowerCutError
 from tests.support.worlds import MemoryWorld
 from tests.world.chance import Chance
+from tests.world.comeback import INACTIVE_SECONDS, WHILE_SECONDS
 from tests.world.disk import Flash
 from tests.world.hub import DeviceClock, Fiber
 from tests.world.network import WorldSession
@@ -150,11 +151,12 @@ class WorldDevice:
                 self._lose_certificate()
             case ["certificate", "INACTIVE", *_]:
                 self.world.account.set_status(self.serial, "INACTIVE", was="ACTIVE")
-                self.world.hub.at(self.world.hub.now + 7200.0, self._activate)
+                self.world.hub.at(self.world.hub.now + INACTIVE_SECONDS, self._activate)
 
     def _for_a_while(self, name: str, what: object) -> None:
         setattr(what, name, True)
-        self.world.hub.at(self.world.hub.now + 5400.0, lambda _: setattr(what, name, False))
+        until = self.world.hub.now + WHILE_SECONDS
+        self.world.hub.at(until, lambda _: setattr(what, name, False))
 
     def _activate(self, _: object) -> None:
         self.world.account.set_status(self.serial, "ACTIVE", was="INACTIVE")
@@ -207,6 +209,7 @@ class WorldDevice:
     def _live(self) -> None:
         while not self.has_ended:
             self.is_on = True
+            self.world.comebacks.power_is_back(self.name, self.world.hub.now)
             off = self._run_once()
             self.is_on = False
             self.world.note(self.name, "off", f"{off:.0f}")
@@ -348,7 +351,7 @@ class _Watcher:
     def add(self, name: str, detail: str = "") -> None:
         self._device.rules.device_says(name, detail)
         if name in {"operating", "telemetry acknowledged"}:
-            self._device.world.at_home(self._device.name)
+            self._device.world.comebacks.at_home(self._device.name, self._device.world.hub.now)
         restarted = self._device.world.restarted_at
         if name == "operating" and restarted is not None and self._device.back_after is None:
             self._device.back_after = self._device.world.hub.now - restarted

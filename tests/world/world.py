@@ -14,6 +14,7 @@ from typing import Final
 from tests.exhaustive.cloud import LIES
 from tests.world.account import Account
 from tests.world.chance import Accident, Chance
+from tests.world.comeback import LASTS, NO_POLICY_SECONDS, Comebacks
 from tests.world.device import WITH_TOKEN, WorldDevice
 from tests.world.hub import Hub
 from tests.world.network import WorldSession
@@ -104,7 +105,7 @@ class Outcome:
     renewed_at: list[float] = field(default_factory=list)
     """When each device had its second certificate."""
     recovered: dict[str, list[float]] = field(default_factory=dict)
-    """By kind of accident: seconds until its victim was connected and proven again."""
+    """By kind of accident: seconds from its end until its victim was connected and proven again."""
     power_ons: int = 0
     readings: int = 0
     renewals: int = 0
@@ -136,9 +137,7 @@ class World:
         self.hub: Final = Hub()
         self.chance: Final = Chance(seed, _swarm(seed) if rates is None else rates, only)
         self.chance.on_strike = self._struck
-        self._recovering: Final[dict[str, list[tuple[str, float]]]] = {}
-        """By device: what struck it since it was last connected and proven, and when."""
-        self._recovered: Final[dict[str, list[float]]] = {}
+        self.comebacks: Final = Comebacks()
         self.account: Final = Account(self.hub, self.chance)
         self.online: Final[dict[str, WorldSession]] = {}
         self.restarted_at: float | None = None
@@ -159,13 +158,9 @@ class World:
     def _struck(self, accident: Accident) -> None:
         kind, who, _ = accident
         for device in self.devices:
-            if who in {device.name, "broker"} and device.power_ons:
-                self._recovering.setdefault(device.name, []).append((kind, self.hub.now))
-
-    def at_home(self, who: str) -> None:
-        """Take note that a device is connected with its proven identity."""
-        for kind, since in self._recovering.pop(who, ()):
-            self._recovered.setdefault(kind, []).append(self.hub.now - since)
+            # What does not last is over before a device is switched on the first time.
+            if who in {device.name, "broker"} and (device.power_ons or kind in LASTS):
+                self.comebacks.struck(kind, device.name, self.hub.now)
 
     def run(self) -> Outcome:
         """Let the world be hostile, then honest; return what became of it."""
@@ -187,7 +182,7 @@ class World:
         outcome.back_after = [d.back_after for d in self.devices if d.back_after is not None]
         firsts = [d.rules.first_renewed_at for d in self.devices]
         outcome.renewed_at = [moment for moment in firsts if moment is not None]
-        outcome.recovered = self._recovered
+        outcome.recovered = self.comebacks.seconds
         outcome.power_ons = sum(device.power_ons for device in self.devices)
         outcome.readings = sum(device.rules.readings for device in self.devices)
         outcome.renewals = sum(device.rules.renewals for device in self.devices)
@@ -201,7 +196,7 @@ class World:
             device.power_on(when)
             if self.chance.strikes("no policy at first", device.name):
                 device.has_policy = False
-                self.hub.at(2 * HOUR, device.get_policy)
+                self.hub.at(NO_POLICY_SECONDS, device.get_policy)
             first = self.shape.fate_every * self.chance.number("first hour", device.name)
             self.hub.at(first, self._fate, device)
         self.hub.at(HOUR, self._broker)
