@@ -163,7 +163,7 @@ class WorldDevice:
 
     def _lose_certificate(self) -> None:
         """Somebody deletes what a device has not proven yet; a proven one needs its station."""
-        if not self.rules.was_proven and self.is_by_claim:
+        if self.is_by_claim and not self.rules.was_proven:
             self.world.account.registry.delete_certificates(self.serial)
 
     def get_policy(self, _: object = None) -> None:
@@ -269,7 +269,7 @@ class WorldDevice:
         return True
 
     def _reset(self, storage: DeviceStorage) -> None:
-        self.rules.is_reset()
+        self.rules.is_reset(journal.load(storage.ps))
         reset(storage)
         self._is_to_reset = False
 

@@ -36,6 +36,8 @@ class Rules:
         """What a reset device is to prove again."""
         self._former: set[str] = set()
         """Certificates that were the identity, and are it no more."""
+        self._undone: Final[set[str]] = set()
+        """Certificates that a person's reset had the device forget, so that none refused them."""
         self.renewals = 0
         self.first_renewed_at: float | None = None
         self._refusals = 0
@@ -97,7 +99,7 @@ class Rules:
             held |= unknown if len(unknown) == 1 else set()
         most = 2 if identity and progress else 1
         self.check("one thing, one live certificate", holds=len(unknown) <= most)
-        in_vain = len(active & set(given_up))
+        in_vain = len(active & set(given_up) - self._undone)
         enough = self._refusals >= ROUNDS_AND_ONE * in_vain
         self.check("a live certificate is given up after many refusals only", holds=enough)
         self.check("the device holds its live certificate", holds=unknown <= held)
@@ -137,15 +139,19 @@ class Rules:
             given_up = journal.load_given_up(storage.ps)
         return identity is not None and identity.certificate_id in given_up
 
-    def is_reset(self) -> None:
-        """Somebody resets the device: it proves again what it has."""
+    def is_reset(self, progress: Progress | None) -> None:
+        """Somebody resets the device: it proves again what it has, and forgets what it began."""
+        self._undone.add(getattr(progress, "certificate_id", ""))
         if self.identity is not None:
             self.identity, self._awaited = None, self.identity
 
     @property
     def was_proven(self) -> bool:
-        """Whether the device was proven once, reset or not."""
-        return (self.identity or self._awaited) is not None
+        """Whether the device was proven once, reset or not, even if it had no time to say so."""
+        device = self._device
+        with open_device_storage(device.state, read_only=True, mount=device.flash.mount) as storage:
+            is_stored = journal.load_identity(storage.ps) is not None
+        return is_stored or (self.identity or self._awaited) is not None
 
     def powered_on(self, identity: Identity | None, serial: str) -> None:
         """Nothing that the storage acknowledged is lost with the power."""

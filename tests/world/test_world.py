@@ -3,7 +3,9 @@
 import os
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -22,6 +24,27 @@ def test_no_seed_breaks_a_rule(seed: int, tmp_path: Path) -> None:
 
     assert outcome.broken == "", f"scripts/world --seed {seed} shows it"
     assert len(outcome.proven_at) == SHORT.devices
+
+
+FOUND: Final[Mapping[str, tuple[int, Sequence[tuple[str, int]]]]] = {
+    "proven, but the power failed before it said so; then its certificate is in use": (
+        153, (("power cut inside a write", 11), ("certificate deleted", 0)),
+    ),
+    "a person's reset forgets a certificate that nobody refused": (
+        155, (*(("power cut inside a write", number) for number in (5, 11, 13, 15)), ("reset", 4)),
+    ),
+}  # fmt: skip
+"""What long runs found, shrunk: the seed, and what befell the fifth device."""
+
+
+@pytest.mark.parametrize("story", FOUND)
+def test_what_was_found_once_holds(story: str, tmp_path: Path) -> None:
+    seed, accidents = FOUND[story]
+    only = frozenset((kind, "d4", number) for kind, number in accidents)
+    outcome = World(seed, tmp_path, Shape(hostile=1.5 * HOUR, honest=HOUR), only=only).run()
+
+    assert outcome.broken == ""
+    assert len(outcome.accidents) == len(only)
 
 
 def test_worlds_differ_and_are_hostile(tmp_path: Path) -> None:
