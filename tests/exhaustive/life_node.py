@@ -7,6 +7,7 @@ certificate than before, whose former one is retired.
 import json
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 from device.config.device_plan import renewal_plan
 from device.lifecycle import journal
@@ -271,9 +272,20 @@ class LifeNode(DeviceNode):
         named = {"": "", current: "current", held: "held", **dict.fromkeys(to_retire, "to retire")}
         return (
             type(self.machine).__name__,
-            summary_of(self, storage),
+            summary_of(self, storage, only_active_orphans=identity is not None),
             (self.is_wanted, self.recovers, status(self.cloud, current)),
-            tuple(status(self.cloud, each) for each in to_retire),
+            self._waiting_for_their_end(to_retire),
             tuple(named.get(remembered.get(each, ""), "other") for each in _REMEMBERED),
             remembered.get("_failure") is not None,
+        )
+
+    def _waiting_for_their_end(self, to_retire: tuple[str, ...]) -> tuple[str, ...]:
+        """Return what of the certificates to retire is ACTIVE; dead ones in a row are as one.
+
+        The cloud says of each in turn that it is retired, and none comes to life again.
+        """
+        active = set(self.cloud.active_certificates(SERIAL))
+        found = ("ACTIVE" if each in active else "dead" for each in to_retire)
+        return tuple(
+            each for kind, run in groupby(found) for each in ([kind] if kind == "dead" else run)
         )

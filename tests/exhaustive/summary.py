@@ -17,14 +17,21 @@ if TYPE_CHECKING:
     from tests.exhaustive.device_node import DeviceNode
 
 
-def summary_of(node: "DeviceNode", storage: DeviceStorage) -> Hashable:
-    """Return what machine, storage and cloud are, as a value to compare."""
+def summary_of(
+    node: "DeviceNode", storage: DeviceStorage, *, only_active_orphans: bool = False
+) -> Hashable:
+    """Return what machine, storage and cloud are, as a value to compare.
+
+    With ``only_active_orphans`` it does not matter what else was issued, unless the machine still
+    remembers the token of another certificate.
+    """
     progress = journal.load(storage.ps)
     held = getattr(progress, "certificate_id", "") or installed_id(storage)
     token = getattr(progress, "ownership_token", "")
+    is_remembered = _same(vars(node.machine).get("_token"), token) == "other"
     return (
         _stored(storage, progress),
-        _registry(node, storage, held),
+        _registry(node, storage, held, only_active=only_active_orphans and not is_remembered),
         (status(node.cloud, held), token in node.cloud.tokens, held in node.proofs),
         (node.link, node.user_is_there, node.machine.state.name),
         _memory(node, held, token),
@@ -54,15 +61,18 @@ def _stored(storage: DeviceStorage, progress: journal.Progress | None) -> Hashab
     )
 
 
-def _registry(node: "DeviceNode", storage: DeviceStorage, held: str) -> Hashable:
+def _registry(
+    node: "DeviceNode", storage: DeviceStorage, held: str, *, only_active: bool
+) -> Hashable:
     """Of certificates that the device does not hold it matters whether there are such."""
     identity = journal.load_identity(storage.ps)
     known = {held, node.cloud.claim_id, *journal.load_given_up(storage.ps)}
+    known.update(journal.load_to_retire(storage.ps))
     known |= {identity.certificate_id} if identity else set()
     orphans = {
         (each.status, each.thing is not None)
         for identifier, each in node.cloud.certificates.items()
-        if identifier not in known
+        if identifier not in known and (each.status == "ACTIVE" or not only_active)
     }
     return tuple(node.cloud.things), len(node.cloud._unknown), frozenset(orphans)
 
