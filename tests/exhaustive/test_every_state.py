@@ -55,7 +55,7 @@ def test_after_a_hostile_move_every_state_of_a_proven_device_leads_home(
     found = search(proven(name, tmp_path), most_hostile=1)
 
     assert_leads_home(found)
-    assert found.nodes > 200
+    assert found.nodes > 100
 
 
 @pytest.mark.long
@@ -69,6 +69,15 @@ def test_every_state_of_a_proven_device_leads_home(name: str, tmp_path: Path) ->
     assert name not in ON_THE_PAGE or row(name, found) in PAGE.read_text(encoding="utf-8")
 
 
+def test_a_decommissioning_that_is_cut_twice_ends(tmp_path: Path) -> None:
+    living = proven("renewal", tmp_path)
+    found = search(EndNode(living, living.disk), most_hostile=2)
+
+    assert_leads_home(found)
+    assert found.nodes > 20
+
+
+@pytest.mark.long
 def test_from_every_state_of_a_renewal_a_decommissioning_ends_whatever_is_cut(
     tmp_path: Path,
 ) -> None:
