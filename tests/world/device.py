@@ -163,7 +163,7 @@ class WorldDevice:
 
     def _lose_certificate(self) -> None:
         """Somebody deletes what a device has not proven yet; a proven one needs its station."""
-        if self.is_by_claim and not self.rules.was_proven:
+        if self.is_by_claim and not (self._is_to_end or self.rules.was_proven):
             self.world.account.registry.delete_certificates(self.serial)
 
     def get_policy(self, _: object = None) -> None:

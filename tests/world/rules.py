@@ -148,10 +148,11 @@ class Rules:
     @property
     def was_proven(self) -> bool:
         """Whether the device was proven once, reset or not, even if it had no time to say so."""
+        if self.identity or self._awaited:
+            return True
         device = self._device
         with open_device_storage(device.state, read_only=True, mount=device.flash.mount) as storage:
-            is_stored = journal.load_identity(storage.ps) is not None
-        return is_stored or (self.identity or self._awaited) is not None
+            return journal.load_identity(storage.ps) is not None
 
     def powered_on(self, identity: Identity | None, serial: str) -> None:
         """Nothing that the storage acknowledged is lost with the power."""

