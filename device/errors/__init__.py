@@ -244,6 +244,16 @@ class StepNotReachedError(FirstbootError):
     row = STEP_NOT_REACHED
 
 
+MACHINE_REFUSED: Final = Row(
+    "FB-007",
+    "MachineRefusedError",
+    "This machine refused a file, a connection or memory",
+    means="The operating system refused what the command asked for. The device loses nothing.",
+    causes=("There is no memory left.", "A limit is reached (ulimit -a).", "The disk is full."),
+    next_step="Correct the cause on this machine, then run the same command again.",
+    sentence="this machine refused: {problem}",
+    needs="a machine without memory, or with a full disk behind standard output",
+)
 UNKNOWN_CODE: Final = Row(
     "FB-005",
     "UnknownCodeError",

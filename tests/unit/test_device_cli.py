@@ -487,7 +487,10 @@ def test_output_that_a_full_disk_takes_is_an_error_without_a_traceback(command: 
             arguments, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, check=False, timeout=SECONDS
         )
     assert done.returncode == 1
+    code = {"device": b"FB-007", "factory": b"FB-503", "localcloud": b"FB-916"}[command]
+    assert code in done.stderr
     assert b"No space left on device" in done.stderr
+    assert b"next: " in done.stderr
     assert b"Traceback" not in done.stderr
     assert b"Exception ignored" not in done.stderr
 
