@@ -285,16 +285,6 @@ NO_SUCH_PATH: Final = Row(
     next_step="If the server has another version than the command: localcloud down, then up.",
     needs="a command of another version than the server",
 )
-MACHINE_REFUSED: Final = Row(
-    "FB-916",
-    "MachineRefusedError",
-    "This machine refused a file, a connection or memory",
-    means="The operating system refused what localcloud asked for.",
-    causes=("There is no memory left.", "A limit is reached (ulimit -a).", "The disk is full."),
-    next_step="Correct the cause on this machine, then run the same command again.",
-    sentence="this machine refused: {problem}",
-    needs="a machine without memory, or with a full disk behind standard output",
-)
 UNKNOWN_CODE: Final = Row(
     "FB-915",
     "UnknownCodeError",
@@ -308,6 +298,16 @@ UNKNOWN_CODE: Final = Row(
     sentence="the local AWS has no code {code}",
     exit_code=ExitCode.MISUSE,
     reproduce=("localcloud explain FB-000  # {code}",),
+)
+MACHINE_REFUSED: Final = Row(
+    "FB-916",
+    "MachineRefusedError",
+    "This machine refused a file, a connection or memory",
+    means="The operating system refused what localcloud asked for.",
+    causes=("There is no memory left.", "A limit is reached (ulimit -a).", "The disk is full."),
+    next_step="Correct the cause on this machine, then run the same command again.",
+    sentence="this machine refused: {problem}",
+    needs="a machine without memory, or with a full disk behind standard output",
 )
 
 CATALOGUE: Final = {each.code: each for each in tuple(vars().values()) if isinstance(each, Row)}
