@@ -199,8 +199,8 @@ class DeviceNode:
         match order:
             case act.Fail():
                 return node._failed()
-            case act.WaitBeforeRetry():
-                return node._waited()
+            case act.WaitBeforeRetry(cause):
+                return node._waited(cause)
             case act.Connect():
                 return node._connect(order, move)
             case act.Subscribe() | act.Request() | act.Publish() | act.Disconnect():
@@ -222,7 +222,7 @@ class DeviceNode:
     def _lost(self, fact: ev.Event) -> "DeviceNode":
         return replace(self, link=None)._told(fact)
 
-    def _waited(self) -> "DeviceNode":
+    def _waited(self, _: FirstbootError) -> "DeviceNode":
         """Time passes until a round would count; a burst of rounds changes nothing."""
         if self.scene.needs_user and not self.user_is_there:
             return self.powered_on()  # sooner or later the user comes

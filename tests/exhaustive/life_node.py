@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from device.config.device_plan import renewal_plan
+from device.errors import FirstbootError
+from device.errors.renewal import RECOVERY_REFUSED
 from device.lifecycle import journal
 from device.lifecycle.journal import Identity, Keyed, Registered, Staged
 from device.lifecycle.reset import reset
@@ -154,8 +156,10 @@ class LifeNode(DeviceNode):
         with node._opened() as (_, work):
             return replace(node, machine=machine, facts=(work.resume(),))
 
-    def _waited(self) -> DeviceNode:
+    def _waited(self, cause: FirstbootError) -> DeviceNode:
         """After many waits `device run` looks again whether its certificate is dead."""
+        if cause.row is RECOVERY_REFUSED:
+            self._do_what_the_report_says()
         with self._opened() as (storage, _):
             identity = journal.load_identity(storage.ps)
         if (
@@ -164,15 +168,19 @@ class LifeNode(DeviceNode):
             and self._is_dead(identity) != self.recovers
         ):
             return self.powered_on()
-        return super()._waited()
+        return super()._waited(cause)
 
     def _failed(self) -> DeviceNode:
-        """Somebody does what FB-447 says, if the audit names a certificate that is still good."""
+        """Begin again; if the cloud refused to have the device back, after a person's work."""
         if self.recovers:
-            for each in set(self.cloud.active_certificates(SERIAL)) - self._names():
-                self.cloud.deactivate(each)
-                self.cloud.clock.advance(1.0)
+            self._do_what_the_report_says()
         return self.powered_on()
+
+    def _do_what_the_report_says(self) -> None:
+        """Set INACTIVE what FB-447's audit names: certificates that are still good."""
+        for each in set(self.cloud.active_certificates(SERIAL)) - self._names():
+            self.cloud.deactivate(each)
+            self.cloud.clock.advance(1.0)
 
     def _names(self) -> set[str]:
         """Return the ids of the certificates that the device could connect with."""
@@ -275,6 +283,7 @@ class LifeNode(DeviceNode):
             summary_of(self, storage, only_active_orphans=identity is not None),
             (self.is_wanted, self.recovers, status(self.cloud, current)),
             self._waiting_for_their_end(to_retire),
+            self._would_count_a_refusal(storage, progress),
             tuple(named.get(remembered.get(each, ""), "other") for each in _REMEMBERED),
             remembered.get("_failure") is not None,
         )
@@ -289,3 +298,12 @@ class LifeNode(DeviceNode):
         return tuple(
             each for kind, run in groupby(found) for each in ([kind] if kind == "dead" else run)
         )
+
+    def _would_count_a_refusal(
+        self, storage: DeviceStorage, progress: journal.Progress | None
+    ) -> bool:
+        """Whether enough time has passed under power since the last round against a certificate."""
+        if not isinstance(progress, Staged | Registered):
+            return False
+        given_up, so_far = len(journal.load_given_up(storage.ps)), progress.evidence
+        return so_far.and_a_round(self.clock.monotonic(), given_up).rounds > so_far.rounds

@@ -3,6 +3,7 @@
 from collections.abc import Hashable
 from typing import TYPE_CHECKING
 
+from device.errors.renewal import RECOVERY_REFUSED
 from device.identity.certificates import certificate_id, leaf_of
 from device.lifecycle import journal
 from device.lifecycle.journal import Keyed, Registered, Staged
@@ -97,6 +98,8 @@ def _kind(node: "DeviceNode", item: act.Action | ev.Event) -> Hashable:
             return "Connect", credential
         case act.Request(topic):
             return "Request", topic
+        case act.WaitBeforeRetry(cause):
+            return "WaitBeforeRetry", cause.row is RECOVERY_REFUSED  # a person acts on that one
         case act.StageCertificate() | ev.CertificateIssued():
             is_claim = item.certificate_pem == node.cloud.claim_pem
             return type(item).__name__, status(node.cloud, item.certificate_id), is_claim
