@@ -13,9 +13,9 @@ MOST_MESSAGES: Final = 256
 MOST_BYTES: Final = 1_048_576
 """Messages, and bytes of their payloads, that may wait; what comes on top is dropped."""
 _ANY_CONNECTION: Final = -1
-_DEAF_SECONDS: Final = 1.0
-"""No wait is longer: a signal that comes in the instant before one begins, or in another thread,
-is only heard when it ends, since Python runs signal handlers between two bytecodes."""
+_DEAF_SECONDS: Final = 10.0
+"""No wait is longer: a signal that comes in the microseconds before one begins is only heard when
+it ends, since Python runs signal handlers between two bytecodes. Any other signal ends the wait."""
 
 
 class Inbox:

@@ -24,6 +24,9 @@ _SECRETS: Final = (
 )
 """What stands before a secret, in a group, and the secret; `re` compiles at first use."""
 
+_MARKS: Final = (":", "=", "-----BEGIN")
+"""No text without one of them holds a secret that the patterns find: most lines are done so."""
+
 # C0 and C1; soft hyphen, zero width, line and paragraph separators, what turns the direction of
 # writing; invisible operators; byte order mark; annotations, tags, lone surrogates.
 _UNPRINTABLE: Final = (
@@ -55,6 +58,8 @@ def redact(text: str) -> str:
 
 def printable(text: str) -> str:
     """Return ``text`` as one line that a terminal cannot take for anything but text."""
+    if text.isascii() and text.isprintable():
+        return text
     return re.sub(_UNPRINTABLE, _escaped, text)
 
 
@@ -73,6 +78,8 @@ def _without_known(text: str) -> str:
 
 
 def _without_patterns(text: str) -> str:
+    if not any(mark in text for mark in _MARKS):
+        return text
     for secret in _SECRETS:
         text = re.sub(secret, rf"\1{REDACTED}", text)
     return text

@@ -165,7 +165,7 @@ class Operation(Work):
         self._now = now
         due = [task for task in self._tasks if task.next_due() <= now]
         said = [order for task in due for order in self._take(task, task.on_due(now))]
-        return [*said, *self._send()]
+        return said if due else self._send()
 
     def on_stopped(self) -> Sequence[Report]:
         """Say what remains undone."""
@@ -218,8 +218,7 @@ class Operation(Work):
         if found is None or found.task is None or not isinstance(found.order, Publish):
             return []
         self._counters.acknowledged(self._now - found.sent_at)
-        said = self._take(found.task, found.task.on_acknowledged(found.order))
-        return [*said, *self._send()]
+        return self._take(found.task, found.task.on_acknowledged(found.order))
 
     def _take(self, task: Task, orders: Sequence[Order]) -> Sequence[Action]:
         """Queue what ``task`` publishes; return all else, and what can be sent at once."""
@@ -238,8 +237,8 @@ class Operation(Work):
         return is_on and self._sending.waiting_for(task) < MOST_WAITING
 
     def _send(self) -> Sequence[Action]:
-        orders = self._sending.take(self._now)
-        self._counters.publishes += sum(isinstance(order, Publish) for order in orders)
+        if orders := self._sending.take(self._now):
+            self._counters.publishes += sum(isinstance(order, Publish) for order in orders)
         return orders
 
     def _disconnected(self) -> Sequence[Report]:
