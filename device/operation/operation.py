@@ -8,7 +8,7 @@ A task whose subscription is denied has no part in that connection.
 """
 
 from collections.abc import Callable, Sequence
-from enum import Enum
+from enum import StrEnum
 from typing import Final
 
 from device.errors import FirstbootError
@@ -42,7 +42,7 @@ class Resumed(ev.Event, frozen=True):
     """The wait is over: it is time to connect."""
 
 
-class State(Enum):
+class State(StrEnum):
     """What the device does; the value is how a person would say it."""
 
     CONNECTING = "connecting"
@@ -90,7 +90,7 @@ class Operation(Work):
     @property
     def step(self) -> str:
         """What the device does, in words."""
-        return self._state.value
+        return self._state
 
     @property
     def timeout(self) -> float | None:
@@ -158,7 +158,7 @@ class Operation(Work):
 
     def next_due(self) -> float:
         """Return when the first of the tasks has something to do, or something may be sent."""
-        return min([self._sending.next_due, *(task.next_due() for task in self._tasks)])
+        return min(self._sending.next_due, *[task.next_due() for task in self._tasks])
 
     def on_due(self, now: float) -> Sequence[Action]:
         """Have each task do what is due, and send what had to wait for its second."""

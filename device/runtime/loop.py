@@ -239,9 +239,9 @@ class Loop:
 
     def _slow_at(self, work: Work, deadline: float) -> float:
         """Return when to tell that the step takes long; tell it if that is now."""
-        slow_at, now = self._since + SLOW_SECONDS, self._clock.monotonic()
         if self._is_slow_told or work.is_routine:
             return math.inf
+        slow_at, now = self._since + SLOW_SECONDS, self._clock.monotonic()
         if now < slow_at:
             return slow_at
         self._is_slow_told = True
