@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from device.errors.storage import UnfitFileError
 
+_CHUNK: Final = 65_536
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _MOUNTS: Final = Path("/proc/self/mountinfo")
 _WITHOUT_MODES: Final = frozenset(
@@ -89,7 +90,7 @@ def _check_kind(path: Path, status: os.stat_result) -> None:
 
 def _content(descriptor: int, at_most: int) -> bytes:
     content = bytearray()
-    while len(content) < at_most and (chunk := os.read(descriptor, at_most - len(content))):
+    while chunk := os.read(descriptor, min(_CHUNK, at_most - len(content))):
         content += chunk
     return bytes(content)
 
