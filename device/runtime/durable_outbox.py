@@ -215,7 +215,9 @@ def open_outbox(place: Path, storage: DeviceStorage, most: int, most_bytes: int)
         StorageError: the folder cannot be made or read.
     """
     make_folder(place)
-    outbox = DurableOutbox(FolderWithOpenFile(place), storage.derive_key(KEY_LABEL), most, most_bytes)
+    outbox = DurableOutbox(
+        FolderWithOpenFile(place), storage.derive_key(KEY_LABEL), most, most_bytes
+    )
     if outbox.damaged:
         _log.warning("%d files of %s could not be read; dropped", outbox.damaged, place)
     return outbox

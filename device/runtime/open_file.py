@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from device.storage.filesystem import OsFs, storage_error, sync_content, write_all
+from device.storage.filesystem import OsFs, storage_error, sync_content
 
 
 class FolderWithOpenFile(OsFs):
@@ -22,9 +22,10 @@ class FolderWithOpenFile(OsFs):
     def overwrite(self, name: str, data: bytes) -> None:
         """Make ``data`` the content of the file ``name``; its size changes only if it has to."""
         try:
-            self._open(name)
-            size = os.fstat(self._descriptor).st_size
-            write_all(self._descriptor, data)
+            size = self._open(name)
+            written = os.pwrite(self._descriptor, data, 0)
+            while written < len(data):
+                written += os.pwrite(self._descriptor, data[written:], written)
             if size > len(data):
                 os.ftruncate(self._descriptor, len(data))
         except OSError as error:
@@ -46,15 +47,17 @@ class FolderWithOpenFile(OsFs):
             self._close()
         super().unlink(name)
 
-    def _open(self, name: str) -> None:
-        """Have ``name`` open, at its beginning; someone may have removed what was open."""
-        if name == self._name and os.fstat(self._descriptor).st_nlink:
-            os.lseek(self._descriptor, 0, os.SEEK_SET)
-            return
+    def _open(self, name: str) -> int:
+        """Have ``name`` open, and return its size; someone may have removed what was open."""
+        if name == self._name:
+            found = os.fstat(self._descriptor)
+            if found.st_nlink:
+                return found.st_size
         self._close()
         self._place = self._folder / name
         self._descriptor = os.open(self._place, os.O_WRONLY | os.O_NOFOLLOW)
         self._name = name
+        return os.fstat(self._descriptor).st_size
 
     def _close(self) -> None:
         descriptor, self._descriptor, self._name = self._descriptor, -1, ""

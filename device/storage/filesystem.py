@@ -153,12 +153,12 @@ class OsFs:
         path, flags = self._folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL
         with storage_errors(path), _opened(path, flags, mode) as descriptor:
             give_to_owner_of(self._folder, descriptor)
-            write_all(descriptor, data)
+            _write_all(descriptor, data)
 
     def overwrite(self, name: str, data: bytes) -> None:
         path, flags = self._folder / name, os.O_WRONLY | os.O_NOFOLLOW
         with storage_errors(path), _opened(path, flags) as descriptor:
-            write_all(descriptor, data)
+            _write_all(descriptor, data)
             os.ftruncate(descriptor, len(data))
 
     def fsync(self, name: str) -> None:
@@ -286,8 +286,7 @@ def storage_error(path: Path, error: OSError) -> FirstbootError:
     return STORAGE_FAILURE.error(message)
 
 
-def write_all(descriptor: int, data: bytes) -> None:
-    """Write all of ``data`` where ``descriptor`` stands."""
+def _write_all(descriptor: int, data: bytes) -> None:
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(descriptor, rest) :]

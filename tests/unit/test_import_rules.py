@@ -281,7 +281,12 @@ def test_status_loads_few_modules_and_no_second_openssl(tmp_path: Path) -> None:
 
 def test_a_device_at_work_has_not_loaded_what_only_a_first_boot_needs() -> None:
     """Each of these is one to four MiB (docs/performance.md)."""
-    loaded = loaded_by("import device.startup, device.runtime.operating")
+    program = (
+        "import device.startup, device.runtime.operating, device.runtime.durable_outbox, "
+        "device.storage.sealed_keys"
+    )
+    loaded = loaded_by(program)
     assert "awscrt" in loaded
+    assert loaded.isdisjoint({"cryptography.hazmat.primitives.serialization", "shutil"})
     assert loaded.isdisjoint({"_hashlib", "cryptography.x509", "ssl", "yaml"})
     assert loaded.isdisjoint({"device.runtime.enrolment", "device.runtime.first_boot"})

@@ -104,6 +104,8 @@ def test_tls_gets_the_certificate_and_a_pkcs8_pem_of_the_same_key(storage: Devic
     assert identity.private_key_pem.startswith(b"-----BEGIN PRIVATE KEY-----\n")
     loaded = load_pem_private_key(identity.private_key_pem, password=None)
     assert loaded.public_key() == storage.keys.export_public_key(KEY)
+    pem = loaded.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    assert pem == identity.private_key_pem, "as cryptography writes it"
 
 
 @pytest.mark.parametrize(
