@@ -167,7 +167,7 @@ class DurableOutbox(MemoryOutbox):
             self._folder.unlink(name)
             return
         content = self._folder.read(name)
-        if not content or content == _DONE:
+        if content is None or is_done(content):
             self._folder.unlink(name)
             return
         try:
@@ -189,6 +189,11 @@ class DurableOutbox(MemoryOutbox):
         content = self._cipher.decrypt(nonce, sealed, name.encode())
         parts = _CONTENT.decode(content.lstrip(_PADDING))
         return [_publication(*pair) for pair in zip(parts[::2], parts[1::2], strict=True)]
+
+
+def is_done(content: bytes) -> bool:
+    """Whether a file with this content holds nothing that waits; an older firmware empties it."""
+    return content in {b"", _DONE}
 
 
 def _parts(publication: Publish) -> tuple[str, bytes]:
