@@ -45,9 +45,9 @@ OVERRIDE_UNKNOWN: Final = error(
     "certificate Status", TEMPLATES, "Correct it.",
 )  # fmt: skip
 THING_NAME_DIFFERS: Final = error(
-    "thing-name-differs", "the device connects under another name than its thing's: thing variables "
-    "then have no value; of an EXCLUSIVE_THING they have one, but firstboot-device allows the "
-    "thing's name only: AWS IoT always refuses it",
+    "thing-name-differs", "the device connects under another name than its thing's: thing "
+    "variables then have no value; of an EXCLUSIVE_THING they have one, but firstboot-device "
+    "allows the thing's name only: AWS IoT always refuses it",
     f'{GUIDE}, "Thing policy variables"',
     "Take ThingName, and thing_name in the device's settings, from the same field; or attach the "
     "certificate as EXCLUSIVE_THING, with a policy that allows the device's client id.",

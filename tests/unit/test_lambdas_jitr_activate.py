@@ -69,7 +69,11 @@ class FakeAws:
         self._call("attach_policy")
 
     def attach_thing_principal(
-        self, *, thingName: str, principal: str, thingPrincipalType: str  # noqa: N803
+        self,
+        *,
+        thingName: str,
+        principal: str,
+        thingPrincipalType: str,  # noqa: N803
     ) -> None:
         assert (principal, thingPrincipalType) == (ARN, "EXCLUSIVE_THING")
         assert thingName in self.things
