@@ -71,7 +71,7 @@ class FakeAws:
     def attach_thing_principal(
         self,
         *,
-        thingName: str,
+        thingName: str,  # noqa: N803
         principal: str,
         thingPrincipalType: str,  # noqa: N803
     ) -> None:
