@@ -10,13 +10,13 @@ decides which copy is overwritten next: after a crash of the process alone, a co
 complete and not be on the disk yet.
 """
 
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Final
 
 from device.errors import FirstbootError
+from device.errors.log import logger
 from device.errors.storage import (
     NOT_PERMITTED,
     ROLLED_BACK,
@@ -31,8 +31,7 @@ from device.storage.filesystem import BRING_BACK, Fs, overwrite, replace
 from device.storage.image import Sealer, digest_of
 from device.storage.roots.root_of_trust import BLANK, Anchor, RootOfTrust
 
-logger = logging.getLogger("device.storage")
-
+_LOG: Final = "device.storage"
 COPIES: Final = ("image-a", "image-b")
 _ATTEMPTS: Final = 100
 """How often a reader lets a writer overtake it before it says that something is wrong."""
@@ -213,7 +212,7 @@ class SealedStore:
             put(self._fs, name, image)
             self._are_both_there = True
         except StorageError as error:
-            logger.warning("%s is not used until the next commit: %s", name, error)
+            logger(_LOG).warning("%s is not used until the next commit: %s", name, error)
             self._fs.unlink(name)
             self._fs.fsync_folder()
 
@@ -258,7 +257,7 @@ class SealedStore:
         """Make both copies the same again, after an interrupted commit or after rot."""
         first, second = self._in_order(self._anchor.generation)
         if self._fs.read(first) != image:
-            logger.warning("%s was damaged or missing; restored from the other copy", first)
+            logger(_LOG).warning("%s was damaged or missing; restored from the other copy", first)
             replace(self._fs, first, image)
         found = self._fs.read(second)
         self._are_both_there = found is not None
@@ -266,9 +265,9 @@ class SealedStore:
             return
         generation = self._generation_of(second)
         if isinstance(generation, int) and abs(generation - self._anchor.generation) <= 1:
-            logger.info("%s completed after an interrupted commit", second)
+            logger(_LOG).info("%s completed after an interrupted commit", second)
         else:
-            logger.warning("%s was damaged or missing; restored from the other copy", second)
+            logger(_LOG).warning("%s was damaged or missing; restored from the other copy", second)
         self._mirror(second, image)
 
     @staticmethod
