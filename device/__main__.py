@@ -6,8 +6,11 @@ import sys
 from device import __version__
 
 _GARBAGE = 50_000
-"""So many objects more than before, and Python looks for garbage: loading all that a first boot needs
-makes 48,000, of which 800 are garbage. By default it looks at each 700, which is 4 % of its time."""
+"""How many objects are made before Python looks for garbage among them; its own number is 700.
+
+Loading all that a first boot needs makes 48,000, of which 800 are garbage; to look so often takes
+4 % of the time.
+"""
 
 
 def main() -> int:

@@ -59,7 +59,7 @@ def account_prefix_of(host: str) -> str | None:
 
 
 def _parts_of(host: str) -> tuple[str, str] | tuple[None, None]:
-    """Return the account's prefix and the Region in ``host``; no pattern, which takes long to make."""
+    """Return the account's prefix and the Region; a pattern would take longer to compile."""
     name, _, rest = host.partition(".iot.")
     region, _, domain = rest.partition(".")
     prefix = name[: -len("-ats")]

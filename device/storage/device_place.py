@@ -86,7 +86,9 @@ class DevicePlace:
         try:
             self.tidy()
         except FirstbootError as error:
-            logger("device.storage").warning("the former root of trust is not yet erased: %s", error)
+            logger("device.storage").warning(
+                "the former root of trust is not yet erased: %s", error
+            )
 
     def _describe(self, descriptor: Descriptor) -> None:
         write_descriptor(self._mount(self.state), descriptor)
