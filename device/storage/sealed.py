@@ -5,13 +5,18 @@ root of trust names the new image: that is the moment it counts. Last, the other
 the same, so that one file may rot and no copy keeps a secret that was destroyed. Whatever is
 cut, the anchor names an image that is whole on the disk.
 
+A copy is written in its place, which takes one sync, where that is as safe as a new file, which
+takes two: the other copy was looked at and is the one that counts, and the file is one that this
+process has made and synced. Of a file from an earlier process nobody knows whether a sync of it
+failed, which the kernel says once.
+
 Generation g goes first to ``COPIES[g % 2]``. The rule, and not what a reader happens to find,
 decides which copy is overwritten next: after a crash of the process alone, a copy may look
 complete and not be on the disk yet.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Final
 
@@ -53,8 +58,8 @@ class SealedStore:
         self._entries: dict[tuple[Service, int], Entry] = {}
         self._depth = 0
         self._finishing = False
-        self._are_both_there = False
-        """Whether the copy that is written last has a file, so that its content is replaced."""
+        self._own: set[str] = set()
+        """The copies whose files this process has made and synced."""
         self._read_only = False
         self._refusal: Callable[[], FirstbootError] | None = None
 
@@ -185,10 +190,24 @@ class SealedStore:
         generation = self._anchor.generation + 1
         image = self._sealer.seal(generation, self._entries)
         first, second = self._in_order(generation)
-        replace(self._fs, first, image)
+        self._put_first(first, image, self._fs.read(second))
         self._advance(Anchor(generation, digest_of(image)))
         self._mirror(second, image)
         self._refusal = None
+
+    def _put_first(self, name: str, image: bytes, other: bytes | None) -> None:
+        """Write the copy that the anchor is to name; ``other`` is what the other copy has now."""
+        if name not in self._own or other is None or digest_of(other) != self._anchor.digest:
+            replace(self._fs, name, image)
+        else:
+            self._own.remove(name)
+            try:
+                overwrite(self._fs, name, image)
+            except StorageError:
+                with suppress(StorageError):
+                    overwrite(self._fs, name, other)  # as it was
+                raise
+        self._own.add(name)
 
     def _advance(self, anchor: Anchor) -> None:
         """Write ``anchor``; if nobody can tell whether it was written, refuse all use."""
@@ -206,11 +225,11 @@ class SealedStore:
 
         The anchor names the first copy already, so what the second has is of no use to anybody.
         """
-        put = overwrite if self._are_both_there else replace
-        self._are_both_there = False
+        put = overwrite if name in self._own else replace
+        self._own.discard(name)
         try:
             put(self._fs, name, image)
-            self._are_both_there = True
+            self._own.add(name)
         except StorageError as error:
             logger(_LOG).warning("%s is not used until the next commit: %s", name, error)
             self._fs.unlink(name)
@@ -260,7 +279,6 @@ class SealedStore:
             logger(_LOG).warning("%s was damaged or missing; restored from the other copy", first)
             replace(self._fs, first, image)
         found = self._fs.read(second)
-        self._are_both_there = found is not None
         if found == image:
             return
         generation = self._generation_of(second)
