@@ -20,11 +20,13 @@ from typing import Final, NoReturn
 from device import __version__, verbs
 from device.errors import (
     DISTRIBUTIONS,
+    MACHINE_REFUSED,
     MISUSE,
     NOT_INSTALLED,
     ExitCode,
     FirstbootError,
     StoppedError,
+    machine_refusal,
 )
 
 _LONGEST_WORDS: Final = 4_000
@@ -45,7 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except OSError as error:
         if not isinstance(error, BrokenPipeError):  # whoever read us went away: nobody to tell
-            print(f"device: error: this machine refused: {error}", file=sys.stderr)
+            told = MACHINE_REFUSED.error(error)
+            print(f"device: error {told.code}: {told}\nnext: {told.next_step}", file=sys.stderr)
         # What is still buffered goes nowhere at exit, instead of failing again there.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.FAILED
@@ -104,6 +107,10 @@ def _run(arguments: Sequence[str], console: "_Terminal") -> ExitCode:
         ended: ExitCode | None = options.run(options, console)
     except FirstbootError as error:
         return console.fail(error)
+    except (MemoryError, RuntimeError) as error:
+        if not (problem := machine_refusal(error)):
+            raise
+        return console.fail(MACHINE_REFUSED.error(problem))
     except KeyboardInterrupt as stop:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         name = "SIGTERM" if isinstance(stop, _Terminated) else "SIGINT"

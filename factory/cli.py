@@ -15,7 +15,7 @@ from pathlib import Path
 from pkgutil import iter_modules
 from typing import Any, Final, NoReturn
 
-from device.errors import ExitCode, FirstbootError
+from device.errors import ExitCode, FirstbootError, machine_refusal
 from device.errors.text import foreign, printable
 from factory import verbs
 from factory.errors import MACHINE_REFUSED, MISUSE, STOPPED
@@ -36,7 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except OSError as error:  # nobody reads what is printed, or the disk that takes it is full
         if not isinstance(error, BrokenPipeError):
-            print(f"factory: error: this machine refused: {error}", file=sys.stderr)
+            told = MACHINE_REFUSED.error(f"this machine refused: {error}")
+            print(f"factory: error {told.code}: {told}\nnext: {told.next_step}", file=sys.stderr)
         # What is still buffered goes nowhere at exit, instead of failing again there.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.FAILED
@@ -68,6 +69,10 @@ def _run(words: Sequence[str], console: "_Terminal") -> ExitCode:
         raise
     except OSError as error:
         problem = f"{foreign(str(error.filename or 'this machine'))}: {error.strerror or error}"
+        return console.fail(MACHINE_REFUSED.error(problem), type(error).__name__)
+    except (MemoryError, RuntimeError) as error:
+        if not (problem := machine_refusal(error)):
+            raise
         return console.fail(MACHINE_REFUSED.error(problem), type(error).__name__)
     except KeyboardInterrupt:
         return console.fail(STOPPED.error("stopped"))

@@ -12,7 +12,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Final, NoReturn
 
-from localcloud.errors import MISUSE, ExitCode, LocalCloudError
+from localcloud.errors import MACHINE_REFUSED, MISUSE, ExitCode, LocalCloudError
 from localcloud.process.state_folder import StateFolder
 from localcloud.verbs import clock, down, env, explain, fault, logs, reset, status, up, watch, wire
 
@@ -46,9 +46,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(ExitCode.FAILED)
-    except OSError as error:
+    except (OSError, MemoryError) as error:
         if not isinstance(error, BrokenPipeError):  # whoever read us went away: nobody to tell
-            print(f"localcloud: error: this machine refused: {error}", file=sys.stderr)
+            told = MACHINE_REFUSED.error(str(error) or "there is not enough memory")
+            print(
+                f"localcloud: error {told.code}: {told}\n  next: {told.next_step}", file=sys.stderr
+            )
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(ExitCode.FAILED)
 

@@ -299,6 +299,16 @@ UNKNOWN_CODE: Final = Row(
     exit_code=ExitCode.MISUSE,
     reproduce=("localcloud explain FB-000  # {code}",),
 )
+MACHINE_REFUSED: Final = Row(
+    "FB-916",
+    "MachineRefusedError",
+    "This machine refused a file, a connection or memory",
+    means="The operating system refused what localcloud asked for.",
+    causes=("There is no memory left.", "A limit is reached (ulimit -a).", "The disk is full."),
+    next_step="Correct the cause on this machine, then run the same command again.",
+    sentence="this machine refused: {problem}",
+    needs="a machine without memory, or with a full disk behind standard output",
+)
 
 CATALOGUE: Final = {each.code: each for each in tuple(vars().values()) if isinstance(each, Row)}
 """Every row, by code."""

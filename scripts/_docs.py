@@ -53,7 +53,7 @@ def help_of(line: str) -> str:
 
 
 GENERATED: Final[Mapping[Path, Callable[[str], str]]] = {
-    _ROOT / "README.md": with_help,
+    _ROOT / "docs" / "commands.md": with_help,
     _ROOT / "docs" / "errors.md": with_errors,
     _ROOT / "docs" / "machines.md": with_diagrams,
     _ROOT / "docs" / "settings.md": with_settings,

@@ -46,6 +46,8 @@ ELEMENT_FAILURES: Final = "AWS_ERROR_PKCS11"
 """How awscrt's errors about a secure element begin."""
 
 _TLS_FAILURES: Final = ("AWS_IO_TLS_ERROR", "AWS_IO_TLS_NEGOTIATION")
+_SPOKE_FIRST: Final = "AWS_ERROR_HTTP_PROTOCOL"
+"""A server spoke first, as none does in TLS: awscrt takes its words for the relay's HTTP."""
 _HANDSHAKE_RECORD: Final = b"\x16"  # RFC 8446, 5.1
 
 _VERIFY_ADVICE: Final = {
@@ -124,6 +126,8 @@ def classify_failure(
         return _closed(error_name, endpoint, tls_complete=tls_complete)
     if error_name.startswith(_TLS_FAILURES):
         return _probe(error_name, endpoint, root_ca_pem, tls_complete=tls_complete)
+    if error_name.startswith(_SPOKE_FIRST):
+        return _without_tls(endpoint)
     if error_name.startswith(ELEMENT_FAILURES):
         step = (
             "The device opens the element again. If that does not help, read the log of its module."
@@ -251,6 +255,10 @@ def _handshake(raw: socket.socket, context: "ssl.SSLContext", endpoint: Endpoint
         incoming.write(data)
 
 
+def _without_tls(endpoint: Endpoint) -> ConnectFailed:
+    return ConnectFailed(f"{endpoint} does not speak TLS", "Check the endpoint's port.")
+
+
 def _distrusted(error: "ssl.SSLError", endpoint: Endpoint) -> ConnectFailed:
     import ssl  # noqa: PLC0415
 
@@ -258,7 +266,7 @@ def _distrusted(error: "ssl.SSLError", endpoint: Endpoint) -> ConnectFailed:
         advice = _VERIFY_ADVICE.get(error.verify_code, "Check root_ca and the endpoint.")
         return ConnectFailed(f"{endpoint} is not trusted: {error.verify_message}", advice)
     if error.reason in {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"}:
-        return ConnectFailed(f"{endpoint} does not speak TLS", "Check the endpoint's port.")
+        return _without_tls(endpoint)
     return ConnectFailed(
         f"{endpoint} could not agree on TLS parameters: {foreign(error.reason or '')}"
     )

@@ -244,6 +244,27 @@ class StepNotReachedError(FirstbootError):
     row = STEP_NOT_REACHED
 
 
+MACHINE_REFUSED: Final = Row(
+    "FB-007",
+    "MachineRefusedError",
+    "This machine refused a file, a connection or memory",
+    means="The operating system refused what the command asked for. The device loses nothing.",
+    causes=("There is no memory left.", "A limit is reached (ulimit -a).", "The disk is full."),
+    next_step="Correct the cause on this machine, then run the same command again.",
+    sentence="this machine refused: {problem}",
+    needs="a machine without memory, or with a full disk behind standard output",
+)
+
+
+def machine_refusal(error: Exception) -> str:
+    """Return what this machine lacks, where that is no `OSError`; empty for any other ``error``."""
+    if isinstance(error, MemoryError):
+        return "there is not enough memory"
+    if any(each in str(error) for each in ("start new thread", "INSUFFICIENT_RESOURCE")):
+        return "no more threads can be started"  # Python's RuntimeError, and awscrt's
+    return ""
+
+
 UNKNOWN_CODE: Final = Row(
     "FB-005",
     "UnknownCodeError",

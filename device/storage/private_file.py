@@ -16,9 +16,8 @@ from msgspec import Struct
 
 from device.errors.storage import UnfitFileError
 
+_CHUNK: Final = 65_536
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
-_PAGE: Final = 4096
-"""Files of the kernel have no size."""
 _MOUNTS: Final = Path("/proc/self/mountinfo")
 _WITHOUT_MODES: Final = frozenset(
     {"vfat", "msdos", "exfat", "ntfs", "ntfs3", "fuseblk", "cifs", "smb3", "drvfs", "hfsplus"}
@@ -56,9 +55,7 @@ def read_private_file(path: Path, *, at_most: int, follow_links: bool = True) ->
     with _opened(path, flags if follow_links else flags | os.O_NOFOLLOW) as descriptor:
         status = os.fstat(descriptor)
         _check_kind(path, status)
-        content = b""
-        if status.st_size <= at_most:
-            content = _content(descriptor, at_most + 1, max(status.st_size, _PAGE) + 1)
+        content = _content(descriptor, at_most + 1) if status.st_size <= at_most else b""
         if max(status.st_size, len(content)) > at_most:
             raise UnfitFileError(f"{path} is longer than {at_most} bytes")
     return PrivateFile(
@@ -91,12 +88,9 @@ def _check_kind(path: Path, status: os.stat_result) -> None:
     raise UnfitFileError(f"{path} is {kind}")
 
 
-def _content(descriptor: int, at_most: int, at_once: int) -> bytes:
-    """Read to the end; Python asks for as much memory as it reads at most at once."""
+def _content(descriptor: int, at_most: int) -> bytes:
     content = bytearray()
-    while len(content) < at_most and (
-        chunk := os.read(descriptor, min(at_once, at_most - len(content)))
-    ):
+    while chunk := os.read(descriptor, min(_CHUNK, at_most - len(content))):
         content += chunk
     return bytes(content)
 

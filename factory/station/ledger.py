@@ -56,6 +56,7 @@ class Entry(
     frozen=True,
     kw_only=True,
     rename={"serial_number": "serial", "at": "when", "folder": "state"},
+    gc=False,  # no cycles; else the collector walks through a long ledger again and again
 ):
     """One line of the ledger."""
 

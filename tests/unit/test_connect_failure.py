@@ -70,6 +70,12 @@ def test_silence_is_no_refusal(name: str) -> None:
     assert "does not answer" in event.detail
 
 
+def test_a_server_that_speaks_before_tls_does_not_speak_it() -> None:
+    event = classify_failure("AWS_ERROR_HTTP_PROTOCOL_ERROR (2074)", Endpoint("localhost"), TRUSTED)
+
+    assert event == ConnectFailed("localhost:8883 does not speak TLS", "Check the endpoint's port.")
+
+
 @pytest.mark.parametrize(
     ("server", "advice"),
     [

@@ -1,4 +1,4 @@
-"""The README says what is so: the commands, their --help, the exit codes, the two scripts."""
+"""README and docs/commands.md say what is so: --help, exit codes, methods, the two scripts."""
 
 import os
 import re
@@ -16,17 +16,18 @@ from tests.unit.test_import_rules import FACTORY_MAY_USE
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("line", re.findall(r"^\$ ([a-z ]+) --help$", README, re.MULTILINE))
+@pytest.mark.parametrize("line", re.findall(r"^\$ ([a-z ]+) --help$", COMMANDS, re.MULTILINE))
 def test_each_help_is_what_the_command_prints(line: str) -> None:
     shown = f"```console\n$ {line} --help\n{help_of(line)}```\n"
-    assert shown in README, "run scripts/docs"
+    assert shown in COMMANDS, "run scripts/docs"
 
 
 @pytest.mark.parametrize("command", ["device", "factory", "localcloud"])
 def test_each_command_is_shown(command: str) -> None:
-    assert f"$ {command} --help\n" in README
+    assert f"$ {command} --help\n" in COMMANDS
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -36,12 +37,12 @@ def test_each_method_is_named_with_its_page(method: str) -> None:
 
 @pytest.mark.parametrize("code", ExitCode)
 def test_each_exit_code_is_explained(code: ExitCode) -> None:
-    rows = re.findall(rf"^\| {int(code)} \| (.+) \|$", README, re.MULTILINE)
+    rows = re.findall(rf"^\| {int(code)} \| (.+) \|$", COMMANDS, re.MULTILINE)
     assert len(rows) == 1
 
 
 def test_the_local_aws_uses_the_exit_codes_that_are_said() -> None:
-    (listed,) = re.findall(r"`localcloud` uses only (\d(?:, \d)* and \d)", README)
+    (listed,) = re.findall(r"`localcloud` uses only (\d(?:, \d)* and \d)", COMMANDS)
     assert {int(each) for each in re.findall(r"\d", listed)} == set(localcloud.errors.ExitCode)
 
 

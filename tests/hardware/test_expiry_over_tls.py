@@ -1,4 +1,7 @@
-"""A certificate of the station's own CA expires while its device is off: it comes back over TLS."""
+"""A certificate of the station's own CA expires while its device is off: it comes back over TLS.
+
+Its key is sealed, or in SoftHSM.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +18,7 @@ from tests.support.wire_world import WireWorld
 from tests.support.worlds import REFUSED_AT_ONCE, boot
 from tests.wire.conftest import LocalCloud, described, free_ports, local_aws_in
 
-pytestmark = [pytest.mark.wire, pytest.mark.long]
+pytestmark = [pytest.mark.wire, pytest.mark.long, pytest.mark.usefixtures("softhsm")]
 
 SERIAL = "SN-EXPIRED"
 
@@ -28,14 +31,15 @@ def cloud(tmp_path: Path) -> Iterator[LocalCloud]:
         yield described(started, folder)
 
 
+@pytest.mark.parametrize("element", [(), ("--element", "softhsm")], ids=["sealed", "SoftHSM"])
 def test_a_device_whose_certificate_expired_comes_back_over_tls(
-    cloud: LocalCloud, tmp_path: Path
+    cloud: LocalCloud, element: tuple[str, ...], tmp_path: Path
 ) -> None:
     world = WireWorld(cloud, tmp_path / "station", "claim-own-ca")
     life = "--certificate-hours", str(LIFE_HOURS)
     world.factory("prepare", "--method", "claim-own-ca", "--recovery", "30", *life)
     world.clock = time = Time(cloud)
-    state = world.make_device(tmp_path / "device", SERIAL, "--birth")
+    state = world.make_device(tmp_path / "device", SERIAL, "--birth", *element)
     boot(world, state)
     old = identity_of(world, state)
     time.advance(2 * LIFE_HOURS * HOUR)
@@ -47,5 +51,6 @@ def test_a_device_whose_certificate_expired_comes_back_over_tls(
     new = renew(world, state, patience=REFUSED_AT_ONCE)
 
     assert new.not_after > time.wall() > old.not_after
+    assert new.key_uri.startswith("pkcs11:") == bool(element)
     assert world.registry(SERIAL).active_certificates == [new.certificate_id]
     assert world.status(old.certificate_id) == "INACTIVE"
