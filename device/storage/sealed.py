@@ -190,14 +190,15 @@ class SealedStore:
         generation = self._anchor.generation + 1
         image = self._sealer.seal(generation, self._entries)
         first, second = self._in_order(generation)
-        self._put_first(first, image, self._fs.read(second))
+        self._put_first(first, image, second)
         self._advance(Anchor(generation, digest_of(image)))
         self._mirror(second, image)
         self._refusal = None
 
-    def _put_first(self, name: str, image: bytes, other: bytes | None) -> None:
-        """Write the copy that the anchor is to name; ``other`` is what the other copy has now."""
-        if name not in self._own or other is None or digest_of(other) != self._anchor.digest:
+    def _put_first(self, name: str, image: bytes, other: str) -> None:
+        """Write the copy that the anchor is to name; until then it names what ``other`` has."""
+        whole = self._whole(other) if name in self._own else None
+        if whole is None:
             replace(self._fs, name, image)
         else:
             self._own.remove(name)
@@ -205,9 +206,17 @@ class SealedStore:
                 overwrite(self._fs, name, image)
             except StorageError:
                 with suppress(StorageError):
-                    overwrite(self._fs, name, other)  # as it was
+                    overwrite(self._fs, name, whole)  # as it was
                 raise
         self._own.add(name)
+
+    def _whole(self, name: str) -> bytes | None:
+        """Return the copy, if it can be read and is the one that counts."""
+        with suppress(StorageError):
+            image = self._fs.read(name)
+            if image is not None and digest_of(image) == self._anchor.digest:
+                return image
+        return None
 
     def _advance(self, anchor: Anchor) -> None:
         """Write ``anchor``; if nobody can tell whether it was written, refuse all use."""

@@ -101,7 +101,7 @@ class WhateverCopyMatches(SealedStore):
 class TrustsAFileThatDidNotSync(SealedStore):
     """Writes into it again, and believes the sync that then succeeds."""
 
-    def _put_first(self, name: str, image: bytes, _: bytes | None) -> None:
+    def _put_first(self, name: str, image: bytes, _: str) -> None:
         (replace if self._fs.read(name) is None else overwrite)(self._fs, name, image)
 
 

@@ -24,7 +24,7 @@ from device.storage.roots.file_fuses import FileFuses
 from device.storage.roots.root_of_trust import Anchor
 from device.storage.secure_storage import StorageFlag, Uid
 from tests.support.errors import raises
-from tests.support.recording_fs import FolderSynced, Overwritten, RecordingDisk, Synced
+from tests.support.recording_fs import Fault, FolderSynced, Overwritten, RecordingDisk, Synced
 from tests.support.sealed_device import make_device
 
 JOURNAL = Uid.PROVISIONING_JOURNAL
@@ -106,6 +106,19 @@ def test_a_commit_costs_four_syncs_and_not_one_more(tmp_path: Path) -> None:
     first, *others = syncs_of_commits(tmp_path, RecordingDisk(), 3)
     assert first == [Synced, FolderSynced] * 3
     assert others == [[Synced, Synced, FolderSynced, Synced]] * 2
+
+
+def test_a_commit_is_made_though_the_other_copy_cannot_be_read(tmp_path: Path) -> None:
+    disk = RecordingDisk()
+    (tmp_path / "storage").mkdir()
+    make_device(tmp_path, disk.mount)
+    with open_device_storage(tmp_path, mount=disk.mount) as storage:
+        storage.ps.set(JOURNAL, b"both copies are this process's own")
+        disk.faults = {disk.calls: Fault.IO_ERROR}
+        storage.ps.set(JOURNAL, b"next")
+        assert disk.calls > max(disk.faults)
+    with open_device_storage(tmp_path, read_only=True, mount=disk.mount) as storage:
+        assert storage.ps.get(JOURNAL) == b"next"
 
 
 def test_the_last_whole_copy_is_not_written_into(tmp_path: Path) -> None:
