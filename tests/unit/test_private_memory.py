@@ -12,7 +12,8 @@ import ctypes, resource
 from device.storage.private_memory import keep_memory_private
 keep_memory_private()
 get_dumpable = 3  # prctl(2), PR_GET_DUMPABLE
-print(ctypes.CDLL(None).prctl(get_dumpable, 0, 0, 0, 0), resource.getrlimit(resource.RLIMIT_CORE)[0])
+print(ctypes.CDLL(None).prctl(get_dumpable, 0, 0, 0, 0))
+print(resource.getrlimit(resource.RLIMIT_CORE)[0])
 """
 
 
