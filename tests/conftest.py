@@ -14,38 +14,14 @@ import botocore.session
 import hypothesis
 import pytest
 
+from scripts import _lines
 from tests.support import effort
 
+store_lines = _lines.measured_from_here()  # before anything imports the product
 pytest_plugins = ["tests.support.one_local_cloud"]
 
 TESTS = Path(__file__).parent
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
-UNMEASURED = (
-    "unit/test_storage_crash.py",
-    "unit/test_storage_rewrap.py",
-    "unit/test_storage_bit_flips.py",
-    "unit/test_certificate_forms.py",
-    "unit/test_evidence.py",
-    "property/",
-    "exhaustive/",
-    "fuzz/",
-    "world/",
-    "scenarios/test_claim_evidence.py",
-    "scenarios/test_claim_power_cuts.py",
-    "scenarios/test_element_power_cuts.py",
-    "scenarios/test_methods_over_tls.py",
-    "hardware/test_element_power_cuts.py",
-    "hardware/test_element_stress.py",
-    "foreign/",
-    "wire/bad_input",
-    "wire/test_factory_drift.py",
-    "wire/test_method_contract.py",
-    "wire/test_factory_prepare.py",
-    "wire/test_pages.py",
-    "wire/test_teardown.py",
-)
-"""What goes again and again through lines that other tests measure; measuring doubles its time."""
-
 LONGEST_FIRST = (
     "wire/test_demo.py",
     "wire/test_pages.py",
@@ -135,15 +111,11 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is long, and of the coverage what costs too much; put the longest first."""
+    """Leave out what is long; put the longest first."""
     if not config.getoption("--long"):
         config.hook.pytest_deselected(items=[each for each in items if is_long(each)])
         items[:] = [each for each in items if not is_long(each)]
     items.sort(key=place)
-    if config.pluginmanager.hasplugin("_cov"):
-        for item in items:
-            if within_tests(item).startswith(UNMEASURED):
-                item.add_marker("no_cover")
 
 
 def within_tests(item: pytest.Item) -> str:
@@ -196,6 +168,11 @@ def is_loopback(host: object) -> bool:
         return ipaddress.ip_address(str(host)).is_loopback
     except ValueError:
         return False
+
+
+def pytest_unconfigure() -> None:
+    """Tell scripts/test which lines this worker ran."""
+    store_lines()
 
 
 @pytest.hookimpl(tryfirst=True)
