@@ -10,12 +10,11 @@ import sys
 from collections.abc import Generator
 from pathlib import Path
 
-import botocore.session
 import hypothesis
 import pytest
 
 from scripts import _lines
-from tests.support import effort
+from tests.support import effort, quick_sdk
 
 store_lines = _lines.measured_from_here()  # before anything imports the product
 pytest_plugins = ["tests.support.one_local_cloud"]
@@ -76,7 +75,7 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     hypothesis.settings.load_profile("firstboot")
     sys.addaudithook(refuse_network)  # it stays until the process ends
-    botocore.session.create_loader = functools.cache(botocore.session.create_loader)
+    quick_sdk.install()
     # Who is started in the background of a shell script ignores Ctrl-C, and so would its children.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if not hasattr(config, "workerinput"):  # a worker of xdist has no terminal
