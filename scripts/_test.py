@@ -53,7 +53,7 @@ def main(arguments: list[str]) -> int:
 
 def below(gate: float, percentage: float) -> list[str]:
     """Return the name of the gate, if the tests run less of the product than it asks for."""
-    return [] if percentage >= gate else [f"coverage ({percentage:.1f} %, not {gate:.0f})"]
+    return [] if percentage >= gate else [f"coverage ({percentage:.2f} %, not {gate:.0f} %)"]
 
 
 def plan(arguments: list[str]) -> tuple[bool, list[str]]:
