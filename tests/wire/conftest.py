@@ -2,7 +2,7 @@
 
 import functools
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,6 @@ import boto3
 from localcloud.process import lifecycle
 from localcloud.process.state_folder import Ports, StateFolder
 from pytest_firstboot import LocalAWS, local_aws
-from scripts import _lines
 
 ROOT = Path(__file__).parents[2]
 
@@ -83,10 +82,11 @@ def running(folder: StateFolder, ports: Ports) -> Iterator[LocalCloud]:
         yield described(started, folder)
 
 
-def local_aws_in(folder: StateFolder, ports: Ports) -> LocalAWS:
-    """Return a local AWS that the suite measures, as the fixtures of users start one."""
+def local_aws_in(
+    folder: StateFolder, ports: Ports, command: Sequence[str] = tuple(python("-m", "localcloud"))
+) -> LocalAWS:
+    """Return a local AWS, as the fixtures of users start one."""
     folder.create()
-    command = _lines.command("localcloud")
     return LocalAWS(folder.path, ports=(ports.api, ports.mqtt), log=folder.log, command=command)
 
 
