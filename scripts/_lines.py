@@ -52,13 +52,16 @@ def command(module: str) -> list[str]:
 
 def percentage(folder: Path, sources: Sequence[Path] = _SOURCES) -> float:
     """Show the lines that no process of a run has run; return how many per cent were run."""
+    stored = [str(each) for each in folder.glob("lines*")]
+    if not stored:
+        return 0.0
     found = coverage.Coverage(
         data_file=str(folder / "all"),
         config_file=str(_ROOT / "setup.cfg"),
         source=[str(each) for each in sources],
         messages=False,
     )
-    found.combine([str(each) for each in folder.glob("lines*")])
+    found.combine(stored)
     every = [str(module) for each in sources for module in each.rglob("*.py")]
     found.get_data().touch_files(every)  # what no test imports is not run
     return found.report(show_missing=True, skip_covered=True)

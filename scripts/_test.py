@@ -45,7 +45,8 @@ def main(arguments: list[str]) -> int:
         tempfile.TemporaryDirectory(prefix="fb-lines-") as lines,
     ):
         tests = _pytest(options, {**variables, _lines.VARIABLE: lines})
-        failed += below(_lines.GATE, _lines.percentage(Path(lines)))
+        if not tests:  # else the lines after a failed test are missing, too
+            failed += below(_lines.GATE, _lines.percentage(Path(lines)))
     if failed:
         print(f"All tests were run, and these checks failed: {', '.join(failed)}")  # noqa: T201
     return verdict(tests, failed)

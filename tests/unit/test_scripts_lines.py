@@ -61,3 +61,7 @@ def test_what_no_test_imports_counts_as_not_run(tmp_path: Path) -> None:
     data.write()
 
     assert _lines.percentage(tmp_path, [source]) == 50.0
+
+
+def test_a_run_that_stored_nothing_has_run_nothing(tmp_path: Path) -> None:
+    assert _lines.percentage(tmp_path) == 0.0
