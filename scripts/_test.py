@@ -23,7 +23,7 @@ _PARALLEL: Final = (
     "--max-worker-restart=0",
 )
 """A file stays together, so that what its tests share is made once. The order is that of
-tests/conftest.py, the longest first."""
+tests/support/order.py."""
 
 _LONG: Final = ("--long", "--hypothesis-seed=1")
 
