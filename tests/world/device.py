@@ -1,5 +1,6 @@
 """One device of a world: the real agent, and what surrounds it."""
 
+import math
 from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum
@@ -190,7 +191,9 @@ class WorldDevice:
         self.rules.check("an honest cloud leads home", holds=self.rules.identity is not None)
         self.rules.check("readings arrive", holds=late < 3 * self.world.interval + 300.0)
         identity, after = self.rules.identity, self.world.shape.renewed_after
-        age = self.clock.wall() - identity.promoted_at if identity else 0.0
+        # Promoted by a clock that was behind, it still counts from when it was issued.
+        since = max(identity.promoted_at, identity.not_before) if identity else math.inf
+        age = self.clock.wall() - since
         self.rules.check("an honest cloud leads to another certificate", holds=age < after + 7200.0)
         self.rules.registry_changed()
 
