@@ -47,6 +47,7 @@ from factory.errors.cloud import (
 )
 from factory.errors.line import (
     BATCH_UNKNOWN,
+    LINE_CUT,
     LINE_UNFINISHED,
     MANIFEST,
     MANIFEST_DEVICE,
@@ -104,6 +105,7 @@ __all__ = [
     "EXTRA_MISSING",
     "LEAF_SUBJECT",
     "LEDGER",
+    "LINE_CUT",
     "LINE_UNFINISHED",
     "LINT_FAILED",
     "MACHINE_REFUSED",
