@@ -325,7 +325,7 @@ def _end_with_parent() -> None:
     """
     if parent := multiprocessing.parent_process():
         parent.join()
-        os._exit(1)
+        signal.raise_signal(signal.SIGKILL)
 
 
 def _in_process(tasks: Sequence[Task]) -> list[Answer]:
