@@ -26,6 +26,7 @@ from device.errors import (
     ExitCode,
     FirstbootError,
     StoppedError,
+    machine_refusal,
 )
 
 _LONGEST_WORDS: Final = 4_000
@@ -106,8 +107,10 @@ def _run(arguments: Sequence[str], console: "_Terminal") -> ExitCode:
         ended: ExitCode | None = options.run(options, console)
     except FirstbootError as error:
         return console.fail(error)
-    except MemoryError:
-        return console.fail(MACHINE_REFUSED.error("there is not enough memory"))
+    except (MemoryError, RuntimeError) as error:
+        if not (problem := machine_refusal(error)):
+            raise
+        return console.fail(MACHINE_REFUSED.error(problem))
     except KeyboardInterrupt as stop:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         name = "SIGTERM" if isinstance(stop, _Terminated) else "SIGINT"

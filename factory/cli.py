@@ -15,7 +15,7 @@ from pathlib import Path
 from pkgutil import iter_modules
 from typing import Any, Final, NoReturn
 
-from device.errors import ExitCode, FirstbootError
+from device.errors import ExitCode, FirstbootError, machine_refusal
 from device.errors.text import foreign, printable
 from factory import verbs
 from factory.errors import MACHINE_REFUSED, MISUSE, STOPPED
@@ -70,8 +70,10 @@ def _run(words: Sequence[str], console: "_Terminal") -> ExitCode:
     except OSError as error:
         problem = f"{foreign(str(error.filename or 'this machine'))}: {error.strerror or error}"
         return console.fail(MACHINE_REFUSED.error(problem), type(error).__name__)
-    except MemoryError:
-        return console.fail(MACHINE_REFUSED.error("there is not enough memory"), "MemoryError")
+    except (MemoryError, RuntimeError) as error:
+        if not (problem := machine_refusal(error)):
+            raise
+        return console.fail(MACHINE_REFUSED.error(problem), type(error).__name__)
     except KeyboardInterrupt:
         return console.fail(STOPPED.error("stopped"))
     return ExitCode.DONE

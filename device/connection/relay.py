@@ -27,6 +27,7 @@ import socket
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from errno import EAGAIN
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Final
 
@@ -194,7 +195,11 @@ class Relay:
             self._hand_over(self._pump, near, far)
             return True
         upward = Thread(target=self._pump_up, args=(near, far), daemon=True)
-        upward.start()
+        try:
+            upward.start()
+        except RuntimeError as error:  # no more threads
+            self.failure = BlockingIOError(EAGAIN, str(error))
+            return False
         self._pump_down(far, near)
         upward.join()
         return False

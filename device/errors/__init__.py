@@ -254,6 +254,17 @@ MACHINE_REFUSED: Final = Row(
     sentence="this machine refused: {problem}",
     needs="a machine without memory, or with a full disk behind standard output",
 )
+
+
+def machine_refusal(error: Exception) -> str:
+    """Return what this machine lacks, where that is no `OSError`; empty for any other ``error``."""
+    if isinstance(error, MemoryError):
+        return "there is not enough memory"
+    if any(each in str(error) for each in ("start new thread", "INSUFFICIENT_RESOURCE")):
+        return "no more threads can be started"  # Python's RuntimeError, and awscrt's
+    return ""
+
+
 UNKNOWN_CODE: Final = Row(
     "FB-005",
     "UnknownCodeError",

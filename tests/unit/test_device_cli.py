@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from device.cli import main
+from device.errors import machine_refusal
 from device.errors.provisioning import NO_CREDENTIAL
 from device.storage.device_storage import create_device_storage, open_device_storage
 from device.storage.lifecycle import Lifecycle
@@ -493,6 +494,21 @@ def test_output_that_a_full_disk_takes_is_an_error_without_a_traceback(command: 
     assert b"next: " in done.stderr
     assert b"Traceback" not in done.stderr
     assert b"Exception ignored" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "lacking"),
+    [
+        (MemoryError(), "memory"),
+        (RuntimeError("can't start new thread"), "threads"),
+        (RuntimeError("12 (AWS_ERROR_THREAD_INSUFFICIENT_RESOURCE): Insufficent"), "threads"),
+        (RecursionError("maximum recursion depth exceeded"), ""),
+    ],
+)
+def test_what_a_machine_lacks_is_told_from_a_fault_of_ours(error: Exception, lacking: str) -> None:
+    found = machine_refusal(error)
+    assert lacking in found
+    assert bool(found) == bool(lacking)
 
 
 @pytest.mark.parametrize("command", ["device", "factory", "localcloud"])
