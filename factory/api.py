@@ -49,6 +49,7 @@ from factory.methods.products import MadeDevice, RetiredDevice, made_device
 from factory.methods.single_thing import RegisteredBy
 from factory.station import station as stored
 from factory.station.ledger import Entry, Ledger
+from factory.station.serial_list import check_batch_name
 
 _HOOKED: Final = "claim-hook.yaml"
 """The settings of a device that proves itself to the claim's hook."""
@@ -233,6 +234,7 @@ class Station:
     @contextmanager
     def _line(self, order: BatchOrder, jobs: int) -> Iterator[Line]:
         options = order.options
+        check_batch_name(order.name)
         self._check_accounts(options.method)
         with stored.open_station(self.folder, read_only=True) as station:
             is_hooked = "--hook" in METHODS[options.method].options and station.asks_for_proof

@@ -46,6 +46,7 @@ from factory.errors.cloud import (
     NotInCloudError,
 )
 from factory.errors.line import (
+    BATCH_BUSY,
     BATCH_UNKNOWN,
     LINE_CUT,
     LINE_UNFINISHED,
@@ -86,6 +87,7 @@ __all__ = [
     "ANOTHER_TASK_RUNS",
     "AUTHORITY_MISSING",
     "BATCH",
+    "BATCH_BUSY",
     "BATCH_JOURNAL",
     "BATCH_UNFINISHED",
     "BATCH_UNKNOWN",

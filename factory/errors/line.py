@@ -108,3 +108,21 @@ LINE_CUT: Final = Row(
     kind=StationError,
     needs="a process of the line that is killed",
 )
+BATCH_BUSY: Final = Row(
+    "FB-758",
+    "BatchBusyError",
+    "Another process makes the batch",
+    means="Another process of this station makes the batch; this one has made nothing.",
+    causes=("The same command runs already, perhaps at another terminal.",),
+    next_step="Wait for the other process, or stop it. Then run the same command again: it makes "
+    "only what is missing.",
+    sentence="batch {batch} is being made by another process",
+    kind=StationError,
+    reproduce=(
+        "touch .firstboot/station/batch-{code}.lock",
+        (
+            "flock .firstboot/station/batch-{code}.lock "
+            "factory make --method claim --serial {code} --batch {code} --out {code}  # {code}"
+        ),
+    ),
+)

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
@@ -139,10 +139,12 @@ def run_line(line: Line, wanted: Iterable[Wanted]) -> Iterator[Piece]:
     is yielded again.
 
     Raises:
+        BatchBusyError: another process makes the batch.
         SerialNumberUsedError: another device has got a serial number meanwhile.
         LedgerError, StorageError: the ledger cannot be read or written.
     """
-    with _making(line) as make_all:
+    alone = Ledger(line.station.folder).making(line.batch) if line.batch else nullcontext()
+    with alone, _making(line) as make_all:
         for part in _parts(wanted):
             yield from _make_part(line, part, make_all)
 

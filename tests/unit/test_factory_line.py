@@ -15,7 +15,7 @@ import pytest
 from device.storage.device_storage import open_device_storage
 from device.storage.lifecycle import Lifecycle
 from factory.account.documents import CONFIG
-from factory.errors import LINE_CUT, MACHINE_REFUSED, SERIAL_NUMBER_USED
+from factory.errors import BATCH_BUSY, LINE_CUT, MACHINE_REFUSED, SERIAL_NUMBER_USED
 from factory.making.admission import Wanted, admit
 from factory.making.new_device import DeviceOrder, new_device_id
 from factory.methods.line import Line, Piece, check_line, run_line
@@ -100,6 +100,21 @@ def test_process_that_is_ended_stops_the_batch_with_what_to_do_and_the_next_run_
             list(pieces)
 
     assert [each.failed for each in made(folder, serials[:32])] == [None] * 32
+
+
+def test_batch_is_made_by_one_process_at_a_time(folder: Path) -> None:
+    serials = ["SN-1", "SN-2"]
+    with open_or_make_station(folder) as station:
+        first = run_line(line(station), wanted(folder, serials))
+        next(first)
+        with raises(BATCH_BUSY, match="LOT"):
+            list(run_line(line(station), wanted(folder, serials)))
+        assert len(list(run_line(line(station, batch="OTHER"), wanted(folder, ["SN-3"])))) == 1
+        list(first)
+        assert len(list(run_line(line(station), wanted(folder, serials)))) == 2
+
+    assert [results(folder, each) for each in serials] == [[Result.BEGUN, Result.MADE]] * 2
+    assert list(folder.glob("batch-*")) == []
 
 
 def test_processes_end_with_the_one_that_started_them(folder: Path) -> None:
