@@ -241,7 +241,10 @@ class Station:
             _check_not_allowed(options, is_hooked=is_hooked)
             _check_claim(options)
             self._check_prepared(station, options)
-            jobs = 1 if options.element else jobs  # a process has one place for its tokens
+            if (
+                options.element or station.element
+            ):  # one process has one login, and one try of a PIN
+                jobs = 1
             yield Line(options.method, station, self.clouds, order.name, jobs)
 
     def ledger(self) -> list[Entry]:
