@@ -241,10 +241,8 @@ class Station:
             _check_not_allowed(options, is_hooked=is_hooked)
             _check_claim(options)
             self._check_prepared(station, options)
-            if (
-                options.element or station.element
-            ):  # one process has one login, and one try of a PIN
-                jobs = 1
+            if options.element or station.element:
+                jobs = 1  # each process would log in, and try the PIN
             yield Line(options.method, station, self.clouds, order.name, jobs)
 
     def ledger(self) -> list[Entry]:
