@@ -203,6 +203,16 @@ def test_program_of_the_docs_refuses_every_flipped_bit(
     assert accepted == []
 
 
+def test_program_of_the_docs_refuses_another_certificate_of_the_same_key(
+    script: Callable[[bytes], None], sample: bytes, signer: Signer, tmp_path: Path
+) -> None:
+    assert isinstance(signer.key, ec.EllipticCurvePrivateKey)
+    other = self_signed(signer.key, has_identifier=True).public_bytes(Encoding.PEM)
+    (tmp_path / "signer.crt").write_bytes(other)
+    with pytest.raises(ValueError, match="certificate was changed"):
+        script(sample)
+
+
 def test_program_of_the_docs_has_thirty_lines_and_nothing_of_ours() -> None:
     lines = SCRIPT.read_text().splitlines()
     assert len(lines) <= 30

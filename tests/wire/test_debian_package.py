@@ -122,14 +122,18 @@ def test_a_device_is_installed_booted_upgraded_and_purged_and_keeps_its_state(
     device_lives(debian, packages, local_cloud, tmp_path)
 
 
-def test_so_does_a_device_on_an_arm64_that_qemu_emulates(
-    local_cloud: LocalCloud, tmp_path: Path
-) -> None:
+@pytest.fixture
+def arm64_debian(tmp_path: Path) -> Debian:
     _debian.install(("debootstrap", "qemu-user-static"), "package")
     _debian.emulate("aarch64")
-    debian = Debian(made_by_debootstrap("arm64", tmp_path / "root"))
-    assert debian.run("uname", "-m") == "aarch64\n"
-    device_lives(debian, packages_for("arm64", tmp_path), local_cloud, tmp_path)
+    return Debian(made_by_debootstrap("arm64", tmp_path / "root"))
+
+
+def test_so_does_a_device_on_an_arm64_that_qemu_emulates(
+    arm64_debian: Debian, local_cloud: LocalCloud, tmp_path: Path
+) -> None:
+    assert arm64_debian.run("uname", "-m") == "aarch64\n"
+    device_lives(arm64_debian, packages_for("arm64", tmp_path), local_cloud, tmp_path)
 
 
 def device_lives(
