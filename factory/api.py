@@ -260,7 +260,7 @@ class Station:
         *,
         options: OrderOptions | None = None,
         by: RegisteredBy = RegisteredBy.REGISTER_THING,
-        exclusive: bool = False,
+        exclusive: bool = True,
         again: bool = False,
     ) -> MadeDevice:
         """Make a device and register it in AWS at once, by the method ``single-thing``.
@@ -270,7 +270,7 @@ class Station:
             out: the device's folder.
             options: what else the device is to be; their ``method`` is not used.
             by: one call with a template, or several calls by hand.
-            exclusive: the certificate cannot be attached to another thing.
+            exclusive: the certificate can belong to no other thing.
             again: replace the device that has the serial number.
 
         Raises:
@@ -289,7 +289,7 @@ class Station:
         folder_of: Callable[[str], Path],
         *,
         by: RegisteredBy = RegisteredBy.REGISTER_THING,
-        exclusive: bool = False,
+        exclusive: bool = True,
         again: bool = False,
     ) -> Iterator[MadeDevice]:
         """Make and register several devices as `single` does, once all orders were checked.

@@ -68,7 +68,9 @@ def _give_thing(iot: Any, name: str, certificate_arn: str) -> None:
     except iot.exceptions.ResourceAlreadyExistsException:
         LOG.info("the thing %s was there before", name)
     iot.attach_policy(policyName=os.environ["THING_POLICY"], target=certificate_arn)
-    iot.attach_thing_principal(thingName=name, principal=certificate_arn)
+    iot.attach_thing_principal(
+        thingName=name, principal=certificate_arn, thingPrincipalType="EXCLUSIVE_THING"
+    )
 
 
 def _decided(decision: str, certificate_id: str, about: str) -> dict[str, str]:

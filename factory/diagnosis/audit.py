@@ -108,6 +108,21 @@ class _Certificate:
     def parsed(self) -> x509.Certificate:
         return x509.load_pem_x509_certificate(text(self.described, "certificatePem").encode())
 
+    @property
+    def is_issued_here(self) -> bool:
+        """Whether AWS IoT, or the account's certificate provider, signed it for a CSR."""
+        mode = self.described.get("certificateMode")
+        return not self.described.get("caCertificateId") and mode == "DEFAULT"
+
+    def is_ending(self, now: datetime, soon: timedelta) -> bool:
+        """Tell whether the device has to hurry.
+
+        A certificate provider chooses a short life, such as a week, and the device renews at two
+        thirds of it; so such a certificate counts in its last quarter only.
+        """
+        begin, end = self.parsed.not_valid_before_utc, self.parsed.not_valid_after_utc
+        return end - now < (min(soon, (end - begin) / 4) if self.is_issued_here else soon)
+
 
 @dataclass
 class Audit:
@@ -229,7 +244,7 @@ def ages(audit: Audit) -> Iterator[AuditFinding]:
         if not each.is_active:
             continue
         end = each.parsed.not_valid_after_utc
-        if end - audit.now < audit.ages.soon:
+        if each.is_ending(audit.now, audit.ages.soon):
             yield _finding(CERTIFICATE_ENDS, each.identifier, f"it ends at {end.isoformat()}")
         is_claim_used = audit.is_claim(each)
         if is_claim_used and age > audit.ages.claim and end - audit.now > audit.ages.claim:

@@ -96,15 +96,12 @@ def _distance(statement: Statement, resource: str) -> int:
 
 def _mismatch(statement: Statement, resource: str, variables: Variables) -> str | None:
     """Return why a statement is not about ``resource`` for this client; None if it is."""
-    unfilled = set()
-    for _, arn in statement.resources:
-        pattern, missing = _filled(iot_resource(arn), variables)
-        unfilled |= missing
-        if not missing and covers(pattern, resource):
-            return _unmet(statement, variables)
-    if unfilled:
+    filled = [_filled(iot_resource(arn), variables) for _, arn in statement.resources]
+    if any(not missing and covers(pattern, resource) for pattern, missing in filled):
+        return _unmet(statement, variables)
+    if unfilled := set().union(*(missing for _, missing in filled)):
         return _without_value(unfilled, statement)
-    named = ", ".join(iot_resource(arn) for _, arn in statement.resources)
+    named = ", ".join(pattern for pattern, _ in filled)
     return f"is for {named or 'no resource'} only"
 
 

@@ -101,8 +101,12 @@ POLICY_TOO_WIDE: Final = Row(
 ATTACHMENT_NOT_EXCLUSIVE: Final = Row(
     "FB-857", "AttachmentNotExclusiveError", "A certificate is not exclusively its thing's",
     means="AWS IoT would allow another thing to have the same certificate.",
-    causes=("It was attached without --thing-principal-type EXCLUSIVE_THING.",),
-    next_step="Detach it, and attach it with --thing-principal-type EXCLUSIVE_THING.",
+    causes=(
+        "It was attached without --thing-principal-type EXCLUSIVE_THING.",
+        "A template without ThingPrincipalType registered it; an older one of this station, too.",
+    ),
+    next_step="Detach it, and attach it with --thing-principal-type EXCLUSIVE_THING; or have the "
+    "device renew its certificate, which attaches the next one so.",
     reproduce=(
         "export AWS_ACCESS_KEY_ID=857857857857",
         CERTIFICATE,

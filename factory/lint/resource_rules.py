@@ -5,9 +5,10 @@ from typing import Final
 
 from device.config.template import THING
 from factory.account.documents import parse_json
+from factory.account.thing_policy import THING_POLICY
 from factory.lint.context import Context
 from factory.lint.document import Document, Json, Kind, member, members
-from factory.lint.finding import Finding, Rule, error
+from factory.lint.finding import Finding, Rule, error, warning
 from factory.lint.sources import GUIDE, QUOTAS, TEMPLATES
 from factory.lint.template import CERTIFICATE, POLICY, Flavour, Template
 from factory.lint.template_rules import TemplateCheck, referred
@@ -25,6 +26,12 @@ CERTIFICATE_SOURCE: Final = error(
     "already, and take CertificateId only", TEMPLATES,
     'Write "CertificateId": {"Ref": "AWS::IoT::Certificate::Id"} there.',
 )  # fmt: skip
+NOT_EXCLUSIVE: Final = warning(
+    "not-exclusive", "the certificate can be attached to a second thing, which then connects with "
+    "the same key; and lifecycle events do not name the thing",
+    f'{GUIDE}, "Associating an AWS IoT thing to an MQTT client connection"',
+    'Write "ThingPrincipalType": "EXCLUSIVE_THING" into the certificate\'s Properties.',
+)  # fmt: skip
 POLICY_NAME_OR_DOCUMENT: Final = error(
     "policy-name-or-document", "a Policy resource has PolicyName or PolicyDocument, not both and "
     "not neither", TEMPLATES, "Choose one; a name lets all devices share one policy.",
@@ -38,11 +45,12 @@ OVERRIDE_UNKNOWN: Final = error(
     "certificate Status", TEMPLATES, "Correct it.",
 )  # fmt: skip
 THING_NAME_DIFFERS: Final = error(
-    "thing-name-differs", "thing variables are filled in only if the client id is the name of the "
-    "thing, and the device connects under another name: AWS IoT always refuses it",
+    "thing-name-differs", "the device connects under another name than its thing's: thing "
+    "variables then have no value; of an EXCLUSIVE_THING they have one, but firstboot-device "
+    "allows the thing's name only: AWS IoT always refuses it",
     f'{GUIDE}, "Thing policy variables"',
     "Take ThingName, and thing_name in the device's settings, from the same field; or attach the "
-    "certificate as EXCLUSIVE_THING.",
+    "certificate as EXCLUSIVE_THING, with a policy that allows the device's client id.",
 )  # fmt: skip
 THING_NAME_SHARED: Final = error(
     "thing-name-shared", "every device of this template becomes the same thing, and they take "
@@ -65,6 +73,7 @@ _PROPERTIES: Final[Mapping[str, frozenset[str]]] = {
     }),
     POLICY: frozenset({"PolicyName", "PolicyDocument"}),
 }  # fmt: skip
+_EXCLUSIVE: Final = "EXCLUSIVE_THING"
 _SOURCES: Final = ("CertificateId", "CertificateSigningRequest", "CertificatePem")
 _OVERRIDES: Final[Mapping[str, frozenset[str]]] = {
     THING: frozenset({"AttributePayload", "ThingTypeName", "ThingGroups"}),
@@ -103,6 +112,16 @@ def certificates(template: Template, context: Context) -> Iterator[Finding]:  # 
             yield _found(template, CERTIFICATE_SOURCE, f"{inner}.{given[0]}", what)
 
 
+def exclusive(template: Template, context: Context) -> Iterator[Finding]:  # noqa: ARG001
+    """The certificate is its thing's alone."""
+    for path, resource in template.resources(CERTIFICATE):
+        properties = member(resource, "Properties")
+        kind = member(properties, "ThingPrincipalType")
+        if isinstance(properties, Mapping) and kind in (None, "NON_EXCLUSIVE_THING"):
+            what = f"ThingPrincipalType is {kind or 'missing'}"
+            yield _found(template, NOT_EXCLUSIVE, f"{path}.Properties", what)
+
+
 def policies(template: Template, context: Context) -> Iterator[Finding]:  # noqa: ARG001
     """Policies have a name or a document, and are not too many."""
     found = list(template.resources(POLICY))
@@ -129,10 +148,10 @@ def overrides(template: Template, context: Context) -> Iterator[Finding]:  # noq
 
 
 def thing_names(template: Template, context: Context) -> Iterator[Finding]:
-    """The thing is called as the device connects, unless its certificate is its alone."""
-    certificate = [member(each, "Properties") for _, each in template.resources(CERTIFICATE)]
-    is_exclusive = "EXCLUSIVE_THING" in [member(each, "ThingPrincipalType") for each in certificate]
-    if context.connects_as is None or is_exclusive:
+    """The thing is called as the device connects, unless certificate and policy allow another."""
+    is_exclusive = _EXCLUSIVE in _values(template, CERTIFICATE, "ThingPrincipalType")
+    is_free = is_exclusive and THING_POLICY not in _values(template, POLICY, "PolicyName")
+    if context.connects_as is None or is_free:
         return
     for path, resource in template.resources(THING):
         given = member(member(resource, "Properties"), "ThingName")
@@ -141,6 +160,11 @@ def thing_names(template: Template, context: Context) -> Iterator[Finding]:
         if isinstance(name, str) and name != context.connects_as:
             what = f"the thing is {name}, and the device connects as {context.connects_as}"
             yield _found(template, THING_NAME_DIFFERS, f"{path}.Properties.ThingName", what)
+
+
+def _values(template: Template, kind: str, name: str) -> list[Json]:
+    resources = [resource for _, resource in template.resources(kind)]
+    return [member(member(each, "Properties"), name) for each in resources]
 
 
 def own_things(template: Template, context: Context) -> Iterator[Finding]:  # noqa: ARG001
@@ -166,7 +190,7 @@ def attributes(template: Template, context: Context) -> Iterator[Finding]:  # no
 
 
 RESOURCE_CHECKS: Final[tuple[TemplateCheck, ...]] = (
-    kinds, certificates, policies, overrides, thing_names, own_things, attributes,
+    kinds, certificates, exclusive, policies, overrides, thing_names, own_things, attributes,
 )  # fmt: skip
 
 

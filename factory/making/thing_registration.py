@@ -37,7 +37,7 @@ class RegistryEntry:
     policy: str
     made_by: str
     """The mark on a thing that the station creates."""
-    exclusive: bool = False
+    exclusive: bool = True
     """The certificate may belong to no other thing (thingPrincipalType EXCLUSIVE_THING)."""
 
 

@@ -26,6 +26,7 @@ from factory.account.thing_policy import THING_POLICY, ensure_thing_policy, remo
 from factory.errors import NotInCloudError
 from factory.making.device_leaf import installed_leaf
 from factory.making.new_device import DeviceOrder
+from factory.making.thing_registration import EXCLUSIVE
 from factory.methods.leaf_method import LeafMethod
 from factory.methods.method import DEFAULT_CHOICES, DEVICE, Choices
 from factory.station.endpoint import find_endpoint
@@ -125,7 +126,10 @@ def _attach(cloud: Cloud, certificate: Response, thing: str) -> list[str]:
         done.append("policy attached")
     pages = cloud.pages("iot", "ListPrincipalThings", principal=arn)
     if thing not in [each for page in pages for each in names(page, "things")]:
-        cloud.call("iot", "AttachThingPrincipal", thingName=thing, principal=arn)
+        cloud.call(
+            "iot", "AttachThingPrincipal",
+            thingName=thing, principal=arn, thingPrincipalType=EXCLUSIVE,
+        )  # fmt: skip
         done.append("thing attached")
     return done
 

@@ -18,7 +18,7 @@ from factory.account.thing_policy import THING_POLICY, ensure_thing_policy, remo
 from factory.errors import NOT_REGISTERED, CloudRejectedError
 from factory.making.new_device import DeviceOrder
 from factory.making.thing_registration import (
-    EXCLUSIVE,
+    SHARED,
     RegistryEntry,
     find_certificate,
     register_by_hand,
@@ -70,12 +70,12 @@ class SingleThing(Method):
 
 
 def make_registered(
-    cloud: Cloud, order: DeviceOrder, out: Path, by: RegisteredBy, *, exclusive: bool = False
+    cloud: Cloud, order: DeviceOrder, out: Path, by: RegisteredBy, *, exclusive: bool = True
 ) -> str:
     """Make the device of ``order`` in ``out``, have it registered, return its certificate id.
 
     A run that was stopped anywhere is completed by the next one, with the same key and no
-    second certificate. ``exclusive``: the certificate cannot be attached to another thing.
+    second certificate. ``exclusive``: the certificate can belong to no other thing.
 
     Raises:
         StorageExistsError: a finished device is there already.
@@ -106,8 +106,8 @@ def _register(
 
 def _by_template(cloud: Cloud, device: UnfinishedDevice, *, exclusive: bool) -> bytes:
     template = json.loads(load_template(TEMPLATE))
-    if exclusive:
-        template["Resources"]["certificate"]["Properties"]["ThingPrincipalType"] = EXCLUSIVE
+    if not exclusive:
+        template["Resources"]["certificate"]["Properties"]["ThingPrincipalType"] = SHARED
     registered = cloud.call(
         "iot", "RegisterThing", templateBody=json.dumps(template),
         parameters={"SerialNumber": device.serial_number, "CSR": device.csr()},

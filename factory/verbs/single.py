@@ -35,10 +35,9 @@ def add_options(command: argparse.ArgumentParser) -> None:
         help="one call with a template, or several calls by hand; default: %(default)s",
     )  # fmt: skip
     command.add_argument(
-        "--exclusive",
-        action="store_true",
-        help="the certificate cannot be attached to another thing",
-    )
+        "--exclusive", action=argparse.BooleanOptionalAction, default=True,
+        help="the certificate can belong to no other thing; default: --exclusive",
+    )  # fmt: skip
     command.add_argument(
         "--out", type=Path, metavar="DIR", help=f"the device's state folder; default: {_DEVICES}/SN"
     )

@@ -82,15 +82,17 @@ class Plant:
         return name
 
     def device(
-        self, *statements: dict[str, Any], thing: bool = True, policy: bool = True
-    ) -> Registered:
+        self, *statements: dict[str, Any], thing: bool = True, policy: bool = True,
+        exclusive: bool = False,
+    ) -> Registered:  # fmt: skip
         """Register a device that works, unless something is left out."""
+        kind = "EXCLUSIVE_THING" if exclusive else "NON_EXCLUSIVE_THING"
         name = self.name()
         made = self.iot.create_keys_and_certificate(setAsActive=True)
         arn = made["certificateArn"]
         if thing:
             self.iot.create_thing(thingName=name)
-            self.iot.attach_thing_principal(thingName=name, principal=arn)
+            self.iot.attach_thing_principal(thingName=name, principal=arn, thingPrincipalType=kind)
         if policy:
             self.policy(name, list(statements) or self.usual())
             self.iot.attach_policy(policyName=name, target=arn)

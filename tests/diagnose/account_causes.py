@@ -91,8 +91,8 @@ def without_thing(plant: Plant) -> Asked:
     return Asked(certificate_pem=plant.device(thing=False).pem, client_id="SN-9")
 
 
-def another_client_id(plant: Plant) -> Asked:
-    return of(plant.device(), client_id="mqttjs_1")
+def another_client_id(*, exclusive: bool) -> Callable[[Plant], Asked]:
+    return lambda plant: of(plant.device(exclusive=exclusive), client_id="mqttjs_1")
 
 
 def policy_of(
@@ -324,7 +324,14 @@ _BY_ITSELF: Final = [
     AccountCause("one certificate in several devices", "FB-822", "attached to", shared),
     AccountCause("no policy is attached", "FB-808", "no policy", without_policy),
     AccountCause("the certificate is attached to no thing", "FB-807", "no thing", without_thing),
-    AccountCause("the client id is not the thing's name", "FB-809", "no value", another_client_id),
+    AccountCause(
+        "the client id is not the thing's name, and the attachment is not exclusive", "FB-809",
+        "no value", another_client_id(exclusive=False),
+    ),
+    AccountCause(
+        "the client id is not the thing's name, and the attachment is exclusive", "FB-809",
+        "is for client/DX-", another_client_id(exclusive=True),
+    ),
     AccountCause(
         "the policy is for another client id", "FB-809", "is for client/other only",
         policy_of(lambda plant: plant.usual("other")),

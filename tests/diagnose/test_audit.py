@@ -18,14 +18,6 @@ pytestmark = pytest.mark.wire
 YEARS = timedelta(days=4 * 365)
 
 
-def exclusively(plant: Plant, device: Registered) -> Registered:
-    plant.iot.detach_thing_principal(thingName=device.name, principal=device.arn)
-    plant.iot.attach_thing_principal(
-        thingName=device.name, principal=device.arn, thingPrincipalType="EXCLUSIVE_THING"
-    )
-    return device
-
-
 def another_certificate(plant: Plant, device: Registered, status: str = "ACTIVE") -> str:
     made = plant.iot.create_keys_and_certificate(setAsActive=True)
     plant.iot.attach_policy(policyName=device.name, target=made["certificateArn"])
@@ -45,7 +37,7 @@ def claim(plant: Plant) -> str:
 
 def healthy(plant: Plant) -> None:
     for _ in range(2):
-        exclusively(plant, plant.device())
+        plant.device(exclusive=True)
     claim(plant)
     plant.authority(allowAutoRegistration=False)
 
@@ -55,7 +47,7 @@ def spoil(plant: Plant) -> dict[str, str]:
     iot, found = plant.iot, {}
     iot.create_thing(thingName="thing-alone")
     found["FB-851"] = "thing-alone"
-    twice = exclusively(plant, plant.device())
+    twice = plant.device(exclusive=True)
     exclusive_again = iot.create_keys_and_certificate(setAsActive=True)
     iot.attach_policy(policyName=twice.name, target=exclusive_again["certificateArn"])
     iot.attach_thing_principal(
@@ -68,18 +60,18 @@ def spoil(plant: Plant) -> dict[str, str]:
     iot.create_thing(thingName="second-home")
     iot.attach_thing_principal(thingName="second-home", principal=shared.arn)
     found["FB-854"] = shared.certificate_id
-    found["FB-855"] = exclusively(plant, plant.device(policy=False)).certificate_id
+    found["FB-855"] = plant.device(policy=False, exclusive=True).certificate_id
     wide = plant.device(plant.statement("*", "*"))
     found["FB-856"] = wide.name
     found["FB-857"] = wide.certificate_id
     found["FB-858"] = soon_over(plant)
     ending = plant.authority(allowAutoRegistration=False, days=10)
     found["FB-860"] = ending.certificate_id
-    left = exclusively(plant, plant.device())
+    left = plant.device(exclusive=True)
     found["FB-863"] = another_certificate(plant, left, "INACTIVE")
     found["FB-864"] = plant.authority().certificate_id
-    found["FB-865"] = exclusively(
-        plant, plant.device(plant.statement("Publish", "topic/a"))
+    found["FB-865"] = plant.device(
+        plant.statement("Publish", "topic/a"), exclusive=True
     ).certificate_id
     found["FB-859"], found["FB-861"] = left.certificate_id, claim(plant)
     pending = plant.authority().issue({"common_name": "waits"})

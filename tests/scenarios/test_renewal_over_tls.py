@@ -30,9 +30,18 @@ def provisioned(renewing_world: WireWorld, state: Path, serial: str) -> Path:
     return state
 
 
+def attach_as_before(world: WireWorld, serial: str, certificate_id: str) -> None:
+    described = world.iot.describe_certificate(certificateId=certificate_id)
+    arn = described["certificateDescription"]["certificateArn"]
+    world.iot.attach_thing_principal(
+        thingName=serial, principal=arn, thingPrincipalType="NON_EXCLUSIVE_THING"
+    )
+
+
 def test_two_renewals_over_tls(renewing_world: WireWorld, provisioned: Path, serial: str) -> None:
-    """The second is made with a certificate that belongs to the thing exclusively."""
+    """The first is made with a certificate that an older template attached."""
     old = identity_of(renewing_world, provisioned)
+    attach_as_before(renewing_world, serial, old.certificate_id)
 
     renewed = [renew(renewing_world, provisioned).certificate_id for _ in range(2)]
 

@@ -10,6 +10,7 @@ from cryptography import x509
 
 from device.identity.certificates import certificate_id
 from factory.account.cloud import Account, Response, Value
+from factory.account.documents import load_template
 from factory.errors import CloudRejectedError, NotInCloudError
 from tests.support.certificates import DeviceAuthority
 from tests.support.station_cloud import PowerCutError
@@ -221,4 +222,4 @@ def _issue(serial_number: str, csr: x509.CertificateSigningRequest) -> bytes:
     return _AUTHORITY.issue(csr.public_key(), csr.subject)  # type: ignore[arg-type] # EC keys here
 
 
-_TEMPLATE: Final = json.dumps({"Resources": {"certificate": {"Properties": {}}}})
+_TEMPLATE: Final = load_template("firstboot-bulk")

@@ -31,7 +31,11 @@ CSR = "$aws/certificates/create-from-csr/json"
 PROVISION = "$aws/provisioning-templates/t/provision/json"
 CERTIFICATE: Json = {
     "Type": "AWS::IoT::Certificate",
-    "Properties": {"CertificateId": {"Ref": "AWS::IoT::Certificate::Id"}, "Status": "ACTIVE"},
+    "Properties": {
+        "CertificateId": {"Ref": "AWS::IoT::Certificate::Id"},
+        "Status": "ACTIVE",
+        "ThingPrincipalType": "EXCLUSIVE_THING",
+    },
 }
 POLICY: Json = {"Type": "AWS::IoT::Policy", "Properties": {"PolicyName": "p"}}
 
@@ -92,6 +96,13 @@ def without(name: str) -> Json:
 def certificate(**properties: Json) -> Json:
     given = {**CERTIFICATE["Properties"], **properties}  # type: ignore[index,call-overload,dict-item] # an object
     return with_resource({"Type": "AWS::IoT::Certificate", "Properties": given}, "certificate")
+
+
+def not_exclusive(body: Mapping[str, Json]) -> Json:
+    properties = {**CERTIFICATE["Properties"]}  # type: ignore[index,call-overload,dict-item] # an object
+    del properties["ThingPrincipalType"]
+    resources = {**body["Resources"], "certificate": {**CERTIFICATE, "Properties": properties}}  # type: ignore[dict-item] # an object
+    return {**body, "Resources": resources}
 
 
 JIT = {"AWS::IoT::Certificate::CommonName": {"Type": "String"}}
@@ -297,6 +308,8 @@ BAD: list[tuple[str, str | None, Json]] = [
         {"ThingName": {"Ref": "AWS::IoT::Certificate::CommonName"}}) | {"Resources": {
             "certificate": {"Type": "AWS::IoT::Certificate", "Properties": {
                 "CertificateSigningRequest": {"Ref": "CSR"}}}}}}),
+    ("not-exclusive", None, certificate(ThingPrincipalType="NON_EXCLUSIVE_THING")),
+    ("not-exclusive", "jitp", not_exclusive(JIT_TEMPLATE)),
     ("policy-name-or-document", None,
      with_resource({"Type": "AWS::IoT::Policy", "Properties": {}})),
     ("policy-name-or-document", None, with_resource({
@@ -310,10 +323,16 @@ BAD: list[tuple[str, str | None, Json]] = [
     ("override-unknown", None, with_resource(
         {"Type": "AWS::IoT::Thing", "Properties": {"ThingName": {"Ref": "SerialNumber"}},
          "OverrideSettings": {"ThingTypeName": "MERGE"}})),
-    ("thing-name-differs", "jitp", template(
+    ("thing-name-differs", "jitp", not_exclusive(template(
         {"AWS::IoT::Certificate::Organization": {"Type": "String"}},
-        {"ThingName": {"Ref": "AWS::IoT::Certificate::Organization"}})),
-    ("thing-name-differs", "bulk", template(thing={"ThingName": "always-the-same"})),
+        {"ThingName": {"Ref": "AWS::IoT::Certificate::Organization"}}))),
+    ("thing-name-differs", "bulk", not_exclusive(template(thing={"ThingName": "always-the-same"}))),
+    ("thing-name-differs", "bulk", template(thing={"ThingName": "always-the-same"}) | {
+        "Resources": {
+            "thing": {"Type": "AWS::IoT::Thing", "Properties": {"ThingName": "always-the-same"}},
+            "certificate": CERTIFICATE,
+            "policy": {"Type": "AWS::IoT::Policy", "Properties": {
+                "PolicyName": "firstboot-device"}}}}),
     ("too-many-attributes", None, template(
         thing={"AttributePayload": {"a": "1", "b": "2", "c": "3", "d": "4"}})),
     ("configuration-nested", None, template(DeviceConfiguration={"a": {"b": "c"}})),

@@ -34,8 +34,9 @@ USED: dict[str, set[str]] = {
     "make": {"--method", "--account", "--serial", "--out", "--not-allowed", "--device-id",
              "--birth", "--serials", "--batch", "--jobs", "--dry-run", "--claim",
              "--again", "--config", "--element", "--endpoint", "--root-ca", "--root-of-trust"},
-    "single": {"--serial", "--by", "--exclusive", "--out", "--birth", "--again", "--account",
-               "--config", "--element", "--endpoint", "--root-ca", "--root-of-trust"},
+    "single": {"--serial", "--by", "--exclusive", "--no-exclusive", "--out", "--birth",
+               "--again", "--account", "--config", "--element", "--endpoint", "--root-ca",
+               "--root-of-trust"},
     "bulk": {"--count", "--serials", "--batch", "--template", "--dry-run", "--retry",
              "--no-wait", "--out", "--birth", "--again", "--account", "--config", "--element",
              "--endpoint", "--root-ca", "--root-of-trust"},
@@ -63,8 +64,10 @@ def verbs() -> Iterator[tuple[str, argparse.ArgumentParser]]:
 
 def options_of(command: argparse.ArgumentParser) -> set[str]:
     return {
-        next((each for each in action.option_strings if each.startswith("--")), action.dest)
+        name
         for action in command._actions
+        for name in action.option_strings or [action.dest]
+        if not name.startswith("-") or name.startswith("--")
     }
 
 

@@ -28,7 +28,7 @@ def order(serial: str = SERIAL) -> DeviceOrder:
     return DeviceOrder(serial, new_device_id(), "localhost:8883", b"a CA", config)
 
 
-def make(cloud: SimulatedRegistry, out: Path, by: RegisteredBy, *, exclusive: bool = False) -> str:
+def make(cloud: SimulatedRegistry, out: Path, by: RegisteredBy, *, exclusive: bool = True) -> str:
     return make_registered(cloud, order(), out, by, exclusive=exclusive)
 
 
@@ -115,9 +115,9 @@ def test_wrong_kind_of_attachment_is_corrected_by_the_next_run(tmp_path: Path) -
     cloud = SimulatedRegistry()
     cloud.cut_at, cloud.reply_lost = MOST_CALLS[RegisteredBy.REGISTER_THING], True
     with pytest.raises(PowerCutError):
-        make(cloud, tmp_path, RegisteredBy.REGISTER_THING)
+        make(cloud, tmp_path, RegisteredBy.REGISTER_THING, exclusive=False)
 
-    make(cloud, tmp_path, RegisteredBy.REGISTER_THING, exclusive=True)
+    make(cloud, tmp_path, RegisteredBy.REGISTER_THING)
 
     assert list(cloud.things[SERIAL].values()) == ["EXCLUSIVE_THING"]
 

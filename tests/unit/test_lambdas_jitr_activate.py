@@ -68,8 +68,14 @@ class FakeAws:
         assert (policyName, target) == ("a-policy", ARN)
         self._call("attach_policy")
 
-    def attach_thing_principal(self, *, thingName: str, principal: str) -> None:  # noqa: N803
-        assert principal == ARN
+    def attach_thing_principal(
+        self,
+        *,
+        thingName: str,  # noqa: N803
+        principal: str,
+        thingPrincipalType: str,  # noqa: N803
+    ) -> None:
+        assert (principal, thingPrincipalType) == (ARN, "EXCLUSIVE_THING")
         assert thingName in self.things
         self._call("attach_thing_principal")
 

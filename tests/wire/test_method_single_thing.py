@@ -29,7 +29,7 @@ def line(local_cloud: LocalCloud, tmp_path: Path) -> Iterator[ProductionLine]:
         yield line
 
 
-@pytest.mark.parametrize("words", [(), ("--by", "hand"), ("--exclusive",)])
+@pytest.mark.parametrize("words", [(), ("--by", "hand"), ("--no-exclusive",)])
 def test_device_is_registered_made_and_proven(
     line: ProductionLine, tmp_path: Path, words: tuple[str, ...]
 ) -> None:
@@ -45,7 +45,7 @@ def test_device_is_registered_made_and_proven(
     assert line.things() == ["SN-1"]
     assert line.active("SN-1") == [certificate_id]
     kind = line.client("iot").list_thing_principals_v2(thingName="SN-1")["thingPrincipalObjects"]
-    wanted = "EXCLUSIVE_THING" if "--exclusive" in words else "NON_EXCLUSIVE_THING"
+    wanted = "NON_EXCLUSIVE_THING" if "--no-exclusive" in words else "EXCLUSIVE_THING"
     assert [each["thingPrincipalType"] for each in kind] == [wanted]
     line.teardown()
     assert contents(line.aws) == before
