@@ -188,8 +188,9 @@ def test_a_policy_has_five_versions(iot: Any) -> None:
 
 
 def test_a_description_tells_validity_and_when_the_status_changed(
-    iot: Any, device: Credential
+    local_cloud: LocalCloud, iot: Any
 ) -> None:
+    device = add_certificate(local_cloud, ANYTHING)
     described = iot.describe_certificate(certificateId=device.certificate_id)
     before = described["certificateDescription"]
     iot.update_certificate(certificateId=device.certificate_id, newStatus="INACTIVE")
