@@ -5,20 +5,19 @@ nor takes signals nor reads this process's environment, so that any number of de
 in as many threads.
 """
 
-import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from device.config.endpoint import Endpoint
 from device.errors import StepNotReachedError, StoppedError
 from device.lifecycle.status import Status, read_status
 from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.manufacturing_data import SealedSettings, sealed_settings, serial_number
 
 if TYPE_CHECKING:
+    from device.config.endpoint import Endpoint
     from device.config.settings import Loaded
     from device.lifecycle.journal import Identity
     from device.operation.task import Task
@@ -26,10 +25,6 @@ if TYPE_CHECKING:
     from device.runtime.timeline import Step
     from device.startup import StartedDevice
     from device.storage.element.installation import ElementPlan
-
-# A program that has not set logging up gets no words on its standard error.
-logging.getLogger("device").addHandler(logging.NullHandler())
-
 
 _MOST_STEPS: Final = 1_000
 
@@ -329,7 +324,7 @@ class Device:
 
         return tell
 
-    def _chosen_endpoint(self, sealed: SealedSettings | None) -> Endpoint | None:
+    def _chosen_endpoint(self, sealed: SealedSettings | None) -> "Endpoint | None":
         """Return the endpoint that a file or a variable chooses, where one is given."""
         text, source = self._environment.get("DEVICE_ENDPOINT"), "DEVICE_ENDPOINT"
         if self.config is not None:
@@ -339,4 +334,8 @@ class Device:
             text, source = loaded.settings.endpoint, loaded.sources.of("endpoint")
         if named := self._flags["endpoint"]:
             text, source = named, "--endpoint"
-        return Endpoint.parse(text, source) if text else None
+        if not text:
+            return None
+        from device.config.endpoint import Endpoint  # noqa: PLC0415 - the station named it, else
+
+        return Endpoint.parse(text, source)

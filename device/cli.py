@@ -181,7 +181,8 @@ def parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"device {__version__}")
     commands = top.add_subparsers(metavar="VERB", required=True, parser_class=_Parser)
     first = arguments[0] if arguments else ""
-    for name in _verb_names():
+    known = _verb_names()
+    for name in [first] if first in known else known:
         if first in {name, "-h", "--help"}:
             _add_verb(commands, name)
         else:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
@@ -15,8 +15,7 @@ from device.connection.awscrt_session import AwscrtSession
 from device.connection.session import SessionFactory
 from device.lifecycle.made_for import check_has_claim, check_made_for
 from device.runtime.backoff import Dice
-from device.runtime.claim_delivery import DeliveredClaim
-from device.runtime.clock import SystemClock
+from device.runtime.clock import Clock, SystemClock
 from device.runtime.loop import Patience
 from device.runtime.notify import ServiceManager
 from device.runtime.power import PowerCutError
@@ -24,6 +23,9 @@ from device.runtime.timeline import Step, Timeline
 from device.storage.device_storage import open_device_storage
 from device.storage.filesystem import Mount, OsFs
 from device.storage.manufacturing_data import sealed_settings
+
+if TYPE_CHECKING:
+    from device.runtime.claim_delivery import DeliveredClaim
 
 
 class StartOptions(Struct, frozen=True):
@@ -62,7 +64,7 @@ class StartedDevice(Struct, frozen=True):
     timeline: Timeline
     patience: Patience
     """How long `device boot` keeps trying."""
-    claims: DeliveredClaim | None
+    claims: "DeliveredClaim | None"
 
     def request_stop(self) -> None:
         """Ask the device to end what it does; safe in a signal handler and in another thread."""
@@ -97,7 +99,7 @@ def start_device(
         place = options.claim_place
         if place is None:
             check_has_claim(storage, chosen.method)
-        claims = None if place is None else DeliveredClaim(place, clock, tell)
+        claims = None if place is None else _delivered_claim(place, clock, tell)
         agent = Agent(
             storage,
             chosen,
@@ -119,6 +121,12 @@ def start_device(
             raise
         finally:
             agent.session.close()
+
+
+def _delivered_claim(place: Path, clock: Clock, tell: Callable[[str], None]) -> "DeliveredClaim":
+    from device.runtime.claim_delivery import DeliveredClaim  # noqa: PLC0415 - rarely needed
+
+    return DeliveredClaim(place, clock, tell)
 
 
 def _patience(chosen: Settings) -> Patience:

@@ -1,4 +1,4 @@
-"""Everything: the checks, then all tests; with ``--coverage``, the coverage gate too."""
+"""Everything: the checks, then all tests, and the gate: of 100 lines, the tests run 95."""
 
 import argparse
 import os
@@ -11,10 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from scripts import _browser, _check, _elements
-
-_GATE: Final = ("--cov", "--cov-report=term-missing:skip-covered", "--cov-fail-under=95")
-"""Measuring takes as long again as the tests do: on request."""
+from scripts import _browser, _check, _elements, _lines
 
 _WORKERS: Final = 2 * (os.cpu_count() or 1)
 """Two a core: a device that was refused waits, and so does its test."""
@@ -26,7 +23,7 @@ _PARALLEL: Final = (
     "--max-worker-restart=0",
 )
 """A file stays together, so that what its tests share is made once. The order is that of
-tests/conftest.py, the longest first."""
+tests/support/order.py."""
 
 _LONG: Final = ("--long", "--hypothesis-seed=1")
 
@@ -43,11 +40,21 @@ def main(arguments: list[str]) -> int:
     _elements.provide()
     _browser.provide()
     failed = _check.failures()
-    with folders_in_memory(_MEMORY, _ENOUGH) as variables:
-        tests = _pytest(options, variables)
+    with (
+        folders_in_memory(_MEMORY, _ENOUGH) as variables,
+        tempfile.TemporaryDirectory(prefix="fb-lines-") as lines,
+    ):
+        tests = _pytest(options, {**variables, _lines.VARIABLE: lines})
+        if not tests:  # else the lines after a failed test are missing, too
+            failed += below(_lines.GATE, _lines.percentage(Path(lines)))
     if failed:
         print(f"All tests were run, and these checks failed: {', '.join(failed)}")  # noqa: T201
     return verdict(tests, failed)
+
+
+def below(gate: float, percentage: float) -> list[str]:
+    """Return the name of the gate, if the tests run less of the product than it asks for."""
+    return [] if percentage >= gate else [f"coverage ({percentage:.2f} %, not {gate:.0f} %)"]
 
 
 def plan(arguments: list[str]) -> tuple[bool, list[str]]:
@@ -55,8 +62,6 @@ def plan(arguments: list[str]) -> tuple[bool, list[str]]:
     options, rest = _parser().parse_known_args(arguments)
     chosen = [*(_LONG if options.long else ()), *rest]
     all_of_it = all(each.startswith("-") for each in rest)
-    if options.coverage:
-        chosen = [*_GATE, *chosen]
     return all_of_it, [*_PARALLEL, *chosen] if all_of_it else chosen
 
 
@@ -101,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="scripts/test",
         description="All checks (scripts/check) and all tests: five minutes on two cores.",
-        usage="%(prog)s [-h] [--long] [--coverage] [pytest's arguments ...]",
+        usage="%(prog)s [-h] [--long] [pytest's arguments ...]",
         epilog="Arguments go to pytest. If they name tests (tests/unit, -k expiry), only those "
         "run, one after the other, without checks.",
     )
@@ -109,11 +114,6 @@ def _parser() -> argparse.ArgumentParser:
         "--long",
         action="store_true",
         help="run the tests marked long too, and search all of what the others sample",
-    )
-    parser.add_argument(
-        "--coverage",
-        action="store_true",
-        help="measure which lines are run, too, and fail below 95 %%: takes twice as long",
     )
     return parser
 

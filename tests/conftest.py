@@ -10,70 +10,19 @@ import sys
 from collections.abc import Generator
 from pathlib import Path
 
-import botocore.session
 import hypothesis
 import pytest
 
-from tests.support import effort
+from scripts import _lines
+from tests.support import effort, quick_sdk
+from tests.support.order import turns
 
+store_lines = _lines.measured_from_here()  # before anything imports the product
 pytest_plugins = ["tests.support.one_local_cloud"]
 
 TESTS = Path(__file__).parent
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
-UNMEASURED = (
-    "unit/test_storage_crash.py",
-    "unit/test_storage_rewrap.py",
-    "unit/test_storage_bit_flips.py",
-    "unit/test_certificate_forms.py",
-    "unit/test_evidence.py",
-    "property/",
-    "exhaustive/",
-    "fuzz/",
-    "world/",
-    "scenarios/test_claim_evidence.py",
-    "scenarios/test_claim_power_cuts.py",
-    "scenarios/test_element_power_cuts.py",
-    "scenarios/test_methods_over_tls.py",
-    "hardware/test_element_power_cuts.py",
-    "hardware/test_element_stress.py",
-    "foreign/",
-    "wire/bad_input",
-    "wire/test_factory_drift.py",
-    "wire/test_method_contract.py",
-    "wire/test_factory_prepare.py",
-    "wire/test_pages.py",
-    "wire/test_teardown.py",
-)
-"""What goes again and again through lines that other tests measure; measuring doubles its time."""
-
-LONGEST_FIRST = (
-    "wire/test_demo.py",
-    "wire/test_pages.py",
-    "wire/test_localcloud_process.py",
-    "wire/test_device_run.py",
-    "wire/bad_input",
-    "wire/test_method_contract.py",
-    "wire/test_method_claim_own_ca.py",
-    "wire/test_device_operation.py",
-    "scenarios/test_methods_over_tls.py",
-    "wire",
-    "world",
-    "hardware",
-    "scenarios",
-    "foreign",
-    "property",
-    "diagnose",
-    "advisor",
-    "exhaustive",
-    "unit/test_storage_crash",
-    "unit/test_storage_rewrap.py",
-    "unit/test_certificate_forms.py",
-    "unit/test_factory_bulk.py",
-    "unit/test_suite",
-    "unit/test_import_rules.py",
-    "unit/test_device_cli.py",
-)
-"""Workers take whole files (scripts/_test.py); the last should be short, or one works alone."""
+WAITING = ("wire", "hardware")
 
 SHOWN = 15
 """How many lines of a failure are shown at once: its message, and where it was raised."""
@@ -100,7 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     hypothesis.settings.load_profile("firstboot")
     sys.addaudithook(refuse_network)  # it stays until the process ends
-    botocore.session.create_loader = functools.cache(botocore.session.create_loader)
+    quick_sdk.install()
     # Who is started in the background of a shell script ignores Ctrl-C, and so would its children.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if not hasattr(config, "workerinput"):  # a worker of xdist has no terminal
@@ -135,15 +84,21 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is long, and of the coverage what costs too much; put the longest first."""
+    """Leave out what is long; put the longest first, and what waits among what computes."""
     if not config.getoption("--long"):
         config.hook.pytest_deselected(items=[each for each in items if is_long(each)])
         items[:] = [each for each in items if not is_long(each)]
-    items.sort(key=place)
-    if config.pluginmanager.hasplugin("_cov"):
-        for item in items:
-            if within_tests(item).startswith(UNMEASURED):
-                item.add_marker("no_cover")
+    turn = turns(waits_by_file(items))
+    items.sort(key=lambda item: turn[within_tests(item)])
+
+
+def waits_by_file(items: list[pytest.Item]) -> dict[str, bool]:
+    """Return for each file whether a test of it waits for others: a server, a device, a chip."""
+    waits: dict[str, bool] = {}
+    for item in items:
+        name = within_tests(item)
+        waits[name] = waits.get(name, False) or any(map(item.get_closest_marker, WAITING))
+    return waits
 
 
 def within_tests(item: pytest.Item) -> str:
@@ -154,17 +109,6 @@ def within_tests(item: pytest.Item) -> str:
 @functools.cache
 def _within_tests(path: Path) -> str:
     return path.relative_to(TESTS).as_posix() if path.is_relative_to(TESTS) else ""
-
-
-def place(item: pytest.Item) -> int:
-    """Return when the file of a test has its turn."""
-    return _place(within_tests(item))
-
-
-@functools.cache
-def _place(name: str) -> int:
-    turns = [turn for turn, start in enumerate(LONGEST_FIRST) if name.startswith(start)]
-    return min(turns, default=len(LONGEST_FIRST))
 
 
 def is_long(item: pytest.Item) -> bool:
@@ -196,6 +140,11 @@ def is_loopback(host: object) -> bool:
         return ipaddress.ip_address(str(host)).is_loopback
     except ValueError:
         return False
+
+
+def pytest_unconfigure() -> None:
+    """Tell scripts/test which lines this worker ran."""
+    store_lines()
 
 
 @pytest.hookimpl(tryfirst=True)

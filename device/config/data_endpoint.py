@@ -8,12 +8,13 @@ import re
 from typing import Final
 
 WHAT_TO_USE: Final = "Use the output of: aws iot describe-endpoint --endpoint-type iot:Data-ATS"
-_OF_AWS_IOT: Final = re.compile(
+_OF_AWS_IOT: Final = (
     r"(?:(?P<before>[a-z0-9.-]+)\.)?iot(?:-fips)?\.(?P<region>[a-z]{2}(?:-[a-z0-9]+)+-\d+)"
     r"\.(?:amazonaws\.com(?:\.cn)?|api\.aws)"
 )
 _SHARED: Final = frozenset({"data-ats", "data", "greengrass-ats"})
 """Endpoints of AWS itself, not of an account: a device cannot connect to them."""
+_LABEL: Final = "abcdefghijklmnopqrstuvwxyz0123456789-"
 _SERVICES: Final = {
     "credentials": "is the credential provider (iot:CredentialProvider), which does not support "
     "MQTT",
@@ -26,7 +27,7 @@ def problem_with(host: str) -> str | None:
 
     Names that are not AWS IoT's, such as a custom domain or the local AWS, are not judged.
     """
-    found = _OF_AWS_IOT.fullmatch(host)
+    found = re.fullmatch(_OF_AWS_IOT, host)
     if found is None:
         return None
     before = (found["before"] or "").split(".")
@@ -46,8 +47,7 @@ def problem_with(host: str) -> str | None:
 
 def region_of(host: str) -> str | None:
     """Return the Region in the name of a data endpoint, or None where the name has none."""
-    found = re.fullmatch(r"[a-z0-9-]+(?:\.ats|-ats)\.iot\.([a-z0-9-]+)\..+", host)
-    return found[1] if found else None
+    return _parts_of(host)[1]
 
 
 def account_prefix_of(host: str) -> str | None:
@@ -55,5 +55,18 @@ def account_prefix_of(host: str) -> str | None:
 
     AWS IoT tells a device no account number; two devices of one account have one prefix.
     """
-    found = re.fullmatch(r"([a-z0-9-]+?)(?:\.ats|-ats)\.iot\.[a-z0-9-]+\..+", host)
-    return found[1] if found else None
+    return _parts_of(host)[0]
+
+
+def _parts_of(host: str) -> tuple[str, str] | tuple[None, None]:
+    """Return the account's prefix and the Region; a pattern would take longer to compile."""
+    name, _, rest = host.partition(".iot.")
+    region, _, domain = rest.partition(".")
+    prefix = name[: -len("-ats")]
+    if name[-4:] in {".ats", "-ats"} and domain and _is_label(prefix) and _is_label(region):
+        return prefix, region
+    return None, None
+
+
+def _is_label(text: str) -> bool:
+    return bool(text) and not text.strip(_LABEL)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct, structs
 
@@ -24,13 +24,15 @@ from device.errors.storage import DoesNotExistError
 from device.provisioning import messages
 from device.provisioning.claim import GIVEN_UP, ClaimPlan
 from device.provisioning.presented import PresentedPlan
-from device.provisioning.renewal import RenewalPlan
 from device.storage import installed_certificate
 from device.storage.decoding import decoded
 from device.storage.device_storage import DeviceStorage
 from device.storage.element.installation import ElementPlan
 from device.storage.manufacturing_data import device_id, serial_number
 from device.storage.secure_storage import Uid
+
+if TYPE_CHECKING:
+    from device.provisioning.renewal import RenewalPlan
 
 _PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
 _THING_NAME: Final = re.compile(messages.THING_NAME)
@@ -133,12 +135,14 @@ def renewal_plan(  # noqa: PLR0913 - each has a name at the one call
     serial: str,
     expired_at: float | None,
     recovers: bool = False,
-) -> RenewalPlan:
+) -> "RenewalPlan":
     """Return the plan to renew the certificate ``certificate_id`` of ``thing``.
 
     ``expired_at``: when that expired, in seconds since the epoch, if it has. ``recovers``: the
     birth certificate asks in its place.
     """
+    from device.provisioning.renewal import RenewalPlan  # noqa: PLC0415 - seldom asked for
+
     return RenewalPlan(
         thing_name=thing,
         certificate_id=certificate_id,

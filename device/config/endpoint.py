@@ -1,8 +1,6 @@
 """Where AWS IoT Core is: a host name and a port, and the proxy that leads there."""
 
 import re
-import unicodedata
-from base64 import b64encode
 from typing import Final
 from urllib.parse import unquote
 
@@ -36,6 +34,8 @@ class Login(Struct, frozen=True):
     @property
     def basic(self) -> str:
         """Return the value of ``Proxy-Authorization`` (RFC 7617); a secret."""
+        from base64 import b64encode  # noqa: PLC0415 - only for a proxy
+
         return "Basic " + b64encode(f"{self.user}:{self.password}".encode()).decode("ascii")
 
 
@@ -168,6 +168,8 @@ def _login_problem(login: str) -> str | None:
         return "has a user name or password that is not UTF-8"
     if not decoded[0] or ":" in decoded[0]:
         return "has no user name, or one with a colon (RFC 7617)"
+    import unicodedata  # noqa: PLC0415 - only for a proxy
+
     if any(unicodedata.category(character) in {"Cc", "Cs"} for character in "".join(decoded)):
         return "has a user name or password with a control character"
     return None

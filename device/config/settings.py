@@ -9,7 +9,6 @@ A nested key as a variable: ``claim.template`` is ``DEVICE_CLAIM__TEMPLATE``; a 
 own keeps its case: ``claim.parameters.SerialNumber`` is ``DEVICE_CLAIM__PARAMETERS__SerialNumber``.
 """
 
-import logging
 import re
 import threading
 from collections.abc import Callable, Mapping
@@ -26,6 +25,7 @@ from device.config.methods import METHODS
 from device.config.sources import SEALED, Sources
 from device.config.typed import Section, did_you_mean, leaves, typed
 from device.errors import ConfigurationError
+from device.errors.log import logger
 
 if TYPE_CHECKING:
     from device.storage.manufacturing_data import SealedSettings
@@ -35,7 +35,7 @@ Seconds = Annotated[float, Meta(ge=0, le=_WEEK)]  # for ever is no number, and n
 TemplateName = Annotated[str, Meta(pattern=r"^[0-9A-Za-z_-]+\Z", max_length=36)]
 KeyTypeName = Literal["ec-p256", "ec-p384", "rsa-2048"]
 
-_log = logging.getLogger(__name__)
+_log = logger(__name__)
 
 
 class _Section(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

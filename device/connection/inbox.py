@@ -13,9 +13,9 @@ MOST_MESSAGES: Final = 256
 MOST_BYTES: Final = 1_048_576
 """Messages, and bytes of their payloads, that may wait; what comes on top is dropped."""
 _ANY_CONNECTION: Final = -1
-_DEAF_SECONDS: Final = 1.0
-"""No wait is longer: a signal that comes in the instant before one begins, or in another thread,
-is only heard when it ends, since Python runs signal handlers between two bytecodes."""
+_DEAF_SECONDS: Final = 10.0
+"""No wait is longer: a signal that comes in the microseconds before one begins is only heard when
+it ends, since Python runs signal handlers between two bytecodes. Any other signal ends the wait."""
 
 
 class Inbox:
@@ -24,7 +24,7 @@ class Inbox:
     def __init__(self) -> None:
         """Begin empty."""
         self._queue: Final[queue.SimpleQueue[tuple[int, Event]]] = queue.SimpleQueue()
-        self._stop: Final = threading.Event()
+        self._is_stop_wanted = False
         self._lock: Final = threading.Lock()
         self._messages = self._bytes = self._dropped = 0
 
@@ -49,7 +49,7 @@ class Inbox:
 
     def request_stop(self) -> None:
         """Have `get` return `StopRequested` before anything else; safe in a signal handler."""
-        self._stop.set()
+        self._is_stop_wanted = True
         self._queue.put((0, StopRequested()))
 
     def take_dropped(self) -> int:
@@ -65,14 +65,14 @@ class Inbox:
         """
         until = math.inf if timeout is None else time.monotonic() + timeout
         while True:
-            if self._stop.is_set():
-                self._stop.clear()
+            if self._is_stop_wanted:
+                self._is_stop_wanted = False
                 return StopRequested()
             left = max(0.0, until - time.monotonic())
             try:
                 number, event = self._queue.get(timeout=min(left, _DEAF_SECONDS))
             except queue.Empty:
-                if left <= _DEAF_SECONDS and not self._stop.is_set():
+                if left <= _DEAF_SECONDS and not self._is_stop_wanted:
                     return None
                 continue
             if isinstance(event, MessageReceived):

@@ -209,7 +209,7 @@ class Relay:
 
         def up(data: bytes) -> bool:
             _acknowledge(near)
-            self._client_records.feed(data)
+            self._note_sent(data)
             return True
 
         there = Way(near, far, up, self._has_sent_all.set)
@@ -218,7 +218,7 @@ class Relay:
     def _pump_up(self, near: socket.socket, far: socket.socket) -> None:
         with suppress(OSError):
             while data := _received(near):
-                self._client_records.feed(data)
+                self._note_sent(data)
                 far.sendall(data)
         _shut(far, socket.SHUT_WR)
         self._has_sent_all.set()
@@ -228,6 +228,11 @@ class Relay:
             while (data := far.recv(_CHUNK)) and self._is_within_bounds(data):
                 near.sendall(data)
         _shut(near, socket.SHUT_WR)
+
+    def _note_sent(self, data: bytes) -> None:
+        """Look at what the client sends, until it is known that TLS is complete."""
+        if not self.tls_complete:
+            self._client_records.feed(data)
 
     def _is_within_bounds(self, data: bytes) -> bool:
         """Count what came; false if that is too much to pass on."""

@@ -11,6 +11,7 @@ from typing import Final
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.bindings._rust import pkcs7
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -20,6 +21,15 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from device.errors.provisioning import CertificateUnacceptableError
+
+try:  # what the public names lead to, by way of Python's `email`
+    load_der_pkcs7_certificates = pkcs7.load_der_pkcs7_certificates
+    serialize_certificates = pkcs7.serialize_certificates
+except AttributeError:
+    from cryptography.hazmat.primitives.serialization.pkcs7 import (
+        load_der_pkcs7_certificates,
+        serialize_certificates,
+    )
 
 MAX_CERTIFICATE_BYTES: Final = 8192
 """Of one certificate as PEM. Those of AWS have 1,224; a CSR of full length leads to 5,500."""
@@ -78,7 +88,7 @@ def canonical_certificate(certificate: x509.Certificate) -> bytes:
     if len(pem) > MAX_CERTIFICATE_BYTES:
         problem = f"the certificate has {len(pem)} bytes as PEM, at most {MAX_CERTIFICATE_BYTES}"
         raise CertificateUnacceptableError(f"{problem} are taken")
-    _read_by_openssl(pem)
+    _read_by_openssl(certificate)
     return pem
 
 
@@ -109,14 +119,16 @@ def canonical_private_key(pem: bytes, certificate: x509.Certificate) -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
-def _read_by_openssl(pem: bytes) -> None:
-    """Let it be read by OpenSSL, which is stricter about names; awscrt reads as OpenSSL does."""
-    import ssl  # noqa: PLC0415 - 8 ms, for a device that stores a certificate
+def _read_by_openssl(certificate: x509.Certificate) -> None:
+    """Let it be read by OpenSSL, which is stricter about names; awscrt reads as OpenSSL does.
 
+    cryptography reads PKCS #7 with its own OpenSSL. `ssl` says the same, and takes 8 ms and 1 MiB.
+    """
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem.decode("ascii"))
-    except ssl.SSLError as error:
-        raise CertificateUnacceptableError(f"not a certificate for TLS: {error.reason}") from None
+        load_der_pkcs7_certificates(serialize_certificates([certificate], Encoding.DER))
+    except ValueError:
+        problem = "not a certificate for TLS: OpenSSL does not read it"
+        raise CertificateUnacceptableError(problem) from None
 
 
 def _parsed(pem: bytes) -> x509.Certificate:

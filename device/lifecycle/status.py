@@ -3,14 +3,12 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import asdict
 
 from device.config.data_endpoint import account_prefix_of, region_of
-from device.config.endpoint import Endpoint
-from device.errors.provisioning import NO_CREDENTIAL
 from device.errors.storage import DoesNotExistError
 from device.lifecycle import journal
 from device.lifecycle.journal import Identity, Keyed, Progress, Registered, Staged
@@ -25,6 +23,9 @@ from device.storage.manufacturing_data import (
     serial_number,
 )
 from device.storage.secure_storage import Uid
+
+if TYPE_CHECKING:
+    from device.config.endpoint import Endpoint
 
 STATES: Final = {
     Keyed: "key made, certificate not yet issued",
@@ -83,7 +84,7 @@ class Status(Struct, frozen=True, kw_only=True, omit_defaults=True):
     device_configuration: dict[str, str] | UnsetType | None = UNSET
 
 
-ChooseEndpoint = Callable[[SealedSettings | None], Endpoint | None]
+ChooseEndpoint: TypeAlias = "Callable[[SealedSettings | None], Endpoint | None]"
 """What the user chose, over the sealed settings; None where that is nothing."""
 
 
@@ -98,17 +99,17 @@ def read_status(state: Path, choose: ChooseEndpoint = lambda _: None) -> Status:
 
 
 def _status_of(storage: DeviceStorage, choose: ChooseEndpoint) -> Status:
-    root = storage.root_of_trust
+    root, lifecycle = storage.root_of_trust, storage.lifecycle
     base = Status(
-        state=WITHOUT_AN_IDENTITY.get(storage.lifecycle, "not finished by the station"),
-        lifecycle=storage.lifecycle.name,
+        state=WITHOUT_AN_IDENTITY.get(lifecycle, "not finished by the station"),
+        lifecycle=lifecycle.name,
         root_of_trust=root.kind,
         protects_against=list(root.strength.protects_against),
         no_protection_against=list(root.strength.no_protection_against),
         root_of_trust_note=root.strength.note,
         storage_flags=[flag.name or "" for flag in root.protection],
     )
-    if storage.lifecycle is not Lifecycle.SECURED:
+    if lifecycle is not Lifecycle.SECURED:
         return base
     sealed = sealed_settings(storage)
     facts = asdict(base) | _manufacture(storage) | _where(storage, choose(sealed))
@@ -134,11 +135,14 @@ def _status_of(storage: DeviceStorage, choose: ChooseEndpoint) -> Status:
 
 def _state_at(progress: Progress | None, storage: DeviceStorage) -> str:
     credentials = {Uid.CLAIM_CERTIFICATE, Uid.INSTALLED_CERTIFICATE}
-    has_nothing = progress is None and credentials.isdisjoint(storage.ps.uids())
-    return NO_CREDENTIAL.sentence if has_nothing else STATES[type(progress)]
+    if progress is not None or not credentials.isdisjoint(storage.ps.uids()):
+        return STATES[type(progress)]
+    from device.errors.provisioning import NO_CREDENTIAL  # noqa: PLC0415 - rarely the state
+
+    return NO_CREDENTIAL.sentence
 
 
-def _where(storage: DeviceStorage, chosen: Endpoint | None) -> dict[str, Any]:
+def _where(storage: DeviceStorage, chosen: "Endpoint | None") -> dict[str, Any]:
     """Where the device connects, as far as its name says it."""
     try:
         text = str(chosen or storage.ps.get(Uid.ENDPOINT).decode(errors="backslashreplace"))

@@ -8,7 +8,7 @@ A task whose subscription is denied has no part in that connection.
 """
 
 from collections.abc import Callable, Sequence
-from enum import Enum
+from enum import StrEnum
 from typing import Final
 
 from device.errors import FirstbootError
@@ -42,7 +42,7 @@ class Resumed(ev.Event, frozen=True):
     """The wait is over: it is time to connect."""
 
 
-class State(Enum):
+class State(StrEnum):
     """What the device does; the value is how a person would say it."""
 
     CONNECTING = "connecting"
@@ -90,7 +90,7 @@ class Operation(Work):
     @property
     def step(self) -> str:
         """What the device does, in words."""
-        return self._state.value
+        return self._state
 
     @property
     def timeout(self) -> float | None:
@@ -158,14 +158,14 @@ class Operation(Work):
 
     def next_due(self) -> float:
         """Return when the first of the tasks has something to do, or something may be sent."""
-        return min([self._sending.next_due, *(task.next_due() for task in self._tasks)])
+        return min(self._sending.next_due, *[task.next_due() for task in self._tasks])
 
     def on_due(self, now: float) -> Sequence[Action]:
         """Have each task do what is due, and send what had to wait for its second."""
         self._now = now
         due = [task for task in self._tasks if task.next_due() <= now]
         said = [order for task in due for order in self._take(task, task.on_due(now))]
-        return [*said, *self._send()]
+        return said if due else self._send()
 
     def on_stopped(self) -> Sequence[Report]:
         """Say what remains undone."""
@@ -218,8 +218,7 @@ class Operation(Work):
         if found is None or found.task is None or not isinstance(found.order, Publish):
             return []
         self._counters.acknowledged(self._now - found.sent_at)
-        said = self._take(found.task, found.task.on_acknowledged(found.order))
-        return [*said, *self._send()]
+        return self._take(found.task, found.task.on_acknowledged(found.order))
 
     def _take(self, task: Task, orders: Sequence[Order]) -> Sequence[Action]:
         """Queue what ``task`` publishes; return all else, and what can be sent at once."""
@@ -238,8 +237,8 @@ class Operation(Work):
         return is_on and self._sending.waiting_for(task) < MOST_WAITING
 
     def _send(self) -> Sequence[Action]:
-        orders = self._sending.take(self._now)
-        self._counters.publishes += sum(isinstance(order, Publish) for order in orders)
+        if orders := self._sending.take(self._now):
+            self._counters.publishes += sum(isinstance(order, Publish) for order in orders)
         return orders
 
     def _disconnected(self) -> Sequence[Report]:

@@ -270,9 +270,7 @@ class Renewing(Work):
 
     def on_due(self, now: float) -> Sequence[Action]:
         """Do what is due, of the operation first."""
-        orders: list[Action] = []
-        if self._operation.next_due() <= now:
-            orders += self._operation.on_due(now)
+        orders = [*self._operation.on_due(now)]
         if self._renewal_due() <= now:
             orders += self._do_what_is_due(now)
         return orders

@@ -67,7 +67,8 @@ class Sending:
     @property
     def oldest_sent_at(self) -> float:
         """When the oldest publication under way was sent; infinity if none is."""
-        return min((each.sent_at for each in self._under_way.values()), default=math.inf)
+        oldest = next(iter(self._under_way.values()), None)
+        return math.inf if oldest is None else oldest.sent_at
 
     @property
     def next_due(self) -> float:

@@ -3,13 +3,15 @@
 One file for all publications that were put together, in a folder beside the sealed image, numbered
 in order. They are accepted once the file and its name are synced, by two fsyncs for all of them.
 The file is removed when AWS IoT has acknowledged all of them; the last file, when nothing else
-waits, is emptied instead, and the next group goes into it by one fsync, since its name is there.
-Neither is synced, so a cut may bring acknowledged publications back: they then go out twice, as
-MQTT's "at least once" allows.
+waits, is marked as done instead, and the next group goes into it by one fsync, since its name is
+there. Neither is synced, so a cut may bring acknowledged publications back: they then go out twice,
+as MQTT's "at least once" allows.
 A stop in good order repeats nothing (`DurableOutbox.settle`). Each file is sealed (AES-256-GCM, a
 random nonce, its name as associated data) under a key that is derived from the device's root of
 trust. A file that does not open, as a cut leaves it when nothing was accepted yet, is dropped and
 counted.
+A file is padded to a multiple of 1 KiB, so the next group mostly fits the file that is used again:
+the disk then writes one block in its place, and nothing of the file system's own.
 """
 
 import logging
@@ -27,15 +29,22 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from device.errors.storage import StorageError
 from device.operation.outbox import MOST_BYTES, MOST_MESSAGES, MemoryOutbox
 from device.provisioning.actions import Publish
+from device.runtime.open_file import FolderWithOpenFile
 from device.storage.device_storage import DeviceStorage
-from device.storage.filesystem import UNFINISHED, Folder, OsFs, make_folder, replace
+from device.storage.filesystem import UNFINISHED, Folder, make_folder, replace
 
 _log = logging.getLogger(__name__)
 
 KEY_LABEL: Final = b"firstboot v1 outbox"
 _NONCE_BYTES: Final = 12
+_TAG_BYTES: Final = 16
+_UNIT: Final = 1024
+_DONE: Final = b"acknowledged".ljust(_UNIT, b"\0")
+"""What stands in a file of which nothing waits; no nonce is ever its first 12 bytes."""
 _CONTENT: Final = msgspec.msgpack.Decoder(list[object])
 """Topic and payload in turn."""
+_PADDING: Final = b"\0"
+"""Goes before the content, since no list begins with it."""
 
 
 class DurableOutbox(MemoryOutbox):
@@ -60,7 +69,7 @@ class DurableOutbox(MemoryOutbox):
         """How many publications are in each file."""
         self._last = 0
         self._empty = ""
-        """The file that is there for the next group, with nothing in it; empty for none."""
+        """The file that is there for the next group, marked as done; empty for none."""
         self.damaged = 0
         """How many files did not open."""
         folder.fsync_folder()  # so that no later cut brings back what is gone now
@@ -117,11 +126,11 @@ class DurableOutbox(MemoryOutbox):
         if self._written or int(name, 16) < self._last:
             self._remove_file(name)
         else:
-            self._empty_file(name)
+            self._mark_as_done(name)
 
-    def _empty_file(self, name: str) -> None:
+    def _mark_as_done(self, name: str) -> None:
         try:
-            self._folder.overwrite(name, b"")
+            self._folder.overwrite(name, _DONE)
             self._empty = name
         except StorageError:
             self._remove_file(name)
@@ -158,7 +167,7 @@ class DurableOutbox(MemoryOutbox):
             self._folder.unlink(name)
             return
         content = self._folder.read(name)
-        if not content:  # what was in it is done
+        if content is None or is_done(content):
             self._folder.unlink(name)
             return
         try:
@@ -173,16 +182,29 @@ class DurableOutbox(MemoryOutbox):
     def _sealed(self, name: str, group: Sequence[Publish]) -> bytes:
         content = msgspec.msgpack.encode([part for each in group for part in _parts(each)])
         nonce = os.urandom(_NONCE_BYTES)
-        return nonce + self._cipher.encrypt(nonce, content, name.encode())
+        return nonce + self._cipher.encrypt(nonce, _padded(content), name.encode())
 
     def _unsealed(self, name: str, content: bytes) -> Sequence[Publish]:
         nonce, sealed = content[:_NONCE_BYTES], content[_NONCE_BYTES:]
-        parts = _CONTENT.decode(self._cipher.decrypt(nonce, sealed, name.encode()))
+        content = self._cipher.decrypt(nonce, sealed, name.encode())
+        parts = _CONTENT.decode(content.lstrip(_PADDING))
         return [_publication(*pair) for pair in zip(parts[::2], parts[1::2], strict=True)]
+
+
+def is_done(content: bytes) -> bool:
+    """Whether a file with this content holds nothing that waits; an older firmware empties it."""
+    return content in {b"", _DONE}
 
 
 def _parts(publication: Publish) -> tuple[str, bytes]:
     return publication.topic, publication.payload
+
+
+def _padded(content: bytes) -> bytes:
+    """Return ``content`` so that its file fills whole units."""
+    around = _NONCE_BYTES + _TAG_BYTES
+    units = -(-(len(content) + around) // _UNIT)
+    return content.rjust(units * _UNIT - around, _PADDING)
 
 
 def _publication(topic: object, payload: object) -> Publish:
@@ -198,7 +220,9 @@ def open_outbox(place: Path, storage: DeviceStorage, most: int, most_bytes: int)
         StorageError: the folder cannot be made or read.
     """
     make_folder(place)
-    outbox = DurableOutbox(OsFs(place), storage.derive_key(KEY_LABEL), most, most_bytes)
+    outbox = DurableOutbox(
+        FolderWithOpenFile(place), storage.derive_key(KEY_LABEL), most, most_bytes
+    )
     if outbox.damaged:
         _log.warning("%d files of %s could not be read; dropped", outbox.damaged, place)
     return outbox

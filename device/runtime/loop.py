@@ -112,6 +112,8 @@ class Loop:
         self._connected_at = math.inf
         self._taken_over_at = -math.inf
         self._since = self._started = 0.0
+        self._step = ""
+        """What the work is busy with, as was told last."""
         self._is_slow_told = False
         self._ignored = 0
         self._said_ignored_at: float | None = None
@@ -170,15 +172,19 @@ class Loop:
 
     def _turn(self, work: Work, patience: Patience) -> None:
         event = self._facts.popleft() if self._facts else self._next_event(work)
-        before, now = work.step, self._clock.monotonic()
+        now = self._clock.monotonic()
         if isinstance(event, ev.Connected) and event.credential is Credential.DEVICE:
             self._connected_at = now
             self._service.ready()
         self._perform(work, patience, work.receive(event, now))
-        if work.step != before:
-            self._enter(work.step)
+        self._note_step(work)
+
+    def _note_step(self, work: Work) -> None:
+        if (step := work.step) != self._step:
+            self._enter(step)
 
     def _enter(self, step: str) -> None:
+        self._step = step
         self._mark()
         self._service.status(step)
 
@@ -216,7 +222,7 @@ class Loop:
     def _next_event(self, work: Work) -> ev.Event:
         """Return the next event that means something to ``work``."""
         while True:
-            self._do_what_is_due(work)
+            due = self._do_what_is_due(work)
             if self._facts:
                 return self._facts.popleft()
             now = self._clock.monotonic()
@@ -225,7 +231,7 @@ class Loop:
             deadline = min(deadline, work.overdue_at)
             if now >= deadline:
                 return ev.TimedOut()
-            event = self._read(work.step, deadline, self._slow_at(work, deadline), work.next_due())
+            event = self._read(self._step, deadline, self._slow_at(work, deadline), due)
             if isinstance(event, ev.MessageReceived):
                 event = self._understood(work, event)
             if event is not None:
@@ -233,19 +239,23 @@ class Loop:
 
     def _slow_at(self, work: Work, deadline: float) -> float:
         """Return when to tell that the step takes long; tell it if that is now."""
-        slow_at, now = self._since + SLOW_SECONDS, self._clock.monotonic()
         if self._is_slow_told or work.is_routine:
             return math.inf
+        slow_at, now = self._since + SLOW_SECONDS, self._clock.monotonic()
         if now < slow_at:
             return slow_at
         self._is_slow_told = True
         self._observer.slow(work.step, 0.0 if deadline == math.inf else deadline - now)
         return math.inf
 
-    def _do_what_is_due(self, work: Work) -> None:
-        now = self._clock.monotonic()
-        if now >= work.next_due():
-            self._perform(work, Patience(), work.on_due(now))
+    def _do_what_is_due(self, work: Work) -> float:
+        """Do what is due now, and return when something is due next."""
+        now, due = self._clock.monotonic(), work.next_due()
+        if now < due:
+            return due
+        self._perform(work, Patience(), work.on_due(now))
+        self._note_step(work)
+        return work.next_due()
 
     def _read(self, what: str, *moments: float) -> ev.Event | None:
         """Return the next event, or None at the first of ``moments`` or when a sign of life is due.
@@ -319,8 +329,8 @@ class Loop:
     def _wait_until(self, work: Work, moment: float) -> None:
         """Let time pass: ignore messages, and do what is due."""
         while self._clock.monotonic() < moment:
-            self._do_what_is_due(work)
-            event = self._read("waiting", moment, work.next_due())
+            due = self._do_what_is_due(work)
+            event = self._read("waiting", moment, due)
             if isinstance(event, ev.MessageReceived):
                 self._ignore(event)
             elif isinstance(event, FromWithin):

@@ -8,6 +8,7 @@ from device.operation.telemetry import Reading
 from device.runtime.clock import Clock
 
 _THERMAL: Final = Path("/sys/class/thermal/thermal_zone0/temp")
+_MOST_BYTES: Final = 32
 
 
 class Sensors:
@@ -16,7 +17,7 @@ class Sensors:
     def __init__(self, clock: Clock, thermal: Path = _THERMAL) -> None:
         """Count uptime from now."""
         self._clock: Final = clock
-        self._thermal: Final = thermal
+        self._thermal: Final = str(thermal)
         self._started: Final = clock.monotonic()
         self._sequence = 0
 
@@ -33,9 +34,15 @@ class Sensors:
 
     def _temperature(self) -> float | None:
         try:
-            return int(self._thermal.read_text()) / 1000
+            sensor = os.open(self._thermal, os.O_RDONLY)
+        except OSError:
+            return None
+        try:
+            return int(os.read(sensor, _MOST_BYTES)) / 1000
         except (OSError, ValueError):
             return None
+        finally:
+            os.close(sensor)
 
 
 def _load() -> float | None:

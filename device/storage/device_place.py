@@ -1,19 +1,17 @@
 """A state folder and the root of trust that is in use in it, which may have moved."""
 
-import logging
 from pathlib import Path
 
 import msgspec
 
 from device.errors import FirstbootError
+from device.errors.log import logger
 from device.storage.filesystem import Mount, make_folder
 from device.storage.lifecycle import Lifecycle
 from device.storage.roots.descriptor import Descriptor, read_descriptor, write_descriptor
 from device.storage.roots.root_of_trust import RootOfTrust
 from device.storage.roots.root_plan import FILE, RootMaker, RootPlan
 from device.storage.sealed import SealedStore
-
-logger = logging.getLogger("device.storage")
 
 
 class DevicePlace:
@@ -88,7 +86,9 @@ class DevicePlace:
         try:
             self.tidy()
         except FirstbootError as error:
-            logger.warning("the former root of trust is not yet erased: %s", error)
+            logger("device.storage").warning(
+                "the former root of trust is not yet erased: %s", error
+            )
 
     def _describe(self, descriptor: Descriptor) -> None:
         write_descriptor(self._mount(self.state), descriptor)

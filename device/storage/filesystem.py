@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, Protocol
 
+from device.errors import FirstbootError
 from device.errors.storage import (
     FILE_EXPOSED,
     INSUFFICIENT_STORAGE,
@@ -163,7 +164,7 @@ class OsFs:
     def fsync(self, name: str) -> None:
         path = self._folder / name
         with storage_errors(path), _opened(path, os.O_RDONLY) as descriptor:
-            _sync_content(descriptor)
+            sync_content(descriptor)
             if hasattr(os, "posix_fadvise"):  # so that reading back asks the disk, not the cache
                 os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
@@ -270,14 +271,19 @@ def storage_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        message = f"{path}: {error.strerror}"
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise INSUFFICIENT_STORAGE.error(message) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise STORAGE_ACCESS.error(message) from error
-        if error.errno in (errno.EISDIR, errno.ENOTDIR, errno.ELOOP):
-            raise DataCorruptError(message, next_step=_LOOK_THERE.format(path=path)) from error
-        raise STORAGE_FAILURE.error(message) from error
+        raise storage_error(path, error) from error
+
+
+def storage_error(path: Path, error: OSError) -> FirstbootError:
+    """Return what ``error`` means for the file or folder ``path``: see `storage_errors`."""
+    message = f"{path}: {error.strerror}"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return INSUFFICIENT_STORAGE.error(message)
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return STORAGE_ACCESS.error(message)
+    if error.errno in (errno.EISDIR, errno.ENOTDIR, errno.ELOOP):
+        return DataCorruptError(message, next_step=_LOOK_THERE.format(path=path))
+    return STORAGE_FAILURE.error(message)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
@@ -286,7 +292,7 @@ def _write_all(descriptor: int, data: bytes) -> None:
         rest = rest[os.write(descriptor, rest) :]
 
 
-_sync_content: Final = getattr(os, "fdatasync", os.fsync)
+sync_content: Final = getattr(os, "fdatasync", os.fsync)
 """Without the times of the file, which nobody reads; macOS has only the other."""
 
 

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.bindings._rust import openssl
 from cryptography.hazmat.primitives.hashes import SHA256, Hash
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
@@ -21,6 +21,11 @@ from device.storage.decoding import decoded
 from device.storage.entries import Entries, Entry, Service, StorageFlag
 from device.storage.formats import FORMAT, move_on
 from device.storage.roots.root_of_trust import RootOfTrust
+
+try:  # what its public name leads to, by way of all other ciphers: 3 ms of `device status`
+    AESGCM = openssl.aead.AESGCM
+except AttributeError:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 _HEADER: Final = struct.Struct(">8sHQ16s32s")
 _MAGIC: Final = b"FIRSTBT\0"

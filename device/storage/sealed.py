@@ -5,18 +5,23 @@ root of trust names the new image: that is the moment it counts. Last, the other
 the same, so that one file may rot and no copy keeps a secret that was destroyed. Whatever is
 cut, the anchor names an image that is whole on the disk.
 
+A copy is written in its place, which takes one sync, where that is as safe as a new file, which
+takes two: the other copy was looked at and is the one that counts, and the file is one that this
+process has made and synced. Of a file from an earlier process nobody knows whether a sync of it
+failed, which the kernel says once.
+
 Generation g goes first to ``COPIES[g % 2]``. The rule, and not what a reader happens to find,
 decides which copy is overwritten next: after a crash of the process alone, a copy may look
 complete and not be on the disk yet.
 """
 
-import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Final
 
 from device.errors import FirstbootError
+from device.errors.log import logger
 from device.errors.storage import (
     NOT_PERMITTED,
     ROLLED_BACK,
@@ -31,8 +36,7 @@ from device.storage.filesystem import BRING_BACK, Fs, overwrite, replace
 from device.storage.image import Sealer, digest_of
 from device.storage.roots.root_of_trust import BLANK, Anchor, RootOfTrust
 
-logger = logging.getLogger("device.storage")
-
+_LOG: Final = "device.storage"
 COPIES: Final = ("image-a", "image-b")
 _ATTEMPTS: Final = 100
 """How often a reader lets a writer overtake it before it says that something is wrong."""
@@ -54,8 +58,8 @@ class SealedStore:
         self._entries: dict[tuple[Service, int], Entry] = {}
         self._depth = 0
         self._finishing = False
-        self._are_both_there = False
-        """Whether the copy that is written last has a file, so that its content is replaced."""
+        self._own: set[str] = set()
+        """The copies whose files this process has made and synced."""
         self._read_only = False
         self._refusal: Callable[[], FirstbootError] | None = None
 
@@ -186,10 +190,33 @@ class SealedStore:
         generation = self._anchor.generation + 1
         image = self._sealer.seal(generation, self._entries)
         first, second = self._in_order(generation)
-        replace(self._fs, first, image)
+        self._put_first(first, image, second)
         self._advance(Anchor(generation, digest_of(image)))
         self._mirror(second, image)
         self._refusal = None
+
+    def _put_first(self, name: str, image: bytes, other: str) -> None:
+        """Write the copy that the anchor is to name; until then it names what ``other`` has."""
+        whole = self._whole(other) if name in self._own else None
+        if whole is None:
+            replace(self._fs, name, image)
+        else:
+            self._own.remove(name)
+            try:
+                overwrite(self._fs, name, image)
+            except StorageError:
+                with suppress(StorageError):
+                    overwrite(self._fs, name, whole)  # as it was
+                raise
+        self._own.add(name)
+
+    def _whole(self, name: str) -> bytes | None:
+        """Return the copy, if it can be read and is the one that counts."""
+        with suppress(StorageError):
+            image = self._fs.read(name)
+            if image is not None and digest_of(image) == self._anchor.digest:
+                return image
+        return None
 
     def _advance(self, anchor: Anchor) -> None:
         """Write ``anchor``; if nobody can tell whether it was written, refuse all use."""
@@ -207,13 +234,13 @@ class SealedStore:
 
         The anchor names the first copy already, so what the second has is of no use to anybody.
         """
-        put = overwrite if self._are_both_there else replace
-        self._are_both_there = False
+        put = overwrite if name in self._own else replace
+        self._own.discard(name)
         try:
             put(self._fs, name, image)
-            self._are_both_there = True
+            self._own.add(name)
         except StorageError as error:
-            logger.warning("%s is not used until the next commit: %s", name, error)
+            logger(_LOG).warning("%s is not used until the next commit: %s", name, error)
             self._fs.unlink(name)
             self._fs.fsync_folder()
 
@@ -258,17 +285,16 @@ class SealedStore:
         """Make both copies the same again, after an interrupted commit or after rot."""
         first, second = self._in_order(self._anchor.generation)
         if self._fs.read(first) != image:
-            logger.warning("%s was damaged or missing; restored from the other copy", first)
+            logger(_LOG).warning("%s was damaged or missing; restored from the other copy", first)
             replace(self._fs, first, image)
         found = self._fs.read(second)
-        self._are_both_there = found is not None
         if found == image:
             return
         generation = self._generation_of(second)
         if isinstance(generation, int) and abs(generation - self._anchor.generation) <= 1:
-            logger.info("%s completed after an interrupted commit", second)
+            logger(_LOG).info("%s completed after an interrupted commit", second)
         else:
-            logger.warning("%s was damaged or missing; restored from the other copy", second)
+            logger(_LOG).warning("%s was damaged or missing; restored from the other copy", second)
         self._mirror(second, image)
 
     @staticmethod

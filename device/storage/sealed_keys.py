@@ -1,28 +1,21 @@
 """Software keys inside ITS.
 
-Its own page because it loads 6 ms worth of cryptography, which ``device status`` never needs.
+A device at work only hands its key over to awscrt, so `device.storage.software_keys` is loaded by
+those methods alone that make a key, or use it here.
 """
 
 import re
+from base64 import b64encode
 from typing import Final
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_der_private_key,
-    load_pem_private_key,
-)
 
 from device.errors.storage import (
     INVALID_ARGUMENT,
     KEY_EXISTS,
     DoesNotExistError,
-    KeyNotUsableError,
 )
-from device.storage.decoding import UNDECODABLE, decoded, decoding
+from device.storage.decoding import decoded
 from device.storage.keys import (
     KeyAttributes,
     KeyId,
@@ -36,6 +29,7 @@ from device.storage.keys import (
 from device.storage.secure_storage import SecureStorage
 
 FIRST_KEY_UID: Final = 0x1000
+_PEM_LINE: Final = 64
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -61,13 +55,17 @@ class SealedKeyStore:
         self._its = its
 
     def generate_key(self, key: KeyId, key_type: KeyType) -> KeyId:
+        from device.storage.software_keys import generated  # noqa: PLC0415 - see above
+
         self._check_free(key)
-        self._add(key, _generated(key_type), KeyOrigin.GENERATED)
+        self._add(key, generated(key_type), KeyOrigin.GENERATED)
         return key
 
     def import_key(self, key: KeyId, pem: bytes) -> KeyId:
+        from device.storage.software_keys import parsed  # noqa: PLC0415 - see above
+
         self._check_free(key)
-        self._add(key, _parsed(pem), KeyOrigin.IMPORTED)
+        self._add(key, parsed(pem), KeyOrigin.IMPORTED)
         return key
 
     def get_key_attributes(self, key: KeyId) -> KeyAttributes:
@@ -80,15 +78,15 @@ class SealedKeyStore:
         return self.private_key(key).public_key()
 
     def private_key(self, key: KeyId) -> PrivateKey:
+        from device.storage.software_keys import read  # noqa: PLC0415 - see above
+
         _, record = self._find(key)
-        with decoding(f"the key {key}"):
-            private_key = load_der_private_key(record.pkcs8, password=None)
-        return _supported(private_key)[1]
+        return read(record.pkcs8, f"the key {key}")
 
     def tls_identity(self, key: KeyId, certificate_pem: bytes) -> MemoryIdentity:
         """Return PKCS#8 PEM, which awscrt takes from memory."""
-        pem = self.private_key(key).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        return MemoryIdentity(certificate_pem, pem)
+        _, record = self._find(key)
+        return MemoryIdentity(certificate_pem, _pem(record.pkcs8))
 
     def destroy_key(self, key: KeyId) -> None:
         """Destroy the key; no copy of the storage holds it afterwards."""
@@ -126,47 +124,16 @@ class SealedKeyStore:
             raise KEY_EXISTS.error(f"the key {key!r} already exists")
 
     def _add(self, key: KeyId, private_key: PrivateKey, origin: KeyOrigin) -> None:
-        pkcs8 = private_key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+        from device.storage.software_keys import supported, written  # noqa: PLC0415 - see above
+
         taken = self._records()
         uid = next(uid for uid in range(FIRST_KEY_UID, 2**64) if uid not in taken)
-        record = _Record(key, _supported(private_key)[0], origin, pkcs8)
+        record = _Record(key, supported(private_key)[0], origin, written(private_key))
         self._its.set(uid, msgspec.msgpack.encode(record))
 
 
-def _generated(key_type: KeyType) -> PrivateKey:
-    match key_type:
-        case KeyType.EC_P256:
-            return ec.generate_private_key(ec.SECP256R1())
-        case KeyType.EC_P384:
-            return ec.generate_private_key(ec.SECP384R1())
-        case KeyType.RSA_2048:
-            return rsa.generate_private_key(public_exponent=65537, key_size=2048)
-
-
-def _parsed(pem: bytes) -> PrivateKey:
-    """Read a PEM; what it holds never shows in an error."""
-    try:
-        private_key = load_pem_private_key(pem, password=None)
-    except TypeError:
-        raise KeyNotUsableError("the key is encrypted: decrypt it first") from None
-    except UNDECODABLE:
-        raise KeyNotUsableError("not a private key in PEM (PKCS#8, SEC1 or PKCS#1)") from None
-    return _supported(private_key)[1]
-
-
-def _supported(private_key: object) -> tuple[KeyType, PrivateKey]:
-    """Return the key with its type, or refuse it by the name of what it is."""
-    match private_key:
-        case ec.EllipticCurvePrivateKey(curve=ec.SECP256R1()):
-            return KeyType.EC_P256, private_key
-        case ec.EllipticCurvePrivateKey(curve=ec.SECP384R1()):
-            return KeyType.EC_P384, private_key
-        case rsa.RSAPrivateKey(key_size=2048):
-            return KeyType.RSA_2048, private_key
-        case ec.EllipticCurvePrivateKey(curve=curve):
-            name = f"EC {curve.name}"
-        case rsa.RSAPrivateKey(key_size=size):
-            name = f"RSA-{size}"
-        case _:
-            name = type(private_key).__name__.removesuffix("PrivateKey")
-    raise KeyNotUsableError(f"{name} keys are not supported; use one of {', '.join(KeyType)}")
+def _pem(pkcs8: bytes) -> bytes:
+    """Return the key as PEM (RFC 7468, 10), with lines of 64 characters."""
+    text = b64encode(pkcs8)
+    lines = [text[at : at + _PEM_LINE] for at in range(0, len(text), _PEM_LINE)]
+    return b"\n".join([b"-----BEGIN PRIVATE KEY-----", *lines, b"-----END PRIVATE KEY-----", b""])

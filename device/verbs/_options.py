@@ -36,14 +36,17 @@ def config_if_any(options: argparse.Namespace) -> Path | None:
     return Path(named) if named else None
 
 
-def device_of(options: argparse.Namespace) -> Device:
+def device_of(options: argparse.Namespace, *, logs: bool = True) -> Device:
     """Return the device that a verb is about, as its options and this process's environment say.
+
+    Where the verb ``logs`` nothing, logging is not loaded.
 
     Raises:
         ConfigurationError: neither ``--state`` nor ``DEVICE_STATE`` is given.
     """
-    from device.runtime import log  # noqa: PLC0415 - `device status --help` logs nothing
-
-    log.set_up("warning")
     config = config_if_any(options) if hasattr(options, "config") else None
+    if logs or config is not None:
+        from device.runtime import log  # noqa: PLC0415 - `device status --help` logs nothing
+
+        log.set_up("warning")
     return Device(state_of(options), config=config, environment=os.environ)

@@ -26,7 +26,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
         ConfigurationError: a setting cannot be used.
         StorageError: the storage is missing, corrupt, rolled back or another device's.
     """
-    status = device_of(options).status()
+    status = device_of(options, logs=False).status()
     lines = lines_of(status)
     width = max(len(name) for name, _ in lines)
     console.show(to_builtins(status), *(f"{name:<{width}}  {value}" for name, value in lines))

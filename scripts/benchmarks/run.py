@@ -20,6 +20,7 @@ from typing import Final
 from device.application import Application
 from device.provisioning.events import Credential
 from device.runtime.credentials import Credentials, InstalledClaim
+from device.runtime.durable_outbox import is_done
 from device.storage.device_storage import open_device_storage
 from device.storage.keys import MemoryIdentity
 from fleet.crowd import memory_kib
@@ -146,7 +147,7 @@ def _through_the_outbox(state: Path, topic: str) -> float:
     with Application(state / "application.sock") as device:
         device.publish_all((topic, bytes(_BYTES)) for _ in range(_MESSAGES))
     _wait_until(
-        lambda: not any(file.stat().st_size for file in waiting.iterdir()),
+        lambda: all(is_done(file.read_bytes()) for file in waiting.iterdir()),
         "all messages are acknowledged",
     )
     return time.monotonic() - begin

@@ -18,6 +18,8 @@ from scripts.benchmarks.processes import Run, RunFailedError, measure
 CHECKOUT: Final = Path(__file__).resolve().parents[2]
 _NOT_OURS: Final = ("AWS_", "DEVICE_", "PYTHON")
 """A user's settings would change what is measured; PYTHONDONTWRITEBYTECODE above all."""
+NOT_INSTALLED: Final = ("typing_extensions",)
+"""What msgspec loads if it is there: tools of this checkout bring it, `pip install` does not."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,8 @@ class Workbench:
 
         It gets ``share`` of a core, or all that there is.
         """
-        return measure(command, {**self.environment, **settings}, CHECKOUT, share)
+        as_installed = {"PYTHONPATH": str(self.folder / "not-installed")}
+        return measure(command, {**self.environment, **as_installed, **settings}, CHECKOUT, share)
 
     def prepare(self, method: str = "claim") -> None:
         """Have the station prepare the cloud for a method."""
@@ -118,6 +121,7 @@ def local_aws(checkout: Path) -> Iterator[Workbench]:
     with tempfile.TemporaryDirectory(prefix="firstboot-bench-") as name:
         folder = Path(name)
         bench = Workbench(folder, _environment(folder), cloud={}, checkout=checkout)
+        _hide(folder / "not-installed")
         api, mqtt = free_ports()
         ports = ("--api-port", str(api), "--mqtt-port", str(mqtt))
         try:
@@ -126,6 +130,13 @@ def local_aws(checkout: Path) -> Iterator[Workbench]:
             yield replace(bench, cloud=leads_there)
         finally:
             bench.call("localcloud", "down", *bench.state)
+
+
+def _hide(folder: Path) -> None:
+    """Have Python find in ``folder`` that what no device has is not installed."""
+    folder.mkdir()
+    for name in NOT_INSTALLED:
+        (folder / f"{name}.py").write_text(f"raise ImportError({name!r})\n")
 
 
 def _environment(folder: Path) -> dict[str, str]:

@@ -19,6 +19,7 @@ from tests.exhaustive.device_node import DeviceNode
 from tests.exhaustive.life_node import LifeNode
 from tests.exhaustive.replay import CUT, Plot, PlottedSession, Unhurried, Way, ways
 from tests.exhaustive.scenes import proven, start
+from tests.support.effort import one_in
 from tests.support.power import PowerCutError
 from tests.support.worlds import Diary
 
@@ -43,10 +44,10 @@ def registered(node: DeviceNode) -> DeviceNode:
 @pytest.mark.parametrize("name", BEGINNINGS)
 def test_the_real_loop_says_what_the_search_says(name: str, tmp_path: Path) -> None:
     beginning, counted = BEGINNINGS[name](tmp_path), 0
-    for way in ways(beginning):
+    for way in one_in(2, ways(beginning)):
         assert said_by_the_loop(beginning, way) == way.said, way.move
         counted += 1
-    assert counted >= 10
+    assert counted >= 5
 
 
 def said_by_the_loop(node: DeviceNode, way: Way) -> tuple[tuple[str, str], ...]:

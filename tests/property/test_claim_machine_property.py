@@ -169,7 +169,7 @@ def test_no_order_of_events_breaks_a_rule() -> None:
     """And the runs get far: a property that never reaches the interesting state says nothing."""
     reached: Counter[State] = Counter()
 
-    @settings(max_examples=effort.examples(200))
+    @settings(max_examples=effort.examples(100))
     @given(st.data())
     def every_rule_holds(data: st.DataObject) -> None:
         machine, story = run_of(data)
@@ -178,5 +178,5 @@ def test_no_order_of_events_breaks_a_rule() -> None:
             rule(machine, story)
 
     every_rule_holds()
-    assert reached[State.PROVISIONED] >= 20, reached
-    assert reached[State.FAILED] >= 20, reached
+    assert reached[State.PROVISIONED] >= 10, reached
+    assert reached[State.FAILED] >= 10, reached

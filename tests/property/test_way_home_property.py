@@ -95,7 +95,7 @@ def suffer(data: st.DataObject, world: MemoryWorld, boots: int, state: Path) -> 
 
 
 @settings(
-    max_examples=examples(60),
+    max_examples=examples(30),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
@@ -131,7 +131,7 @@ def test_every_stored_state_leads_home_by_claim(
 
 
 @settings(
-    max_examples=examples(40),
+    max_examples=examples(20),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

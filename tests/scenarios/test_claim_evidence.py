@@ -15,6 +15,7 @@ from device.provisioning.events import Credential
 from device.provisioning.evidence import ROUNDS, SPACING_SECONDS
 from device.runtime.loop import Patience
 from device.storage.device_storage import open_device_storage
+from tests.support.effort import is_long
 from tests.support.power import PowerCutError, PowerSupply
 from tests.support.worlds import Diary, MemoryWorld, boot, boot_home
 
@@ -140,7 +141,7 @@ def test_what_a_new_certificate_does_not_cure_makes_few_of_them(
     while world.clock.monotonic() < DAY:
         with suppress(FirstbootError):
             boot(world, state)
-        world.clock.advance(600.0)
+        world.clock.advance(600.0 if is_long() else 1800.0)
 
     assert len(world.cloud.issued()) <= 9
     world.cloud.attaches_policy = True

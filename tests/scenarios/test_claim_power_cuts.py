@@ -52,7 +52,7 @@ def assert_one_and_whole(world: MemoryWorld, state: Path) -> None:
 def test_one_cut_at_every_moment(tmp_path: Path, method: str, strict: bool) -> None:
     moments = moments_of_a_boot(tmp_path, method)
     assert moments > 80, "the flow has more steps than this: the supply does not see them"
-    for moment in one_in(1 if strict and method == "claim" else 4, range(1, moments + 1)):
+    for moment in one_in(1 if strict and method == "claim" else 8, range(1, moments + 1)):
         world = new_world(method, strict=strict)
         state = world.make_device(tmp_path / f"{moment}", SERIAL)
         with pytest.raises(PowerCutError):
@@ -68,7 +68,7 @@ def test_one_cut_at_every_moment(tmp_path: Path, method: str, strict: bool) -> N
 @pytest.mark.parametrize("method", CLAIM_METHODS)
 def test_a_cut_and_then_a_day_in_the_drawer(tmp_path: Path, method: str) -> None:
     moments = moments_of_a_boot(tmp_path, method)
-    for moment in one_in(1 if method == "claim" else 4, range(1, moments + 1)):
+    for moment in one_in(3 if method == "claim" else 8, range(1, moments + 1)):
         world = new_world(method, strict=True)
         state = world.make_device(tmp_path / f"{moment}", SERIAL)
         with pytest.raises(PowerCutError):
@@ -85,7 +85,7 @@ FAULTS = ("drop-reply", "cut-before-reply", "cut-before-request", "unreachable",
 
 
 @settings(
-    max_examples=examples(100),
+    max_examples=examples(50),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -18,6 +18,7 @@ from device.storage.element import key_records
 from device.storage.filesystem import Fs
 from device.storage.keys import KeyId
 from device.storage.lifecycle import Lifecycle
+from tests.support.effort import one_in
 from tests.support.errors import suppressed
 from tests.support.fake_element import attach
 from tests.support.fake_module import FakeModule
@@ -73,7 +74,7 @@ def moments_of_a_boot(tmp_path: Path) -> int:
 def test_one_cut_at_every_moment(tmp_path: Path) -> None:
     moments = moments_of_a_boot(tmp_path)
     assert moments > 150, "the flow has more steps than this: the supply does not see them"
-    for moment in range(1, moments + 1):
+    for moment in one_in(2, range(1, moments + 1)):
         world, module = MemoryWorld(), FakeModule()
         state = world.make_device(tmp_path / f"{moment}", SERIAL)
         with pytest.raises(PowerCutError):
@@ -87,7 +88,7 @@ def test_one_cut_at_every_moment(tmp_path: Path) -> None:
 
 def test_a_second_cut_while_the_first_is_repaired(tmp_path: Path) -> None:
     moments = moments_of_a_boot(tmp_path)
-    for moment in range(1, moments + 1, 3):
+    for moment in one_in(2, range(1, moments + 1, 3)):
         world, module = MemoryWorld(), FakeModule()
         state = world.make_device(tmp_path / f"{moment}", SERIAL)
         for cut_at in (moment, 1 + (moment * 7) % (moments // 2)):

@@ -76,7 +76,7 @@ def test_one_cut_at_every_moment(
     moments = moments_of_a_renewal(tmp_path)
     assert moments > 100, "the flow has more steps than this: the supply does not see them"
     seen: Counter[tuple[str, bool]] = Counter()
-    for moment in one_in(1 if strict else 4, range(1, moments + 1)):
+    for moment in one_in(2 if strict else 7, range(1, moments + 1)):
         world = new_world(strict=strict)
         state = provisioned(world, tmp_path / f"{moment}")
         with pytest.raises(PowerCutError):
@@ -130,7 +130,7 @@ FAULTS = ("drop-reply", "cut-before-reply", "cut-before-request", "unreachable",
 
 
 @settings(
-    max_examples=examples(100),
+    max_examples=examples(50),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

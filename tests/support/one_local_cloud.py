@@ -10,6 +10,7 @@ import pytest
 
 from localcloud.process.state_folder import StateFolder
 from pytest_firstboot import LocalAWS
+from scripts import _lines
 from tests.wire.conftest import LocalCloud, described, free_ports, local_aws_in
 
 _STARTED: Final[list[LocalCloud]] = []
@@ -19,7 +20,7 @@ _STARTED: Final[list[LocalCloud]] = []
 def local_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAWS]:
     """The plugin's local AWS, with its lines counted where the run counts lines."""
     folder = StateFolder(tmp_path_factory.mktemp("cloud"))
-    with local_aws_in(folder, free_ports()) as started:
+    with local_aws_in(folder, free_ports(), _lines.command("localcloud")) as started:
         yield started
 
 

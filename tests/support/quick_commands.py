@@ -7,7 +7,6 @@ nothing does is shown elsewhere (tests/wire/test_wheel.py, test_device_boot.py).
 """
 
 import atexit
-import functools
 import gc
 import importlib
 import json
@@ -22,11 +21,11 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 import boto3
-import botocore.session
 
 import device
 import factory
 import localcloud.verbs
+from tests.support import quick_sdk
 from tests.support.hang import SECONDS, line_from
 from tests.wire.conftest import ROOT, python
 
@@ -109,7 +108,7 @@ def _import_all() -> None:
                 importlib.import_module(module.name)
     for program in PROGRAMS.values():
         importlib.import_module(program)
-    botocore.session.create_loader = functools.cache(botocore.session.create_loader)
+    quick_sdk.install()
     for service in _SERVICES:
         boto3.client(service, region_name="us-east-1")
 

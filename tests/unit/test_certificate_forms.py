@@ -32,6 +32,7 @@ from device.identity.pem import (
 )
 from device.identity.trust_anchors import MAX_BUNDLE_BYTES, canonical_trust_anchors
 from tests.support.certificates import NOW, DeviceAuthority, new_key, pem_of
+from tests.support.effort import one_in
 from tests.support.tls_libraries import load_everywhere, trust_everywhere
 
 AUTHORITY: Final = DeviceAuthority()
@@ -123,7 +124,8 @@ def test_whatever_is_accepted_can_be_used_by_tls(
 def test_a_bent_certificate_that_is_accepted_can_be_used_by_tls(tmp_path: Path) -> None:
     """Without a known issuer the signature is not checked, as for a certificate from AWS."""
     der, reached = base64.b64decode(BODY), Counter[bool]()
-    for bit in (57 * 8 + 3, *range(0, len(der) * 8, 5)):  # the first: a name of another type
+    name_of_another_type = 57 * 8 + 3
+    for bit in (name_of_another_type, *one_in(3, range(0, len(der) * 8, 5))):
         bent = bytearray(der)
         bent[bit // 8] ^= 1 << bit % 8
         try:
@@ -134,7 +136,7 @@ def test_a_bent_certificate_that_is_accepted_can_be_used_by_tls(tmp_path: Path) 
         reached[True] += 1
         load_everywhere(checked.pem, pem_of(KEY), tmp_path)
 
-    assert min(reached.values()) > 50, reached
+    assert min(reached.values()) > 15, reached
 
 
 def issued(

@@ -1,5 +1,6 @@
 """What code and documents cite is in the repository: facts by section, decisions, pages."""
 
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,8 +38,13 @@ DECISION_CITED: Final = re.compile(r"(?:\bADR (\d+)|\badr/(\d{4}))")
 PAGE_CITED: Final = re.compile(r"(?<![\w/])docs/((?:adr/)?[\w-]+\.md)\b")
 
 
-def texts() -> Iterator[tuple[str, str]]:
-    """Yield name and text, in one line each, of all that may cite something."""
+@functools.cache
+def texts() -> dict[str, str]:
+    """Return by name, in one line each, all that may cite something."""
+    return dict(_texts())
+
+
+def _texts() -> Iterator[tuple[str, str]]:
     paths = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*")]
     for path in [*ROOT.glob("*.md"), *paths]:
         if path.suffix in KINDS and path != ITSELF:
@@ -46,12 +52,9 @@ def texts() -> Iterator[tuple[str, str]]:
             yield str(path.relative_to(ROOT)), re.sub(r"\s+(?:# )?", " ", text)
 
 
-TEXTS: Final = dict(texts())
-
-
 def cited(pattern: re.Pattern[str]) -> list[tuple[str, str]]:
     """Return file and citation for whatever ``pattern`` finds."""
-    found = [(name, match) for name, text in TEXTS.items() for match in pattern.finditer(text)]
+    found = [(name, match) for name, text in texts().items() for match in pattern.finditer(text)]
     return [(name, next(filter(None, match.groups()), "")) for name, match in found]
 
 
@@ -63,7 +66,7 @@ def test_the_facts_are_cited_where_they_are() -> None:
 
 
 def test_each_section_that_is_cited_exists() -> None:
-    matches = [(name, m[2]) for name, text in TEXTS.items() for m in FACTS_CITED.finditer(text)]
+    matches = [(name, m[2]) for name, text in texts().items() for m in FACTS_CITED.finditer(text)]
     numbers = [(name, each) for name, all_ in [*matches, *cited(SECTION_CITED)] if all_
                for each in re.findall(_NUMBER, all_)]  # fmt: skip
     assert len(numbers) > 30

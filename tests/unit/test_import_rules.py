@@ -260,7 +260,7 @@ def loaded_by(program: str, *arguments: str) -> set[str]:
 
 
 COMMAND = "import sys; from device.__main__ import main; sys.exit(main())"
-MOST_FOR_STATUS = 72
+MOST_FOR_STATUS = 56
 """Modules of ours and of cryptography; Python's own differ with its version."""
 
 
@@ -275,13 +275,38 @@ def test_status_loads_few_modules_and_no_second_openssl(tmp_path: Path) -> None:
     loaded = loaded_by(COMMAND, "status", "--state", state)
     assert "msgspec" in loaded, "status was not reached"
     assert loaded.isdisjoint({"awscrt", "dataclasses", "_hashlib", "json", "socket", "yaml"})
+    assert loaded.isdisjoint({"ctypes", "logging", "cryptography.hazmat.primitives.ciphers"})
     counted = [name for name in loaded if name.startswith(("device", "cryptography"))]
     assert len(counted) <= MOST_FOR_STATUS
 
 
+def test_a_first_boot_loads_no_openssl_of_pythons_own() -> None:
+    """That of cryptography is there, and awscrt's; a third is 4 to 8 MiB (docs/performance.md)."""
+    modules = "device.startup, device.runtime.enrolment, device.runtime.first_boot"
+    hashes = "from device.verbs._online import hash_without_openssl as without; without()"
+    seen = "import sys; assert sys.modules['_hashlib'] is None"
+    loaded = loaded_by(f"{hashes}; import {modules}; {seen}")
+    assert {"cryptography.x509", "hashlib"} <= loaded
+    assert "ssl" not in loaded
+
+
+def test_a_command_looks_for_garbage_rarely() -> None:
+    code = "import gc; from device.__main__ import main; main(); print(*gc.get_threshold())"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "--version"], cwd=ROOT, capture_output=True, text=True,
+        check=True, timeout=SECONDS,
+    )  # fmt: skip
+    assert int(done.stdout.splitlines()[1].split()[0]) > 48_000
+
+
 def test_a_device_at_work_has_not_loaded_what_only_a_first_boot_needs() -> None:
     """Each of these is one to four MiB (docs/performance.md)."""
-    loaded = loaded_by("import device.startup, device.runtime.operating")
+    program = (
+        "import device.startup, device.runtime.operating, device.runtime.durable_outbox, "
+        "device.storage.sealed_keys"
+    )
+    loaded = loaded_by(program)
     assert "awscrt" in loaded
+    assert loaded.isdisjoint({"cryptography.hazmat.primitives.serialization", "shutil"})
     assert loaded.isdisjoint({"_hashlib", "cryptography.x509", "ssl", "yaml"})
     assert loaded.isdisjoint({"device.runtime.enrolment", "device.runtime.first_boot"})

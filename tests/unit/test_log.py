@@ -3,6 +3,7 @@
 import itertools
 import json
 import logging
+import subprocess
 import sys
 from collections.abc import Iterator
 
@@ -14,6 +15,7 @@ from device.runtime import log
 from device.runtime.log import REDACTED, redact
 from tests.support.certificates import new_key, pem_of
 from tests.support.clock import FakeClock
+from tests.support.hang import SECONDS
 
 PEM = pem_of(new_key()).decode()
 INSIDE = PEM.splitlines()[1]
@@ -156,3 +158,12 @@ def test_what_nobody_can_catch_is_one_line(
     assert " WARNING device.runtime.log: a callback failed" in line
     assert "TypeError: no reason codes" in line
     assert "\x1b" not in line
+
+
+def test_a_program_without_logging_reads_no_words_of_the_device() -> None:
+    """Python would put a warning on standard error where nobody has a handler."""
+    code = "from device.errors.log import logger; logger('device.storage').warning('a word')"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=SECONDS
+    )
+    assert done.stderr == ""

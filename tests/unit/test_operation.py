@@ -21,7 +21,7 @@ from device.errors.provisioning import (
 )
 from device.operation.operation import MOST_WAITING, Operation
 from device.operation.sending import MOST_UNDER_WAY
-from device.operation.task import Task, matches
+from device.operation.task import QuietTask, Task, matches
 from device.operation.telemetry import MOST_READINGS, Reading, Telemetry
 from device.provisioning import actions as act
 from device.provisioning import events as ev
@@ -88,6 +88,16 @@ class Highest:
 
     def uniform(self, a: float, b: float) -> float:
         return b
+
+
+class Watcher(QuietTask):
+    """Counts how often it is asked when it is due."""
+
+    asked = 0
+
+    def next_due(self) -> float:
+        self.asked += 1
+        return math.inf
 
 
 Story = tuple[ScriptedSession, Diary]
@@ -569,3 +579,14 @@ def test_a_task_that_publishes_without_end_harms_no_other(operate: Operate) -> N
 )
 def test_a_filter_matches_as_mqtt_says(topic_filter: str, topic: str, *, is_match: bool) -> None:
     assert matches(topic_filter, topic) is is_match
+
+
+def test_a_reading_costs_two_waits_and_few_looks_at_what_is_due(operate: Operate) -> None:
+    """Each wait wakes a thread, which costs an idle device more than its own code does."""
+    watcher = Watcher()
+
+    session, _ = operate([ev.Subscribed(), *[ACKNOWLEDGED, SILENCE] * 50], tasks=[watcher])
+
+    readings = [order for _, order in session.orders if isinstance(order, act.Publish)]
+    assert len(readings) == 51
+    assert watcher.asked <= 4 * 51

@@ -3,13 +3,16 @@
 from pathlib import Path
 from typing import cast
 
+import msgspec
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from device.errors.operation import OUTBOX_FULL
 from device.errors.storage import StorageError
 from device.operation.outbox import MemoryOutbox, Outbox
 from device.provisioning.actions import Publish
 from device.runtime.durable_outbox import DurableOutbox, open_outbox
+from device.runtime.open_file import FolderWithOpenFile
 from device.storage.filesystem import UNFINISHED
 from tests.support.crash_states import CrashState, crash_states, explore
 from tests.support.devices import open_device
@@ -27,6 +30,10 @@ def publication(number: int, size: int = 10) -> Publish:
 
 def outbox_on(disk: RecordingDisk | MemoryDisk, most: int = 5, key: bytes = KEY) -> DurableOutbox:
     return DurableOutbox(disk.mount(PLACE), key, most, 1_000)
+
+
+def sizes_in(folder: Path) -> tuple[int, ...]:
+    return tuple(file.stat().st_size for file in folder.iterdir())
 
 
 def drained(outbox: Outbox) -> list[int]:
@@ -132,6 +139,53 @@ def test_what_a_crash_leaves_of_a_message_that_arrived_is_no_damage() -> None:
     after = outbox_on(disk)
 
     assert (after.damaged, len(after), disk.places()) == (0, 0, [])
+
+
+def test_short_messages_one_after_another_leave_the_size_of_their_file(tmp_path: Path) -> None:
+    outbox = DurableOutbox(FolderWithOpenFile(tmp_path), KEY)
+    seen = set()
+
+    for number, size in enumerate([10, 700, 0]):
+        outbox.put(publication(number, size))
+        seen.add(sizes_in(tmp_path))
+        outbox.remove()
+        seen.add(sizes_in(tmp_path))
+
+    assert seen == {(1024,)}, "one file, and the file system has nothing to note"
+
+
+def test_a_message_that_is_longer_than_its_file_makes_it_longer(tmp_path: Path) -> None:
+    outbox = DurableOutbox(FolderWithOpenFile(tmp_path), KEY)
+    outbox.put(publication(1))
+    outbox.remove()
+
+    outbox.put(publication(2, 2_000))
+
+    assert sizes_in(tmp_path) == (3072,)
+    assert drained(DurableOutbox(FolderWithOpenFile(tmp_path), KEY)) == [2]
+
+
+def test_nothing_of_a_message_that_arrived_stays_on_disk() -> None:
+    disk = MemoryDisk()
+    outbox = outbox_on(disk)
+    outbox.put(publication(1, 900))
+    outbox.remove()
+
+    [(folder, name)] = disk.places()
+    assert disk.content(folder, name).rstrip(b"\0") == b"acknowledged"
+
+
+@pytest.mark.parametrize(("payload", "waiting"), [(b"0007", [7]), (b"", [])])
+def test_a_file_of_an_older_firmware_is_read(payload: bytes, waiting: list[int]) -> None:
+    """It has no padding, and is empty when nothing waits."""
+    name, nonce = f"{1:016x}", bytes(12)
+    content = msgspec.msgpack.encode(["dt/SN-1/telemetry", payload])
+    sealed = nonce + AESGCM(KEY).encrypt(nonce, content, name.encode())
+    disk = RecordingDisk({PLACE.name: {name: sealed if payload else b""}})
+
+    outbox = outbox_on(disk)
+
+    assert (outbox.damaged, drained(outbox)) == (0, waiting)
 
 
 def test_a_file_of_a_higher_number_that_a_cut_brings_back_is_not_out_of_order() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from scripts import _check, _test
 
+ROOT = Path(__file__).parents[2]
 FINE = ("this", "--help")
 WRONG = ("no_module_of_this_name",)
 
@@ -17,13 +18,17 @@ def test_without_names_all_is_run_on_several_workers(arguments: list[str]) -> No
     all_of_it, options = _test.plan(arguments)
     assert all_of_it
     assert {"--dist=loadfile", *arguments} <= set(options)
-    assert "--cov" not in options, "measuring doubles the time"
 
 
-def test_coverage_has_its_gate() -> None:
-    all_of_it, options = _test.plan(["--coverage"])
-    assert all_of_it
-    assert {"--cov", "--cov-fail-under=95", "--dist=loadfile"} <= set(options)
+def test_a_run_below_the_gate_of_coverage_fails() -> None:
+    assert _test.below(95.0, 95.0) == []
+    assert _test.below(95.0, 94.96) == ["coverage (94.96 %, not 95 %)"]
+
+
+def test_what_ci_runs_is_what_the_readme_says() -> None:
+    *_, command = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+    assert command == 'CI=true exec "$(dirname "$0")/../scripts/test" "$@"'
+    assert "$ ./scripts/test\n" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("arguments", [["tests/unit"], ["-k", "expiry"]])

@@ -9,11 +9,12 @@ from device.errors import ExitCode
 from device.storage.manufacturing_data import serial_number
 from device.storage.roots.descriptor import Descriptor, write_descriptor
 from device.storage.roots.root_plan import CredentialPlan, OtpPlan, Pkcs11Plan, RootPlan, make_root
+from tests.support.effort import is_long
 from tests.support.errors import exit_code_of
 from tests.support.memory_disk import MemoryDisk
 from tests.support.roots import PLANS, Hardware, RootBench
 
-MOST = 250
+MOST = 250 if is_long() else 120
 """Flips tried of one file; a longer one is sampled, evenly."""
 
 SAID = {ExitCode.STORAGE_UNUSABLE, ExitCode.CONFIGURATION_INVALID}

@@ -2,13 +2,14 @@
 
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import pytest
 
 from device.errors.storage import StorageError
 from device.storage.entries import Entry, Service
-from device.storage.filesystem import replace
+from device.storage.filesystem import overwrite, replace
 from device.storage.roots.file_fuses import FileFuses
 from device.storage.roots.root_of_trust import Anchor, RootOfTrust
 from device.storage.roots.tpm_root import Record, TpmRoot
@@ -95,6 +96,13 @@ class WhateverCopyMatches(SealedStore):
 
     def _holds_the_anchor(self, name: str) -> bool:
         return hashlib.sha256(self._fs.read(name) or b"").digest() == self._anchor.digest
+
+
+class TrustsAFileThatDidNotSync(SealedStore):
+    """Writes into it again, and believes the sync that then succeeds."""
+
+    def _put_first(self, name: str, image: bytes, _: str) -> None:
+        (replace if self._fs.read(name) is None else overwrite)(self._fs, name, image)
 
 
 class OnTpm(TpmRoot):
@@ -198,19 +206,25 @@ def kills_and_power_cuts(design: Design) -> Exploration:
 
 
 def disk_faults(design: Design, fault: Fault) -> Exploration:
-    """Let the disk fail once, at each call of a commit; then cut the power at each operation."""
+    """Let the disk fail once, at each call of a commit; then cut the power at each operation.
+
+    The copies are the process's own by then, and a commit that failed is tried again.
+    """
     result, device = Exploration(), design.device().content()
     calls = 0
     while True:
         disk = RecordingDisk(device)
         store = design.opened_on(disk)
         disk.acknowledge(b"")
+        commit(store, disk, b"own")
         disk.faults = {disk.calls + calls: fault}
         try:
             commit(store, disk, b"one")
             unacknowledged = []
         except StorageError:
             unacknowledged = [b"one"]
+            with suppress(StorageError):  # it may say that it has to be opened again
+                commit(store, disk, b"one")
         if disk.calls <= max(disk.faults):
             return result
         states = crash_states(disk, unacknowledged=unacknowledged)
@@ -273,6 +287,7 @@ def test_a_kill_before_the_power_cut_catches(broken: Design) -> None:
     [
         (Design(fs=NoReadBack), Fault.LYING_WRITE),
         (Design(fs=SecondSyncAfterAFailure), Fault.IO_ERROR),
+        (Design(store=TrustsAFileThatDidNotSync), Fault.IO_ERROR),
     ],
 )
 def test_a_fault_of_the_disk_catches(broken: Design, fault: Fault) -> None:

@@ -96,14 +96,17 @@ def mirror_of_the_next_commit(storage: DeviceStorage) -> str:
     return ("image-b", "image-a")[(storage.generation + 1) % 2]
 
 
-@pytest.mark.parametrize("full_at", ["image", "anchor"])
+@pytest.mark.parametrize("full_at", ["image", "new image", "anchor"])
 def test_a_full_disk_leaves_all_as_it_was_and_a_later_attempt_works(
     stubborn: tuple[DeviceStorage, RecordingDisk], full_at: str
 ) -> None:
-    storage, _ = stubborn
+    storage, disk = stubborn
     written_first = ("image-a", "image-b")[(storage.generation + 1) % 2]
-    name = {"image": written_first, "anchor": "anchor"}[full_at]
-    StubbornFs.refused.add(("create", f"{name}.new"))
+    if full_at == "new image":
+        disk.data[disk.names["storage"][mirror_of_the_next_commit(storage)]] = b"rot"
+    name = "anchor" if full_at == "anchor" else written_first
+    call = ("overwrite", name) if full_at == "image" else ("create", f"{name}.new")
+    StubbornFs.refused.add(call)
     generation = storage.generation
     with raises(INSUFFICIENT_STORAGE, match=name):
         storage.ps.set(JOURNAL, b"new")

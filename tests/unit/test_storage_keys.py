@@ -1,7 +1,8 @@
 """Do keys stay what they are, usable by TLS and CSR, and out of every text?"""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,7 @@ from tests.support.sealed_device import make_device
 
 KEY = KeyId("device-key.1")
 CLAIM = KeyId("claim-key")
+RSA_2048 = rsa.generate_private_key(65537, 2048)
 
 
 @pytest.fixture
@@ -104,6 +106,8 @@ def test_tls_gets_the_certificate_and_a_pkcs8_pem_of_the_same_key(storage: Devic
     assert identity.private_key_pem.startswith(b"-----BEGIN PRIVATE KEY-----\n")
     loaded = load_pem_private_key(identity.private_key_pem, password=None)
     assert loaded.public_key() == storage.keys.export_public_key(KEY)
+    pem = loaded.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    assert pem == identity.private_key_pem, "as cryptography writes it"
 
 
 @pytest.mark.parametrize(
@@ -116,8 +120,8 @@ def test_tls_gets_the_certificate_and_a_pkcs8_pem_of_the_same_key(storage: Devic
             KeyType.EC_P256,
         ),
         (ec.generate_private_key(ec.SECP384R1()), PrivateFormat.PKCS8, KeyType.EC_P384),
-        (rsa.generate_private_key(65537, 2048), PrivateFormat.TraditionalOpenSSL, KeyType.RSA_2048),
-        (rsa.generate_private_key(65537, 2048), PrivateFormat.PKCS8, KeyType.RSA_2048),
+        (RSA_2048, PrivateFormat.TraditionalOpenSSL, KeyType.RSA_2048),
+        (RSA_2048, PrivateFormat.PKCS8, KeyType.RSA_2048),
     ],
     ids=["pkcs8-p256", "sec1-p256", "pkcs8-p384", "pkcs1-rsa", "pkcs8-rsa"],
 )
@@ -134,20 +138,20 @@ def test_an_imported_key_is_the_same_key_and_labelled_as_imported(
 
 
 @pytest.mark.parametrize(
-    ("key", "name"),
+    ("generate", "name"),
     [
-        (ed25519.Ed25519PrivateKey.generate(), "Ed25519"),
-        (ec.generate_private_key(ec.SECP521R1()), "EC secp521r1"),
-        (rsa.generate_private_key(65537, 3072), "RSA-3072"),
-        (ed448.Ed448PrivateKey.generate(), "Ed448"),
+        (ed25519.Ed25519PrivateKey.generate, "Ed25519"),
+        (partial(ec.generate_private_key, ec.SECP521R1()), "EC secp521r1"),
+        (partial(rsa.generate_private_key, 65537, 3072), "RSA-3072"),
+        (ed448.Ed448PrivateKey.generate, "Ed448"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_another_type_of_key_is_refused_by_its_name(
-    storage: DeviceStorage, key: PrivateKeyTypes, name: str
+    storage: DeviceStorage, generate: Callable[[], PrivateKeyTypes], name: str
 ) -> None:
     with pytest.raises(KeyNotUsableError, match=f"^{name} keys .* ec-p256, ec-p384, rsa-2048$"):
-        storage.keys.import_key(CLAIM, pem_of(key))
+        storage.keys.import_key(CLAIM, pem_of(generate()))
     assert storage.keys.keys() == []
 
 

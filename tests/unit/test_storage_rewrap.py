@@ -128,7 +128,7 @@ def test_a_kill_and_then_a_power_cut_do_no_harm(
     life = RecordingDisk(made_on(bench, state, RecordingDisk()).content())
     move(bench, plan_of(after, board), state, life)
 
-    for cut in one_in(2, range(len(life.operations) + 1)):
+    for cut in one_in(4, range(len(life.operations) + 1)):
         disk = life.after_a_killed_process(life.operations[:cut])
         disk.acknowledge("killed")
         bench.open(state, mount=disk.mount).close()

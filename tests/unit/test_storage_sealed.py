@@ -24,7 +24,7 @@ from device.storage.roots.file_fuses import FileFuses
 from device.storage.roots.root_of_trust import Anchor
 from device.storage.secure_storage import StorageFlag, Uid
 from tests.support.errors import raises
-from tests.support.recording_fs import FolderSynced, RecordingDisk, Synced
+from tests.support.recording_fs import Fault, FolderSynced, Overwritten, RecordingDisk, Synced
 from tests.support.sealed_device import make_device
 
 JOURNAL = Uid.PROVISIONING_JOURNAL
@@ -88,15 +88,52 @@ def test_no_two_images_share_a_key_or_a_byte_of_ciphertext(state: Path) -> None:
     assert first[66:] != second[66:]
 
 
-def test_a_commit_costs_five_syncs_and_not_one_more(tmp_path: Path) -> None:
+def syncs_of_commits(folder: Path, disk: RecordingDisk, count: int) -> list[list[object]]:
+    """Return the syncs of each of the first commits of a process."""
+    (folder / "storage").mkdir()
+    make_device(folder, disk.mount)
+    with open_device_storage(folder, mount=disk.mount) as storage:
+        found: list[list[object]] = []
+        for number in range(count):
+            before = len(disk.operations)
+            storage.ps.set(JOURNAL, b"commit %d" % number)
+            calls = disk.operations[before:]
+            found.append([type(op) for op in calls if isinstance(op, Synced | FolderSynced)])
+    return found
+
+
+def test_a_commit_costs_four_syncs_and_not_one_more(tmp_path: Path) -> None:
+    first, *others = syncs_of_commits(tmp_path, RecordingDisk(), 3)
+    assert first == [Synced, FolderSynced] * 3
+    assert others == [[Synced, Synced, FolderSynced, Synced]] * 2
+
+
+def test_a_commit_is_made_though_the_other_copy_cannot_be_read(tmp_path: Path) -> None:
     disk = RecordingDisk()
     (tmp_path / "storage").mkdir()
     make_device(tmp_path, disk.mount)
     with open_device_storage(tmp_path, mount=disk.mount) as storage:
-        before = len(disk.operations)
-        storage.ps.set(JOURNAL, b"one commit")
-    syncs = [type(op) for op in disk.operations[before:] if isinstance(op, Synced | FolderSynced)]
-    assert syncs == [Synced, FolderSynced] * 2 + [Synced]
+        storage.ps.set(JOURNAL, b"both copies are this process's own")
+        disk.faults = {disk.calls: Fault.IO_ERROR}
+        storage.ps.set(JOURNAL, b"next")
+        assert disk.calls > max(disk.faults)
+    with open_device_storage(tmp_path, read_only=True, mount=disk.mount) as storage:
+        assert storage.ps.get(JOURNAL) == b"next"
+
+
+def test_the_last_whole_copy_is_not_written_into(tmp_path: Path) -> None:
+    disk = RecordingDisk()
+    (tmp_path / "storage").mkdir()
+    make_device(tmp_path, disk.mount)
+    with open_device_storage(tmp_path, mount=disk.mount) as storage:
+        storage.ps.set(JOURNAL, b"both copies are this process's own")
+        names = disk.names["storage"]
+        mirror, whole = (names[name] for name in ("image-a", "image-b"))
+        if storage.generation % 2:
+            mirror, whole = whole, mirror
+        disk.data[mirror] = disk.data[mirror][:-1] + bytes(1)  # rot
+        storage.ps.set(JOURNAL, b"next")
+    assert [op for op in disk.operations if isinstance(op, Overwritten) and op.inode == whole] == []
 
 
 # --- one file damaged --------------------------------------------------------------

@@ -2,14 +2,13 @@
 
 import functools
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import boto3
-import coverage
 
 from localcloud.process import lifecycle
 from localcloud.process.state_folder import Ports, StateFolder
@@ -76,18 +75,6 @@ def python(*arguments: str) -> list[str]:
     return [sys.executable, *arguments]
 
 
-def measured(*arguments: str) -> list[str]:
-    """Return a command line for this run's Python, whose coverage counts if this run's does.
-
-    For the local AWS only, which runs nowhere else. It doubles the time of a short process.
-    """
-    current = coverage.Coverage.current()
-    if current is None:
-        return python(*arguments)
-    options = [f"--rcfile={ROOT / 'setup.cfg'}", f"--data-file={current.config.data_file}"]
-    return python("-m", "coverage", "run", "--parallel-mode", *options, *arguments)
-
-
 @contextmanager
 def running(folder: StateFolder, ports: Ports) -> Iterator[LocalCloud]:
     """Run a local AWS in its own process, from when it answers until it has saved."""
@@ -95,10 +82,11 @@ def running(folder: StateFolder, ports: Ports) -> Iterator[LocalCloud]:
         yield described(started, folder)
 
 
-def local_aws_in(folder: StateFolder, ports: Ports) -> LocalAWS:
-    """Return a local AWS that the suite measures, as the fixtures of users start one."""
+def local_aws_in(
+    folder: StateFolder, ports: Ports, command: Sequence[str] = tuple(python("-m", "localcloud"))
+) -> LocalAWS:
+    """Return a local AWS, as the fixtures of users start one."""
     folder.create()
-    command = measured("-m", "localcloud")
     return LocalAWS(folder.path, ports=(ports.api, ports.mqtt), log=folder.log, command=command)
 
 

@@ -17,6 +17,7 @@ from device.provisioning import actions as act
 from device.provisioning import events as ev
 from device.provisioning.events import Credential
 from device.runtime.credentials import Credentials, InstalledClaim
+from device.runtime.durable_outbox import is_done
 from device.storage.device_storage import open_device_storage
 from tests.support.device_process import (
     CONFIG,
@@ -339,7 +340,7 @@ def connected(session: AwscrtSession, serial: str) -> ev.Connected:
 def waiting_in(state: Path) -> list[Path]:
     """Return the files of what waits in the outbox."""
     files = (state / "outbox" / "telemetry").glob("*")
-    return [file for file in files if file.stat().st_size]
+    return [file for file in files if not is_done(file.read_bytes())]
 
 
 def test_readings_of_a_killed_device_arrive_after_its_next_start(

@@ -27,13 +27,14 @@ from localcloud.process import lifecycle
 from localcloud.process.state_folder import Ports, Server, StateFolder
 from localcloud.verbs.env import environment_of
 from tests.support import hang
+from tests.support.effort import is_long
 from tests.support.plain_mqtt import PlainMqtt
 from tests.wire.conftest import ROOT, LocalCloud, free_ports
 from tests.wire.localcloud_sdk import Fleet, new_csr, prepare_fleet
 
 pytestmark = pytest.mark.wire
 
-KILLS = int(os.environ.get("FIRSTBOOT_KILLS", "10"))
+KILLS = int(os.environ.get("FIRSTBOOT_KILLS", "10" if is_long() else "5"))
 MOST_ANSWERS = 16  # of one life
 LONGEST_WAIT = 0.02  # seconds, from the last of them to the kill
 MOST_UNANSWERED = (BotoCoreError, OSError)

@@ -1,8 +1,10 @@
 """Does any seed break a rule, and does a seed always tell the same story?"""
 
+import functools
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,22 +12,28 @@ import pytest
 from tests.support.effort import is_long
 from tests.world.chance import Accident, Chance
 from tests.world.shrink import shrink
-from tests.world.world import DAY, HOUR, Shape, World
+from tests.world.world import DAY, HOUR, Outcome, Shape, World
 
 SEEDS = range(100, 400) if is_long() else range(4)
 SHORT = Shape(devices=6, hostile=DAY / 2 if is_long() else 3 * HOUR, honest=9 * HOUR)
 
 
+@pytest.fixture(scope="module")
+def outcome_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Outcome]:
+    """Return what becomes of the world of a seed, which is run once."""
+    return functools.cache(lambda seed: World(seed, tmp_path_factory.mktemp("world"), SHORT).run())
+
+
 @pytest.mark.parametrize("seed", SEEDS)
-def test_no_seed_breaks_a_rule(seed: int, tmp_path: Path) -> None:
-    outcome = World(seed, tmp_path, SHORT).run()
+def test_no_seed_breaks_a_rule(seed: int, outcome_of: Callable[[int], Outcome]) -> None:
+    outcome = outcome_of(seed)
 
     assert outcome.broken == "", f"scripts/world --seed {seed} shows it"
     assert len(outcome.proven_at) == SHORT.devices
 
 
-def test_worlds_differ_and_are_hostile(tmp_path: Path) -> None:
-    outcomes = [World(seed, tmp_path / str(seed), SHORT).run() for seed in (1, 2)]
+def test_worlds_differ_and_are_hostile(outcome_of: Callable[[int], Outcome]) -> None:
+    outcomes = [outcome_of(seed) for seed in (1, 2)]
 
     assert outcomes[0].hash != outcomes[1].hash
     assert min(len(outcome.accidents) for outcome in outcomes) > 10
@@ -45,8 +53,10 @@ def test_a_seed_tells_the_same_story_in_every_process(tmp_path: Path) -> None:
     assert len(hashes.pop().strip()) == 16
 
 
-def test_a_run_with_all_its_accidents_is_the_same_run(tmp_path: Path) -> None:
-    first = World(3, tmp_path / "1", SHORT).run()
+def test_a_run_with_all_its_accidents_is_the_same_run(
+    tmp_path: Path, outcome_of: Callable[[int], Outcome]
+) -> None:
+    first = outcome_of(3)
     again = World(3, tmp_path / "2", SHORT, only=frozenset(first.accidents)).run()
     quiet = World(3, tmp_path / "3", SHORT, only=frozenset()).run()
 

@@ -11,7 +11,6 @@ is destroyed before another is made, and at each boot. To destroy a key: the com
 in the records; it is destroyed in the element afterwards, at the next boot at the latest.
 """
 
-import logging
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
@@ -26,6 +25,7 @@ from device.errors.element import (
     ElementError,
     KeyNotConfinedError,
 )
+from device.errors.log import logger
 from device.errors.storage import KEY_EXISTS
 from device.identity.public_key import spki
 from device.storage.decoding import decoding
@@ -50,7 +50,7 @@ from device.storage.keys import (
 if TYPE_CHECKING:
     from device.storage.device_storage import DeviceStorage
 
-_log = logging.getLogger(__name__)
+_log = logger(__name__)
 
 _ID_BYTES: Final = 16
 DEFAULT_LABEL: Final = "device-key"

@@ -5,7 +5,6 @@ token was pulled, or the module restarted, the next use opens a new session and 
 once; handles of objects are therefore never kept.
 """
 
-import logging
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -26,13 +25,14 @@ from device.errors.element import (
     WRONG_PIN,
     CryptokiError,
 )
+from device.errors.log import logger
 from device.storage.element.cryptoki import Module, TokenInfo
 from device.storage.element.cryptoki_codes import ReturnValue, TokenFlag
 from device.storage.element.pin import PinMemory, PinSource
 from device.storage.element.pkcs11_uri import Pkcs11Uri
 from device.storage.element.profiles import ElementProfile, profile_of
 
-_log = logging.getLogger(__name__)
+_log = logger(__name__)
 
 T = TypeVar("T")
 

@@ -91,26 +91,29 @@ class FuseFiles(ABC):
     @property
     def lifecycle(self) -> Lifecycle:
         """DECOMMISSIONED once the HUK is destroyed, whatever the file says."""
+        return self._read()[0]
+
+    def _read(self) -> tuple[Lifecycle, bytes | None]:
+        """Return the lifecycle, and the HUK if there is one."""
         content, huk = self._fs.read("lifecycle"), self._fs.read("huk")
         if huk == _DESTROYED:
-            return Lifecycle.DECOMMISSIONED
+            return Lifecycle.DECOMMISSIONED, None
         if content is None and huk is None:
-            return Lifecycle.UNKNOWN
+            return Lifecycle.UNKNOWN, None
         if content is None:
             raise DataCorruptError("fuses/lifecycle is missing")
         with decoding("fuses/lifecycle"):
-            return Lifecycle[content.decode("ascii").strip()]
+            return Lifecycle[content.decode("ascii").strip()], huk
 
     def derive(self, label: bytes, length: int = 32) -> bytes:
         """Use HKDF-SHA256 (RFC 5869) of the root key, with ``label`` as info."""
-        state = self.lifecycle
+        state, huk = self._read()
         if state is Lifecycle.DECOMMISSIONED:
             raise DECOMMISSIONED.error(
                 "the root key was destroyed when the device was decommissioned"
             )
         if state not in STORAGE_AVAILABLE:
             raise LifecycleError(f"storage keys are not available in lifecycle {state.name}")
-        huk = self._fs.read("huk")
         if huk is None or len(huk) != KEY_BYTES:
             raise DataCorruptError("fuses/huk is missing or damaged")
         return HKDF(SHA256(), length, salt=None, info=label).derive(self._root_key(huk))
