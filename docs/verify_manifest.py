@@ -1,8 +1,8 @@
 """Check a manifest: python3 verify_manifest.py MANIFEST SIGNER.crt (needs only cryptography)."""
 
-import base64
 import json
 import sys
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -10,21 +10,21 @@ from cryptography.hazmat.primitives.asymmetric import ec, utils
 
 
 def decoded(text: str) -> bytes:
-    data = base64.urlsafe_b64decode(text + "==")
-    if base64.urlsafe_b64encode(data).rstrip(b"=") != text.encode():
+    if urlsafe_b64encode(data := urlsafe_b64decode(text + "==")).rstrip(b"=") != text.encode():
         raise ValueError("this base64url has another spelling")
     return data
 
 
+NAMES = ["payload", "protected", "header", "signature"]
 with open(sys.argv[1], "rb") as manifest, open(sys.argv[2], "rb") as certificate:
     entries, signer = json.load(manifest), x509.load_pem_x509_certificate(certificate.read())
 for entry in entries:
-    payload, r_and_s = json.loads(decoded(entry["payload"])), decoded(entry["signature"])
-    r, s = (int.from_bytes(half, "big") for half in (r_and_s[:32], r_and_s[32:]))
+    protected, payload = (json.loads(decoded(entry[name])) for name in ("protected", "payload"))
+    signature = decoded(entry["signature"])
+    r, s = (int.from_bytes(half, "big") for half in (signature[:32], signature[32:]))
     signed = f"{entry['protected']}.{entry['payload']}".encode()
     signer.public_key().verify(utils.encode_dss_signature(r, s), signed, ec.ECDSA(hashes.SHA256()))
-    if [*entry] != ["payload", "protected", "header", "signature"] or entry["header"] != {
-        "uniqueId": payload["uniqueId"]
-    }:
-        raise ValueError("the header, which is not signed, was changed")
+    expected = {"uniqueId": payload["uniqueId"]}, signer.fingerprint(hashes.SHA256())
+    if (entry["header"], decoded(protected["x5t#S256"])) != expected or [*entry] != NAMES:
+        raise ValueError("the header, which is not signed, or the signer's certificate was changed")
 print(f"{len(entries)} devices, every entry is as it was signed")

@@ -49,6 +49,7 @@ from factory.methods.products import MadeDevice, RetiredDevice, made_device
 from factory.methods.single_thing import RegisteredBy
 from factory.station import station as stored
 from factory.station.ledger import Entry, Ledger
+from factory.station.serial_list import check_batch_name
 
 _HOOKED: Final = "claim-hook.yaml"
 """The settings of a device that proves itself to the claim's hook."""
@@ -233,13 +234,15 @@ class Station:
     @contextmanager
     def _line(self, order: BatchOrder, jobs: int) -> Iterator[Line]:
         options = order.options
+        check_batch_name(order.name)
         self._check_accounts(options.method)
         with stored.open_station(self.folder, read_only=True) as station:
             is_hooked = "--hook" in METHODS[options.method].options and station.asks_for_proof
             _check_not_allowed(options, is_hooked=is_hooked)
             _check_claim(options)
             self._check_prepared(station, options)
-            jobs = 1 if options.element else jobs  # a process has one place for its tokens
+            if options.element or station.element:
+                jobs = 1  # each process would log in, and try the PIN
             yield Line(options.method, station, self.clouds, order.name, jobs)
 
     def ledger(self) -> list[Entry]:

@@ -94,6 +94,8 @@ def write(place: Path, samples: Mapping[str, float]) -> None:
     """Put ``samples`` into the file ``place``; where the disk refuses, say so in the log."""
     unfinished = place.with_name(f".{place.name}.new")
     try:
+        if place.exists() and not place.is_file():
+            raise FileExistsError(0, "something other than a regular file is there")
         unfinished.write_text(exposition(samples), encoding="ascii")
         unfinished.replace(place)
     except OSError as error:
@@ -102,6 +104,8 @@ def write(place: Path, samples: Mapping[str, float]) -> None:
 
 def read(place: Path) -> dict[str, float]:
     """Return the samples in the file ``place``; none where it is missing or unreadable."""
+    if not place.is_file():  # a pipe would be waited for
+        return {}
     try:
         with place.open(encoding="ascii", errors="replace") as file:
             text = file.read(_MOST_BYTES)

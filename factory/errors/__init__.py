@@ -46,7 +46,9 @@ from factory.errors.cloud import (
     NotInCloudError,
 )
 from factory.errors.line import (
+    BATCH_BUSY,
     BATCH_UNKNOWN,
+    LINE_CUT,
     LINE_UNFINISHED,
     MANIFEST,
     MANIFEST_DEVICE,
@@ -85,6 +87,7 @@ __all__ = [
     "ANOTHER_TASK_RUNS",
     "AUTHORITY_MISSING",
     "BATCH",
+    "BATCH_BUSY",
     "BATCH_JOURNAL",
     "BATCH_UNFINISHED",
     "BATCH_UNKNOWN",
@@ -104,6 +107,7 @@ __all__ = [
     "EXTRA_MISSING",
     "LEAF_SUBJECT",
     "LEDGER",
+    "LINE_CUT",
     "LINE_UNFINISHED",
     "LINT_FAILED",
     "MACHINE_REFUSED",

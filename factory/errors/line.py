@@ -96,3 +96,33 @@ LINE_UNFINISHED: Final = Row(
         ("factory make --method claim --serials {code}.csv --batch {code} --out {code}  # {code}"),
     ),
 )
+LINE_CUT: Final = Row(
+    "FB-757",
+    "LineCutError",
+    "A process that makes devices ended",
+    means="A batch is made by several processes, and one of them was ended from outside.",
+    causes=("The machine has too little memory (dmesg).", "Someone ended the process."),
+    next_step="Run the same command again with the same --batch: it makes only what is missing. "
+    "If memory is short, use fewer processes: --jobs 1.",
+    sentence="a process that makes devices was ended; what it had begun is not lost",
+    kind=StationError,
+    needs="a process of the line that is killed",
+)
+BATCH_BUSY: Final = Row(
+    "FB-758",
+    "BatchBusyError",
+    "Another process makes the batch",
+    means="Another process of this station makes the batch; this one has made nothing.",
+    causes=("The same command runs already, perhaps at another terminal.",),
+    next_step="Wait for the other process, or stop it. Then run the same command again: it makes "
+    "only what is missing.",
+    sentence="batch {batch} is being made by another process",
+    kind=StationError,
+    reproduce=(
+        "touch .firstboot/station/batch-{code}.lock",
+        (
+            "flock .firstboot/station/batch-{code}.lock "
+            "factory make --method claim --serial {code} --batch {code} --out {code}  # {code}"
+        ),
+    ),
+)

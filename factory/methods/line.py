@@ -10,10 +10,12 @@ here, one after the other.
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack, contextmanager
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
@@ -25,6 +27,7 @@ from device.errors import FirstbootError
 from device.errors.storage import StorageError
 from factory.account.accounts import aws_accounts
 from factory.account.cloud import Cloud
+from factory.errors import LINE_CUT
 from factory.making.admission import (
     Admission,
     Admitted,
@@ -136,10 +139,12 @@ def run_line(line: Line, wanted: Iterable[Wanted]) -> Iterator[Piece]:
     is yielded again.
 
     Raises:
+        BatchBusyError: another process makes the batch.
         SerialNumberUsedError: another device has got a serial number meanwhile.
         LedgerError, StorageError: the ledger cannot be read or written.
     """
-    with _making(line) as make_all:
+    alone = Ledger(line.station.folder).making(line.batch) if line.batch else nullcontext()
+    with alone, _making(line) as make_all:
         for part in _parts(wanted):
             yield from _make_part(line, part, make_all)
 
@@ -227,6 +232,8 @@ def _making(line: Line) -> Iterator[MakeAll]:
 
     try:
         yield make_all
+    except BrokenProcessPool as error:
+        raise LINE_CUT.error() from error
     finally:
         if pool is not None:
             pool.shutdown(cancel_futures=True)
@@ -308,8 +315,19 @@ def _start(method: str, folder: Path) -> None:
     """Open the station in a process of its own; it stays open as long as the process lives."""
     global _start_here  # noqa: PLW0603 - what a process of a pool keeps between its tasks
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started it ends it
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     station = _until_it_ends.enter_context(open_station(folder, read_only=True))
     _start_here = starter(method, station, aws_accounts([], os.environ))  # AWS is never asked here
+
+
+def _end_with_parent() -> None:
+    """End this process, as a power cut would, when the one that started it is gone.
+
+    Else it would wait for work without end, and write into folders that the next run makes.
+    """
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        signal.raise_signal(signal.SIGKILL)
 
 
 def _in_process(tasks: Sequence[Task]) -> list[Answer]:

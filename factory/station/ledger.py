@@ -22,7 +22,7 @@ from typing import Final
 import msgspec
 
 from device.storage.filesystem import make_folder, storage_errors, sync_folder
-from factory.errors import BATCH_UNKNOWN, LEDGER
+from factory.errors import BATCH_BUSY, BATCH_UNKNOWN, LEDGER
 
 FILE: Final = "ledger.jsonl"
 _LOCK: Final = "ledger.lock"
@@ -138,6 +138,20 @@ def _now() -> datetime:
     return datetime.now(UTC).replace(microsecond=0)
 
 
+def _lock_alone(file: Path, batch: str) -> int:
+    with storage_errors(file):
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        is_alone = os.fstat(descriptor).st_nlink > 0  # else its holder has just removed it
+    except BlockingIOError:
+        is_alone = False
+    if not is_alone:
+        os.close(descriptor)
+        raise BATCH_BUSY.error(batch=batch)
+    return descriptor
+
+
 class Ledger:
     """The file, in the station's folder."""
 
@@ -211,6 +225,22 @@ class Ledger:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
         finally:
+            os.close(descriptor)
+
+    @contextmanager
+    def making(self, batch: str) -> Iterator[None]:
+        """Keep other processes from making ``batch``: each would begin every device once more.
+
+        Raises:
+            BatchBusyError: another process makes it.
+        """
+        make_folder(self._folder)
+        file = self._folder / f"batch-{batch}.lock"
+        descriptor = _lock_alone(file, batch)
+        try:
+            yield
+        finally:
+            file.unlink(missing_ok=True)
             os.close(descriptor)
 
     def _ending(self) -> bytes:

@@ -23,6 +23,7 @@ from device.storage.device_storage import (
     create_device_storage,
     open_device_storage,
 )
+from device.storage.element.installation import InstalledElement
 from device.storage.keys import CLAIM_KEY, KeyStore, KeyType, MemoryIdentity
 from device.storage.lifecycle import Lifecycle
 from device.storage.sealed_keys import SealedKeyStore
@@ -108,6 +109,11 @@ class Station:
     @cached_property
     def _signing_keys(self) -> StationKeys:
         return StationKeys(self._storage)
+
+    @property
+    def element(self) -> InstalledElement | None:
+        """The secure element with the keys of the CAs and of the manifests, if it is not here."""
+        return self._signing_keys.element
 
     @property
     def _claim_keys(self) -> KeyStore:

@@ -17,7 +17,7 @@ from factory.making.line_orders import BatchOrder
 from factory.methods.line import Piece, Plan
 from factory.station.serial_list import Row, Rows, check_batch_name, read_rows
 from factory.verbs import Console
-from factory.verbs._options import check_each_once
+from factory.verbs._options import check_each_once, whole
 
 DEVICES: Final = Path(".firstboot/devices")
 
@@ -41,19 +41,13 @@ def add_line(command: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     command.add_argument(
         "--jobs",
-        type=_jobs,
+        type=whole(1, 64, "processes"),
         metavar="N",
         help="number of processes that make a batch; default: two a core",
     )
     command.add_argument(
         "--dry-run", action="store_true", help="print what would be made, and make nothing"
     )
-
-
-def _jobs(text: str) -> int:
-    if not (text.isdecimal() and 1 <= int(text) <= 64):
-        raise argparse.ArgumentTypeError(f"{text!r} is not 1 to 64 processes")
-    return int(text)
 
 
 def is_line(arguments: argparse.Namespace) -> bool:

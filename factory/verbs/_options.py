@@ -1,7 +1,7 @@
 """Options that several verbs have."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +11,18 @@ from factory.station.serial_number import check_serial_number
 
 ROOTS: Final = "file, systemd-credential:NAME, tpm:TCTI, raspberry-pi-otp:KEY or a pkcs11: URI"
 """Roots of trust, as ``device.storage.roots.root_plan`` reads them."""
+
+
+def whole(first: int, last: int, what: str) -> Callable[[str], int]:
+    """Return the type of an option that takes a whole number of ``what``, within limits."""
+
+    def number(text: str) -> int:
+        digits = text if text.isascii() and text.isdecimal() and len(text) < 20 else "-1"
+        if not first <= int(digits) <= last:
+            raise argparse.ArgumentTypeError(f"{text!r} is not {first} to {last} {what}")
+        return int(digits)
+
+    return number
 
 
 def add_method(command: argparse.ArgumentParser, *, required: bool) -> None:

@@ -12,7 +12,7 @@ from factory.diagnosis.audit import Ages, Audit, AuditFinding
 from factory.errors.audit import AUDIT_FAILED
 from factory.lint.finding import Severity
 from factory.verbs import Console
-from factory.verbs._options import add_account
+from factory.verbs._options import add_account, whole
 
 SUMMARY: Final = "Find certificates, things, policies and CAs that are a risk or left over."
 
@@ -25,7 +25,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
         ("claim", 90, "from which a claim certificate should have been replaced"),
     ):
         command.add_argument(
-            f"--{name}", type=int, default=default, metavar="DAYS",
+            f"--{name}", type=whole(0, 36500, "days"), default=default, metavar="DAYS",
             help=f"days {words}; default: %(default)s",
         )  # fmt: skip
     add_account(command)

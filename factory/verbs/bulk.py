@@ -42,6 +42,7 @@ from factory.verbs._options import (
     add_birth,
     add_connection,
     check_one_account,
+    whole,
 )
 
 _DEVICES: Final = Path(".firstboot/devices")
@@ -54,7 +55,10 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.set_defaults(method=bulk.METHOD)
     devices = command.add_mutually_exclusive_group()
     devices.add_argument(
-        "--count", type=int, metavar="N", help="number of devices; serial numbers: NAME-0001 ..."
+        "--count",
+        type=whole(0, 1_000_000, "devices"),
+        metavar="N",
+        help="number of devices; serial numbers: NAME-0001 ...",
     )
     devices.add_argument(
         "--serials", type=Path, metavar="FILE",

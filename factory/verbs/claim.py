@@ -26,7 +26,7 @@ from factory.station.named_claim import NamedRecord
 from factory.station.serial_list import check_batch_name
 from factory.station.station import Station, open_station
 from factory.verbs import Console
-from factory.verbs._options import add_account, check_one_account
+from factory.verbs._options import add_account, check_one_account, whole
 
 _DEFAULT_DAYS: Final = 30
 _WAYS: Final = (
@@ -48,7 +48,10 @@ def add_options(command: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     command.add_argument("--name", metavar="NAME", help="the claim's name, such as the batch's")
     command.add_argument(
-        "--days", type=_days, metavar="N", help=f"new: days until it ends; default: {_DEFAULT_DAYS}"
+        "--days",
+        type=whole(1, 3650, "days"),
+        metavar="N",
+        help=f"new: days until it ends; default: {_DEFAULT_DAYS}",
     )
     command.add_argument(
         "--trusted-user", action="store_true",
@@ -70,12 +73,6 @@ def add_options(command: argparse.ArgumentParser) -> None:
         help=f"call with your own credentials; default: in the app's role, {trusted_user.APP}",
     )  # fmt: skip
     add_account(command)
-
-
-def _days(text: str) -> int:
-    if not (text.isdecimal() and 1 <= int(text) <= 3650):
-        raise argparse.ArgumentTypeError(f"{text!r} is not 1 to 3650 days")
-    return int(text)
 
 
 def run(arguments: argparse.Namespace, console: Console) -> None:

@@ -10,8 +10,9 @@ from msgspec import to_builtins
 
 from device.config.methods import JUST_IN_TIME_METHODS
 from device.config.regular_file import read_regular_file
-from device.errors import FirstbootError
+from device.errors import ConfigurationError, FirstbootError
 from device.errors.catalogue import document_of, explained, row_of
+from device.errors.provisioning import CertificateUnacceptableError
 from device.identity.certificates import leaf_of
 from device.identity.pem import parse_certificate
 from device.storage import installed_certificate
@@ -101,8 +102,11 @@ def _asked(arguments: argparse.Namespace) -> Asked:
 def _certificate(path: Path | None) -> bytes | None:
     if path is None:
         return None
-    pem = leaf_of(read_regular_file(path))
-    parse_certificate(pem)
+    try:
+        pem = leaf_of(read_regular_file(path))
+        parse_certificate(pem)
+    except CertificateUnacceptableError as error:  # its words are for what an endpoint sent
+        raise ConfigurationError(str(path), "", f"{path} holds no certificate: {error}") from error
     return pem
 
 

@@ -23,10 +23,29 @@ def add_options(command: argparse.ArgumentParser) -> None:
     """Add the options of ``factory manifest``."""
     command.add_argument("batch", metavar="BATCH", help="the name of the batch")
     command.add_argument(
-        "--out", type=Path, metavar="FILE",
+        "--out", type=_out, metavar="FILE",
         help="the manifest; the signer's certificate is written beside it as .crt; "
         "default: BATCH.manifest.json",
     )  # fmt: skip
+
+
+def _out(text: str) -> Path:
+    """Return the file of ``--out``; what is no regular file, such as /dev/null, is not replaced.
+
+    Raises:
+        ArgumentTypeError: the manifest and the certificate cannot be put there.
+    """
+    out = Path(text)
+    if out.name in {"", ".."}:
+        raise argparse.ArgumentTypeError(f"{text} names no file")
+    if out.suffix == ".crt":
+        raise argparse.ArgumentTypeError(f"{text} is where the signer's certificate goes")
+    if not out.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {out.parent}")
+    for each in (out, out.with_suffix(".crt")):
+        if each.exists() and not each.is_file():
+            raise argparse.ArgumentTypeError(f"{each} is not a regular file")
+    return out
 
 
 def run(arguments: argparse.Namespace, console: Console) -> None:

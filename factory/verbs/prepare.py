@@ -10,7 +10,7 @@ from factory.lint.checks import documents_of
 from factory.methods import METHODS
 from factory.methods.method import Choices
 from factory.verbs import Console
-from factory.verbs._options import add_method
+from factory.verbs._options import add_method, whole
 from factory.verbs._report_text import show_report
 from factory.verbs.lint import check_before_prepare
 
@@ -35,7 +35,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
         help="claim: a Lambda checks serial number and proof before a device is provisioned",
     )  # fmt: skip
     command.add_argument(
-        "--certificate-hours", type=_hours, metavar="N",
+        "--certificate-hours", type=whole(1, _YEAR_HOURS, "hours"), metavar="N",
         help=f"claim-own-ca: how long a device's certificate is valid, 1 to {_YEAR_HOURS}; "
         "default: as before, or 168",
     )  # fmt: skip
@@ -45,24 +45,10 @@ def add_options(command: argparse.ArgumentParser) -> None:
         "policy",
     )  # fmt: skip
     command.add_argument(
-        "--recovery", type=_days, metavar="DAYS",
+        "--recovery", type=whole(1, _MOST_DAYS, "days"), metavar="DAYS",
         help="also create what a device with a birth certificate needs to come back up to DAYS (1 "
         f"to {_MOST_DAYS}) after its certificate expired or was set INACTIVE; includes --renewal",
     )  # fmt: skip
-
-
-def _hours(text: str) -> int:
-    """Return a life of an hour to a year."""
-    if not (text.isdecimal() and 1 <= int(text) <= _YEAR_HOURS):
-        raise argparse.ArgumentTypeError(f"{text!r} is not 1 to {_YEAR_HOURS} hours")
-    return int(text)
-
-
-def _days(text: str) -> int:
-    """Return a window of a day to ten years."""
-    if not (text.isdecimal() and 1 <= int(text) <= _MOST_DAYS):
-        raise argparse.ArgumentTypeError(f"{text!r} is not 1 to {_MOST_DAYS} days")
-    return int(text)
 
 
 def run(arguments: argparse.Namespace, console: Console) -> None:

@@ -1,5 +1,6 @@
 """The station's CAs with their keys in a secure element: the whole jitp line, cuts, refusals."""
 
+import multiprocessing
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,10 +16,12 @@ from device.storage.element.installation import InstalledElement, plan_of
 from device.storage.element.pin import PinMemory
 from device.storage.element.secure_element import ElementSession, SecureElement
 from device.storage.keys import KeyLocation
+from factory import BatchOrder, OrderOptions, Station
 from factory.account.cloud import Account
 from factory.errors import ELEMENT_CHOICE
 from factory.station.authorities import ISSUING, ROOT
 from factory.station.ledger import Ledger
+from factory.station.serial_list import Row
 from factory.station.station import open_or_make_station, open_station
 from tests.support.elements import PIN, ElementBench, module_of
 from tests.support.errors import raises
@@ -101,6 +104,22 @@ def test_whole_jitp_line_runs_with_the_cas_key_in_the_element(
     assert {each.location for each in keys} == {KeyLocation.PRIMARY_SECURE_ELEMENT}
     assert not any(each.exportable for each in keys)
     assert [each.result.value for each in Ledger(line.station).entries()] == ["begun", "made"]
+
+
+def test_batch_is_made_in_one_process_so_that_the_element_has_one_login(
+    line: ProductionLine, uri: str, tmp_path: Path
+) -> None:
+    assert line.run("ca", "init", "--element", uri).code == 0
+    station = Station(line.station, environment=line.environment)
+    station.prepare("jitp")
+    serials = [Row(f"HSM-{number}") for number in range(40)]
+    order = BatchOrder("LOT", OrderOptions("jitp"), serials, tmp_path.joinpath)
+    found = 0
+    for piece in station.make_batch(order, jobs=4):
+        assert piece.failed is None
+        found += 1
+        assert multiprocessing.active_children() == []
+    assert found == 40
 
 
 def test_every_ca_signs_in_the_element_after_the_station_was_opened_again(

@@ -1,5 +1,9 @@
 """A batch on the line: processes make it, the ledger has each device, one failure is one."""
 
+import multiprocessing
+import signal
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,7 +15,7 @@ import pytest
 from device.storage.device_storage import open_device_storage
 from device.storage.lifecycle import Lifecycle
 from factory.account.documents import CONFIG
-from factory.errors import MACHINE_REFUSED, SERIAL_NUMBER_USED
+from factory.errors import BATCH_BUSY, LINE_CUT, MACHINE_REFUSED, SERIAL_NUMBER_USED
 from factory.making.admission import Wanted, admit
 from factory.making.new_device import DeviceOrder, new_device_id
 from factory.methods.line import Line, Piece, check_line, run_line
@@ -19,8 +23,21 @@ from factory.methods.production import maker, produce
 from factory.station.ledger import Ledger, Result
 from factory.station.station import Station, open_or_make_station
 from tests.support.errors import raises
+from tests.support.hang import SECONDS
 from tests.unit.test_factory_production import Unreached
 
+ROOT: Final = Path(__file__).parents[2]
+KILLED: Final = """
+import os, pathlib, signal, sys
+from factory.methods.line import run_line
+from factory.station.station import open_station
+from tests.unit.test_factory_line import line, wanted
+
+folder = pathlib.Path(sys.argv[1])
+with open_station(folder) as station:
+    for each in run_line(line(station, jobs=2), wanted(folder, [f"SN-{n}" for n in range(64)])):
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
 NOW: Final = datetime(2026, 11, 23, tzinfo=UTC)
 
 
@@ -69,6 +86,45 @@ def test_every_device_is_made_and_in_the_ledger_of_its_batch(folder: Path, jobs:
     last = Ledger(folder).entries()[-1]
     assert (last.batch, last.certificate_id) == ("LOT", pieces[-1].product.certificate_id)  # type: ignore[union-attr] # it was made
     assert last.seconds is not None
+
+
+def test_process_that_is_ended_stops_the_batch_with_what_to_do_and_the_next_run_makes_the_rest(
+    folder: Path,
+) -> None:
+    serials = [f"SN-{number:03}" for number in range(256)]
+    with open_or_make_station(folder) as station:
+        pieces = run_line(line(station, jobs=2), wanted(folder, serials))
+        next(pieces)
+        multiprocessing.active_children()[0].kill()
+        with raises(LINE_CUT, match="was ended"):
+            list(pieces)
+
+    assert [each.failed for each in made(folder, serials[:32])] == [None] * 32
+
+
+def test_batch_is_made_by_one_process_at_a_time(folder: Path) -> None:
+    serials = ["SN-1", "SN-2"]
+    with open_or_make_station(folder) as station:
+        first = run_line(line(station), wanted(folder, serials))
+        next(first)
+        with raises(BATCH_BUSY, match="LOT"):
+            list(run_line(line(station), wanted(folder, serials)))
+        assert len(list(run_line(line(station, batch="OTHER"), wanted(folder, ["SN-3"])))) == 1
+        list(first)
+        assert len(list(run_line(line(station), wanted(folder, serials)))) == 2
+
+    assert [results(folder, each) for each in serials] == [[Result.BEGUN, Result.MADE]] * 2
+    assert list(folder.glob("batch-*")) == []
+
+
+def test_processes_end_with_the_one_that_started_them(folder: Path) -> None:
+    # They hold this pipe open, so it is read to its end only when all are gone.
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(folder)],
+        cwd=ROOT, stdout=subprocess.PIPE, check=False, timeout=SECONDS,
+    )  # fmt: skip
+
+    assert done.returncode == -signal.SIGKILL
 
 
 def test_device_that_fails_is_entered_with_its_cause_and_the_others_go_on(folder: Path) -> None:

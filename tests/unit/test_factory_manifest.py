@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from device.errors import ExitCode
 from device.identity.certificates import certificate_id
 from device.storage.device_storage import DeviceStorage, open_device_storage
 from device.storage.keys import FIRST_DEVICE_KEY, PrivateKey
@@ -201,6 +203,16 @@ def test_program_of_the_docs_refuses_every_flipped_bit(
     assert accepted == []
 
 
+def test_program_of_the_docs_refuses_another_certificate_of_the_same_key(
+    script: Callable[[bytes], None], sample: bytes, signer: Signer, tmp_path: Path
+) -> None:
+    assert isinstance(signer.key, ec.EllipticCurvePrivateKey)
+    other = self_signed(signer.key, has_identifier=True).public_bytes(Encoding.PEM)
+    (tmp_path / "signer.crt").write_bytes(other)
+    with pytest.raises(ValueError, match="certificate was changed"):
+        script(sample)
+
+
 def test_program_of_the_docs_has_thirty_lines_and_nothing_of_ours() -> None:
     lines = SCRIPT.read_text().splitlines()
     assert len(lines) <= 30
@@ -274,6 +286,23 @@ def test_command_line_writes_a_manifest_and_verifies_it(
     content[200] ^= 1
     (tmp_path / "LOT.manifest.json").write_bytes(content)
     assert main(["verify", "LOT.manifest.json", *words]) == 1
+
+
+@pytest.mark.parametrize(
+    "out", [".", "..", "/", "a-folder", "a-pipe", "LOT.crt", "missing/LOT.json", "beside.json"]
+)
+def test_what_cannot_be_the_manifests_file_is_refused_and_stays_as_it_is(
+    out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a-folder").mkdir()
+    os.mkfifo("a-pipe")
+    os.mkfifo("beside.crt")
+    before = sorted(tmp_path.rglob("*"))
+    assert main(["manifest", BATCH, "--out", out, "--station", "station"]) == ExitCode.MISUSE
+    assert "FB-501" in capsys.readouterr().err
+    assert sorted(tmp_path.rglob("*")) == before
+    assert Path("a-pipe").is_fifo()
 
 
 def self_signed(key: ec.EllipticCurvePrivateKey, *, has_identifier: bool) -> x509.Certificate:

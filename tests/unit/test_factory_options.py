@@ -114,6 +114,31 @@ def test_option_that_is_given_twice_is_misuse(
     assert "it is given twice" in capsys.readouterr().err
 
 
+NUMBERS = [
+    "audit --soon", "audit --old", "audit --claim", "bulk --count", "claim new --name A --days",
+    "make --method claim --serial A --jobs", "prepare --method claim --recovery",
+    "prepare --method claim-own-ca --certificate-hours",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", ["-1", "99999999999", "9" * 5000, "1.5", "\u0663", "x"])
+@pytest.mark.parametrize("words", NUMBERS)
+def test_number_that_means_nothing_is_misuse(
+    words: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*words.split(), value]) == ExitCode.MISUSE
+    assert "FB-501" in capsys.readouterr().err
+
+
+def test_file_that_holds_no_certificate_is_said_to_be_that(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bad.pem").write_text("garbage")
+    words = ["explain", "--certificate", str(tmp_path / "bad.pem")]
+    assert main(words) == ExitCode.CONFIGURATION_INVALID
+    assert "bad.pem holds no certificate" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("option", ["--out", "--station", "--endpoint", "--device-id", "--config"])
 def test_empty_argument_is_misuse_and_no_default(
     option: str, capsys: pytest.CaptureFixture[str]

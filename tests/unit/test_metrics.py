@@ -1,5 +1,6 @@
 """Does a device say in OpenMetrics what it counted, and is it readable whatever befell the file?"""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,19 @@ def test_a_place_that_cannot_be_written_ends_nothing(
     metrics.write(tmp_path / "no" / "such" / "folder", {})
 
     assert "the metrics are not written" in caplog.text
+
+
+def test_what_is_no_regular_file_is_neither_replaced_nor_waited_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = tmp_path / "metrics.prom"
+    os.mkfifo(place)
+
+    metrics.write(place, {})
+
+    assert "the metrics are not written" in caplog.text
+    assert place.is_fifo()
+    assert metrics.read(place) == {}
 
 
 def test_they_are_written_at_once_and_then_by_interval() -> None:

@@ -168,6 +168,21 @@ def test_a_wrong_pin_is_not_tried_after_a_restart_either(
     assert module.calls["C_Login"] == 1
 
 
+def test_storage_that_is_open_for_reading_hides_neither_a_wrong_pin_nor_a_right_one(
+    tmp_path: Path, module: FakeModule
+) -> None:
+    state = make_device(tmp_path)
+    with open_device_storage(state) as storage, raises(WRONG_PIN):
+        use(element_of(storage, module, pin="4321"))
+    with open_device_storage(state, read_only=True) as storage:
+        element = element_of(storage, module, pin="1111")
+        for _ in range(2):
+            with raises(WRONG_PIN):
+                use(element)
+        use(element_of(storage, module, pin="1234"))
+    assert module.calls["C_Login"] == 3
+
+
 def test_several_wrong_pins_are_all_remembered(storage: DeviceStorage, module: FakeModule) -> None:
     for pin in ("4321", "1111", "4321", "1111"):
         with raises(WRONG_PIN):

@@ -71,21 +71,29 @@ class Packages:
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Packages:
     _debian.install(("debootstrap", "lintian"), "package")
-    folder = tmp_path_factory.mktemp("packages")
-    wheels = [*download(this_machine(), folder / "wheels"), distributions(folder, EPOCH)[0]]
+    return packages_for(this_machine(), tmp_path_factory.mktemp("packages"))
+
+
+def packages_for(architecture: str, folder: Path) -> Packages:
+    wheels = [*download(architecture, folder / "wheels"), distributions(folder, EPOCH)[0]]
     made = []
     for name, version in (("older", "0.0.9"), ("newer", "0.1.0"), ("again", "0.1.0")):
         (folder / name).mkdir()
-        made.append(package(Target(version, this_machine()), wheels, folder / name, EPOCH))
+        made.append(package(Target(version, architecture), wheels, folder / name, EPOCH))
     return Packages(*made)
 
 
 @pytest.fixture(scope="module")
 def bare_debian(tmp_path_factory: pytest.TempPathFactory, packages: Packages) -> Path:
     assert packages.newer.exists()  # debootstrap is installed with them
-    root = tmp_path_factory.mktemp("debian") / "root"
-    command = ["debootstrap", "--variant=minbase", "--include=python3,adduser", SUITE, str(root)]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=900)
+    return made_by_debootstrap(this_machine(), tmp_path_factory.mktemp("debian") / "root")
+
+
+def made_by_debootstrap(architecture: str, root: Path) -> Path:
+    words = (f"--arch={architecture}", "--variant=minbase", "--include=python3,adduser")
+    command = ["debootstrap", *words, SUITE, str(root)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=1800)
+    (root / "etc/hosts").write_text("127.0.0.1 localhost\n")
     return root
 
 
@@ -95,7 +103,6 @@ def debian(bare_debian: Path, tmp_path: Path) -> Debian:
     subprocess.run(
         ["cp", "--archive", str(bare_debian), str(tmp_path / "root")], check=True, timeout=SECONDS
     )
-    (tmp_path / "root/etc/hosts").write_text("127.0.0.1 localhost\n")
     return Debian(tmp_path / "root")
 
 
@@ -110,6 +117,26 @@ def test_lintian_finds_nothing(packages: Packages) -> None:
 
 
 def test_a_device_is_installed_booted_upgraded_and_purged_and_keeps_its_state(
+    debian: Debian, packages: Packages, local_cloud: LocalCloud, tmp_path: Path
+) -> None:
+    device_lives(debian, packages, local_cloud, tmp_path)
+
+
+@pytest.fixture
+def arm64_debian(tmp_path: Path) -> Debian:
+    _debian.install(("debootstrap", "qemu-user-static"), "package")
+    _debian.emulate("aarch64")
+    return Debian(made_by_debootstrap("arm64", tmp_path / "root"))
+
+
+def test_so_does_a_device_on_an_arm64_that_qemu_emulates(
+    arm64_debian: Debian, local_cloud: LocalCloud, tmp_path: Path
+) -> None:
+    assert arm64_debian.run("uname", "-m") == "aarch64\n"
+    device_lives(arm64_debian, packages_for("arm64", tmp_path), local_cloud, tmp_path)
+
+
+def device_lives(
     debian: Debian, packages: Packages, local_cloud: LocalCloud, tmp_path: Path
 ) -> None:
     with production_line(local_cloud, ACCOUNT, tmp_path, "jitr") as line:

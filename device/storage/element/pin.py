@@ -8,11 +8,12 @@ is another PIN, and is tried. The memory is emptied by the first login that succ
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from device.errors.element import PIN_EXPOSED, PIN_UNAVAILABLE, WRONG_PIN
-from device.errors.storage import DoesNotExistError, UnfitFileError
+from device.errors.storage import DoesNotExistError, StorageError, UnfitFileError
 from device.storage.private_file import PrivateFile, read_private_file
 from device.storage.roots.root_of_trust import RootOfTrust
 from device.storage.secure_storage import SecureStorage, Uid
@@ -96,16 +97,18 @@ class PinMemory(ABC):
                 raise WRONG_PIN.error(token=token)
 
     def remember(self, token: str, pin: str) -> None:
-        """Remember that ``token`` refused the PIN."""
+        """Remember that ``token`` refused the PIN; where nothing can be stored, in this process."""
         new = self._record(token, pin, None)
         self._here.append(new)
-        self._write(b"".join([new, *self._stored()][: self._at_most]))
+        with suppress(StorageError):  # a disk that refuses is less of a matter than the PIN
+            self._write(b"".join([new, *self._stored()][: self._at_most]))
 
     def forget(self) -> None:
         """Start again: a PIN was right."""
         self._here.clear()
-        if self._read() is not None:
-            self._erase()
+        with suppress(StorageError):  # what stays are other PINs
+            if self._read() is not None:
+                self._erase()
 
     def _stored(self) -> list[bytes]:
         content = self._read() or b""
