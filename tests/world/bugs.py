@@ -53,10 +53,10 @@ BUGS: Final = (
         "writes the anchor before the image",
         "storage",
         "storage/sealed.py",
-        "        replace(self._fs, first, image)\n"
+        "        self._put_first(first, image, second)\n"
         "        self._advance(Anchor(generation, digest_of(image)))\n",
         "        self._advance(Anchor(generation, digest_of(image)))\n"
-        "        replace(self._fs, first, image)\n",
+        "        self._put_first(first, image, second)\n",
     ),
     Bug(
         "does not sync what it wrote",
