@@ -67,7 +67,7 @@ def test_a_cut_over_tls(
     renewing_world: WireWorld, provisioned: Path, serial: str, fifth: int
 ) -> None:
     with pytest.raises(PowerCutError):
-        renew(renewing_world, provisioned, supply=PowerSupply(cut_at=15 + fifth * 30))
+        renew(renewing_world, provisioned, supply=PowerSupply(cut_at=15 + fifth * 24))
 
     renew_home(renewing_world, provisioned)
 

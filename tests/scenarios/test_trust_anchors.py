@@ -241,7 +241,7 @@ def test_a_disk_that_is_full_at_the_promotion_leaves_nothing_staged(
     with open_device_storage(state, mount=disk.mount) as storage:
         anchors = TrustAnchors(storage, ROOT, are_fixed=False)
         anchors.stage(BOTH)
-        disk.faults = {disk.calls: Fault.NO_SPACE}
+        disk.faults = dict.fromkeys(range(disk.calls, disk.calls + 2), Fault.NO_SPACE)
         with pytest.raises(StorageError):
             anchors.promote()
 
