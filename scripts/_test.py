@@ -13,8 +13,8 @@ from typing import Final
 
 from scripts import _browser, _check, _elements, _lines
 
-_WORKERS: Final = 2 * (os.cpu_count() or 1)
-"""Two a core: a device that was refused waits, and so does its test."""
+_WORKERS: Final = 3 * (os.cpu_count() or 1)
+"""Three a core: a device that was refused waits, and so does its test."""
 
 _PARALLEL: Final = (
     f"--numprocesses={_WORKERS}",
