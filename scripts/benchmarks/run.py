@@ -22,6 +22,7 @@ from device.provisioning.events import Credential
 from device.runtime.credentials import Credentials, InstalledClaim
 from device.runtime.durable_outbox import is_done
 from device.storage.device_storage import open_device_storage
+from device.storage.filesystem import OsFs
 from device.storage.keys import MemoryIdentity
 from fleet.crowd import memory_kib
 from scripts.benchmarks.comparison import Figures, Quantity, Row, alternate, compare
@@ -142,12 +143,12 @@ def _busy(bench: Workbench, rounds: int, rate: str | None) -> list[Row]:
 
 def _through_the_outbox(state: Path, topic: str) -> float:
     """Return the seconds until the outbox, which holds what is not acknowledged, is empty."""
-    waiting = state / "outbox" / "application"
+    waiting = OsFs(state / "outbox" / "application")
     begin = time.monotonic()
     with Application(state / "application.sock") as device:
         device.publish_all((topic, bytes(_BYTES)) for _ in range(_MESSAGES))
     _wait_until(
-        lambda: all(is_done(file.read_bytes()) for file in waiting.iterdir()),
+        lambda: all(is_done(waiting.read(name) or b"") for name in waiting.names()),
         "all messages are acknowledged",
     )
     return time.monotonic() - begin
