@@ -107,7 +107,7 @@ def _pytest(arguments: list[str], variables: Mapping[str, str] | None = None) ->
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="scripts/test",
-        description="All checks (scripts/check) and all tests: five minutes on two cores.",
+        description="All checks (scripts/check) and all tests: some six minutes on two cores.",
         usage="%(prog)s [-h] [--long] [pytest's arguments ...]",
         epilog="Arguments go to pytest. If they name tests (tests/unit, -k expiry), only those "
         "run, one after the other, without checks.",

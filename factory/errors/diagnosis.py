@@ -334,7 +334,7 @@ NOT_EXCLUSIVE: Final = Row(
     next_step="Give each device a certificate of its own.",
     exit_code=_DENIED, kind=DeviceRefusedError,
     reproduce=(
-        MAKE,
+        "factory single --serial {code} --out {code} --no-exclusive",
         BOOT,
         "aws iot create-thing --thing-name {code}-other",
         ("aws iot attach-thing-principal --thing-name {code}-other --principal "
