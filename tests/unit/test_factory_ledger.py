@@ -1,5 +1,6 @@
 """The ledger: one serial number, one device, whatever is cut, torn, or done at the same time."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -74,6 +75,10 @@ def test_ledger_without_an_end_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(ledger(tmp_path).file)
     with raises(LEDGER, match="not a regular file"):
         begin(tmp_path)
+
+
+def test_a_long_ledger_is_nothing_that_the_garbage_collector_walks_through() -> None:
+    assert not gc.is_tracked(entry("1"))
 
 
 def test_line_has_what_is_to_be_known_of_a_device(tmp_path: Path) -> None:
